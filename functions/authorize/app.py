@@ -1,0 +1,58 @@
+"""The token authorizer: who is calling, and with which scopes. What a scope allows is decided where the route is."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from shared.access import tokens
+from shared.config import Config
+from shared.errors import Unauthenticated
+from shared.storage.s3 import S3Store
+
+logger = Logger(service="authorize", utc=True)
+
+
+@cache
+def config() -> Config:
+    return Config.from_env(os.environ)
+
+
+@cache
+def store() -> S3Store:
+    return S3Store(config().bucket, config().endpoint_url)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer the gateway with a policy; the exception "Unauthorized" is what makes it answer 401."""
+    try:
+        token = tokens.authenticate(store(), _header(event))
+    except Unauthenticated as error:
+        logger.info("refused", extra={"reason": str(error)})
+        raise Exception("Unauthorized") from None
+    logger.info("authenticated", extra={"token": token.id})
+    return policy(event["methodArn"], token)
+
+
+def _header(event: dict[str, Any]) -> str | None:
+    if event.get("type") == "TOKEN":
+        return event.get("authorizationToken")
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    return headers.get("authorization")
+
+
+def policy(method_arn: str, token: tokens.Token) -> dict[str, Any]:
+    """Allow the whole stage: the answer is cached per token, so it must hold for every route."""
+    api, stage = method_arn.split("/")[:2]
+    statement = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{api}/{stage}/*"}
+    answer: dict[str, Any] = {
+        "principalId": token.id,
+        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        "context": {"scopes": " ".join(token.scopes), "name": token.name},
+    }
+    if config().quota_key:
+        answer["usageIdentifierKey"] = config().quota_key
+    return answer

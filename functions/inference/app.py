@@ -1,0 +1,94 @@
+"""The data plane: Open Inference Protocol V2, and predictions in a task's own terms. It only reads the bucket."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from shared.config import Config
+from shared.handler import JSON, Request, Response, Routes
+from shared.serving import describe, protocol, tasks
+from shared.serving.cache import Loaded, Models
+
+handler = Routes("inference")
+V2 = "/v2/models/{model}"
+VERSION = "/versions/{version}"
+
+
+@cache
+def models() -> Models:
+    from shared.storage.s3 import S3Store
+
+    config = Config.from_env(os.environ)
+    store = S3Store(config.bucket, config.endpoint_url)
+    return Models(store, models_dir=config.models_dir, ttl=config.alias_ttl, capacity=config.cache_bytes)
+
+
+def _load(request: Request) -> Loaded:
+    return models().load(request.params["model"], request.params.get("version"))
+
+
+@handler.route("GET", "/v2", scope="infer")
+def server(request: Request) -> dict[str, Any]:
+    return describe.SERVER
+
+
+@handler.route("GET", "/v2/health/live", scope="infer")
+@handler.route("GET", "/v2/health/ready", scope="infer")
+def health(request: Request) -> dict[str, Any]:
+    return {"live": True, "ready": True}
+
+
+@handler.route("GET", "/v2/models", scope="infer")
+def names(request: Request) -> dict[str, Any]:
+    return {"models": [head.model for head in describe.every(models().store, request.scopes)]}
+
+
+@handler.route("POST", "/v2/repository/index", scope="infer")
+def index(request: Request) -> list[dict[str, str]]:
+    return describe.index(describe.every(models().store, request.scopes))
+
+
+@handler.route("GET", V2, scope="infer")
+@handler.route("GET", V2 + VERSION, scope="infer")
+def metadata(request: Request) -> dict[str, Any]:
+    head = models().head(request.params["model"])
+    version = head.resolve(request.params.get("version"))
+    return describe.metadata(head, version, models().manifest(version))
+
+
+@handler.route("GET", V2 + "/ready", scope="infer")
+@handler.route("GET", V2 + VERSION + "/ready", scope="infer")
+def ready(request: Request) -> Response:
+    is_ready = models().ready(request.params["model"], request.params.get("version"))
+    return Response({"name": request.params["model"], "ready": is_ready}, 200 if is_ready else 503)
+
+
+@handler.route("POST", V2 + "/infer", scope="infer")
+@handler.route("POST", V2 + VERSION + "/infer", scope="infer")
+def infer(request: Request) -> Response:
+    asked = protocol.parse(request.body, request.headers)
+    loaded = _load(request)
+    feeds = protocol.feeds(asked, loaded.manifest.inputs)
+    wanted = protocol.wanted(asked, loaded.manifest.outputs)
+    outputs = dict(zip(wanted, loaded.session.run(wanted, feeds), strict=True))
+    return Response(protocol.answer(loaded.name, loaded.version.version, asked.id, outputs), headers=_named(loaded))
+
+
+@handler.route("POST", "/models/{model}/predict", scope="infer")
+@handler.route("POST", "/models/{model}/versions/{version}/predict", scope="infer")
+def predict(request: Request) -> Response:
+    loaded = _load(request)
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    answer = tasks.predict(loaded, request.body, content_type, request.query)
+    return Response(answer, headers=_named(loaded))
+
+
+def _named(loaded: Loaded) -> dict[str, str]:
+    """Which version answered, where the body's form has no place for the revision."""
+    return {
+        "Content-Type": JSON,
+        "x-amaas-version": str(loaded.version.version),
+        "x-amaas-revision": str(loaded.revision),
+    }

@@ -1,0 +1,46 @@
+"""Uploads: tickets with presigned URLs, and what became of each upload. The bytes themselves never pass here."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from shared.access import scopes
+from shared.config import Config
+from shared.handler import Request, Response, Routes
+from shared.ingest import tickets
+from shared.registry import keys, uploads
+from shared.storage.s3 import S3Store
+
+handler = Routes("upload")
+
+
+@cache
+def config() -> Config:
+    return Config.from_env(os.environ)
+
+
+@cache
+def store() -> S3Store:
+    return S3Store(config().bucket, config().endpoint_url)
+
+
+@handler.route("POST", "/models/{model}/uploads", scope="write")
+def create(request: Request) -> Response:
+    wanted = request.json(tickets.UploadRequest)
+    return Response(tickets.issue(store(), config(), request.params["model"], wanted, request.caller), 201)
+
+
+@handler.route("GET", "/models/{model}/uploads", scope="read")
+def of_model(request: Request) -> dict[str, Any]:
+    model = keys.model_name(request.params["model"])
+    found, following = uploads.of_model(store(), model, limit=request.limit(), after=request.query.get("next"))
+    return {"uploads": found, "next": following}
+
+
+@handler.route("GET", "/uploads/{upload_id}", scope="read")
+def status(request: Request) -> uploads.Upload:
+    upload = uploads.read(store(), request.params["upload_id"])
+    scopes.require(request.scopes, "read", upload.model)
+    return upload

@@ -1,0 +1,49 @@
+"""The settings of a deployment, read from the environment once, when a function is wired; never at import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MiB = 1024 * 1024
+
+# API Gateway and Lambda allow 6 MB per synchronous call, base64 included; the embedded cloud allows any size,
+# so the limit is enforced here and is the same everywhere.
+MAX_BODY_BYTES = int(4.5 * 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One deployment's settings.
+
+    bucket: name of the data bucket. endpoint_url: an S3 endpoint other than AWS, or None.
+    alias_ttl: seconds for which a resolved alias may be reused, the bound on how long a rollback takes to be seen.
+    models_dir: folder of the models layer; blobs found there need no download.
+    quota_key: usage-plan key that the authorizer hands to the gateway, or None.
+    max_upload_bytes: largest single file of a package. upload_ttl: seconds for which upload URLs work.
+    """
+
+    bucket: str
+    endpoint_url: str | None = None
+    alias_ttl: float = 2.0
+    models_dir: str = "/opt/models"
+    quota_key: str | None = None
+    max_upload_bytes: int = 250 * MiB
+    upload_ttl: int = 3600
+    cache_bytes: int = 1024 * MiB
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Config:
+        bucket = env.get("BUCKET")
+        if not bucket:
+            raise RuntimeError("BUCKET is not set: this function was deployed without its template")
+        return cls(
+            bucket=bucket,
+            endpoint_url=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
+            alias_ttl=float(env.get("ALIAS_TTL_SECONDS", "2")),
+            models_dir=env.get("MODELS_DIR", "/opt/models"),
+            quota_key=env.get("QUOTA_KEY") or None,
+            max_upload_bytes=int(env.get("MAX_UPLOAD_BYTES", str(250 * MiB))),
+            upload_ttl=int(env.get("UPLOAD_TTL_SECONDS", "3600")),
+            cache_bytes=int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
+        )

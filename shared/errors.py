@@ -1,0 +1,58 @@
+"""Every error a user can meet. Each class carries its HTTP status; its message says what happened and what to do.
+
+AmaasError
+├── BadInput      400  the request, the package or a tensor is wrong
+├── Unauthenticated 401  no token, or one that is unknown, expired or revoked
+├── Forbidden     403  the token lacks the scope
+├── NotFound      404  no such model, version, alias, upload or object
+├── Conflict      409  the state moved, or the name is taken
+├── TooLarge      413  a body or a file over its limit
+├── Unsupported   415  a content type that the task does not take
+├── NotImplemented_ 501  a part of a protocol that is deliberately absent
+└── Unavailable   503  a dependency is out of reach or corrupt; try again
+"""
+
+
+class AmaasError(Exception):
+    """Base of all expected errors; anything else that reaches the handler is a bug and answered with 500."""
+
+    status = 500
+
+    def body(self) -> dict[str, str]:
+        return {"error": str(self)}
+
+
+class BadInput(AmaasError):
+    status = 400
+
+
+class Unauthenticated(AmaasError):
+    status = 401
+
+
+class Forbidden(AmaasError):
+    status = 403
+
+
+class NotFound(AmaasError):
+    status = 404
+
+
+class Conflict(AmaasError):
+    status = 409
+
+
+class TooLarge(AmaasError):
+    status = 413
+
+
+class Unsupported(AmaasError):
+    status = 415
+
+
+class NotImplemented_(AmaasError):  # the underscore: the bare name would shadow the builtin constant
+    status = 501
+
+
+class Unavailable(AmaasError):
+    status = 503

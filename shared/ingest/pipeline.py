@@ -1,0 +1,157 @@
+"""From a storage event to a version, or to a reason why not: fetch → examine → store blobs → commit.
+
+Every step may run twice, or out of order, or be cut off: blobs are content-addressed, the registration is idempotent
+by upload, and an upload's end state is never left again. Whoever finds the upload ended, stops.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared.config import Config
+from shared.errors import AmaasError, BadInput, NotFound, Unavailable
+from shared.ingest.tickets import MANIFEST_FILE, MODEL_FILE
+from shared.ingest.validate import examine
+from shared.ingest.verdict import Limits, Verdict
+from shared.registry import blobs, keys, manifest, registry, uploads
+from shared.registry.manifest import Manifest, Tensor
+from shared.registry.state import Version
+from shared.registry.uploads import Ticket, Upload
+from shared.storage.base import ObjectNotFound, Store
+
+log = logging.getLogger(__name__)
+
+
+class Rejected(Exception):
+    """The package is not fit to serve. code: stable, for programs; the message: for people."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def on_object(store: Store, config: Config, raw_key: str, detail: dict[str, Any], limits: Limits) -> Upload | None:
+    """Handle one ObjectCreated event; None when the object starts nothing (yet)."""
+    try:
+        ticket = _ticket(store, raw_key, detail)
+    except (NotFound, BadInput) as error:
+        log.warning("ignored %s: %s", raw_key, error)
+        return None
+    if ticket is None or uploads.missing(store, ticket):
+        return None
+    return ingest(store, config, ticket, limits)
+
+
+def _ticket(store: Store, raw_key: str, detail: dict[str, Any]) -> Ticket | None:
+    found = keys.parse_event_key(raw_key)
+    if found is None:
+        return None
+    way, owner, name = found
+    if way == "upload":
+        return uploads.read_ticket(store, owner)
+    model, key = keys.model_name(owner), f"inbox/{owner}/{name}"
+    info = store.head(key)
+    return uploads.inbox_ticket(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
+
+
+def ingest(store: Store, config: Config, ticket: Ticket, limits: Limits) -> Upload:
+    """Bring a complete upload to its end state."""
+    upload = uploads.advance(store, ticket, "checking")
+    if upload.state in uploads.FINAL:
+        return upload
+    try:
+        version = _register(store, config, ticket, limits)
+    except Rejected as refused:
+        log.info("rejected", extra={"upload": ticket.upload_id, "code": refused.code, "why": str(refused)})
+        return uploads.advance(store, ticket, "rejected", code=refused.code, reason=str(refused))
+    return uploads.advance(store, ticket, "registered", version=version.version)
+
+
+def _register(store: Store, config: Config, ticket: Ticket, limits: Limits) -> Version:
+    with tempfile.TemporaryDirectory(prefix="amaas-ingest-") as folder:
+        files = _fetch(store, config, ticket, Path(folder))
+        declared = _declared(ticket, files)
+        verdict = examine(
+            {name: path for name, path in files.items() if name != MANIFEST_FILE}, msgspec.to_builtins(declared), limits
+        )
+        if not verdict.accepted:
+            raise Rejected(verdict.code, verdict.reason)
+        source = blobs.write_file(store, str(files[MODEL_FILE]))
+        if verdict.optimized is None:
+            served, size = source, files[MODEL_FILE].stat().st_size
+        else:
+            served, size = blobs.write(store, verdict.optimized), len(verdict.optimized)
+    settled = _settled(ticket, declared, verdict)
+    version = Version(
+        version=0,
+        task=settled.task,
+        manifest=blobs.write(store, manifest.encode(settled)),
+        source=source,
+        model=served,
+        size=size,
+        upload=ticket.upload_id,
+    )
+    return registry.register(store, ticket.model, version, by=ticket.by)
+
+
+def _fetch(store: Store, config: Config, ticket: Ticket, folder: Path) -> dict[str, Path]:
+    """Download the package's files; what is checked from here on are these bytes, whatever becomes of the objects."""
+    files = {}
+    for file in ticket.files:
+        key = ticket.keys[file.name]
+        try:
+            size = store.head(key).size
+            if size > config.max_upload_bytes:
+                raise Rejected("too_large", f"{file.name} has {size:,} bytes, more than {config.max_upload_bytes:,}")
+            path = folder / keys.file_name(file.name)
+            digest = store.download(key, str(path))
+        except ObjectNotFound as error:
+            raise Unavailable(f"{key} went away while it was read; the event will be delivered again") from error
+        if file.sha256 not in (None, digest):
+            raise Rejected("digest_mismatch", f"{file.name} arrived with SHA-256 {digest}, announced was {file.sha256}")
+        files[file.name] = path
+    return files
+
+
+def _declared(ticket: Ticket, files: dict[str, Path]) -> Manifest:
+    if MANIFEST_FILE not in files:
+        return Manifest(name=ticket.model)
+    try:
+        declared = manifest.decode(files[MANIFEST_FILE].read_bytes())
+    except BadInput as error:
+        raise Rejected("bad_manifest", str(error)) from error
+    if declared.name not in (None, ticket.model):
+        raise Rejected(
+            "bad_manifest",
+            f"amaas.json names the model {declared.name!r}, it was uploaded as {ticket.model!r}: make them agree",
+        )
+    return declared
+
+
+def _settled(ticket: Ticket, declared: Manifest, verdict: Verdict) -> Manifest:
+    """The manifest that is served: what was declared, with the graph's own signature and what the gate found."""
+    try:
+        inputs = manifest.narrow(declared.inputs, msgspec.convert(verdict.inputs, list[Tensor]), "input")
+        outputs = manifest.narrow(declared.outputs, msgspec.convert(verdict.outputs, list[Tensor]), "output")
+    except AmaasError as error:
+        raise Rejected("signature_mismatch", str(error)) from error
+    return msgspec.structs.replace(
+        declared,
+        name=ticket.model,
+        inputs=inputs,
+        outputs=outputs,
+        labels=declared.labels or verdict.labels or [],
+        gate={
+            "optimization": verdict.optimization,
+            "golden": verdict.golden,
+            "probe": verdict.probe,
+            "opset": verdict.opset,
+            "nodes": verdict.nodes,
+            "runtime": verdict.runtime,
+        },
+    )

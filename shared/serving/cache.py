@@ -1,0 +1,150 @@
+"""From a model's name and a version or alias to a session that is verified and ready: resolve, load, keep.
+
+A resolved alias may be reused for `ttl` seconds, so that is how long a rollback takes to be seen. Sessions are kept by
+bytes, least recently used out first, and loaded once however many threads ask. Nothing is loaded whose bytes do not
+have the digest that the registry recorded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.errors import Unavailable
+from shared.registry import blobs, keys, registry
+from shared.registry.manifest import Manifest
+from shared.registry.state import Head, Version
+from shared.runtime import onnx
+from shared.storage.base import Store
+
+log = logging.getLogger(__name__)
+
+# A session holds weights, graph and arena: measured at about twice the file for small models.
+OVERHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that can answer."""
+
+    name: str
+    version: Version
+    revision: int
+    manifest: Manifest
+    session: onnx.Session
+
+
+@dataclass(slots=True)
+class _Kept:
+    manifest: Manifest
+    session: onnx.Session
+    cost: int
+
+
+class Models:
+    """The models one process serves. Safe to share between threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        models_dir: str,
+        ttl: float,
+        capacity: int,
+        clock: Callable[[], float] = time.monotonic,
+        threads: int = 1,
+    ) -> None:
+        self.store = store
+        self._models_dir = models_dir
+        self._ttl = ttl
+        self._capacity = capacity
+        self._clock = clock
+        self._threads = threads
+        self._heads: dict[str, tuple[float, Head]] = {}
+        self._manifests: dict[str, Manifest] = {}
+        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loading: dict[tuple[str, str], threading.Lock] = {}
+
+    def head(self, model: str) -> Head:
+        """The model's state, at most `ttl` seconds old. Raises NotFound."""
+        keys.model_name(model)
+        known = self._heads.get(model)
+        if known and self._clock() - known[0] < self._ttl:
+            return known[1]
+        asked = self._clock()
+        head = registry.get(self.store, model)
+        self._heads[model] = (asked, head)
+        return head
+
+    def manifest(self, version: Version) -> Manifest:
+        if version.manifest not in self._manifests:
+            self._manifests[version.manifest] = registry.manifest(self.store, version)
+        return self._manifests[version.manifest]
+
+    def load(self, model: str, reference: str | None) -> Loaded:
+        """The session of a version, of an alias, or of `production`. Raises NotFound, Unavailable."""
+        head = self.head(model)
+        version = head.resolve(reference)
+        kept = self._session(version)
+        return Loaded(model, version, head.revision, kept.manifest, kept.session)
+
+    def _session(self, version: Version) -> _Kept:
+        key = (version.model, version.manifest)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            loading = self._loading.setdefault(key, threading.Lock())
+        with loading:  # single flight: whoever waited here finds it kept
+            with self._lock:
+                if key in self._kept:
+                    return self._kept[key]
+            kept = self._open(version)
+            with self._lock:
+                self._keep(key, kept)
+                self._loading.pop(key, None)
+            return kept
+
+    def _open(self, version: Version) -> _Kept:
+        started = time.perf_counter()
+        manifest = self.manifest(version)
+        body = self._bytes(version.model)
+        session = onnx.load(body, threads=self._threads)
+        log.info("model loaded", extra={"digest": version.model, "milliseconds": (time.perf_counter() - started) * 1e3})
+        return _Kept(manifest, session, len(body) * OVERHEAD)
+
+    def _bytes(self, digest: str) -> bytes:
+        """The blob from the models layer where it is there and intact, else from the store."""
+        path = os.path.join(self._models_dir, "blobs", "sha256", digest)
+        try:
+            with open(path, "rb") as file:
+                body = file.read()
+            if hashlib.sha256(body).hexdigest() == digest:
+                return body
+            log.error("a blob of the models layer is corrupt: the store's is used", extra={"path": path})
+        except OSError:
+            pass
+        return blobs.read(self.store, digest)
+
+    def _keep(self, key: tuple[str, str], kept: _Kept) -> None:
+        self._kept[key] = kept
+        total = sum(k.cost for k in self._kept.values())
+        while total > self._capacity and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            total -= oldest.cost
+
+    def ready(self, model: str, reference: str | None) -> bool:
+        """Whether a call would be answered; loads the model to find out. Raises NotFound."""
+        try:
+            self.load(model, reference)
+        except Unavailable as error:
+            log.warning("not ready: %s", error)
+            return False
+        return True

@@ -1,0 +1,109 @@
+"""The shipped in-memory store: the semantics of S3 that the product relies on, for tests and experiments."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from urllib.parse import quote
+
+from shared.storage.base import AlreadyExists, Object, ObjectInfo, ObjectNotFound, Page, PreconditionFailed
+
+
+class MemoryStore:
+    """Thread-safe; each call is atomic. Presigned URLs have the scheme `memory:` and name the key."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, tuple[bytes, str, float]] = {}
+        self._lock = threading.Lock()
+        self._uploads = 0
+
+    def get(self, key: str, *, start: int = 0, length: int | None = None) -> Object:
+        body, etag, _ = self._find(key)
+        end = len(body) if length is None else start + length
+        return Object(body[start:end], etag)
+
+    def head(self, key: str) -> ObjectInfo:
+        body, etag, modified = self._find(key)
+        return ObjectInfo(key, len(body), etag, modified)
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> str:
+        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+        with self._lock:
+            present = self._objects.get(key)
+            if if_absent and present is not None:
+                if present[0] == body:
+                    return present[1]
+                raise AlreadyExists(f"an object exists already at {key}")
+            if if_match is not None and (present is None or present[1] != if_match):
+                raise PreconditionFailed(f"the object at {key} was changed by someone else")
+            self._objects[key] = (bytes(body), etag, time.time())
+        return etag
+
+    def list(
+        self, prefix: str, *, delimiter: str = "", after: str = "", token: str | None = None, limit: int = 1000
+    ) -> Page:
+        start = token or after
+        with self._lock:
+            keys = sorted(k for k in self._objects if k.startswith(prefix) and k > start)
+        objects: list[ObjectInfo] = []
+        prefixes: list[str] = []
+        last = None
+        for key in keys:
+            common = _common_prefix(key, prefix, delimiter)
+            if common is not None and (common in prefixes or common <= start):
+                last = key if common in prefixes else last
+                continue
+            if len(objects) + len(prefixes) >= limit:
+                return Page(objects, prefixes, last)
+            if common is not None:
+                prefixes.append(common)
+            else:
+                objects.append(self.head(key))
+            last = key
+        return Page(objects, prefixes, None)
+
+    def delete(self, key: str) -> None:
+        with self._lock:
+            self._objects.pop(key, None)
+
+    def download(self, key: str, path: str) -> str:
+        body = self._find(key)[0]
+        with open(path, "xb") as file:
+            file.write(body)
+        return hashlib.sha256(body).hexdigest()
+
+    def presign_put(
+        self, key: str, *, expires: int, size: int | None, sha256: str | None
+    ) -> tuple[str, dict[str, str]]:
+        return f"memory:///{quote(key)}", {"If-None-Match": "*"}
+
+    def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
+        with self._lock:
+            self._uploads += 1
+            upload = self._uploads
+        base = f"memory:///{quote(key)}?uploadId={upload}"
+        return [f"{base}&partNumber={n}" for n in range(1, parts + 1)], base, base
+
+    def _find(self, key: str) -> tuple[bytes, str, float]:
+        with self._lock:
+            found = self._objects.get(key)
+        if found is None:
+            raise ObjectNotFound(f"no object at {key}")
+        return found
+
+
+def _common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
+    """The part of `key` up to the first delimiter behind `prefix`, or None when it has none."""
+    if not delimiter:
+        return None
+    cut = key.find(delimiter, len(prefix))
+    return None if cut < 0 else key[: cut + len(delimiter)]

@@ -1,0 +1,186 @@
+"""The object store on S3 or anything that speaks it. The only module of the product that imports boto3.
+
+A conditional write whose reply is lost must not look like a lost race: botocore's own retries would re-send the
+write and be answered 412 by the writer's own object. So conditional writes are sent once, and any unclear outcome
+is settled by reading the object back.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.storage.base import (
+    AlreadyExists,
+    Object,
+    ObjectInfo,
+    ObjectNotFound,
+    Page,
+    PreconditionFailed,
+    Unavailable,
+)
+
+ATTEMPTS = 6
+CHUNK = 1024 * 1024
+
+
+class S3Store:
+    """One bucket. Clients are made lazily and are safe to share between threads."""
+
+    def __init__(self, bucket: str, endpoint_url: str | None = None, client: Any = None) -> None:
+        self.bucket = bucket
+        self._client = client or _client(endpoint_url, {"total_max_attempts": 4, "mode": "standard"})
+        self._once = client or _client(endpoint_url, {"total_max_attempts": 1})
+
+    def get(self, key: str, *, start: int = 0, length: int | None = None) -> Object:
+        ranged = {} if not start and length is None else {"Range": _range(start, length)}
+        reply = self._call(key, self._client.get_object, Key=key, **ranged)
+        try:
+            return Object(reply["Body"].read(), reply["ETag"])
+        except BotoCoreError as error:
+            raise Unavailable(f"reading {key} was cut short: {error}; try again") from error
+
+    def head(self, key: str) -> ObjectInfo:
+        reply = self._call(key, self._client.head_object, Key=key)
+        return ObjectInfo(key, reply["ContentLength"], reply["ETag"], reply["LastModified"].timestamp())
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> str:
+        args = {"Key": key, "Body": body, "ContentType": content_type, "ChecksumSHA256": _checksum(body)}
+        if not if_absent and if_match is None:
+            return self._call(key, self._client.put_object, **args)["ETag"]
+        condition = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": if_match}
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._once.put_object(Bucket=self.bucket, **args, **condition)["ETag"]
+            except (ClientError, BotoCoreError) as error:
+                if _status(error) in (400, 401, 403):
+                    raise Unavailable(f"the store refused to write {key}: {error}") from error
+                settled = self._settle(key, body, if_match)
+            if settled is not None:
+                return settled
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))
+        raise Unavailable(f"the store did not accept {key} after {ATTEMPTS} attempts; try again")
+
+    def _settle(self, key: str, body: bytes, if_match: str | None) -> str | None:
+        """What became of a conditional write without a clear answer: its ETag, None to try again, or who won."""
+        try:
+            present = self.get(key)
+        except ObjectNotFound:
+            if if_match is not None:
+                raise PreconditionFailed(f"the object at {key} was deleted by someone else") from None
+            return None
+        if present.body == body:
+            return present.etag
+        if if_match is None:
+            raise AlreadyExists(f"an object exists already at {key}")
+        if present.etag != if_match:
+            raise PreconditionFailed(f"the object at {key} was changed by someone else")
+        return None
+
+    def list(
+        self, prefix: str, *, delimiter: str = "", after: str = "", token: str | None = None, limit: int = 1000
+    ) -> Page:
+        args: dict[str, Any] = {"Prefix": prefix, "MaxKeys": limit}
+        if delimiter:
+            args["Delimiter"] = delimiter
+        if token:
+            args["ContinuationToken"] = token
+        elif after:
+            args["StartAfter"] = after
+        reply = self._call(prefix, self._client.list_objects_v2, **args)
+        objects = [
+            ObjectInfo(o["Key"], o["Size"], o["ETag"], o["LastModified"].timestamp()) for o in reply.get("Contents", [])
+        ]
+        return Page(objects, [p["Prefix"] for p in reply.get("CommonPrefixes", [])], reply.get("NextContinuationToken"))
+
+    def delete(self, key: str) -> None:
+        self._call(key, self._client.delete_object, Key=key)
+
+    def download(self, key: str, path: str) -> str:
+        stream = self._call(key, self._client.get_object, Key=key)["Body"]
+        digest = hashlib.sha256()
+        try:
+            with open(path, "xb") as file:
+                for chunk in stream.iter_chunks(CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
+        except BotoCoreError as error:
+            raise Unavailable(f"reading {key} was cut short: {error}; try again") from error
+        return digest.hexdigest()
+
+    def presign_put(
+        self, key: str, *, expires: int, size: int | None, sha256: str | None
+    ) -> tuple[str, dict[str, str]]:
+        args: dict[str, Any] = {"Bucket": self.bucket, "Key": key, "IfNoneMatch": "*"}
+        headers = {"If-None-Match": "*"}
+        if size is not None:
+            args["ContentLength"] = size
+            headers["Content-Length"] = str(size)
+        if sha256 is not None:
+            checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+            args["ChecksumSHA256"] = checksum
+            headers["x-amz-checksum-sha256"] = checksum
+        return self._presign("put_object", args, expires), headers
+
+    def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
+        upload = self._call(key, self._client.create_multipart_upload, Key=key)["UploadId"]
+        args = {"Bucket": self.bucket, "Key": key, "UploadId": upload}
+        urls = [self._presign("upload_part", args | {"PartNumber": n}, expires) for n in range(1, parts + 1)]
+        complete = self._presign("complete_multipart_upload", args, expires)
+        return urls, complete, self._presign("abort_multipart_upload", args, expires)
+
+    def _presign(self, operation: str, args: dict[str, Any], expires: int) -> str:
+        return self._client.generate_presigned_url(operation, Params=args, ExpiresIn=expires)
+
+    def _call(self, key: str, operation: Callable[..., Any], **args: Any) -> Any:
+        try:
+            return operation(Bucket=self.bucket, **args)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404", "NotFound"):
+                raise ObjectNotFound(f"no object at {key}") from error
+            raise Unavailable(f"the store answered {error.response['Error']['Code']} for {key}; try again") from error
+        except BotoCoreError as error:
+            raise Unavailable(f"the store is out of reach ({error}); try again") from error
+
+
+def _client(endpoint_url: str | None, retries: dict[str, Any]) -> Any:
+    config = BotoConfig(
+        retries=retries,
+        connect_timeout=3,
+        read_timeout=30,
+        signature_version="s3v4",
+        max_pool_connections=32,
+        s3={"addressing_style": "path"} if endpoint_url else None,
+        # a checksum that the SDK adds by itself would have to be sent by whoever uses a presigned URL
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.client("s3", endpoint_url=endpoint_url, config=config)
+
+
+def _range(start: int, length: int | None) -> str:
+    return f"bytes={start}-" if length is None else f"bytes={start}-{start + length - 1}"
+
+
+def _checksum(body: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+
+def _status(error: Exception) -> int | None:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(error, ClientError) else None

@@ -1,0 +1,94 @@
+"""The entry kit: routes, scopes, one error shape, one log line."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+
+from shared.errors import Conflict
+from shared.handler import MAX_BODY_BYTES, Request, Response, Routes
+from tests.support import call
+
+
+@pytest.fixture
+def handler() -> Routes:
+    return make_routes()
+
+
+def make_routes() -> Routes:
+    routes = Routes(f"test-{uuid.uuid4().hex}")  # a logger of its own, that writes to what is stdout now
+
+    @routes.route("GET", "/models/{model}", scope="read")
+    def show(request: Request) -> dict:
+        return {"model": request.params["model"], "caller": request.caller, "n": request.limit(7, 9)}
+
+    @routes.route("POST", "/echo", scope=None)
+    def echo(request: Request) -> Response:
+        return Response(request.body, headers={"Content-Type": "application/octet-stream"})
+
+    @routes.route("POST", "/json", scope=None)
+    def parse(request: Request) -> dict:
+        return request.json()
+
+    @routes.route("GET", "/conflict", scope=None)
+    def conflict(request: Request) -> None:
+        raise Conflict("it moved; look again")
+
+    @routes.route("GET", "/bug", scope=None)
+    def bug(request: Request) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    return routes
+
+
+def test_serves_and_decodes(handler: Routes) -> None:
+    answer = call(handler, "GET", "/models/a%20b")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    assert answer.json == {"model": "a b", "caller": "tester", "n": 7}
+
+
+def test_binary_in_and_out(handler: Routes) -> None:
+    body = bytes(range(256))
+    assert call(handler, "POST", "/echo", body).body == body
+
+
+def test_one_error_shape(handler: Routes) -> None:
+    answers = [
+        (404, call(handler, "GET", "/nothing")),
+        (404, call(handler, "PATCH", "/models/x")),
+        (403, call(handler, "GET", "/models/x", scopes="infer")),
+        (403, call(handler, "GET", "/models/x", scopes="read:y")),
+        (400, call(handler, "GET", "/models/x", query={"limit": "10"})),
+        (400, call(handler, "GET", "/models/x", query={"limit": "x"})),
+        (400, call(handler, "POST", "/json", b"{")),
+        (400, call(handler, "POST", "/json", b"[1]")),
+        (400, call(handler, "POST", "/json", b'"\xff"')),
+        (400, call(handler, "POST", "/json", b"[" * 100_000)),
+        (409, call(handler, "GET", "/conflict")),
+        (413, call(handler, "POST", "/echo", b"x" * (MAX_BODY_BYTES + 1))),
+        (500, call(handler, "GET", "/bug")),
+    ]
+    for status, answer in answers:
+        assert answer.status == status, answer.body
+        assert list(answer.json) == ["error"]
+        assert answer.headers["Content-Type"] == "application/json"
+        assert "secret detail" not in answer.json["error"]
+
+
+def test_the_largest_body_passes(handler: Routes) -> None:
+    assert call(handler, "POST", "/echo", b"x" * MAX_BODY_BYTES).status == 200
+
+
+def test_log_line_is_a_metric_and_holds_no_body(capsys: pytest.CaptureFixture) -> None:
+    handler = make_routes()
+    call(handler, "POST", "/json", b'{"password": "hunter2"}', headers={"Authorization": "Bearer hunter3"})
+    call(handler, "GET", "/conflict")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["status"], line["route"], line["cold_start"]) for line in lines] == [
+        (200, "/json", True), (409, "/conflict", False)]
+    assert lines[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Amaas"
+    assert isinstance(lines[0]["Duration"], float)
+    assert lines[1]["Errors"] == 1
+    assert "hunter" not in json.dumps(lines)

@@ -1,0 +1,100 @@
+"""What many tests need: real events (`sam local generate-event` made them), calls of a function, small models."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+EVENTS = Path(__file__).parent / "events"
+
+
+def load_event(name: str) -> dict[str, Any]:
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def call(
+    handler: Callable[..., Any],
+    method: str,
+    path: str,
+    body: bytes | dict[str, Any] | str = b"",
+    *,
+    scopes: str = "admin",
+    query: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """Send one request to a function's handler, in API Gateway's own event."""
+    event = load_event("apigateway_proxy")
+    raw = json.dumps(body).encode() if isinstance(body, dict) else body.encode() if isinstance(body, str) else body
+    event |= {"httpMethod": method, "path": path, "queryStringParameters": query, "headers": headers or {}}
+    event |= {"body": base64.b64encode(raw).decode() if raw else None, "isBase64Encoded": bool(raw)}
+    event["requestContext"]["authorizer"] = {"scopes": scopes, "principalId": "tester"}
+    reply = handler(event, None)
+    content = base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()
+    return Answer(reply["statusCode"], reply["headers"], content)
+
+
+def s3_event(key: str, **extra: Any) -> dict[str, Any]:
+    event = load_event("s3_put")
+    event["Records"][0]["s3"]["object"] |= {"key": key, **extra}
+    return event
+
+
+def linear(weight: list[list[float]], name: str = "x", output: str = "y") -> bytes:
+    """A model y = x @ weight with a free batch dimension, as ONNX bytes."""
+    array = np.asarray(weight, np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", [name, "w"], [output])],
+        "linear",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", array.shape[0]])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", array.shape[1]])],
+        [numpy_helper.from_array(array, "w")],
+    )
+    return _model(graph)
+
+
+def tiny_classifier(classes: int = 3, channels: int = 1, size: int = 4) -> bytes:
+    """Images [N, channels, size, size] → logits: class k sums the pixels whose flat index is k modulo classes."""
+    count = channels * size * size
+    weight = np.zeros((count, classes), np.float32)
+    weight[np.arange(count), np.arange(count) % classes] = 1
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["image"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["logits"])],
+        "classifier",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", channels, size, size])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", classes])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    return _model(graph)
+
+
+def identity(element: int, shape: list[int | str]) -> bytes:
+    """y = x for any element type."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "identity",
+        [helper.make_tensor_value_info("x", element, shape)],
+        [helper.make_tensor_value_info("y", element, shape)],
+    )
+    return _model(graph)
+
+
+def _model(graph: Any) -> bytes:
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
