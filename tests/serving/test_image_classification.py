@@ -1,0 +1,134 @@
+"""Images in, labels out: decoding, pre-processing against plain numpy, and what is refused."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shared.errors import AmaasError, BadInput, TooLarge, Unsupported
+from shared.registry.manifest import Manifest, Postprocess, Preprocess, Tensor
+from shared.registry.state import Version
+from shared.runtime import onnx
+from shared.serving import tasks
+from shared.serving.cache import Loaded
+from shared.serving.tasks import image_classification as task
+from tests.support import tiny_classifier
+
+GRAY = Tensor("image", "FP32", [-1, 1, 4, 4])
+
+
+def loaded(**changes) -> Loaded:
+    described = Manifest(**({
+        "task": "image-classification", "inputs": [GRAY], "outputs": [Tensor("logits", "FP32", [-1, 3])],
+        "labels": ["a", "b", "c"], "preprocess": Preprocess(mode="L"), "postprocess": Postprocess(top_k=2),
+    } | changes))
+    version = Version(version=7, task="", manifest="", source="", model="", size=0, upload="")
+    return Loaded("m", version, 1, described, onnx.load(tiny_classifier()))
+
+
+def encoded(pixels: np.ndarray, kind: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+PIXELS = np.arange(16, dtype=np.uint8).reshape(4, 4) * 10
+
+
+def test_labels_best_first_with_scores_that_are_probabilities() -> None:
+    answer = tasks.predict(loaded(), encoded(PIXELS), "image/png", {})
+    logits = np.array([sum(v for i, v in enumerate(PIXELS.reshape(-1) / 255) if i % 3 == k) for k in range(3)])
+    scores = np.exp(logits) / np.exp(logits).sum()
+    order = np.argsort(-scores)
+    assert (answer["model"], answer["version"]) == ("m", 7)
+    assert [p["label"] for p in answer["predictions"]] == ["abc"[i] for i in order[:2]]
+    assert [p["score"] for p in answer["predictions"]] == pytest.approx(scores[order[:2]], abs=1e-5)
+
+
+def test_top_k_can_be_asked_for() -> None:
+    assert len(tasks.predict(loaded(), encoded(PIXELS), "image/png", {"top_k": "3"})["predictions"]) == 3
+    assert len(tasks.predict(loaded(), encoded(PIXELS), "", {"top_k": "1"})["predictions"]) == 1
+    for bad in ("0", "x", "-1", "99999999999"):
+        with pytest.raises(BadInput, match="top_k"):
+            tasks.predict(loaded(), encoded(PIXELS), "image/png", {"top_k": bad})
+
+
+def test_without_labels_the_index_is_the_label() -> None:
+    answer = tasks.predict(loaded(labels=[]), encoded(PIXELS), "image/png", {"top_k": "1"})
+    assert answer["predictions"][0]["label"] in {"0", "1", "2"}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP"])
+def test_formats(kind: str) -> None:
+    assert tasks.predict(loaded(), encoded(PIXELS, kind), "image/jpeg", {})["predictions"]
+
+
+def test_preprocessing_is_exactly_what_is_declared() -> None:
+    plan = Preprocess(mode="RGB", mean=[0.1, 0.2, 0.3], std=[0.5, 0.6, 0.7])
+    colour = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    tensor = Tensor("image", "FP32", [-1, 3, 4, 4])
+    values = task.preprocess(task.decode(encoded(colour), "RGB"), plan, tensor)
+    expected = ((colour.astype(np.float32) * np.float32(1 / 255) - np.float32([0.1, 0.2, 0.3]))
+                / np.float32([0.5, 0.6, 0.7])).transpose(2, 0, 1)[None]
+    assert np.array_equal(values, expected)
+    bgr = task.preprocess(task.decode(encoded(colour), "BGR"), Preprocess(mode="BGR", layout="NHWC"), tensor)
+    assert np.array_equal(bgr[0], colour[:, :, ::-1].astype(np.float32) * np.float32(1 / 255))
+
+
+def test_resize_modes() -> None:
+    wide = Image.fromarray(np.full((10, 30), 255, np.uint8))
+    for mode, corner in (("stretch", 255), ("crop", 255), ("pad", 0)):
+        out = np.asarray(task.resized(wide, 8, 8, Preprocess(mode="L", resize=mode)))  # type: ignore[arg-type]
+        assert out.shape == (8, 8)
+        assert out[0, 0] == corner
+
+
+def test_integer_input_takes_raw_pixels() -> None:
+    values = task.preprocess(task.decode(encoded(PIXELS), "L"), Preprocess(mode="L"), Tensor("i", "UINT8", [1, 1, 4, 4]))
+    assert values.dtype == np.uint8
+    assert np.array_equal(values[0, 0], PIXELS)
+
+
+def test_orientation_is_undone() -> None:
+    image = Image.fromarray(PIXELS)
+    exif = image.getexif()
+    exif[0x0112] = 3
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", exif=exif)
+    assert np.array_equal(np.asarray(task.decode(buffer.getvalue(), "L")), np.rot90(PIXELS, 2))
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", b"\x89PNG\r\n\x1a\n", encoded(PIXELS)[:40], b"GIF89a" + b"\0" * 30])
+def test_what_is_no_image(body: bytes) -> None:
+    with pytest.raises(BadInput, match=r"image|empty"):
+        tasks.predict(loaded(), body, "image/png", {})
+
+
+def test_a_bomb_is_refused_before_it_is_decoded() -> None:
+    huge = encoded(np.zeros((1, 1), np.uint8))
+    bomb = huge[:16] + (60000).to_bytes(4, "big") + (60000).to_bytes(4, "big") + huge[24:]
+    with pytest.raises(AmaasError):
+        tasks.predict(loaded(), bomb, "image/png", {})
+    with pytest.raises(TooLarge, match="8000x8000"):
+        task.decode(encoded(np.zeros((8000, 8000), np.uint8)), "L")
+
+
+def test_other_content_and_other_models() -> None:
+    with pytest.raises(Unsupported):
+        tasks.predict(loaded(), b"{}", "application/json", {})
+    with pytest.raises(AmaasError, match="infer"):
+        tasks.predict(loaded(task="audio-classification"), b"", "audio/wav", {})
+    with pytest.raises(BadInput, match="images"):
+        tasks.predict(loaded(inputs=[Tensor("x", "FP32", [-1, 4])]), encoded(PIXELS), "image/png", {})
+
+
+def test_tensor_task_takes_plain_json() -> None:
+    plain = loaded(task="tensor")
+    answer = tasks.predict(plain, b'{"inputs": {"image": [[[[1,0,0,0],[0,0,0,0],[0,0,0,0],[0,0,0,0]]]]}}', "", {})
+    assert answer["outputs"] == {"logits": [[1.0, 0.0, 0.0]]}
+    for bad in (b"{", b'{"inputs": {}}', b'{"inputs": {"image": [[1]]}}', b'{"inputs": {"image": [["a"]]}}'):
+        with pytest.raises(BadInput):
+            tasks.predict(plain, bad, "application/json", {})

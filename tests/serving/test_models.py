@@ -1,0 +1,171 @@
+"""Loading and keeping models: verified, single-flight, bounded, and following an alias within its time."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.errors import NotFound, Unavailable
+from shared.registry import blobs, keys, manifest, registry
+from shared.registry.manifest import Manifest, Tensor
+from shared.registry.state import Version
+from shared.runtime import onnx
+from shared.serving.cache import Models
+from shared.storage.memory import MemoryStore
+from tests.support import linear
+
+
+class CountingStore(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[str] = []
+
+    def get(self, key: str, **args):
+        self.reads.append(key)
+        return super().get(key, **args)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def publish(store: MemoryStore, name: str, model: bytes, upload: str) -> Version:
+    described = Manifest(
+        name=name, inputs=[Tensor("x", "FP32", [-1, 2])], outputs=[Tensor("y", "FP32", [-1, 1])]
+    )
+    digest = blobs.write(store, model)
+    version = Version(
+        version=0, task="tensor", manifest=blobs.write(store, manifest.encode(described)), source=digest, model=digest,
+        size=len(model), upload=upload,
+    )
+    return registry.register(store, name, version, by="test")
+
+
+@pytest.fixture
+def store() -> CountingStore:
+    made = CountingStore()
+    for n in (1, 2):
+        publish(made, "m", linear([[float(n)], [0.0]]), f"upload-{n}")
+    return made
+
+
+def make(store: MemoryStore, **changes) -> Models:
+    return Models(store, **({"models_dir": "/nowhere", "ttl": 2.0, "capacity": 10**9} | changes))
+
+
+def run(models: Models, reference: str | None = None) -> float:
+    loaded = models.load("m", reference)
+    return float(loaded.session.run(None, {"x": np.array([[1, 1]], np.float32)})[0][0, 0])
+
+
+def test_alias_number_and_default(store: CountingStore) -> None:
+    models = make(store)
+    assert (run(models), run(models, "2"), run(models, "production")) == (1.0, 2.0, 1.0)
+    assert models.load("m", "2").revision == 2
+
+
+def test_a_warm_call_reads_nothing_and_follows_an_alias_in_time(store: CountingStore) -> None:
+    clock = Clock()
+    models = make(store, clock=clock)
+    assert run(models) == 1.0
+    store.reads.clear()
+    registry_reads = len(store.reads)
+    assert run(models) == 1.0
+    assert len(store.reads) == registry_reads
+    registry.set_alias(store, "m", "production", 2, by="op")
+    clock.now = 1.9
+    assert run(models) == 1.0
+    clock.now = 2.1
+    assert run(models) == 2.0
+
+
+def test_ttl_zero_follows_at_once(store: CountingStore) -> None:
+    models = make(store, ttl=0)
+    assert run(models) == 1.0
+    registry.set_alias(store, "m", "production", 2, by="op")
+    assert run(models) == 2.0
+
+
+def test_unknown_models_and_versions(store: CountingStore) -> None:
+    models = make(store)
+    for name, reference in (("nope", None), ("m", "3"), ("m", "canary")):
+        with pytest.raises(NotFound):
+            models.load(name, reference)
+    assert models.ready("m", None)
+
+
+@pytest.mark.parametrize("damage", [b"", b"other bytes", None])
+def test_a_damaged_blob_is_never_served(store: CountingStore, damage: bytes | None) -> None:
+    digest = registry.get(store, "m").versions[1].model
+    if damage is None:
+        store.delete(keys.blob(digest))
+    else:
+        store.put(keys.blob(digest), damage)
+    models = make(store)
+    with pytest.raises(Unavailable, match=digest):
+        models.load("m", None)
+    assert not models.ready("m", None)
+    assert run(models, "2") == 2.0
+
+
+def test_the_layer_saves_the_download_but_is_checked(store: CountingStore, tmp_path: Path) -> None:
+    digest = registry.get(store, "m").versions[1].model
+    folder = tmp_path / "blobs" / "sha256"
+    folder.mkdir(parents=True)
+    (folder / digest).write_bytes(linear([[1.0], [0.0]]))
+    assert run(make(store, models_dir=str(tmp_path))) == 1.0
+    assert keys.blob(digest) not in store.reads
+    (folder / digest).write_bytes(b"tampered")
+    assert run(make(store, models_dir=str(tmp_path))) == 1.0
+    assert keys.blob(digest) in store.reads
+
+
+def test_one_load_however_many_ask(store: CountingStore) -> None:
+    models = make(store)
+    barrier, answers = threading.Barrier(6), []
+
+    def ask() -> None:
+        barrier.wait()
+        answers.append(run(models))
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    digest = registry.get(store, "m").versions[1].model
+    assert answers == [1.0] * 6
+    assert store.reads.count(keys.blob(digest)) == 1
+
+
+def test_the_least_recently_used_goes_first(store: CountingStore) -> None:
+    size = len(linear([[1.0], [0.0]]))
+    models = make(store, capacity=size * 5)  # two sessions at twice their file, and a bit
+    publish(store, "m", linear([[3.0], [0.0]]), "upload-3")
+    run(models, "1"), run(models, "2"), run(models, "1"), run(models, "3")
+    store.reads.clear()
+    run(models, "1")
+    assert store.reads == []
+    run(models, "2")
+    assert [key for key in store.reads if key.startswith("blobs/")] != []
+
+
+def test_runtime_says_what_is_wrong() -> None:
+    session = onnx.load(linear([[1.0], [0.0]]))
+    assert session.inputs == [onnx.TensorSpec("x", "FP32", [-1, 2])]
+    with pytest.raises(Exception, match=r"cannot run|x"):
+        session.run(None, {"x": np.zeros((1, 3), np.float32)})
+    with pytest.raises(Exception, match="cannot load|ONNX"):
+        onnx.load(b"not a model")
+
+
+def test_digest_is_that_of_the_bytes(store: CountingStore) -> None:
+    body = linear([[1.0], [0.0]])
+    assert registry.get(store, "m").versions[1].model == hashlib.sha256(body).hexdigest()
