@@ -74,7 +74,8 @@ def test_preprocessing_is_exactly_what_is_declared() -> None:
     expected = ((colour.astype(np.float32) * np.float32(1 / 255) - np.float32([0.1, 0.2, 0.3]))
                 / np.float32([0.5, 0.6, 0.7])).transpose(2, 0, 1)[None]
     assert np.array_equal(values, expected)
-    bgr = task.preprocess(task.decode(encoded(colour), "BGR"), Preprocess(mode="BGR", layout="NHWC"), tensor)
+    last = Tensor("image", "FP32", [-1, 4, 4, 3])
+    bgr = task.preprocess(task.decode(encoded(colour), "BGR"), Preprocess(mode="BGR", layout="NHWC"), last)
     assert np.array_equal(bgr[0], colour[:, :, ::-1].astype(np.float32) * np.float32(1 / 255))
 
 

@@ -1,0 +1,29 @@
+"""All functions of the product on one in-memory store, called with API Gateway's and S3's own events."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.config import Config
+from shared.serving.cache import Models
+from shared.storage.memory import MemoryStore
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    import functions.authorize.app
+    import functions.inference.app
+    import functions.ingest.app
+    import functions.registry.app
+    import functions.tokens.app
+    import functions.upload.app
+
+    made, config = MemoryStore(), Config(bucket="amaas", quota_key="standard-quota-key")
+    models = Models(made, models_dir="/nowhere", ttl=0, capacity=10**9)
+    monkeypatch.setattr(functions.inference.app, "models", lambda: models)
+    for app in (functions.authorize.app, functions.ingest.app, functions.upload.app):
+        monkeypatch.setattr(app, "config", lambda: config)
+    for app in (functions.authorize.app, functions.ingest.app, functions.registry.app, functions.tokens.app,
+                functions.upload.app):
+        monkeypatch.setattr(app, "store", lambda: made)
+    return made
