@@ -81,19 +81,17 @@ def _register(store: Store, config: Config, ticket: Ticket, limits: Limits) -> V
         )
         if not verdict.accepted:
             raise Rejected(verdict.code, verdict.reason)
-        source = blobs.write_file(store, str(files[MODEL_FILE]))
-        if verdict.optimized is None:
-            served, size = source, files[MODEL_FILE].stat().st_size
-        else:
-            served, size = blobs.write(store, verdict.optimized), len(verdict.optimized)
-    settled = _settled(ticket, declared, verdict)
+        settled = _settled(ticket, declared, verdict)
+        # nothing is written before every check has passed
+        source = files[MODEL_FILE].read_bytes()
+    served = source if verdict.optimized is None else verdict.optimized
     version = Version(
         version=0,
         task=settled.task,
         manifest=blobs.write(store, manifest.encode(settled)),
-        source=source,
-        model=served,
-        size=size,
+        source=blobs.write(store, source),
+        model=blobs.write(store, served),
+        size=len(served),
         upload=ticket.upload_id,
     )
     return registry.register(store, ticket.model, version, by=ticket.by)

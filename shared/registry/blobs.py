@@ -26,7 +26,3 @@ def read(store: Store, digest: str) -> bytes:
         raise Unavailable(f"blob {digest} is corrupt: its bytes have another digest; restore it or roll back")
     return body
 
-
-def write_file(store: Store, path: str) -> str:
-    with open(path, "rb") as file:
-        return write(store, file.read())

@@ -25,7 +25,7 @@ def register(store: Store, model: str, version: Version, *, by: str, reason: str
         if head.version_of_upload(version.upload):
             return None
         numbered = msgspec.structs.replace(version, version=head.latest + 1)
-        first = {} if head.versions else {PRODUCTION: numbered.version}
+        first: dict[str, int | None] = {} if head.versions else {PRODUCTION: numbered.version}
         return Record(kind="register", by=by, reason=reason, version=numbered, aliases=first)
 
     registered = log.append(store, model, decide).version_of_upload(version.upload)
@@ -102,7 +102,7 @@ def history(store: Store, model: str, *, before: int | None = None, limit: int =
 def catalogue(
     store: Store, *, search: str = "", after: str | None = None, limit: int = 100, permitted: Any = None
 ) -> tuple[list[Head], str | None]:
-    """Registered models in the order of their keys, those whose name contains `search`; and where the next page starts."""
+    """Models in the order of their keys, those whose name contains `search`; and where the next page starts."""
     found: list[Head] = []
     for name in _names(store, after):
         if search.lower() not in name.lower() or (permitted and not permitted(name)):
@@ -119,7 +119,7 @@ def _names(store: Store, after: str | None) -> Iterator[str]:
     # '/' + '~' sorts behind every key of a model's own folder, so the listing starts at the next model
     start, token = (f"{keys.MODELS}{after}/~" if after else ""), None
     while True:
-        page = store.list(keys.MODELS, delimiter="/", after=start, token=token)
+        page = store.list_page(keys.MODELS, delimiter="/", after=start, token=token)
         yield from (prefix[len(keys.MODELS) : -1] for prefix in page.prefixes)
         if not page.next:
             return

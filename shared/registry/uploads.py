@@ -126,7 +126,7 @@ def of_model(
 ) -> tuple[list[Upload], str | None]:
     """A model's uploads, oldest first; and where the next page starts. Of a name never heard of: none."""
     start = keys.upload_state(model, after) if after else ""
-    page = store.list(keys.upload_states(model), after=start, limit=limit)
+    page = store.list_page(keys.upload_states(model), after=start, limit=limit)
     uploads = [msgspec.json.decode(store.get(info.key).body, type=Upload) for info in page.objects]
     return uploads, uploads[-1].upload_id if page.next and uploads else None
 

@@ -57,14 +57,25 @@ LEVELS = {
 
 
 class Unloadable(AmaasError):
-    """ONNX Runtime refuses the model itself."""
+    """ONNX Runtime refuses the model itself. kind: ONNX Runtime's own class of the error."""
 
     status = 503
+
+    def __init__(self, message: str, kind: str = "Fail") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class OutOfMemory(Unavailable):
+    """A tensor that the model asked for did not fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One input or output. shape: -1 where the dimension may vary."""
+    """One input or output. datatype: the protocol's name, or ONNX Runtime's where the protocol has none.
+
+    shape: -1 where the dimension may vary.
+    """
 
     name: str
     datatype: str
@@ -84,30 +95,61 @@ class Session:
     ) -> list[np.ndarray]:
         """Compute the named outputs, or all. timeout in seconds, checked between the graph's nodes.
 
-        Raises BadInput when the model cannot take these values, Unavailable when the time is over.
+        Raises BadInput when the model cannot take these values, Unavailable when time or memory is over.
         """
+        checked = self._check(outputs, feeds)
         options = ort.RunOptions()
+        options.log_severity_level = 4
         timer = threading.Timer(timeout, setattr, (options, "terminate", True)) if timeout else None
         if timer:
             timer.start()
         try:
-            return self._session.run(outputs, feeds, options)
+            return self._session.run(outputs, checked, options)
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             if options.terminate:
                 raise Unavailable(f"the model did not answer within {timeout:g} s; send a smaller input") from error
+            if _is_memory(error):
+                raise OutOfMemory("the model ran out of memory on this input; send a smaller one") from error
             raise BadInput(f"the model cannot run on this input: {_brief(error)}") from error
         finally:
             if timer:
                 timer.cancel()
 
+    def _check(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        known = {spec.name: spec for spec in self.inputs}
+        if set(feeds) != set(known):
+            raise BadInput(f"the inputs are {sorted(feeds)}, the model takes {sorted(known)}")
+        missing = set(outputs or []) - {spec.name for spec in self.outputs}
+        if missing:
+            raise BadInput(f"the model has no output {sorted(missing)}: it has {[spec.name for spec in self.outputs]}")
+        return {name: _feed(known[name], array) for name, array in feeds.items()}
 
-def load(
-    model: bytes | str, *, threads: int = 1, optimize: str = "all", save_to: str | None = None
-) -> Session:
+
+def load(model: bytes | str, threads: int = 1, optimize: str = "all") -> Session:
     """A session from a model's bytes, or from its path. Raises Unloadable with ONNX Runtime's reason.
 
-    threads: of one operator; operators run one after another. save_to: a path for the optimised graph.
+    threads: of one operator; operators run one after another. optimize: "all", "extended" or "off".
     """
+    try:
+        return Session(ort.InferenceSession(model, _options(threads, optimize), providers=["CPUExecutionProvider"]))
+    except Exception as error:  # as above
+        raise _unloadable(error) from error
+
+
+def rewrite(model: bytes) -> bytes:
+    """The model after ONNX Runtime's optimisations that hold on any CPU. Raises Unloadable.
+
+    Never more than EXTENDED: the next level bakes this CPU's memory layout in, and answers wrongly on another CPU.
+    The compiler's interface, unlike `optimized_model_filepath`, opens no file, so it works inside the sandbox.
+    """
+    try:
+        compiler = ort.ModelCompiler(_options(1, "extended"), model, graph_optimization_level=LEVELS["extended"])
+        return bytes(compiler.compile_to_bytes())
+    except Exception as error:  # as above
+        raise _unloadable(error) from error
+
+
+def _options(threads: int, optimize: str) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads  # left to itself, ONNX Runtime asks for CPU affinities, which Lambda refuses
     options.inter_op_num_threads = 1
@@ -115,17 +157,52 @@ def load(
     options.graph_optimization_level = LEVELS[optimize]
     options.log_severity_level = 4
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    if save_to:
-        options.optimized_model_filepath = save_to
-    try:
-        return Session(ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
-    except Exception as error:  # as above
-        raise Unloadable(f"ONNX Runtime {VERSION} cannot load the model: {_brief(error)}") from error
+    # weights live as long as the session: in the arena, which grows by doubling, they would waste up to their own size
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    return options
 
 
 def _spec(arg: Any) -> TensorSpec:
     shape = [d if isinstance(d, int) and d >= 0 else -1 for d in (arg.shape or [])]
     return TensorSpec(arg.name, NAMES.get(arg.type, arg.type), shape)
+
+
+def _feed(spec: TensorSpec, array: np.ndarray) -> np.ndarray:
+    """The array as ONNX Runtime takes it. Raises BadInput for another rank or datatype than the model's."""
+    if array.ndim != len(spec.shape):
+        raise BadInput(f"input {spec.name!r} has shape {list(array.shape)}, the model takes {spec.shape}")
+    if spec.datatype == "BYTES":
+        return _text(spec.name, array)
+    if array.dtype != DTYPES.get(spec.datatype):
+        raise BadInput(f"input {spec.name!r} is of type {array.dtype}, the model takes {spec.datatype}")
+    return array
+
+
+def _text(name: str, array: np.ndarray) -> np.ndarray:
+    """ONNX Runtime takes `str`; bytes objects it would feed as their repr."""
+    if array.dtype.kind not in "OSU":
+        raise BadInput(f"input {name!r} is of type {array.dtype}, the model takes BYTES")
+    if array.dtype.kind == "U":
+        return array.astype(np.object_)
+    try:
+        flat = [item.decode() if isinstance(item, bytes) else str(item) for item in array.reshape(-1)]
+    except UnicodeDecodeError as error:
+        raise BadInput(f"input {name!r} holds bytes that are not UTF-8, which ONNX strings have to be") from error
+    text = np.empty(len(flat), np.object_)
+    text[:] = flat
+    return text.reshape(array.shape)
+
+
+def _unloadable(error: Exception) -> AmaasError:
+    if _is_memory(error):
+        return OutOfMemory("the model does not fit into memory; make it smaller, or quantise it")
+    return Unloadable(f"ONNX Runtime {VERSION} cannot load the model: {_brief(error)}", type(error).__name__)
+
+
+def _is_memory(error: Exception) -> bool:
+    """ONNX Runtime has no class for this: the message is all there is."""
+    text = str(error)
+    return isinstance(error, MemoryError) or any(sign in text for sign in ("bad_alloc", "bad allocation", "llocate"))
 
 
 def _brief(error: Exception) -> str:

@@ -82,7 +82,7 @@ class Store(Protocol):
         """
         ...
 
-    def list(
+    def list_page(
         self, prefix: str, *, delimiter: str = "", after: str = "", token: str | None = None, limit: int = 1000
     ) -> Page:
         """One page of keys below `prefix`, in order; `after` starts behind a key, `token` continues a page."""
@@ -111,7 +111,7 @@ def list_all(store: Store, prefix: str, *, after: str = "") -> Iterator[ObjectIn
     """Every object below `prefix`, however many pages that takes."""
     token = None
     while True:
-        page = store.list(prefix, after=after, token=token)
+        page = store.list_page(prefix, after=after, token=token)
         yield from page.objects
         if not page.next:
             return

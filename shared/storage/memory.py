@@ -48,7 +48,7 @@ class MemoryStore:
             self._objects[key] = (bytes(body), etag, time.time())
         return etag
 
-    def list(
+    def list_page(
         self, prefix: str, *, delimiter: str = "", after: str = "", token: str | None = None, limit: int = 1000
     ) -> Page:
         start = token or after

@@ -63,11 +63,11 @@ class S3Store:
     ) -> str:
         args = {"Key": key, "Body": body, "ContentType": content_type, "ChecksumSHA256": _checksum(body)}
         if not if_absent and if_match is None:
-            return self._call(key, self._client.put_object, **args)["ETag"]
+            return str(self._call(key, self._client.put_object, **args)["ETag"])
         condition = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": if_match}
         for attempt in range(ATTEMPTS):
             try:
-                return self._once.put_object(Bucket=self.bucket, **args, **condition)["ETag"]
+                return str(self._once.put_object(Bucket=self.bucket, **args, **condition)["ETag"])
             except (ClientError, BotoCoreError) as error:
                 if _status(error) in (400, 401, 403):
                     raise Unavailable(f"the store refused to write {key}: {error}") from error
@@ -93,7 +93,7 @@ class S3Store:
             raise PreconditionFailed(f"the object at {key} was changed by someone else")
         return None
 
-    def list(
+    def list_page(
         self, prefix: str, *, delimiter: str = "", after: str = "", token: str | None = None, limit: int = 1000
     ) -> Page:
         args: dict[str, Any] = {"Prefix": prefix, "MaxKeys": limit}
@@ -146,7 +146,7 @@ class S3Store:
         return urls, complete, self._presign("abort_multipart_upload", args, expires)
 
     def _presign(self, operation: str, args: dict[str, Any], expires: int) -> str:
-        return self._client.generate_presigned_url(operation, Params=args, ExpiresIn=expires)
+        return str(self._client.generate_presigned_url(operation, Params=args, ExpiresIn=expires))
 
     def _call(self, key: str, operation: Callable[..., Any], **args: Any) -> Any:
         try:

@@ -23,7 +23,12 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     monkeypatch.setattr(functions.inference.app, "models", lambda: models)
     for app in (functions.authorize.app, functions.ingest.app, functions.upload.app):
         monkeypatch.setattr(app, "config", lambda: config)
-    for app in (functions.authorize.app, functions.ingest.app, functions.registry.app, functions.tokens.app,
-                functions.upload.app):
+    for app in (
+        functions.authorize.app,
+        functions.ingest.app,
+        functions.registry.app,
+        functions.tokens.app,
+        functions.upload.app,
+    ):
         monkeypatch.setattr(app, "store", lambda: made)
     return made

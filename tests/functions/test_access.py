@@ -63,7 +63,7 @@ def test_bad_requests_make_no_token(store: MemoryStore, body: dict) -> None:
     answer = call(tokens.handler, "POST", "/tokens", {"name": "ci", "scopes": ["infer"]} | body)
     assert answer.status == 400
     assert list(answer.json) == ["error"]
-    assert not store.list("access/").objects
+    assert not store.list_page("access/").objects
 
 
 @pytest.mark.parametrize("scopes", ["infer", "write", "admin:fashion-*"])

@@ -74,7 +74,11 @@ def test_versions_promotion_and_pins(store: MemoryStore) -> None:
     assert after.json["model_version"] == "2"
     assert after.headers["x-amaas-version"] == "2"
     records = call(registry.handler, "GET", "/models/m/history").json["records"]
-    assert [(r["kind"], r.get("reason")) for r in records] == [("alias", "better"), ("register", None), ("register", None)]
+    assert [(r["kind"], r.get("reason")) for r in records] == [
+        ("alias", "better"),
+        ("register", None),
+        ("register", None),
+    ]
     assert all(r["by"] == "tester" for r in records)
 
 
@@ -131,7 +135,7 @@ def test_a_bad_package_is_rejected_and_leaves_nothing(store: MemoryStore, case: 
     assert state["code"]
     assert call(registry.handler, "GET", "/models/m").status == 404
     assert call(registry.handler, "GET", "/models").json["models"] == []
-    assert not store.list("blobs/").objects
+    assert not store.list_page("blobs/").objects
     assert push(store, "m", {"model.onnx": linear([[1.0], [0.0]])})["version"] == 1
 
 
@@ -159,7 +163,7 @@ def test_a_golden_set_that_matches_is_recorded(store: MemoryStore) -> None:
 def test_bad_upload_requests(store: MemoryStore, body, status: int, message: str) -> None:
     answer = call(upload.handler, "POST", "/models/m/uploads", body)
     assert (answer.status, message in answer.json["error"]) == (status, True), answer.body
-    assert not store.list("").objects
+    assert not store.list_page("").objects
 
 
 def test_a_large_file_is_sent_in_parts(store: MemoryStore) -> None:

@@ -87,7 +87,9 @@ def test_log_line_is_a_metric_and_holds_no_body(capsys: pytest.CaptureFixture) -
     call(handler, "GET", "/conflict")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["status"], line["route"], line["cold_start"]) for line in lines] == [
-        (200, "/json", True), (409, "/conflict", False)]
+        (200, "/json", True),
+        (409, "/conflict", False),
+    ]
     assert lines[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Amaas"
     assert isinstance(lines[0]["Duration"], float)
     assert lines[1]["Errors"] == 1

@@ -81,7 +81,7 @@ def test_unknown_references_name_what_there_is(store: MemoryStore, reference: st
 def test_bad_model_names(store: MemoryStore, name: str) -> None:
     with pytest.raises(BadInput):
         registry.register(store, name, version("upload-1"), by="ann")
-    assert not store.list("").objects
+    assert not store.list_page("").objects
 
 
 def test_records_are_chained(store: MemoryStore) -> None:
@@ -133,8 +133,14 @@ def test_a_writer_that_loses_every_race_is_told_to_try_again(store: MemoryStore,
     monkeypatch.setattr("shared.registry.log.time.sleep", lambda _: None)
 
     def overtaken(head):
-        store.put(keys.log_record("m", head.revision + 1), msgspec.json.encode(Record(
-            kind="register", by="fast", revision=head.revision + 1, previous=head.digest, version=version("u"))))
+        store.put(
+            keys.log_record("m", head.revision + 1),
+            msgspec.json.encode(
+                Record(
+                    kind="register", by="fast", revision=head.revision + 1, previous=head.digest, version=version("u")
+                )
+            ),
+        )
         return Record(kind="register", by="slow")
 
     with pytest.raises(Unavailable, match="try again"):

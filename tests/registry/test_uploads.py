@@ -64,8 +64,10 @@ def test_unknown_upload(store: MemoryStore) -> None:
 @pytest.mark.parametrize(
     ("raw", "parsed"),
     [
-        ("uploads/0123456789a-0011223344556677/files/model.onnx",
-         ("upload", "0123456789a-0011223344556677", "model.onnx")),
+        (
+            "uploads/0123456789a-0011223344556677/files/model.onnx",
+            ("upload", "0123456789a-0011223344556677", "model.onnx"),
+        ),
         ("uploads/0123456789a-0011223344556677/ticket.json", None),
         ("inbox/iris/my+model.onnx", ("inbox", "iris", "my model.onnx")),
         ("inbox/iris/", None),

@@ -21,10 +21,19 @@ GRAY = Tensor("image", "FP32", [-1, 1, 4, 4])
 
 
 def loaded(**changes) -> Loaded:
-    described = Manifest(**({
-        "task": "image-classification", "inputs": [GRAY], "outputs": [Tensor("logits", "FP32", [-1, 3])],
-        "labels": ["a", "b", "c"], "preprocess": Preprocess(mode="L"), "postprocess": Postprocess(top_k=2),
-    } | changes))
+    described = Manifest(
+        **(
+            {
+                "task": "image-classification",
+                "inputs": [GRAY],
+                "outputs": [Tensor("logits", "FP32", [-1, 3])],
+                "labels": ["a", "b", "c"],
+                "preprocess": Preprocess(mode="L"),
+                "postprocess": Postprocess(top_k=2),
+            }
+            | changes
+        )
+    )
     version = Version(version=7, task="", manifest="", source="", model="", size=0, upload="")
     return Loaded("m", version, 1, described, onnx.load(tiny_classifier()))
 
@@ -71,8 +80,9 @@ def test_preprocessing_is_exactly_what_is_declared() -> None:
     colour = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     tensor = Tensor("image", "FP32", [-1, 3, 4, 4])
     values = task.preprocess(task.decode(encoded(colour), "RGB"), plan, tensor)
-    expected = ((colour.astype(np.float32) * np.float32(1 / 255) - np.float32([0.1, 0.2, 0.3]))
-                / np.float32([0.5, 0.6, 0.7])).transpose(2, 0, 1)[None]
+    expected = (
+        (colour.astype(np.float32) * np.float32(1 / 255) - np.float32([0.1, 0.2, 0.3])) / np.float32([0.5, 0.6, 0.7])
+    ).transpose(2, 0, 1)[None]
     assert np.array_equal(values, expected)
     last = Tensor("image", "FP32", [-1, 4, 4, 3])
     bgr = task.preprocess(task.decode(encoded(colour), "BGR"), Preprocess(mode="BGR", layout="NHWC"), last)
@@ -88,7 +98,9 @@ def test_resize_modes() -> None:
 
 
 def test_integer_input_takes_raw_pixels() -> None:
-    values = task.preprocess(task.decode(encoded(PIXELS), "L"), Preprocess(mode="L"), Tensor("i", "UINT8", [1, 1, 4, 4]))
+    values = task.preprocess(
+        task.decode(encoded(PIXELS), "L"), Preprocess(mode="L"), Tensor("i", "UINT8", [1, 1, 4, 4])
+    )
     assert values.dtype == np.uint8
     assert np.array_equal(values[0, 0], PIXELS)
 

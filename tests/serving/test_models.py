@@ -37,13 +37,16 @@ class Clock:
 
 
 def publish(store: MemoryStore, name: str, model: bytes, upload: str) -> Version:
-    described = Manifest(
-        name=name, inputs=[Tensor("x", "FP32", [-1, 2])], outputs=[Tensor("y", "FP32", [-1, 1])]
-    )
+    described = Manifest(name=name, inputs=[Tensor("x", "FP32", [-1, 2])], outputs=[Tensor("y", "FP32", [-1, 1])])
     digest = blobs.write(store, model)
     version = Version(
-        version=0, task="tensor", manifest=blobs.write(store, manifest.encode(described)), source=digest, model=digest,
-        size=len(model), upload=upload,
+        version=0,
+        task="tensor",
+        manifest=blobs.write(store, manifest.encode(described)),
+        source=digest,
+        model=digest,
+        size=len(model),
+        upload=upload,
     )
     return registry.register(store, name, version, by="test")
 
@@ -160,9 +163,9 @@ def test_the_least_recently_used_goes_first(store: CountingStore) -> None:
 def test_runtime_says_what_is_wrong() -> None:
     session = onnx.load(linear([[1.0], [0.0]]))
     assert session.inputs == [onnx.TensorSpec("x", "FP32", [-1, 2])]
-    with pytest.raises(Exception, match=r"cannot run|x"):
+    with pytest.raises(Exception, match="cannot run"):
         session.run(None, {"x": np.zeros((1, 3), np.float32)})
-    with pytest.raises(Exception, match="cannot load|ONNX"):
+    with pytest.raises(Exception, match="cannot load"):
         onnx.load(b"not a model")
 
 

@@ -82,8 +82,17 @@ def test_what_does_not_fit_is_named(changes: dict, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("datatype", "data"),
-    [("INT8", [128]), ("UINT8", [-1]), ("INT64", [2**63]), ("UINT64", [2**64]), ("INT32", [1.5]), ("BOOL", [1]),
-     ("BYTES", [1]), ("FP16", [1e6]), ("UINT64", [-1])],
+    [
+        ("INT8", [128]),
+        ("UINT8", [-1]),
+        ("INT64", [2**63]),
+        ("UINT64", [2**64]),
+        ("INT32", [1.5]),
+        ("BOOL", [1]),
+        ("BYTES", [1]),
+        ("FP16", [1e6]),
+        ("UINT64", [-1]),
+    ],
 )
 def test_values_are_never_bent_to_fit(datatype: str, data: list) -> None:
     with pytest.raises(BadInput):

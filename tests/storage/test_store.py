@@ -70,11 +70,11 @@ def test_listing_pages_and_prefixes(store: Store) -> None:
         for n in range(3):
             store.put(f"models/{model}/log/{n}", b"x")
     assert [i.key for i in list_all(store, "models/b/")] == [f"models/b/log/{n}" for n in range(3)]
-    assert store.list("models/", delimiter="/").prefixes == ["models/a/", "models/b/", "models/c/"]
-    assert store.list("models/", delimiter="/", after="models/a/~").prefixes == ["models/b/", "models/c/"]
+    assert store.list_page("models/", delimiter="/").prefixes == ["models/a/", "models/b/", "models/c/"]
+    assert store.list_page("models/", delimiter="/", after="models/a/~").prefixes == ["models/b/", "models/c/"]
     seen, token = [], None
     while True:
-        page = store.list("models/", token=token, limit=2)
+        page = store.list_page("models/", token=token, limit=2)
         seen += [i.key for i in page.objects]
         token = page.next
         if not token:

@@ -90,7 +90,7 @@ def labelled(logits: np.ndarray, manifest: Manifest, after: Postprocess, top_k: 
 def activated(values: np.ndarray, activation: str) -> np.ndarray:
     if activation == "softmax":
         powers = np.exp(values - values.max())
-        return powers / powers.sum()
+        return np.asarray(powers / powers.sum())
     return 1 / (1 + np.exp(-values)) if activation == "sigmoid" else values
 
 

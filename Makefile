@@ -1,0 +1,98 @@
+# Everything starts here. `make` alone says what there is. Needed: Python >= 3.11 with venv, and make.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+ENVS := .local/envs
+export UV := $(abspath $(or $(shell command -v uv),.local/uv/bin/uv))
+# of a build for AWS; make run takes the version of its own Python
+export AMAAS_RUNTIME ?= python3.12
+export SAM_CLI_TELEMETRY := 0
+INSTALL = $(UV) pip install --quiet --require-hashes --python
+
+.PHONY: help
+help:
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+# ---- the local deployment
+
+.PHONY: run stop sam-local bench bundled-models
+run: export AMAAS_STARTED := $(shell date +%s)
+run: tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
+	@$(ENVS)/cloud/bin/python -m local.up
+
+stop: ## stop the embedded cloud; what it holds is kept for the next run
+	@$(PYTHON) -m local.cloud stop
+
+sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
+	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve)
+
+bench: $(ENVS)/dev/.ready ## measure what the service adds to a bare model
+	@$(ENVS)/dev/bin/python -m bench.serving
+
+bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
+	@$(ENVS)/training/bin/python -m training.bundle
+
+# ---- checks
+
+.PHONY: test lint types unit cloud training-tests
+test: lint types unit cloud training-tests ## the whole suite, as CI runs it
+
+unit: $(ENVS)/dev/.ready ## everything that needs no deployment
+	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/training tests
+
+cloud: $(ENVS)/dev/.ready tools-run ## the template, and the whole product on an embedded cloud of the tests' own
+	@$(ENVS)/dev/bin/pytest tests/cloud
+
+# in an environment of its own: no other test waits for PyTorch
+training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready)
+	@$(if $(wildcard tests/training),$(ENVS)/training/bin/pytest tests/training)
+
+lint: $(ENVS)/dev/.ready ## style, and the one-way rule between the floors of the house
+	@$(ENVS)/dev/bin/ruff check . && $(ENVS)/dev/bin/ruff format --check . && $(ENVS)/dev/bin/lint-imports
+
+types: $(ENVS)/dev/.ready ## static types
+	@$(ENVS)/dev/bin/mypy
+
+# ---- AWS
+
+.PHONY: build deploy validate
+validate: $(ENVS)/sam/.ready ## check the template
+	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
+
+build: $(ENVS)/sam/.ready ## build functions and layers for AWS (AMAAS_RUNTIME=python3.12 chooses the runtime)
+	@$(ENVS)/sam/bin/sam build --parameter-overrides PythonRuntime=$(AMAAS_RUNTIME)
+
+deploy: build ## deploy to the AWS account that you are signed in to
+	@$(ENVS)/sam/bin/sam deploy --parameter-overrides PythonRuntime=$(AMAAS_RUNTIME) RequireQuotaKey=true
+
+# called by sam build, once per function and layer
+build-%:
+	@$(PYTHON) local/build.py $* $(ARTIFACTS_DIR)
+
+# ---- tools
+
+.PHONY: lock clean tools-run
+lock: $(UV) ## choose the newest versions that fit, and write them to requirements/*.txt
+	@$(PYTHON) local/lock.py $(UV)
+
+clean: stop ## remove everything that make made, the local deployment's data included
+	rm -rf .local .aws-sam .mypy_cache .ruff_cache .pytest_cache
+
+tools-run: $(ENVS)/cloud/.ready $(ENVS)/sam/.ready $(ENVS)/client/.ready
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
+	@echo "setting up uv"
+	@$(PYTHON) -m venv .local/uv
+	@.local/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+
+# one environment per tool: their requirements contradict each other
+$(ENVS)/%/.ready: requirements/%.txt | $(UV)
+	@echo "setting up the environment '$*'"
+	@$(UV) venv --quiet --clear --no-python-downloads --python $(PYTHON) $(@D)
+	@$(INSTALL) $(@D) -r $<
+	@if [ -n "$(LOCAL_PACKAGE)" ]; then $(UV) pip install --quiet --no-deps --python $(@D) $(LOCAL_PACKAGE); fi
+	@touch $@
+$(ENVS)/client/.ready $(ENVS)/dev/.ready $(ENVS)/training/.ready: LOCAL_PACKAGE := --editable ./client
+$(ENVS)/client/.ready $(ENVS)/dev/.ready $(ENVS)/training/.ready: client/pyproject.toml

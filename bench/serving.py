@@ -1,0 +1,132 @@
+"""What the service adds to a bare `session.run`, side by side in one run: `python -m bench.serving [--rounds N]`.
+
+The handler is called with API Gateway's own events on the shipped in-memory store, so what is measured is our code from
+event to answer: no network, no gateway. Medians of interleaved rounds; results go to bench/results/serving.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import logging
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from functions.inference import app
+from shared.registry import blobs, manifest, registry
+from shared.registry.manifest import Tensor
+from shared.registry.state import Version
+from shared.runtime import onnx
+from shared.serving.cache import Models
+from shared.storage.memory import MemoryStore
+
+ROOT = Path(__file__).parent.parent
+MODEL = "fashion-mnist"
+PACKAGE = ROOT / "layers" / "models" / MODEL
+EVENT = json.loads((ROOT / "tests" / "events" / "apigateway_proxy.json").read_text())
+
+
+def publish(store: MemoryStore) -> bytes:
+    """Register the bundled package as it would be after ingest, and return the model."""
+    model = (PACKAGE / "model.onnx").read_bytes()
+    session = onnx.load(model)
+    described = manifest.decode((PACKAGE / "amaas.json").read_bytes())
+    inputs = [Tensor(s.name, s.datatype, s.shape) for s in session.inputs]  # type: ignore[arg-type]
+    outputs = [Tensor(s.name, s.datatype, s.shape) for s in session.outputs]  # type: ignore[arg-type]
+    fields = {f: getattr(described, f) for f in described.__struct_fields__} | {"inputs": inputs, "outputs": outputs}
+    digest = blobs.write(store, model)
+    version = Version(
+        version=0,
+        task=described.task,
+        manifest=blobs.write(store, manifest.encode(manifest.Manifest(**fields))),
+        source=digest,
+        model=digest,
+        size=len(model),
+        upload="bench-upload",
+    )
+    registry.register(store, MODEL, version, by="bench")
+    return model
+
+
+def event(path: str, body: bytes, content_type: str) -> dict[str, Any]:
+    context = EVENT["requestContext"] | {"authorizer": {"scopes": "infer", "principalId": "bench"}}
+    return EVENT | {
+        "httpMethod": "POST",
+        "path": path,
+        "queryStringParameters": None,
+        "headers": {"content-type": content_type},
+        "body": base64.b64encode(body).decode(),
+        "isBase64Encoded": True,
+        "requestContext": context,
+    }
+
+
+def cases(model: bytes) -> dict[str, Callable[[], Any]]:
+    session = onnx.load(model)
+    pixels = np.random.default_rng(0).random((1, 1, 28, 28), np.float32)
+    tensor = {"name": "image", "shape": [1, 1, 28, 28], "datatype": "FP32", "data": pixels.reshape(-1).tolist()}
+    infer = event(f"/v2/models/{MODEL}/infer", json.dumps({"inputs": [tensor]}).encode(), "application/json")
+    image = next((ROOT / "examples" / "images").glob("*.png")).read_bytes()
+    predict = event(f"/models/{MODEL}/predict", image, "image/png")
+    metadata = event(f"/v2/models/{MODEL}", b"", "") | {"httpMethod": "GET", "body": None, "isBase64Encoded": False}
+    return {
+        "bare session.run, 1 image": lambda: session.run(None, {"image": pixels}),
+        "POST /v2/…/infer, JSON of 784 floats": lambda: app.handler(infer, None),
+        "POST /models/…/predict, PNG": lambda: app.handler(predict, None),
+        "GET /v2/models/…": lambda: app.handler(metadata, None),
+    }
+
+
+def measure(work: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of wall and CPU time per call; the cases take turns, so that drift meets all of them alike."""
+    wall: dict[str, list[float]] = {name: [] for name in work}
+    cpu: dict[str, list[float]] = {name: [] for name in work}
+    for turn in range(rounds + 20):
+        for name, call in work.items():
+            w, c = time.perf_counter(), time.process_time()
+            call()
+            if turn >= 20:  # the first turns warm caches up
+                wall[name].append((time.perf_counter() - w) * 1e3)
+                cpu[name].append((time.process_time() - c) * 1e3)
+    return {
+        n: {"wall_p50_ms": _p(wall[n], 50), "wall_p99_ms": _p(wall[n], 99), "cpu_p50_ms": _p(cpu[n], 50)} for n in work
+    }
+
+
+def _p(values: list[float], percentile: int) -> float:
+    return round(statistics.quantiles(values, n=100)[percentile - 1], 4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2000)
+    rounds = parser.parse_args().rounds
+    store = MemoryStore()
+    model = publish(store)
+    models = Models(store, models_dir="/nowhere", ttl=2, capacity=10**9)
+    app.models = lambda: models  # type: ignore[assignment]
+    logging.disable(logging.INFO)
+    result = {
+        "machine": f"{platform.processor() or platform.machine()}, {platform.python_version()}, ORT {onnx.VERSION}",
+        "rounds": rounds,
+        "model_bytes": len(model),
+        "cases": measure(cases(model), rounds),
+    }
+    (ROOT / "bench" / "results" / "serving.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    base = result["cases"]["bare session.run, 1 image"]["wall_p50_ms"]
+    for name, row in result["cases"].items():
+        print(
+            f"{name:40s} p50 {row['wall_p50_ms']:8.3f} ms  p99 {row['wall_p99_ms']:8.3f}"
+            f"  +{row['wall_p50_ms'] - base:7.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""Client of Amaas: `with Client() as client: client.predict("fashion-mnist", "shoe.png")`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from amaas.errors import AmaasError, ApiError, NotConnected, Rejected
+
+if TYPE_CHECKING:
+    from amaas.client import Client
+
+__all__ = ["AmaasError", "ApiError", "Client", "NotConnected", "Rejected"]
+
+
+def __getattr__(name: str) -> Any:
+    # the HTTP library is the slow part of importing; `amaas --help` must not wait for it
+    if name == "Client":
+        from amaas.client import Client
+
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

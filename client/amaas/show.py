@@ -1,0 +1,160 @@
+"""How answers look to people. Machines ask for --json."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from typing import Any
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+from rich.text import Text
+
+BAR = 30
+WIDE = 200  # columns where no terminal says how many: what is piped into grep must not be wrapped
+
+
+def console() -> Console:
+    """Standard output. Names and labels are others' text: no markup is read from them."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
+    return Console(markup=False, highlight=False, emoji=False, width=width)
+
+
+def clean(value: Any) -> str:
+    """As text without control characters, which could move the cursor or recolour the terminal."""
+    return "".join(c for c in str(value) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
+
+
+def line(out: Console, bold: Any, *rest: Any) -> None:
+    out.print(Text.assemble((clean(bold), "bold"), *(f" {clean(part)}" for part in rest)), soft_wrap=True)
+
+
+def _table(*headings: str, right: tuple[str, ...] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    return table
+
+
+def _row(table: Table, *cells: Any) -> None:
+    table.add_row(*(cell if isinstance(cell, Text) else clean("" if cell is None else cell) for cell in cells))
+
+
+def _when(time: Any) -> str:
+    return str(time or "")[:19].replace("T", " ")
+
+
+def models(out: Console, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        out.print("no models yet: `amaas push` brings one")
+        return
+    table = _table("model", "task", "production", "latest", "updated", right=("production", "latest"))
+    for row in rows:
+        production = (row.get("aliases") or {}).get("production", {}).get("version", "-")
+        name = Text(clean(row["name"]), "bold")
+        _row(table, name, row.get("task"), production, row.get("latest"), _when(row.get("updated_at")))
+    out.print(table)
+
+
+def model(out: Console, found: dict[str, Any]) -> None:
+    line(out, found["name"], " ".join(str(found.get(key) or "") for key in ("task", "licence")).strip())
+    named: dict[int, list[str]] = {}
+    for name, alias in (found.get("aliases") or {}).items():
+        named.setdefault(alias["version"], []).append(name)
+    table = _table("version", "aliases", "size", "created", "by", "digest", right=("version", "size"))
+    for row in found.get("versions") or []:
+        names = Text(clean(", ".join(sorted(named.get(row["version"], [])))), "green")
+        digest = str(row.get("digest") or "")[:12]
+        _row(table, row["version"], names, size(row.get("size")), _when(row.get("created_at")), row.get("by"), digest)
+    out.print(table)
+    if found.get("card"):
+        out.print()
+        out.print(Markdown(clean(found["card"]), hyperlinks=False))
+
+
+def version(out: Console, name: str, found: dict[str, Any]) -> None:
+    line(out, name, f"version {found['version']}", found.get("task") or "", size(found.get("size")))
+    table = _table("", "")
+    for what in ("inputs", "outputs"):
+        for tensor in found.get(what) or []:
+            shape = "x".join(str(n) if n != -1 else "?" for n in tensor.get("shape") or [])
+            _row(table, Text(what[:-1], "dim"), f"{tensor['name']}  {tensor.get('datatype', '')}  {shape}")
+    for label, value in (found.get("metrics") or {}).items():
+        _row(table, Text(clean(label), "dim"), value)
+    for key in ("labels", "licence", "digest", "created_at", "by"):
+        if found.get(key):
+            _row(table, Text(key.partition("_")[0], "dim"), _detail(key, found[key]))
+    table.show_header = False
+    out.print(table)
+
+
+def _detail(key: str, value: Any) -> str:
+    if key == "labels":
+        return ", ".join(map(str, value[:10])) + (f" … ({len(value)})" if len(value) > 10 else "")
+    return _when(value) if key == "created_at" else str(value)
+
+
+def predictions(out: Console, answer: dict[str, Any]) -> None:
+    line(out, answer["model"], f"version {answer['version']}")
+    rows = answer.get("predictions")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and "score" in row for row in rows):
+        out.print_json(data={key: value for key, value in answer.items() if key not in ("model", "version")})
+        return
+    table = _table("label", "score", "", right=("score",))
+    table.show_header = False
+    full = max([1.0, *(row["score"] for row in rows)])  # scores without an activation may exceed 1
+    for row in rows:
+        _row(table, row.get("label"), f"{row['score']:.4f}", Text(bar(row["score"] / full), "cyan"))
+    out.print(table)
+
+
+def bar(share: float) -> str:
+    """A bar of BAR characters at most, in steps of an eighth of one. share: 0 to 1."""
+    eighths = round(BAR * 8 * min(max(share, 0.0), 1.0))
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def history(out: Console, records: list[dict[str, Any]]) -> None:
+    table = _table("revision", "when", "by", "what", "reason", right=("revision",))
+    for row in records:
+        _row(table, row.get("revision"), _when(row.get("at")), row.get("by"), _what(row), row.get("reason"))
+    out.print(table)
+
+
+def _what(record: dict[str, Any]) -> str:
+    made = record.get("version")
+    registered = [f"version {made['version']} registered"] if isinstance(made, dict) else []
+    moves = [f"{name} → {version or 'gone'}" for name, version in (record.get("aliases") or {}).items()]
+    return ", ".join(registered + moves) or str(record.get("kind", ""))
+
+
+def tokens(out: Console, rows: list[dict[str, Any]]) -> None:
+    table = _table("id", "name", "scopes", "created", "state")
+    for row in rows:
+        state = Text("revoked", "red") if row.get("revoked") else Text("active", "green")
+        _row(table, row["id"], row["name"], " ".join(row["scopes"]), _when(row.get("created_at")), state)
+    out.print(table)
+
+
+def new_token(out: Console, made: dict[str, Any]) -> None:
+    """Alone on its line, so that $(amaas token create …) holds just the token."""
+    out.print(clean(made["token"]), soft_wrap=True)
+
+
+def status(out: Console, found: dict[str, Any]) -> None:
+    state = "ready" if found["ready"] else "live, not ready" if found["live"] else "down"
+    count = found["models"]
+    known = "" if count is None else f"· {count} model{'' if count == 1 else 's'}"
+    line(out, state, known, "·", found["url"])
+
+
+def size(count: float | None) -> str:
+    if count is None:
+        return ""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

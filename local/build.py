@@ -1,0 +1,127 @@
+"""The build methods of `sam build`: what goes into each function and layer. Standard library only.
+
+Everything is built for the runtime and platform it will run on, not for this machine, and reproducibly: unchanged
+sources make the same archive, so that a deployment updates only what changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ROOT / "requirements"
+MODELS = ROOT / "layers" / "models"
+PLATFORM = "x86_64-manylinux_2_28"
+PACKAGED = 315_532_800  # 1980-01-01, the earliest time that a zip archive can carry
+
+# Parts of packages that serving never imports.
+STRIPPED = [
+    "**/tests",
+    "**/*.pyi",
+    "bin",
+    "numpy/f2py",
+    "numpy/_core/include",
+    "numpy/_core/lib",
+    "onnxruntime/backend",
+    "onnxruntime/datasets",
+    "onnxruntime/quantization",
+    "onnxruntime/tools",
+    "onnxruntime/transformers",
+    "onnx/backend",
+    "onnx/reference/ops",
+]
+
+
+def function(name: str, target: Path) -> None:
+    """functions/{name} and all of shared/, with the packages that only this function needs."""
+    (target / "functions").mkdir(parents=True)
+    shutil.copy(ROOT / "functions" / "__init__.py", target / "functions")
+    for folder in (f"functions/{name}", "shared"):
+        shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__", "requirements.*"))
+    if (LOCKS / f"{name}.txt").exists():
+        install(f"{name}.txt", target)
+    finish(target, "/var/task")
+
+
+def layer(lock: str, target: Path) -> None:
+    install(lock, target / "python")
+    finish(target, "/opt")
+
+
+def models(target: Path) -> None:
+    """Each bundled model under the digest of its bytes: where the inference function looks before it downloads."""
+    blobs = target / "models" / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    index = {}
+    for source in sorted(MODELS.glob("*/model.onnx")):
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        shutil.copy(source, blobs / digest)
+        index[source.parent.name] = digest
+    # also keeps the layer from being empty, which Lambda refuses
+    (target / "models" / "index.json").write_text(json.dumps(index, indent=1))
+    finish(target, "/opt")
+
+
+def install(lock: str, target: Path) -> None:
+    """The packages of a lock for the runtime and Lambda's platform, whatever this machine is."""
+    command = [os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--target", str(target)]
+    command += ["--python-version", runtime().removeprefix("python"), "--python-platform", PLATFORM]
+    command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--link-mode", "copy"]
+    subprocess.run([*command, "--requirement", str(LOCKS / lock)], check=True)
+    for pattern in STRIPPED:
+        for path in list(target.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def finish(target: Path, place: str) -> None:
+    compile_(target, place)
+    for path in [target, *target.rglob("*")]:
+        os.utime(path, (PACKAGED, PACKAGED))
+
+
+def compile_(target: Path, place: str) -> None:
+    """Write bytecode, which halves the cold start.
+
+    It is never checked against the source: archives and their unpacking lose the times that the usual check compares,
+    and then Python would compile everything at each start, on a file system that it cannot write to.
+    """
+    python = interpreter()
+    if python is None:
+        print(f"no {runtime()} on this machine: built without bytecode, so cold starts take longer", file=sys.stderr)
+        return
+    command = [python, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+    subprocess.run([*command, "-s", str(target), "-p", place, str(target)], check=True, stdout=sys.stderr)
+
+
+def interpreter() -> str | None:
+    """A Python of the target's version, if there is one here."""
+    if runtime() == f"python{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    version = runtime().removeprefix("python")
+    command = [os.environ.get("UV", "uv"), "python", "find", "--no-python-downloads", "--no-project", version]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
+
+
+def runtime() -> str:
+    return os.environ.get("AMAAS_RUNTIME", "python3.12")
+
+
+def main(resource: str, target: Path) -> None:
+    """Build one resource of the template, named by its logical id."""
+    if resource == "ModelsLayer":
+        models(target)
+    elif resource.endswith("Layer"):
+        layer(f"{resource.removesuffix('Layer').lower()}.txt", target)
+    else:
+        function(resource.removesuffix("Function").lower(), target)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

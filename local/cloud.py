@@ -1,0 +1,160 @@
+"""Start and stop the embedded cloud (MiniStack) on the loopback interface, with its state in the home folder.
+
+Only a process that this module started is ever stopped: the one in its own pid file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from local.settings import HOME, STATE, say, tool
+
+HOST = "127.0.0.1"
+PID = HOME / "cloud.pid"
+PORT = HOME / "cloud.port"
+LOG = HOME / "cloud.log"
+TEMP = HOME / "tmp"
+START_TIMEOUT = 60
+STOP_TIMEOUT = 20
+
+
+def start() -> str:
+    """The cloud's endpoint, after starting it if it is not running. Raises SystemExit when it does not come up."""
+    endpoint = running()
+    if endpoint:
+        return endpoint
+    port = _choose_port()
+    _spawn(port)
+    endpoint = f"http://{HOST}:{port}"
+    deadline = time.monotonic() + START_TIMEOUT
+    while not healthy(endpoint):
+        if pid() is None or time.monotonic() > deadline:
+            raise SystemExit(f"the embedded cloud did not start; its log is {LOG}")
+        time.sleep(0.05)
+    return endpoint
+
+
+def stop() -> bool:
+    """End the process in the pid file, which saves its state first. False when there was none."""
+    process = pid()
+    if process is None:
+        return False
+    os.kill(process, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT
+    while pid() is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    # it leads a session of its own, so this reaches its workers and nothing else
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
+    PID.unlink(missing_ok=True)
+    return True
+
+
+def running() -> str | None:
+    """The endpoint of the cloud that this home started, if it answers."""
+    if pid() is None or not PORT.exists():
+        return None
+    endpoint = f"http://{HOST}:{PORT.read_text().strip()}"
+    return endpoint if healthy(endpoint) else None
+
+
+def pid() -> int | None:
+    """The process in the pid file, if it is still the one that was started."""
+    try:
+        number, _, started = PID.read_text().partition(" ")
+        return int(number) if _start_time(int(number)) == started.strip() else None
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def healthy(endpoint: str) -> bool:
+    try:
+        with urllib.request.urlopen(endpoint + "/_ministack/health", timeout=5) as reply:
+            return bool(json.load(reply))
+    except (OSError, ValueError):
+        return False
+
+
+def _spawn(port: int) -> None:
+    shutil.rmtree(TEMP, ignore_errors=True)
+    for folder in (STATE / "services", STATE / "s3", TEMP):
+        folder.mkdir(parents=True, exist_ok=True)
+    with LOG.open("ab") as log:
+        process = subprocess.Popen(
+            [tool("cloud", "python"), "-m", "ministack"],
+            cwd=HOME,
+            env=_environment(port),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    PORT.write_text(str(port))
+    PID.write_text(f"{process.pid} {_start_time(process.pid)}")
+
+
+def _environment(port: int) -> dict[str, str]:
+    """All of it: functions inherit the cloud's environment, and the caller's has no business there."""
+    return {
+        "PATH": os.defpath,
+        "HOME": str(TEMP),
+        "LANG": "C.UTF-8",
+        "TMPDIR": str(TEMP),
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": HOST,
+        "MINISTACK_HOST": HOST,
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(STATE / "services"),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(STATE / "s3"),
+        "LAMBDA_WARM_TTL_SECONDS": "1800",
+        "LOG_LEVEL": "WARNING",
+    }
+
+
+def _choose_port() -> int:
+    """AMAAS_PORT, else the port of last time (the API's address contains it), else 4566 or the next free one."""
+    wanted = int(os.environ.get("AMAAS_PORT") or (PORT.read_text() if PORT.exists() else 4566))
+    for port in range(wanted, wanted + 50):
+        if _free(port):
+            if port != wanted:
+                say(f"port {wanted} is taken by something else: using {port}")
+            return port
+    raise SystemExit(f"no free port from {wanted} to {wanted + 49}: choose one with AMAAS_PORT")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _start_time(process: int) -> str:
+    """Tells a process from a later one with the same number. Empty when there is none, or it is dead."""
+    try:
+        if Path("/proc/self/stat").exists():
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            return "" if fields[0] == "Z" else fields[19]
+        shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(process)], capture_output=True, text=True, check=False)
+        return shown.stdout.strip()
+    except OSError:
+        return ""
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["stop"]:
+        print("stopped; its state is kept" if stop() else "not running")

@@ -1,0 +1,184 @@
+"""Build and deploy template.yaml, unchanged, to the embedded cloud; skipped when nothing has changed since."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from local import cloud
+from local.settings import BUILD, HOME, REGION, ROOT, RUNTIME, STACK, aws_env, say, tool
+
+RECORD = HOME / "deployed.json"
+ARTIFACTS = f"{STACK}-artifacts"
+ACCOUNT = "000000000000"  # the embedded cloud's
+DATA = f"{STACK}-data-{ACCOUNT}-{REGION}"
+SOURCES = ["template.yaml", "samconfig.toml", "Makefile", "local/build.py"]
+TREES = ["functions", "shared", "layers", "requirements"]
+
+
+def client(service: str, endpoint: str) -> Any:
+    """A boto3 client of the embedded cloud."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+def up_to_date(endpoint: str) -> dict[str, str] | None:
+    """The outputs of the deployed stack, if it is there and was made from these very sources."""
+    found = outputs(endpoint)
+    if found is None or not RECORD.exists():
+        return None
+    return found if json.loads(RECORD.read_text()) == fingerprint(endpoint) else None
+
+
+def deploy(endpoint: str) -> dict[str, str]:
+    """Build, deploy, and return the stack's outputs. Raises SystemExit with the tool's own words."""
+    say("building the functions and layers")
+    _sam("build", "--build-dir", str(BUILD), "--template", "template.yaml", endpoint=endpoint)
+    say("deploying the template")
+    _make_room(endpoint)
+    template = str(BUILD / "template.yaml")
+    _sam("deploy", "--template-file", template, "--s3-bucket", ARTIFACTS, "--region", REGION, endpoint=endpoint)
+    deployed = outputs(endpoint)
+    if deployed is None:
+        raise SystemExit(f"the stack {STACK} is not complete; the embedded cloud's log is {cloud.LOG}")
+    complete_api(endpoint, deployed["ApiId"])
+    RECORD.write_text(json.dumps(fingerprint(endpoint)))
+    return deployed
+
+
+def outputs(endpoint: str) -> dict[str, str] | None:
+    """The stack's outputs, or None when there is no complete stack."""
+    try:
+        [stack] = client("cloudformation", endpoint).describe_stacks(StackName=STACK)["Stacks"]
+    except ClientError:
+        return None
+    if stack["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        return None
+    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+
+
+def complete_api(endpoint: str, api: str) -> None:
+    """Do what the embedded cloud leaves out: it does not read gateway responses from an API's OpenAPI body.
+
+    They are taken from the template that it deployed, so there is one source for them, here and on AWS.
+    """
+    processed = client("cloudformation", endpoint).get_template(StackName=STACK, TemplateStage="Processed")
+    template = processed["TemplateBody"]
+    template = json.loads(template) if isinstance(template, str) else template
+    body = template["Resources"]["Api"]["Properties"]["Body"]
+    gateway = client("apigateway", endpoint)
+    for kind, response in body["x-amazon-apigateway-gateway-responses"].items():
+        gateway.put_gateway_response(restApiId=api, responseType=kind, **_spelled(response))
+    # a deployment is a snapshot: only a new one answers with them
+    for stage in gateway.get_stages(restApiId=api)["item"]:
+        gateway.create_deployment(restApiId=api, stageName=stage["stageName"])
+
+
+def fingerprint(endpoint: str) -> dict[str, str]:
+    """What a deployment was made from: its parameters, and a digest of everything that goes into it."""
+    digest = hashlib.sha256()
+    for path in _inputs():
+        digest.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return {"sources": digest.hexdigest(), **_parameters(endpoint)}
+
+
+def _inputs() -> Iterator[Path]:
+    yield from (ROOT / name for name in SOURCES)
+    for tree in TREES:
+        found = sorted(path for path in (ROOT / tree).rglob("*") if path.is_file())
+        yield from (path for path in found if "__pycache__" not in path.parts)
+
+
+def _parameters(endpoint: str) -> dict[str, str]:
+    return {"PythonRuntime": RUNTIME, "EndpointUrl": endpoint}
+
+
+def _spelled(response: dict[str, Any]) -> dict[str, Any]:
+    out = {"responseTemplates": response.get("responseTemplates", {})}
+    if "responseParameters" in response:
+        out["responseParameters"] = response["responseParameters"]
+    if "statusCode" in response:
+        out["statusCode"] = str(response["statusCode"])
+    return out
+
+
+def _make_room(endpoint: str) -> None:
+    """The bucket that archives go through, and the way free for a stack that could not be completed last time."""
+    s3 = client("s3", endpoint)
+    if not _exists(s3, ARTIFACTS):
+        s3.create_bucket(Bucket=ARTIFACTS)
+    formation = client("cloudformation", endpoint)
+    status = _status(formation)
+    if status in ("ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"):
+        formation.delete_stack(StackName=STACK)
+        formation.get_waiter("stack_delete_complete").wait(StackName=STACK, WaiterConfig={"Delay": 1})
+        status = None
+    if status is None and _exists(s3, DATA):
+        _adopt(formation)
+
+
+def _adopt(formation: Any) -> None:
+    """Begin the new stack with the data bucket that an earlier one left: the template retains it."""
+    say(f"taking over the bucket {DATA}")
+    kept = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": DATA}}
+    adopted = {
+        "ResourceType": kept["Type"],
+        "LogicalResourceId": "Data",
+        "ResourceIdentifier": {"BucketName": DATA},
+    }
+    formation.create_change_set(
+        StackName=STACK,
+        ChangeSetName="adopt",
+        ChangeSetType="IMPORT",
+        ResourcesToImport=[adopted],
+        TemplateBody=json.dumps({"Resources": {"Data": kept}}),
+    )
+    formation.get_waiter("change_set_create_complete").wait(
+        StackName=STACK, ChangeSetName="adopt", WaiterConfig={"Delay": 1}
+    )
+    formation.execute_change_set(StackName=STACK, ChangeSetName="adopt")
+    formation.get_waiter("stack_import_complete").wait(StackName=STACK, WaiterConfig={"Delay": 1})
+
+
+def _status(formation: Any) -> str | None:
+    try:
+        status: str = formation.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
+    except ClientError:
+        return None
+    return status
+
+
+def _exists(s3: Any, bucket: str) -> bool:
+    return bucket in [found["Name"] for found in s3.list_buckets()["Buckets"]]
+
+
+def _sam(command: str, *arguments: str, endpoint: str) -> None:
+    """Run SAM CLI quietly; what it said is shown when it fails."""
+    values = [f"{name}={value}" for name, value in _parameters(endpoint).items()]
+    config = ["--config-file", str(ROOT / "samconfig.toml"), "--config-env", "embedded"]
+    done = subprocess.run(
+        [tool("sam", "sam"), command, *arguments, *config, "--parameter-overrides", *values],
+        cwd=ROOT,
+        env=aws_env(endpoint) | {"AMAAS_RUNTIME": RUNTIME},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    (HOME / f"sam-{command}.log").write_text(done.stdout)
+    if done.returncode:
+        raise SystemExit(f"{done.stdout}\nsam {command} failed with {done.returncode}")

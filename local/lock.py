@@ -1,0 +1,67 @@
+"""`make lock`: every requirements/*.txt anew from its sources, with hashes and without an index address.
+
+One lock serves Python 3.11 to 3.13, so that what runs on AWS is what was tested.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE, RUNTIME = "layers/runtime/core.in", "layers/runtime/requirements.in"
+INGEST, CLIENT, TRAINING = "functions/ingest/requirements.in", "client/pyproject.toml", "training/requirements.in"
+
+# Declared by onnxruntime, needed by none of its code that serves: 80 MB of symbolic algebra, and protobuf.
+SERVING_LEAVES_OUT = ["sympy", "mpmath", "protobuf"]
+
+# lock: (its sources, the locks it must agree with, packages left out)
+LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
+    "uv": (["requirements/uv.in"], [], []),
+    "core": ([CORE], [], []),
+    "runtime": ([RUNTIME], ["core"], SERVING_LEAVES_OUT),
+    # numpy comes from the layer, in the layer's version
+    "ingest": ([INGEST], ["core", "runtime"], ["numpy"]),
+    "cloud": (["requirements/cloud.in"], [], []),
+    "sam": (["requirements/sam.in"], [], []),
+    "client": ([CLIENT], [], []),
+    "dev": (["requirements/dev.in", CORE, RUNTIME, INGEST, CLIENT], ["core", "runtime", "ingest"], []),
+    "training": (["requirements/training.in", TRAINING], ["runtime", "ingest"], []),
+}
+
+FLAGS = [
+    "--universal",
+    "--python-version=3.11",
+    "--fork-strategy=fewest",
+    "--generate-hashes",
+    "--no-emit-index-url",
+    "--no-emit-find-links",
+    "--no-annotate",
+    "--no-header",
+    "--quiet",
+]
+
+
+def lock(uv: str, name: str) -> None:
+    """Write requirements/{name}.txt; a lock whose sources are not all there is left as it is."""
+    wanted, constraints, without = LOCKS[name]
+    sources = [source for source in wanted if (ROOT / source).exists()]
+    if not sources:
+        print(f"{name}: no {', '.join(wanted)}")
+        return
+    agree = [f"--constraints=requirements/{other}.txt" for other in constraints if _locked(other).exists()]
+    leave = [f"--no-emit-package={package}" for package in without]
+    output = f"--output-file={_locked(name).relative_to(ROOT)}"
+    subprocess.run([uv, "pip", "compile", *FLAGS, *agree, *leave, *sources, output], cwd=ROOT, check=True)
+    count = sum("==" in line for line in _locked(name).read_text().splitlines())
+    print(f"requirements/{name}.txt: {count} packages")
+
+
+def _locked(name: str) -> Path:
+    return ROOT / "requirements" / f"{name}.txt"
+
+
+if __name__ == "__main__":
+    for chosen in sys.argv[2:] or LOCKS:
+        lock(sys.argv[1], chosen)

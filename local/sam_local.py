@@ -1,0 +1,120 @@
+"""`make sam-local`: the deployed functions once more, under Amazon's runtime client in Docker, on the same bucket.
+
+`sam local start-api` serves the template's routes and runs its authorizer; the embedded cloud is the storage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local import cloud, lambda_image, publish, settings, up
+from local.forward import forward
+from local.settings import BUILD, HOME, REGION, ROOT, aws_env, say, tool
+
+RUNTIME = "python3.11"  # of the image
+LOG = HOME / "sam-local.log"
+START_TIMEOUT = 120
+
+
+def main(serve: bool) -> None:
+    access = up.bring_up()
+    publish.publish(access)
+    lambda_image.ready()
+    template = built()
+    port = int(access["endpoint_url"].rpartition(":")[2])
+    # containers reach the machine at the bridge's own address
+    with forward(bridge(), port, (cloud.HOST, port)), start_api(template, access, port) as url:
+        say(f"sam local serves {url}")
+        show(access | {"api_url": url})
+        if serve:
+            print("until Ctrl-C; the token is the same:", access["token"])
+            wait()
+
+
+def built() -> Path:
+    """The template of a build for the image's Python: that of `make run`, if it is the same version."""
+    if settings.RUNTIME == RUNTIME:
+        return BUILD / "template.yaml"
+    say(f"building for {RUNTIME}")
+    folder = HOME / "build-sam-local"
+    command = [tool("sam", "sam"), "build", "--build-dir", str(folder), "--parameter-overrides"]
+    env = os.environ | {"AMAAS_RUNTIME": RUNTIME, "AWS_DEFAULT_REGION": REGION}
+    subprocess.run([*command, f"PythonRuntime={RUNTIME}"], cwd=ROOT, env=env, check=True)
+    return folder / "template.yaml"
+
+
+def bridge() -> str:
+    """The address of this machine on Docker's default network."""
+    shown = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    address = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.strip()
+    return address or "172.17.0.1"
+
+
+@contextmanager
+def start_api(template: Path, access: dict[str, Any], cloud_port: int) -> Iterator[str]:
+    """`sam local start-api` on a free port of the loopback interface."""
+    port, endpoint = _free_port(), f"http://{bridge()}:{cloud_port}"
+    variables = HOME / "sam-local-env.json"
+    # the template makes the bucket's name from the account, which sam local makes up
+    variables.write_text(json.dumps({"Parameters": {"BUCKET": access["bucket"], "AWS_ENDPOINT_URL": endpoint}}))
+    command = [tool("sam", "sam"), "local", "start-api", "--template", str(template), "--port", str(port)]
+    command += ["--skip-pull-image", "--warm-containers", "LAZY", "--env-vars", str(variables)]
+    command += ["--parameter-overrides", f"PythonRuntime={RUNTIME}", f"EndpointUrl={endpoint}"]
+    with LOG.open("wb") as log:
+        process = subprocess.Popen(command, cwd=HOME, env=aws_env(endpoint), stdout=log, stderr=log)
+    try:
+        _wait_for(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()  # it removes its containers
+        process.wait(60)
+
+
+def show(access: dict[str, Any]) -> None:
+    """Two predictions, with their times: in a new container, and in a warm one."""
+    for state in ("cold", "warm"):
+        started = time.perf_counter()
+        answer = publish.predict(access)
+        if answer is None:
+            raise SystemExit("there is no bundled image model to ask: make bundled-models")
+        model, image, result = answer
+        say(f"{state}, {time.perf_counter() - started:.2f} s: {model}, asked about {image}, answers:")
+        print(json.dumps(result, indent=2))
+
+
+def wait() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        print()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise SystemExit(f"{LOG.read_text(errors='replace')[-3000:]}\nsam local did not start")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+if __name__ == "__main__":
+    main("--serve" in sys.argv)

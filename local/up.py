@@ -1,0 +1,96 @@
+"""`make run`, as a recipe: cloud → deployment → first token → bundled models → one prediction → where everything is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import Any
+
+from local import cloud, deploy, publish
+from local.settings import ACCESS, BUILD, HOME, ROOT, aws_env, say, tool
+
+
+def main() -> None:
+    HOME.mkdir(parents=True, exist_ok=True)
+    access = bring_up()
+    if publish.publish(access) == 0:
+        say(f"{len(publish.packages())} bundled models are published")
+    answer = publish.predict(access)
+    if answer:
+        model, image, result = answer
+        say(f"{model}, asked about {image}, answers:\n{json.dumps(result, indent=2)}")
+    report(access)
+
+
+def bring_up() -> dict[str, Any]:
+    """A running, deployed, accessible API. Each step is skipped when it is done already."""
+    endpoint = cloud.start()
+    say(f"the embedded cloud is running at {endpoint}")
+    outputs = deploy.up_to_date(endpoint)
+    if outputs is None:
+        outputs = deploy.deploy(endpoint)
+        keep_state(endpoint)
+    say(f"the API is deployed at {outputs['ApiUrl']}")
+    return write_access(endpoint, outputs)
+
+
+def keep_state(endpoint: str) -> None:
+    """The embedded cloud saves its control plane when it stops, so a new deployment is worth a restart.
+
+    Otherwise a machine that is switched off would come back with the bucket, and without the stack around it.
+    """
+    cloud.stop()
+    if cloud.start() != endpoint:
+        raise SystemExit(f"{endpoint} was taken while the embedded cloud restarted: run `make run` again")
+
+
+def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
+    """Write amaas.json, which the command line finds, with the token of last time as long as it works."""
+    access = {
+        "api_url": outputs["ApiUrl"],
+        "token": _known_token(),
+        "bucket": outputs["Bucket"],
+        "endpoint_url": endpoint,
+        "console_url": None,
+    }
+    if not access["token"] or publish.call(access, "GET", "/models?limit=1")[0] in (401, 403):
+        access["token"] = first_token(endpoint, outputs["Bucket"])
+        say("made the first administrator token")
+    # readable by its owner only, from the first moment on
+    ACCESS.unlink(missing_ok=True)
+    with os.fdopen(os.open(ACCESS, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
+        json.dump(access, file, indent=2)
+    return access
+
+
+def first_token(endpoint: str, bucket: str) -> str:
+    """With the packages of the built layer, so that a token is made by the code that will check it."""
+    path = os.pathsep.join([str(ROOT), str(BUILD / "CoreLayer" / "python")])
+    command = [tool("cloud", "python"), "-m", "local.bootstrap_token", bucket, "--endpoint-url", endpoint]
+    done = subprocess.run(
+        command, cwd=ROOT, env=aws_env(endpoint) | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"the first token could not be made:\n{done.stderr}")
+    return done.stdout.strip()
+
+
+def report(access: dict[str, Any]) -> None:
+    say("ready")
+    print(f"  API       {access['api_url']}")
+    print(f"  token     {access['token']}")
+    print(f"  bucket    s3://{access['bucket']} at {access['endpoint_url']}")
+    print(f"  all this  {ACCESS}")
+    print(f"  try       {tool('client', 'amaas')} ls")
+
+
+def _known_token() -> str:
+    try:
+        return str(json.loads(ACCESS.read_text()).get("token") or "")
+    except (FileNotFoundError, ValueError):
+        return ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The process that touches untrusted models: started by `validate`, confined before it reads their first byte.
+
+Job on standard input, answer on the file descriptor named in the job: 8 bytes of length, that much JSON, then the
+model to serve if it is not the uploaded one.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import os
+import sys
+from typing import Any
+
+import msgspec
+
+from shared.ingest import gate, sandbox
+from shared.ingest.verdict import Limits, Refused, Verdict
+from shared.runtime.onnx import OutOfMemory
+
+LC_ALL_MASK = 0x1FBF
+
+
+class Job(msgspec.Struct):
+    """files: name in the package → open file descriptor. golden: the member of amaas.json, if there."""
+
+    files: dict[str, int]
+    golden: dict[str, Any] | None
+    limits: Limits
+    answer: int
+
+
+def main() -> None:
+    sandbox.die_with_parent()
+    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    confined = _confine(job.limits)
+    body, model = _answer(_judge(job), confined)
+    _write(job.answer, len(body).to_bytes(8, "little") + body)
+    _write(job.answer, model)
+    os._exit(0)  # no destructors: a model may have left them in any state
+
+
+def _confine(limits: Limits) -> bool:
+    """Give up the rest. What would need a file later is fetched before: the locale of StringNormalizer, zip's codec."""
+    codecs.lookup("cp437")
+    ctypes.CDLL(None).newlocale(LC_ALL_MASK, b"C.UTF-8", None)  # the C library keeps it loaded
+    os.rmdir(os.getcwd())  # a relative path then leads nowhere
+    sandbox.limit_resources(limits.memory, limits.cpu)
+    return sandbox.filter_system_calls() if limits.sandbox else False
+
+
+def _judge(job: Job) -> Verdict:
+    try:
+        return gate.judge(job.files, job.golden, job.limits)
+    except Refused as refused:
+        return Verdict(accepted=False, code=refused.code, reason=str(refused))
+    except (MemoryError, OutOfMemory):
+        reason = f"the model needs more than {job.limits.memory >> 20} MiB to load and run; make it smaller"
+        return Verdict(accepted=False, code="memory_limit", reason=reason)
+    except Exception as error:  # whatever a hostile model brought about, it gets an answer
+        reason = f"the check failed on this model with {type(error).__name__}: {str(error)[:300]}; export it again"
+        return Verdict(accepted=False, code="check_failed", reason=reason)
+
+
+def _answer(verdict: Verdict, confined: bool) -> tuple[bytes, bytes]:
+    runtime = gate.versions() | {"seccomp": confined}
+    body = msgspec.json.encode(msgspec.structs.replace(verdict, optimized=None, runtime=runtime))
+    return body, verdict.optimized or b""
+
+
+def _write(target: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(target, rest) :]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The order of the checks, in the confined process: parse → scan → normalise → load → probe → optimise → golden set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import onnx as onnx_package
+
+from shared.ingest import golden, graph, normalize, optimize, package, scan, trial, weights
+from shared.ingest.verdict import Limits, Refused, Verdict
+from shared.runtime import onnx
+
+MODEL = "model.onnx"
+
+
+def versions() -> dict[str, Any]:
+    return {"onnxruntime": onnx.VERSION, "onnx": onnx_package.__version__}
+
+
+def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits: Limits) -> Verdict:
+    """The verdict on a package whose files are open. Raises Refused for one that is not fit to serve."""
+    source, nodes, opset, done, labels = _prepared(files, limits)
+    session = _loaded(source)
+    _check_signature(session)
+    ran = trial.probe(session, limits)
+    served, report = None, {"level": "extended", "kept": False, "why": "no made-up input runs, so none can be compared"}
+    if ran:
+        served, report = optimize.optimize(source, *ran, limits)
+    if served:
+        session = _loaded(served)
+    passed = golden.replay(session, files, golden_set, limits)
+    return Verdict(
+        accepted=True,
+        code="accepted",
+        reason="the model passed every check",
+        inputs=[_described(spec) for spec in session.inputs],
+        outputs=[_described(spec) for spec in session.outputs],
+        opset=opset,
+        nodes=nodes,
+        optimized=served or (source if done else None),
+        optimization=report | {"normalized": done},
+        golden=passed,
+        probe="ran" if ran or passed else "inconclusive",
+        labels=labels,
+    )
+
+
+def _prepared(
+    files: Mapping[str, int], limits: Limits
+) -> tuple[bytes, int, dict[str, int], list[str], list[str] | None]:
+    """The model's bytes as they will be loaded, its number of nodes, opsets, what was changed, labels found."""
+    _check_size(files, limits)
+    source = package.read(files[MODEL])
+    model = graph.parse(source)
+    opset = {graph.normal(entry.domain) or "ai.onnx": entry.version for entry in model.opset_import}
+    if not limits.scan:
+        return source, len(model.graph.node), opset, [], None
+    nodes = scan.check(model, files, limits)
+    done = ["external data: put into the model"] if weights.inline(model, files) else []
+    changed, labels = normalize.normalize(model)
+    done += changed
+    return (model.SerializeToString(deterministic=True) if done else source), nodes, opset, done, labels
+
+
+def _check_size(files: Mapping[str, int], limits: Limits) -> None:
+    size = sum(package.size(descriptor) for name, descriptor in files.items() if name != golden.FILE)
+    if size > limits.model_bytes:
+        raise Refused(
+            "too_large",
+            f"the model has {size:,} bytes with its weights, more than {limits.model_bytes:,}; quantise or prune it",
+        )
+
+
+def _loaded(model: bytes) -> onnx.Session:
+    try:
+        return onnx.load(model)
+    except onnx.Unloadable as error:
+        if error.kind == "NotImplemented":
+            raise Refused("operator_not_implemented", f"{error}; export the model with a newer opset") from error
+        raise Refused("invalid_graph", f"{error}; export the model again") from error
+
+
+def _check_signature(session: onnx.Session) -> None:
+    if not session.outputs:
+        raise Refused("invalid_graph", "the model has no outputs; export it again")
+    for spec in (*session.inputs, *session.outputs):
+        if spec.datatype not in onnx.DTYPES:
+            raise Refused(
+                "unsupported_type",
+                f"{spec.name!r} is of type {spec.datatype}, which no call can carry; cast it to a plain tensor type",
+            )
+
+
+def _described(spec: onnx.TensorSpec) -> dict[str, Any]:
+    return msgspec.to_builtins({"name": spec.name, "datatype": spec.datatype, "shape": spec.shape})  # type: ignore[no-any-return]

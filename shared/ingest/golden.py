@@ -1,0 +1,164 @@
+"""The golden set: inputs with the outputs that the model gave where it was made. Whoever serves it must get the same.
+
+The npz file is as untrusted as the model: all sizes are taken from the archive's directory and the arrays' headers,
+and compared, before an array is allocated. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shared.errors import BadInput
+from shared.ingest import package, trial
+from shared.ingest.verdict import Limits, Refused
+from shared.runtime.onnx import DTYPES, Session, TensorSpec
+
+FILE = "golden.npz"
+MAX_ARRAYS = 256
+
+
+class Case(NamedTuple):
+    inputs: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
+
+
+def replay(
+    session: Session, files: Mapping[str, int], golden: Mapping[str, Any] | None, limits: Limits
+) -> dict[str, Any] | None:
+    """Run every case on the model as it will be served. None when the package has no golden set.
+
+    Returns cases, max_abs and passed. Raises Refused: golden_invalid, golden_mismatch.
+    """
+    declared = golden or {}
+    rtol, atol = float(declared.get("rtol", 1e-3)), float(declared.get("atol", 1e-4))
+    count, largest = 0, 0.0
+    for case in _cases(session, files, declared, limits):
+        actual = _run(session, case)
+        for name, expected in case.outputs.items():
+            gap, fine = trial.difference(expected, actual[name], rtol, atol)
+            if not fine:
+                raise _mismatch(name, expected, actual[name], gap, rtol, atol)
+            largest = max(largest, gap)
+        count += _length(case) if "cases" not in declared or not declared["cases"] else 1
+    return {"cases": count, "max_abs": largest, "passed": True} if count else None
+
+
+def _cases(
+    session: Session, files: Mapping[str, int], declared: Mapping[str, Any], limits: Limits
+) -> Iterator[Case]:
+    inline = declared.get("cases") or []
+    for number, case in enumerate(inline):
+        yield _typed(session, case["inputs"], case["outputs"], f"golden case {number}", convert=True)
+    name = declared.get("file") or FILE
+    if name in files:
+        arrays = _read(files[name], name, limits)
+        inputs = {key.removeprefix("input."): a for key, a in arrays.items() if key.startswith("input.")}
+        outputs = {key.removeprefix("output."): a for key, a in arrays.items() if key.startswith("output.")}
+        if len(inputs) + len(outputs) != len(arrays):
+            raise _invalid(f"{name} has arrays named {sorted(arrays)[:10]}; name them input.<name> and output.<name>")
+        yield _typed(session, inputs, outputs, name, convert=False)
+    elif declared.get("file"):
+        raise _invalid(f"amaas.json names the golden file {name!r}, which is not in the package; upload it too")
+
+
+def _typed(session: Session, inputs: Any, outputs: Any, where: str, *, convert: bool) -> Case:
+    specs = {spec.name: spec for spec in session.outputs}
+    wanted = {spec.name: spec for spec in session.inputs}
+    if set(inputs) != set(wanted):
+        raise _invalid(f"{where} has the inputs {sorted(inputs)}, the model takes {sorted(wanted)}")
+    if not outputs or set(outputs) - set(specs):
+        raise _invalid(f"{where} has the outputs {sorted(outputs)}, the model gives {sorted(specs)}")
+    case = Case(
+        {name: _array(wanted[name], value, where, convert) for name, value in inputs.items()},
+        {name: _array(specs[name], value, where, convert) for name, value in outputs.items()},
+    )
+    if not convert and len({array.shape[:1] for array in (*case.inputs.values(), *case.outputs.values())}) > 1:
+        raise _invalid(f"{where} has arrays of different length; each needs the same number of rows")
+    return case
+
+
+def _array(spec: TensorSpec, value: Any, where: str, convert: bool) -> np.ndarray:
+    dtype = np.dtype(DTYPES[spec.datatype])
+    try:
+        array = np.asarray(value, dtype if convert else None)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _invalid(f"{where}: {spec.name!r} is not an array of {spec.datatype}: {error}") from None
+    text = dtype.kind == "O"
+    if not text and not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise _invalid(f"{where}: {spec.name!r} has the type {array.dtype}, the model {spec.datatype}; convert it")
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise _invalid(f"{where}: {spec.name!r} holds NaN, which is equal to nothing; make the golden set anew")
+    return array.astype(dtype)
+
+
+def _run(session: Session, case: Case) -> dict[str, np.ndarray]:
+    """All rows at once, or in batches where the model's first dimension is fixed."""
+    names = list(case.outputs)
+    batch, rows = _batch(session), _length(case)
+    try:
+        if not batch or batch == rows or rows % batch:
+            return dict(zip(names, session.run(names, case.inputs), strict=True))
+        parts = [
+            session.run(names, {name: array[start : start + batch] for name, array in case.inputs.items()})
+            for start in range(0, rows, batch)
+        ]
+    except BadInput as error:
+        raise _invalid(f"the golden inputs do not run: {error}") from error
+    return {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}
+
+
+def _batch(session: Session) -> int | None:
+    fixed = {spec.shape[0] for spec in session.inputs if spec.shape and spec.shape[0] > 0}
+    return fixed.pop() if len(fixed) == 1 else None
+
+
+def _length(case: Case) -> int:
+    return next((len(array) for array in case.inputs.values() if array.ndim), 1)
+
+
+def _read(descriptor: int, name: str, limits: Limits) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(package.read(descriptor))) as archive:
+            members = archive.infolist()
+            if len(members) > MAX_ARRAYS or sum(member.file_size for member in members) > limits.golden_bytes:
+                raise _invalid(
+                    f"{name} unpacks to more than {limits.golden_bytes:,} bytes or {MAX_ARRAYS} arrays; "
+                    "a few dozen rows are enough"
+                )
+            return {member.filename.removesuffix(".npy"): _member(archive, member) for member in members}
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, SyntaxError, RuntimeError) as error:
+        raise _invalid(f"{name} cannot be read ({error}); write it with numpy.savez and without objects") from None
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream, max_header_size=10_000)
+        if dtype.hasobject or math.prod(shape) * dtype.itemsize > member.file_size:
+            raise ValueError(f"array {member.filename!r} holds objects, or less data than its shape {shape} needs")
+    with archive.open(member) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _mismatch(name: str, expected: np.ndarray, actual: np.ndarray, gap: float, rtol: float, atol: float) -> Refused:
+    if expected.shape != actual.shape:
+        what = f"has shape {list(actual.shape)} instead of {list(expected.shape)}"
+    elif math.isinf(gap):
+        what = "has other values"
+    else:
+        what = f"differs by up to {gap:.3g}, more than rtol {rtol:g} and atol {atol:g} allow"
+    return Refused(
+        "golden_mismatch",
+        f"output {name!r} {what} on the golden set; check that model and golden set belong together",
+    )
+
+
+def _invalid(reason: str) -> Refused:
+    return Refused("golden_invalid", reason)

@@ -1,0 +1,118 @@
+"""From bytes to a parsed model, and the ways through it: every node, every tensor, every declared type.
+
+Only protobuf messages are read here; nothing is loaded, inferred or checked by ONNX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, TensorProto, numpy_helper
+
+from shared.ingest.verdict import Refused
+
+MAGIC = {
+    b"PK": "a zip archive, such as a PyTorch checkpoint",
+    b"\x80": "a Python pickle",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x89HDF": "an HDF5 file, such as a Keras model",
+    b"{": "a JSON document",
+    b"<": "an XML or HTML document",
+}
+LEAVES = ("TensorProto", "SparseTensorProto", "Tensor", "SparseTensor")
+SMALL = 4096  # elements; what gives a shape or a count is smaller
+
+
+def parse(data: bytes) -> Any:
+    """The ModelProto. Raises Refused(not_onnx) with what the bytes look like instead."""
+    for magic, kind in MAGIC.items():
+        if data.startswith(magic):
+            raise Refused("not_onnx", f"model.onnx is {kind}, not an ONNX model; export the model to ONNX")
+    if data[4:8] == b"ORTM":
+        raise Refused("not_onnx", "model.onnx is in ONNX Runtime's own ORT format; upload the ONNX model instead")
+    model = ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception as error:  # protobuf's DecodeError, whose home differs between its implementations
+        raise Refused("not_onnx", f"model.onnx is no ONNX model, or is cut short ({error}); upload it again") from None
+    if not model.HasField("graph") or not model.opset_import:
+        raise Refused("not_onnx", "model.onnx holds no ONNX graph; export the model to ONNX")
+    return model
+
+
+def normal(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
+
+
+def subgraphs(node: Any) -> list[Any]:
+    """The graphs in a node's attributes: branches and bodies."""
+    found = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+    return found + [graph for attribute in node.attribute for graph in attribute.graphs]
+
+
+def bodies(model: Any) -> Iterator[Any]:
+    """The graph, all functions, and every graph within them: whatever has a list of nodes."""
+    stack = [model.graph, *model.functions]
+    while stack:
+        body = stack.pop()
+        yield body
+        for node in body.node:
+            stack.extend(subgraphs(node))
+
+
+def leaves(message: Any) -> Iterator[Any]:
+    """Every tensor and tensor type, wherever the format lets one be, also in fields that we do not know of."""
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is None:
+            continue
+        repeated = not hasattr(value, "ListFields")
+        leaf = descriptor.message_type.name in LEAVES
+        for item in value if repeated else (value,):
+            if leaf:
+                yield item
+            else:
+                yield from leaves(item)
+
+
+def constants(body: Any, outer: Mapping[str, Any]) -> dict[str, Any]:
+    """The small constant tensors of a graph or function by name, as arrays. outer: those of the graphs around it."""
+    found = dict(outer)
+    for tensor in getattr(body, "initializer", ()):
+        found[tensor.name] = _small(tensor)
+    for node in body.node:
+        if node.op_type == "Constant" and node.output:
+            found[node.output[0]] = _constant(node)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _constant(node: Any) -> Any:
+    for attribute in node.attribute:
+        if attribute.name == "value":
+            return _small(attribute.t)
+        if attribute.name == "value_int":
+            return np.array(attribute.i)
+        if attribute.name == "value_ints" and len(attribute.ints) <= SMALL:
+            return np.array(attribute.ints, np.int64)
+        if attribute.name == "value_float":
+            return np.array(attribute.f)
+        if attribute.name == "value_floats" and len(attribute.floats) <= SMALL:
+            return np.array(attribute.floats)
+    return None
+
+
+def _small(tensor: Any) -> Any:
+    """The values, or None for what is large, odd or kept elsewhere."""
+    numeric = tensor.data_type in (TensorProto.INT64, TensorProto.INT32, TensorProto.FLOAT, TensorProto.DOUBLE)
+    if not numeric or tensor.data_location == TensorProto.EXTERNAL or len(tensor.dims) > 4:
+        return None
+    count = 1
+    for dim in tensor.dims:
+        count *= dim
+    if not 0 <= count <= SMALL:
+        return None
+    try:
+        return numpy_helper.to_array(tensor)
+    except Exception:  # malformed: the tensor check says so, this only looks for sizes
+        return None

@@ -1,0 +1,50 @@
+"""Which operators are served: the ONNX standard's, those that ONNX Runtime's tools write, the model's own functions."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from onnx import defs
+
+STANDARD = ("", "ai.onnx.ml")
+MICROSOFT = "com.microsoft"
+# What ONNX Runtime's optimiser (up to EXTENDED), its quantisation and transformer tools, and scikit-learn's converter
+# emit, where the CPU has a kernel for it.
+CONTRIB = frozenset(
+    """
+    Attention BiasGelu CDist ConvTransposeWithDynamicPads DecoderMaskedMultiHeadAttention DequantizeLinear
+    DynamicQuantizeLSTM DynamicQuantizeMatMul EmbedLayerNormalization ExpandDims FastGelu FusedConv FusedGemm
+    FusedMatMul GatherBlockQuantized GatherND Gelu GroupQueryAttention Inverse MatMulBnb4 MatMulInteger16 MatMulIntegerToFloat
+    MatMulNBits MultiHeadAttention MurmurHash3 NhwcMaxPool Pad QAttention QEmbedLayerNormalization QGemm QLinearAdd
+    QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid
+    QLinearSoftmax QLinearWhere QMoE QuantizeLinear QuickGelu RotaryEmbedding SkipLayerNormalization
+    SkipSimplifiedLayerNormalization Tokenizer TransposeMatMul Trilu Unique
+    """.split()  # noqa: SIM905
+)
+# Emitted without a domain, though the standard has taken some of them up only since.
+UNSPECIFIED = frozenset({"LayerNormalization", "SimplifiedLayerNormalization", "Gelu"})
+
+
+@cache
+def _standard() -> frozenset[tuple[str, str]]:
+    return frozenset((schema.domain, schema.name) for schema in defs.get_all_schemas_with_history())
+
+
+@cache
+def variadic_from(domain: str, name: str) -> int | None:
+    """Index of the first variadic input of a standard operator; None = it has none."""
+    if domain not in STANDARD or not defs.has(name, domain):
+        return None
+    inputs = defs.get_schema(name, domain).inputs
+    variadic = defs.OpSchema.FormalParameterOption.Variadic
+    return len(inputs) - 1 if inputs and inputs[-1].option == variadic else None
+
+
+def served(domain: str, name: str, functions: set[tuple[str, str]]) -> bool:
+    known: Any = _standard()
+    if domain == MICROSOFT:
+        return name in CONTRIB
+    if domain == "" and name in UNSPECIFIED:
+        return True
+    return (domain in STANDARD and (domain, name) in known) or (domain, name) in functions

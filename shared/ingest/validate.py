@@ -1,0 +1,173 @@
+"""The gate's door: a package goes in, a verdict comes out, and no byte of the model is parsed in this process.
+
+The work is done in `child`, a process with hard limits that this one starts, waits for, and kills in any case.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import shared
+from shared.config import MiB
+from shared.ingest import sandbox
+from shared.ingest.verdict import Limits, Verdict
+
+KEPT = ("LD_LIBRARY_PATH", "LANG", "LC_ALL")  # what the interpreter may need to start; no secrets
+MAX_ANSWER = 16 * MiB
+
+
+def examine(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: Limits | None = None) -> Verdict:
+    """Check, optimise and try a package in a process of its own; always returns a verdict.
+
+    files: flat names of the package, model.onnx among them, to local copies that nobody changes meanwhile.
+    manifest: the decoded amaas.json, or None. Takes at most limits.wall seconds, and the time to kill.
+    """
+    limits, started = limits or Limits(), time.monotonic()
+    size = sum(path.stat().st_size for path in files.values())
+    verdict = _at_the_door(files, size, limits) or _in_child(files, manifest, limits)
+    model = files.get("model.onnx")
+    return msgspec.structs.replace(
+        verdict,
+        size=model.stat().st_size if model else 0,
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def _at_the_door(files: Mapping[str, Path], size: int, limits: Limits) -> Verdict | None:
+    if "model.onnx" not in files:
+        return _rejected("not_onnx", f"the package has no model.onnx, only {sorted(files)}; add the model")
+    allowed = limits.model_bytes + limits.golden_bytes
+    if size > allowed:
+        return _rejected(
+            "too_large",
+            f"the package has {size:,} bytes, more than the {allowed:,} that are checked; quantise the model",
+        )
+    return None
+
+
+def _in_child(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: Limits) -> Verdict:
+    deadline = time.monotonic() + limits.wall
+    with ExitStack() as stack:
+        stack.enter_context(sandbox.unreadable())
+        opened = {name: stack.enter_context(path.open("rb")).fileno() for name, path in files.items()}
+        reader, writer = os.pipe()
+        stack.callback(os.close, reader)
+        job = {
+            "files": opened,
+            "golden": (manifest or {}).get("golden"),
+            "limits": limits,
+            "answer": writer,
+        }
+        try:
+            process = _start(job, [*opened.values(), writer], stack)
+        finally:
+            os.close(writer)
+        try:
+            answer = _read(reader, deadline, MAX_ANSWER + limits.model_bytes * 2)
+            status = _wait(process, deadline) if answer is not None else None
+        finally:
+            _kill(process)
+    return _verdict(answer, status, limits)
+
+
+def _start(job: dict[str, Any], descriptors: list[int], stack: ExitStack) -> subprocess.Popen[bytes]:
+    """The child in an empty folder and a process group of its own, with nothing of this environment but paths."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="amaas-gate-", ignore_cleanup_errors=True))
+    task = stack.enter_context(tempfile.TemporaryFile())  # a pipe would fill, with nobody there to read
+    task.write(msgspec.json.encode(job))
+    task.seek(0)
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "shared.ingest.child"],
+        stdin=task,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env=_environment(),
+        pass_fds=descriptors,
+        start_new_session=True,
+    )
+
+
+def _environment() -> dict[str, str]:
+    home = str(Path(shared.__path__[0]).resolve().parent)
+    paths = dict.fromkeys([home, *(os.path.abspath(entry) for entry in sys.path if entry)])
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+    threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+    return environment | threads | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _read(reader: int, deadline: float, limit: int) -> bytes | None:
+    """All that the child writes until it closes; None when the time is over. No more than limit bytes."""
+    chunks: list[bytes] = []
+    total = 0
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([reader], [], [], left)[0]:
+            return None
+        chunk = os.read(reader, MiB)
+        total += len(chunk)
+        if not chunk or total > limit:
+            return b"".join(chunks)
+        chunks.append(chunk)
+
+
+def _wait(process: subprocess.Popen[bytes], deadline: float) -> int | None:
+    try:
+        return process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """The whole group, also after a normal end: nothing the child may have started outlives it."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+    process.wait()
+
+
+def _verdict(answer: bytes | None, status: int | None, limits: Limits) -> Verdict:
+    if answer is None or status is None:
+        return _rejected(
+            "wall_limit", f"the check was stopped after {limits.wall:g} s; make the model smaller or simpler"
+        )
+    if status != 0:
+        return _died(status, limits)
+    length = int.from_bytes(answer[:8], "little")
+    try:
+        verdict = msgspec.json.decode(answer[8 : 8 + length], type=Verdict)
+    except msgspec.MsgspecError:
+        return _rejected("crashed", "the check ended without a verdict; export the model again")
+    return msgspec.structs.replace(verdict, optimized=answer[8 + length :] or None)
+
+
+def _died(status: int, limits: Limits) -> Verdict:
+    if status == -signal.SIGXCPU:
+        return _rejected(
+            "cpu_limit", f"the model took more than {limits.cpu} s of CPU to load and run once; make it smaller"
+        )
+    if status == -signal.SIGKILL:
+        return _rejected("memory_limit", "the check ran out of memory and was killed; make the model smaller")
+    if status < 0:
+        name = signal.Signals(-status).name
+        return _rejected(
+            "crashed", f"ONNX Runtime crashed on this model ({name}); export it again, or with other operators"
+        )
+    return _rejected("crashed", f"the check ended with status {status}; export the model again")
+
+
+def _rejected(code: str, reason: str) -> Verdict:
+    return Verdict(accepted=False, code=code, reason=reason)

@@ -1,0 +1,224 @@
+"""The template as AWS sees it, after the SAM transform: its routes, rights and answers; and the locks under it."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from samtranslator.translator.transform import transform
+
+ROOT = Path(__file__).parents[2]
+SOURCE = (ROOT / "template.yaml").read_text()
+FUNCTIONS = ["upload", "ingest", "registry", "inference", "tokens", "authorize"]
+WITH_ROUTES = ["upload", "registry", "inference", "tokens"]
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms: !Ref x → {"Ref": x}, !Sub x → {"Fn::Sub": x}, …"""
+
+
+def intrinsic(loader: Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    if tag == "GetAtt":
+        value = value.split(".", 1)
+    return {tag if tag == "Ref" else f"Fn::{tag}": value}
+
+
+Loader.add_multi_constructor("!", intrinsic)
+TEMPLATE: dict[str, Any] = yaml.load(SOURCE, Loader)
+
+
+class NoManagedPolicies:
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+def deployed(**parameters: str) -> dict[str, Any]:
+    """The CloudFormation resources that the transform makes for some parameters."""
+    template = copy.deepcopy(TEMPLATE)
+    template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
+    for resource in template["Resources"].values():
+        if "ContentUri" in resource["Properties"]:
+            resource["Properties"]["ContentUri"] = "s3://bucket/key"
+    return transform(template, parameters, NoManagedPolicies())["Resources"]
+
+
+@pytest.fixture(autouse=True)
+def region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+def api(**parameters: str) -> dict[str, Any]:
+    return deployed(**parameters)["Api"]["Properties"]["Body"]
+
+
+def operations(body: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(method.upper(), path): value for path, item in body["paths"].items() for method, value in item.items()}
+
+
+def serving(operation: dict[str, Any]) -> str:
+    """Which function an operation calls."""
+    uri = json.dumps(operation["x-amazon-apigateway-integration"]["uri"])
+    found = re.search(r"\$\{(\w+)Function\.Arn\}", uri)
+    assert found, uri
+    return found[1].lower()
+
+
+def statements(function: str) -> list[dict[str, Any]]:
+    return TEMPLATE["Resources"][f"{function.capitalize()}Function"]["Properties"]["Policies"][0]["Statement"]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_handlers_exist(name: str) -> None:
+    handler = TEMPLATE["Resources"][f"{name.capitalize()}Function"]["Properties"]["Handler"]
+    module, _, attribute = handler.rpartition(".")
+    assert module == f"functions.{name}.app"
+    assert callable(getattr(importlib.import_module(module), attribute))
+
+
+@pytest.mark.parametrize("name", WITH_ROUTES)
+def test_the_gateway_and_the_function_know_the_same_routes(name: str) -> None:
+    handler = importlib.import_module(f"functions.{name}.app").handler
+    known = {(route.method, route.template) for route in handler._routes}
+    offered = {key for key, operation in operations(api()).items() if serving(operation) == name}
+    greedy = {(method, path.removesuffix("{proxy+}")) for method, path in offered if path.endswith("{proxy+}")}
+
+    def reached(route: tuple[str, str]) -> bool:
+        return route in offered or any(route[0] == method and route[1].startswith(path) for method, path in greedy)
+
+    assert [route for route in known if not reached(route)] == []
+    assert [key for key in offered if not key[1].endswith("{proxy+}") and key not in known] == []
+
+
+@pytest.mark.parametrize("key", ["", "true"])
+def test_every_route_needs_a_token_and_counts_against_the_plan_on_aws(key: str) -> None:
+    wanted = [{"Tokens": []}] + ([{"api_key": []}] if key else [])
+    secured = {route: operation["security"] for route, operation in operations(api(RequireQuotaKey=key)).items()}
+    assert [route for route, security in secured.items() if security != wanted] == []
+    assert len(secured) > 15
+
+
+def test_aws_never_runs_without_the_quota() -> None:
+    rule = TEMPLATE["Rules"]["QuotaOnAws"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "EndpointUrl"}, ""]}
+    assert rule["Assertions"][0]["Assert"] == {"Fn::Equals": [{"Ref": "RequireQuotaKey"}, "true"]}
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    assert "RequireQuotaKey=true" in config["default"]["deploy"]["parameters"]["parameter_overrides"]
+
+
+def test_the_authorizers_key_is_the_plans_key() -> None:
+    resources = TEMPLATE["Resources"]
+    key = resources["QuotaKey"]["Properties"]["Value"]
+    assert resources["AuthorizeFunction"]["Properties"]["Environment"]["Variables"]["QUOTA_KEY"] == key
+    shortest = key["Fn::Sub"].replace("${AWS::StackName}", "a")
+    assert len(shortest) >= 20, "API Gateway takes no shorter key"
+
+
+def test_every_answer_of_the_gateway_is_an_error_object() -> None:
+    answers = api()["x-amazon-apigateway-gateway-responses"]
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", "UNAUTHORIZED", "THROTTLED", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE"} <= set(
+        answers
+    )
+    for answer in answers.values():
+        text = answer["responseTemplates"]["application/json"]
+        body = json.loads(text.replace("$context.error.messageString", '"what happened"'))
+        assert list(body) == ["error"]
+        assert body["error"]
+    assert answers["UNAUTHORIZED"]["statusCode"] == "401"
+    assert answers["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
+
+
+def test_what_cannot_be_a_token_is_refused_at_the_door() -> None:
+    scheme = api()["components"]["securitySchemes"]["Tokens"]["x-amazon-apigateway-authorizer"]
+    expression = re.compile(scheme["identityValidationExpression"])
+    assert expression.fullmatch("Bearer amaas_0123456789ab_" + "x" * 43)
+    assert expression.fullmatch("bearer amaas_0123456789ab_" + "_-" * 20)
+    assert not expression.fullmatch("Basic YTpi")
+    assert not expression.fullmatch("Bearer x")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_rights_end_at_named_prefixes_of_the_one_bucket(name: str) -> None:
+    for statement in statements(name):
+        assert statement["Effect"] == "Allow"
+        assert all("*" not in action for action in listed(statement["Action"]))
+        if listed(statement["Action"]) == ["s3:ListBucket"]:
+            assert statement["Condition"]["StringLikeIfExists"]["s3:prefix"]
+            continue
+        for resource in listed(statement["Resource"]):
+            assert re.search(r"(\{Data\.Arn\}|-data-[^/]*)/\w[\w*/.]*$", resource["Fn::Sub"]), resource
+
+
+def test_nobody_may_delete_and_only_ingest_writes_blobs() -> None:
+    writers = set()
+    for name in FUNCTIONS:
+        for statement in statements(name):
+            assert not [action for action in listed(statement["Action"]) if "Delete" in action]
+            if "s3:PutObject" in statement["Action"] and "/blobs/" in json.dumps(statement["Resource"]):
+                writers.add(name)
+    assert writers == {"ingest"}
+
+
+@pytest.mark.parametrize("name", ["inference", "authorize"])
+def test_what_every_call_runs_through_only_reads(name: str) -> None:
+    actions = {action for statement in statements(name) for action in listed(statement["Action"])}
+    assert actions == {"s3:GetObject", "s3:ListBucket"}
+
+
+def test_the_bucket_is_private_encrypted_versioned_and_outlives_the_stack() -> None:
+    bucket = TEMPLATE["Resources"]["Data"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    properties = bucket["Properties"]
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert properties["BucketEncryption"]
+    expiring = {rule["Prefix"] for rule in properties["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule}
+    assert expiring == {"uploads/"}, "nothing else that is current may ever expire"
+
+
+def test_new_objects_reach_ingest_and_failures_reach_the_queue() -> None:
+    resources = deployed()
+    notified = resources["Data"]["Properties"]["NotificationConfiguration"]["LambdaConfigurations"]
+    prefixes = {item["Filter"]["S3Key"]["Rules"][0]["Value"] for item in notified}
+    assert prefixes == {"uploads/", "inbox/"}
+    failed = resources["IngestFunctionEventInvokeConfig"]["Properties"]
+    assert failed["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["IngestFailures", "Arn"]}
+
+
+def test_the_endpoint_is_declared_only_where_there_is_one() -> None:
+    declared = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL"]
+    assert declared == {"Fn::If": ["HasEndpoint", {"Ref": "EndpointUrl"}, {"Ref": "AWS::NoValue"}]}
+
+
+@pytest.mark.parametrize("lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.stem)
+def test_locks_are_hashed_and_name_no_host(lock: Path) -> None:
+    text = lock.read_text()
+    assert "://" not in text
+    packages = [block for block in re.split(r"\n(?=\S)", text.strip()) if not block.startswith("#")]
+    assert packages
+    assert [block.splitlines()[0] for block in packages if "--hash=sha256:" not in block] == []
+
+
+def test_the_layers_agree_with_what_is_tested() -> None:
+    def pinned(lock: str) -> dict[str, str]:
+        found = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements" / f"{lock}.txt").read_text(), re.MULTILINE)
+        return dict(found)
+
+    tested = pinned("dev")
+    assert [name for lock in ("core", "runtime") for name, at in pinned(lock).items() if tested.get(name) != at] == []

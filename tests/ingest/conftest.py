@@ -1,0 +1,33 @@
+"""Packages on disk, and the gate at work on many of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.ingest.validate import examine
+from shared.ingest.verdict import Limits, Verdict
+
+Gate = Callable[..., Verdict]
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """Examine a model given as bytes, with further files of the package by name."""
+
+    def check(
+        model: bytes, manifest: dict[str, Any] | None = None, limits: Limits | None = None, **files: bytes
+    ) -> Verdict:
+        return examine(package(tmp_path, {"model.onnx": model, **files}), manifest, limits or Limits())
+
+    return check
+
+
+def package(folder: Path, files: dict[str, bytes]) -> dict[str, Path]:
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return {name: folder / name for name in files}

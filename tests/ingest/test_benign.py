@@ -1,0 +1,244 @@
+"""Real models pass, and what will be served answers what ONNX Runtime answers for the uploaded file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from shared.ingest.verdict import Verdict
+from shared.runtime.onnx import load
+from tests.ingest import corpus
+from tests.ingest.conftest import Gate
+
+RNG = np.random.default_rng(5)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def conv_net() -> bytes:
+    """Two blocks of Conv, BatchNormalization, Relu; pooling; a dense head with Dropout and Identity left over."""
+    nodes, tensors, before = [], [], "image"
+    for block, (low, high) in enumerate([(1, 8), (8, 16)]):
+        tensors.append(numpy_helper.from_array(floats(high, low, 3, 3) / 3, f"w{block}"))
+        tensors += [numpy_helper.from_array(np.abs(floats(high)) + 0.5, f"{name}{block}") for name in ("s", "b", "m", "v")]
+        nodes += [
+            helper.make_node("Conv", [before, f"w{block}"], [f"c{block}"], pads=[1, 1, 1, 1]),
+            helper.make_node("BatchNormalization", [f"{name}{block}" for name in ("c", "s", "b", "m", "v")], [f"n{block}"]),
+            helper.make_node("Relu", [f"n{block}"], [f"r{block}"]),
+        ]
+        before = f"r{block}"
+    nodes += [
+        helper.make_node("GlobalAveragePool", [before], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("Identity", ["f"], ["i"]),
+        helper.make_node("MatMul", ["i", "w"], ["d"]),
+        helper.make_node("Add", ["d", "bias"], ["logits"]),
+    ]
+    tensors += [numpy_helper.from_array(floats(16, 10), "w"), numpy_helper.from_array(floats(10), "bias")]
+    shapes = [corpus.value("image", ["N", 1, 28, 28])], [corpus.value("logits", ["N", 10])]
+    return corpus.model(nodes, *shapes, tensors, opset=17)
+
+
+def same_answers(source: bytes, verdict: Verdict, feeds: dict[str, np.ndarray]) -> None:
+    """The served model against the source without any optimisation."""
+    expected = load(source, optimize="off").run(None, feeds)
+    actual = load(verdict.optimized or source).run(None, feeds)
+    for old, new in zip(expected, actual, strict=True):
+        if old.dtype.kind == "f":
+            np.testing.assert_allclose(new, old, rtol=1e-3, atol=1e-5)
+        else:
+            assert old.tolist() == new.tolist()
+
+
+def test_convolutions_are_fused_and_agree(gate: Gate) -> None:
+    source = conv_net()
+    verdict = gate(source)
+    assert verdict.accepted, verdict.reason
+    assert verdict.optimized and verdict.optimization["kept"]
+    assert verdict.optimization["nodes_after"] < verdict.optimization["nodes_before"]
+    assert verdict.inputs == [{"name": "image", "datatype": "FP32", "shape": [-1, 1, 28, 28]}]
+    assert verdict.outputs == [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}]
+    assert (verdict.nodes, verdict.size, verdict.probe) == (11, len(source), "ran")
+    same_answers(source, verdict, {"image": floats(3, 1, 28, 28)})
+
+
+def test_what_was_optimised_is_left_alone(gate: Gate) -> None:
+    first = gate(conv_net())
+    again = gate(conv_net())
+    assert first.optimized == again.optimized
+    assert first.optimized is not None
+    second = gate(first.optimized)
+    assert second.accepted, second.reason
+    assert second.optimized is None
+
+
+def test_a_layout_of_this_cpu_is_never_saved(gate: Gate) -> None:
+    optimized = gate(conv_net()).optimized
+    assert optimized is not None
+    domains = {node.domain for node in onnx.load_from_string(optimized).graph.node}
+    assert domains <= {"", "com.microsoft"}
+
+
+def iris() -> tuple[Any, np.ndarray]:
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    data = load_iris()
+    names = np.array(data.target_names)[data.target]
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(data.data, names), data.data
+
+
+def test_scikit_learn_pipeline_gives_scores_and_labels(gate: Gate) -> None:
+    from skl2onnx import to_onnx
+
+    pipeline, rows = iris()
+    source = to_onnx(pipeline, rows[:1].astype(np.float32)).SerializeToString()
+    verdict = gate(source)
+    assert verdict.accepted, verdict.reason
+    assert verdict.labels == ["setosa", "versicolor", "virginica"]
+    described = {output["name"]: output for output in verdict.outputs}
+    assert described["output_probability"]["shape"][-1] == 3
+    assert described["output_probability"]["datatype"] == "FP32"
+    assert any("ZipMap" in step for step in verdict.optimization["normalized"])
+    assert verdict.optimized is not None
+    label, scores = load(verdict.optimized).run(None, {"X": rows.astype(np.float32)})
+    assert label.tolist() == pipeline.predict(rows).tolist()
+    np.testing.assert_allclose(scores, pipeline.predict_proba(rows), atol=1e-4)
+    again = gate(verdict.optimized)
+    assert again.accepted and again.optimized in (None, verdict.optimized)
+
+
+def test_scikit_learn_trees_with_whole_number_classes(gate: Gate) -> None:
+    from skl2onnx import to_onnx
+    from sklearn.datasets import load_iris
+    from sklearn.ensemble import RandomForestClassifier
+
+    data = load_iris()
+    forest = RandomForestClassifier(n_estimators=10, random_state=0).fit(data.data, data.target)
+    verdict = gate(to_onnx(forest, data.data[:1].astype(np.float32)).SerializeToString())
+    assert verdict.accepted, verdict.reason
+    assert verdict.labels == ["0", "1", "2"]
+    assert verdict.optimized is not None
+    scores = load(verdict.optimized).run(["output_probability"], {"X": data.data.astype(np.float32)})[0]
+    np.testing.assert_allclose(scores, forest.predict_proba(data.data), atol=1e-4)
+
+
+def test_scikit_learn_text(gate: Gate) -> None:
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import StringTensorType
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    texts = ["good fine nice", "bad awful poor", "nice good", "poor bad"]
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0])
+    source = to_onnx(pipeline, initial_types=[("text", StringTensorType([None]))]).SerializeToString()
+    verdict = gate(source)
+    assert verdict.accepted, verdict.reason
+    assert verdict.inputs == [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
+    assert any("locale" in step for step in verdict.optimization["normalized"])
+    assert verdict.optimized is not None
+    label = load(verdict.optimized).run(["output_label"], {"text": np.array(texts, object)})[0]
+    assert label.tolist() == [1, 0, 1, 0]
+
+
+def test_a_model_that_a_package_ships(gate: Gate) -> None:
+    import magika
+
+    path = next(Path(magika.__file__).parent.glob("models/*/model.onnx"))
+    verdict = gate(path.read_bytes())
+    assert verdict.accepted, verdict.reason
+    assert verdict.inputs == [{"name": "bytes", "datatype": "INT32", "shape": [-1, 2048]}]
+    same_answers(path.read_bytes(), verdict, {"bytes": RNG.integers(0, 256, (2, 2048), np.int32)})
+
+
+def test_weights_beside_the_model_are_put_into_it(gate: Gate) -> None:
+    weights = floats(2, 4)
+    beside = b"skip" * 4 + weights.tobytes()
+    parts = [
+        corpus.external("a", "model.onnx.data", offset="16", length="16"),
+        corpus.external("b", "model.onnx.data", offset="32"),
+    ]
+    nodes = [helper.make_node("Add", ["x", "a"], ["s"]), helper.make_node("Mul", ["s", "b"], ["y"])]
+    source = corpus.model(nodes, [corpus.value("x", ["N", 4])], [corpus.value("y", ["N", 4])], parts)
+    verdict = gate(source, **{"model.onnx.data": beside})
+    assert verdict.accepted, verdict.reason
+    assert verdict.optimized is not None
+    x = floats(3, 4)
+    answer = load(verdict.optimized).run(None, {"x": x})[0]
+    np.testing.assert_allclose(answer, (x + weights[0]) * weights[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("entries", [{"offset": "8"}, {"offset": "-4"}, {"length": "4"}, {"offset": "x"}])
+def test_weights_that_are_not_all_there(gate: Gate, entries: dict[str, str]) -> None:
+    verdict = gate(corpus.with_weights("w.bin", **entries), **{"w.bin": bytes(16)})
+    assert (verdict.accepted, verdict.code) == (False, "external_data")
+
+
+def quantized() -> bytes:
+    """A dense layer in the QDQ form: int8 weights, uint8 activations."""
+    weight = RNG.integers(-127, 128, (64, 32)).astype(np.int8)
+    tensors = [
+        numpy_helper.from_array(weight, "w"),
+        corpus.scalar("ws", 0.01, np.float32),
+        corpus.scalar("wz", 0, np.int8),
+        corpus.scalar("xs", 0.02, np.float32),
+        corpus.scalar("xz", 128, np.uint8),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "xs", "xz"], ["xd"]),
+        helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["wd"]),
+        helper.make_node("MatMul", ["xd", "wd"], ["y"]),
+    ]
+    return corpus.model(nodes, [corpus.value("x", ["N", 64])], [corpus.value("y", ["N", 32])], tensors)
+
+
+def test_a_quantised_model_stays_small(gate: Gate) -> None:
+    source = quantized()
+    verdict = gate(source)
+    assert verdict.accepted, verdict.reason
+    assert len(verdict.optimized or source) <= len(source) * 1.1 + 4096
+    same_answers(source, verdict, {"x": floats(4, 64)})
+
+
+def test_a_bounded_loop_and_branches_are_served(gate: Gate) -> None:
+    source = corpus.loop(corpus.scalar("m", 5))
+    verdict = gate(source)
+    assert verdict.accepted, verdict.reason
+    answer = load(verdict.optimized or source).run(None, {"x": np.ones(3, np.float32)})[0]
+    assert answer.tolist() == [32.0] * 3
+
+
+def test_a_model_on_which_nothing_made_up_runs(gate: Gate) -> None:
+    """A prime number of rows is needed; that cannot be guessed, and is no reason to refuse."""
+    node = helper.make_node("Reshape", ["x", "s"], ["y"])
+    source = corpus.model([node], [corpus.value("x")], [corpus.value("y", [13, 7])], [corpus.ints("s", [13, 7])])
+    verdict = gate(source)
+    assert (verdict.accepted, verdict.probe, verdict.optimized) == (True, "inconclusive", None), verdict.reason
+
+
+def test_odd_but_valid_models(gate: Gate) -> None:
+    """No inputs at all; a scalar input; an initializer listed as input; an empty output."""
+    constant = corpus.model(
+        [helper.make_node("Constant", [], ["y"], value_floats=[1.0, 2.0])], outputs=[corpus.value("y", [2])]
+    )
+    bare = onnx.load_from_string(constant)
+    del bare.graph.input[:]
+    scalar = corpus.model([helper.make_node("Neg", ["x"], ["y"])], [corpus.value("x", [])], [corpus.value("y", [])])
+    weight = numpy_helper.from_array(np.ones(1, np.float32), "w")
+    listed = corpus.model([corpus.add("x", "w")], [corpus.value("x"), corpus.value("w", [1])], initializers=[weight])
+    empty = corpus.model([helper.make_node("NonZero", ["x"], ["y"])], outputs=[corpus.value("y", None, TensorProto.INT64)])
+    for source in (bare.SerializeToString(), scalar, listed, empty):
+        verdict = gate(source)
+        assert verdict.accepted and verdict.probe == "ran", verdict.reason
+    assert [i["name"] for i in gate(listed).inputs] == ["x"]

@@ -1,0 +1,159 @@
+"""With the static scan switched off, the walls behind it hold alone: whatever a model does, a verdict comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from onnx import TensorProto, helper
+
+from shared.ingest.verdict import Limits
+from tests.ingest import corpus
+from tests.ingest.conftest import Gate
+from tests.support import linear
+
+BARE = {"scan": False, "sandbox": False}
+
+
+@pytest.mark.parametrize(
+    ("attack", "codes"),
+    [
+        (corpus.expand, {"memory_limit"}),
+        (corpus.shape_input, {"memory_limit"}),
+        (corpus.constant_of_shape, {"memory_limit"}),
+        (corpus.foldable_products, {"cpu_limit"}),
+        (corpus.billion_laughs, {"cpu_limit", "memory_limit"}),
+        (corpus.nameless_variadic_input, {"crashed"}),
+    ],
+)
+def test_contained_without_the_scan(gate: Gate, attack: object, codes: set[str]) -> None:
+    verdict = gate(corpus.ATTACKS[attack.__name__].build(), limits=Limits(cpu=2, **BARE))
+    assert not verdict.accepted
+    assert verdict.code in codes, verdict.reason
+    assert verdict.seconds < 15
+    assert verdict.runtime.get("seccomp") is not True
+
+
+def test_endless_loop_is_stopped_by_the_clock(gate: Gate) -> None:
+    verdict = gate(corpus.loop_nearly_without_end(), limits=Limits(wall=2, scan=False))
+    assert (verdict.accepted, verdict.code) == (False, "wall_limit")
+    assert 2 <= verdict.seconds < 6
+
+
+def test_endless_loop_is_stopped_by_its_cpu_time(gate: Gate) -> None:
+    verdict = gate(corpus.loop_nearly_without_end(), limits=Limits(cpu=1, scan=False))
+    assert (verdict.accepted, verdict.code) == (False, "cpu_limit")
+
+
+@pytest.mark.parametrize("walls", [{"sandbox": False}, {}], ids=["empty folder alone", "with the filter"])
+def test_no_file_is_read_through_the_model(gate: Gate, tmp_path: Path, walls: dict[str, bool]) -> None:
+    """A name relative to the working folder is what ONNX Runtime still follows: the child's folder is gone."""
+    canary = tmp_path / "canary.bin"
+    canary.write_bytes(b"\x00\x00\x80\x3f" * 4)
+    for location in (str(canary), os.path.relpath(canary), "etc/passwd"):
+        verdict = gate(corpus.with_weights(location), limits=Limits(scan=False, **walls))
+        assert (verdict.accepted, verdict.code) == (False, "invalid_graph"), location
+        assert verdict.optimized is None
+
+
+def test_the_calling_process_cannot_be_read_meanwhile() -> None:
+    """Where no filter holds, the child still must not find the function's credentials in /proc."""
+    code = (
+        "import ctypes, os\nfrom shared.ingest import sandbox\n"
+        "dumpable = lambda: ctypes.CDLL(None).prctl(3)\n"
+        "before = dumpable()\n"
+        "with sandbox.unreadable():\n    assert dumpable() == 0\n"
+        "assert dumpable() == before\nprint('closed')"
+    )
+    assert _python(code) == "closed"
+
+
+FORBIDDEN = {
+    "open": "open('/etc/passwd')",
+    "create": "open('/tmp/amaas-made-by-a-model', 'w')",
+    "socket": "socket.socket()",
+    "fork": "os.fork()",
+    "exec": "os.execv('/bin/true', ['true'])",
+    "kill": "os.kill(os.getppid(), 0)",
+    "link": "os.link('/etc/passwd', '/tmp/amaas-link')",
+    "rename": "os.rename('/tmp/a', '/tmp/b')",
+    "unlink": "os.unlink('/tmp/a')",
+    "list": "os.listdir('/')",
+    "memory of others": "refused(syscall(310, os.getppid(), 0, 0, 0, 0, 0))",
+    "ptrace": "refused(syscall(101, 16, os.getppid(), 0, 0))",
+    "executable memory": "mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)",
+}
+
+
+def test_the_filter_refuses_all_but_computing() -> None:
+    """One confined process tries everything; each try must end in EPERM, and computing must go on."""
+    code = (
+        "import ctypes, mmap, os, socket, threading\nfrom shared.ingest import sandbox\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\nsyscall = libc.syscall\n"
+        "def refused(result):\n    raise PermissionError if (result, ctypes.get_errno()) == (-1, 1) else RuntimeError\n"
+        "assert sandbox.filter_system_calls()\n"
+        f"for name, attempt in {FORBIDDEN!r}.items():\n"
+        "    try:\n        eval(attempt)\n"
+        "    except PermissionError:\n        print(name)\n"
+        "done = []\nthread = threading.Thread(target=done.append, args=(sum(range(1000)),))\n"
+        "thread.start()\nthread.join()\nassert done == [499500]"
+    )
+    assert _python(code).splitlines() == list(FORBIDDEN)
+
+
+def test_resources_are_bounded_for_good() -> None:
+    code = (
+        "import resource\nfrom shared.ingest import sandbox\n"
+        "sandbox.limit_resources(512 << 20, 5)\n"
+        "try:\n    bytearray(1 << 30)\nexcept MemoryError:\n    print('memory')\n"
+        "try:\n    open('/dev/null'), [open('/dev/null') for _ in range(64)]\nexcept OSError:\n    print('files')\n"
+        "print(resource.getrlimit(resource.RLIMIT_CPU)[0] <= 8, resource.getrlimit(resource.RLIMIT_CORE))"
+    )
+    assert _python(code).splitlines() == ["memory", "files", "True (0, 0)"]
+
+
+def test_the_child_dies_with_its_parent(gate: Gate) -> None:
+    code = (
+        "import os, sys\nfrom shared.ingest import sandbox\n"
+        "child = os.fork()\n"
+        "if child == 0:\n    sandbox.die_with_parent()\n    os.write(1, b'%d' % os.getpid())\n"
+        "    import time\n    time.sleep(60)\n"
+        "import time\ntime.sleep(0.5)\nos._exit(0)"
+    )
+    pid = int(_python(code))
+    with pytest.raises(ProcessLookupError):
+        for _ in range(200):
+            os.kill(pid, 0)
+            signal.sigtimedwait([], 0.01)
+
+
+def test_the_caller_keeps_nothing_open(gate: Gate) -> None:
+    gate(linear([[1.0]]))
+    before = os.listdir("/proc/self/fd")
+    for attack in (corpus.text_file(), corpus.external_absolute()):
+        gate(attack)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_the_child_sees_nothing_of_the_environment(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shared.ingest import validate
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never")
+    assert "never" not in str(validate._environment())
+    node = helper.make_node("Identity", ["x"], ["y"])
+    assert gate(corpus.model([node], [corpus.value("x", ["N"], TensorProto.STRING)],
+                             [corpus.value("y", ["N"], TensorProto.STRING)])).accepted  # fmt: skip
+
+
+def _python(code: str) -> str:
+    from shared.ingest import validate
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=validate._environment(), capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

@@ -1,0 +1,152 @@
+"""From a trained network to a package: model.onnx, amaas.json with the model card, golden.npz."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from training.data import Dataset
+from training.errors import TrainingError
+
+OPSET = 18
+RTOL, ATOL = 1e-3, 1e-4
+GOLDEN = 16
+BINS = 20
+
+
+def package(
+    network: torch.nn.Module, data: Dataset, out: Path, *, name: str, mean: list[float], std: list[float],
+    metrics: dict[str, Any], recipe: dict[str, Any],
+) -> Path:  # fmt: skip
+    """Write the package. Raises TrainingError when ONNX Runtime's outputs are not PyTorch's."""
+    out.mkdir(parents=True, exist_ok=True)
+    network.eval()
+    images = data.test[0]
+    sample = normalise(images[: min(GOLDEN, len(images))], mean, std)
+    body = to_onnx(network, sample[:2])
+    expected = parity(network, body, sample)
+    (out / "model.onnx").write_bytes(body)
+    np.savez_compressed(out / "golden.npz", **{"input.image": sample.numpy(), "output.logits": expected})
+    described = manifest(network, data, name, mean, std, metrics, recipe)
+    (out / "amaas.json").write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n")
+    return out
+
+
+def normalise(images: np.ndarray, mean: list[float], std: list[float]) -> torch.Tensor:
+    """Pixels [N, H, W, C] as the network's input [N, C, H, W], by the very formula that amaas.json declares."""
+    scaled = images.astype(np.float32) * np.float32(1 / 255)
+    values = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
+
+
+def to_onnx(network: torch.nn.Module, example: torch.Tensor) -> bytes:
+    """The network as one ONNX file with weights inside; the first dimension may vary."""
+    program = torch.onnx.export(
+        network, (example,), input_names=["image"], output_names=["logits"], opset_version=OPSET, dynamo=True,
+        dynamic_shapes={"image": {0: torch.export.Dim("N")}}, verbose=False,
+    )  # fmt: skip
+    if program is None:
+        raise TrainingError("the network cannot be exported to ONNX")
+    model = program.model_proto
+    del model.metadata_props[:]
+    for node in model.graph.node:  # where each node came from in the source: no business of who serves it
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in [*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer]:
+        del value.metadata_props[:]
+    onnx.checker.check_model(model, full_check=True)
+    buffer = io.BytesIO()
+    onnx.save_model(model, buffer)
+    return buffer.getvalue()
+
+
+def parity(network: torch.nn.Module, body: bytes, sample: torch.Tensor) -> np.ndarray:
+    """ONNX Runtime's outputs on the sample, after making sure that they are PyTorch's."""
+    session = onnxruntime.InferenceSession(body, providers=["CPUExecutionProvider"])
+    got = np.asarray(session.run(["logits"], {"image": sample.numpy()})[0])
+    with torch.no_grad():
+        want = network(sample).numpy()
+    if not np.allclose(got, want, rtol=RTOL, atol=ATOL):
+        raise TrainingError(
+            f"ONNX Runtime differs from PyTorch by {np.abs(got - want).max():.3g}: nothing was exported"
+        )
+    return got
+
+
+def manifest(
+    network: torch.nn.Module, data: Dataset, name: str, mean: list[float], std: list[float],
+    metrics: dict[str, Any], recipe: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    _, height, width, channels = data.train[0].shape
+    counts = {split: len(getattr(data, split)[1]) for split in ("train", "validation", "test")}
+    return {
+        "name": name,
+        "task": "image-classification",
+        "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, channels, height, width]}],
+        "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, len(data.labels)]}],
+        "preprocess": {
+            "mode": "L" if channels == 1 else "RGB", "size": [height, width], "resize": "stretch",
+            "interpolation": "bilinear", "scale": 1 / 255, "mean": mean, "std": std, "layout": "NCHW",
+        },
+        "postprocess": {"activation": "softmax", "top_k": 5},
+        "labels": data.labels,
+        "metrics": metrics,
+        "dataset": {**data.about, "splits": counts, "dropped": data.dropped()},
+        "licence": data.about["licence"],
+        "card": card(name, data, metrics, recipe, counts),
+        "lineage": {"parent": None, "step": "train", "details": recipe},
+        "golden": {"file": "golden.npz", "rtol": RTOL, "atol": ATOL},
+        "reference": reference(network, data, mean, std),
+    }  # fmt: skip
+
+
+def card(name: str, data: Dataset, metrics: dict[str, Any], recipe: dict[str, Any], counts: dict[str, int]) -> str:
+    dropped = ", ".join(f"{count} {reason}" for reason, count in data.dropped().items()) or "none"
+    settings = ", ".join(f"{key} {value}" for key, value in recipe.items())
+    per_class = "\n".join(f"| {label} | {value:.1%} |" for label, value in metrics["test_recall"].items())
+    return f"""# {name}
+
+Sorts images into {len(data.labels)} classes: {", ".join(data.labels)}.
+
+**Test accuracy {metrics["test_accuracy"]:.2%}** (95 % interval {metrics["test_interval"][0]:.2%} to
+{metrics["test_interval"][1]:.2%}, {counts["test"]:,} images that took no part in training or model choice).
+
+| class | recall |
+|---|---|
+{per_class}
+
+**Data:** {data.about["name"]} ({data.about["source"]}; licence: {data.about["licence"]}). Training {counts["train"]:,},
+validation {counts["validation"]:,}, test {counts["test"]:,}. Dropped in cleaning: {dropped}.
+
+**Training:** {settings}. {metrics["parameters"]:,} parameters.
+
+**Intended use:** a demonstration. It knows nothing but these classes, and answers one of them for any image.
+"""
+
+
+def reference(network: torch.nn.Module, data: Dataset, mean: list[float], std: list[float]) -> dict[str, Any]:
+    """Histograms over the validation set that later traffic can be compared with: brightness, and the top score."""
+    images = data.validation[0]
+    brightness = images.reshape(len(images), -1).mean(1) / 255
+    with torch.no_grad():
+        logits = torch.cat(
+            [network(normalise(part, mean, std)) for part in np.array_split(images, 1 + len(images) // 512)]
+        )
+    top = torch.softmax(logits, 1).max(1).values.numpy()
+    predicted = np.bincount(logits.argmax(1).numpy(), minlength=len(data.labels))
+    return {
+        "features": {"brightness": _histogram(brightness)},
+        "scores": {"top": _histogram(top), "labels": dict(zip(data.labels, predicted.tolist(), strict=True))},
+    }
+
+
+def _histogram(values: np.ndarray) -> dict[str, list[Any]]:
+    counts, edges = np.histogram(values, bins=BINS, range=(0, 1))
+    return {"edges": [round(float(edge), 6) for edge in edges], "counts": counts.tolist()}

@@ -1,0 +1,99 @@
+"""Finds Fashion-MNIST: in a folder, where Debian's package puts it, from that package, or through torchvision.
+
+Fashion-MNIST is by Zalando Research (Xiao, Rasul, Vollgraf 2017), under the MIT licence.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from training.errors import TrainingError
+
+LABELS = [
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+]  # fmt: skip
+ABOUT = {
+    "name": "Fashion-MNIST",
+    "licence": "MIT",
+    "source": "Zalando Research, github.com/zalandoresearch/fashion-mnist",
+}
+PACKAGE = "dataset-fashion-mnist"
+INSTALLED = Path("/usr/share/datasets/fashion-mnist")
+PARTS = {"train": "train", "test": "t10k"}
+
+
+def load(root: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The splits `train` and `test`: images [N, 28, 28, 1] uint8 and labels [N] int64. Raises TrainingError."""
+    folder = _find(root)
+    return {split: (_images(folder, part), _labels(folder, part)) for split, part in PARTS.items()}
+
+
+def _find(root: Path) -> Path:
+    candidates = [root, root / "FashionMNIST" / "raw", root / "fashion-mnist", INSTALLED]
+    for folder in candidates:
+        if _file(folder, "t10k-labels-idx1-ubyte"):
+            return folder
+    target = root / "fashion-mnist"
+    for fetch in (_from_debian, _from_torchvision):
+        found = fetch(root, target)
+        if found:
+            return found
+    raise TrainingError(
+        f"Fashion-MNIST is not in {root} and could not be fetched: put its four idx files into {target}, "
+        f"or install Debian's package {PACKAGE}"
+    )
+
+
+def _from_debian(root: Path, target: Path) -> Path | None:
+    """Download and unpack Debian's package, which needs no administrator; None where there is no apt."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(["apt-get", "download", PACKAGE], cwd=folder, capture_output=True, check=False)
+        archives = list(Path(folder).glob("*.deb"))
+        if done.returncode or not archives:
+            return None
+        subprocess.run(["dpkg-deb", "-x", str(archives[0]), folder], check=True, capture_output=True)
+        root.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(Path(folder) / INSTALLED.relative_to("/"), target, dirs_exist_ok=True)
+    return target
+
+
+def _from_torchvision(root: Path, target: Path) -> Path | None:
+    from torchvision.datasets import FashionMNIST
+
+    try:
+        FashionMNIST(str(root), download=True)
+    except Exception:  # torchvision raises whatever its downloads raise; the caller says what to do
+        return None
+    return root / "FashionMNIST" / "raw"
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    return next((folder / n for n in (name, f"{name}.gz") if (folder / n).is_file()), None)
+
+
+def _images(folder: Path, part: str) -> np.ndarray:
+    return _read(folder, f"{part}-images-idx3-ubyte", 3)[..., None]
+
+
+def _labels(folder: Path, part: str) -> np.ndarray:
+    return _read(folder, f"{part}-labels-idx1-ubyte", 1).astype(np.int64)
+
+
+def _read(folder: Path, name: str, rank: int) -> np.ndarray:
+    """An idx file: two zero bytes, type 8 (uint8), rank, then big-endian sizes and the values."""
+    path = _file(folder, name)
+    if path is None:
+        raise TrainingError(f"{folder} lacks {name}: fetch the data set again")
+    body = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    sizes = np.frombuffer(body, ">u4", rank, 4).astype(int) if len(body) >= 4 + 4 * rank else np.array([])
+    if body[:4] != bytes([0, 0, 8, rank]) or len(body) != 4 + 4 * rank + int(np.prod(sizes)):
+        raise TrainingError(f"{path} is no idx file of rank {rank}, or was cut off: fetch the data set again")
+    return np.frombuffer(body, np.uint8, offset=4 + 4 * rank).reshape(sizes)
