@@ -6,12 +6,12 @@ sources make the same archive, so that a deployment updates only what changed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,17 +55,33 @@ def layer(lock: str, target: Path) -> None:
 
 
 def models(target: Path) -> None:
-    """Each bundled model under the digest of its bytes: where the inference function looks before it downloads."""
+    """Each bundled model, as it is served, under its digest: where inference looks before it downloads."""
     blobs = target / "models" / "blobs" / "sha256"
     blobs.mkdir(parents=True)
+    packages = sorted(path.parent for path in MODELS.glob("*/model.onnx"))
     index = {}
-    for source in sorted(MODELS.glob("*/model.onnx")):
-        digest = hashlib.sha256(source.read_bytes()).hexdigest()
-        shutil.copy(source, blobs / digest)
-        index[source.parent.name] = digest
+    with tempfile.TemporaryDirectory() as site:
+        if packages:
+            gate_requirements(Path(site))
+        for package in packages:
+            index[package.name] = serve(package, blobs, site)
     # also keeps the layer from being empty, which Lambda refuses
     (target / "models" / "index.json").write_text(json.dumps(index, indent=1))
     finish(target, "/opt")
+
+
+def serve(package: Path, blobs: Path, site: str) -> str:
+    command = [sys.executable, "-m", "local.served", str(package), str(blobs)]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), site])}
+    return subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def gate_requirements(site: Path) -> None:
+    """What the gate needs, for the Python that runs this: a model is the same whatever machine it will run on."""
+    command = [os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--target", str(site), "--no-deps"]
+    command += ["--python", sys.executable, "--require-hashes"]
+    locks = [f"--requirement={LOCKS / name}.txt" for name in ("core", "runtime", "ingest")]
+    subprocess.run([*command, *locks], check=True)
 
 
 def install(lock: str, target: Path) -> None:

@@ -25,7 +25,7 @@ PORT = HOME / "cloud.port"
 LOG = HOME / "cloud.log"
 TEMP = HOME / "tmp"
 START_TIMEOUT = 60
-STOP_TIMEOUT = 20
+STOP_TIMEOUT = 60
 
 
 def start() -> str:
@@ -57,6 +57,8 @@ def stop() -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process, signal.SIGKILL)
     PID.unlink(missing_ok=True)
+    # each of its workers unpacked a copy of the layers
+    shutil.rmtree(TEMP, ignore_errors=True)
     return True
 
 

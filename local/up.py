@@ -15,7 +15,8 @@ def main() -> None:
     HOME.mkdir(parents=True, exist_ok=True)
     access = bring_up()
     if publish.publish(access) == 0:
-        say(f"{len(publish.packages())} bundled models are published")
+        names = ", ".join(package.name for package in publish.packages())
+        say(f"published already: {names or 'there is no bundled model'}")
     answer = publish.predict(access)
     if answer:
         model, image, result = answer

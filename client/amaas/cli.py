@@ -75,16 +75,12 @@ def verb(group: click.Group, name: str | None = None) -> Callable[[Callable[...,
     return decorate
 
 
-class Reference(click.ParamType):  # type: ignore[type-arg]
+def reference(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, str | None]:
     """MODEL[@VERSION or ALIAS] as (model, version or None)."""
-
-    name = "model"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str | None]:
-        model, at, version = str(value).partition("@")
-        if not model or (at and not version):
-            self.fail(f"{value!r} is not MODEL, MODEL@VERSION or MODEL@ALIAS", param, ctx)
-        return model, version or None
+    model, at, version = value.partition("@")
+    if not model or (at and not version):
+        raise click.BadParameter(f"{value!r} is not MODEL, MODEL@VERSION or MODEL@ALIAS", context, parameter)
+    return model, version or None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,7 +119,7 @@ def ls(context: Context, search: str | None) -> None:
 
 
 @verb(main, "show")
-@click.argument("model", type=Reference())
+@click.argument("model", callback=reference)
 def show_model(context: Context, model: tuple[str, str | None]) -> None:
     """Show a model with its versions and card, or one version: MODEL[@VERSION or ALIAS]."""
     from amaas import show
@@ -135,7 +131,7 @@ def show_model(context: Context, model: tuple[str, str | None]) -> None:
 
 
 @verb(main)
-@click.argument("model", type=Reference())
+@click.argument("model", callback=reference)
 @click.argument("input", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--data", help="The input as JSON, written out.")
 @click.option("--type", "content_type", help="Content type of the input. Else by its bytes.")

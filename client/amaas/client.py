@@ -27,7 +27,7 @@ class Client:
     def __init__(self, url: str | None = None, token: str | None = None, timeout: float = 60) -> None:
         self.url, secret = resolve(url, token)
         headers = {"Authorization": f"Bearer {secret}", "Accept": "application/json"}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout)
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, verify=transport.certificates())
 
     def __enter__(self) -> Client:
         return self

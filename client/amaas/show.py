@@ -71,7 +71,7 @@ def model(out: Console, found: dict[str, Any]) -> None:
     out.print(table)
     if found.get("card"):
         out.print()
-        out.print(Markdown(clean(found["card"]), hyperlinks=False))
+        out.print(Markdown(clean(found["card"]), hyperlinks=False), width=min(out.width, 100))
 
 
 def version(out: Console, name: str, found: dict[str, Any]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import ssl
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 
 import httpx
@@ -17,6 +19,12 @@ PASSING = {502, 503, 504}
 ATTEMPTS = 4
 PAUSE = 0.25  # seconds before the second attempt at most; doubles with each
 PATIENCE = 15.0  # a Retry-After beyond these seconds is left to the caller
+
+
+@cache
+def certificates() -> ssl.SSLContext:
+    """Whom to trust. Reading the certificates takes 50 ms, which every httpx.Client would take anew."""
+    return httpx.create_ssl_context()
 
 
 def request(client: httpx.Client, method: str, path: str, *, repeat: bool | None = None, **options: Any) -> Any:

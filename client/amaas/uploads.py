@@ -70,7 +70,8 @@ class Piece:
 def send(targets: list[dict[str, Any]], package: dict[str, Path], on_progress: Progress | None = None) -> None:
     """Bring every file to its target. Raises AmaasError; a multipart upload that fails or is interrupted is aborted."""
     meter = Meter(sum(path.stat().st_size for path in package.values()), on_progress)
-    with httpx.Client(timeout=httpx.Timeout(30, read=300, write=300)) as http:
+    timeout = httpx.Timeout(30, read=300, write=300)
+    with httpx.Client(timeout=timeout, verify=transport.certificates()) as http:
         for target in targets:
             path = package[target["name"]]
             if "parts" in target:

@@ -29,8 +29,12 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
     if ran:
         served, report = optimize.optimize(source, *ran, limits)
     if served:
-        session = _loaded(served)
-    passed = golden.replay(session, files, golden_set, limits)
+        try:
+            session, passed = _replayed(served, files, golden_set, limits)
+        except Refused as refused:
+            served, report = None, report | {"kept": False, "why": f"the golden set: {refused}"}
+    if not served:
+        session, passed = _replayed(session, files, golden_set, limits)
     return Verdict(
         accepted=True,
         code="accepted",
@@ -45,6 +49,13 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
         probe="ran" if ran or passed else "inconclusive",
         labels=labels,
     )
+
+
+def _replayed(
+    model: bytes | onnx.Session, files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits: Limits
+) -> tuple[onnx.Session, dict[str, Any] | None]:
+    session = _loaded(model) if isinstance(model, bytes) else model
+    return session, golden.replay(session, files, golden_set, limits)
 
 
 def _prepared(

@@ -15,11 +15,11 @@ CONTRIB = frozenset(
     """
     Attention BiasGelu CDist ConvTransposeWithDynamicPads DecoderMaskedMultiHeadAttention DequantizeLinear
     DynamicQuantizeLSTM DynamicQuantizeMatMul EmbedLayerNormalization ExpandDims FastGelu FusedConv FusedGemm
-    FusedMatMul GatherBlockQuantized GatherND Gelu GroupQueryAttention Inverse MatMulBnb4 MatMulInteger16 MatMulIntegerToFloat
-    MatMulNBits MultiHeadAttention MurmurHash3 NhwcMaxPool Pad QAttention QEmbedLayerNormalization QGemm QLinearAdd
-    QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid
-    QLinearSoftmax QLinearWhere QMoE QuantizeLinear QuickGelu RotaryEmbedding SkipLayerNormalization
-    SkipSimplifiedLayerNormalization Tokenizer TransposeMatMul Trilu Unique
+    FusedMatMul GatherBlockQuantized GatherND Gelu GroupQueryAttention Inverse MatMulBnb4 MatMulInteger16
+    MatMulIntegerToFloat MatMulNBits MultiHeadAttention MurmurHash3 NhwcMaxPool Pad QAttention
+    QEmbedLayerNormalization QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool
+    QLinearLeakyRelu QLinearMul QLinearSigmoid QLinearSoftmax QLinearWhere QMoE QuantizeLinear QuickGelu
+    RotaryEmbedding SkipLayerNormalization SkipSimplifiedLayerNormalization Tokenizer TransposeMatMul Trilu Unique
     """.split()  # noqa: SIM905
 )
 # Emitted without a domain, though the standard has taken some of them up only since.

@@ -37,7 +37,9 @@ def optimize(
         best, nodes = _rewrite(source)
         report |= {"nodes_before": _nodes(source), "nodes_after": nodes, "bytes_after": len(best)}
         why = _not_worth(report) or _unsafe(best, feeds, expected, limits, report)
-    except (AmaasError, Refused, MemoryError) as error:
+    except (MemoryError, onnx.OutOfMemory):
+        why = "the memory of the check does not suffice for a second copy of a model of this size"
+    except (AmaasError, Refused) as error:
         why = f"the optimised model does not pass: {error}"
     if why:
         return None, report | {"why": why}
@@ -52,6 +54,8 @@ def _rewrite(source: bytes) -> tuple[bytes, int]:
         if best is not source and count >= nodes:
             break
         best, nodes = candidate, count
+        if len(best) > len(source) * GROWTH + SLACK:
+            break
     return best, nodes
 
 

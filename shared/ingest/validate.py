@@ -85,7 +85,7 @@ def _in_child(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits
 def _start(job: dict[str, Any], descriptors: list[int], stack: ExitStack) -> subprocess.Popen[bytes]:
     """The child in an empty folder and a process group of its own, with nothing of this environment but paths."""
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="amaas-gate-", ignore_cleanup_errors=True))
-    task = stack.enter_context(tempfile.TemporaryFile())  # a pipe would fill, with nobody there to read
+    task = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - a pipe would fill, with nobody there to read
     task.write(msgspec.json.encode(job))
     task.seek(0)
     return subprocess.Popen(
@@ -105,16 +105,18 @@ def _environment() -> dict[str, str]:
     paths = dict.fromkeys([home, *(os.path.abspath(entry) for entry in sys.path if entry)])
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-    return environment | threads | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+    return environment | threads | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _read(reader: int, deadline: float, limit: int) -> bytes | None:
     """All that the child writes until it closes; None when the time is over. No more than limit bytes."""
     chunks: list[bytes] = []
     total = 0
+    waiting = select.poll()
+    waiting.register(reader, select.POLLIN)
     while True:
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([reader], [], [], left)[0]:
+        if left <= 0 or not waiting.poll(left * 1000):
             return None
         chunk = os.read(reader, MiB)
         total += len(chunk)

@@ -104,7 +104,8 @@ class Session:
         if timer:
             timer.start()
         try:
-            return self._session.run(outputs, checked, options)
+            answer: list[np.ndarray] = self._session.run(outputs, checked, options)
+            return answer
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             if options.terminate:
                 raise Unavailable(f"the model did not answer within {timeout:g} s; send a smaller input") from error

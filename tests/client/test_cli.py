@@ -1,188 +1,217 @@
-"""The command line against a real HTTP server: every verb, its JSON, its exit status, its errors."""
+"""The command line, verb by verb: for people, for programs (--json), and its exit status."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-
 from amaas.cli import main
-from tests.client.fake_service import TOKEN, Service, running
+from click.testing import CliRunner
+
+from tests.client.conftest import Run
+from tests.client.fake_service import TOKEN, WHEN, Fake
+from tests.client.server import Server
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Service]:
-    monkeypatch.chdir(tmp_path)
-    with running() as made:
-        monkeypatch.setenv("AMAAS_URL", made.url)
-        monkeypatch.setenv("AMAAS_TOKEN", TOKEN)
-        yield made
+def image(tmp_path: Path) -> str:
+    (tmp_path / "shoe.png").write_bytes(b"\x89PNG...")
+    return str(tmp_path / "shoe.png")
 
 
-def amaas(*arguments: str, status: int = 0, stdin: bytes | None = None) -> Result:
-    done = CliRunner().invoke(main, arguments, input=stdin)
-    assert done.exit_code == status, (done.output, done.exception)
-    return done
+def answered(run: Run, *arguments: str, **options: Any) -> Any:
+    """The JSON on standard output, which must be all there is on it."""
+    done = run(*arguments, "--json", **options)
+    assert (done.exit_code, done.stderr) == (0, "")
+    return json.loads(done.stdout)
 
 
-def as_json(*arguments: str, **options: Any) -> Any:
-    return json.loads(amaas(*arguments, "--json", **options).stdout)
+def test_push(run: Run, fake: Fake, package: Path) -> None:
+    done = run("push", str(package))
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "fashion version 1 is registered\n", "")
+    state = answered(run, "push", str(package), "--model", "other")
+    assert (state["model"], state["state"], state["version"]) == ("other", "registered", 1)
+    fake.verdicts = False
+    assert run("push", str(package), "--no-wait").stdout == "fashion u3 is checking\n"
+    done = run("push", str(package), "--timeout", "0.2")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("amaas: upload u4 is still 'checking' after 0.2 s")
 
 
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    folder = tmp_path / "my-package"
-    folder.mkdir()
-    (folder / "model.onnx").write_bytes(b"m" * 700_000)
-    (folder / "amaas.json").write_text(json.dumps({"name": "shoes", "golden": {"file": "golden.npz"}}))
-    (folder / "golden.npz").write_bytes(b"g")
-    (folder / "model.onnx.data").write_bytes(b"w")
-    (folder / "notes.txt").write_text("not for upload")
-    return folder
+def test_a_rejected_push_exits_with_3(run: Run, package: Path) -> None:
+    (package / "model.onnx").write_bytes(b"bad")
+    done = run("push", str(package))
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert done.stderr == "amaas: the package was rejected (not_onnx): this is no ONNX model: export it again\n"
+    done = run("push", str(package), "--json")
+    assert done.exit_code == 3
+    assert json.loads(done.stdout)["reason"] == "this is no ONNX model: export it again"
 
 
-def test_push_sends_exactly_the_package(service: Service, package: Path) -> None:
-    state = as_json("push", str(package))
-    assert (state["model"], state["version"], state["state"]) == ("shoes", 1, "registered")
-    sent = {key.rsplit("/", 1)[1]: body for key, body in service.stored.items()}
-    assert sent == {
-        n: (package / n).read_bytes() for n in ("model.onnx", "amaas.json", "golden.npz", "model.onnx.data")
-    }
+def test_ls(run: Run, fake: Fake) -> None:
+    assert run("ls").stdout == "no models yet: `amaas push` brings one\n"
+    for name in ("alpha", "beta", "gamma"):
+        fake.add(name)
+    heading, *rows = run("ls").stdout.splitlines()
+    assert heading.split() == ["model", "task", "production", "latest", "updated"]
+    assert rows[0].split() == ["alpha", "image-classification", "1", "1", "2026-01-02", "03:04:05"]
+    assert [row["name"] for row in answered(run, "ls")] == ["alpha", "beta", "gamma"]
+    assert [row["name"] for row in answered(run, "ls", "--search", "et")] == ["beta"]
 
 
-def test_push_a_bare_file(service: Service, tmp_path: Path) -> None:
-    (tmp_path / "iris.onnx").write_bytes(b"x")
-    assert "iris version 1 is registered" in amaas("push", "iris.onnx").stdout
-    assert as_json("push", "iris.onnx", "--model", "flowers")["model"] == "flowers"
-    assert as_json("push", "iris.onnx", "--no-wait")["state"] == "checking"
+def test_show(run: Run, fake: Fake) -> None:
+    fake.add("m")
+    fake.add("m")
+    shown = run("show", "m").stdout
+    assert "production" in shown and "2.0 KiB" in shown and "A fine model." in shown
+    assert answered(run, "show", "m")["aliases"] == {"production": {"version": 1}}
+    assert answered(run, "show", "m@2")["version"] == 2
+    assert answered(run, "show", "m@production")["version"] == 1
+    shown = run("show", "m@2").stdout
+    assert shown.startswith("m version 2 image-classification 4.0 KiB\n")
+    assert "image  FP32  ?x1x28x28" in shown and "cat, dog" in shown
 
 
-def test_push_in_parts_survives_a_bad_moment(service: Service, package: Path, monkeypatch) -> None:
-    monkeypatch.setattr("amaas.uploads.time.sleep", lambda _: None)
-    service.part_size, service.fail_parts = 300_000, 2
-    assert as_json("push", str(package))["version"] == 1
-    assert service.stored["/s3/upload0000/model.onnx"] == b"m" * 700_000
+def test_predict_draws_bars_and_takes_labels_literally(run: Run, fake: Fake, image: str) -> None:
+    fake.add("m")
+    heading, first, second = run("predict", "m", image).stdout.splitlines()
+    assert heading == "m version 1"
+    assert first.split()[:2] == ["[bold]cat[31m", "0.7500"]  # no markup, and no escape character
+    assert first.count("█") == 3 * second.count("█") + 1
+    assert answered(run, "predict", "m", image)["predictions"][1] == {"label": "dog", "score": 0.25}
+    assert len(answered(run, "predict", "m@1", image, "--top-k", "1")["predictions"]) == 1
+    assert fake.calls[-1].path == "/models/m/versions/1/predict"
 
 
-def test_a_push_that_fails_is_cleaned_up(service: Service, package: Path, monkeypatch) -> None:
-    monkeypatch.setattr("amaas.uploads.time.sleep", lambda _: None)
-    service.part_size, service.fail_parts = 300_000, 99
-    assert "could not be sent" in amaas("push", str(package), status=1).stderr
-    assert ("DELETE", "/s3/upload0000/model.onnx") in service.calls
-    assert not any("model.onnx/" in key for key in service.stored)
+def test_predict_takes_files_standard_input_and_words(run: Run, fake: Fake, tmp_path: Path) -> None:
+    fake.add("m", "tensor")
+    body = '{"inputs": {"x": [[1.5]]}}'
+    (tmp_path / "x.json").write_text(body)
+    for arguments, given in ((["x.json"], None), (["-"], body), (["--data", body], None)):
+        assert answered(run, "predict", "m", *arguments, input=given)["outputs"] == {"y": [[1.5]]}
+    assert json.loads(run("predict", "m", "x.json").stdout.partition("\n")[2]) == {"outputs": {"y": [[1.5]]}}
+    refused = run("predict", "m", "x.json", "--type", "text/plain")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr == "amaas: model 'm' takes an image (image/png, image/jpeg), not 'text/plain'\n"
 
 
-def test_a_rejected_push_says_why(service: Service, package: Path) -> None:
-    service.reject = "the model crashed"
-    done = amaas("push", str(package), "--json", status=3)
-    assert json.loads(done.stdout)["state"] == "rejected"
-    assert "amaas: rejected (crashed): the model crashed" in done.stderr
+def test_promote_and_history(run: Run, fake: Fake) -> None:
+    fake.add("m")
+    fake.add("m")
+    assert run("promote", "m", "2", "--reason", "better").stdout == "m production is now version 2\n"
+    assert answered(run, "promote", "m", "1", "--alias", "old")["revision"] == 4
+    conflict = run("promote", "m", "1", "--expect-revision", "1")
+    assert (conflict.exit_code, conflict.stderr) == (1, "amaas: 'm' is at revision 4, not 1\n")
+    rows = run("history", "m").stdout.splitlines()
+    assert rows[2].split(maxsplit=4)[4].split("   ")[0] == "production → 2"
+    assert "better" in rows[2] and "version 1 registered" in rows[4]
+    assert [record["revision"] for record in answered(run, "history", "m")] == [4, 3, 2, 1]
 
 
-def test_what_is_no_package(service: Service, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    assert "no model.onnx" in amaas("push", "empty", status=1).stderr
-    (tmp_path / "empty" / "model.onnx").write_bytes(b"x")
-    (tmp_path / "empty" / "amaas.json").write_text("{")
-    assert "no valid JSON" in amaas("push", "empty", status=1).stderr
-    assert not service.uploads
+def test_status(run: Run, fake: Fake, server: Server) -> None:
+    fake.add("m")
+    assert run("status").stdout == f"ready · 1 model · {server.api_url}\n"
+    assert answered(run, "status") == {"url": server.api_url, "live": True, "ready": True, "models": 1}
 
 
-def test_ls_follows_pages(service: Service, tmp_path: Path) -> None:
-    assert "no models yet" in amaas("ls").stdout
-    (tmp_path / "m.onnx").write_bytes(b"x")
-    for name in ("a1", "a2", "a3", "b1", "b2"):
-        as_json("push", "m.onnx", "--model", name)
-    assert [m["name"] for m in as_json("ls")] == ["a1", "a2", "a3", "b1", "b2"]
-    assert [m["name"] for m in as_json("ls", "--search", "b")] == ["b1", "b2"]
-    assert "a3" in amaas("ls").stdout
+def test_token(run: Run, fake: Fake) -> None:
+    secret = run("token", "create", "ci", "--scope", "infer:m*", "--scope", "read", "--days", "2").stdout
+    assert secret == f"amaas_0001_{'s' * 200}\n"  # on one line, however narrow the terminal
+    assert fake.calls[-1].json() == {"name": "ci", "scopes": ["infer:m*", "read"], "expires_in_days": 2.0}
+    assert answered(run, "token", "create", "two", "--scope", "admin")["token"].startswith("amaas_0002_")
+    assert run("token", "revoke", "0001").stdout == "token 0001 is revoked\n"
+    assert answered(run, "token", "revoke", "0002")["revoked"] is True
+    assert [row["id"] for row in answered(run, "token", "ls")] == ["0001", "0002"]
+    assert "infer:m* read" in run("token", "ls").stdout and WHEN[:10] in run("token", "ls").stdout
 
 
-def test_show_promote_history(service: Service, tmp_path: Path) -> None:
-    (tmp_path / "m.onnx").write_bytes(b"x")
-    as_json("push", "m.onnx")
-    as_json("push", "m.onnx")
-    assert as_json("promote", "m", "2", "--reason", "better")["version"] == 2
-    assert json.loads(service.bodies[-1][1]) == {"version": 2, "reason": "better"}
-    assert as_json("show", "m")["aliases"]["production"]["version"] == 2
-    shown = amaas("show", "m").stdout
-    assert "production" in shown
-    assert "Card" in shown
-    assert "FP32" in amaas("show", "m@production").stdout
-    assert "revision 3" in amaas("promote", "m", "1", "--expect-revision", "9", status=1).stderr
-    assert "production → 1" in amaas("history", "m").stdout
-    assert as_json("history", "m")[0]["revision"] == 1
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "m"],
+        ["predict", "m", "shoe.png", "--data", "{}"],
+        ["predict", "m", "--data", "{"],
+        ["predict", "m", "nowhere.png"],
+        ["predict", "m@", "shoe.png"],
+        ["show", "@1"],
+        ["promote", "m", "latest"],
+        ["promote", "m", "0"],
+        ["push", "nowhere"],
+        ["token", "create", "ci"],
+        ["fly"],
+    ],
+)
+def test_wrong_usage_exits_with_2_and_calls_nobody(run: Run, fake: Fake, image: str, arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: ")
+    assert not fake.calls
 
 
-def test_predict(service: Service, tmp_path: Path) -> None:
-    (tmp_path / "image").write_bytes(b"\x89PNG\r\n\x1a\n")
-    answer = amaas("predict", "m", "image", "--top-k", "2").stdout
-    assert "boot" in answer
-    assert "0.9000" in answer
-    assert service.bodies[-1][0] == "image/png"
-    assert service.calls[-1] == ("POST", "/v1/models/m/predict?top_k=2")
-    assert as_json("predict", "m@3", "--data", '{"x": 1}')["version"] == "3"
-    assert service.bodies[-1] == ("application/json", b'{"x": 1}')
-    as_json("predict", "m", "-", stdin=b"\xff\xd8\xff")
-    assert service.bodies[-1] == ("image/jpeg", b"\xff\xd8\xff")
-    assert "INPUT or --data" in amaas("predict", "m", status=2).stderr
-    assert "no file" in amaas("predict", "m", "missing.png", status=1).stderr
+def test_an_error_is_one_line_and_leaves_standard_output_alone(run: Run) -> None:
+    done = run("show", "nope", "--json")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "amaas: there is no model 'nope': GET /models lists those there are\n"
 
 
-def test_tokens_and_status(service: Service) -> None:
-    assert as_json("token", "create", "ci", "--scope", "infer", "--scope", "read:a-*", "--days", "3") == {
-        "name": "ci", "scopes": ["infer", "read:a-*"], "expires_in_days": 3, "id": "0" * 12, "created_at": "2026",
-        "revoked": False, "token": "amaas_new",
-    }  # fmt: skip
-    assert amaas("token", "create", "x", "--scope", "infer").stdout.strip() == "amaas_new"
-    assert "active" in amaas("token", "ls").stdout
-    assert "revoked" in amaas("token", "revoke", "0" * 12).stdout
-    assert as_json("token", "ls")[0]["revoked"] is True
-    assert as_json("status") == {"url": service.url, "live": True, "ready": True, "models": 0}
+def test_options_go_before_the_environment(run: Run, server: Server) -> None:
+    done = run("ls", "--token", "amaas_wrong")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "amaas: this token is not known: send Authorization: Bearer amaas_…\n",
+    )
+    done = run("ls", "--url", "nonsense")
+    assert done.stderr.startswith("amaas: 'nonsense' is no address of a service")
 
 
-def test_errors_are_the_services_own_words(service: Service) -> None:
-    assert amaas("show", "nope", status=1).stderr == "amaas: there is no model 'nope'\n"
-    assert "no valid token" in amaas("ls", "--token", "wrong", status=1).stderr
+def test_no_service_and_no_token_are_known(server: Server) -> None:
+    done = CliRunner().invoke(main, ["ls"])
+    assert (done.exit_code, done.stderr.startswith("amaas: no service is known: give --url")) == (1, True)
+    done = CliRunner().invoke(main, ["ls", "--url", server.api_url])
+    assert (done.exit_code, done.stderr.startswith("amaas: no token is known: give --token")) == (1, True)
 
 
-def test_a_busy_service_is_asked_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr("amaas.http.time.sleep", waits.append)
-    service.fail = [(429, {"Retry-After": "3"}), (503, {})]
-    assert as_json("ls") == []
-    assert waits[0] == 3.0
-    service.fail = [(429, {})]
-    assert as_json("token", "create", "x", "--scope", "infer")["id"] == "0" * 12
-    service.fail = [(503, {})]
-    assert "made to fail with 503" in amaas("token", "create", "y", "--scope", "infer", status=1).stderr
+def test_the_local_deployment_is_found(server: Server, fake: Fake, tmp_path: Path) -> None:
+    fake.add("m")
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local" / "amaas.json").write_text(json.dumps({"api_url": server.api_url, "token": TOKEN}))
+    assert "image-classification" in CliRunner().invoke(main, ["ls"]).stdout
 
 
-def test_where_the_service_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("amaas.http.time.sleep", lambda _: None)
-    monkeypatch.chdir(tmp_path)
-    assert "AMAAS_URL" in amaas("ls", status=1).stderr
-    with running() as service:
-        (tmp_path / ".local").mkdir()
-        (tmp_path / "below").mkdir()
-        (tmp_path / ".local" / "amaas.json").write_text(json.dumps({"api_url": service.url + "/", "token": TOKEN}))
-        monkeypatch.chdir(tmp_path / "below")
-        assert as_json("ls") == []
-        monkeypatch.setenv("AMAAS_URL", "http://127.0.0.1:9")
-        assert "does not answer" in amaas("ls", status=1).stderr
-        assert as_json("ls", "--url", service.url) == []
-    (tmp_path / ".local" / "amaas.json").write_text("{")
-    monkeypatch.delenv("AMAAS_URL")
-    assert "make run" in amaas("ls", status=1).stderr
+def test_every_verb_explains_itself(run: Run) -> None:
+    verbs = [[name] for name in main.commands if name != "token"] + [["token", n] for n in ("create", "ls", "revoke")]
+    assert len(verbs) == 10
+    for verb in verbs:
+        shown = run(*verb, "--help").stdout
+        assert all(option in shown for option in ("--json", "--url", "--token")), verb
 
 
-def test_starting_costs_little() -> None:
-    code = "import sys, amaas.cli; print([m for m in ('numpy', 'boto3', 'httpx', 'rich', 'PIL') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_what_is_piped_is_plain_and_not_wrapped(server: Server, fake: Fake) -> None:
+    fake.add("m" * 90)
+    env = {"AMAAS_URL": server.api_url, "AMAAS_TOKEN": TOKEN, "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "amaas", "ls"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 2
+    assert "\x1b" not in done.stdout and not done.stderr
+
+
+def test_progress_is_shown_on_standard_error_of_a_terminal(
+    run: Run, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # how rich is told that it speaks to a terminal
+    shown = run("push", str(package))
+    assert "sending" in shown.stderr and "checking" in shown.stderr and "sending" not in shown.stdout
+    assert run("push", str(package), "--json").stderr == ""
+
+
+def test_no_color(run: Run, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.add("m")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    green = "\x1b[32m"
+    assert green in run("show", "m").stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert green not in run("show", "m").stdout

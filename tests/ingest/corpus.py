@@ -1,4 +1,4 @@
-"""Hostile packages, built here byte by byte, each with the code that the gate must answer. No file is ever committed."""
+"""Hostile packages, built here byte by byte, each with the code that the gate must answer. No binary is committed."""
 
 from __future__ import annotations
 
@@ -180,7 +180,8 @@ def external_in_attribute() -> bytes:
 @attack("external_data")
 def external_in_attribute_list() -> bytes:
     node = add("x", "x")
-    node.attribute.append(AttributeProto(name="extra", type=AttributeProto.TENSORS, tensors=[external("t", "/etc/passwd")]))
+    secret = external("t", "/etc/passwd")
+    node.attribute.append(AttributeProto(name="extra", type=AttributeProto.TENSORS, tensors=[secret]))
     return model([node])
 
 
@@ -195,7 +196,8 @@ def external_in_subgraph() -> bytes:
 
 @attack("external_data")
 def external_in_function() -> bytes:
-    body = [helper.make_node("Constant", [], ["w"], value=external("w", "../x")), helper.make_node("Add", ["a", "w"], ["b"])]
+    constant = helper.make_node("Constant", [], ["w"], value=external("w", "../x"))
+    body = [constant, helper.make_node("Add", ["a", "w"], ["b"])]
     function = helper.make_function("local", "F", ["a"], ["b"], body, [helper.make_opsetid("", 18)])
     node = helper.make_node("F", ["x"], ["y"], domain="local")
     return model([node], domains=["local"], functions=[function])
@@ -290,9 +292,7 @@ def random_normal() -> bytes:
 @attack("shape_bomb")
 def shape_input() -> bytes:
     """136 bytes that once filled 11 GB: shape inference walks the values of a declared shape."""
-    return model(
-        [helper.make_node("Expand", ["x", "s"], ["y"])], [value("x", [1]), value("s", [2**31], INT64)]
-    )
+    return model([helper.make_node("Expand", ["x", "s"], ["y"])], [value("x", [1]), value("s", [2**31], INT64)])
 
 
 @attack("shape_bomb")

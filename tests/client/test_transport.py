@@ -1,0 +1,162 @@
+"""Finding the service, repeating what may be repeated, and saying what went wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from amaas import ApiError, Client, NotConnected
+from amaas.endpoint import resolve
+
+from tests.client.fake_service import TOKEN, Fake, Trouble
+from tests.client.server import Server
+
+
+def local(folder: Path, url: str = "http://local:1/v1", token: str = "amaas_local") -> None:
+    (folder / ".local").mkdir(parents=True)
+    (folder / ".local" / "amaas.json").write_text(json.dumps({"api_url": url, "token": token}))
+
+
+def test_flags_go_before_the_environment_before_the_nearest_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local(tmp_path)
+    local(tmp_path / "inner", "http://inner:2/v1/", "amaas_inner")
+    (tmp_path / "inner" / "deep").mkdir()
+    assert resolve() == ("http://local:1/v1", "amaas_local")
+    monkeypatch.chdir(tmp_path / "inner" / "deep")
+    assert resolve() == ("http://inner:2/v1", "amaas_inner")
+    monkeypatch.setenv("AMAAS_TOKEN", "amaas_env\n")
+    assert resolve() == ("http://inner:2/v1", "amaas_env")
+    monkeypatch.setenv("AMAAS_URL", "https://env/v1/")
+    assert resolve() == ("https://env/v1", "amaas_env")
+    assert resolve("http://flag", "amaas_flag") == ("http://flag", "amaas_flag")
+
+
+def test_the_local_token_is_sent_to_the_local_service_only(tmp_path: Path) -> None:
+    local(tmp_path)
+    assert resolve("http://local:1/v1/") == ("http://local:1/v1", "amaas_local")
+    with pytest.raises(NotConnected, match="no token is known: give --token or set AMAAS_TOKEN"):
+        resolve("http://elsewhere/v1")
+
+
+def test_nothing_known_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NotConnected, match="give --url, set AMAAS_URL, or run `make run`"):
+        resolve()
+    local(tmp_path)
+    (tmp_path / ".local" / "amaas.json").write_text("{")
+    with pytest.raises(NotConnected, match="run `make run` again"):
+        resolve()
+
+
+@pytest.mark.parametrize("url", ["localhost:4566", "ftp://host", "http://", "nonsense"])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(NotConnected, match="is no address of a service"):
+        resolve(url, "amaas_x")
+
+
+@pytest.mark.parametrize("token", ["two words", "amaas_ü", "amaas_\x00"])
+def test_a_token_that_is_none_is_not_repeated_in_the_message(token: str) -> None:
+    with pytest.raises(NotConnected, match="is no token") as error:
+        resolve("http://host", token)
+    assert token not in str(error.value)
+
+
+def test_a_throttled_call_waits_as_long_as_it_is_told(client: Client, fake: Fake) -> None:
+    fake.trouble = [Trouble("GET", "/models$", 429, headers={"Retry-After": "1"})]
+    start = time.monotonic()
+    assert client.models() == []
+    assert 1 <= time.monotonic() - start < 3
+    assert len(fake.said("GET", "/models$")) == 2
+
+
+def test_retry_after_may_be_a_date(client: Client, fake: Fake) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    fake.trouble = [Trouble("GET", "/tokens", 503, headers={"Retry-After": soon})]
+    start = time.monotonic()
+    assert client.tokens() == []
+    assert time.monotonic() - start > 0.5
+
+
+def test_a_wait_that_is_too_long_is_left_to_the_caller(client: Client, fake: Fake) -> None:
+    fake.trouble = [Trouble("GET", "/models$", 429, headers={"Retry-After": "3600"})]
+    with pytest.raises(ApiError, match="not now") as error:
+        client.models()
+    assert error.value.status == 429
+    assert len(fake.calls) == 1
+
+
+@pytest.mark.parametrize("status", [502, 503, 504, 0])
+def test_what_may_be_repeated_is_repeated(client: Client, fake: Fake, status: int) -> None:
+    fake.add("m")
+    fake.trouble = [Trouble("GET", "/models/m$", status, times=2), Trouble("POST", "predict", status, times=2)]
+    assert client.model("m")["name"] == "m"
+    assert client.predict("m", b"\x89PNG")["version"] == 1
+    assert len(fake.said("POST", "predict")) == 3
+
+
+@pytest.mark.parametrize("status", [503, 0])
+def test_a_token_is_not_made_twice(client: Client, fake: Fake, status: int) -> None:
+    fake.trouble = [Trouble("POST", "/tokens", status, after=status == 0)]
+    with pytest.raises((ApiError, NotConnected)):
+        client.create_token("ci", ["infer"])
+    assert len(fake.said("POST", "/tokens")) == 1
+
+
+def test_a_throttled_post_was_not_carried_out_and_may_come_again(client: Client, fake: Fake) -> None:
+    fake.trouble = [Trouble("POST", "/tokens", 429)]
+    assert client.create_token("ci", ["infer"])["id"] == "0001"
+
+
+def test_a_move_that_expects_a_revision_is_not_repeated(client: Client, fake: Fake) -> None:
+    fake.add("m")
+    fake.trouble = [Trouble("PUT", "aliases", 0, after=True)]
+    with pytest.raises(NotConnected):
+        client.promote("m", 1, "next", expect_revision=1)
+    assert fake.models["m"]["revision"] == 2
+
+
+def test_attempts_end(client: Client, fake: Fake) -> None:
+    fake.trouble = [Trouble("GET", "/models$", 503, times=99)]
+    with pytest.raises(ApiError, match="not now"):
+        client.models()
+    assert len(fake.calls) == 4
+
+
+def test_the_services_own_words_are_the_message(client: Client) -> None:
+    with pytest.raises(ApiError, match=r"^there is no model 'nope': GET /models lists those there are$") as error:
+        client.model("nope")
+    assert error.value.status == 404
+
+
+def test_an_unknown_token(server: Server) -> None:
+    with Client(server.api_url, "amaas_other") as client, pytest.raises(ApiError, match="this token is not known") as e:
+        client.models()
+    assert e.value.status == 401
+
+
+def test_nobody_there(server: Server) -> None:
+    server.close()
+    message = r"does not answer.*is it up \(`make run`\), is the address right \(--url, AMAAS_URL\)"
+    with Client(server.api_url, TOKEN) as client, pytest.raises(NotConnected, match=message):
+        client.models()
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"<html>"), (404, b"<html>\n no such page"), (500, b'{"x": 1}')])
+def test_somebody_else_is_there(client: Client, fake: Fake, status: int, body: bytes) -> None:
+    fake.trouble = [Trouble("GET", "/models$", status, body)]
+    with pytest.raises((ApiError, NotConnected), match="is the address right"):
+        client.models()
+
+
+def test_a_slow_answer(server: Server) -> None:
+    server.fake.trouble = [Trouble("POST", "/tokens", 200, delay=1)]
+    with (
+        Client(server.api_url, TOKEN, timeout=0.1) as client,
+        pytest.raises(NotConnected, match="took too long to answer"),
+    ):
+        client.create_token("ci", ["infer"])

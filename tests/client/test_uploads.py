@@ -1,0 +1,172 @@
+"""Pushing: what is sent, how it is sent, and what happens when sending or the verdict goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from amaas import AmaasError, ApiError, Client, NotConnected, Rejected
+
+from tests.client.fake_service import TOKEN, Fake, Trouble
+from tests.client.server import Server
+
+
+def test_a_package_arrives_as_it_is(client: Client, fake: Fake, package: Path) -> None:
+    state = client.push(package)
+    assert (state["model"], state["state"], state["version"]) == ("fashion", "registered", 1)
+    names = ["model.onnx", "amaas.json", "checks.npz", "weights.data"]
+    assert fake.objects == {f"u1/{name}": (package / name).read_bytes() for name in names}
+    [announced] = fake.said("POST", "/models/fashion/uploads$")
+    assert announced.json()["files"][0] == {
+        "name": "model.onnx",
+        "size": 150,
+        "sha256": hashlib.sha256(b"graph" * 30).hexdigest(),
+    }
+
+
+def test_a_large_file_goes_in_parts_and_the_rest_whole(client: Client, fake: Fake, package: Path) -> None:
+    client.push(package)
+    parts = fake.said("PUT", "weights.data")
+    assert sorted(len(part.body) for part in parts) == [100, 600, 600, 600, 600]
+    assert not fake.parts and not fake.aborted
+    assert len(fake.said("PUT", "model.onnx")) == 1
+
+
+def test_storage_never_sees_the_token(client: Client, fake: Fake, package: Path) -> None:
+    client.push(package)
+    stored = [call for call in fake.calls if call.path.startswith("/storage/")]
+    assert len(stored) == 9
+    assert all("authorization" not in call.headers and "transfer-encoding" not in call.headers for call in stored)
+
+
+def test_a_file_is_a_package_named_after_it(client: Client, fake: Fake, tmp_path: Path) -> None:
+    (tmp_path / "tiny.v2.onnx").write_bytes(b"graph")
+    assert client.push(tmp_path / "tiny.v2.onnx")["model"] == "tiny.v2"
+    assert list(fake.objects) == ["u1/model.onnx"]
+    assert client.push(str(tmp_path / "tiny.v2.onnx"), "other")["model"] == "other"
+
+
+def test_a_folder_without_a_name_gives_its_own(client: Client, package: Path) -> None:
+    (package / "amaas.json").unlink()
+    assert client.push(package)["model"] == "shoes"
+
+
+@pytest.mark.parametrize("name", ["../secret.npz", "/etc/hostname", "train.py/.."])
+def test_a_golden_file_outside_of_the_package_is_not_sent(client: Client, fake: Fake, package: Path, name: str) -> None:
+    (package.parent / "secret.npz").write_bytes(b"secret")
+    (package / "amaas.json").write_text(json.dumps({"name": "fashion", "golden": {"file": name}}))
+    client.push(package)
+    assert sorted(fake.objects) == ["u1/amaas.json", "u1/model.onnx", "u1/weights.data"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("amaas.json", "{", "is no valid JSON"), ("amaas.json", "[1]", "is no JSON object"), ("model.onnx", "", "empty")],
+)
+def test_what_is_no_package_is_refused_before_anything_is_sent(
+    client: Client, fake: Fake, package: Path, name: str, content: str, message: str
+) -> None:
+    (package / name).write_text(content)
+    with pytest.raises(AmaasError, match=message):
+        client.push(package)
+    assert not fake.calls
+
+
+def test_a_folder_without_a_model_says_what_to_do(client: Client, package: Path) -> None:
+    (package / "model.onnx").rename(package / "net.onnx")
+    with pytest.raises(AmaasError, match=r"has no model\.onnx; rename net\.onnx to that"):
+        client.push(package)
+    with pytest.raises(AmaasError, match="does not exist"):
+        client.push(package / "nowhere")
+
+
+def test_progress_ends_at_the_whole_even_when_a_part_is_sent_twice(client: Client, fake: Fake, package: Path) -> None:
+    fake.trouble = [Trouble("PUT", "partNumber=2", 500, b"<Error/>"), Trouble("PUT", "model.onnx", 503)]
+    seen: list[tuple[int, int]] = []
+    client.push(package, on_progress=lambda sent, total: seen.append((sent, total)))
+    total = sum(len(content) for content in fake.objects.values())
+    assert seen[-1] == (total, total)
+    assert all(0 <= sent <= total for sent, _ in seen)
+
+
+def test_a_whole_file_whose_answer_was_lost_counts_as_sent(client: Client, fake: Fake, package: Path) -> None:
+    fake.trouble = [Trouble("PUT", "model.onnx", 0, after=True)]
+    assert client.push(package)["state"] == "registered"
+    assert len(fake.said("PUT", "model.onnx")) == 2  # the second was answered 412
+
+
+def test_an_object_that_is_there_at_once_is_an_error(client: Client, fake: Fake, package: Path) -> None:
+    fake.objects["u1/model.onnx"] = b"another's"
+    with pytest.raises(ApiError, match=r"storage did not take model\.onnx: 412"):
+        client.push(package)
+
+
+def test_a_refused_signature_is_not_tried_again(client: Client, fake: Fake, package: Path) -> None:
+    body = b"<Error><Code>AccessDenied</Code><Message>Request has expired &amp; more</Message></Error>"
+    fake.trouble = [Trouble("PUT", "model.onnx", 403, body)]
+    with pytest.raises(ApiError, match="403 Request has expired & more") as error:
+        client.push(package)
+    assert error.value.status == 403
+    assert len(fake.said("PUT", "model.onnx")) == 1
+
+
+def test_parts_that_cannot_be_sent_abort_the_upload(client: Client, fake: Fake, package: Path) -> None:
+    fake.trouble = [Trouble("PUT", "partNumber=3", 500, b"<Error><Message>broken</Message></Error>", times=99)]
+    with pytest.raises(ApiError, match=r"storage did not take weights\.data: 500 broken"):
+        client.push(package)
+    assert len([call for call in fake.said("PUT", "weights") if call.query["partNumber"] == "3"]) == 4
+    assert fake.aborted == ["u1/weights.data"]
+
+
+def test_a_failing_abort_does_not_hide_why(client: Client, fake: Fake, package: Path) -> None:
+    fake.trouble = [Trouble("PUT", "partNumber=1&?", 0, times=99), Trouble("DELETE", "storage", 0)]
+    with pytest.raises(NotConnected, match=r"storage stopped answering while weights\.data was sent"):
+        client.push(package)
+
+
+def test_storage_that_fails_after_saying_200_is_asked_again(client: Client, fake: Fake, package: Path) -> None:
+    late = b"<Error><Code>InternalError</Code><Message>try again</Message></Error>"
+    fake.trouble = [Trouble("POST", "uploadId", 200, late), Trouble("POST", "uploadId", 0)]
+    assert client.push(package)["state"] == "registered"
+    fake.trouble = [Trouble("POST", "uploadId", 200, late, times=99)]
+    with pytest.raises(ApiError, match=r"did not put weights\.data together: 200 try again"):
+        client.push(package)
+    assert fake.aborted == ["u2/weights.data"]
+
+
+def test_an_interrupt_aborts_the_upload(server: Server, package: Path) -> None:
+    server.fake.trouble = [Trouble("PUT", "partNumber=2", 200, headers={"ETag": "x"}, delay=1)]
+    env = os.environ | {"AMAAS_URL": server.api_url, "AMAAS_TOKEN": TOKEN}
+    command = [sys.executable, "-m", "amaas", "push", str(package)]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 15
+    while not server.fake.said("PUT", "weights.data"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=15)
+    assert (process.returncode, out, b"Traceback" in err) == (1, b"", False)
+    assert server.fake.aborted == ["u1/weights.data"]
+
+
+def test_a_rejected_package_says_why(client: Client, package: Path) -> None:
+    (package / "model.onnx").write_bytes(b"bad")
+    with pytest.raises(Rejected, match="export it again") as rejected:
+        client.push(package)
+    assert (rejected.value.code, rejected.value.upload["state"]) == ("not_onnx", "rejected")
+    assert client.upload("u1")["state"] == "rejected"
+    assert [upload["upload_id"] for upload in client.uploads("fashion")] == ["u1"]
+
+
+def test_the_wait_for_a_verdict_has_an_end(client: Client, fake: Fake, package: Path) -> None:
+    fake.verdicts = False
+    with pytest.raises(AmaasError, match=r"still 'checking' after 0\.3 s"):
+        client.push(package, timeout=0.3)
+    assert client.push(package, wait=False)["state"] == "checking"
