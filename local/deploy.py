@@ -19,8 +19,9 @@ RECORD = HOME / "deployed.json"
 ARTIFACTS = f"{STACK}-artifacts"
 ACCOUNT = "000000000000"  # the embedded cloud's
 DATA = f"{STACK}-data-{ACCOUNT}-{REGION}"
-SOURCES = ["template.yaml", "samconfig.toml", "Makefile", "local/build.py"]
-TREES = ["functions", "shared", "layers", "requirements"]
+SOURCES = ["template.yaml", "samconfig.toml", "Makefile", "local/build.py", "local/served.py"]
+SOURCES += [f"requirements/{lock}.txt" for lock in ("core", "runtime", "ingest")]
+TREES = ["functions", "shared", "layers"]
 
 
 def client(service: str, endpoint: str) -> Any:
@@ -44,6 +45,7 @@ def up_to_date(endpoint: str) -> dict[str, str] | None:
 
 def deploy(endpoint: str) -> dict[str, str]:
     """Build, deploy, and return the stack's outputs. Raises SystemExit with the tool's own words."""
+    made_from = fingerprint(endpoint)  # before the build: a file that is saved meanwhile is deployed next time
     say("building the functions and layers")
     _sam("build", "--build-dir", str(BUILD), "--template", "template.yaml", endpoint=endpoint)
     say("deploying the template")
@@ -54,7 +56,7 @@ def deploy(endpoint: str) -> dict[str, str]:
     if deployed is None:
         raise SystemExit(f"the stack {STACK} is not complete; the embedded cloud's log is {cloud.LOG}")
     complete_api(endpoint, deployed["ApiId"])
-    RECORD.write_text(json.dumps(fingerprint(endpoint)))
+    RECORD.write_text(json.dumps(made_from))
     return deployed
 
 

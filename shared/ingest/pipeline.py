@@ -123,16 +123,14 @@ def _declared(ticket: Ticket, files: dict[str, Path]) -> Manifest:
         declared = manifest.decode(files[MANIFEST_FILE].read_bytes())
     except BadInput as error:
         raise Rejected("bad_manifest", str(error)) from error
-    if declared.name not in (None, ticket.model):
-        raise Rejected(
-            "bad_manifest",
-            f"amaas.json names the model {declared.name!r}, it was uploaded as {ticket.model!r}: make them agree",
-        )
     return declared
 
 
 def _settled(ticket: Ticket, declared: Manifest, verdict: Verdict) -> Manifest:
-    """The manifest that is served: what was declared, with the graph's own signature and what the gate found."""
+    """The manifest that is served: what was declared, with the graph's own signature and what the gate found.
+
+    Its name is the one it was uploaded under, so that a package can be published under another name as it is.
+    """
     try:
         inputs = manifest.narrow(declared.inputs, msgspec.convert(verdict.inputs, list[Tensor]), "input")
         outputs = manifest.narrow(declared.outputs, msgspec.convert(verdict.outputs, list[Tensor]), "output")

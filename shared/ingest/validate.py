@@ -24,7 +24,7 @@ from shared.config import MiB
 from shared.ingest import sandbox
 from shared.ingest.verdict import Limits, Verdict
 
-KEPT = ("LD_LIBRARY_PATH", "LANG", "LC_ALL")  # what the interpreter may need to start; no secrets
+KEPT = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONDONTWRITEBYTECODE")  # for the interpreter; no secrets
 MAX_ANSWER = 16 * MiB
 
 

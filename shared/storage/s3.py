@@ -159,7 +159,7 @@ class S3Store:
             raise Unavailable(f"the store is out of reach ({error}); try again") from error
 
 
-def _client(endpoint_url: str | None, retries: dict[str, Any]) -> Any:
+def _client(endpoint_url: str | None, retries: Any) -> Any:
     config = BotoConfig(
         retries=retries,
         connect_timeout=3,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import importlib
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,12 @@ from typing import Any
 import pytest
 import yaml
 from samtranslator.translator.transform import transform
+
+from shared.config import Config
+from shared.ingest import pipeline
+from shared.ingest.verdict import Limits
+from shared.registry import log, uploads
+from shared.storage.memory import MemoryStore
 
 ROOT = Path(__file__).parents[2]
 SOURCE = (ROOT / "template.yaml").read_text()
@@ -222,3 +231,19 @@ def test_the_layers_agree_with_what_is_tested() -> None:
 
     tested = pinned("dev")
     assert [name for lock in ("core", "runtime") for name, at in pinned(lock).items() if tested.get(name) != at] == []
+
+
+def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(tmp_path: Path) -> None:
+    package = ROOT / "layers" / "models" / "fashion-mnist"
+    store = MemoryStore()
+    files = [uploads.File(path.name) for path in sorted(package.iterdir())]
+    ticket = uploads.open_ticket(store, package.name, files, "test")
+    for path in package.iterdir():
+        store.put(ticket.keys[path.name], path.read_bytes())
+    state = pipeline.ingest(store, Config(bucket="unused"), ticket, Limits())
+    assert state.state == "registered", state.reason
+    pushed = log.read(store, package.name).versions[1].model
+    command = [sys.executable, "-m", "local.served", str(package), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == pushed
+    assert hashlib.sha256((tmp_path / pushed).read_bytes()).hexdigest() == pushed

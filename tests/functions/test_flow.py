@@ -113,7 +113,6 @@ BAD_PACKAGES = {
     "truncated": {"model.onnx": tiny_classifier()[:-40]},
     "bad manifest": {"model.onnx": tiny_classifier(), "amaas.json": b"{"},
     "unknown task": {"model.onnx": tiny_classifier(), "amaas.json": b'{"task": "telepathy"}'},
-    "other name": {"model.onnx": tiny_classifier(), "amaas.json": b'{"name": "someone-else"}'},
     "other input": {
         "model.onnx": tiny_classifier(),
         "amaas.json": b'{"inputs": [{"name": "z", "datatype": "FP32", "shape": [1]}]}',
@@ -137,6 +136,11 @@ def test_a_bad_package_is_rejected_and_leaves_nothing(store: MemoryStore, case: 
     assert call(registry.handler, "GET", "/models").json["models"] == []
     assert not store.list_page("blobs/").objects
     assert push(store, "m", {"model.onnx": linear([[1.0], [0.0]])})["version"] == 1
+
+
+def test_a_package_can_be_published_under_another_name(store: MemoryStore) -> None:
+    push(store, "mine", {"model.onnx": linear([[1.0], [0.0]]), "amaas.json": b'{"name": "someone-elses"}'})
+    assert call(registry.handler, "GET", "/models/mine/versions/1").json["name"] == "mine"
 
 
 def test_a_golden_set_that_matches_is_recorded(store: MemoryStore) -> None:

@@ -411,7 +411,7 @@ def deep_branches() -> bytes:
     return model([node], [value("c", [], TensorProto.BOOL), value("x")])
 
 
-@attack("cpu_limit", Limits(cpu=2))
+@attack("cpu_limit", Limits(cpu=1))
 def foldable_products() -> bytes:
     """Constant folding multiplies 8000 x 8000 matrices while the session is made."""
     nodes = [helper.make_node("ConstantOfShape", ["s"], ["a0"])]

@@ -31,7 +31,7 @@ BARE = {"scan": False, "sandbox": False}
     ],
 )
 def test_contained_without_the_scan(gate: Gate, attack: object, codes: set[str]) -> None:
-    verdict = gate(corpus.ATTACKS[attack.__name__].build(), limits=Limits(cpu=2, **BARE))
+    verdict = gate(corpus.ATTACKS[attack.__name__].build(), limits=Limits(cpu=1, **BARE))
     assert not verdict.accepted
     assert verdict.code in codes, verdict.reason
     assert verdict.seconds < 15

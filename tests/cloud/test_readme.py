@@ -1,0 +1,66 @@
+"""The README's code blocks, run as a reader would run them, against the running deployment."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cloud.conftest import ROOT, Cloud
+
+pytestmark = pytest.mark.cloud
+BLOCK = re.compile(r"^```(\w+)( norun)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return [code for kind, skip, code in BLOCK.findall(README) if kind == language and not skip]
+
+
+@pytest.fixture
+def checkout(cloud: Cloud, tmp_path: Path) -> Path:
+    """A folder that looks like a checkout after `make run`, but belongs to the tests' own deployment."""
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local" / "envs").symlink_to(ROOT / ".local" / "envs")
+    (tmp_path / ".local" / "amaas.json").symlink_to(cloud.home / "amaas.json")
+    for name in ("layers", "examples", "client"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+def run(checkout: Path, *command: str, stdin: str) -> str:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("AMAAS", "AWS"))}
+    done = subprocess.run(
+        command, cwd=checkout, env=env, input=stdin, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_shell_blocks(checkout: Path) -> None:
+    said = run(checkout, "bash", "-euo", "pipefail", stdin="\n".join(blocks("bash")))
+    assert "Ankle boot" in said
+    assert "my-model version 1 is registered" in said
+    assert "first release" in said
+    assert "infer:fashion-*" in said
+
+
+def test_python_blocks(checkout: Path) -> None:
+    python = str(ROOT / ".local" / "envs" / "client" / "bin" / "python")
+    said = [run(checkout, python, "-", stdin=code) for code in blocks("python")]
+    assert len(said) == 1
+    assert "Ankle boot" in said[0]
+
+
+def test_only_what_costs_money_or_hours_is_left_out() -> None:
+    skipped = [code for _, skip, code in BLOCK.findall(README) if skip]
+    assert [code.split()[:2] for code in skipped] == [["make", "bundled-models"], ["make", "deploy"]]
+
+
+def test_the_shown_output_is_of_this_product() -> None:
+    shown = next(code for kind, _, code in BLOCK.findall(README) if kind == "console" and "ready" in code)
+    for line in ("the embedded cloud is running", "building the functions", "publishing fashion-mnist", '"Ankle boot"'):
+        assert line in shown
