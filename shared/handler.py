@@ -1,4 +1,4 @@
-"""The entry kit of HTTP functions: routes, the caller's scopes, errors → `{"error": …}`, one log line and metrics.
+"""The entry kit of functions: wiring, routes, the caller's scopes, errors → `{"error": …}`, one log line and metrics.
 
 Only functions import it. Written here rather than taken from a framework, because it is on the path of every answer:
 the usual resolver with validation costs 250 ms of import, this costs nothing measurable.
@@ -7,10 +7,12 @@ the usual resolver with validation costs 250 ms of import, this costs nothing me
 from __future__ import annotations
 
 import base64
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,10 +21,25 @@ from aws_lambda_powertools import Logger
 
 from shared import errors
 from shared.access import scopes as scope_rules
-from shared.config import MAX_BODY_BYTES
+from shared.config import MAX_BODY_BYTES, Config
+from shared.storage.base import Store
 
 JSON = "application/json"
 METRICS_NAMESPACE = "Amaas"
+
+
+@cache
+def config() -> Config:
+    """This deployment's settings, read when first asked for."""
+    return Config.from_env(os.environ)
+
+
+@cache
+def store() -> Store:
+    """The data bucket; boto3 is imported with the first call that needs it."""
+    from shared.storage.s3 import S3Store
+
+    return S3Store(config().bucket, config().endpoint_url)
 
 
 @dataclass(frozen=True, slots=True)

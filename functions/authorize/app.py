@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from shared.access import tokens
-from shared.config import Config
 from shared.errors import Unauthenticated
-from shared.storage.s3 import S3Store
+from shared.handler import config, store
 
 logger = Logger(service="authorize", utc=True)
-
-
-@cache
-def config() -> Config:
-    return Config.from_env(os.environ)
-
-
-@cache
-def store() -> S3Store:
-    return S3Store(config().bucket, config().endpoint_url)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

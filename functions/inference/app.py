@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from typing import Any
 
-from shared.config import Config
-from shared.handler import JSON, Request, Response, Routes
+from shared.handler import JSON, Request, Response, Routes, config, store
 from shared.serving import describe, protocol, tasks
 from shared.serving.cache import Loaded, Models
 
@@ -18,11 +16,8 @@ VERSION = "/versions/{version}"
 
 @cache
 def models() -> Models:
-    from shared.storage.s3 import S3Store
-
-    config = Config.from_env(os.environ)
-    store = S3Store(config.bucket, config.endpoint_url)
-    return Models(store, models_dir=config.models_dir, ttl=config.alias_ttl, capacity=config.cache_bytes)
+    settings = config()
+    return Models(store(), models_dir=settings.models_dir, ttl=settings.alias_ttl, capacity=settings.cache_bytes)
 
 
 def _load(request: Request) -> Loaded:

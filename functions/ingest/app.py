@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
+
+from shared.handler import config, store
+from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
 
-from shared.config import Config
-from shared.ingest import pipeline
-from shared.storage.s3 import S3Store
-
 logger = Logger(service="ingest", utc=True)
-
-
-@cache
-def config() -> Config:
-    return Config.from_env(os.environ)
-
-
-@cache
-def store() -> S3Store:
-    return S3Store(config().bucket, config().endpoint_url)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

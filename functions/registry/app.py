@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from functools import cache
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from shared.access import scopes
-from shared.config import Config
-from shared.handler import Request, Routes
+from shared.handler import Request, Routes, store
 from shared.registry import registry, views
-from shared.storage.s3 import S3Store
 
 handler = Routes("registry")
 ALIAS = "/models/{model}/aliases/{alias}"
@@ -24,12 +20,6 @@ class Move(Struct, forbid_unknown_fields=True):
     version: Annotated[int, Meta(ge=1)]
     reason: Annotated[str, Meta(max_length=2000)] | None = None
     expect_revision: Annotated[int, Meta(ge=0)] | None = None
-
-
-@cache
-def store() -> S3Store:
-    config = Config.from_env(os.environ)
-    return S3Store(config.bucket, config.endpoint_url)
 
 
 @handler.route("GET", "/models", scope="read")

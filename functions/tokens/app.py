@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from functools import cache
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from shared.access import scopes, tokens
-from shared.config import Config
-from shared.handler import Request, Response, Routes
-from shared.storage.s3 import S3Store
+from shared.handler import Request, Response, Routes, store
 
 handler = Routes("tokens")
 
@@ -22,12 +18,6 @@ class NewToken(Struct, forbid_unknown_fields=True):
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     scopes: Annotated[list[str], Meta(min_length=1, max_length=50)]
     expires_in_days: float | None = None
-
-
-@cache
-def store() -> S3Store:
-    config = Config.from_env(os.environ)
-    return S3Store(config.bucket, config.endpoint_url)
 
 
 @handler.route("GET", "/tokens", scope="admin")

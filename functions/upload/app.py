@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from functools import cache
 from typing import Any
 
 from shared.access import scopes
-from shared.config import Config
-from shared.handler import Request, Response, Routes
+from shared.handler import Request, Response, Routes, config, store
 from shared.ingest import tickets
 from shared.registry import keys, uploads
-from shared.storage.s3 import S3Store
 
 handler = Routes("upload")
-
-
-@cache
-def config() -> Config:
-    return Config.from_env(os.environ)
-
-
-@cache
-def store() -> S3Store:
-    return S3Store(config().bucket, config().endpoint_url)
 
 
 @handler.route("POST", "/models/{model}/uploads", scope="write")

@@ -49,9 +49,7 @@ def replay(
     return {"cases": count, "max_abs": largest, "passed": True} if count else None
 
 
-def _cases(
-    session: Session, files: Mapping[str, int], declared: Mapping[str, Any], limits: Limits
-) -> Iterator[Case]:
+def _cases(session: Session, files: Mapping[str, int], declared: Mapping[str, Any], limits: Limits) -> Iterator[Case]:
     inline = declared.get("cases") or []
     for number, case in enumerate(inline):
         yield _typed(session, case["inputs"], case["outputs"], f"golden case {number}", convert=True)

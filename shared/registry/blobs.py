@@ -25,4 +25,3 @@ def read(store: Store, digest: str) -> bytes:
     if hashlib.sha256(body).hexdigest() != digest:
         raise Unavailable(f"blob {digest} is corrupt: its bytes have another digest; restore it or roll back")
     return body
-
