@@ -254,6 +254,7 @@ def test_too_many_calls_are_told_to_wait(cloud: Cloud) -> None:
     assert refused
     assert list(refused[0].json()) == ["error"]
     assert refused[0].headers["retry-after"] == "1"
+    time.sleep(float(refused[0].headers["retry-after"]))
     assert cloud.api.get("/v2/health/live", headers=headers).status_code == 200
 
 
