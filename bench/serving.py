@@ -1,7 +1,7 @@
 """What the service adds to a bare `session.run`, side by side in one run: `python -m bench.serving [--rounds N]`.
 
 The handler is called with API Gateway's own events on the shipped in-memory store, so what is measured is our code from
-event to answer: no network, no gateway. Medians of interleaved rounds; results go to bench/results/serving.json.
+event to answer: no network, no gateway. Medians of interleaved rounds; results go to bench/results/.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from shared.storage.memory import MemoryStore
 
 ROOT = Path(__file__).parent.parent
 MODEL = "fashion-mnist"
+BARE = "bare session.run, 1 image"
+RESULTS = ROOT / "bench" / "results"
 PACKAGE = ROOT / "layers" / "models" / MODEL
 EVENT = json.loads((ROOT / "tests" / "events" / "apigateway_proxy.json").read_text())
 
@@ -77,7 +79,7 @@ def cases(model: bytes) -> dict[str, Callable[[], Any]]:
     predict = event(f"/models/{MODEL}/predict", image, "image/png")
     metadata = event(f"/v2/models/{MODEL}", b"", "") | {"httpMethod": "GET", "body": None, "isBase64Encoded": False}
     return {
-        "bare session.run, 1 image": lambda: session.run(None, {"image": pixels}),
+        BARE: lambda: session.run(None, {"image": pixels}),
         "POST /v2/…/infer, JSON of 784 floats": lambda: app.handler(infer, None),
         "POST /models/…/predict, PNG": lambda: app.handler(predict, None),
         "GET /v2/models/…": lambda: app.handler(metadata, None),
@@ -113,19 +115,29 @@ def main() -> None:
     models = Models(store, models_dir="/nowhere", ttl=2, capacity=10**9)
     app.models = lambda: models  # type: ignore[assignment]
     logging.disable(logging.INFO)
-    result = {
-        "machine": f"{platform.processor() or platform.machine()}, {platform.python_version()}, ORT {onnx.VERSION}",
-        "rounds": rounds,
-        "model_bytes": len(model),
-        "cases": measure(cases(model), rounds),
-    }
-    (ROOT / "bench" / "results" / "serving.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    base = result["cases"]["bare session.run, 1 image"]["wall_p50_ms"]
-    for name, row in result["cases"].items():
-        print(
-            f"{name:40s} p50 {row['wall_p50_ms']:8.3f} ms  p99 {row['wall_p99_ms']:8.3f}"
-            f"  +{row['wall_p50_ms'] - base:7.3f}"
-        )
+    result = {"machine": machine(), "rounds": rounds, "model_bytes": len(model), "cases": measure(cases(model), rounds)}
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "serving.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    (RESULTS / "serving.md").write_text(table(result))
+    print(table(result))
+
+
+def machine() -> str:
+    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    name = cpus[0].split(":")[1].strip() if cpus else platform.machine()
+    return f"{len(cpus)} cores of {name}, Python {platform.python_version()}, ONNX Runtime {onnx.VERSION}"
+
+
+def table(result: dict[str, Any]) -> str:
+    base = result["cases"][BARE]["wall_p50_ms"]
+    rows = [
+        f"| {name} | {row['wall_p50_ms']:.3f} | {row['wall_p99_ms']:.3f} | {row['cpu_p50_ms']:.3f} "
+        f"| {row['wall_p50_ms'] - base:+.3f} |"
+        for name, row in result["cases"].items()
+    ]
+    head = f"{result['machine']}; {result['rounds']:,} rounds, interleaved; model of {result['model_bytes']:,} bytes."
+    columns = "| case | p50 ms | p99 ms | CPU p50 ms | over the bare run |\n|---|---|---|---|---|"
+    return "\n".join(["# What the service adds to a bare run", "", head, "", columns, *rows, ""])
 
 
 if __name__ == "__main__":
