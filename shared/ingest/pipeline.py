@@ -6,6 +6,7 @@ by upload, and an upload's end state is never left again. Whoever finds the uplo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
 from pathlib import Path
@@ -69,6 +70,13 @@ def ingest(store: Store, config: Config, ticket: Ticket, limits: Limits) -> Uplo
     except Rejected as refused:
         log.info("rejected", extra={"upload": ticket.upload_id, "code": refused.code, "why": str(refused)})
         return uploads.advance(store, ticket, "rejected", code=refused.code, reason=str(refused))
+    except Exception as error:
+        # not the package's fault: the event is delivered again, and whoever asks meanwhile is told why it takes longer
+        log.exception("interrupted", extra={"upload": ticket.upload_id})
+        with contextlib.suppress(AmaasError):
+            why = f"the check was interrupted ({type(error).__name__}) and is tried again; if this stays, push again"
+            uploads.advance(store, ticket, "checking", code="interrupted", reason=why)
+        raise
     return uploads.advance(store, ticket, "registered", version=version.version)
 
 

@@ -13,6 +13,7 @@ from functions.inference import app as inference
 from functions.ingest import app as ingest
 from functions.registry import app as registry
 from functions.upload import app as upload
+from shared.errors import Unavailable
 from shared.storage.memory import MemoryStore
 from tests.support import Answer, call, linear, s3_event, tiny_classifier
 
@@ -106,6 +107,27 @@ def test_events_repeat_and_come_in_any_order(store: MemoryStore) -> None:
         ingest.handler(s3_event(key), None)
     assert call(upload.handler, "GET", ticket["status_url"]).json["version"] == 1
     assert len(call(registry.handler, "GET", "/models/m/versions").json["versions"]) == 1
+
+
+def test_an_interrupted_check_says_so_and_goes_on(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticket = call(upload.handler, "POST", "/models/m/uploads", {}).json
+    key = f"uploads/{ticket['upload_id']}/files/model.onnx"
+    store.put(key, linear([[1.0], [0.0]]))
+    with monkeypatch.context() as broken:
+        broken.setattr("shared.registry.registry.log.append", _unavailable)
+        with pytest.raises(Unavailable):
+            ingest.handler(s3_event(key), None)
+    state = call(upload.handler, "GET", ticket["status_url"]).json
+    assert (state["state"], state["code"]) == ("checking", "interrupted")
+    assert call(registry.handler, "GET", "/models/m").status == 404
+    ingest.handler(s3_event(key), None)  # delivered again
+    state = call(upload.handler, "GET", ticket["status_url"]).json
+    assert (state["state"], state["version"]) == ("registered", 1)
+    assert "reason" not in state
+
+
+def _unavailable(*_: object) -> None:
+    raise Unavailable("the store is away")
 
 
 BAD_PACKAGES = {
