@@ -1,4 +1,4 @@
-"""Data: load, clean, split. Nothing is dropped without a line in the report."""
+"""Data: load, clean, split. Nothing is dropped without a line in the report. How files are read is not in here."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from training import fashion_mnist
+from training import fashion_mnist, folder
 from training.errors import TrainingError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
 Split = tuple[np.ndarray, np.ndarray]  # images [N, H, W, C] uint8, labels [N] int64
+Place = tuple[str, int]  # split, index in it
+Report = list[dict[str, str]]
+VALIDATION, TEST = 0.1, 0.15  # shares; TEST only where the data set has no test split of its own
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Dataset:
     test: Split
     labels: list[str]
     about: dict[str, Any]
-    report: list[dict[str, Any]] = field(default_factory=list)
+    report: Report = field(default_factory=list)
 
     def dropped(self) -> dict[str, int]:
         return dict(Counter(entry["reason"] for entry in self.report))
@@ -38,20 +39,24 @@ def load(name: str, root: Path, *, seed: int, size: tuple[int, int] | None = Non
 
     size: (height, width) that a folder's images are brought to; without it, they must all have the same.
     """
-    report: list[dict[str, Any]] = []
+    report: Report = []
+    names: dict[str, list[str]] = {}
+    if name in ("fashion-mnist", "cifar10") and size:
+        raise TrainingError(f"--size is for folders of images: {name} has a size of its own, leave --size away")
     if name == "fashion-mnist":
         splits, labels, about = fashion_mnist.load(root), fashion_mnist.LABELS, fashion_mnist.ABOUT
     elif name == "cifar10":
         splits, labels, about = _cifar10(root)
     elif Path(name).is_dir():
-        splits, labels, about = _folder(Path(name), size, report)
+        images, targets, labels, names["train"] = folder.load(Path(name), size, report)
+        splits, about = {"train": (images, targets)}, folder.about(Path(name))
     else:
         raise TrainingError(f"{name!r} is no data set: use fashion-mnist, cifar10, or a folder with a folder per class")
-    splits = clean(splits, report)
+    splits = clean(splits, report, names)
     if "test" not in splits:
-        splits["train"], splits["test"] = stratified(*splits["train"], 0.15, seed)
-    train, validation = stratified(*splits["train"], 0.1, seed)
-    _check(train, labels)
+        splits["train"], splits["test"] = stratified(*splits["train"], TEST, seed)
+    train, validation = stratified(*splits["train"], VALIDATION, seed)
+    _check(train, splits["test"], labels)
     return Dataset(train, validation, splits["test"], labels, about, report)
 
 
@@ -61,83 +66,60 @@ def _cifar10(root: Path) -> tuple[dict[str, Split], list[str], dict[str, Any]]:
     try:
         parts = {split: CIFAR10(str(root), train=split == "train", download=True) for split in ("train", "test")}
     except Exception as error:  # torchvision raises whatever its downloads raise
-        raise TrainingError(f"CIFAR-10 is not in {root} and could not be fetched ({error}): put it there") from error
+        raise TrainingError(
+            f"CIFAR-10 is not in {root} and could not be fetched ({error}): "
+            "unpack its python version there, as the folder cifar-10-batches-py"
+        ) from error
     splits = {split: (part.data, np.asarray(part.targets, np.int64)) for split, part in parts.items()}
     about = {"name": "CIFAR-10", "licence": "not stated by its authors", "source": "Krizhevsky, 2009"}
     return splits, list(parts["train"].classes), about
 
 
-def _folder(
-    root: Path, size: tuple[int, int] | None, report: list[dict[str, Any]]
-) -> tuple[dict[str, Split], list[str], dict[str, Any]]:
-    labels = sorted(path.name for path in root.iterdir() if path.is_dir())
-    images: list[np.ndarray] = []
-    targets: list[int] = []
-    for target, label in enumerate(labels):
-        files = sorted(path for path in (root / label).iterdir() if path.suffix.lower() in SUFFIXES)
-        read = [(path, _image(path, size, report)) for path in files]
-        images += [image for _, image in read if image is not None]
-        targets += [target for _, image in read if image is not None]
-        if target not in targets:
-            raise TrainingError(f"the class {label!r} has no image that can be read: add some, or remove its folder")
-    if len(labels) < 2:
-        raise TrainingError(f"{root} has {len(labels)} class folders: a classifier needs at least two")
-    about = {"name": root.name, "licence": None, "source": "a folder of images"}
-    return {"train": (_stack(images), np.asarray(targets, np.int64))}, labels, about
-
-
-def _image(path: Path, size: tuple[int, int] | None, report: list[dict[str, Any]]) -> np.ndarray | None:
-    try:
-        with Image.open(path) as image:
-            plain = image.convert("L" if image.mode in ("1", "L", "I;16") else "RGB")
-            return np.asarray(plain.resize((size[1], size[0]), Image.Resampling.BILINEAR) if size else plain)
-    except (OSError, SyntaxError, ValueError) as error:
-        report.append({"item": str(path), "reason": "unreadable", "detail": str(error)[:200]})
-        return None
-
-
-def _stack(images: list[np.ndarray]) -> np.ndarray:
-    """One array of all images; grey ones become RGB when any has colour."""
-    sizes = Counter(image.shape[:2] for image in images)
-    if len(sizes) > 1:
-        raise TrainingError(f"the images have different sizes, {dict(sizes.most_common(3))}: give --size HEIGHT WIDTH")
-    if any(image.ndim == 3 for image in images):
-        return np.stack([image if image.ndim == 3 else np.repeat(image[..., None], 3, 2) for image in images])
-    return np.stack(images)[..., None]
-
-
-def clean(splits: dict[str, Split], report: list[dict[str, Any]]) -> dict[str, Split]:
+def clean(splits: dict[str, Split], report: Report, names: dict[str, list[str]] | None = None) -> dict[str, Split]:
     """Drop images without content, exact duplicates, and training images that are in the test set too.
 
-    Two equal images with different labels are both dropped: one of them is wrong, and nobody knows which.
+    Equal images with different labels are all dropped: one of them is wrong, and nobody knows which.
+    names: what the report calls the items of a split; else "split/index".
     """
-    seen: dict[bytes, tuple[str, int]] = {}
-    keep = {split: np.ones(len(labels), bool) for split, (_, labels) in splits.items()}
+    first: dict[bytes, Place] = {}
+    dropped: dict[Place, tuple[str, Place | None]] = {}
     for split in sorted(splits):  # "test" comes before "train", so leaks are taken out of the training set
-        images, labels = splits[split]
-        for index in range(len(labels)):
-            reason = _fault(images[index], labels[index], (split, index), seen, splits, keep)
-            if reason:
-                keep[split][index] = False
-                report.append({"item": f"{split}/{index}", "reason": reason})
-    return {split: (images[keep[split]], labels[keep[split]]) for split, (images, labels) in splits.items()}
+        for index, image in enumerate(splits[split][0]):
+            if image.min() == image.max():
+                dropped[split, index] = ("empty", None)
+                continue
+            twin = first.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), (split, index))
+            if twin != (split, index):
+                _drop_twin((split, index), twin, splits, dropped)
+    report += [_line(place, *dropped[place], names or {}) for place in sorted(dropped)]
+    return {split: _without(part, [index for s, index in dropped if s == split]) for split, part in splits.items()}
 
 
-def _fault(
-    image: np.ndarray, label: int, where: tuple[str, int], seen: dict, splits: dict[str, Split], keep: dict
-) -> str | None:
-    if image.min() == image.max():
-        return "empty"
-    digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-    split, index = seen.setdefault(digest, where)
-    if (split, index) == where:
-        return None
-    if split != where[0]:
-        return "in the test set too"
-    if splits[split][1][index] != label:
-        keep[split][index] = False
-        return "duplicate with another label"
-    return "duplicate"
+def _drop_twin(
+    place: Place, twin: Place, splits: dict[str, Split], dropped: dict[Place, tuple[str, Place | None]]
+) -> None:
+    """Note why an image goes that was seen before, at twin; where their labels disagree, both go."""
+    if twin[0] != place[0]:
+        dropped[place] = (f"in the {twin[0]} set too", twin)
+    elif twin in dropped or splits[twin[0]][1][twin[1]] != splits[place[0]][1][place[1]]:
+        dropped[place] = ("duplicate with another label", twin)
+        dropped.setdefault(twin, ("duplicate with another label", place))
+    else:
+        dropped[place] = ("duplicate", twin)
+
+
+def _line(place: Place, reason: str, twin: Place | None, names: dict[str, list[str]]) -> dict[str, str]:
+    line = {"item": _named(place, names), "reason": reason}
+    return line | {"same_as": _named(twin, names)} if twin else line
+
+
+def _named(place: Place, names: dict[str, list[str]]) -> str:
+    split, index = place
+    return names[split][index] if split in names else f"{split}/{index}"
+
+
+def _without(part: Split, indices: list[int]) -> Split:
+    return (np.delete(part[0], indices, 0), np.delete(part[1], indices)) if indices else part
 
 
 def stratified(images: np.ndarray, labels: np.ndarray, share: float, seed: int) -> tuple[Split, Split]:
@@ -150,10 +132,12 @@ def stratified(images: np.ndarray, labels: np.ndarray, share: float, seed: int) 
     return (images[~second], labels[~second]), (images[second], labels[second])
 
 
-def _check(train: Split, labels: list[str]) -> None:
+def _check(train: Split, test: Split, labels: list[str]) -> None:
     counts = Counter(train[1].tolist())
     for target, label in enumerate(labels):
         if not counts[target]:
             raise TrainingError(
                 f"the class {label!r} has no training images left after cleaning and splitting: add some"
             )
+    if not len(test[1]):
+        raise TrainingError("the test set has no image left after cleaning: add some")

@@ -23,20 +23,33 @@ BINS = 20
 
 def package(
     network: torch.nn.Module, data: Dataset, out: Path, *, name: str, mean: list[float], std: list[float],
-    metrics: dict[str, Any], recipe: dict[str, Any],
+    metrics: dict[str, Any], recipe: dict[str, Any], licence: str | None = None,
 ) -> Path:  # fmt: skip
-    """Write the package. Raises TrainingError when ONNX Runtime's outputs are not PyTorch's."""
+    """Write the package. Raises TrainingError when ONNX Runtime's outputs are not PyTorch's.
+
+    licence: the model's; without one, the data's is taken.
+    """
     out.mkdir(parents=True, exist_ok=True)
     network.eval()
-    images = data.test[0]
-    sample = normalise(images[: min(GOLDEN, len(images))], mean, std)
-    body = to_onnx(network, sample[:2])
+    images, labels = data.test
+    sample = normalise(images[spread(labels, GOLDEN)], mean, std)
+    body = to_onnx(network, sample)
     expected = parity(network, body, sample)
     (out / "model.onnx").write_bytes(body)
-    np.savez_compressed(out / "golden.npz", **{"input.image": sample.numpy(), "output.logits": expected})
-    described = manifest(network, data, name, mean, std, metrics, recipe)
+    with (out / "golden.npz").open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **{"input.image": sample.numpy(), "output.logits": expected})
+    described = manifest(network, data, name, mean, std, metrics, recipe, licence)
     (out / "amaas.json").write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n")
     return out
+
+
+def spread(labels: np.ndarray, count: int) -> np.ndarray:
+    """Indices of `count` items in turn from every class: the first of each, then the second of each, and so on."""
+    turn = np.zeros(len(labels), int)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        turn[members] = np.arange(len(members))
+    return np.sort(np.argsort(turn, kind="stable")[:count])
 
 
 def normalise(images: np.ndarray, mean: list[float], std: list[float]) -> torch.Tensor:
@@ -46,16 +59,17 @@ def normalise(images: np.ndarray, mean: list[float], std: list[float]) -> torch.
     return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
 
 
-def to_onnx(network: torch.nn.Module, example: torch.Tensor) -> bytes:
+def to_onnx(network: torch.nn.Module, sample: torch.Tensor) -> bytes:
     """The network as one ONNX file with weights inside; the first dimension may vary."""
+    # an example with a batch of one would fix the batch size
     program = torch.onnx.export(
-        network, (example,), input_names=["image"], output_names=["logits"], opset_version=OPSET, dynamo=True,
-        dynamic_shapes={"image": {0: torch.export.Dim("N")}}, verbose=False,
+        network, (torch.zeros(2, *sample.shape[1:]),), input_names=["image"], output_names=["logits"],
+        opset_version=OPSET, dynamo=True, dynamic_shapes={"image": {0: torch.export.Dim("N")}}, verbose=False,
     )  # fmt: skip
     if program is None:
         raise TrainingError("the network cannot be exported to ONNX")
     model = program.model_proto
-    del model.metadata_props[:]
+    del model.metadata_props[:], model.graph.metadata_props[:]
     for node in model.graph.node:  # where each node came from in the source: no business of who serves it
         del node.metadata_props[:]
         node.doc_string = ""
@@ -68,22 +82,25 @@ def to_onnx(network: torch.nn.Module, example: torch.Tensor) -> bytes:
 
 
 def parity(network: torch.nn.Module, body: bytes, sample: torch.Tensor) -> np.ndarray:
-    """ONNX Runtime's outputs on the sample, after making sure that they are PyTorch's."""
+    """ONNX Runtime's outputs on the sample, after making sure that they are PyTorch's, together and one by one."""
     session = onnxruntime.InferenceSession(body, providers=["CPUExecutionProvider"])
     got = np.asarray(session.run(["logits"], {"image": sample.numpy()})[0])
+    alone = np.concatenate([session.run(["logits"], {"image": one[None]})[0] for one in sample.numpy()])
     with torch.no_grad():
         want = network(sample).numpy()
-    if not np.allclose(got, want, rtol=RTOL, atol=ATOL):
-        raise TrainingError(
-            f"ONNX Runtime differs from PyTorch by {np.abs(got - want).max():.3g}: nothing was exported"
-        )
+    for outputs in (got, alone):
+        if not np.allclose(outputs, want, rtol=RTOL, atol=ATOL):
+            raise TrainingError(
+                f"ONNX Runtime differs from PyTorch by {np.abs(outputs - want).max():.3g}: nothing was exported"
+            )
     return got
 
 
 def manifest(
     network: torch.nn.Module, data: Dataset, name: str, mean: list[float], std: list[float],
-    metrics: dict[str, Any], recipe: dict[str, Any],
+    metrics: dict[str, Any], recipe: dict[str, Any], licence: str | None,
 ) -> dict[str, Any]:  # fmt: skip
+    """The content of amaas.json."""
     _, height, width, channels = data.train[0].shape
     counts = {split: len(getattr(data, split)[1]) for split in ("train", "validation", "test")}
     return {
@@ -99,7 +116,7 @@ def manifest(
         "labels": data.labels,
         "metrics": metrics,
         "dataset": {**data.about, "splits": counts, "dropped": data.dropped()},
-        "licence": data.about["licence"],
+        "licence": licence or data.about["licence"],
         "card": card(name, data, metrics, recipe, counts),
         "lineage": {"parent": None, "step": "train", "details": recipe},
         "golden": {"file": "golden.npz", "rtol": RTOL, "atol": ATOL},
@@ -108,8 +125,12 @@ def manifest(
 
 
 def card(name: str, data: Dataset, metrics: dict[str, Any], recipe: dict[str, Any], counts: dict[str, int]) -> str:
+    """The model card, in Markdown; every figure in it is taken from metrics."""
     dropped = ", ".join(f"{count} {reason}" for reason, count in data.dropped().items()) or "none"
     settings = ", ".join(f"{key} {value}" for key, value in recipe.items())
+    about = data.about
+    licence = about["licence"] or "not stated"
+    holder = f", © {about['copyright']}" if "copyright" in about else ""
     per_class = "\n".join(f"| {label} | {value:.1%} |" for label, value in metrics["test_recall"].items())
     return f"""# {name}
 
@@ -122,12 +143,13 @@ Sorts images into {len(data.labels)} classes: {", ".join(data.labels)}.
 |---|---|
 {per_class}
 
-**Data:** {data.about["name"]} ({data.about["source"]}; licence: {data.about["licence"]}). Training {counts["train"]:,},
+**Data:** {about["name"]} ({about["source"]}; licence: {licence}{holder}). Training {counts["train"]:,},
 validation {counts["validation"]:,}, test {counts["test"]:,}. Dropped in cleaning: {dropped}.
 
 **Training:** {settings}. {metrics["parameters"]:,} parameters.
 
-**Intended use:** a demonstration. It knows nothing but these classes, and answers one of them for any image.
+**Limits:** it knows nothing but these classes, and answers one of them for any image. The figures hold for images like
+those of the test set: measure it on your own before you rely on it. Its scores are not calibrated.
 """
 
 

@@ -1,6 +1,6 @@
 """Finds Fashion-MNIST: in a folder, where Debian's package puts it, from that package, or through torchvision.
 
-Fashion-MNIST is by Zalando Research (Xiao, Rasul, Vollgraf 2017), under the MIT licence.
+Fashion-MNIST is by Zalando Research (Xiao, Rasul, Vollgraf 2017), under the MIT licence, says Debian's package too.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import gzip
 import shutil
 import subprocess
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +22,26 @@ LABELS = [
 ABOUT = {
     "name": "Fashion-MNIST",
     "licence": "MIT",
+    "copyright": "2017 Zalando SE",
     "source": "Zalando Research, github.com/zalandoresearch/fashion-mnist",
 }
 PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
 PARTS = {"train": "train", "test": "t10k"}
+AGAIN = "remove the folder, and the data set is fetched again"
 
 
 def load(root: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The splits `train` and `test`: images [N, 28, 28, 1] uint8 and labels [N] int64. Raises TrainingError."""
     folder = _find(root)
-    return {split: (_images(folder, part), _labels(folder, part)) for split, part in PARTS.items()}
+    splits = {split: (_images(folder, part), _labels(folder, part)) for split, part in PARTS.items()}
+    for split, (images, labels) in splits.items():
+        if len(images) != len(labels) or labels.max(initial=0) >= len(LABELS):
+            raise TrainingError(
+                f"the {split} split in {folder} has {len(images)} images for {len(labels)} labels up to "
+                f"{labels.max(initial=0)}: {AGAIN}"
+            )
+    return splits
 
 
 def _find(root: Path) -> Path:
@@ -40,6 +50,7 @@ def _find(root: Path) -> Path:
         if _file(folder, "t10k-labels-idx1-ubyte"):
             return folder
     target = root / "fashion-mnist"
+    print(f"fetching Fashion-MNIST (30 MB) into {root}")
     for fetch in (_from_debian, _from_torchvision):
         found = fetch(root, target)
         if found:
@@ -59,9 +70,14 @@ def _from_debian(root: Path, target: Path) -> Path | None:
         archives = list(Path(folder).glob("*.deb"))
         if done.returncode or not archives:
             return None
-        subprocess.run(["dpkg-deb", "-x", str(archives[0]), folder], check=True, capture_output=True)
-        root.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(Path(folder) / INSTALLED.relative_to("/"), target, dirs_exist_ok=True)
+        subprocess.run(["dpkg-deb", "-x", str(archives[0]), folder], check=False, capture_output=True)
+        unpacked = Path(folder) / INSTALLED.relative_to("/")
+        if not unpacked.is_dir():
+            return None
+        partial = target.with_suffix(".partial")  # renamed when whole: an interrupted copy is never taken for the data
+        shutil.copytree(unpacked, partial, dirs_exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
     return target
 
 
@@ -91,9 +107,12 @@ def _read(folder: Path, name: str, rank: int) -> np.ndarray:
     """An idx file: two zero bytes, type 8 (uint8), rank, then big-endian sizes and the values."""
     path = _file(folder, name)
     if path is None:
-        raise TrainingError(f"{folder} lacks {name}: fetch the data set again")
-    body = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        raise TrainingError(f"{folder} lacks {name}: {AGAIN}")
+    try:
+        body = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise TrainingError(f"{path} is damaged ({error}): {AGAIN}") from error
     sizes = np.frombuffer(body, ">u4", rank, 4).astype(int) if len(body) >= 4 + 4 * rank else np.array([])
     if body[:4] != bytes([0, 0, 8, rank]) or len(body) != 4 + 4 * rank + int(np.prod(sizes)):
-        raise TrainingError(f"{path} is no idx file of rank {rank}, or was cut off: fetch the data set again")
+        raise TrainingError(f"{path} is no idx file of rank {rank}, or was cut off: {AGAIN}")
     return np.frombuffer(body, np.uint8, offset=4 + 4 * rank).reshape(sizes)

@@ -37,4 +37,5 @@ class TutorialCNN(nn.Module):
             ) from error
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.head(self.features(image))
+        logits: torch.Tensor = self.head(self.features(image))
+        return logits

@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +29,45 @@ from training.models import TutorialCNN
 CACHE = Path.home() / ".cache" / "amaas"
 
 
+def number(kind: type[int] | type[float], least: float) -> Callable[[str], float]:
+    """A type for argparse: a whole or a finite number that is not below `least`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r} is no {'whole ' * (kind is int)}number from {least:g} on")
+        return value
+
+    return parse
+
+
+COUNT = number(int, 1)
+
+
 def settings(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", required=True, help="fashion-mnist, cifar10, or a folder with one folder of images per class")
     add("--out", type=Path, required=True, help="where the package goes")
     add("--name", help="the model's name; else the data set's")
+    add("--licence", help="the model's licence; else the data set's")
     add("--root", type=Path, default=CACHE, help="where downloaded data sets are kept")
-    add("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="bring a folder's images to this size")
-    add("--epochs", type=int, default=10)
-    add("--batch", type=int, default=64)
-    add(
-        "--lr", type=float, default=0.05, help="the highest learning rate; it rises for a tenth of the time, then falls"
-    )
-    add("--momentum", type=float, default=0.9)
-    add("--weight-decay", type=float, default=5e-4)
-    add("--widths", type=int, nargs=2, default=(64, 128), help="channels of the two convolutions")
-    add("--hidden", type=int, default=1024, help="width of the first linear layer")
-    add("--shift", type=int, default=2, help="augmentation: random shift in pixels")
-    add("--no-flip", action="store_true", help="augmentation: do not mirror images")
-    add("--erase", type=int, default=0, help="augmentation: side of a random erased square in pixels")
-    add("--seed", type=int, default=0)
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--size", type=COUNT, nargs=2, metavar=("HEIGHT", "WIDTH"), help="bring a folder's images to this size")
+    add("--epochs", type=COUNT, default=10, help="passes over the training set (%(default)s)")
+    add("--batch", type=COUNT, default=64, help="images per step (%(default)s)")
+    add("--lr", type=number(float, 1e-9), default=0.05, help="the highest learning rate (%(default)s)")
+    add("--momentum", type=number(float, 0), default=0.9, help="SGD's momentum, Nesterov's (%(default)s)")
+    add("--weight-decay", type=number(float, 0), default=5e-4, help="pull of the weights towards zero (%(default)s)")
+    add("--widths", type=COUNT, nargs=2, default=(64, 128), help="channels of the two convolutions (64 128)")
+    add("--hidden", type=COUNT, default=1024, help="width of the first linear layer (%(default)s)")
+    add("--shift", type=number(int, 0), default=2, help="augmentation: random shift, in pixels (%(default)s)")
+    add("--no-flip", action="store_true", help="augmentation: do not mirror images (digits, letters)")
+    add("--erase", type=number(int, 0), default=0, help="augmentation: side of an erased square (%(default)s)")
+    add("--seed", type=number(int, 0), default=0, help="of splits, first weights, order and augmentation (%(default)s)")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, … (%(default)s)")
     add("--quiet", action="store_true", help="no progress bar")
     return parser.parse_args(arguments)
 
@@ -60,10 +79,15 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainingError as error:
         print(f"training: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("training: stopped; nothing was packaged", file=sys.stderr)
+        return 130
 
 
 def train(s: argparse.Namespace) -> Path:
+    name = check(s)
     torch.manual_seed(s.seed)
+    torch.backends.cudnn.deterministic = True  # a GPU would choose its convolutions by a race
     random = torch.Generator().manual_seed(s.seed)
     started = time.perf_counter()
 
@@ -74,16 +98,17 @@ def train(s: argparse.Namespace) -> Path:
         raise TrainingError(
             f"{len(labels)} training images are fewer than a batch of {s.batch}: give a smaller --batch"
         )
-    scaled = images.reshape(-1, images.shape[-1]) / 255
-    mean, std = [round(float(v), 4) for v in scaled.mean(0)], [round(float(v), 4) or 1.0 for v in scaled.std(0)]
-    del scaled
+    mean, std = statistics(images)
     x, y = export.normalise(images, mean, std), torch.from_numpy(labels)
     print(f"{data.about['name']}: {len(y):,} to train on, {len(data.validation[1]):,} to validate, "
           f"{len(data.test[1]):,} to test; dropped: {data.dropped() or 'none'}")  # fmt: skip
+    s.out.mkdir(parents=True, exist_ok=True)
+    report = {"dropped": data.dropped(), "items": data.report}
+    (s.out / "cleaning.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
     # ---- network
-    shape = tuple(x.shape[1:])
-    network = TutorialCNN(shape, len(data.labels), tuple(s.widths), s.hidden).to(s.device)
+    _, height, width, channels = images.shape
+    network = TutorialCNN((channels, height, width), len(data.labels), tuple(s.widths), s.hidden).to(s.device)
     optimizer = torch.optim.SGD(
         network.parameters(), lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay, nesterov=s.momentum > 0
     )
@@ -91,7 +116,6 @@ def train(s: argparse.Namespace) -> Path:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step / (s.epochs * steps)))
 
     # ---- loop
-    s.out.mkdir(parents=True, exist_ok=True)
     best, best_state = -1.0, {}
     with (s.out / "metrics.jsonl").open("w") as log:
         for epoch in range(1, s.epochs + 1):
@@ -103,8 +127,7 @@ def train(s: argparse.Namespace) -> Path:
                 target = y[batch].to(s.device)
                 logits = network(inputs)
                 loss = functional.cross_entropy(logits, target)
-                if not math.isfinite(loss.item()):
-                    raise TrainingError(f"the loss became {loss.item()} in epoch {epoch}: give a smaller --lr")
+                finite(loss.item(), epoch)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
@@ -112,6 +135,7 @@ def train(s: argparse.Namespace) -> Path:
                 total += loss.item()
                 right += int((logits.argmax(1) == target).sum())
             held_out = evaluate(network, *data.validation, mean, std, s.device)
+            finite(held_out["loss"], epoch)
             row = {"epoch": epoch, "loss": round(total / steps, 4), "accuracy": round(right / (steps * s.batch), 4),
                    "validation_loss": round(held_out["loss"], 4), "validation_accuracy": round(held_out["accuracy"], 4),
                    "seconds": round(time.perf_counter() - started, 1)}  # fmt: skip
@@ -141,11 +165,45 @@ def train(s: argparse.Namespace) -> Path:
         "batch": s.batch, "lr": s.lr, "momentum": s.momentum, "weight_decay": s.weight_decay, "shift": s.shift,
         "flip": not s.no_flip, "erase": s.erase, "seed": s.seed, "torch": torch.__version__.split("+")[0],
     }  # fmt: skip
-    name = s.name or (s.data if not Path(s.data).is_dir() else Path(s.data).resolve().name)
-    out = export.package(network, data, s.out, name=name, mean=mean, std=std, metrics=metrics, recipe=recipe)
-    (out / "cleaning.json").write_text(json.dumps({"dropped": data.dropped(), "items": data.report}, indent=1) + "\n")
+    out = export.package(
+        network, data, s.out, name=name, mean=mean, std=std, metrics=metrics, recipe=recipe, licence=s.licence
+    )
     print(f"packaged in {out} after {time.perf_counter() - started:.0f} s")
     return out
+
+
+def check(s: argparse.Namespace) -> str:
+    """The model's name. Raises TrainingError for settings that would only fail after minutes of work."""
+    if s.out.exists() and not s.out.is_dir():
+        raise TrainingError(f"--out {s.out} is a file: give a folder")
+    try:
+        torch.zeros(1, device=s.device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"the device {s.device!r} cannot be used ({reason}): try --device cpu") from error
+    derived = re.sub(r"[^A-Za-z0-9._-]+|\.\.+", "-", Path(s.data).resolve().name).strip("-._")[:100]
+    name: str = s.name if s.name is not None else derived
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) or ".." in name:
+        raise TrainingError(
+            f"{name!r} is no name for a model: give a --name of letters, digits, '.', '_' and '-', 100 at most"
+        )
+    return name
+
+
+def finite(loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(f"the loss became {loss} in epoch {epoch}: give a smaller --lr")
+
+
+def statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of uint8 images [N, H, W, C], as shares of 255, to 4 digits."""
+    values, mean, std = np.arange(256) / 255, [], []
+    for channel in range(images.shape[3]):
+        share = np.bincount(images[..., channel].reshape(-1), minlength=256) / images[..., channel].size
+        centre = float(share @ values)
+        mean.append(round(centre, 4))
+        std.append(round(math.sqrt(float(share @ (values - centre) ** 2)), 4) or 1.0)
+    return mean, std
 
 
 def rate(progress: float) -> float:

@@ -1,0 +1,194 @@
+"""What is read, what is dropped and why, how it is split."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import CIFAR10
+
+from training import data, fashion_mnist
+from training import folder as folders
+from training.augment import augment
+from training.errors import TrainingError
+
+
+def test_cleaning_says_what_it_dropped(folder: Path) -> None:
+    (folder / "left" / "broken.png").write_bytes(b"no image")
+    (folder / "left" / "cut.png").write_bytes((folder / "left" / "002.png").read_bytes()[:-60])
+    (folder / "left" / "notes.txt").write_text("not an image")
+    Image.fromarray(np.full((12, 12), 9, np.uint8)).save(folder / "left" / "empty.png")
+    shutil.copy(folder / "left" / "000.png", folder / "left" / "twin.png")
+    shutil.copy(folder / "left" / "001.png", folder / "right" / "liar.png")
+    loaded = data.load(str(folder), folder, seed=0)
+    reasons = {line["item"]: (line["reason"], line.get("same_as")) for line in loaded.report}
+    assert reasons == {
+        "left/broken.png": ("unreadable", None),
+        "left/cut.png": ("unreadable", None),
+        "left/notes.txt": ("not an image file", None),
+        "left/empty.png": ("empty", None),
+        "left/twin.png": ("duplicate", "left/000.png"),
+        "left/001.png": ("duplicate with another label", "right/liar.png"),
+        "right/liar.png": ("duplicate with another label", "left/001.png"),
+    }
+    assert loaded.dropped()["duplicate with another label"] == 2
+    parts = [loaded.train, loaded.validation, loaded.test]
+    assert sum(len(labels) for _, labels in parts) == 119
+    seen = [image.tobytes() for images, _ in parts for image in images]
+    assert len(seen) == len(set(seen))
+
+
+def test_a_third_copy_of_contradicting_images_goes_too() -> None:
+    image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
+    report: data.Report = []
+    cleaned = data.clean({"train": (np.concatenate([image] * 3), np.array([0, 1, 0]))}, report)
+    assert len(cleaned["train"][1]) == 0
+    assert [line["reason"] for line in report] == ["duplicate with another label"] * 3
+
+
+def test_what_is_in_the_test_set_leaves_the_training_set() -> None:
+    images = np.random.default_rng(0).integers(0, 255, (6, 4, 4, 1), dtype=np.uint8)
+    labels = np.array([0, 1, 0, 1, 0, 1])
+    report: data.Report = []
+    cleaned = data.clean({"train": (images, labels), "test": (images[:2], labels[:2])}, report)
+    assert (len(cleaned["train"][1]), len(cleaned["test"][1])) == (4, 2)
+    assert report == [{"item": f"train/{n}", "reason": "in the test set too", "same_as": f"test/{n}"} for n in range(2)]
+
+
+def test_splits_are_stratified_and_disjoint() -> None:
+    images = np.arange(1000, dtype=np.int64).reshape(-1, 1, 1, 1)
+    labels = np.array([0] * 900 + [1] * 100)
+    (a, la), (b, lb) = data.stratified(images, labels, 0.1, seed=3)
+    assert (np.bincount(la).tolist(), np.bincount(lb).tolist()) == ([810, 90], [90, 10])
+    assert set(a.reshape(-1)) | set(b.reshape(-1)) == set(range(1000))
+    assert len(a) + len(b) == 1000
+    assert np.array_equal(b, data.stratified(images, labels, 0.1, seed=3)[1][0])
+    assert not np.array_equal(b, data.stratified(images, labels, 0.1, seed=4)[1][0])
+
+
+def test_mixed_sizes_and_colours_are_fine_when_a_size_is_given(folder: Path) -> None:
+    Image.new("RGB", (20, 30), (3, 4, 200)).save(folder / "left" / "big.png")
+    loaded = data.load(str(folder), folder, seed=0, size=(14, 10))
+    assert loaded.train[0].shape[1:] == (14, 10, 3)
+
+
+def test_images_are_turned_upright_as_serving_does(folder: Path) -> None:
+    turned = Image.fromarray(np.repeat(np.array([[0], [255]], np.uint8), 6, 0).repeat(12, 1))  # bright below
+    exif = Image.Exif()
+    exif[0x0112] = 3  # the camera was upside down
+    turned.save(folder / "left" / "zz.png", exif=exif)
+    images, _, _, names = folders.load(folder, None, [])
+    upright = images[names.index("left/zz.png"), :, :, 0]
+    assert upright[:6].min() == 255
+    assert upright[6:].max() == 0
+
+
+def test_an_image_of_absurd_size_is_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", (30, 30), 3).save(folder / "left" / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)  # Pillow refuses more than twice that
+    loaded = data.load(str(folder), folder, seed=0)
+    assert [line["item"] for line in loaded.report if line["reason"] == "unreadable"] == ["left/bomb.png"]
+
+
+def test_a_class_of_two_is_too_small_to_split(folder: Path) -> None:
+    (folder / "third").mkdir()
+    for n in range(2):
+        shutil.copy(folder / "left" / f"{n:03d}.png", folder / "third")
+        (folder / "left" / f"{n:03d}.png").unlink()
+    with pytest.raises(TrainingError, match="'third' has no training images left"):
+        data.load(str(folder), folder, seed=0)
+
+
+def test_hidden_folders_are_no_classes(folder: Path) -> None:
+    (folder / ".checkpoints").mkdir()
+    assert data.load(str(folder), folder, seed=0).labels == ["left", "right"]
+
+
+def test_idx_files_plain_and_packed(tmp_path: Path, idx: Callable[[Path, int, int], None]) -> None:
+    raw = tmp_path / "FashionMNIST" / "raw"
+    idx(raw, 30, 10)
+    plain = fashion_mnist.load(tmp_path)
+    for path in list(raw.iterdir()):
+        (raw / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    packed = fashion_mnist.load(tmp_path)
+    assert plain["train"][0].shape == (30, 28, 28, 1)
+    assert plain["test"][1].tolist() == list(range(10))
+    assert all(np.array_equal(a, b) for split in plain for a, b in zip(plain[split], packed[split], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        ("train-images-idx3-ubyte", lambda body: body[:-1], "cut off"),
+        ("train-images-idx3-ubyte", lambda body: b"\0\0\x08\x03\0", "cut off"),
+        ("train-labels-idx1-ubyte", lambda body: b"\0\0\x0d\x01" + body[4:], "no idx file"),
+        ("train-labels-idx1-ubyte", lambda body: body[:-1] + b"\x0b", "labels up to 11"),
+        ("train-labels-idx1-ubyte", lambda body: body[:7] + b"\x1d" + body[8:-1], "30 images for 29 labels"),
+        ("train-labels-idx1-ubyte.gz", gzip.compress, "fetched again"),
+    ],
+)
+def test_damaged_idx_files_are_explained(
+    tmp_path: Path, idx: Callable[[Path, int, int], None], name: str, spoil: Callable[[bytes], bytes], message: str
+) -> None:
+    idx(tmp_path, 30, 10)
+    plain = tmp_path / name.removesuffix(".gz")
+    body = spoil(plain.read_bytes())
+    plain.unlink()
+    (tmp_path / name).write_bytes(body[:-9] if name.endswith(".gz") else body)
+    with pytest.raises(TrainingError, match=message):
+        fashion_mnist.load(tmp_path)
+
+
+def test_cifar10_in_torchvisions_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchvision's own reader on three small files; only its list of checksums is exchanged."""
+    base = tmp_path / "cifar-10-batches-py"
+    base.mkdir()
+    random = np.random.default_rng(0)
+    digests = {}
+    for name, count in (("data_batch_1", 40), ("test_batch", 20)):
+        pixels = random.integers(0, 255, (count, 3072), dtype=np.uint8)
+        digests[name] = _pickled(base / name, {"data": pixels, "labels": [n % 10 for n in range(count)]})
+    digests["batches.meta"] = _pickled(base / "batches.meta", {"label_names": [f"class {n}" for n in range(10)]})
+    monkeypatch.setattr(CIFAR10, "train_list", [["data_batch_1", digests["data_batch_1"]]])
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", digests["test_batch"]]])
+    monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": digests["batches.meta"]})
+    loaded = data.load("cifar10", tmp_path, seed=0)
+    assert loaded.labels[3] == "class 3"
+    assert (loaded.train[0].shape, loaded.test[0].shape) == ((30, 32, 32, 3), (20, 32, 32, 3))
+    assert np.bincount(loaded.validation[1]).tolist() == [1] * 10
+
+
+def _pickled(path: Path, content: dict) -> str:
+    path.write_bytes(pickle.dumps(content))
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def test_augmentation_is_seeded_and_off_when_told() -> None:
+    images = torch.arange(2 * 3 * 8 * 8, dtype=torch.float32).reshape(2, 3, 8, 8)
+    seeded = [augment(images, torch.Generator().manual_seed(5), shift=2, erase=3) for _ in range(2)]
+    assert torch.equal(*seeded)
+    assert not torch.equal(seeded[0], images)
+    still = augment(images, torch.Generator().manual_seed(5), shift=0, flip=False)
+    assert torch.equal(still, images)
+
+
+def test_augmentation_shifts_mirrors_and_erases_as_told() -> None:
+    images = torch.zeros(200, 1, 9, 9)
+    images[:, 0, 4, 2] = 1.0  # one bright pixel, left of the middle
+    moved = augment(images, torch.Generator().manual_seed(0), shift=1, flip=True)
+    found = {tuple(place) for place in moved.nonzero()[:, 2:].tolist()}
+    assert found == {(row, column) for row in (3, 4, 5) for column in (1, 2, 3, 5, 6, 7)}
+    erased = augment(torch.ones(200, 2, 9, 9), torch.Generator().manual_seed(0), shift=0, flip=False, erase=3)
+    holes = (erased == 0).sum((2, 3))
+    assert torch.equal(holes[:, 0], holes[:, 1])
+    assert set(holes.flatten().tolist()) <= {1, 2, 3, 4, 6, 9}
+    assert holes.max() == 9

@@ -1,0 +1,126 @@
+"""What a run leaves behind: graph, golden set, description; and the package that ships."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from training import export, fashion_mnist
+from training.errors import TrainingError
+from training.models import TutorialCNN
+
+from .conftest import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLED = ROOT / "layers" / "models" / "fashion-mnist"
+
+
+def test_a_package_is_whole(folder: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    assert run(folder, out, "--licence", "CC0-1.0") == 0
+    described = json.loads((out / "amaas.json").read_text())
+    assert described["licence"] == "CC0-1.0"
+    assert f"{described['metrics']['test_accuracy']:.2%}" in described["card"]
+    assert (
+        sum(described["reference"]["features"]["brightness"]["counts"]) == described["dataset"]["splits"]["validation"]
+    )
+    assert sum(described["reference"]["scores"]["labels"].values()) == described["dataset"]["splits"]["validation"]
+    check_graph(out, described)
+    replay(out, described)
+    golden = np.load(out / "golden.npz", allow_pickle=False)
+    assert set(golden["output.logits"].argmax(1)) == {0, 1}  # every class has its say, not only the first
+
+
+def test_parity_is_really_checked() -> None:
+    network = TutorialCNN((1, 12, 12), 2, (4, 8), 16).eval()
+    sample = torch.randn(3, 1, 12, 12)
+    body = export.to_onnx(network, sample)
+    assert export.parity(network, body, sample).shape == (3, 2)
+    with torch.no_grad():
+        network.head[-1].bias += 1
+    with pytest.raises(TrainingError, match="differs"):
+        export.parity(network, body, sample)
+
+
+def test_a_sample_of_one_does_not_fix_the_batch_size() -> None:
+    network = TutorialCNN((3, 16, 11), 4, (4, 8), 16).eval()
+    body = export.to_onnx(network, torch.zeros(1, 3, 16, 11))
+    assert export.parity(network, body, torch.randn(5, 3, 16, 11)).shape == (5, 4)
+
+
+def test_the_golden_set_takes_from_every_class() -> None:
+    labels = np.array([0] * 5 + [1] * 2 + [2] * 5)
+    assert export.spread(labels, 7).tolist() == [0, 1, 2, 5, 6, 7, 8]
+    assert export.spread(labels, 100).tolist() == list(range(12))
+
+
+def test_the_bundled_package_is_what_its_card_says() -> None:
+    described = json.loads((BUNDLED / "amaas.json").read_text())
+    assert (BUNDLED / "model.onnx").stat().st_size < 1_000_000
+    accuracy = f"{described['metrics']['test_accuracy']:.2%}"
+    assert described["metrics"]["test_accuracy"] >= 0.91
+    assert f"Test accuracy {accuracy}" in described["card"]
+    assert accuracy.replace("%", " %") in (BUNDLED.parent / "README.md").read_text()
+    assert "MIT, © 2017 Zalando SE" in described["card"]
+    assert described["labels"] == fashion_mnist.LABELS
+    check_graph(BUNDLED, described)
+    replay(BUNDLED, described)
+
+
+def test_the_example_images_are_those_of_the_golden_set() -> None:
+    """From a PNG, by what amaas.json declares, to the very tensor that training tested with; and rightly labelled."""
+    described = json.loads((BUNDLED / "amaas.json").read_text())
+    golden = np.load(BUNDLED / "golden.npz", allow_pickle=False)
+    known = {hashlib.sha256(image.tobytes()).digest() for image in golden["input.image"]}
+    session = onnxruntime.InferenceSession(BUNDLED / "model.onnx", providers=["CPUExecutionProvider"])
+    right, pictures = 0, sorted((ROOT / "examples" / "images").glob("fashion-*.png"))
+    for path in pictures:
+        image = declared(Image.open(path), described["preprocess"])
+        assert hashlib.sha256(image.tobytes()).digest() in known, path.name
+        label = described["labels"][int(session.run(["logits"], {"image": image})[0].argmax())]
+        right += re.sub(r"[/ ]", "-", label.lower()) == re.sub(r"^fashion-\d+-", "", path.stem)
+    assert len(pictures) == 10
+    assert right >= 9
+
+
+def declared(image: Image.Image, plan: dict[str, Any]) -> np.ndarray:
+    """Pre-processing written anew from the description of `preprocess`, for an image that needs no resizing."""
+    assert list(image.size) == plan["size"][::-1]
+    pixels = np.asarray(image.convert(plan["mode"]), np.float32)[None, None]
+    return (pixels * np.float32(plan["scale"]) - np.float32(plan["mean"][0])) / np.float32(plan["std"][0])
+
+
+def check_graph(package: Path, described: dict[str, Any]) -> None:
+    """One file with its weights inside, standard operators, the declared inputs and outputs, no notes on sources."""
+    model = onnx.load(package / "model.onnx", load_external_data=False)
+    onnx.checker.check_model(model, full_check=True)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", export.OPSET)]
+    assert {node.op_type for node in model.graph.node} == {"Conv", "Relu", "MaxPool", "Reshape", "Gemm"}
+    assert not any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer)
+    noted = [model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer]
+    assert not any(part.metadata_props for part in noted)
+    assert str(ROOT) not in (package / "model.onnx").read_bytes().decode("latin-1")
+    for side, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
+        shapes = [[dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim] for value in values]
+        names = [value.name for value in values]
+        assert [(entry["name"], entry["shape"]) for entry in described[side]] == list(zip(names, shapes, strict=True))
+
+
+def replay(package: Path, described: dict[str, Any]) -> None:
+    """Run the golden set as the gate does, and one item of it alone."""
+    golden = np.load(package / described["golden"]["file"], allow_pickle=False)
+    session = onnxruntime.InferenceSession(package / "model.onnx", providers=["CPUExecutionProvider"])
+    tolerance = {key: described["golden"][key] for key in ("rtol", "atol")}
+    for part in (slice(None), slice(1)):
+        outputs = session.run(["logits"], {"image": golden["input.image"][part]})[0]
+        np.testing.assert_allclose(outputs, golden["output.logits"][part], **tolerance)
