@@ -56,7 +56,7 @@ types: $(ENVS)/dev/.ready ## static types
 
 # ---- AWS
 
-.PHONY: build deploy validate
+.PHONY: build deploy validate token
 validate: $(ENVS)/sam/.ready ## check the template
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
 
@@ -65,6 +65,9 @@ build: $(ENVS)/sam/.ready ## build functions and layers for AWS (AMAAS_RUNTIME=p
 
 deploy: build ## deploy to the AWS account that you are signed in to
 	@$(ENVS)/sam/bin/sam deploy --parameter-overrides PythonRuntime=$(AMAAS_RUNTIME) RequireQuotaKey=true
+
+token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token BUCKET=... (the stack's output)
+	@$(ENVS)/dev/bin/python -m local.bootstrap_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it))
 
 # called by sam build, once per function and layer
 build-%:
