@@ -69,7 +69,7 @@ def test_the_command_on_fashion_mnists_files(tmp_path: Path, idx: Callable[[Path
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "360 to train on, 40 to validate, 50 to test" in done.stdout
-    assert "epoch 4/4: 100%" in done.stderr  # the progress bar
+    assert "epoch 4/4: " in done.stderr  # the progress bar, redrawn at most every tenth of a second
     described = json.loads((tmp_path / "out" / "amaas.json").read_text())
     assert described["inputs"] == [{"name": "image", "datatype": "FP32", "shape": [-1, 1, 28, 28]}]
     assert described["dataset"]["copyright"] == "2017 Zalando SE"
@@ -77,8 +77,9 @@ def test_the_command_on_fashion_mnists_files(tmp_path: Path, idx: Callable[[Path
 
 
 def test_the_same_seed_gives_the_same_weights(folder: Path, tmp_path: Path, run: Run) -> None:
+    plain = ["--epochs", "1", "--momentum", "0", "--weight-decay", "0", "--name", "same"]
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
-        assert run(folder, tmp_path / name, "--seed", seed, "--epochs", "1", "--name", "same") == 0
+        assert run(folder, tmp_path / name, "--seed", seed, *plain) == 0
     a, b, c = ((tmp_path / name / "model.onnx").read_bytes() for name in "abc")
     assert a == b
     assert a != c
@@ -135,10 +136,6 @@ def test_numbers_are_checked(
     with pytest.raises(SystemExit):
         run(folder, tmp_path / "out", *option)
     assert f"argument {option[0]}: {option[1]!r} is no" in capsys.readouterr().err
-
-
-def test_plain_sgd_is_possible(folder: Path, tmp_path: Path, run: Run) -> None:
-    assert run(folder, tmp_path / "out", "--momentum", "0", "--weight-decay", "0", "--epochs", "1") == 0
 
 
 def test_statistics_are_those_of_the_pixels() -> None:
