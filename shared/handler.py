@@ -103,7 +103,6 @@ class Routes:
         self._routes: list[Route] = []
         self._logger = Logger(service=service, utc=True)
         self._cold = True
-        self._service = service
 
     def route(self, method: str, path: str, *, scope: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Serve `path`, with {names} for single segments, for callers whose scopes cover it (and its {model})."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 import onnx as onnx_package
 
 from shared.ingest import golden, graph, normalize, optimize, package, scan, trial, weights
@@ -105,4 +104,4 @@ def _check_signature(session: onnx.Session) -> None:
 
 
 def _described(spec: onnx.TensorSpec) -> dict[str, Any]:
-    return msgspec.to_builtins({"name": spec.name, "datatype": spec.datatype, "shape": spec.shape})  # type: ignore[no-any-return]
+    return {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape}

@@ -92,14 +92,17 @@ def _register(store: Store, config: Config, ticket: Ticket, limits: Limits) -> V
         settled = _settled(ticket, declared, verdict)
         # nothing is written before every check has passed
         source = files[MODEL_FILE].read_bytes()
-    served = source if verdict.optimized is None else verdict.optimized
+    uploaded = blobs.write(store, source)
+    served, size = uploaded, len(source)
+    if verdict.optimized is not None:
+        served, size = blobs.write(store, verdict.optimized), len(verdict.optimized)
     version = Version(
         version=0,
         task=settled.task,
         manifest=blobs.write(store, manifest.encode(settled)),
-        source=blobs.write(store, source),
-        model=blobs.write(store, served),
-        size=len(served),
+        source=uploaded,
+        model=served,
+        size=size,
         upload=ticket.upload_id,
     )
     return registry.register(store, ticket.model, version, by=ticket.by)

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 PR_SET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 3, 4, 22, 38
 EPERM, ENOSYS = 1, 38
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
-LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # classic BPF opcodes, 32-bit absolute
-NR, ARCH, ARG0, ARG0_HIGH, ARG2 = 0, 4, 16, 20, 32  # offsets in struct seccomp_data, little endian
+LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06  # classic BPF opcodes, 32-bit absolute
+NR, ARCH, ARG0, ARG2 = 0, 4, 16, 32  # offsets in struct seccomp_data, little endian
 CLONE_THREAD, PROT_EXEC = 0x10000, 0x4
 
 # Computing, memory, and the file descriptors that are open already. What is absent is refused: to open, link or rename

@@ -188,11 +188,6 @@ def datatype_of(array: np.ndarray) -> str:
 
 def nested(array: np.ndarray) -> Any:
     """An array as nested lists, for answers that are read by people."""
-    return to_json(array).tolist() if array.ndim == 1 and array.dtype.kind not in "OSU" else _nest(array)
-
-
-def _nest(array: np.ndarray) -> Any:
     if array.dtype.kind in "OSU":
-        flat = to_json(array)
-        return np.asarray(flat, dtype=object).reshape(array.shape).tolist()
+        return np.asarray(to_json(array), dtype=object).reshape(array.shape).tolist()
     return array.tolist()
