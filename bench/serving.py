@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from functions.inference import app
-from shared.registry import blobs, manifest, registry
+from shared.registry import blobs, manifest, versions
+from shared.registry.log import Log
 from shared.registry.manifest import Tensor
-from shared.registry.state import Version
+from shared.registry.state import Act, Version
 from shared.runtime import onnx
 from shared.serving.cache import Models
 from shared.storage.memory import MemoryStore
@@ -53,7 +54,7 @@ def publish(store: MemoryStore) -> bytes:
         size=len(model),
         upload="bench-upload",
     )
-    registry.register(store, MODEL, version, by="bench")
+    versions.register(Log(store), MODEL, version, Act(by="bench"))
     return model
 
 
@@ -112,7 +113,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     store = MemoryStore()
     model = publish(store)
-    models = Models(store, models_dir="/nowhere", ttl=2, capacity=10**9)
+    models = Models(Log(store), models_dir="/nowhere", ttl=2, capacity=10**9)
     app.models = lambda: models  # type: ignore[assignment]
     logging.disable(logging.INFO)
     result = {"machine": machine(), "rounds": rounds, "model_bytes": len(model), "cases": measure(cases(model), rounds)}

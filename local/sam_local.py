@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from local import cloud, lambda_image, publish, settings, up
+from local import cloud, deploy, lambda_image, publish, settings, up
 from local.forward import forward
 from local.settings import BUILD, HOME, REGION, ROOT, aws_env, say, tool
 
@@ -59,13 +59,24 @@ def bridge() -> str:
     return address or "172.17.0.1"
 
 
+def signing(access: dict[str, Any]) -> dict[str, str]:
+    """The key and its public half as the deployed functions have them: sam local asks no custom resource."""
+    deployed = deploy.outputs(access["endpoint_url"]) or {}
+    function = deploy.client("lambda", access["endpoint_url"]).get_function_configuration(
+        FunctionName=deployed["RegistryFunctionName"]
+    )
+    variables: dict[str, str] = function["Environment"]["Variables"]
+    return {name: variables.get(name, "") for name in ("SIGNING_KEY", "PUBLIC_KEYS")}
+
+
 @contextmanager
 def start_api(template: Path, access: dict[str, Any], cloud_port: int) -> Iterator[str]:
     """`sam local start-api` on a free port of the loopback interface."""
     port, endpoint = _free_port(), f"http://{bridge()}:{cloud_port}"
     variables = HOME / "sam-local-env.json"
     # the template makes the bucket's name from the account, which sam local makes up
-    variables.write_text(json.dumps({"Parameters": {"BUCKET": access["bucket"], "AWS_ENDPOINT_URL": endpoint}}))
+    fixed = {"BUCKET": access["bucket"], "AWS_ENDPOINT_URL": endpoint, **signing(access)}
+    variables.write_text(json.dumps({"Parameters": fixed}))
     command = [tool("sam", "sam"), "local", "start-api", "--template", str(template), "--port", str(port)]
     command += ["--skip-pull-image", "--warm-containers", "LAZY", "--env-vars", str(variables)]
     command += ["--parameter-overrides", f"PythonRuntime={RUNTIME}", f"EndpointUrl={endpoint}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ class Config:
     alias_ttl: seconds for which a resolved alias may be reused, the bound on how long a rollback takes to be seen.
     models_dir: folder of the models layer; blobs found there need no download.
     quota_key: usage-plan key that the authorizer hands to the gateway, or None.
+    signing_key: what records are signed with: a KMS key, or file: and the path of a PEM file. public_keys: whose
+    signatures are believed (DER); where there are none, everyone's are.
     max_upload_bytes: largest single file of a package. upload_ttl: seconds for which upload URLs work.
     """
 
@@ -31,6 +34,8 @@ class Config:
     max_upload_bytes: int = 250 * MiB
     upload_ttl: int = 3600
     cache_bytes: int = 1024 * MiB
+    signing_key: str | None = None
+    public_keys: tuple[bytes, ...] = ()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
@@ -45,5 +50,7 @@ class Config:
             quota_key=env.get("QUOTA_KEY") or None,
             max_upload_bytes=int(env.get("MAX_UPLOAD_BYTES", str(250 * MiB))),
             upload_ttl=int(env.get("UPLOAD_TTL_SECONDS", "3600")),
+            signing_key=env.get("SIGNING_KEY") or None,
+            public_keys=tuple(base64.b64decode(key) for key in env.get("PUBLIC_KEYS", "").split(",") if key.strip()),
             cache_bytes=int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
         )

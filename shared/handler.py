@@ -22,10 +22,15 @@ from aws_lambda_powertools import Logger
 from shared import errors
 from shared.access import scopes as scope_rules
 from shared.config import MAX_BODY_BYTES, Config
+from shared.registry import catalogue
+from shared.registry.log import Log
+from shared.registry.state import Act
+from shared.signing.base import Signer
 from shared.storage.base import Store
 
 JSON = "application/json"
 METRICS_NAMESPACE = "Amaas"
+IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @cache
@@ -42,6 +47,29 @@ def store() -> Store:
     return S3Store(config().bucket, config().endpoint_url)
 
 
+@cache
+def log() -> Log:
+    """The models' logs: read, and written with the deployment's key where this function has it."""
+    key = signer()
+    trusted = config().public_keys or ((key.public,) if key else ())
+    return Log(store(), signer=key, trusted=trusted, on_commit=catalogue.compact_sometimes)
+
+
+@cache
+def signer() -> Signer | None:
+    """The deployment's signing key, for functions that may use it."""
+    key = config().signing_key
+    if key is None:
+        return None
+    if key.startswith("file:"):
+        from shared.signing.local import LocalKey
+
+        return LocalKey.load(key.removeprefix("file:"))
+    from shared.signing.kms import KmsKey
+
+    return KmsKey(key, config().endpoint_url)
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One call: percent-decoded path parameters, lower-case header names, the raw body."""
@@ -55,6 +83,21 @@ class Request:
     scopes: tuple[str, ...]
     caller: str
     id: str
+    name: str | None = None
+
+    def act(self, reason: str | None = None, expect_revision: int | None = None) -> Act:
+        """Who asks for a transition of the route's model, and why. Raises BadInput for a bad Idempotency-Key."""
+        key = self.headers.get("idempotency-key")
+        if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+            raise errors.BadInput("the Idempotency-Key must be 1 to 64 letters, digits, '-' and '_'")
+        return Act(
+            by=self.caller,
+            name=self.name,
+            reason=reason,
+            expect_revision=expect_revision,
+            request_id=f"{self.caller}/{key}" if key else None,
+            may_promote=scope_rules.allows(self.scopes, "promote", self.params.get("model")),
+        )
 
     def json(self, of: Any = dict[str, Any]) -> Any:
         """The body as JSON of a given type; an empty body is an empty object. Raises BadInput."""
@@ -68,6 +111,13 @@ class Request:
     def limit(self, default: int = 100, most: int = 1000) -> int:
         """The query's `limit`, a page's length."""
         return self.number("limit", 1, most) or default
+
+    def flag(self, name: str) -> bool:
+        """Whether the query says `name=true`."""
+        text = self.query.get(name, "false").lower()
+        if text not in ("true", "false"):
+            raise errors.BadInput(f"the query's {name} must be true or false, not {text[:40]!r}")
+        return text == "true"
 
     def number(self, name: str, least: int, most: int) -> int | None:
         text = self.query.get(name)
@@ -150,6 +200,7 @@ class Routes:
             scopes,
             str(authorizer.get("principalId", "anonymous")),
             str(context.get("requestId", "")),
+            authorizer.get("name"),
         )
 
     def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:

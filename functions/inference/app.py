@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from shared.handler import JSON, Request, Response, Routes, config, store
+from shared.handler import JSON, Request, Response, Routes, config, log
 from shared.serving import describe, protocol, tasks
 from shared.serving.cache import Loaded, Models
 
@@ -17,11 +17,12 @@ VERSION = "/versions/{version}"
 @cache
 def models() -> Models:
     settings = config()
-    return Models(store(), models_dir=settings.models_dir, ttl=settings.alias_ttl, capacity=settings.cache_bytes)
+    return Models(log(), models_dir=settings.models_dir, ttl=settings.alias_ttl, capacity=settings.cache_bytes)
 
 
 def _load(request: Request) -> Loaded:
-    return models().load(request.params["model"], request.params.get("version"))
+    params = request.params
+    return models().load(params["model"], params.get("version"), request.headers.get("x-request-key"))
 
 
 @handler.route("GET", "/v2", scope="infer")
@@ -37,19 +38,19 @@ def health(request: Request) -> dict[str, Any]:
 
 @handler.route("GET", "/v2/models", scope="infer")
 def names(request: Request) -> dict[str, Any]:
-    return {"models": [head.model for head in describe.every(models().store, request.scopes)]}
+    return {"models": [found.name for found in describe.every(models().log, request.scopes)]}
 
 
 @handler.route("POST", "/v2/repository/index", scope="infer")
 def index(request: Request) -> list[dict[str, str]]:
-    return describe.index(describe.every(models().store, request.scopes))
+    return describe.index(describe.every(models().log, request.scopes))
 
 
 @handler.route("GET", V2, scope="infer")
 @handler.route("GET", V2 + VERSION, scope="infer")
 def metadata(request: Request) -> dict[str, Any]:
     head = models().head(request.params["model"])
-    version = head.resolve(request.params.get("version"))
+    version = models().resolve(head, request.params.get("version"), request.headers.get("x-request-key"))
     return describe.metadata(head, version, models().manifest(version))
 
 

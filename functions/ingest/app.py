@@ -6,15 +6,18 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from shared.handler import config, store
+from shared.handler import config, log
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
+from shared.registry import uploads
 
 logger = Logger(service="ingest", utc=True)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Handle every record; an exception (the store is away, say) has Lambda deliver the event again."""
+    if "Records" not in event:  # the daily schedule
+        return {"handled": [_said(upload) for upload in pipeline.forgotten(log(), config(), Limits())]}
     outcomes = [_one(record) for record in event.get("Records", [])]
     return {"handled": [outcome for outcome in outcomes if outcome]}
 
@@ -22,9 +25,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def _one(record: dict[str, Any]) -> dict[str, Any] | None:
     key = record["s3"]["object"]["key"]
     who = record.get("userIdentity", {}).get("principalId", "inbox")
-    upload = pipeline.on_object(store(), config(), key, {"principal": f"s3:{who}"}, Limits())
+    upload = pipeline.on_object(log(), config(), key, {"principal": f"s3:{who}"}, Limits())
     if upload is None:
         logger.info("nothing to do", extra={"key": key})
         return None
+    return _said(upload)
+
+
+def _said(upload: uploads.Upload) -> dict[str, Any]:
     logger.info("upload", extra={"upload": upload.upload_id, "state": upload.state, "why": upload.reason})
     return {"upload_id": upload.upload_id, "state": upload.state, "version": upload.version}

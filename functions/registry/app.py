@@ -1,74 +1,206 @@
-"""The control plane: catalogue, versions, aliases, history."""
+"""The control plane: catalogue, versions, aliases, approvals, history."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta, Struct
-
+from functions.registry.bodies import Back, Change, Edit, Move, Rule
 from shared.access import scopes
-from shared.handler import Request, Routes, store
-from shared.registry import registry, views
+from shared.errors import BadInput
+from shared.handler import Request, Response, Routes, log
+from shared.registry import aliases, approvals, catalogue, diff, models, verify, versions, views
+from shared.registry.state import PRODUCTION, Head, Policy
 
 handler = Routes("registry")
-ALIAS = "/models/{model}/aliases/{alias}"
+MODEL = "/models/{model}"
+VERSION = MODEL + "/versions/{version}"
+ALIAS = MODEL + "/aliases/{alias}"
+REQUEST = MODEL + "/requests/{number}"
+MOVER = "write|promote"
 
 
-class Move(Struct, forbid_unknown_fields=True):
-    """The body of PUT …/aliases/{alias}."""
+def _name(request: Request) -> str:
+    return request.params["model"]
 
-    version: Annotated[int, Meta(ge=1)]
-    reason: Annotated[str, Meta(max_length=2000)] | None = None
-    expect_revision: Annotated[int, Meta(ge=0)] | None = None
+
+def _number(request: Request, param: str) -> int:
+    text = request.params[param]
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise BadInput(f"{text[:40]!r} is no number of a {param}")
+    return int(text)
+
+
+# ---- questions
 
 
 @handler.route("GET", "/models", scope="read")
-def catalogue(request: Request) -> dict[str, Any]:
-    heads, following = registry.catalogue(
-        store(),
-        search=request.query.get("search", ""),
-        after=request.query.get("next"),
+def search(request: Request) -> dict[str, Any]:
+    query = request.query
+    found, following = catalogue.page(
+        log(),
+        search=query.get("search", ""),
+        task=query.get("task"),
+        tag=query.get("tag"),
+        after=query.get("next"),
         limit=request.limit(),
         permitted=lambda model: scopes.allows(request.scopes, "read", model),
     )
-    return {"models": [views.summary(head) for head in heads], "next": following}
+    return {"models": [views.summary(one) for one in found], "next": following}
 
 
-@handler.route("GET", "/models/{model}", scope="read")
+@handler.route("GET", MODEL, scope="read")
 def model(request: Request) -> dict[str, Any]:
-    head = registry.get(store(), request.params["model"])
-    return views.detail(head, registry.manifest(store(), views.shown(head)))
+    head = models.get(log(), _name(request))
+    manifest = models.manifest(log(), models.shown(head))
+    newest, _ = versions.page(log(), head)
+    return views.detail(head, manifest, models.card(log(), head, manifest), newest)
 
 
-@handler.route("GET", "/models/{model}/versions", scope="read")
-def versions(request: Request) -> dict[str, Any]:
-    return {"versions": views.versions(registry.get(store(), request.params["model"])), "next": None}
+@handler.route("GET", MODEL + "/versions", scope="read")
+def every_version(request: Request) -> dict[str, Any]:
+    head = models.get(log(), _name(request))
+    before = request.number("next", 1, 10**9)
+    found, following = versions.page(log(), head, before=before, limit=request.limit())
+    return {"versions": views.versions(head, found), "next": following}
 
 
-@handler.route("GET", "/models/{model}/versions/{version}", scope="read")
+@handler.route("GET", VERSION, scope="read")
 def version(request: Request) -> dict[str, Any]:
-    found = registry.get(store(), request.params["model"]).resolve(request.params["version"])
-    return views.manifest(found, registry.manifest(store(), found))
+    head = models.get(log(), _name(request))
+    reference = request.params["version"]
+    known = reference.isascii() and reference.isdigit()
+    found = versions.get(log(), head, int(reference[:12])) if known else versions.resolve(log(), head, reference)
+    return views.manifest(head, found, models.manifest(log(), found))
 
 
-@handler.route("GET", "/models/{model}/history", scope="read")
+@handler.route("GET", MODEL + "/diff", scope="read")
+def compare(request: Request) -> dict[str, Any]:
+    head = models.get(log(), _name(request))
+    old = versions.resolve(log(), head, request.query.get("from", PRODUCTION))
+    new = versions.resolve(log(), head, request.query.get("to", str(head.latest)))
+    rows = diff.diff(old, models.manifest(log(), old), new, models.manifest(log(), new))
+    return {"model": head.model, **rows}
+
+
+@handler.route("GET", MODEL + "/history", scope="read")
 def history(request: Request) -> dict[str, Any]:
-    before = request.number("next", 1, 10**12)
-    records, following = registry.history(store(), request.params["model"], before=before, limit=request.limit(50, 200))
-    return {"records": records, "next": following}
+    name, before = _name(request), request.number("next", 1, 10**12)
+    checked = verify.verify(log(), name) if request.flag("verify") else None
+    answer: dict[str, Any] = {}
+    if checked is not None:
+        answer = {"verified": checked.verified, "problems": checked.problems}
+        answer |= {"revision": checked.revision, "digest": checked.digest}
+        if not checked.verified:
+            # a log that is damaged cannot be shown as if nothing were: what is wrong is the answer
+            return {"records": [], "next": None, **answer}
+    records, following, _ = models.history(log(), name, before=before, limit=request.limit(50, 200))
+    return {"records": records, "next": following, **answer}
 
 
-@handler.route("PUT", ALIAS, scope="write")
-def set_alias(request: Request) -> dict[str, Any]:
-    move = request.json(Move)
-    name, alias = request.params["model"], request.params["alias"]
-    head = registry.set_alias(
-        store(), name, alias, move.version, by=request.caller, reason=move.reason, expect_revision=move.expect_revision
-    )
-    return {"model": name, "alias": alias, "version": head.aliases[alias].version, "revision": head.revision}
+# ---- aliases
 
 
-@handler.route("DELETE", ALIAS, scope="write")
-def delete_alias(request: Request) -> dict[str, Any]:
-    head = registry.delete_alias(store(), request.params["model"], request.params["alias"], by=request.caller)
-    return {"model": head.model, "alias": request.params["alias"], "deleted": True, "revision": head.revision}
+def _moved(head: Head, alias: str) -> dict[str, Any]:
+    return {"model": head.model, "alias": alias, "revision": head.revision, **views.alias(head.aliases[alias])}
+
+
+@handler.route("PUT", ALIAS, scope=MOVER)
+def move(request: Request) -> dict[str, Any]:
+    wanted, alias = request.json(Move), request.params["alias"]
+    act = request.act(wanted.reason, wanted.expect_revision)
+    return _moved(aliases.move(log(), _name(request), alias, wanted.target(), act), alias)
+
+
+@handler.route("POST", ALIAS + "/rollback", scope=MOVER)
+def rollback(request: Request) -> dict[str, Any]:
+    wanted, alias = request.json(Back), request.params["alias"]
+    act = request.act(wanted.reason, wanted.expect_revision)
+    return _moved(aliases.rollback(log(), _name(request), alias, act, wanted.version), alias)
+
+
+@handler.route("DELETE", ALIAS, scope=MOVER)
+def drop(request: Request) -> dict[str, Any]:
+    alias, wanted = request.params["alias"], request.json(Change)
+    head = aliases.delete(log(), _name(request), alias, request.act(wanted.reason, wanted.expect_revision))
+    return {"model": head.model, "alias": alias, "deleted": True, "revision": head.revision}
+
+
+@handler.route("PUT", ALIAS + "/policy", scope="admin")
+def protect(request: Request) -> dict[str, Any]:
+    wanted, alias = request.json(Rule), request.params["alias"]
+    policy = Policy(protected=wanted.protected, two_person=wanted.two_person)
+    act = request.act(wanted.reason, wanted.expect_revision)
+    head = aliases.set_policy(log(), _name(request), alias, policy, act)
+    return {"model": head.model, "alias": alias, "revision": head.revision, **views.policy(head, alias)}
+
+
+@handler.route("POST", ALIAS + "/requests", scope=MOVER)
+def ask(request: Request) -> Response:
+    wanted, alias = request.json(Move), request.params["alias"]
+    act = request.act(wanted.reason, wanted.expect_revision)
+    target = wanted.target()
+    number = approvals.request(log(), _name(request), alias, target, act)
+    shown = views.target(target)
+    return Response({"model": _name(request), "alias": alias, "request": number, "revision": number, **shown}, 201)
+
+
+@handler.route("POST", REQUEST + "/approve", scope="promote|write")
+def approve(request: Request) -> dict[str, Any]:
+    return _decided(request, "approved")
+
+
+@handler.route("POST", REQUEST + "/reject", scope=MOVER)
+def reject(request: Request) -> dict[str, Any]:
+    return _decided(request, "rejected")
+
+
+def _decided(request: Request, how: str) -> dict[str, Any]:
+    number, wanted = _number(request, "number"), request.json(Change)
+    act = request.act(wanted.reason, wanted.expect_revision)
+    asked = approvals.asked_for(log(), _name(request), number)
+    carry_out = approvals.approve if how == "approved" else approvals.reject
+    head = carry_out(log(), _name(request), number, act)
+    present = views.alias(head.aliases[asked.alias]) if asked.alias in head.aliases else {}
+    answer = {"model": head.model, "request": number, "alias": asked.alias, how: True, "revision": head.revision}
+    return answer | present
+
+
+# ---- versions and models
+
+
+@handler.route("POST", VERSION + "/retire", scope="write")
+def retire(request: Request) -> dict[str, Any]:
+    number, wanted = _number(request, "version"), request.json(Change)
+    head = versions.retire(log(), _name(request), number, request.act(wanted.reason, wanted.expect_revision))
+    return {"model": head.model, "version": number, "state": "retired", "revision": head.revision}
+
+
+@handler.route("POST", VERSION + "/restore", scope="write")
+def restore_version(request: Request) -> dict[str, Any]:
+    number, wanted = _number(request, "version"), request.json(Change)
+    head = versions.restore(log(), _name(request), number, request.act(wanted.reason, wanted.expect_revision))
+    return {"model": head.model, "version": number, "state": "active", "revision": head.revision}
+
+
+@handler.route("PATCH", MODEL, scope="write")
+def edit(request: Request) -> dict[str, Any]:
+    wanted = request.json(Edit)
+    act = request.act(wanted.reason, wanted.expect_revision)
+    head = models.edit(log(), _name(request), act, card=wanted.card, tags=wanted.tags)
+    manifest = models.manifest(log(), models.shown(head))
+    tags = manifest.tags if head.tags is None else head.tags
+    return {"model": head.model, "revision": head.revision, "tags": tags, "card": models.card(log(), head, manifest)}
+
+
+@handler.route("DELETE", MODEL, scope="admin")
+def delete(request: Request) -> dict[str, Any]:
+    wanted = request.json(Change)
+    head = models.delete(log(), _name(request), request.act(wanted.reason, wanted.expect_revision))
+    return {"model": head.model, "deleted": True, "revision": head.revision}
+
+
+@handler.route("POST", MODEL + "/restore", scope="admin")
+def restore(request: Request) -> dict[str, Any]:
+    wanted = request.json(Change)
+    head = models.restore(log(), _name(request), request.act(wanted.reason, wanted.expect_revision))
+    return {"model": head.model, "restored": True, "revision": head.revision}

@@ -2,8 +2,9 @@
 
 infer              call any model           infer:fashion-*    call models whose name matches
 read               catalogue, history, uploads' states
-write              upload, move aliases; implies read
-admin              tokens; implies everything
+write              upload, retire, edit, move aliases that are not protected; implies read
+promote            move protected aliases, `production` above all, and approve such moves; implies read
+admin              tokens, policies, deletion; implies everything
 """
 
 from __future__ import annotations
@@ -13,8 +14,14 @@ from fnmatch import fnmatchcase
 
 from shared.errors import BadInput, Forbidden
 
-SCOPES = ("infer", "read", "write", "admin")
-IMPLIES = {"infer": {"infer"}, "read": {"read"}, "write": {"write", "read"}, "admin": set(SCOPES)}
+SCOPES = ("infer", "read", "write", "promote", "admin")
+IMPLIES = {
+    "infer": {"infer"},
+    "read": {"read"},
+    "write": {"write", "read"},
+    "promote": {"promote", "read"},
+    "admin": set(SCOPES),
+}
 
 
 def parse(scope: str) -> tuple[str, str]:
@@ -32,8 +39,10 @@ def allows(scopes: Sequence[str], needed: str, model: str | None = None) -> bool
 
 
 def require(scopes: Sequence[str], needed: str, model: str | None = None) -> None:
-    if not allows(scopes, needed, model):
-        what = f"scope {needed!r}" + (f" for model {model!r}" if model else "")
+    """Raises Forbidden unless the scopes grant `needed`: one name, or several with `|` between of which one will do."""
+    names = needed.split("|")
+    if not any(allows(scopes, name, model) for name in names):
+        what = "scope " + " or ".join(map(repr, names)) + (f" for model {model!r}" if model else "")
         raise Forbidden(f"this token lacks {what}: it has {', '.join(scopes) or 'none'}; ask an admin for another")
 
 

@@ -52,7 +52,7 @@ class Token(Struct, frozen=True, kw_only=True):
 def create(store: Store, name: str, scopes: list[str], *, expires_in_days: float | None = None) -> tuple[Token, str]:
     """Make a token; the second value is the only copy of its plain text. Raises BadInput for a scope there is not."""
     if not scopes:
-        raise BadInput("a token needs at least one scope: infer, read, write or admin")
+        raise BadInput(f"a token needs at least one scope: {', '.join(scope_rules.SCOPES)}")
     for scope in scopes:
         scope_rules.parse(scope)
     if expires_in_days is not None and not 0 < expires_in_days <= 3650:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import msgspec
 
@@ -19,13 +21,18 @@ from shared.errors import AmaasError, BadInput, NotFound, Unavailable
 from shared.ingest.tickets import MANIFEST_FILE, MODEL_FILE
 from shared.ingest.validate import examine
 from shared.ingest.verdict import Limits, Verdict
-from shared.registry import blobs, keys, manifest, registry, uploads
+from shared.registry import blobs, keys, manifest, uploads, versions
+from shared.registry.log import Log
 from shared.registry.manifest import Manifest, Tensor
-from shared.registry.state import Version
+from shared.registry.state import Act, Version
 from shared.registry.uploads import Ticket, Upload
-from shared.storage.base import ObjectNotFound, Store
+from shared.storage.base import ObjectNotFound, Store, list_all
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
+
+PATIENCE = 15 * 60.0  # longer than all deliveries of an event take
+LOOKS_BACK = 6 * 86400.0
+MOST_AT_ONCE = 20
 
 
 class Rejected(Exception):
@@ -36,16 +43,42 @@ class Rejected(Exception):
         self.code = code
 
 
-def on_object(store: Store, config: Config, raw_key: str, detail: dict[str, Any], limits: Limits) -> Upload | None:
+def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], limits: Limits) -> Upload | None:
     """Handle one ObjectCreated event; None when the object starts nothing (yet)."""
     try:
-        ticket = _ticket(store, raw_key, detail)
+        ticket = _ticket(log.store, raw_key, detail)
     except (NotFound, BadInput) as error:
-        log.warning("ignored %s: %s", raw_key, error)
+        logger.warning("ignored %s: %s", raw_key, error)
         return None
-    if ticket is None or uploads.missing(store, ticket):
+    if ticket is None or uploads.missing(log.store, ticket):
         return None
-    return ingest(store, config, ticket, limits)
+    return ingest(log, config, ticket, limits)
+
+
+def forgotten(log: Log, config: Config, limits: Limits) -> list[Upload]:
+    """Check what no event led to a verdict: lost events, and uploads whose every check was interrupted."""
+    done = []
+    tickets = [*_unnoticed(log.store), *uploads.forgotten(log.store, PATIENCE, time.time())]
+    for ticket in list({ticket.upload_id: ticket for ticket in tickets}.values())[:MOST_AT_ONCE]:
+        try:
+            done.append(ingest(log, config, ticket, limits))
+        except AmaasError as error:
+            logger.warning("still without a verdict: %s: %s", ticket.upload_id, error)
+    return done
+
+
+def _unnoticed(store: Store) -> list[Ticket]:
+    """Tickets of files in the inbox that no event came for."""
+    found = []
+    for info in list_all(store, "inbox/"):
+        place = keys.parse_event_key(quote_plus(info.key))
+        recent = PATIENCE < time.time() - info.modified < LOOKS_BACK
+        if place is None or not recent or not keys.MODEL.fullmatch(place[1]):
+            continue
+        ticket = uploads.inbox_ticket(store, place[1], info.key, info.etag, info.modified, "inbox")
+        if uploads.read(store, ticket.upload_id).state not in uploads.FINAL:
+            found.append(ticket)
+    return found
 
 
 def _ticket(store: Store, raw_key: str, detail: dict[str, Any]) -> Ticket | None:
@@ -60,29 +93,29 @@ def _ticket(store: Store, raw_key: str, detail: dict[str, Any]) -> Ticket | None
     return uploads.inbox_ticket(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
 
 
-def ingest(store: Store, config: Config, ticket: Ticket, limits: Limits) -> Upload:
+def ingest(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Upload:
     """Bring a complete upload to its end state."""
-    upload = uploads.advance(store, ticket, "checking")
+    upload = uploads.advance(log.store, ticket, "checking")
     if upload.state in uploads.FINAL:
         return upload
     try:
-        version = _register(store, config, ticket, limits)
+        version = _register(log, config, ticket, limits)
     except Rejected as refused:
-        log.info("rejected", extra={"upload": ticket.upload_id, "code": refused.code, "why": str(refused)})
-        return uploads.advance(store, ticket, "rejected", code=refused.code, reason=str(refused))
+        logger.info("rejected", extra={"upload": ticket.upload_id, "code": refused.code, "why": str(refused)})
+        return uploads.advance(log.store, ticket, "rejected", code=refused.code, reason=str(refused))
     except Exception as error:
         # not the package's fault: the event is delivered again, and whoever asks meanwhile is told why it takes longer
-        log.exception("interrupted", extra={"upload": ticket.upload_id})
+        logger.exception("interrupted", extra={"upload": ticket.upload_id})
         with contextlib.suppress(AmaasError):
             why = f"the check was interrupted ({type(error).__name__}) and is tried again; if this stays, push again"
-            uploads.advance(store, ticket, "checking", code="interrupted", reason=why)
+            uploads.advance(log.store, ticket, "checking", code="interrupted", reason=why)
         raise
-    return uploads.advance(store, ticket, "registered", version=version.version)
+    return uploads.advance(log.store, ticket, "registered", version=version.version)
 
 
-def _register(store: Store, config: Config, ticket: Ticket, limits: Limits) -> Version:
+def _register(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Version:
     with tempfile.TemporaryDirectory(prefix="amaas-ingest-") as folder:
-        files = _fetch(store, config, ticket, Path(folder))
+        files = _fetch(log.store, config, ticket, Path(folder))
         declared = _declared(ticket, files)
         verdict = examine(
             {name: path for name, path in files.items() if name != MANIFEST_FILE}, msgspec.to_builtins(declared), limits
@@ -92,20 +125,20 @@ def _register(store: Store, config: Config, ticket: Ticket, limits: Limits) -> V
         settled = _settled(ticket, declared, verdict)
         # nothing is written before every check has passed
         source = files[MODEL_FILE].read_bytes()
-    uploaded = blobs.write(store, source)
+    uploaded = blobs.write(log.store, source)
     served, size = uploaded, len(source)
     if verdict.optimized is not None:
-        served, size = blobs.write(store, verdict.optimized), len(verdict.optimized)
+        served, size = blobs.write(log.store, verdict.optimized), len(verdict.optimized)
     version = Version(
         version=0,
         task=settled.task,
-        manifest=blobs.write(store, manifest.encode(settled)),
+        manifest=blobs.write(log.store, manifest.encode(settled)),
         source=uploaded,
         model=served,
         size=size,
         upload=ticket.upload_id,
     )
-    return registry.register(store, ticket.model, version, by=ticket.by)
+    return versions.register(log, ticket.model, version, Act(by=ticket.by))
 
 
 def _fetch(store: Store, config: Config, ticket: Ticket, folder: Path) -> dict[str, Path]:

@@ -6,6 +6,8 @@ blobs/sha256/{digest}                                         content-addressed,
 models/{model}/log/{revision:012d}.json                       the registry's log
 models/{model}/head.json                                      the log folded up to a revision
 models/{model}/uploads/{upload}.json                          the state of each upload
+catalogue/models.json                                         an index of all models, derived from their heads
+catalogue/changed/{model}/{revision:012d}                     which models it has yet to look at
 access/tokens/{token}.json                                    salted hashes of tokens
 """
 
@@ -24,6 +26,9 @@ TOKEN = re.compile(r"[a-z0-9]{8,32}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 MODELS = "models/"
+BLOBS = "blobs/sha256/"
+CATALOGUE = "catalogue/models.json"
+CHANGED = "catalogue/changed/"
 TOKENS = "access/tokens/"
 
 
@@ -93,10 +98,20 @@ def head(model: str) -> str:
     return f"models/{model_name(model)}/head.json"
 
 
+def changed(model: str, revision: int) -> str:
+    return f"{CHANGED}{model_name(model)}/{revision:012d}"
+
+
+def parse_changed(key: str) -> tuple[str, int]:
+    """The model and the revision that a key of `changed` names."""
+    model, _, revision = key.removeprefix(CHANGED).partition("/")
+    return model, int(revision)
+
+
 def blob(digest: str) -> str:
     if not DIGEST.fullmatch(digest):
         raise BadInput(f"{digest[:80]!r} is not a SHA-256 digest: 64 lower-case hex digits")
-    return f"blobs/sha256/{digest}"
+    return f"{BLOBS}{digest}"
 
 
 def token(name: str) -> str:

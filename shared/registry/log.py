@@ -2,7 +2,8 @@
 
 A transition is one record, so it is atomic; whoever loses the race for a revision reads again and decides again.
 `head.json` is a cache of the folded log: readers take it and roll forward over any newer records, so it may be old
-or missing without harm. What the records mean is state.py; which transitions there are is registry.py.
+or missing without harm. What the records mean is state.py and fold.py; which transitions there are: aliases.py,
+versions.py, models.py, approvals.py.
 """
 
 from __future__ import annotations
@@ -11,86 +12,227 @@ import hashlib
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
-from shared.errors import Unavailable
-from shared.registry import keys
-from shared.registry.state import Head, Record, fold
-from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, list_all
+from shared.errors import Conflict, NotFound, Unavailable
+from shared.registry import blobs, keys, seal
+from shared.registry.fold import Broken, fold, segment_body
+from shared.registry.state import Act, Head, Record, Version
+from shared.signing.base import Signer
+from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, get_many, list_all
 
-ATTEMPTS = 12
+ATTEMPTS = 24
+SENDINGS = 3
 # A head that lags by more than this is caught up with a listing rather than by asking for one record after another.
 STEPS = 8
+BATCH = 256
+Decide = Callable[[Head], Record | None]
 
 
-def read(store: Store, model: str) -> Head:
-    """The present state of a model: 2 GETs when the head is fresh. An unknown model has revision 0."""
-    return _read(store, model)[0]
+class Log:
+    """The logs of all models in a store. Safe to share between threads.
 
-
-def _read(store: Store, model: str) -> tuple[Head, str | None]:
-    """The present state, and the ETag of the cached head it was rolled forward from."""
-    head, etag = Head(model=model), None
-    try:
-        cached = store.get(keys.head(model))
-        head, etag = msgspec.json.decode(cached.body, type=Head), cached.etag
-    except (ObjectNotFound, msgspec.DecodeError):
-        pass  # a lost or damaged cache costs a replay, not the data
-    return _roll_forward(store, head), etag
-
-
-def _roll_forward(store: Store, head: Head) -> Head:
-    for _ in range(STEPS):
-        try:
-            body = store.get(keys.log_record(head.model, head.revision + 1)).body
-        except ObjectNotFound:
-            return head
-        head = fold(head, decode(body), digest(body))
-    for info in list_all(store, keys.log(head.model), after=keys.log_record(head.model, head.revision)):
-        body = store.get(info.key).body
-        head = fold(head, decode(body), digest(body))
-    return head
-
-
-def append(store: Store, model: str, decide: Callable[[Head], Record | None]) -> Head:
-    """Commit the record that `decide` makes of the present state, and return the state after it.
-
-    `decide` may run several times, once per lost race; it returns None when there is nothing left to do and raises
-    an AmaasError to refuse. Raises Unavailable when the race is lost ATTEMPTS times.
+    signer: the key that new records are signed with. trusted: public keys (DER); where there are any, a state that
+    none of them signed is not believed. on_commit: called with this log and the new state after each transition.
     """
-    for attempt in range(ATTEMPTS):
-        head, etag = _read(store, model)
-        record = decide(head)
-        if record is None:
-            return head
-        record = msgspec.structs.replace(
-            record, revision=head.revision + 1, previous=head.digest, at=now(), write_id=uuid.uuid4().hex
-        )
-        body = msgspec.json.encode(record)
-        try:
-            store.put(keys.log_record(model, record.revision), body, if_absent=True, content_type="application/json")
-        except AlreadyExists:
-            time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
-            continue
-        head = fold(head, record, digest(body))
-        _refresh(store, head, etag)
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        signer: Signer | None = None,
+        trusted: Sequence[bytes] = (),
+        on_commit: Callable[[Log, Head], None] = lambda log, head: None,
+    ) -> None:
+        self.store = store
+        self.signer = signer
+        self.trusted = tuple(trusted)
+        self._on_commit = on_commit
+        self._segments: dict[str, list[Version]] = {}
+
+    # ---- reading
+
+    def read(self, model: str) -> Head:
+        """The present state of a model: 2 requests when the head is fresh. An unknown model has revision 0."""
+        return self._read(model)[0]
+
+    def refresh(self, head: Head) -> Head:
+        """The present state, from an earlier one: 1 request when nothing changed. Raises Broken, Unavailable."""
+        before, last = head.revision, None
+        for _ in range(STEPS):
+            try:
+                body = self.store.get(keys.log_record(head.model, head.revision + 1)).body
+            except ObjectNotFound:
+                break
+            head, last = self._step(head, body)
+        else:
+            head, last = self._catch_up(head, last)
+        if self.trusted and last is not None and head.revision > before:
+            self._believe(head.model, last)
         return head
-    raise Unavailable(f"model {model!r} is being changed by many writers at once; try again")
+
+    def records(self, model: str, newest: int, oldest: int) -> list[Record]:
+        """Records by revision, newest first, both ends included."""
+        wanted = [keys.log_record(model, revision) for revision in range(newest, oldest - 1, -1)]
+        return [decode(found.body) for found in get_many(self.store, wanted)]
+
+    def version(self, head: Head, number: int) -> Version:
+        """A version that there is; those sealed away cost one request, once. Raises NotFound, Unavailable."""
+        if number in head.versions:
+            return head.versions[number]
+        for segment in head.sealed:
+            if segment.first <= number <= segment.last:
+                return self.segment(segment.digest)[number - segment.first]
+        raise NotFound(f"model {head.model!r} has no version {number}")
+
+    def segment(self, digest: str) -> list[Version]:
+        if digest not in self._segments:
+            self._segments[digest] = msgspec.json.decode(blobs.read(self.store, digest), type=list[Version])
+        return self._segments[digest]
+
+    def _read(self, model: str) -> tuple[Head, str | None]:
+        """The present state, and the ETag of the cached head it was rolled forward from."""
+        head, etag = Head(model=model), None
+        try:
+            cached = self.store.get(keys.head(model))
+            # a lost, damaged or forged cache costs a replay, not the data
+            head, etag = seal.decode_head(cached.body, self.trusted) or head, cached.etag
+        except ObjectNotFound:
+            pass
+        if head.model != model:
+            head = Head(model=model)
+        try:
+            return self.refresh(head), etag
+        except Broken:
+            if not head.revision:
+                raise
+            return self.refresh(Head(model=model)), etag
+
+    def _catch_up(self, head: Head, last: Record | None) -> tuple[Head, Record | None]:
+        behind = list_all(self.store, keys.log(head.model), after=keys.log_record(head.model, head.revision))
+        names = [info.key for info in behind]
+        for start in range(0, len(names), BATCH):
+            for found in get_many(self.store, names[start : start + BATCH]):
+                head, last = self._step(head, found.body)
+        return head, last
+
+    def _step(self, head: Head, body: bytes) -> tuple[Head, Record]:
+        try:
+            record = decode(body)
+        except msgspec.MsgspecError as error:
+            raise Broken(f"record {head.revision + 1} of model {head.model!r} is damaged: {error}") from error
+        return fold(head, record, digest(body)), record
+
+    def _believe(self, model: str, record: Record) -> None:
+        problem = seal.wrong_record(record, model, self.trusted)
+        if problem:
+            raise Broken(
+                f"record {record.revision} of model {model!r} is not to be trusted: {problem}; "
+                f"`amaas verify {model}` says more"
+            )
+
+    # ---- writing
+
+    def append(self, model: str, decide: Decide, act: Act) -> Head:
+        """Commit the record that `decide` makes of the present state, and return the state after it.
+
+        `decide` may run several times, once per lost race; it returns None when there is nothing left to do and raises
+        an AmaasError to refuse. Raises Conflict when the model is not at act.expect_revision, Unavailable when the
+        race is lost ATTEMPTS times, or when the store does not say what became of the record.
+        """
+        head, etag = self._read(model)
+        for attempt in range(ATTEMPTS):
+            if act.request_id is not None and act.request_id in head.done:
+                return head
+            _expect(head, act.expect_revision)
+            record = decide(head)
+            if record is None:
+                return head
+            record, body, after = self._prepared(head, record, act)
+            try:
+                self._commit(model, record.revision, body)
+            except AlreadyExists:
+                time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
+                head = self.refresh(head)
+                continue
+            self._save(after, record, etag)
+            self._on_commit(self, after)
+            return after
+        raise Unavailable(f"model {model!r} is being changed by many writers at once; nothing was changed, try again")
+
+    def _prepared(self, head: Head, record: Record, act: Act) -> tuple[Record, bytes, Head]:
+        """The record with its place in the chain and its seal, its bytes, and the state after it."""
+        record = replace(
+            record,
+            by=act.by,
+            name=act.name,
+            reason=act.reason,
+            request_id=act.request_id,
+            revision=head.revision + 1,
+            previous=head.digest,
+            at=now(),
+            write_id=uuid.uuid4().hex,
+        )
+        after = fold(head, record, "")
+        for segment in after.sealed:
+            if segment not in head.sealed:
+                # before the record that relies on it, so that no reader can find it missing
+                blobs.write(self.store, segment_body(head, segment.first, segment.last))
+        if self.signer is not None:
+            record = replace(record, seal=seal.make(self.signer, record, after))
+        body = msgspec.json.encode(record)
+        return record, body, replace(after, digest=digest(body))
+
+    def _commit(self, model: str, revision: int, body: bytes) -> None:
+        """Create the record; sent again without an answer, which finds its own bytes or creates them."""
+        self.store.put(keys.changed(model, revision), b"")
+        for sending in range(SENDINGS):
+            try:
+                self.store.put(keys.log_record(model, revision), body, if_absent=True, content_type="application/json")
+                return
+            except Unavailable:
+                time.sleep(random.uniform(0, 0.05 * 2**sending))
+        raise Unavailable(
+            f"the store did not say whether revision {revision} of model {model!r} was written: look at its history "
+            "before repeating this, or repeat it with the same Idempotency-Key"
+        )
+
+    def _save(self, head: Head, record: Record, etag: str | None) -> None:
+        """Refresh the cached head. Best effort: whoever refreshed it in between may be behind, but not wrong."""
+        body = seal.encode_head(head, record.seal)
+        for _ in range(2):
+            try:
+                self.store.put(
+                    keys.head(head.model),
+                    body,
+                    if_absent=etag is None,
+                    if_match=etag,
+                    content_type="application/json",
+                )
+                return
+            except (AlreadyExists, PreconditionFailed):
+                try:
+                    present = self.store.get(keys.head(head.model))
+                except (ObjectNotFound, Unavailable):
+                    return
+                known = seal.decode_head(present.body, self.trusted)
+                if known is not None and known.revision >= head.revision:
+                    return
+                etag = present.etag
+            except Unavailable:
+                return
 
 
-def _refresh(store: Store, head: Head, etag: str | None) -> None:
-    """Best effort: whoever refreshed it in between knows at least as much."""
-    body = msgspec.json.encode(head)
-    try:
-        store.put(keys.head(head.model), body, if_absent=etag is None, if_match=etag, content_type="application/json")
-    except (AlreadyExists, PreconditionFailed, Unavailable):
-        pass
-
-
-def record(store: Store, model: str, revision: int) -> Record:
-    return decode(store.get(keys.log_record(model, revision)).body)
+def _expect(head: Head, revision: int | None) -> None:
+    if revision is not None and head.revision != revision:
+        aliases = {name: str(alias.target) for name, alias in head.aliases.items()}
+        raise Conflict(
+            f"model {head.model!r} is at revision {head.revision}, not {revision}: its aliases are now {aliases}; "
+            "look again and repeat with the new revision"
+        )
 
 
 def decode(body: bytes) -> Record:

@@ -1,21 +1,57 @@
-"""What a log's records say and what they add up to: pure data, no storage."""
+"""What a log's records say and what they add up to: pure data, no storage. How they add up is fold.py."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
 
-from shared.errors import NotFound
+from shared.errors import BadInput, NotFound
 
 PRODUCTION = "production"
+MAX_SPLIT = 10
+
+Kind = Literal[
+    "register",
+    "alias",
+    "rollback",
+    "unalias",
+    "policy",
+    "request",
+    "approve",
+    "reject",
+    "retire",
+    "restore",
+    "edit",
+    "delete",
+    "undelete",
+    "attest",
+]
 
 
-class Version(Struct, frozen=True, kw_only=True):
+class Act(Struct, frozen=True, kw_only=True):
+    """Who asks for a transition, why, and under which conditions.
+
+    by: the acting token's id. name: what people call it. expect_revision: refuse when the model has moved on.
+    request_id: an idempotency key; a transition whose key is in the log already is not carried out again.
+    may_promote: whether the caller may move protected aliases of this model.
+    """
+
+    by: str
+    name: str | None = None
+    reason: str | None = None
+    expect_revision: int | None = None
+    request_id: str | None = None
+    may_promote: bool = True
+
+
+class Version(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An immutable version. Digests are SHA-256 of blobs: the manifest, the model as uploaded, the model served.
 
-    size: bytes of the served model. upload: the upload that became this version.
+    size: bytes of the served model. upload: the upload that became this version. package: the signature over the
+    package, where the deployment signs.
     """
 
     version: int
@@ -27,90 +63,214 @@ class Version(Struct, frozen=True, kw_only=True):
     upload: str
     created_at: str = ""
     by: str = ""
+    package: str | None = None
 
 
-class Alias(Struct, frozen=True, kw_only=True):
-    """A movable name. since: the revision that set it. previous: the version it named before."""
+class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where an alias sends calls. version: the one with most of them. split: weights by version, when it is split.
+
+    shadow: a version that is asked too, and whose answers nobody gets.
+    """
 
     version: int
+    split: dict[int, int] = field(default_factory=dict)
+    shadow: int | None = None
+
+    @classmethod
+    def of(cls, split: dict[int, int], shadow: int | None = None) -> Target:
+        """The target of some weights, which are relative whole numbers. Raises BadInput."""
+        weights = {version: weight for version, weight in sorted(split.items()) if weight}
+        if not weights or min(weights.values()) < 0:
+            raise BadInput('a split needs whole, positive weights, as in {"3": 90, "4": 10}')
+        if len(weights) > MAX_SPLIT:
+            raise BadInput(f"a split takes at most {MAX_SPLIT} versions, this one has {len(weights)}")
+        most = max(weights, key=lambda version: weights[version])
+        return cls(version=most, split=weights if len(weights) > 1 else {}, shadow=shadow)
+
+    @property
+    def serving(self) -> Target:
+        """The same without its shadow."""
+        return msgspec.structs.replace(self, shadow=None)
+
+    @property
+    def numbers(self) -> set[int]:
+        """All versions it names."""
+        return {self.version, *self.split} | ({self.shadow} if self.shadow else set())
+
+    def choose(self, key: str) -> int:
+        """The version that answers callers with this key; raising one version's weight keeps its callers on it."""
+        if not self.split:
+            return self.version
+        draw = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) / 2**64 * sum(self.split.values())
+        for version, weight in self.split.items():
+            draw -= weight
+            if draw < 0:
+                return version
+        return self.version
+
+    def __str__(self) -> str:
+        text = ", ".join(f"{v}: {w}" for v, w in self.split.items()) or str(self.version)
+        return text + (f" with {self.shadow} as shadow" if self.shadow else "")
+
+
+class Alias(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A movable name. since: the revision that set it. trail: what it named before, newest last, without shadows."""
+
+    version: int
+    split: dict[int, int] = field(default_factory=dict)
+    shadow: int | None = None
     since: int = 0
-    previous: int | None = None
+    trail: list[Target] = field(default_factory=list)
+
+    @property
+    def target(self) -> Target:
+        return Target(version=self.version, split=self.split, shadow=self.shadow)
+
+    @property
+    def previous(self) -> int | None:
+        return self.trail[-1].version if self.trail else None
+
+
+class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who may move an alias. protected: scope promote only. two_person: only a request that someone else approves."""
+
+    protected: bool = False
+    two_person: bool = False
+
+
+class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A move of an alias that waits for approval. since: the alias' own `since` when it was asked for."""
+
+    alias: str
+    target: Target
+    by: str
+    name: str | None = None
+    at: str = ""
+    reason: str | None = None
+    since: int = 0
+
+
+class Seal(Struct, frozen=True, kw_only=True):
+    """The deployment's signature over a record and the state after it. content, state: SHA-256; signature: base64."""
+
+    key: str
+    content: str
+    state: str
+    signature: str
 
 
 class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One transition. previous: the digest of the record before it. write_id tells equal-looking writers apart."""
+    """One transition. previous: the digest of the record before it. write_id tells equal-looking writers apart.
 
-    kind: Literal["register", "alias", "unalias"]
+    version: what was registered. aliases: where they point now; None for one that is gone. named: versions that an
+    alias names again and that the head had sealed away. request: the request that was approved or rejected.
+    """
+
+    kind: Kind
     by: str
+    name: str | None = None
     revision: int = 0
     at: str = ""
     previous: str = ""
     write_id: str = ""
+    request_id: str | None = None
     reason: str | None = None
     version: Version | None = None
-    aliases: dict[str, int | None] = field(default_factory=dict)
+    aliases: dict[str, int | Target | None] = field(default_factory=dict)
+    named: list[Version] = field(default_factory=list)
+    proposal: Request | None = None
+    request: int | None = None
+    policies: dict[str, Policy] = field(default_factory=dict)
+    retired: int | None = None
+    restored: int | None = None
+    tags: list[str] | None = None
+    card: str | None = None
+    seal: Seal | None = None
 
 
-class Head(Struct, frozen=True, kw_only=True):
-    """A model's state at a revision. digest: that of the last record."""
+class Segment(Struct, frozen=True, kw_only=True):
+    """Versions first to last, sealed away into a blob. until: when the last of them was made."""
+
+    first: int
+    last: int
+    digest: str
+    until: str
+
+
+class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model's state at a revision.
+
+    digest: that of the last record. latest: the highest version number ever given. first: the lowest of this life of
+    the name. versions: those not sealed away, and those that an alias names. retired: by version, since which
+    revision. done: idempotency keys of the last transitions, with their revisions. edited: the revision that holds
+    the card, where it was edited. deleted: when, if it is.
+    """
 
     model: str
     revision: int = 0
     digest: str = ""
+    updated_at: str = ""
+    latest: int = 0
+    first: int = 1
     versions: dict[int, Version] = field(default_factory=dict)
+    sealed: list[Segment] = field(default_factory=list)
+    retired: dict[int, int] = field(default_factory=dict)
     aliases: dict[str, Alias] = field(default_factory=dict)
+    policies: dict[str, Policy] = field(default_factory=dict)
+    requests: dict[int, Request] = field(default_factory=dict)
+    done: dict[str, int] = field(default_factory=dict)
+    tags: list[str] | None = None
+    edited: int | None = None
+    deleted: str | None = None
 
     @property
-    def latest(self) -> int:
-        return max(self.versions, default=0)
+    def alive(self) -> bool:
+        return self.latest >= self.first and self.deleted is None
 
     def exists(self) -> Head:
-        if not self.versions:
+        if self.deleted is not None:
+            raise NotFound(
+                f"model {self.model!r} was deleted on {self.deleted[:10]}: an administrator can restore it "
+                f"(POST /models/{self.model}/restore) as long as its blobs are kept"
+            )
+        if not self.alive:
             raise NotFound(f"there is no model {self.model!r}: GET /models lists those there are")
         return self
 
-    def resolve(self, reference: str | None) -> Version:
-        """The version that a number or an alias names; `production` when there is no reference.
+    def has(self, number: int) -> bool:
+        return self.first <= number <= self.latest
 
-        Raises NotFound that lists what there is.
+    def number(self, reference: str | None, key: str = "") -> int:
+        """The number that a number or an alias stands for; `production` when there is no reference.
+
+        key: who asks, where the alias is split. Raises NotFound that lists what there is.
         """
         self.exists()
         reference = reference or PRODUCTION
-        number = int(reference) if reference.isascii() and reference.isdigit() else self._alias(reference).version
-        if number not in self.versions:
-            raise NotFound(f"model {self.model!r} has no version {number}: it has {_brief(sorted(self.versions))}")
-        return self.versions[number]
+        if reference.isascii() and reference.isdigit():
+            return self.usable(int(reference[:12]))
+        return self.alias(reference).target.choose(f"{self.model}/{reference}/{key}")
 
-    def _alias(self, name: str) -> Alias:
+    def usable(self, number: int) -> int:
+        """The number, if there is such a version and it is not retired. Raises NotFound."""
+        if not self.has(number):
+            raise NotFound(f"model {self.model!r} has no version {number}: it has {self._known()}")
+        if number in self.retired:
+            raise NotFound(f"version {number} of model {self.model!r} is retired: restore it, or use another version")
+        return number
+
+    def alias(self, name: str) -> Alias:
         if name not in self.aliases:
             raise NotFound(
                 f"model {self.model!r} has no version or alias {name[:120]!r}: its aliases are {sorted(self.aliases)}, "
-                f"its versions {_brief(sorted(self.versions))}"
+                f"its versions {self._known()}"
             )
         return self.aliases[name]
 
-    def version_of_upload(self, upload: str) -> Version | None:
-        return next((v for v in self.versions.values() if v.upload == upload), None)
+    def policy(self, alias: str) -> Policy:
+        """`production` is protected from the start: pushing a model is one right, putting it into service another."""
+        return self.policies.get(alias, Policy(protected=alias == PRODUCTION))
 
-
-def fold(head: Head, record: Record, digest: str) -> Head:
-    """The state after one more record."""
-    if record.revision != head.revision + 1:
-        raise ValueError(f"record {record.revision} of {head.model!r} does not follow revision {head.revision}")
-    versions, aliases = head.versions, dict(head.aliases)
-    if record.version is not None:
-        version = msgspec.structs.replace(record.version, created_at=record.at, by=record.by)
-        versions = versions | {version.version: version}
-    for name, number in record.aliases.items():
-        _move(aliases, name, number, record.revision)
-    return Head(model=head.model, revision=record.revision, digest=digest, versions=versions, aliases=aliases)
-
-
-def _move(aliases: dict[str, Alias], name: str, number: int | None, revision: int) -> None:
-    before = aliases.pop(name, None)
-    if number is not None:
-        aliases[name] = Alias(version=number, since=revision, previous=before.version if before else None)
-
-
-def _brief(numbers: list[int]) -> Any:
-    return numbers if len(numbers) <= 10 else f"{numbers[0]} to {numbers[-1]}"
+    def _known(self) -> Any:
+        numbers = range(self.first, self.latest + 1)
+        return list(numbers) if len(numbers) <= 10 else f"{numbers[0]} to {numbers[-1]}"

@@ -157,6 +157,29 @@ def advance(
             continue  # another worker on the same upload was faster: look at what it wrote
 
 
+def forgotten(store: Store, older_than: float, now_is: float) -> list[Ticket]:
+    """Complete uploads without a verdict, whose last file came more than `older_than` seconds before `now_is`.
+
+    Their event was lost, or every attempt to check them was interrupted. Uploads expire after some days.
+    """
+    found = []
+    arrived: dict[str, float] = {}
+    for info in list_all(store, "uploads/"):
+        upload = info.key.split("/")[1]
+        arrived[upload] = max(arrived.get(upload, 0), info.modified)
+    for upload, last in arrived.items():
+        if now_is - last <= older_than or not keys.UPLOAD.fullmatch(upload):
+            continue
+        try:
+            ticket = read_ticket(store, upload)
+            state = read(store, upload).state
+        except (NotFound, ObjectNotFound):
+            continue
+        if state not in FINAL and not missing(store, ticket):
+            found.append(ticket)
+    return found
+
+
 def missing(store: Store, ticket: Ticket) -> list[str]:
     """The announced files that have not arrived yet."""
     folder = f"uploads/{ticket.upload_id}/files/"

@@ -6,65 +6,82 @@ from typing import Any
 
 import msgspec
 
+from shared.registry.catalogue import Summary
 from shared.registry.manifest import Manifest
-from shared.registry.state import PRODUCTION, Head, Version
+from shared.registry.state import Alias, Head, Target, Version
 
 
-def shown(head: Head) -> Version:
-    """The version that stands for a model: production's, else the latest."""
-    alias = head.aliases.get(PRODUCTION)
-    return head.versions[alias.version if alias else head.latest]
-
-
-def summary(head: Head) -> dict[str, Any]:
-    version = shown(head)
+def summary(found: Summary) -> dict[str, Any]:
     return {
-        "name": head.model,
-        "task": version.task,
-        "latest": head.latest,
-        "revision": head.revision,
-        "aliases": aliases(head),
-        "versions": len(head.versions),
-        "updated_at": head.versions[head.latest].created_at,
+        "name": found.name,
+        "task": found.task,
+        "latest": found.latest,
+        "revision": found.revision,
+        "aliases": aliases(found.aliases),
+        "versions": found.versions,
+        "tags": found.tags,
+        "updated_at": found.updated_at,
     }
 
 
-def detail(head: Head, of_shown: Manifest) -> dict[str, Any]:
+def detail(head: Head, of_shown: Manifest, card: str | None, newest: list[Version]) -> dict[str, Any]:
+    """newest: the versions to list; a model may have thousands."""
     return {
         "name": head.model,
         "task": of_shown.task,
         "revision": head.revision,
-        "aliases": aliases(head),
-        "versions": versions(head),
+        "updated_at": head.updated_at,
+        "aliases": aliases(head.aliases),
+        "versions": versions(head, newest),
         "licence": of_shown.licence,
         "metrics": of_shown.metrics,
-        "tags": of_shown.tags,
-        "card": of_shown.card,
+        "tags": of_shown.tags if head.tags is None else head.tags,
+        "card": card,
+        "policies": {name: policy(head, name) for name in sorted({*head.aliases, *head.policies})},
+        "requests": [
+            {"request": number, **msgspec.to_builtins(request, str_keys=True)}
+            for number, request in head.requests.items()
+        ],
     }
 
 
-def aliases(head: Head) -> dict[str, Any]:
-    return {name: msgspec.to_builtins(alias) for name, alias in sorted(head.aliases.items())}
+def aliases(given: dict[str, Alias]) -> dict[str, Any]:
+    return {name: alias(given[name]) for name in sorted(given)}
 
 
-def versions(head: Head) -> list[dict[str, Any]]:
-    """Newest first."""
-    return [_version(head.versions[number]) for number in sorted(head.versions, reverse=True)]
+def alias(given: Alias) -> dict[str, Any]:
+    """split and shadow only where there are any."""
+    return {**target(given.target), "since": given.since, "previous": given.previous}
 
 
-def _version(version: Version) -> dict[str, Any]:
+def target(given: Target) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(given, str_keys=True)
+    return found
+
+
+def policy(head: Head, name: str) -> dict[str, bool]:
+    found = head.policy(name)
+    return {"protected": found.protected or found.two_person, "two_person": found.two_person}
+
+
+def versions(head: Head, given: list[Version]) -> list[dict[str, Any]]:
+    return [version(head, one) for one in given]
+
+
+def version(head: Head, given: Version) -> dict[str, Any]:
     return {
-        "version": version.version,
-        "task": version.task,
-        "created_at": version.created_at,
-        "by": version.by,
-        "size": version.size,
-        "digest": version.model,
-        "source": version.source,
-        "upload": version.upload,
+        "version": given.version,
+        "state": "retired" if given.version in head.retired else "active",
+        "task": given.task,
+        "created_at": given.created_at,
+        "by": given.by,
+        "size": given.size,
+        "digest": given.model,
+        "source": given.source,
+        "upload": given.upload,
     }
 
 
-def manifest(version: Version, content: Manifest) -> dict[str, Any]:
+def manifest(head: Head, given: Version, content: Manifest) -> dict[str, Any]:
     """A version's manifest, with what the registry knows of it."""
-    return {**msgspec.to_builtins(content), "task": content.task, **_version(version)}
+    return {**msgspec.to_builtins(content), "task": content.task, **version(head, given)}

@@ -1,8 +1,8 @@
 """From a model's name and a version or alias to a session that is verified and ready: resolve, load, keep.
 
-A resolved alias may be reused for `ttl` seconds, so that is how long a rollback takes to be seen. Sessions are kept by
-bytes, least recently used out first, and loaded once however many threads ask. Nothing is loaded whose bytes do not
-have the digest that the registry recorded.
+A resolved alias may be reused for `ttl` seconds, so that is how long a rollback takes to be seen; after that, one
+request tells whether the model has moved on. Sessions are kept by bytes, least recently used out first, and loaded once
+however many threads ask. Nothing is loaded whose bytes do not have the digest that the registry recorded.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -17,13 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.errors import Unavailable
-from shared.registry import blobs, keys, registry
+from shared.registry import blobs, keys, models
+from shared.registry.log import Log
 from shared.registry.manifest import Manifest
 from shared.registry.state import Head, Version
 from shared.runtime import onnx
-from shared.storage.base import Store
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # A session holds weights, graph and arena: measured at about twice the file for small models.
 OVERHEAD = 2
@@ -52,7 +53,7 @@ class Models:
 
     def __init__(
         self,
-        store: Store,
+        log: Log,
         *,
         models_dir: str,
         ttl: float,
@@ -60,7 +61,7 @@ class Models:
         clock: Callable[[], float] = time.monotonic,
         threads: int = 1,
     ) -> None:
-        self.store = store
+        self.log = log
         self._models_dir = models_dir
         self._ttl = ttl
         self._capacity = capacity
@@ -77,23 +78,31 @@ class Models:
         keys.model_name(model)
         known = self._heads.get(model)
         if known and self._clock() - known[0] < self._ttl:
-            return known[1]
+            return known[1].exists()
         asked = self._clock()
-        head = registry.get(self.store, model)
-        self._heads[model] = (asked, head)
-        return head
+        head = self.log.refresh(known[1]) if known else self.log.read(model)
+        if head.revision:  # names that nobody knows are not kept: a caller can make up any number of them
+            self._heads[model] = (asked, head)
+        return head.exists()
 
     def manifest(self, version: Version) -> Manifest:
         if version.manifest not in self._manifests:
-            self._manifests[version.manifest] = registry.manifest(self.store, version)
+            self._manifests[version.manifest] = models.manifest(self.log, version)
         return self._manifests[version.manifest]
 
-    def load(self, model: str, reference: str | None) -> Loaded:
-        """The session of a version, of an alias, or of `production`. Raises NotFound, Unavailable."""
+    def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:
+        """The session of a version, of an alias, or of `production`. Raises NotFound, Unavailable.
+
+        key: callers with the same key get the same version of a split alias; without one, each call draws.
+        """
         head = self.head(model)
-        version = head.resolve(reference)
+        version = self.resolve(head, reference, key)
         kept = self._session(version)
         return Loaded(model, version, head.revision, kept.manifest, kept.session)
+
+    def resolve(self, head: Head, reference: str | None, key: str | None = None) -> Version:
+        number = head.number(reference, key if key is not None else secrets.token_hex(8))
+        return self.log.version(head, number)
 
     def _session(self, version: Version) -> _Kept:
         key = (version.model, version.manifest)
@@ -117,7 +126,8 @@ class Models:
         manifest = self.manifest(version)
         body = self._bytes(version.model)
         session = onnx.load(body, threads=self._threads)
-        log.info("model loaded", extra={"digest": version.model, "milliseconds": (time.perf_counter() - started) * 1e3})
+        milliseconds = (time.perf_counter() - started) * 1e3
+        logger.info("model loaded", extra={"digest": version.model, "milliseconds": milliseconds})
         return _Kept(manifest, session, len(body) * OVERHEAD)
 
     def _bytes(self, digest: str) -> bytes:
@@ -128,10 +138,10 @@ class Models:
                 body = file.read()
             if hashlib.sha256(body).hexdigest() == digest:
                 return body
-            log.error("a blob of the models layer is corrupt: the store's is used", extra={"path": path})
+            logger.error("a blob of the models layer is corrupt: the store's is used", extra={"path": path})
         except OSError:
             pass
-        return blobs.read(self.store, digest)
+        return blobs.read(self.log.store, digest)
 
     def _keep(self, key: tuple[str, str], kept: _Kept) -> None:
         self._kept[key] = kept
@@ -145,6 +155,6 @@ class Models:
         try:
             self.load(model, reference)
         except Unavailable as error:
-            log.warning("not ready: %s", error)
+            logger.warning("not ready: %s", error)
             return False
         return True

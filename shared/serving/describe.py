@@ -6,30 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.access import scopes
-from shared.registry import registry
+from shared.registry import catalogue
+from shared.registry.catalogue import Summary
+from shared.registry.log import Log
 from shared.registry.manifest import Manifest
 from shared.registry.state import Head, Version
-from shared.storage.base import Store
 
 RELEASE = "0.1.0"
 SERVER = {"name": "amaas", "version": RELEASE, "extensions": []}
 PLATFORM = "onnx_onnxruntime"
 
 
-def every(store: Store, granted: Sequence[str]) -> list[Head]:
+def every(log: Log, granted: Sequence[str]) -> list[Summary]:
     """All models that the caller may call. The protocol has no pages here; the catalogue has."""
-    heads, after = [], None
-    while True:
-        page, after = registry.catalogue(store, after=after, permitted=lambda m: scopes.allows(granted, "infer", m))
-        heads += page
-        if after is None:
-            return heads
+    return [found for found in catalogue.every(log).values() if scopes.allows(granted, "infer", found.name)]
 
 
 def metadata(head: Head, version: Version, manifest: Manifest) -> dict[str, Any]:
     return {
         "name": head.model,
-        "versions": [str(number) for number in sorted(head.versions)],
+        "versions": [str(n) for n in range(head.first, head.latest + 1) if n not in head.retired],
         "platform": PLATFORM,
         "inputs": manifest.inputs,
         "outputs": manifest.outputs,
@@ -37,10 +33,11 @@ def metadata(head: Head, version: Version, manifest: Manifest) -> dict[str, Any]
     }
 
 
-def index(heads: list[Head]) -> list[dict[str, str]]:
+def index(models: list[Summary]) -> list[dict[str, str]]:
     """One row per version, as Triton's repository index has them."""
     return [
-        {"name": head.model, "version": str(number), "state": "READY", "reason": ""}
-        for head in heads
-        for number in sorted(head.versions)
+        {"name": found.name, "version": str(number), "state": "READY", "reason": ""}
+        for found in models
+        for first, last in found.ready
+        for number in range(first, last + 1)
     ]

@@ -5,7 +5,8 @@ No domain words here: keys are opaque strings, bodies are bytes. Two implementat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,12 +31,16 @@ class Unavailable(errors.Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What is known of an object without its body. size in bytes, modified in seconds since the epoch."""
+    """What is known of an object without its body. size in bytes, modified in seconds since the epoch.
+
+    version: which of the object's versions this is, where the store keeps versions; listings do not say.
+    """
 
     key: str
     size: int
     etag: str
     modified: float
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,12 @@ class Store(Protocol):
         """One page of keys below `prefix`, in order; `after` starts behind a key, `token` continues a page."""
         ...
 
-    def delete(self, key: str) -> None:
-        """Remove an object; no error when it is not there."""
+    def delete(self, key: str, *, if_match: str | None = None, version: str | None = None) -> None:
+        """Remove an object; no error when it is not there.
+
+        if_match: raises PreconditionFailed when the ETag moved. version: remove this version for good, and only
+        this one: if the object was written again since, what was written stays.
+        """
         ...
 
     def download(self, key: str, path: str) -> str:
@@ -105,6 +114,17 @@ class Store(Protocol):
     def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
         """Start a multipart upload; URLs of its parts, of its completion (POST) and of its abort (DELETE)."""
         ...
+
+
+PARALLEL = 16
+
+
+def get_many(store: Store, keys: Sequence[str]) -> list[Object]:
+    """Read objects at the same time, in the order of their keys. Raises ObjectNotFound for the first one missing."""
+    if len(keys) < 2:
+        return [store.get(key) for key in keys]
+    with ThreadPoolExecutor(min(PARALLEL, len(keys))) as pool:
+        return list(pool.map(store.get, keys))
 
 
 def list_all(store: Store, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:

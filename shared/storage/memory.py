@@ -5,27 +5,37 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from shared.storage.base import AlreadyExists, Object, ObjectInfo, ObjectNotFound, Page, PreconditionFailed
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    body: bytes
+    etag: str
+    modified: float
+    version: str
 
 
 class MemoryStore:
     """Thread-safe; each call is atomic. Presigned URLs have the scheme `memory:` and name the key."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, tuple[bytes, str, float]] = {}
+        self._objects: dict[str, _Stored] = {}
         self._lock = threading.Lock()
         self._uploads = 0
+        self._writes = 0
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> Object:
-        body, etag, _ = self._find(key)
-        end = len(body) if length is None else start + length
-        return Object(body[start:end], etag)
+        found = self._find(key)
+        end = len(found.body) if length is None else start + length
+        return Object(found.body[start:end], found.etag)
 
     def head(self, key: str) -> ObjectInfo:
-        body, etag, modified = self._find(key)
-        return ObjectInfo(key, len(body), etag, modified)
+        found = self._find(key)
+        return ObjectInfo(key, len(found.body), found.etag, found.modified, found.version)
 
     def put(
         self,
@@ -40,12 +50,13 @@ class MemoryStore:
         with self._lock:
             present = self._objects.get(key)
             if if_absent and present is not None:
-                if present[0] == body:
-                    return present[1]
+                if present.body == body:
+                    return present.etag
                 raise AlreadyExists(f"an object exists already at {key}")
-            if if_match is not None and (present is None or present[1] != if_match):
+            if if_match is not None and (present is None or present.etag != if_match):
                 raise PreconditionFailed(f"the object at {key} was changed by someone else")
-            self._objects[key] = (bytes(body), etag, time.time())
+            self._writes += 1
+            self._objects[key] = _Stored(bytes(body), etag, time.time(), f"v{self._writes}")
         return etag
 
     def list_page(
@@ -53,11 +64,11 @@ class MemoryStore:
     ) -> Page:
         start = token or after
         with self._lock:
-            keys = sorted(k for k in self._objects if k.startswith(prefix) and k > start)
+            found = {k: v for k, v in self._objects.items() if k.startswith(prefix) and k > start}
         objects: list[ObjectInfo] = []
         prefixes: list[str] = []
         last = None
-        for key in keys:
+        for key in sorted(found):
             common = _common_prefix(key, prefix, delimiter)
             if common is not None and (common in prefixes or common <= start):
                 last = key if common in prefixes else last
@@ -67,16 +78,21 @@ class MemoryStore:
             if common is not None:
                 prefixes.append(common)
             else:
-                objects.append(self.head(key))
+                objects.append(ObjectInfo(key, len(found[key].body), found[key].etag, found[key].modified))
             last = key
         return Page(objects, prefixes, None)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, if_match: str | None = None, version: str | None = None) -> None:
         with self._lock:
-            self._objects.pop(key, None)
+            present = self._objects.get(key)
+            if present is None or version not in (None, present.version):
+                return
+            if if_match is not None and present.etag != if_match:
+                raise PreconditionFailed(f"the object at {key} was changed by someone else")
+            del self._objects[key]
 
     def download(self, key: str, path: str) -> str:
-        body = self._find(key)[0]
+        body = self._find(key).body
         with open(path, "xb") as file:
             file.write(body)
         return hashlib.sha256(body).hexdigest()
@@ -93,7 +109,7 @@ class MemoryStore:
         base = f"memory:///{quote(key)}?uploadId={upload}"
         return [f"{base}&partNumber={n}" for n in range(1, parts + 1)], base, base
 
-    def _find(self, key: str) -> tuple[bytes, str, float]:
+    def _find(self, key: str) -> _Stored:
         with self._lock:
             found = self._objects.get(key)
         if found is None:

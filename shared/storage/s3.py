@@ -50,7 +50,8 @@ class S3Store:
 
     def head(self, key: str) -> ObjectInfo:
         reply = self._call(key, self._client.head_object, Key=key)
-        return ObjectInfo(key, reply["ContentLength"], reply["ETag"], reply["LastModified"].timestamp())
+        modified, version = reply["LastModified"].timestamp(), reply.get("VersionId")
+        return ObjectInfo(key, reply["ContentLength"], reply["ETag"], modified, version)
 
     def put(
         self,
@@ -109,8 +110,13 @@ class S3Store:
         ]
         return Page(objects, [p["Prefix"] for p in reply.get("CommonPrefixes", [])], reply.get("NextContinuationToken"))
 
-    def delete(self, key: str) -> None:
-        self._call(key, self._client.delete_object, Key=key)
+    def delete(self, key: str, *, if_match: str | None = None, version: str | None = None) -> None:
+        args = {"Key": key} | ({"IfMatch": if_match} if if_match else {}) | ({"VersionId": version} if version else {})
+        try:
+            # repeated after a lost reply it finds nothing to delete, which is no error
+            self._call(key, self._client.delete_object, **args)
+        except ObjectNotFound:
+            return
 
     def download(self, key: str, path: str) -> str:
         stream = self._call(key, self._client.get_object, Key=key)["Body"]
@@ -152,8 +158,11 @@ class S3Store:
         try:
             return operation(Bucket=self.bucket, **args)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404", "NotFound"):
+            code = error.response["Error"]["Code"]
+            if code in ("NoSuchKey", "NoSuchVersion", "404", "NotFound"):
                 raise ObjectNotFound(f"no object at {key}") from error
+            if code in ("PreconditionFailed", "412"):
+                raise PreconditionFailed(f"the object at {key} was changed by someone else") from error
             raise Unavailable(f"the store answered {error.response['Error']['Code']} for {key}; try again") from error
         except BotoCoreError as error:
             raise Unavailable(f"the store is out of reach ({error}); try again") from error

@@ -20,12 +20,13 @@ from samtranslator.translator.transform import transform
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
-from shared.registry import log, uploads
+from shared.registry import uploads
+from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
 
 ROOT = Path(__file__).parents[2]
 SOURCE = (ROOT / "template.yaml").read_text()
-FUNCTIONS = ["upload", "ingest", "registry", "inference", "tokens", "authorize"]
+FUNCTIONS = ["upload", "ingest", "registry", "inference", "sweep", "tokens", "authorize", "publickey"]
 WITH_ROUTES = ["upload", "registry", "inference", "tokens"]
 
 
@@ -167,6 +168,9 @@ def test_rights_end_at_named_prefixes_of_the_one_bucket(name: str) -> None:
     for statement in statements(name):
         assert statement["Effect"] == "Allow"
         assert all("*" not in action for action in listed(statement["Action"]))
+        if listed(statement["Action"])[0].startswith("kms:"):
+            assert statement["Resource"] == {"Fn::GetAtt": ["SigningKey", "Arn"]}
+            continue
         if listed(statement["Action"]) == ["s3:ListBucket"]:
             assert statement["Condition"]["StringLikeIfExists"]["s3:prefix"]
             continue
@@ -174,11 +178,14 @@ def test_rights_end_at_named_prefixes_of_the_one_bucket(name: str) -> None:
             assert re.search(r"(\{Data\.Arn\}|-data-[^/]*)/\w[\w*/.]*$", resource["Fn::Sub"]), resource
 
 
-def test_nobody_may_delete_and_only_ingest_writes_blobs() -> None:
+def test_only_sweep_removes_blobs_nobody_removes_records_and_only_ingest_writes_blobs() -> None:
     writers = set()
     for name in FUNCTIONS:
         for statement in statements(name):
-            assert not [action for action in listed(statement["Action"]) if "Delete" in action]
+            if [action for action in listed(statement["Action"]) if "Delete" in action]:
+                gone = "/catalogue/changed/*" if "/catalogue" in json.dumps(statement["Resource"]) else "/blobs/*"
+                assert statement["Resource"]["Fn::Sub"].endswith(gone)
+                assert gone != "/blobs/*" or name == "sweep"
             if "s3:PutObject" in statement["Action"] and "/blobs/" in json.dumps(statement["Resource"]):
                 writers.add(name)
     assert writers == {"ingest"}
@@ -199,6 +206,28 @@ def test_the_bucket_is_private_encrypted_versioned_and_outlives_the_stack() -> N
     assert properties["BucketEncryption"]
     expiring = {rule["Prefix"] for rule in properties["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule}
     assert expiring == {"uploads/"}, "nothing else that is current may ever expire"
+
+
+def test_two_functions_sign_and_readers_have_the_public_half_only() -> None:
+    signers = set()
+    for name in FUNCTIONS:
+        function = TEMPLATE["Resources"][f"{name.capitalize()}Function"]["Properties"]
+        variables = function.get("Environment", {}).get("Variables", {})
+        if "kms:Sign" in json.dumps(function["Policies"]):
+            signers.add(name)
+            assert variables["SIGNING_KEY"] == {"Fn::If": ["Signs", {"Fn::GetAtt": ["SigningKey", "Arn"]}, ""]}
+        else:
+            assert "SIGNING_KEY" not in variables
+        if name in ("ingest", "registry", "inference", "sweep"):
+            assert variables["PUBLIC_KEYS"]["Fn::If"][0] == "Signs"
+    assert signers == {"ingest", "registry"}
+    key = TEMPLATE["Resources"]["SigningKey"]
+    assert (key["Properties"]["KeySpec"], key["DeletionPolicy"]) == ("ECC_NIST_P256", "Retain")
+
+
+def test_signing_is_optional() -> None:
+    made = deployed(SignRecords="false")
+    assert made["PublicKey"]["Condition"] == made["PublickeyFunction"]["Condition"] == "Signs"
 
 
 def test_new_objects_reach_ingest_and_failures_reach_the_queue() -> None:
@@ -240,9 +269,9 @@ def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(tmp_path
     ticket = uploads.open_ticket(store, package.name, files, "test")
     for path in package.iterdir():
         store.put(ticket.keys[path.name], path.read_bytes())
-    state = pipeline.ingest(store, Config(bucket="unused"), ticket, Limits())
+    state = pipeline.ingest(Log(store), Config(bucket="unused"), ticket, Limits())
     assert state.state == "registered", state.reason
-    pushed = log.read(store, package.name).versions[1].model
+    pushed = Log(store).read(package.name).versions[1].model
     command = [sys.executable, "-m", "local.served", str(package), str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == pushed

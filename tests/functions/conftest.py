@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.config import Config
+from shared.registry import catalogue
+from shared.registry.log import Log
 from shared.serving.cache import Models
 from shared.storage.memory import MemoryStore
 
@@ -19,16 +21,13 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     import functions.upload.app
 
     made, config = MemoryStore(), Config(bucket="amaas", quota_key="standard-quota-key")
-    models = Models(made, models_dir="/nowhere", ttl=0, capacity=10**9)
+    log = Log(made, on_commit=catalogue.compact_sometimes)
+    models = Models(log, models_dir="/nowhere", ttl=0, capacity=10**9)
     monkeypatch.setattr(functions.inference.app, "models", lambda: models)
     for app in (functions.authorize.app, functions.ingest.app, functions.upload.app):
         monkeypatch.setattr(app, "config", lambda: config)
-    for app in (
-        functions.authorize.app,
-        functions.ingest.app,
-        functions.registry.app,
-        functions.tokens.app,
-        functions.upload.app,
-    ):
+    for app in (functions.ingest.app, functions.registry.app):
+        monkeypatch.setattr(app, "log", lambda: log)
+    for app in (functions.authorize.app, functions.tokens.app, functions.upload.app):
         monkeypatch.setattr(app, "store", lambda: made)
     return made

@@ -70,7 +70,14 @@ def test_versions_promotion_and_pins(store: MemoryStore) -> None:
     values = {p: infer(p, [1.0, 1.0]).json for p in ("/v2/models/m/infer", "/v2/models/m/versions/2/infer")}
     assert [v["outputs"][0]["data"] for v in values.values()] == [[1.0], [2.0]]
     moved = call(registry.handler, "PUT", "/models/m/aliases/production", {"version": 2, "reason": "better"})
-    assert moved.json == {"model": "m", "alias": "production", "version": 2, "revision": 3}
+    assert moved.json == {
+        "model": "m",
+        "alias": "production",
+        "version": 2,
+        "revision": 3,
+        "since": 3,
+        "previous": 1,
+    }
     after = infer("/v2/models/m/versions/production/infer", [1.0, 1.0])
     assert after.json["model_version"] == "2"
     assert after.headers["x-amaas-version"] == "2"
@@ -114,7 +121,7 @@ def test_an_interrupted_check_says_so_and_goes_on(store: MemoryStore, monkeypatc
     key = f"uploads/{ticket['upload_id']}/files/model.onnx"
     store.put(key, linear([[1.0], [0.0]]))
     with monkeypatch.context() as broken:
-        broken.setattr("shared.registry.registry.log.append", _unavailable)
+        broken.setattr("shared.registry.log.Log.append", _unavailable)
         with pytest.raises(Unavailable):
             ingest.handler(s3_event(key), None)
     state = call(upload.handler, "GET", ticket["status_url"]).json

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from shared.errors import NotFound, Unavailable
-from shared.registry import blobs, keys, manifest, registry
+from shared.registry import aliases, blobs, keys, manifest, versions
+from shared.registry import models as registry
+from shared.registry.log import Log
 from shared.registry.manifest import Manifest, Tensor
-from shared.registry.state import Version
+from shared.registry.state import Act, Target, Version
 from shared.runtime import onnx
 from shared.serving.cache import Models
 from shared.storage.memory import MemoryStore
@@ -48,7 +50,7 @@ def publish(store: MemoryStore, name: str, model: bytes, upload: str) -> Version
         size=len(model),
         upload=upload,
     )
-    return registry.register(store, name, version, by="test")
+    return versions.register(Log(store), name, version, Act(by="test"))
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def store() -> CountingStore:
 
 
 def make(store: MemoryStore, **changes) -> Models:
-    return Models(store, **({"models_dir": "/nowhere", "ttl": 2.0, "capacity": 10**9} | changes))
+    return Models(Log(store), **({"models_dir": "/nowhere", "ttl": 2.0, "capacity": 10**9} | changes))
 
 
 def run(models: Models, reference: str | None = None) -> float:
@@ -82,7 +84,7 @@ def test_a_warm_call_reads_nothing_and_follows_an_alias_in_time(store: CountingS
     registry_reads = len(store.reads)
     assert run(models) == 1.0
     assert len(store.reads) == registry_reads
-    registry.set_alias(store, "m", "production", 2, by="op")
+    aliases.move(Log(store), "m", "production", Target(version=2), Act(by="op"))
     clock.now = 1.9
     assert run(models) == 1.0
     clock.now = 2.1
@@ -92,7 +94,7 @@ def test_a_warm_call_reads_nothing_and_follows_an_alias_in_time(store: CountingS
 def test_ttl_zero_follows_at_once(store: CountingStore) -> None:
     models = make(store, ttl=0)
     assert run(models) == 1.0
-    registry.set_alias(store, "m", "production", 2, by="op")
+    aliases.move(Log(store), "m", "production", Target(version=2), Act(by="op"))
     assert run(models) == 2.0
 
 
@@ -106,7 +108,7 @@ def test_unknown_models_and_versions(store: CountingStore) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes", None])
 def test_a_damaged_blob_is_never_served(store: CountingStore, damage: bytes | None) -> None:
-    digest = registry.get(store, "m").versions[1].model
+    digest = registry.get(Log(store), "m").versions[1].model
     if damage is None:
         store.delete(keys.blob(digest))
     else:
@@ -119,7 +121,7 @@ def test_a_damaged_blob_is_never_served(store: CountingStore, damage: bytes | No
 
 
 def test_the_layer_saves_the_download_but_is_checked(store: CountingStore, tmp_path: Path) -> None:
-    digest = registry.get(store, "m").versions[1].model
+    digest = registry.get(Log(store), "m").versions[1].model
     folder = tmp_path / "blobs" / "sha256"
     folder.mkdir(parents=True)
     (folder / digest).write_bytes(linear([[1.0], [0.0]]))
@@ -143,7 +145,7 @@ def test_one_load_however_many_ask(store: CountingStore) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    digest = registry.get(store, "m").versions[1].model
+    digest = registry.get(Log(store), "m").versions[1].model
     assert answers == [1.0] * 6
     assert store.reads.count(keys.blob(digest)) == 1
 
@@ -171,4 +173,4 @@ def test_runtime_says_what_is_wrong() -> None:
 
 def test_digest_is_that_of_the_bytes(store: CountingStore) -> None:
     body = linear([[1.0], [0.0]])
-    assert registry.get(store, "m").versions[1].model == hashlib.sha256(body).hexdigest()
+    assert registry.get(Log(store), "m").versions[1].model == hashlib.sha256(body).hexdigest()

@@ -1,0 +1,41 @@
+"""A signing key in AWS KMS: its private half never leaves the service."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.errors import Unavailable
+
+
+class KmsKey:
+    """An asymmetric key of spec ECC_NIST_P256. key: its id or ARN."""
+
+    def __init__(self, key: str, endpoint_url: str | None = None) -> None:
+        self.key = key
+        self._endpoint = endpoint_url
+
+    @cached_property
+    def _client(self) -> Any:
+        # signing twice is harmless, so the SDK may repeat it
+        config = BotoConfig(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 4, "mode": "standard"})
+        return boto3.client("kms", endpoint_url=self._endpoint, config=config)
+
+    @cached_property
+    def public(self) -> bytes:
+        return bytes(self._call("get_public_key")["PublicKey"])
+
+    def sign(self, message: bytes) -> bytes:
+        reply = self._call("sign", Message=message, MessageType="RAW", SigningAlgorithm="ECDSA_SHA_256")
+        return bytes(reply["Signature"])
+
+    def _call(self, operation: str, **args: Any) -> dict[str, Any]:
+        try:
+            reply: dict[str, Any] = getattr(self._client, operation)(KeyId=self.key, **args)
+            return reply
+        except (BotoCoreError, ClientError) as error:
+            raise Unavailable(f"the signing key does not answer ({error}); nothing was changed, try again") from error

@@ -1,0 +1,33 @@
+"""A log on the shipped in-memory store, and models in it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from shared.registry import blobs, manifest, versions
+from shared.registry.log import Log
+from shared.registry.manifest import Manifest
+from shared.registry.state import Act, Version
+from shared.storage.memory import MemoryStore
+
+ANN, BOB = Act(by="ann"), Act(by="bob")
+
+
+def a_version(upload: str, task: str = "tensor") -> Version:
+    return Version(version=0, task=task, manifest="0" * 64, source="1" * 64, model="2" * 64, size=10, upload=upload)
+
+
+def push(log: Log, model: str, count: int = 1, **content: object) -> None:
+    """Register `count` more versions of a model, with a manifest that can be read."""
+    body = manifest.encode(Manifest(name=model, **content))
+    made = {"manifest": blobs.write(log.store, body), "model": blobs.write(log.store, b"weights")}
+    for _ in range(count):
+        number = log.read(model).latest + 1
+        found = a_version(f"upload-{number:06d}", str(content.get("task", "tensor")))
+        assert versions.register(log, model, msgspec.structs.replace(found, **made), ANN).version == number
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log(MemoryStore())

@@ -1,0 +1,81 @@
+"""Moves that one person asks for and another one approves."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import BadInput, Conflict, Forbidden, NotFound
+from shared.registry import aliases, approvals, models
+from shared.registry.log import Log
+from shared.registry.state import Act, Policy, Target
+from tests.registry.conftest import ANN, BOB, push
+
+WRITER = Act(by="ci", may_promote=False)
+
+
+@pytest.fixture
+def guarded(log: Log) -> Log:
+    push(log, "m", 3)
+    aliases.set_policy(log, "m", "production", Policy(protected=True, two_person=True), ANN)
+    return log
+
+
+def ask(log: Log, version: int, act: Act = WRITER) -> int:
+    return approvals.request(log, "m", "production", Target(version=version), act)
+
+
+def test_two_persons_move_an_alias(guarded: Log) -> None:
+    with pytest.raises(Conflict, match="two persons"):
+        aliases.move(guarded, "m", "production", Target(version=2), ANN)
+    number = ask(guarded, 2, Act(by="ann", reason="better"))
+    assert models.get(guarded, "m").requests[number].reason == "better"
+    assert models.get(guarded, "m").aliases["production"].version == 1
+    with pytest.raises(Forbidden, match="your own"):
+        approvals.approve(guarded, "m", number, ANN)
+    with pytest.raises(Forbidden, match="protected"):
+        approvals.approve(guarded, "m", number, Act(by="dan", may_promote=False))
+    head = approvals.approve(guarded, "m", number, BOB)
+    assert (head.aliases["production"].version, head.requests) == (2, {})
+    with pytest.raises(NotFound, match="no open request"):
+        approvals.approve(guarded, "m", number, BOB)
+
+
+def test_one_person_may_take_back_what_two_approved(guarded: Log) -> None:
+    approvals.approve(guarded, "m", ask(guarded, 2), BOB)
+    with pytest.raises(Conflict, match="two persons"):
+        aliases.rollback(guarded, "m", "production", BOB, version=3)
+    assert aliases.rollback(guarded, "m", "production", BOB).aliases["production"].version == 1
+
+
+def test_a_request_is_void_once_its_alias_moved(guarded: Log) -> None:
+    second, third = ask(guarded, 2), ask(guarded, 3)
+    approvals.approve(guarded, "m", second, BOB)
+    with pytest.raises(NotFound, match="when its alias moves"):
+        approvals.approve(guarded, "m", third, BOB)
+
+
+def test_rejecting_and_withdrawing(guarded: Log) -> None:
+    first, second = ask(guarded, 2), ask(guarded, 3)
+    with pytest.raises(Forbidden):
+        approvals.reject(guarded, "m", first, Act(by="dan", may_promote=False))
+    assert first not in approvals.reject(guarded, "m", first, BOB).requests
+    assert approvals.reject(guarded, "m", second, WRITER).requests == {}
+    assert models.get(guarded, "m").aliases["production"].version == 1
+
+
+def test_asking_twice_is_one_request(guarded: Log) -> None:
+    assert ask(guarded, 2) == ask(guarded, 2)
+    keyed = Act(by="ci", may_promote=False, request_id="once")
+    assert ask(guarded, 3, keyed) == ask(guarded, 3, keyed)
+    with pytest.raises(BadInput, match="already"):
+        ask(guarded, 1)
+    with pytest.raises(NotFound):
+        ask(guarded, 9)
+
+
+def test_open_requests_are_bounded(log: Log) -> None:
+    push(log, "m", 3)
+    for n in range(approvals.MAX_OPEN):
+        approvals.request(log, "m", f"stage-{n}", Target(version=2), WRITER)
+    with pytest.raises(Conflict, match="open requests"):
+        ask(log, 2)

@@ -1,0 +1,112 @@
+"""Signed records and heads: who may be believed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shared.errors import Unavailable
+from shared.registry import aliases, catalogue, keys, models, verify
+from shared.registry import log as logs
+from shared.registry.log import Log
+from shared.registry.state import Target
+from shared.signing.local import LocalKey
+from shared.storage.memory import MemoryStore
+from tests.registry.conftest import ANN, push
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> LocalKey:
+    return LocalKey.create(tmp_path / "key.pem")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> LocalKey:
+    return LocalKey.create(tmp_path / "other.pem")
+
+
+@pytest.fixture
+def signed(key: LocalKey) -> Log:
+    log = Log(MemoryStore(), signer=key, trusted=[key.public])
+    push(log, "m", 3)
+    aliases.move(log, "m", "production", Target(version=2), ANN)
+    return log
+
+
+def reader(log: Log, *trusted: bytes) -> Log:
+    return Log(log.store, trusted=trusted)
+
+
+def test_readers_need_the_public_half_alone(signed: Log, key: LocalKey, other: LocalKey) -> None:
+    assert models.get(reader(signed, key.public), "m").number(None) == 2
+    assert models.get(reader(signed, other.public, key.public), "m").number(None) == 2
+    assert models.get(reader(signed), "m").number(None) == 2
+    assert verify.verify(reader(signed, key.public), "m").verified
+    with pytest.raises(Unavailable, match="does not trust"):
+        models.get(reader(signed, other.public), "m")
+
+
+def test_a_forged_head_is_not_believed(signed: Log, key: LocalKey) -> None:
+    body = msgspec.json.decode(signed.store.get(keys.head("m")).body)
+    body["state"]["aliases"]["production"]["version"] = 1
+    signed.store.put(keys.head("m"), msgspec.json.encode(body))
+    assert models.get(reader(signed), "m").number(None) == 1  # whoever trusts no key believes it
+    assert models.get(reader(signed, key.public), "m").number(None) == 2
+
+
+def test_an_old_head_is_rolled_forward(signed: Log, key: LocalKey) -> None:
+    old = signed.store.get(keys.head("m")).body
+    aliases.move(signed, "m", "production", Target(version=3), ANN)
+    signed.store.put(keys.head("m"), old)
+    assert models.get(reader(signed, key.public), "m").number(None) == 3
+
+
+def test_whoever_can_write_to_the_bucket_cannot_move_an_alias(signed: Log, key: LocalKey, other: LocalKey) -> None:
+    for intruder in (Log(signed.store), Log(signed.store, signer=other)):
+        moved = aliases.move(intruder, "m", "production", Target(version=1), ANN)
+        with pytest.raises(Unavailable, match="not to be trusted"):
+            models.get(reader(signed, key.public), "m")
+        problems = verify.verify(reader(signed, key.public), "m").problems
+        assert {problem.revision for problem in problems} == {moved.revision}
+        signed.store.delete(keys.log_record("m", moved.revision))
+        signed.store.delete(keys.head("m"))
+    assert models.get(reader(signed, key.public), "m").number(None) == 2
+
+
+def test_a_record_of_another_model_does_not_pass(signed: Log, key: LocalKey) -> None:
+    push(signed, "n", 1)
+    stolen = signed.store.get(keys.log_record("n", 1)).body
+    signed.store.put(keys.log_record("victim", 1), stolen)
+    with pytest.raises(Unavailable, match="signature is wrong"):
+        models.get(reader(signed, key.public), "victim")
+    assert "victim" not in catalogue.every(reader(signed, key.public))
+
+
+def test_every_record_is_signed_once(signed: Log, key: LocalKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    sign = key.sign
+    monkeypatch.setattr(key, "sign", lambda message: made.append(message) or sign(message))
+    aliases.move(signed, "m", "production", Target(version=1), ANN)
+    assert len(made) == 1
+    assert len(made[0]) < 4096  # what the key service takes
+    records = [logs.decode(signed.store.get(keys.log_record("m", n)).body) for n in range(1, 6)]
+    assert all(record.seal for record in records)
+
+
+def test_a_key_that_does_not_answer_changes_nothing(
+    signed: Log, key: LocalKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(message: bytes) -> bytes:
+        raise Unavailable("the signing key does not answer; nothing was changed, try again")
+
+    monkeypatch.setattr(key, "sign", away)
+    with pytest.raises(Unavailable, match="nothing was changed"):
+        aliases.move(signed, "m", "production", Target(version=1), ANN)
+    assert models.get(signed, "m").revision == 4
+
+
+def test_a_new_key_attests_what_an_old_one_signed(signed: Log, other: LocalKey) -> None:
+    models.attest(Log(signed.store, signer=other), "m", ANN)
+    assert models.get(reader(signed, other.public), "m").number(None) == 2
