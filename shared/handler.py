@@ -24,7 +24,7 @@ from shared.access import scopes as scope_rules
 from shared.config import MAX_BODY_BYTES, Config
 from shared.registry import catalogue
 from shared.registry.log import Log
-from shared.registry.state import Act
+from shared.registry.state import Act, Head
 from shared.signing.base import Signer
 from shared.storage.base import Store
 
@@ -52,7 +52,14 @@ def log() -> Log:
     """The models' logs: read, and written with the deployment's key where this function has it."""
     key = signer()
     trusted = config().public_keys or ((key.public,) if key else ())
-    return Log(store(), signer=key, trusted=trusted, on_commit=catalogue.compact_sometimes)
+    return Log(store(), signer=key, trusted=trusted, on_commit=_committed)
+
+
+def _committed(log: Log, head: Head) -> None:
+    """A line in the function's log for each transition: a witness of revision and digest outside of the bucket."""
+    told = {"model": head.model, "revision": head.revision, "digest": head.digest}
+    Logger(service="registry", utc=True).info("transition", extra=told)
+    catalogue.compact_sometimes(log, head)
 
 
 @cache

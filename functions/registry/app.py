@@ -73,6 +73,13 @@ def version(request: Request) -> dict[str, Any]:
     return views.manifest(head, found, models.manifest(log(), found))
 
 
+@handler.route("GET", VERSION + "/signature", scope="read")
+def signature(request: Request) -> dict[str, Any]:
+    head = models.get(log(), _name(request))
+    found = versions.resolve(log(), head, request.params["version"])
+    return {"model": head.model, "version": found.version, **models.signature(log(), found)}
+
+
 @handler.route("GET", MODEL + "/diff", scope="read")
 def compare(request: Request) -> dict[str, Any]:
     head = models.get(log(), _name(request))

@@ -20,7 +20,7 @@ def versions() -> dict[str, Any]:
 
 def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits: Limits) -> Verdict:
     """The verdict on a package whose files are open. Raises Refused for one that is not fit to serve."""
-    source, nodes, opset, done, labels = _prepared(files, limits)
+    source, facts, done, labels = _prepared(files, limits)
     session = _loaded(source)
     _check_signature(session)
     ran = trial.probe(session, limits)
@@ -40,8 +40,7 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
         reason="the model passed every check",
         inputs=[_described(spec) for spec in session.inputs],
         outputs=[_described(spec) for spec in session.outputs],
-        opset=opset,
-        nodes=nodes,
+        **facts,
         optimized=served or (source if done else None),
         optimization=report | {"normalized": done},
         golden=passed,
@@ -57,21 +56,21 @@ def _replayed(
     return session, golden.replay(session, files, golden_set, limits)
 
 
-def _prepared(
-    files: Mapping[str, int], limits: Limits
-) -> tuple[bytes, int, dict[str, int], list[str], list[str] | None]:
-    """The model's bytes as they will be loaded, its number of nodes, opsets, what was changed, labels found."""
+def _prepared(files: Mapping[str, int], limits: Limits) -> tuple[bytes, dict[str, Any], list[str], list[str] | None]:
+    """The model's bytes as they will be loaded, what the verdict says of its graph, what was changed, labels found."""
     _check_size(files, limits)
     source = package.read(files[MODEL])
     model = graph.parse(source)
     opset = {graph.normal(entry.domain) or "ai.onnx": entry.version for entry in model.opset_import}
     if not limits.scan:
-        return source, len(model.graph.node), opset, [], None
+        return source, {"opset": opset, "nodes": len(model.graph.node)}, [], None
     nodes = scan.check(model, files, limits)
     done = ["external data: put into the model"] if weights.inline(model, files) else []
     changed, labels = normalize.normalize(model)
     done += changed
-    return (model.SerializeToString(deterministic=True) if done else source), nodes, opset, done, labels
+    operators, parameters = graph.census(model)
+    facts = {"opset": opset, "nodes": nodes, "operators": operators, "parameters": parameters}
+    return (model.SerializeToString(deterministic=True) if done else source), facts, done, labels
 
 
 def _check_size(files: Mapping[str, int], limits: Limits) -> None:

@@ -5,6 +5,8 @@ Only protobuf messages are read here; nothing is loaded, inferred or checked by 
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -60,6 +62,16 @@ def bodies(model: Any) -> Iterator[Any]:
         yield body
         for node in body.node:
             stack.extend(subgraphs(node))
+
+
+def census(model: Any) -> tuple[dict[str, int], int]:
+    """How often each operator is used, most first; and how many numbers the initializers hold."""
+    operators: Counter[str] = Counter()
+    parameters = 0
+    for body in bodies(model):
+        operators.update(node.op_type for node in body.node)
+        parameters += sum(math.prod(tensor.dims) for tensor in getattr(body, "initializer", ()))
+    return dict(operators.most_common()), parameters
 
 
 def leaves(message: Any) -> Iterator[Any]:

@@ -26,6 +26,7 @@ from shared.registry.log import Log
 from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Act, Version
 from shared.registry.uploads import Ticket, Upload
+from shared.signing import package
 from shared.storage.base import ObjectNotFound, Store, list_all
 
 logger = logging.getLogger(__name__)
@@ -129,16 +130,23 @@ def _register(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Versi
     served, size = uploaded, len(source)
     if verdict.optimized is not None:
         served, size = blobs.write(log.store, verdict.optimized), len(verdict.optimized)
+    described = blobs.write(log.store, manifest.encode(settled))
     version = Version(
         version=0,
         task=settled.task,
-        manifest=blobs.write(log.store, manifest.encode(settled)),
+        manifest=described,
         source=uploaded,
         model=served,
         size=size,
         upload=ticket.upload_id,
+        package=_signature(log, ticket.model, {MODEL_FILE: served, MANIFEST_FILE: described}),
     )
     return versions.register(log, ticket.model, version, Act(by=ticket.by))
+
+
+def _signature(log: Log, model: str, files: dict[str, str]) -> str | None:
+    """The blob with the signature over the package as it is served, where the deployment signs."""
+    return blobs.write(log.store, package.sign(log.signer, model, files)) if log.signer else None
 
 
 def _fetch(store: Store, config: Config, ticket: Ticket, folder: Path) -> dict[str, Path]:
@@ -192,6 +200,8 @@ def _settled(ticket: Ticket, declared: Manifest, verdict: Verdict) -> Manifest:
             "probe": verdict.probe,
             "opset": verdict.opset,
             "nodes": verdict.nodes,
+            "operators": verdict.operators,
+            "parameters": verdict.parameters,
             "runtime": verdict.runtime,
         },
     )

@@ -37,6 +37,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     code: stable, for programs; `accepted` when all is well. reason: what happened and what to do, for people.
     inputs, outputs: {"name", "datatype", "shape"}, -1 where a dimension may vary. size: of model.onnx, in bytes.
+    operators: how often the graph uses each. parameters: numbers in its initializers.
     optimized: the model to serve, or None to serve the uploaded one. probe: "ran", or "inconclusive" when no input
     could be made up that the model runs on. labels: class labels that were found in the graph. seconds: wall time.
     """
@@ -48,6 +49,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     outputs: list[dict[str, Any]] = field(default_factory=list)
     opset: dict[str, int] = field(default_factory=dict)
     nodes: int = 0
+    operators: dict[str, int] = field(default_factory=dict)
+    parameters: int = 0
     size: int = 0
     optimized: bytes | None = None
     optimization: dict[str, Any] = field(default_factory=dict)

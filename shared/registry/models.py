@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -12,6 +13,7 @@ from shared.registry import blobs, keys
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest
 from shared.registry.state import PRODUCTION, Act, Head, Record, Version
+from shared.signing import package
 from shared.storage.base import ObjectNotFound
 
 MARGIN = 3600.0  # seconds before the end of the grace in which a deletion cannot be undone any more
@@ -37,6 +39,20 @@ def card(log: Log, head: Head, of_shown: Manifest) -> str | None:
     if head.edited is None:
         return of_shown.card
     return log.records(head.model, head.edited, head.edited)[0].card
+
+
+def signature(log: Log, version: Version) -> dict[str, Any]:
+    """The OpenSSF signature of a version's package: the bundle, the files it is for, the keys that may have made it.
+
+    Raises NotFound for a version that was registered unsigned.
+    """
+    if version.package is None:
+        raise NotFound(f"version {version.version} is not signed: the deployment had no signing key then")
+    return {
+        "bundle": msgspec.json.decode(blobs.read(log.store, version.package)),
+        "files": {"model.onnx": version.model, "amaas.json": version.manifest},
+        "public_keys": [package.pem(key).decode() for key in log.trusted],
+    }
 
 
 def history(

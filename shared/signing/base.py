@@ -15,10 +15,7 @@ class Signer(Protocol):
         ...
 
     def sign(self, message: bytes) -> bytes:
-        """The signature over a message of at most 4096 bytes (what AWS KMS takes): DER, as in X9.62.
-
-        Raises Unavailable.
-        """
+        """The signature over a message: DER, as in X9.62. Raises Unavailable."""
         ...
 
 

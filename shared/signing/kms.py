@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from typing import Any
 
@@ -30,7 +31,9 @@ class KmsKey:
         return bytes(self._call("get_public_key")["PublicKey"])
 
     def sign(self, message: bytes) -> bytes:
-        reply = self._call("sign", Message=message, MessageType="RAW", SigningAlgorithm="ECDSA_SHA_256")
+        # hashed here, because the service takes at most 4096 bytes
+        digest = hashlib.sha256(message).digest()
+        reply = self._call("sign", Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256")
         return bytes(reply["Signature"])
 
     def _call(self, operation: str, **args: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from functions.inference.app import handler as inference
 from functions.ingest import app as ingest
 from functions.publickey import app as publickey
+from functions.registry import app as registry_app
 from functions.registry.app import handler as registry
 from functions.sweep import app as sweep
 from shared.config import Config
@@ -20,10 +22,13 @@ from shared.ingest import pipeline
 from shared.registry import keys, models, uploads
 from shared.registry.log import Log
 from shared.registry.state import Act
+from shared.signing.local import LocalKey
 from shared.storage.memory import MemoryStore
 from tests.functions.test_flow import infer
+from tests.functions.test_flow import push as upload
 from tests.registry.conftest import push
-from tests.support import call, linear
+from tests.signing.test_signing import check
+from tests.support import call, linear, load_event
 
 
 @pytest.fixture
@@ -125,8 +130,6 @@ def test_two_persons(three: Log) -> None:
 
 def _as(token: str, method: str, path: str) -> Any:
     """A call with another token than the one that call() has."""
-    from tests.support import load_event
-
     event = load_event("apigateway_proxy") | {"httpMethod": method, "path": path, "body": None, "headers": {}}
     event["requestContext"]["authorizer"] = {"scopes": "promote", "principalId": token, "name": "Bob"}
     reply = registry(event, None)
@@ -176,6 +179,30 @@ def test_history_is_verified_on_demand(three: Log) -> None:
     assert "changed" in found["problems"][0]["what"]
 
 
+def test_pushed_packages_are_signed_for_everyone_to_check(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = LocalKey.create(tmp_path / "key.pem")
+    signed = Log(store, signer=key, trusted=[key.public])
+    for app in (ingest, registry_app):
+        monkeypatch.setattr(app, "log", lambda: signed)
+    upload(store, "m", {"model.onnx": linear([[1.0], [0.0]])})
+    found = ask("GET", "/models/m/versions/1/signature")
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for name, digest in found["files"].items():
+        (folder / name).write_bytes(store.get(keys.blob(digest)).body)
+    (folder / "model.sig").write_text(json.dumps(found["bundle"]))
+    (tmp_path / "public.pem").write_text(found["public_keys"][0])
+    assert check((folder, tmp_path / "public.pem")).returncode == 0
+    gate = ask("GET", "/models/m/versions/1")["gate"]
+    assert (gate["operators"], gate["parameters"]) == ({"MatMul": 1}, 2)
+
+
+def test_a_version_that_nobody_signed_says_so(three: Log) -> None:
+    assert "not signed" in ask("GET", "/models/m/versions/1/signature", status=404)["error"]
+
+
 def test_differences(three: Log) -> None:
     assert ask("GET", "/models/m/diff") == {
         "model": "m",
@@ -190,8 +217,6 @@ def test_differences(three: Log) -> None:
 
 
 def test_a_split_answers_with_both_versions_and_keeps_callers(store: MemoryStore) -> None:
-    from tests.functions.test_flow import push as upload
-
     for n in (1, 2):
         upload(store, "m", {"model.onnx": linear([[float(n)], [0.0]])})
     ask("PUT", PRODUCTION, {"split": {"1": 50, "2": 50}})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from shared.signing import p256
 from shared.signing.base import fingerprint
 from shared.signing.kms import KmsKey
 from shared.signing.local import LocalKey
+from shared.signing.package import SIGNATURE_FILE, pem, sign
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +127,49 @@ def test_a_key_in_the_key_service(moto_endpoint: str) -> None:
     kms = boto3.client("kms", endpoint_url=moto_endpoint, region_name="us-east-1")
     made = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
     key = KmsKey(made["Arn"], moto_endpoint)
-    assert p256.verify(key.public, b"message", key.sign(b"message"))
+    # moto hashes digests once more; the embedded cloud, which all of tests/cloud signs with, does as AWS does
+    assert p256.verify(key.public, hashlib.sha256(b"message").digest(), key.sign(b"message"))
     with pytest.raises(Unavailable, match="signing key does not answer"):
         KmsKey("no-such-key", moto_endpoint).sign(b"message")
+
+
+@pytest.fixture
+def package(tmp_path: Path, key: LocalKey) -> tuple[Path, Path]:
+    """A package's folder with its signature inside, and the public key's file."""
+    folder, public = tmp_path / "digits", tmp_path / "public.pem"
+    folder.mkdir()
+    files = {"model.onnx": b"weights", "amaas.json": b"{}"}
+    for name, body in files.items():
+        (folder / name).write_bytes(body)
+    digests = {name: hashlib.sha256(body).hexdigest() for name, body in files.items()}
+    (folder / SIGNATURE_FILE).write_bytes(sign(key, "digits", digests))
+    public.write_bytes(pem(key.public))
+    return folder, public
+
+
+def check(package: tuple[Path, Path]) -> subprocess.CompletedProcess[str]:
+    """What anyone can do who has the public key, and OpenSSF's tool."""
+    folder, public = package
+    tool = [sys.executable, "-m", "model_signing", "verify", "key", str(folder), "--public_key", str(public)]
+    command = [*tool, "--signature", str(folder / SIGNATURE_FILE)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_openssf_tool_accepts_our_packages(package: tuple[Path, Path]) -> None:
+    done = check(package)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "succeeded" in done.stdout
+
+
+@pytest.mark.parametrize("damage", ["another model", "another file", "another key"])
+def test_the_openssf_tool_refuses_what_was_changed(package: tuple[Path, Path], tmp_path: Path, damage: str) -> None:
+    folder, public = package
+    if damage == "another model":
+        (folder / "model.onnx").write_bytes(b"weightz")
+    elif damage == "another file":
+        (folder / "extra.bin").write_bytes(b"x")
+    else:
+        public.write_bytes(pem(LocalKey.create(tmp_path / "other.pem").public))
+    done = check(package)
+    assert done.returncode != 0
+    assert "failed" in (done.stdout + done.stderr).lower()

@@ -1,0 +1,69 @@
+"""A package's signature as OpenSSF Model Signing v1.0 has it, so that anyone can check a package without Amaas.
+
+The format is a Sigstore bundle (v0.3) around a DSSE envelope around an in-toto statement (v1), whose predicate lists
+the SHA-256 of each file. It is made here, because the kept implementation (`model_signing`) reads private keys from
+files only, while ours stay in the key service; the tests have that implementation verify what is made here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from shared.signing.base import Signer
+
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATE = "https://model_signing/signature/v1.0"
+PAYLOAD = "application/vnd.in-toto+json"
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+SIGNATURE_FILE = "model.sig"
+
+
+def sign(signer: Signer, name: str, files: Mapping[str, str]) -> bytes:
+    """The bundle (JSON) for a package. files: SHA-256 (hex) by file name. Raises Unavailable."""
+    payload = msgspec.json.encode(_statement(name, files))
+    envelope = {
+        "payload": _base64(payload),
+        "payloadType": PAYLOAD,
+        "signatures": [{"sig": _base64(signer.sign(_pre_authentication(payload)))}],
+    }
+    hint = hashlib.sha256(pem(signer.public)).hexdigest()
+    material = {"publicKey": {"hint": hint}, "tlogEntries": []}
+    return msgspec.json.encode({"mediaType": BUNDLE, "verificationMaterial": material, "dsseEnvelope": envelope})
+
+
+def pem(public: bytes) -> bytes:
+    """A public key (DER) as PEM, which is what checking tools take."""
+    lines = "\n".join(textwrap.wrap(_base64(public), 64))
+    return f"-----BEGIN PUBLIC KEY-----\n{lines}\n-----END PUBLIC KEY-----\n".encode()
+
+
+def _statement(name: str, files: Mapping[str, str]) -> dict[str, Any]:
+    resources = [{"name": file, "algorithm": "sha256", "digest": files[file]} for file in sorted(files)]
+    root = hashlib.sha256(b"".join(bytes.fromhex(files[file]) for file in sorted(files))).hexdigest()
+    serialization = {
+        "method": "files",
+        "hash_type": "sha256",
+        "allow_symlinks": False,
+        "ignore_paths": [SIGNATURE_FILE],
+    }
+    return {
+        "_type": STATEMENT,
+        "subject": [{"name": name, "digest": {"sha256": root}}],
+        "predicateType": PREDICATE,
+        "predicate": {"serialization": serialization, "resources": resources},
+    }
+
+
+def _pre_authentication(payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding: what is signed names the payload's type too."""
+    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(payload), payload)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
