@@ -97,10 +97,8 @@ def history(request: Request) -> dict[str, Any]:
     if checked is not None:
         answer = {"verified": checked.verified, "problems": checked.problems}
         answer |= {"revision": checked.revision, "digest": checked.digest}
-        if not checked.verified:
-            # a log that is damaged cannot be shown as if nothing were: what is wrong is the answer
-            return {"records": [], "next": None, **answer}
-    records, following, _ = models.history(log(), name, before=before, limit=request.limit(50, 200))
+    newest = checked.revision if checked is not None else models.known(log(), name).revision
+    records, following = models.history(log(), name, newest, before=before, limit=request.limit(50, 200))
     return {"records": records, "next": following, **answer}
 
 

@@ -6,7 +6,6 @@ from shared.errors import BadInput, Conflict, Forbidden, NotFound
 from shared.registry import aliases, keys
 from shared.registry.log import Log
 from shared.registry.state import Act, Head, Record, Request, Target
-from shared.storage.base import ObjectNotFound
 
 MAX_OPEN = 20
 
@@ -62,13 +61,10 @@ def reject(log: Log, model: str, number: int, act: Act) -> Head:
 
 def asked_for(log: Log, model: str, number: int) -> Request:
     """A request, open or not any more. Raises NotFound."""
-    try:
-        proposal = log.records(keys.model_name(model), number, number)[0].proposal
-    except ObjectNotFound:
-        proposal = None
-    if proposal is None:
+    held = log.records(keys.model_name(model), number, number)
+    if not held or held[0].proposal is None:
         raise NotFound(f"model {model!r} has no request {number}: GET /models/{model} lists the open ones")
-    return proposal
+    return held[0].proposal
 
 
 def _open(head: Head, number: int) -> Request:

@@ -22,7 +22,7 @@ from shared.registry import blobs, keys, seal
 from shared.registry.fold import Broken, fold, segment_body
 from shared.registry.state import Act, Head, Record, Version
 from shared.signing.base import Signer
-from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, get_many, list_all
+from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store, get_many, list_all
 
 ATTEMPTS = 24
 SENDINGS = 3
@@ -75,9 +75,10 @@ class Log:
         return head
 
     def records(self, model: str, newest: int, oldest: int) -> list[Record]:
-        """Records by revision, newest first, both ends included."""
+        """Records by revision, newest first, both ends included; those that cannot be read are left out."""
         wanted = [keys.log_record(model, revision) for revision in range(newest, oldest - 1, -1)]
-        return [decode(found.body) for found in get_many(self.store, wanted)]
+        found = [_readable(body) for body in get_many(self.store, wanted, missing=b"")]
+        return [record for record in found if record is not None]
 
     def version(self, head: Head, number: int) -> Version:
         """A version that there is; those sealed away cost one request, once. Raises NotFound, Unavailable."""
@@ -233,6 +234,13 @@ def _expect(head: Head, revision: int | None) -> None:
             f"model {head.model!r} is at revision {head.revision}, not {revision}: its aliases are now {aliases}; "
             "look again and repeat with the new revision"
         )
+
+
+def _readable(found: Object) -> Record | None:
+    try:
+        return decode(found.body)
+    except msgspec.MsgspecError:
+        return None
 
 
 def decode(body: bytes) -> Record:

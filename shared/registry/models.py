@@ -14,7 +14,6 @@ from shared.registry.log import Log
 from shared.registry.manifest import Manifest
 from shared.registry.state import PRODUCTION, Act, Head, Record, Version
 from shared.signing import package
-from shared.storage.base import ObjectNotFound
 
 MARGIN = 3600.0  # seconds before the end of the grace in which a deletion cannot be undone any more
 
@@ -38,7 +37,8 @@ def card(log: Log, head: Head, of_shown: Manifest) -> str | None:
     """The model card: as it was edited, else the shown version's own."""
     if head.edited is None:
         return of_shown.card
-    return log.records(head.model, head.edited, head.edited)[0].card
+    held = log.records(head.model, head.edited, head.edited)
+    return held[0].card if held else None
 
 
 def signature(log: Log, version: Version) -> dict[str, Any]:
@@ -55,24 +55,22 @@ def signature(log: Log, version: Version) -> dict[str, Any]:
     }
 
 
-def history(
-    log: Log, model: str, *, before: int | None = None, limit: int = 50
-) -> tuple[list[Record], int | None, Head]:
-    """Records newest first, below revision `before`; the `before` of the next page, or None at the end; the state.
-
-    A deleted model keeps its history. Raises NotFound for a name that never was a model.
-    """
+def known(log: Log, model: str) -> Head:
+    """As get, but a deleted model is found too: it keeps its history."""
     head = log.read(keys.model_name(model))
-    if not head.revision:
-        head.exists()
-    newest = head.revision if before is None else min(before - 1, head.revision)
-    oldest = max(newest - limit, 0)
-    try:
-        return log.records(model, newest, oldest + 1), oldest + 1 if oldest else None, head
-    except ObjectNotFound as error:
-        raise NotFound(
-            f"the history of model {model!r} has a gap ({error}): `amaas verify {model}` says where"
-        ) from error
+    return head if head.revision else head.exists()
+
+
+def history(
+    log: Log, model: str, newest: int, *, before: int | None = None, limit: int = 50
+) -> tuple[list[Record], int | None]:
+    """Records newest first, below revision `before`; and the `before` of the next page, or None at the end.
+
+    newest: the model's revision. Records that are missing or damaged are left out: verify.py names them.
+    """
+    start = newest if before is None else min(before - 1, newest)
+    oldest = max(start - limit, 0)
+    return log.records(model, start, oldest + 1), oldest + 1 if oldest else None
 
 
 def edit(log: Log, model: str, act: Act, *, card: str | None = None, tags: list[str] | None = None) -> Head:

@@ -119,12 +119,24 @@ class Store(Protocol):
 PARALLEL = 16
 
 
-def get_many(store: Store, keys: Sequence[str]) -> list[Object]:
-    """Read objects at the same time, in the order of their keys. Raises ObjectNotFound for the first one missing."""
+def get_many(store: Store, keys: Sequence[str], *, missing: bytes | None = None) -> list[Object]:
+    """Read objects at the same time, in the order of their keys.
+
+    missing: the body to give for objects that are not there; without it, the first such raises ObjectNotFound.
+    """
+
+    def one(key: str) -> Object:
+        try:
+            return store.get(key)
+        except ObjectNotFound:
+            if missing is None:
+                raise
+            return Object(missing, "")
+
     if len(keys) < 2:
-        return [store.get(key) for key in keys]
+        return [one(key) for key in keys]
     with ThreadPoolExecutor(min(PARALLEL, len(keys))) as pool:
-        return list(pool.map(store.get, keys))
+        return list(pool.map(one, keys))
 
 
 def list_all(store: Store, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:

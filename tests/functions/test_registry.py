@@ -177,6 +177,11 @@ def test_history_is_verified_on_demand(three: Log) -> None:
     assert found["verified"] is False
     assert found["problems"][0]["revision"] == 3
     assert "changed" in found["problems"][0]["what"]
+    assert [record["revision"] for record in found["records"]] == [3, 2, 1]
+    three.store.delete(keys.log_record("m", 2))
+    found = ask("GET", "/models/m/history", query={"verify": "true"})
+    assert {"revision": 2, "what": "the record is missing"} in found["problems"]
+    assert [record["revision"] for record in found["records"]] == [3, 1]
 
 
 def test_pushed_packages_are_signed_for_everyone_to_check(

@@ -34,7 +34,7 @@ def test_a_deleted_model_is_gone_can_come_back_and_keeps_its_history(log: Log) -
     assert models.delete(log, "m", ANN).revision == head.revision
     with pytest.raises(NotFound, match="was deleted on 20"):
         models.get(log, "m")
-    assert models.history(log, "m")[0][0].kind == "delete"
+    assert models.history(log, "m", 3)[0][0].kind == "delete"
     assert models.restore(log, "m", ANN).number(None) == 1
     assert models.restore(log, "m", ANN).revision == 4
 
@@ -48,16 +48,19 @@ def test_a_name_used_again_starts_a_new_life_and_numbers_go_on(log: Log) -> None
     assert (head.number(PRODUCTION), sorted(head.versions), head.tags) == (3, [3], None)
     with pytest.raises(NotFound, match=r"no version 2: it has \[3\]"):
         head.number("2")
-    assert len(models.history(log, "m")[0]) == 5
+    assert len(models.history(log, "m", head.revision)[0]) == 5
 
 
 def test_history_pages(log: Log) -> None:
     push(log, "m", 5)
-    first, before, _ = models.history(log, "m", limit=2)
-    second, before, _ = models.history(log, "m", limit=2, before=before)
-    third, end, _ = models.history(log, "m", limit=2, before=before)
+    first, before = models.history(log, "m", 5, limit=2)
+    second, before = models.history(log, "m", 5, limit=2, before=before)
+    third, end = models.history(log, "m", 5, limit=2, before=before)
     assert [r.revision for r in first + second + third] == [5, 4, 3, 2, 1]
     assert end is None
+    log.store.put(keys.log_record("m", 3), b"{]")
+    log.store.delete(keys.log_record("m", 4))
+    assert [r.revision for r in models.history(log, "m", 5)[0]] == [5, 2, 1]
 
 
 @pytest.fixture(params=["marks", "index", "lost index", "damaged index", "stale index"])

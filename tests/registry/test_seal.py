@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from local.attest import attest
 from shared.errors import Unavailable
 from shared.registry import aliases, catalogue, keys, models, verify
 from shared.registry import log as logs
@@ -107,5 +108,5 @@ def test_a_key_that_does_not_answer_changes_nothing(
 
 
 def test_a_new_key_attests_what_an_old_one_signed(signed: Log, other: LocalKey) -> None:
-    models.attest(Log(signed.store, signer=other), "m", ANN)
+    assert attest(signed.store, other, "rotation") == [("m", 5)]
     assert models.get(reader(signed, other.public), "m").number(None) == 2

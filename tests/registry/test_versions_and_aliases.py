@@ -79,7 +79,7 @@ def test_rollbacks_go_back_in_time_and_never_return(log: Log) -> None:
     assert back == ["3", "2: 90, 3: 10", "2", "1"]
     with pytest.raises(Conflict, match="nothing to go back to"):
         aliases.rollback(log, "m", "production", ANN)
-    assert models.history(log, "m")[0][0].kind == "rollback"
+    assert models.history(log, "m", models.get(log, "m").revision)[0][0].kind == "rollback"
 
 
 def test_rollback_to_a_named_version(log: Log) -> None:

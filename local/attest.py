@@ -1,0 +1,48 @@
+"""After a change of keys: sign the present state of every model with the new one, and with it the chain behind it.
+
+Whoever runs this vouches for what is in the bucket now: `amaas verify` each model first. Needs AWS credentials that may
+read and write the bucket and use the key.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from shared.registry import catalogue, models
+from shared.registry.log import Log
+from shared.registry.state import Act
+from shared.signing.base import Signer
+from shared.signing.kms import KmsKey
+from shared.signing.local import LocalKey
+from shared.storage.base import Store
+from shared.storage.s3 import S3Store
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bucket")
+    parser.add_argument("key", help="a KMS key's id or ARN, or file: and the path of a PEM file")
+    parser.add_argument("--reason", default="the signing key was changed")
+    parser.add_argument("--endpoint-url", help="an S3 and KMS endpoint other than AWS")
+    options = parser.parse_args()
+    key: Signer
+    if options.key.startswith("file:"):
+        key = LocalKey.load(options.key.removeprefix("file:"))
+    else:
+        key = KmsKey(options.key, options.endpoint_url)
+    for name, revision in attest(S3Store(options.bucket, options.endpoint_url), key, options.reason):
+        print(f"{name} is signed at revision {revision}")
+
+
+def attest(store: Store, key: Signer, reason: str) -> list[tuple[str, int]]:
+    """The names of all models that there are or were, with the revisions that now carry the new signature."""
+    log, done = Log(store, signer=key), []
+    for name in catalogue.names(store):
+        head = models.attest(log, name, Act(by="operator", reason=reason))
+        if head.revision:
+            done.append((name, head.revision))
+    return done
+
+
+if __name__ == "__main__":
+    main()
