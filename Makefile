@@ -16,7 +16,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop sam-local bench bundled-models
+.PHONY: run stop sam-local bench soak bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -27,8 +27,9 @@ stop: ## stop the embedded cloud; what it holds is kept for the next run
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
 	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve)
 
-bench: $(ENVS)/dev/.ready ## measure what the service adds to a bare model
+bench: $(ENVS)/dev/.ready $(ENVS)/bench/.ready ## measure: what the service adds to a bare model, and the registry beside MLflow's
 	@$(ENVS)/dev/bin/python -m bench.serving
+	@$(ENVS)/dev/bin/python -m bench.registry
 
 bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
 	@$(ENVS)/training/bin/python -m training.bundle
@@ -38,8 +39,12 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 .PHONY: test lint types unit cloud training-tests
 test: lint types unit cloud training-tests ## the whole suite, as CI runs it
 
-unit: $(ENVS)/dev/.ready ## everything that needs no deployment
+# MiniStack, in the environment 'cloud', is one of the stores under test
+unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## everything that needs no deployment
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/training tests
+
+soak: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## the slow proofs: more writers, more faults, longer runs
+	@$(ENVS)/dev/bin/pytest -m soak tests
 
 cloud: $(ENVS)/dev/.ready tools-run ## the template, and the whole product on an embedded cloud of the tests' own
 	@$(ENVS)/dev/bin/pytest tests/cloud

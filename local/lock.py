@@ -27,6 +27,7 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "sam": (["requirements/sam.in"], [], []),
     "client": ([CLIENT], [], []),
     "dev": (["requirements/dev.in", CORE, RUNTIME, INGEST, CLIENT], ["core", "runtime", "ingest"], []),
+    "bench": (["requirements/bench.in"], [], []),
     "training": (["requirements/training.in", TRAINING], ["runtime", "ingest"], []),
 }
 

@@ -21,8 +21,11 @@ def models() -> Models:
 
 
 def _load(request: Request) -> Loaded:
-    params = request.params
-    return models().load(params["model"], params.get("version"), request.headers.get("x-request-key"))
+    return models().load(*_wanted(request))
+
+
+def _wanted(request: Request) -> tuple[str, str | None, str | None]:
+    return request.params["model"], request.params.get("version"), request.headers.get("x-request-key")
 
 
 @handler.route("GET", "/v2", scope="infer")
@@ -49,8 +52,7 @@ def index(request: Request) -> list[dict[str, str]]:
 @handler.route("GET", V2, scope="infer")
 @handler.route("GET", V2 + VERSION, scope="infer")
 def metadata(request: Request) -> dict[str, Any]:
-    head = models().head(request.params["model"])
-    version = models().resolve(head, request.params.get("version"), request.headers.get("x-request-key"))
+    head, version = models().resolve(*_wanted(request))
     return describe.metadata(head, version, models().manifest(version))
 
 

@@ -15,9 +15,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from shared.errors import Unavailable
+from shared.errors import NotFound, Unavailable
 from shared.registry import blobs, keys, models
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest
@@ -73,17 +74,23 @@ class Models:
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, str], threading.Lock] = {}
 
-    def head(self, model: str) -> Head:
-        """The model's state, at most `ttl` seconds old. Raises NotFound."""
+    def resolve(self, model: str, reference: str | None, key: str | None = None) -> tuple[Head, Version]:
+        """The model's state, at most `ttl` seconds old, and the version that answers. Raises NotFound, Unavailable.
+
+        key: callers with the same key get the same version of a split alias; without one, each call draws. What an
+        older state does not know is looked for in the present one: a version may be called as soon as it is there.
+        """
         keys.model_name(model)
+        drawn = key if key is not None else secrets.token_hex(8)
         known = self._heads.get(model)
         if known and self._clock() - known[0] < self._ttl:
-            return known[1].exists()
+            with suppress(NotFound):
+                return known[1], self.log.version(known[1], known[1].number(reference, drawn))
         asked = self._clock()
         head = self.log.refresh(known[1]) if known else self.log.read(model)
         if head.revision:  # names that nobody knows are not kept: a caller can make up any number of them
             self._heads[model] = (asked, head)
-        return head.exists()
+        return head, self.log.version(head, head.number(reference, drawn))
 
     def manifest(self, version: Version) -> Manifest:
         if version.manifest not in self._manifests:
@@ -91,18 +98,10 @@ class Models:
         return self._manifests[version.manifest]
 
     def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:
-        """The session of a version, of an alias, or of `production`. Raises NotFound, Unavailable.
-
-        key: callers with the same key get the same version of a split alias; without one, each call draws.
-        """
-        head = self.head(model)
-        version = self.resolve(head, reference, key)
+        """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable."""
+        head, version = self.resolve(model, reference, key)
         kept = self._session(version)
         return Loaded(model, version, head.revision, kept.manifest, kept.session)
-
-    def resolve(self, head: Head, reference: str | None, key: str | None = None) -> Version:
-        number = head.number(reference, key if key is not None else secrets.token_hex(8))
-        return self.log.version(head, number)
 
     def _session(self, version: Version) -> _Kept:
         key = (version.model, version.manifest)

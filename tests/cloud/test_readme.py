@@ -45,6 +45,9 @@ def test_shell_blocks(checkout: Path) -> None:
     assert "Ankle boot" in said
     assert "my-model version 1 is registered" in said
     assert "first release" in said
+    answered = dict(re.findall(r'(\d+) +"version": (\d)', said))
+    assert set(answered.values()) == {"1", "2"}, "both versions of the split answered"
+    assert "just to see it" in said
     assert "infer:fashion-*" in said
 
 

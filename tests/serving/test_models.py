@@ -91,6 +91,34 @@ def test_a_warm_call_reads_nothing_and_follows_an_alias_in_time(store: CountingS
     assert run(models) == 2.0
 
 
+def test_after_its_time_one_request_tells_whether_the_model_moved_on(store: CountingStore) -> None:
+    clock = Clock()
+    models = make(store, clock=clock)
+    run(models)
+    store.reads.clear()
+    clock.now = 3.0
+    run(models)
+    assert store.reads == [keys.log_record("m", 3)]
+
+
+def test_what_an_older_state_does_not_know_is_looked_for_at_once(store: CountingStore) -> None:
+    models = make(store, clock=Clock())
+    assert run(models) == 1.0
+    publish(store, "m", linear([[3.0], [0.0]]), "upload-3")
+    aliases.move(Log(store), "m", "canary", Target(version=3), Act(by="op"))
+    assert (run(models, "3"), run(models, "canary")) == (3.0, 3.0)
+    with pytest.raises(NotFound):
+        models.load("m", "4")
+
+
+def test_names_that_nobody_knows_take_no_memory(store: CountingStore) -> None:
+    models = make(store, clock=Clock())
+    for n in range(100):
+        with pytest.raises(NotFound):
+            models.load(f"nobody-{n}", None)
+    assert models._heads == {}
+
+
 def test_ttl_zero_follows_at_once(store: CountingStore) -> None:
     models = make(store, ttl=0)
     assert run(models) == 1.0
