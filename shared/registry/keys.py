@@ -5,6 +5,7 @@ inbox/{model}/{file}.onnx                                     the no-tool way in
 blobs/sha256/{digest}                                         content-addressed, written once
 models/{model}/log/{revision:012d}.json                       the registry's log
 models/{model}/head.json                                      the log folded up to a revision
+models/{model}/snapshots/{revision:012d}.json                 the same at some revisions, should the head be lost
 models/{model}/uploads/{upload}.json                          the state of each upload
 catalogue/models.json                                         an index of all models, derived from their heads
 catalogue/changed/{model}/{revision:012d}                     which models it has yet to look at
@@ -96,6 +97,14 @@ def log(model: str) -> str:
 
 def head(model: str) -> str:
     return f"models/{model_name(model)}/head.json"
+
+
+def snapshots(model: str) -> str:
+    return f"models/{model_name(model)}/snapshots/"
+
+
+def snapshot(model: str, revision: int) -> str:
+    return f"{snapshots(model)}{revision:012d}.json"
 
 
 def changed(model: str, revision: int) -> str:

@@ -13,6 +13,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 from msgspec.structs import replace
@@ -29,6 +30,8 @@ SENDINGS = 3
 # A head that lags by more than this is caught up with a listing rather than by asking for one record after another.
 STEPS = 8
 BATCH = 256
+# so that a replay never folds more than some hundreds of records
+SNAPSHOT = 256
 Decide = Callable[[Head], Record | None]
 
 
@@ -96,21 +99,29 @@ class Log:
 
     def _read(self, model: str) -> tuple[Head, str | None]:
         """The present state, and the ETag of the cached head it was rolled forward from."""
-        head, etag = Head(model=model), None
+        head, etag = None, None
         try:
             cached = self.store.get(keys.head(model))
-            # a lost, damaged or forged cache costs a replay, not the data
-            head, etag = seal.decode_head(cached.body, self.trusted) or head, cached.etag
+            head, etag = self._cached(model, cached.body), cached.etag
         except ObjectNotFound:
             pass
-        if head.model != model:
-            head = Head(model=model)
-        try:
-            return self.refresh(head), etag
-        except Broken:
-            if not head.revision:
-                raise
-            return self.refresh(Head(model=model)), etag
+        if head is not None:
+            with suppress(Broken):
+                return self.refresh(head), etag
+        # a lost, damaged or forged cache costs a replay from the last snapshot, not the data
+        return self._replay(model), etag
+
+    def _replay(self, model: str) -> Head:
+        for info in reversed(list(list_all(self.store, keys.snapshots(model)))):
+            with suppress(Broken, ObjectNotFound):
+                head = self._cached(model, self.store.get(info.key).body)
+                if head is not None:
+                    return self.refresh(head)
+        return self.refresh(Head(model=model))
+
+    def _cached(self, model: str, body: bytes) -> Head | None:
+        head = seal.decode_head(body, self.trusted)
+        return head if head is not None and head.model == model else None
 
     def _catch_up(self, head: Head, last: Record | None) -> tuple[Head, Record | None]:
         behind = list_all(self.store, keys.log(head.model), after=keys.log_record(head.model, head.revision))
@@ -204,6 +215,9 @@ class Log:
     def _save(self, head: Head, record: Record, etag: str | None) -> None:
         """Refresh the cached head. Best effort: whoever refreshed it in between may be behind, but not wrong."""
         body = seal.encode_head(head, record.seal)
+        if head.revision % SNAPSHOT == 0:
+            with suppress(AlreadyExists, Unavailable):
+                self.store.put(keys.snapshot(head.model, head.revision), body, if_absent=True)
         for _ in range(2):
             try:
                 self.store.put(

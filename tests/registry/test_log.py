@@ -11,7 +11,7 @@ from shared.errors import BadInput, Conflict, NotFound, Unavailable
 from shared.registry import aliases, keys, models, versions
 from shared.registry import log as logs
 from shared.registry.fold import SEGMENT, Broken
-from shared.registry.log import Log
+from shared.registry.log import SNAPSHOT, Log
 from shared.registry.state import Act, Record, Target
 from shared.storage.base import list_all
 from shared.storage.memory import MemoryStore
@@ -219,6 +219,29 @@ def test_a_fresh_upload_asks_for_no_segment() -> None:
     log.store.asked.clear()
     assert versions.of_upload(fresh, old, f"{opened:011x}-0011") is None
     assert log.store.asked == []
+
+
+@pytest.mark.parametrize("damage", ["no snapshot", "good", "damaged", "damaged, and an older one"])
+def test_a_lost_head_is_folded_from_the_last_good_snapshot(damage: str) -> None:
+    log = Log(Counting())
+    push(log, "m", 2 * SNAPSHOT + 5)
+    head = log.read("m")
+    assert [info.key for info in list_all(log.store, keys.snapshots("m"))] == [
+        keys.snapshot("m", SNAPSHOT),
+        keys.snapshot("m", 2 * SNAPSHOT),
+    ]
+    log.store.delete(keys.head("m"))
+    if damage.startswith("damaged"):
+        log.store.put(keys.snapshot("m", 2 * SNAPSHOT), b"{]")
+    if damage in ("no snapshot", "damaged"):
+        log.store.delete(keys.snapshot("m", SNAPSHOT))
+    if damage == "no snapshot":
+        log.store.delete(keys.snapshot("m", 2 * SNAPSHOT))
+    log.store.asked.clear()
+    assert log.read("m") == head
+    records = sum(key.startswith(keys.log("m")) and how == "GET" for how, key in log.store.asked)
+    folded = {"good": 5, "damaged, and an older one": SNAPSHOT + 5}.get(damage, 2 * SNAPSHOT + 5)
+    assert folded <= records <= folded + 1
 
 
 def test_nothing_of_the_log_is_ever_written_twice(log: Log) -> None:
