@@ -61,7 +61,7 @@ types: $(ENVS)/dev/.ready ## static types
 
 # ---- AWS
 
-.PHONY: build deploy validate token
+.PHONY: build deploy validate token attest
 validate: $(ENVS)/sam/.ready ## check the template
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
 
@@ -73,6 +73,9 @@ deploy: build ## deploy to the AWS account that you are signed in to
 
 token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token BUCKET=... (the stack's output)
 	@$(ENVS)/dev/bin/python -m local.bootstrap_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it))
+
+attest: $(ENVS)/dev/.ready ## after a change of signing keys: make attest BUCKET=... KEY=... (the stack's outputs)
+	@$(ENVS)/dev/bin/python -m local.attest $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given))
 
 # called by sam build, once per function and layer
 build-%:

@@ -1,4 +1,6 @@
-"""After a change of keys: sign the present state of every model with the new one, and with it the chain behind it.
+"""After a change of keys, or where records were not signed so far: sign the present state of every model with the key.
+
+A signature vouches for the whole chain behind it. What the key has signed already stays as it is.
 
 Whoever runs this vouches for what is in the bucket now: `amaas verify` each model first. Needs AWS credentials that may
 read and write the bucket and use the key.
@@ -9,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 from shared.registry import catalogue, models
+from shared.registry.fold import Broken
 from shared.registry.log import Log
 from shared.registry.state import Act
 from shared.signing.base import Signer
@@ -35,11 +38,14 @@ def main() -> None:
 
 
 def attest(store: Store, key: Signer, reason: str) -> list[tuple[str, int]]:
-    """The names of all models that there are or were, with the revisions that now carry the new signature."""
-    log, done = Log(store, signer=key), []
+    """The names of all models whose newest record the key had not signed, with the revisions at which it now has."""
+    log, strict = Log(store, signer=key), Log(store, trusted=[key.public])
+    done = []
     for name in catalogue.names(store):
-        head = models.attest(log, name, Act(by="operator", reason=reason))
-        if head.revision:
+        try:
+            strict.read(name)
+        except Broken:
+            head = models.attest(log, name, Act(by="operator", reason=reason))
             done.append((name, head.revision))
     return done
 

@@ -31,6 +31,7 @@ def bring_up() -> dict[str, Any]:
     outputs = deploy.up_to_date(endpoint)
     if outputs is None:
         outputs = deploy.deploy(endpoint)
+        sign(endpoint, outputs)
         keep_state(endpoint)
     say(f"the API is deployed at {outputs['ApiUrl']}")
     return write_access(endpoint, outputs)
@@ -66,14 +67,26 @@ def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
 
 
 def first_token(endpoint: str, bucket: str) -> str:
-    """With the packages of the built layer, so that a token is made by the code that will check it."""
+    return _built("local.bootstrap_token", bucket, "--endpoint-url", endpoint)
+
+
+def sign(endpoint: str, outputs: dict[str, str]) -> None:
+    """Have the deployment's key sign what an earlier one, or none, has signed: functions believe nothing else."""
+    if "SigningKey" in outputs:
+        said = _built("local.attest", outputs["Bucket"], outputs["SigningKey"], "--endpoint-url", endpoint)
+        for line in said.splitlines():
+            say(line)
+
+
+def _built(module: str, *arguments: str) -> str:
+    """Run a module with the packages of the built layer, so that the code is the one that will check its work."""
     path = os.pathsep.join([str(ROOT), str(BUILD / "CoreLayer" / "python")])
-    command = [tool("cloud", "python"), "-m", "local.bootstrap_token", bucket, "--endpoint-url", endpoint]
-    done = subprocess.run(
-        command, cwd=ROOT, env=aws_env(endpoint) | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )
+    endpoint = arguments[-1]
+    command = [tool("cloud", "python"), "-m", module, *arguments]
+    env = aws_env(endpoint) | {"PYTHONPATH": path}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"the first token could not be made:\n{done.stderr}")
+        raise SystemExit(f"{module} failed:\n{done.stderr}")
     return done.stdout.strip()
 
 

@@ -1,4 +1,4 @@
-"""Once a day: blobs that nothing names any more are removed. The only function that may remove any."""
+"""Once a day: blobs that nothing names any more are removed. No other function may remove one."""
 
 from __future__ import annotations
 

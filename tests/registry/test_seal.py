@@ -109,4 +109,5 @@ def test_a_key_that_does_not_answer_changes_nothing(
 
 def test_a_new_key_attests_what_an_old_one_signed(signed: Log, other: LocalKey) -> None:
     assert attest(signed.store, other, "rotation") == [("m", 5)]
+    assert attest(signed.store, other, "rotation") == []
     assert models.get(reader(signed, other.public), "m").number(None) == 2
