@@ -102,7 +102,7 @@ class Log:
         head, etag = None, None
         try:
             cached = self.store.get(keys.head(model))
-            head, etag = self._cached(model, cached.body), cached.etag
+            head, etag = seal.decode_head(cached.body, model, self.trusted), cached.etag
         except ObjectNotFound:
             pass
         if head is not None:
@@ -114,14 +114,10 @@ class Log:
     def _replay(self, model: str) -> Head:
         for info in reversed(list(list_all(self.store, keys.snapshots(model)))):
             with suppress(Broken, ObjectNotFound):
-                head = self._cached(model, self.store.get(info.key).body)
+                head = seal.decode_head(self.store.get(info.key).body, model, self.trusted)
                 if head is not None:
                     return self.refresh(head)
         return self.refresh(Head(model=model))
-
-    def _cached(self, model: str, body: bytes) -> Head | None:
-        head = seal.decode_head(body, self.trusted)
-        return head if head is not None and head.model == model else None
 
     def _catch_up(self, head: Head, last: Record | None) -> tuple[Head, Record | None]:
         behind = list_all(self.store, keys.log(head.model), after=keys.log_record(head.model, head.revision))
@@ -170,7 +166,7 @@ class Log:
                 time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
                 head = self.refresh(head)
                 continue
-            self._save(after, record, etag)
+            self._save(after, body, etag)
             self._on_commit(self, after)
             return after
         raise Unavailable(f"model {model!r} is being changed by many writers at once; nothing was changed, try again")
@@ -212,9 +208,9 @@ class Log:
             "before repeating this, or repeat it with the same Idempotency-Key"
         )
 
-    def _save(self, head: Head, record: Record, etag: str | None) -> None:
+    def _save(self, head: Head, record: bytes, etag: str | None) -> None:
         """Refresh the cached head. Best effort: whoever refreshed it in between may be behind, but not wrong."""
-        body = seal.encode_head(head, record.seal)
+        body = seal.encode_head(head, record)
         if head.revision % SNAPSHOT == 0:
             with suppress(AlreadyExists, Unavailable):
                 self.store.put(keys.snapshot(head.model, head.revision), body, if_absent=True)
@@ -233,7 +229,7 @@ class Log:
                     present = self.store.get(keys.head(head.model))
                 except (ObjectNotFound, Unavailable):
                     return
-                known = seal.decode_head(present.body, self.trusted)
+                known = seal.decode_head(present.body, head.model, self.trusted)
                 if known is not None and known.revision >= head.revision:
                     return
                 etag = present.etag

@@ -21,12 +21,11 @@ from shared.signing import p256
 from shared.signing.base import Signer, fingerprint
 
 
-class Sealed(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is stored as head.json. digest: of the record it was folded up to. state: the Head, its digest left out."""
+class Stored(Struct, frozen=True, kw_only=True):
+    """What is stored as head.json: the newest record, to the byte, and the state after it without its digest."""
 
-    digest: str
+    record: Raw
     state: Raw
-    seal: Seal | None = None
 
 
 def state(head: Head) -> bytes:
@@ -64,22 +63,26 @@ def wrong_record(record: Record, model: str, trusted: Sequence[bytes]) -> str | 
     return wrong(record.seal, model, trusted)
 
 
-def encode_head(head: Head, seal: Seal | None) -> bytes:
-    return msgspec.json.encode(Sealed(digest=head.digest, state=Raw(state(head)), seal=seal))
+def encode_head(head: Head, record: bytes) -> bytes:
+    """What to store as head.json. record: the bytes of the newest record."""
+    return msgspec.json.encode(Stored(record=Raw(record), state=Raw(state(head))))
 
 
-def decode_head(body: bytes, trusted: Sequence[bytes]) -> Head | None:
-    """The cached state; None when it is damaged or, where keys are trusted, not signed by one of them."""
+def decode_head(body: bytes, model: str, trusted: Sequence[bytes]) -> Head | None:
+    """The cached state; None when it is damaged, another model's or, where keys are trusted, not signed by one."""
     try:
-        sealed = msgspec.json.decode(body, type=Sealed)
-        head = msgspec.json.decode(sealed.state, type=Head)
+        stored = msgspec.json.decode(body, type=Stored)
+        head = msgspec.json.decode(stored.state, type=Head)
+        record = msgspec.json.decode(stored.record, type=Record)
     except msgspec.MsgspecError:
         return None
+    if head.model != model or record.revision != head.revision or msgspec.json.encode(record) != bytes(stored.record):
+        return None
     if trusted:
-        genuine = sealed.seal is not None and sealed.seal.state == _sha256(bytes(sealed.state))
-        if not genuine or wrong(sealed.seal, head.model, trusted):
+        signed = record.seal is not None and record.seal.state == _sha256(bytes(stored.state))
+        if not signed or wrong_record(record, model, trusted):
             return None
-    return replace(head, digest=sealed.digest)
+    return replace(head, digest=_sha256(bytes(stored.record)))
 
 
 def _message(model: str, content: str, state: str) -> bytes:

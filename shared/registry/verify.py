@@ -109,7 +109,7 @@ def _wrong(log: Log, head: Head, revision: int, record: Record, body: bytes, sig
 
 def _head(log: Log, model: str) -> Head | None:
     try:
-        return seal.decode_head(log.store.get(keys.head(model)).body, log.trusted)
+        return seal.decode_head(log.store.get(keys.head(model)).body, model, log.trusted)
     except ObjectNotFound:
         return None
 

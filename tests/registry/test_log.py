@@ -48,7 +48,7 @@ def test_the_head_is_only_a_cache(log: Log, damage: str) -> None:
 def test_a_head_that_contradicts_the_log_is_not_believed(log: Log) -> None:
     push(log, "m", 3)
     forged = msgspec.json.decode(log.store.get(keys.head("m")).body)
-    forged["digest"] = "0" * 64
+    forged["record"]["by"] = "eve"
     push(log, "m")
     log.store.put(keys.head("m"), msgspec.json.encode(forged))
     assert models.get(log, "m").latest == 4
