@@ -29,6 +29,10 @@ ATTEMPTS = 24
 SENDINGS = 3
 # A head that lags by more than this is caught up with a listing rather than by asking for one record after another.
 STEPS = 8
+# Whoever is further behind than this takes a newer head instead.
+NEAR = 2
+# seconds before the second attempt at most; doubles with each, so that many writers get out of each other's way
+PAUSE = 0.1
 BATCH = 256
 # so that a replay never folds more than some hundreds of records
 SNAPSHOT = 256
@@ -64,18 +68,13 @@ class Log:
 
     def refresh(self, head: Head) -> Head:
         """The present state, from an earlier one: 1 request when nothing changed. Raises Broken, Unavailable."""
-        before, last = head.revision, None
-        for _ in range(STEPS):
-            try:
-                body = self.store.get(keys.log_record(head.model, head.revision + 1)).body
-            except ObjectNotFound:
-                break
-            head, last = self._step(head, body)
-        else:
-            head, last = self._catch_up(head, last)
-        if self.trusted and last is not None and head.revision > before:
-            self._believe(head.model, last)
-        return head
+        head, last, more = self._step(head, None, NEAR)
+        if not more:
+            return self._believed(head, last)
+        stored, _ = self._stored(head.model)
+        if stored is not None and stored.revision > head.revision:
+            head, last = stored, None
+        return self._roll_forward(head, last)
 
     def records(self, model: str, newest: int, oldest: int) -> list[Record]:
         """Records by revision, newest first, both ends included; those that cannot be read are left out."""
@@ -99,48 +98,59 @@ class Log:
 
     def _read(self, model: str) -> tuple[Head, str | None]:
         """The present state, and the ETag of the cached head it was rolled forward from."""
-        head, etag = None, None
-        try:
-            cached = self.store.get(keys.head(model))
-            head, etag = seal.decode_head(cached.body, model, self.trusted), cached.etag
-        except ObjectNotFound:
-            pass
+        head, etag = self._stored(model)
         if head is not None:
             with suppress(Broken):
-                return self.refresh(head), etag
+                return self._roll_forward(head), etag
         # a lost, damaged or forged cache costs a replay from the last snapshot, not the data
         return self._replay(model), etag
+
+    def _stored(self, model: str) -> tuple[Head | None, str | None]:
+        """The cached head, where it is there and can be believed; and its ETag, where it is there."""
+        try:
+            found = self.store.get(keys.head(model))
+        except ObjectNotFound:
+            return None, None
+        return seal.decode_head(found.body, model, self.trusted), found.etag
 
     def _replay(self, model: str) -> Head:
         for info in reversed(list(list_all(self.store, keys.snapshots(model)))):
             with suppress(Broken, ObjectNotFound):
                 head = seal.decode_head(self.store.get(info.key).body, model, self.trusted)
                 if head is not None:
-                    return self.refresh(head)
-        return self.refresh(Head(model=model))
+                    return self._roll_forward(head)
+        return self._roll_forward(Head(model=model))
 
-    def _catch_up(self, head: Head, last: Record | None) -> tuple[Head, Record | None]:
-        behind = list_all(self.store, keys.log(head.model), after=keys.log_record(head.model, head.revision))
-        names = [info.key for info in behind]
-        for start in range(0, len(names), BATCH):
-            for found in get_many(self.store, names[start : start + BATCH]):
-                head, last = self._step(head, found.body)
-        return head, last
+    def _roll_forward(self, head: Head, last: Record | None = None) -> Head:
+        """The state after all records that follow. last: the newest one folded already, if nobody vouched for it."""
+        head, last, more = self._step(head, last, STEPS)
+        if more:
+            behind = list_all(self.store, keys.log(head.model), after=keys.log_record(head.model, head.revision))
+            names = [info.key for info in behind]
+            for start in range(0, len(names), BATCH):
+                for found in get_many(self.store, names[start : start + BATCH]):
+                    head, last = _folded(head, found.body)
+        return self._believed(head, last)
 
-    def _step(self, head: Head, body: bytes) -> tuple[Head, Record]:
-        try:
-            record = decode(body)
-        except msgspec.MsgspecError as error:
-            raise Broken(f"record {head.revision + 1} of model {head.model!r} is damaged: {error}") from error
-        return fold(head, record, digest(body)), record
+    def _step(self, head: Head, last: Record | None, steps: int) -> tuple[Head, Record | None, bool]:
+        """The state after at most some of the records that follow, the last of them, and whether there may be more."""
+        for _ in range(steps):
+            try:
+                body = self.store.get(keys.log_record(head.model, head.revision + 1)).body
+            except ObjectNotFound:
+                return head, last, False
+            head, last = _folded(head, body)
+        return head, last, True
 
-    def _believe(self, model: str, record: Record) -> None:
-        problem = seal.wrong_record(record, model, self.trusted)
+    def _believed(self, head: Head, last: Record | None) -> Head:
+        """The state, if the newest record that led to it is signed as it should be: it vouches for those before it."""
+        problem = seal.wrong_record(last, head.model, self.trusted) if self.trusted and last is not None else None
         if problem:
             raise Broken(
-                f"record {record.revision} of model {model!r} is not to be trusted: {problem}; "
-                f"`amaas verify {model}` says more"
+                f"record {head.revision} of model {head.model!r} is not to be trusted: {problem}; "
+                f"`amaas verify {head.model}` says more"
             )
+        return head
 
     # ---- writing
 
@@ -163,8 +173,8 @@ class Log:
             try:
                 self._commit(model, record.revision, body)
             except AlreadyExists:
-                time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
-                head = self.refresh(head)
+                time.sleep(random.uniform(0, PAUSE * 2 ** min(attempt, 6)))
+                head, etag = self._read(model)
                 continue
             self._save(after, body, etag)
             self._on_commit(self, after)
@@ -235,6 +245,14 @@ class Log:
                 etag = present.etag
             except Unavailable:
                 return
+
+
+def _folded(head: Head, body: bytes) -> tuple[Head, Record]:
+    try:
+        record = decode(body)
+    except msgspec.MsgspecError as error:
+        raise Broken(f"record {head.revision + 1} of model {head.model!r} is damaged: {error}") from error
+    return fold(head, record, digest(body)), record
 
 
 def _expect(head: Head, revision: int | None) -> None:
