@@ -96,7 +96,7 @@ def history(request: Request) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     if checked is not None:
         answer = {"verified": checked.verified, "problems": checked.problems}
-        answer |= {"revision": checked.revision, "digest": checked.digest}
+        answer |= {"revision": checked.revision, "digest": checked.digest, "since": checked.since}
     newest = checked.revision if checked is not None else models.known(log(), name).revision
     records, following = models.history(log(), name, newest, before=before, limit=request.limit(50, 200))
     return {"records": records, "next": following, **answer}

@@ -49,6 +49,10 @@ class Token(Struct, frozen=True, kw_only=True):
         }
 
 
+# made once, before any thread: see registry/state.py
+DECODER = msgspec.json.Decoder(Token)
+
+
 def create(store: Store, name: str, scopes: list[str], *, expires_in_days: float | None = None) -> tuple[Token, str]:
     """Make a token; the second value is the only copy of its plain text. Raises BadInput for a scope there is not."""
     if not scopes:
@@ -86,7 +90,7 @@ def authenticate(store: Store, header: str | None) -> Token:
 
 def read(store: Store, identity: str) -> Token:
     try:
-        return msgspec.json.decode(store.get(keys.token(identity)).body, type=Token)
+        return DECODER.decode(store.get(keys.token(identity)).body)
     except ObjectNotFound:
         raise NotFound(f"there is no token {identity!r}: GET /tokens lists them") from None
 
@@ -98,7 +102,7 @@ def revoke(store: Store, identity: str) -> Token:
             present = store.get(keys.token(identity))
         except ObjectNotFound:
             raise NotFound(f"there is no token {identity!r}: GET /tokens lists them") from None
-        token = msgspec.structs.replace(msgspec.json.decode(present.body, type=Token), revoked=True)
+        token = msgspec.structs.replace(DECODER.decode(present.body), revoked=True)
         try:
             store.put(keys.token(identity), msgspec.json.encode(token), if_match=present.etag)
             return token
@@ -107,7 +111,7 @@ def revoke(store: Store, identity: str) -> Token:
 
 
 def every(store: Store) -> list[Token]:
-    return [msgspec.json.decode(store.get(info.key).body, type=Token) for info in list_all(store, keys.TOKENS)]
+    return [DECODER.decode(store.get(info.key).body) for info in list_all(store, keys.TOKENS)]
 
 
 def _hash(salt: str, secret: str) -> str:

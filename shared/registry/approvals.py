@@ -29,7 +29,8 @@ def request(log: Log, model: str, alias: str, target: Target, act: Act) -> int:
         return Record(kind="request", by=act.by, proposal=proposal)
 
     head = log.append(keys.model_name(model), decide, act)
-    return asked[0] if asked else head.done[act.request_id or ""]
+    # an attempt of the same caller may have been faster, and then `asked` is of a lost race
+    return head.request_of(act) or asked[0]
 
 
 def approve(log: Log, model: str, number: int, act: Act) -> Head:

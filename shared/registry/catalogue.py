@@ -48,6 +48,9 @@ class Index(Struct, frozen=True):
     models: dict[str, Summary]
 
 
+INDEX = msgspec.json.Decoder(Index)
+
+
 def summary(log: Log, head: Head) -> Summary:
     if not head.alive:
         return Summary(name=head.model, revision=head.revision, gone=True)
@@ -149,7 +152,7 @@ def _read(store: Store) -> tuple[Index, str | None, dict[str, list[int]]]:
     try:
         found = store.get(keys.CATALOGUE)
         etag = found.etag
-        return msgspec.json.decode(found.body, type=Index), etag, marks
+        return INDEX.decode(found.body), etag, marks
     except (ObjectNotFound, msgspec.MsgspecError):
         return Index({}), etag, {name: [0] for name in names(store)} | marks
 

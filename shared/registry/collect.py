@@ -51,7 +51,8 @@ def _remove(log: Log, digest: str, before: float) -> bool:
         present = log.store.head(keys.blob(digest))
     except ObjectNotFound:
         return False
-    if present.modified > before:
+    # without a version to name, a blob that is written anew right now would go, too: such a bucket keeps everything
+    if present.modified > before or present.version is None:
         return False
     log.store.delete(keys.blob(digest), version=present.version)
     return True
@@ -72,4 +73,5 @@ def _named(log: Log, before: float) -> set[str]:
 def _versions(log: Log, head: Head) -> Iterator[Version]:
     yield from head.versions.values()
     for segment in head.sealed:
-        yield from log.segment(segment.digest)
+        if segment.last >= head.first:  # those before are of an earlier life of the name, and go
+            yield from log.segment(segment.digest)

@@ -13,11 +13,11 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.errors import Unavailable
-from shared.registry.state import Alias, Head, Record, Segment, Target, Version
+from shared.registry.state import Alias, Head, Record, Segment, Target, Version, short
 
 SEGMENT = 256
 TRAIL = 10
-REMEMBERED = 32
+REMEMBERED = 256
 
 
 class Broken(Unavailable):
@@ -43,17 +43,19 @@ def _done(head: Head, record: Record) -> dict[str, int]:
     if record.request_id is None:
         return head.done
     kept = list(head.done.items())[-(REMEMBERED - 1) :]
-    return dict([*kept, (record.request_id, record.revision)])
+    return dict([*kept, (short(record.request_id), record.revision)])
 
 
 def _register(head: Head, record: Record, version: Version) -> Head:
-    if head.deleted is not None:  # the name is used again: a new life, in which numbers go on
+    if head.deleted is not None:
+        # the name is used again: a new life, in which numbers go on; which uploads there were stays known
         head = Head(
             model=head.model,
             revision=head.revision,
             digest=head.digest,
             updated_at=head.updated_at,
             first=version.version,
+            sealed=_sealed(head, head.latest).sealed,
             policies=head.policies,
             done=head.done,
         )
@@ -117,18 +119,29 @@ def _others(head: Head, record: Record) -> Head:
 
 
 def _seal(head: Head) -> Head:
-    start = head.sealed[-1].last + 1 if head.sealed else head.first
-    if head.latest - start + 1 >= 2 * SEGMENT:
-        last = start + SEGMENT - 1
-        digest = hashlib.sha256(segment_body(head, start, last)).hexdigest()
-        until = head.versions[last].created_at
-        head = replace(head, sealed=[*head.sealed, Segment(first=start, last=last, digest=digest, until=until)])
-        start = last + 1
+    if head.latest - _unsealed(head) + 1 >= 2 * SEGMENT:
+        head = _sealed(head, _unsealed(head) + SEGMENT - 1)
     if not head.sealed:
         return head
+    start = _unsealed(head)
     in_use = {number for alias in head.aliases.values() for number in alias.target.numbers}
     kept = {number: version for number, version in head.versions.items() if number >= start or number in in_use}
     return replace(head, versions=kept) if len(kept) < len(head.versions) else head
+
+
+def _unsealed(head: Head) -> int:
+    """The lowest number that is in no segment."""
+    return head.sealed[-1].last + 1 if head.sealed else head.first
+
+
+def _sealed(head: Head, last: int) -> Head:
+    """The head with one more segment, up to version `last`."""
+    first = _unsealed(head)
+    if first > last:
+        return head
+    digest = hashlib.sha256(segment_body(head, first, last)).hexdigest()
+    segment = Segment(first=first, last=last, digest=digest, until=head.versions[last].created_at)
+    return replace(head, sealed=[*head.sealed, segment])
 
 
 def segment_body(head: Head, first: int, last: int) -> bytes:

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.registry import blobs, keys, seal
 from shared.registry.fold import Broken, fold, segment_body
-from shared.registry.state import Act, Head, Record, Version
+from shared.registry.state import RECORD, VERSIONS, Act, Head, Record, Version
 from shared.signing.base import Signer
 from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store, get_many, list_all
 
@@ -93,7 +93,7 @@ class Log:
 
     def segment(self, digest: str) -> list[Version]:
         if digest not in self._segments:
-            self._segments[digest] = msgspec.json.decode(blobs.read(self.store, digest), type=list[Version])
+            self._segments[digest] = VERSIONS.decode(blobs.read(self.store, digest))
         return self._segments[digest]
 
     def _read(self, model: str) -> tuple[Head, str | None]:
@@ -163,7 +163,7 @@ class Log:
         """
         head, etag = self._read(model)
         for attempt in range(ATTEMPTS):
-            if act.request_id is not None and act.request_id in head.done:
+            if head.request_of(act) is not None:
                 return head
             _expect(head, act.expect_revision)
             record = decide(head)
@@ -272,7 +272,7 @@ def _readable(found: Object) -> Record | None:
 
 
 def decode(body: bytes) -> Record:
-    return msgspec.json.decode(body, type=Record)
+    return RECORD.decode(body)
 
 
 def digest(body: bytes) -> str:

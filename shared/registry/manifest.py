@@ -120,10 +120,14 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     gate: dict[str, Any] | None = None
 
 
+# made once, before any thread: see state.py
+DECODER = msgspec.json.Decoder(Manifest)
+
+
 def decode(body: bytes) -> Manifest:
     """Parse an `amaas.json`. Raises BadInput that names the member and what is wrong with it."""
     try:
-        return msgspec.json.decode(body, type=Manifest)
+        return DECODER.decode(body)
     except msgspec.ValidationError as error:
         raise BadInput(f"amaas.json does not fit its schema: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

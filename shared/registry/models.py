@@ -11,7 +11,7 @@ import msgspec
 from shared.errors import BadInput, Conflict, NotFound
 from shared.registry import blobs, keys
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest
+from shared.registry.manifest import DECODER, Manifest
 from shared.registry.state import PRODUCTION, Act, Head, Record, Version
 from shared.signing import package
 
@@ -24,7 +24,7 @@ def get(log: Log, model: str) -> Head:
 
 
 def manifest(log: Log, version: Version) -> Manifest:
-    return msgspec.json.decode(blobs.read(log.store, version.manifest), type=Manifest)
+    return DECODER.decode(blobs.read(log.store, version.manifest))
 
 
 def shown(head: Head) -> Version:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from shared.registry.state import Head, Record, Seal
+from shared.registry.state import HEAD, RECORD, Head, Record, Seal
 from shared.signing import p256
 from shared.signing.base import Signer, fingerprint
 
@@ -26,6 +26,9 @@ class Stored(Struct, frozen=True, kw_only=True):
 
     record: Raw
     state: Raw
+
+
+STORED = msgspec.json.Decoder(Stored)
 
 
 def state(head: Head) -> bytes:
@@ -39,7 +42,8 @@ def content(record: Record) -> bytes:
 def make(signer: Signer, record: Record, after: Head) -> Seal:
     """Sign a record together with the state after it. Raises Unavailable."""
     digests = _sha256(content(record)), _sha256(state(after))
-    signature = base64.b64encode(signer.sign(_message(after.model, *digests))).decode()
+    # in its normal form: with two valid signatures, a record could be exchanged for an equal one of another digest
+    signature = base64.b64encode(p256.low(signer.sign(_message(after.model, *digests)))).decode()
     return Seal(key=fingerprint(signer.public), content=digests[0], state=digests[1], signature=signature)
 
 
@@ -54,6 +58,8 @@ def wrong(seal: Seal | None, model: str, trusted: Sequence[bytes]) -> str | None
         signature = base64.b64decode(seal.signature, validate=True)
     except (binascii.Error, ValueError):
         return "its signature is no base64"
+    if base64.b64encode(p256.low(signature)).decode() != seal.signature:
+        return "its signature is not in its normal form"
     return None if p256.verify(key, _message(model, seal.content, seal.state), signature) else "its signature is wrong"
 
 
@@ -71,9 +77,9 @@ def encode_head(head: Head, record: bytes) -> bytes:
 def decode_head(body: bytes, model: str, trusted: Sequence[bytes]) -> Head | None:
     """The cached state; None when it is damaged, another model's or, where keys are trusted, not signed by one."""
     try:
-        stored = msgspec.json.decode(body, type=Stored)
-        head = msgspec.json.decode(stored.state, type=Head)
-        record = msgspec.json.decode(stored.record, type=Record)
+        stored = STORED.decode(body)
+        head = HEAD.decode(stored.state)
+        record = RECORD.decode(stored.record)
     except msgspec.MsgspecError:
         return None
     if head.model != model or record.revision != head.revision or msgspec.json.encode(record) != bytes(stored.record):

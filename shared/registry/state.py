@@ -35,7 +35,7 @@ class Act(Struct, frozen=True, kw_only=True):
     """Who asks for a transition, why, and under which conditions.
 
     by: the acting token's id. name: what people call it. expect_revision: refuse when the model has moved on.
-    request_id: an idempotency key; a transition whose key is in the log already is not carried out again.
+    request_id: an idempotency key; a transition is not carried out again if its key is among those of the last 256.
     may_promote: whether the caller may move protected aliases of this model.
     """
 
@@ -188,6 +188,10 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seal: Seal | None = None
 
 
+def short(request_id: str) -> str:
+    return hashlib.sha256(request_id.encode()).hexdigest()[:16]
+
+
 class Segment(Struct, frozen=True, kw_only=True):
     """Versions first to last, sealed away into a blob. until: when the last of them was made."""
 
@@ -202,8 +206,8 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     digest: that of the last record. latest: the highest version number ever given. first: the lowest of this life of
     the name. versions: those not sealed away, and those that an alias names. retired: by version, since which
-    revision. done: idempotency keys of the last transitions, with their revisions. edited: the revision that holds
-    the card, where it was edited. deleted: when, if it is.
+    revision. done: request ids, shortened, of the last transitions that had one, with their revisions. edited: the
+    revision that holds the card, where it was edited. deleted: when, if it is.
     """
 
     model: str
@@ -222,6 +226,10 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: list[str] | None = None
     edited: int | None = None
     deleted: str | None = None
+
+    def request_of(self, act: Act) -> int | None:
+        """The revision at which a transition with this act's request id was carried out, if it was, lately."""
+        return self.done.get(short(act.request_id)) if act.request_id is not None else None
 
     @property
     def alive(self) -> bool:
@@ -274,3 +282,10 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def _known(self) -> Any:
         numbers = range(self.first, self.latest + 1)
         return list(numbers) if len(numbers) <= 10 else f"{numbers[0]} to {numbers[-1]}"
+
+
+# Made here and not where they are used: msgspec works out how to decode a type when it is first asked to, and two
+# threads that ask at the same time crash the process (seen with 0.22).
+RECORD = msgspec.json.Decoder(Record)
+HEAD = msgspec.json.Decoder(Head)
+VERSIONS = msgspec.json.Decoder(list[Version])

@@ -57,6 +57,11 @@ class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
 
 
+# made once, before any thread: see state.py
+TICKET = msgspec.json.Decoder(Ticket)
+UPLOAD = msgspec.json.Decoder(Upload)
+
+
 def open_ticket(store: Store, model: str, files: list[File], by: str) -> Ticket:
     """Announce an upload. The id starts with the time, so that a listing is in order."""
     upload = f"{int(time.time() * 1000):011x}-{secrets.token_hex(8)}"
@@ -108,7 +113,7 @@ def _create_state(store: Store, ticket: Ticket) -> None:
 
 def read_ticket(store: Store, upload: str) -> Ticket:
     try:
-        return msgspec.json.decode(store.get(keys.ticket(upload)).body, type=Ticket)
+        return TICKET.decode(store.get(keys.ticket(upload)).body)
     except ObjectNotFound:
         raise NotFound(
             f"there is no upload {upload!r}: tickets expire after some days; "
@@ -118,7 +123,7 @@ def read_ticket(store: Store, upload: str) -> Ticket:
 
 def read(store: Store, upload: str) -> Upload:
     ticket = read_ticket(store, upload)
-    return msgspec.json.decode(store.get(keys.upload_state(ticket.model, upload)).body, type=Upload)
+    return UPLOAD.decode(store.get(keys.upload_state(ticket.model, upload)).body)
 
 
 def of_model(
@@ -127,7 +132,7 @@ def of_model(
     """A model's uploads, oldest first; and where the next page starts. Of a name never heard of: none."""
     start = keys.upload_state(model, after) if after else ""
     page = store.list_page(keys.upload_states(model), after=start, limit=limit)
-    uploads = [msgspec.json.decode(store.get(info.key).body, type=Upload) for info in page.objects]
+    uploads = [UPLOAD.decode(store.get(info.key).body) for info in page.objects]
     return uploads, uploads[-1].upload_id if page.next and uploads else None
 
 
@@ -144,7 +149,7 @@ def advance(
     key = keys.upload_state(ticket.model, ticket.upload_id)
     while True:
         present = store.get(key)
-        upload = msgspec.json.decode(present.body, type=Upload)
+        upload = UPLOAD.decode(present.body)
         if upload.state in FINAL:
             return upload
         moved = msgspec.structs.replace(

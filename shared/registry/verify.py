@@ -11,14 +11,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.errors import TooLarge
 from shared.registry import keys, seal
 from shared.registry.fold import Broken, fold
 from shared.registry.log import BATCH, Log, decode, digest
 from shared.registry.state import Head, Record
 from shared.storage.base import ObjectNotFound, get_many, list_all
 
-MOST = 50_000
+# as many records as are walked within one call of the API; of longer logs the newest, from a snapshot on
+MOST = 5000
 # Every record is chained, so the newest signature vouches for all; older ones are looked at as far as time allows.
 SIGNATURES = 1000
 
@@ -29,40 +29,57 @@ class Problem(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """revision, digest: of the newest record, to keep and to compare with later."""
+    """revision, digest: of the newest record, to keep and to compare with later. since: what was taken for granted."""
 
     verified: bool
     revision: int
     digest: str
     problems: list[Problem]
+    since: int = 0
 
 
-def verify(log: Log, model: str) -> Report:
-    """Check a model's log, its signatures where keys are trusted, and its cached head. Raises TooLarge, NotFound."""
-    names = [info.key for info in list_all(log.store, keys.log(keys.model_name(model)))]
-    if not names and not _head(log, model):
+def verify(log: Log, model: str, most: int = MOST) -> Report:
+    """Check a model's log, its signatures where keys are trusted, and its cached head. Raises NotFound.
+
+    most: how many records to walk. Of a longer log, those before a (signed) snapshot are vouched for by it alone, and
+    the report says which.
+    """
+    start = _start(log, keys.model_name(model), most)
+    after = keys.log_record(model, start.revision)
+    names = [info.key for info in list_all(log.store, keys.log(model), after=after)]
+    if not names and not start.revision and not _head(log, model):
         log.read(model).exists()
-    if len(names) > MOST:
-        raise TooLarge(f"the log of model {model!r} has {len(names):,} records; at most {MOST:,} are verified at once")
     problems: list[Problem] = []
-    heads = _walk(log, model, names, problems)
+    heads = _walk(log, start, names, problems)
     problems += _compare(log, model, heads[-1], heads[0])
     last = heads[-1]
-    return Report(not problems, last.revision, last.digest, sorted(problems, key=lambda problem: problem.revision))
+    found = sorted(problems, key=lambda problem: problem.revision)
+    return Report(not found, last.revision, last.digest, found, start.revision)
 
 
-def _walk(log: Log, model: str, names: list[str], problems: list[Problem]) -> tuple[Head, Head]:
-    """Fold all records, noting what is wrong. Returns the state at the cached head's revision, and the last one."""
+def _start(log: Log, model: str, most: int) -> Head:
+    """The state to begin with: the empty one, or that of the earliest snapshot that leaves no more than `most`."""
     cached = _head(log, model)
-    head = at_cache = Head(model=model)
-    for start in range(0, len(names), BATCH):
-        batch = names[start : start + BATCH]
+    if cached is not None and cached.revision > most:
+        for info in list_all(log.store, keys.snapshots(model)):
+            if cached.revision - (_revision(info.key) or 0) <= most:
+                found = seal.decode_head(log.store.get(info.key).body, model, log.trusted)
+                return found or Head(model=model)
+    return Head(model=model)
+
+
+def _walk(log: Log, start: Head, names: list[str], problems: list[Problem]) -> tuple[Head, Head]:
+    """Fold all records, noting what is wrong. Returns the state at the cached head's revision, and the last one."""
+    cached = _head(log, start.model)
+    head = at_cache = start
+    for first in range(0, len(names), BATCH):
+        batch = names[first : first + BATCH]
         for name, found in zip(batch, get_many(log.store, batch), strict=True):
             revision = _revision(name)
             if revision is None:
                 problems.append(Problem(head.revision, f"an object that is no record lies in the log: {name}"))
                 continue
-            near_end = len(names) - revision < SIGNATURES
+            near_end = start.revision + len(names) - revision < SIGNATURES
             head = _record(log, head, revision, found.body, near_end, problems)
             if cached and cached.revision == head.revision:
                 at_cache = head

@@ -8,6 +8,7 @@ signature per cold start: these lines take some milliseconds, importing a crypto
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 P = 2**256 - 2**224 + 2**192 + 2**96 - 1
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -22,8 +23,12 @@ Point = tuple[int, int, int]  # Jacobian: x = X / Z^2, y = Y / Z^3; Z = 0 is the
 INFINITY: Point = (0, 1, 0)
 
 
+@lru_cache(1024)
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether `signature` (DER) is the key's (DER, SubjectPublicKeyInfo) over the message. Never raises."""
+    """Whether `signature` (DER) is the key's (DER, SubjectPublicKeyInfo) over the message. Never raises.
+
+    Answers are remembered: a busy model's head is checked again and again.
+    """
     key, pair = point(public), _integers(signature)
     if key is None or pair is None:
         return False
@@ -43,6 +48,20 @@ def point(public: bytes) -> Point | None:
     x, y = int.from_bytes(public[-64:-32]), int.from_bytes(public[-32:])
     on_curve = x < P and y < P and (y * y - (x * x * x - 3 * x + B)) % P == 0
     return (x, y, 1) if on_curve else None
+
+
+def low(signature: bytes) -> bytes:
+    """The same signature in its one normal form: of s and N - s, which both pass, the smaller one."""
+    pair = _integers(signature)
+    if pair is None:
+        return signature
+    body = b"".join(_encoded(number) for number in (pair[0], min(pair[1], N - pair[1])))
+    return bytes([0x30, len(body)]) + body
+
+
+def _encoded(number: int) -> bytes:
+    body = number.to_bytes(number.bit_length() // 8 + 1)
+    return bytes([0x02, len(body)]) + body
 
 
 def _integers(der: bytes) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from shared.errors import BadInput, Conflict, NotFound, Unavailable
-from shared.registry import aliases, keys, models, versions
+from shared.registry import aliases, keys, models, verify, versions
 from shared.registry import log as logs
 from shared.registry.fold import SEGMENT, Broken
 from shared.registry.log import SNAPSHOT, Log
@@ -109,6 +109,15 @@ def test_a_repeated_request_is_carried_out_once(log: Log) -> None:
     again = aliases.move(log, "m", "production", Target(version=2), act)
     assert (first.revision, again.revision) == (3, 4)
     assert again.aliases["production"].version == 1
+
+
+def test_of_a_long_log_the_newest_records_are_walked(log: Log) -> None:
+    push(log, "m", SNAPSHOT + 20)
+    report = verify.verify(log, "m", most=100)
+    assert (report.verified, report.revision, report.since) == (True, SNAPSHOT + 20, SNAPSHOT)
+    log.store.delete(keys.log_record("m", SNAPSHOT + 2))
+    assert [p.revision for p in verify.verify(log, "m", most=100).problems][:1] == [SNAPSHOT + 2]
+    assert verify.verify(log, "m").since == 0
 
 
 def test_a_lost_reply_is_settled_by_sending_the_same_record_again(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 import pytest
 
@@ -48,6 +50,9 @@ def test_a_name_used_again_starts_a_new_life_and_numbers_go_on(log: Log) -> None
     assert (head.number(PRODUCTION), sorted(head.versions), head.tags) == (3, [3], None)
     with pytest.raises(NotFound, match=r"no version 2: it has \[3\]"):
         head.number("2")
+    # an event that is delivered late does not bring a version of the earlier life back
+    assert versions.register(log, "m", a_version("upload-000001"), ANN).version == 1
+    assert models.get(log, "m").latest == 3
     assert len(models.history(log, "m", head.revision)[0]) == 5
 
 
@@ -164,6 +169,14 @@ def test_an_old_blob_that_is_written_again_is_not_collected(log: Log, monkeypatc
     monkeypatch.setattr(log.store, "head", written_in_between)
     collect.collect(log, now=YEARS)
     monkeypatch.undo()
+    assert blobs.read(log.store, digest)
+
+
+def test_without_versions_nothing_is_collected(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = blobs.write(log.store, b"orphan")
+    head = log.store.head
+    monkeypatch.setattr(log.store, "head", lambda key: dataclasses.replace(head(key), version=None))
+    assert collect.collect(log, now=YEARS).deleted == []
     assert blobs.read(log.store, digest)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric import utils
 
 from local.attest import attest
 from shared.errors import Unavailable
@@ -13,6 +15,7 @@ from shared.registry import aliases, catalogue, keys, models, verify
 from shared.registry import log as logs
 from shared.registry.log import Log
 from shared.registry.state import Target
+from shared.signing import p256
 from shared.signing.local import LocalKey
 from shared.storage.memory import MemoryStore
 from tests.registry.conftest import ANN, push
@@ -83,6 +86,20 @@ def test_a_record_of_another_model_does_not_pass(signed: Log, key: LocalKey) -> 
     with pytest.raises(Unavailable, match="signature is wrong"):
         models.get(reader(signed, key.public), "victim")
     assert "victim" not in catalogue.every(reader(signed, key.public))
+
+
+def test_a_signature_has_one_form(signed: Log, key: LocalKey) -> None:
+    body = signed.store.get(keys.log_record("m", 4)).body
+    seal = logs.decode(body).seal
+    r, s = utils.decode_dss_signature(base64.b64decode(seal.signature))
+    twin = base64.b64encode(utils.encode_dss_signature(r, p256.N - s)).decode()
+    stored = signed.store.get(keys.head("m")).body
+    signed.store.put(keys.head("m"), stored.replace(seal.signature.encode(), twin.encode()))
+    head = models.get(reader(signed, key.public), "m")
+    assert head.digest == logs.digest(body)  # from the log: the exchanged head was not believed
+    signed.store.put(keys.log_record("m", 4), body.replace(seal.signature.encode(), twin.encode()))
+    problems = verify.verify(reader(signed, key.public), "m").problems
+    assert "normal form" in problems[0].what
 
 
 def test_every_record_is_signed_once(signed: Log, key: LocalKey, monkeypatch: pytest.MonkeyPatch) -> None:

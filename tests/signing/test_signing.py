@@ -73,6 +73,8 @@ def test_an_r_beyond_the_order_is_no_way_around_the_reduction(key: LocalKey) -> 
     r, s = utils.decode_dss_signature(key.sign(b"message"))
     assert not p256.verify(key.public, b"message", encoded(r + p256.N, s))
     assert p256.verify(key.public, b"message", encoded(r, p256.N - s))  # the standard knows both
+    assert p256.low(encoded(r, s)) == p256.low(encoded(r, p256.N - s)) == encoded(r, min(s, p256.N - s))
+    assert p256.low(b"nonsense") == b"nonsense"
 
 
 @pytest.mark.parametrize("length", range(12))
