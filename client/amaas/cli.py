@@ -109,12 +109,14 @@ def push(context: Context, path: str, model: str | None, no_wait: bool, timeout:
 
 @verb(main)
 @click.option("--search", help="Only models whose name contains this.")
-def ls(context: Context, search: str | None) -> None:
+@click.option("--task", help="Only models of this task.")
+@click.option("--tag", help="Only models with this tag.")
+def ls(context: Context, search: str | None, task: str | None, tag: str | None) -> None:
     """List the models."""
     from amaas import show
 
     with context.client() as client:
-        rows = client.models(search)
+        rows = client.models(search, task=task, tag=tag)
     context.answer(rows, lambda out: show.models(out, rows))
 
 
@@ -136,6 +138,7 @@ def show_model(context: Context, model: tuple[str, str | None]) -> None:
 @click.option("--data", help="The input as JSON, written out.")
 @click.option("--type", "content_type", help="Content type of the input. Else by its bytes.")
 @click.option("--top-k", type=click.IntRange(1), help="How many labels to answer.")
+@click.option("--key", help="Who is asking: the same key gets the same version of a split.")
 def predict(
     context: Context,
     model: tuple[str, str | None],
@@ -143,6 +146,7 @@ def predict(
     data: str | None,
     content_type: str | None,
     top_k: int | None,
+    key: str | None,
 ) -> None:
     """Ask a model: MODEL[@VERSION or ALIAS] about INPUT, a file, or - for standard input."""
     from amaas import show
@@ -153,7 +157,7 @@ def predict(
     options = {"top_k": str(top_k)} if top_k else {}
     name, version = model
     with context.client() as client:
-        answer = client.predict(name, content, version, content_type=content_type, options=options)
+        answer = client.predict(name, content, version, content_type=content_type, options=options, key=key)
     context.answer(answer, lambda out: show.predictions(out, answer))
 
 
@@ -163,35 +167,6 @@ def _written(data: str) -> bytes:
     except ValueError as error:
         raise click.BadParameter(f"is no valid JSON: {error}", param_hint="--data") from error
     return data.encode()
-
-
-@verb(main)
-@click.argument("model")
-@click.argument("version", type=click.IntRange(1))
-@click.option("--alias", default="production", show_default=True)
-@click.option("--reason", help="Why; kept in the history.")
-@click.option("--expect-revision", type=click.IntRange(0), help="Fail if the model has changed since this revision.")
-def promote(
-    context: Context, model: str, version: int, alias: str, reason: str | None, expect_revision: int | None
-) -> None:
-    """Point an alias at a version."""
-    from amaas import show
-
-    with context.client() as client:
-        done = client.promote(model, version, alias, reason=reason, expect_revision=expect_revision)
-    said = f"{done['alias']} is now version {done['version']}"
-    context.answer(done, lambda out: show.line(out, done["model"], said))
-
-
-@verb(main)
-@click.argument("model")
-def history(context: Context, model: str) -> None:
-    """Who changed what, when and why; newest first."""
-    from amaas import show
-
-    with context.client() as client:
-        records = client.history(model)
-    context.answer(records, lambda out: show.history(out, records))
 
 
 @verb(main)
@@ -241,3 +216,8 @@ def revoke(context: Context, id: str) -> None:
     with context.client() as client:
         gone = client.revoke_token(id)
     context.answer(gone, lambda out: show.line(out, f"token {gone['id']}", "is revoked"))
+
+
+from amaas import verbs  # noqa: E402 - it adds its commands to `main`, which has to be there
+
+__all__ = ["main", "verbs"]

@@ -16,12 +16,13 @@ import httpx
 from amaas import package, transport, uploads
 from amaas.endpoint import resolve
 from amaas.errors import AmaasError, ApiError, Rejected
+from amaas.traffic import Traffic
 
 Json = dict[str, Any]
 MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"BM": "image/bmp"}
 
 
-class Client:
+class Client(Traffic):
     """A connection to one deployment. Raises ApiError, Rejected, NotConnected (all AmaasError)."""
 
     def __init__(self, url: str | None = None, token: str | None = None, timeout: float = 60) -> None:
@@ -40,9 +41,11 @@ class Client:
     def close(self) -> None:
         self._http.close()
 
-    def models(self, search: str | None = None) -> list[Json]:
-        """All models, however many pages that takes."""
-        return list(self._pages("/models", "models", {"search": search} if search else {}))
+    def models(self, search: str | None = None, *, task: str | None = None, tag: str | None = None) -> list[Json]:
+        """All models whose name contains `search`, of a task, with a tag; however many pages that takes."""
+        wanted = {"search": search, "task": task, "tag": tag}
+        query = {name: value for name, value in wanted.items() if value}
+        return list(self._pages("/models", "models", query))
 
     def model(self, name: str) -> Json:
         """A model with its aliases, its versions (newest first) and its card."""
@@ -51,10 +54,6 @@ class Client:
     def version(self, name: str, version: int | str) -> Json:
         """A version's manifest; `version` is a number or an alias."""
         return self._call("GET", f"{_model(name)}/versions/{quote(str(version), safe='')}")
-
-    def history(self, name: str) -> list[Json]:
-        """What happened to a model, newest first."""
-        return list(self._pages(f"{_model(name)}/history", "records", {}))
 
     def push(
         self,
@@ -110,36 +109,22 @@ class Client:
         *,
         content_type: str | None = None,
         options: dict[str, str] | None = None,
+        key: str | None = None,
     ) -> Json:
         """A prediction in the model's own terms.
 
         input: a file, its bytes, or a JSON object. version: a number or an alias; else production. content_type: else
-        by the first bytes, else by the file's name. options: of the task, as {"top_k": "3"}.
+        by the first bytes, else by the file's name. options: of the task, as {"top_k": "3"}. key: callers with the same
+        one get the same version of an alias that is split.
         """
         body, guessed = _input(input)
-        headers = {"Content-Type": content_type or guessed}
+        headers = {"Content-Type": content_type or guessed} | ({"x-request-key": key} if key else {})
         path = f"{_at(_model(model), version)}/predict"
         return self._call("POST", path, repeat=True, content=body, headers=headers, params=options or {})
 
     def infer(self, model: str, body: Json, version: int | str | None = None) -> Json:
         """An Open Inference Protocol call with JSON tensors."""
         return self._call("POST", f"/v2{_at(_model(model), version)}/infer", repeat=True, json=body)
-
-    def promote(
-        self,
-        model: str,
-        version: int,
-        alias: str = "production",
-        *,
-        reason: str | None = None,
-        expect_revision: int | None = None,
-    ) -> Json:
-        """Point an alias at a version. expect_revision: raise ApiError 409 if the model has changed since."""
-        body = {"version": version, "reason": reason, "expect_revision": expect_revision}
-        given = {name: value for name, value in body.items() if value is not None}
-        # a repeated call would find the revision that its own first attempt made, and report a conflict
-        repeat = expect_revision is None
-        return self._call("PUT", f"{_model(model)}/aliases/{quote(alias, safe='')}", repeat=repeat, json=given)
 
     def tokens(self) -> list[Json]:
         """All tokens without their secrets, revoked ones too."""

@@ -52,23 +52,45 @@ def models(out: Console, rows: list[dict[str, Any]]) -> None:
         return
     table = _table("model", "task", "production", "latest", "updated", right=("production", "latest"))
     for row in rows:
-        production = (row.get("aliases") or {}).get("production", {}).get("version", "-")
+        production = points_to((row.get("aliases") or {}).get("production"))
         name = Text(clean(row["name"]), "bold")
         _row(table, name, row.get("task"), production, row.get("latest"), _when(row.get("updated_at")))
     out.print(table)
+
+
+def points_to(alias: dict[str, Any] | None) -> str:
+    """Where an alias points, in few characters: 3, or 3: 90 / 4: 10, with any shadow in brackets."""
+    if not alias:
+        return "-"
+    split = " / ".join(f"{number}: {weight}" for number, weight in (alias.get("split") or {}).items())
+    return (split or str(alias["version"])) + (f" (shadow {alias['shadow']})" if alias.get("shadow") else "")
 
 
 def model(out: Console, found: dict[str, Any]) -> None:
     line(out, found["name"], " ".join(str(found.get(key) or "") for key in ("task", "licence")).strip())
     named: dict[int, list[str]] = {}
     for name, alias in (found.get("aliases") or {}).items():
-        named.setdefault(alias["version"], []).append(name)
+        weights = {int(number): weight for number, weight in (alias.get("split") or {}).items()}
+        for number in weights or {alias["version"]: 0}:
+            named.setdefault(number, []).append(f"{name} {weights[number]}" if weights else name)
+        if alias.get("shadow"):
+            named.setdefault(alias["shadow"], []).append(f"{name} (shadow)")
     table = _table("version", "aliases", "size", "created", "by", "digest", right=("version", "size"))
     for row in found.get("versions") or []:
         names = Text(clean(", ".join(sorted(named.get(row["version"], [])))), "green")
+        if row.get("state") == "retired":
+            names = Text("retired", "red")
         digest = str(row.get("digest") or "")[:12]
         _row(table, row["version"], names, size(row.get("size")), _when(row.get("created_at")), row.get("by"), digest)
     out.print(table)
+    for asked in found.get("requests") or []:
+        who = asked.get("name") or asked.get("by")
+        line(out, f"request {asked['request']}:", f"{asked['alias']} → {points_to(asked['target'])}, asked by {who}")
+    for name, rule in (found.get("policies") or {}).items():
+        if rule.get("two_person"):
+            line(out, name, "is moved by two persons")
+    if found.get("tags"):
+        line(out, "tags", ", ".join(map(str, found["tags"])))
     if found.get("card"):
         out.print()
         out.print(Markdown(clean(found["card"]), hyperlinks=False), width=min(out.width, 100))
@@ -114,20 +136,6 @@ def bar(share: float) -> str:
     """A bar of BAR characters at most, in steps of an eighth of one. share: 0 to 1."""
     eighths = round(BAR * 8 * min(max(share, 0.0), 1.0))
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-
-
-def history(out: Console, records: list[dict[str, Any]]) -> None:
-    table = _table("revision", "when", "by", "what", "reason", right=("revision",))
-    for row in records:
-        _row(table, row.get("revision"), _when(row.get("at")), row.get("by"), _what(row), row.get("reason"))
-    out.print(table)
-
-
-def _what(record: dict[str, Any]) -> str:
-    made = record.get("version")
-    registered = [f"version {made['version']} registered"] if isinstance(made, dict) else []
-    moves = [f"{name} → {version or 'gone'}" for name, version in (record.get("aliases") or {}).items()]
-    return ", ".join(registered + moves) or str(record.get("kind", ""))
 
 
 def tokens(out: Console, rows: list[dict[str, Any]]) -> None:

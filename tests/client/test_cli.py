@@ -99,19 +99,6 @@ def test_predict_takes_files_standard_input_and_words(run: Run, fake: Fake, tmp_
     assert refused.stderr == "amaas: model 'm' takes an image (image/png, image/jpeg), not 'text/plain'\n"
 
 
-def test_promote_and_history(run: Run, fake: Fake) -> None:
-    fake.add("m")
-    fake.add("m")
-    assert run("promote", "m", "2", "--reason", "better").stdout == "m production is now version 2\n"
-    assert answered(run, "promote", "m", "1", "--alias", "old")["revision"] == 4
-    conflict = run("promote", "m", "1", "--expect-revision", "1")
-    assert (conflict.exit_code, conflict.stderr) == (1, "amaas: 'm' is at revision 4, not 1\n")
-    rows = run("history", "m").stdout.splitlines()
-    assert rows[2].split(maxsplit=4)[4].split("   ")[0] == "production → 2"
-    assert "better" in rows[2] and "version 1 registered" in rows[4]
-    assert [record["revision"] for record in answered(run, "history", "m")] == [4, 3, 2, 1]
-
-
 def test_status(run: Run, fake: Fake, server: Server) -> None:
     fake.add("m")
     assert run("status").stdout == f"ready · 1 model · {server.api_url}\n"
@@ -184,7 +171,7 @@ def test_the_local_deployment_is_found(server: Server, fake: Fake, tmp_path: Pat
 
 def test_every_verb_explains_itself(run: Run) -> None:
     verbs = [[name] for name in main.commands if name != "token"] + [["token", n] for n in ("create", "ls", "revoke")]
-    assert len(verbs) == 10
+    assert len(verbs) == 22
     for verb in verbs:
         shown = run(*verb, "--help").stdout
         assert all(option in shown for option in ("--json", "--url", "--token")), verb

@@ -112,14 +112,6 @@ def test_a_throttled_post_was_not_carried_out_and_may_come_again(client: Client,
     assert client.create_token("ci", ["infer"])["id"] == "0001"
 
 
-def test_a_move_that_expects_a_revision_is_not_repeated(client: Client, fake: Fake) -> None:
-    fake.add("m")
-    fake.trouble = [Trouble("PUT", "aliases", 0, after=True)]
-    with pytest.raises(NotConnected):
-        client.promote("m", 1, "next", expect_revision=1)
-    assert fake.models["m"]["revision"] == 2
-
-
 def test_attempts_end(client: Client, fake: Fake) -> None:
     fake.trouble = [Trouble("GET", "/models$", 503, times=99)]
     with pytest.raises(ApiError, match="not now"):

@@ -1,0 +1,216 @@
+"""The verbs that change what is served and look back on it, against the control plane's own function."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from amaas.cli import main
+from amaas.client import Client
+from amaas.errors import ApiError
+from click.testing import CliRunner, Result
+
+from functions.registry import app
+from shared.registry import keys, models, uploads
+from shared.registry.log import Log
+from shared.storage.memory import MemoryStore
+from tests.registry.conftest import push
+from tests.support import load_event
+
+Run = Callable[..., Result]
+DIGEST = "0" * 64
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """API Gateway in front of the registry function; the token is the caller's id. Loses `lost` replies on demand."""
+
+    protocol_version = "HTTP/1.1"
+
+    def _handle(self) -> None:
+        at = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        caller = self.headers["Authorization"].removeprefix("Bearer ")
+        event = load_event("apigateway_proxy")
+        event |= {"httpMethod": self.command, "path": at.path, "queryStringParameters": dict(parse_qsl(at.query))}
+        event |= {"headers": dict(self.headers), "body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+        event["requestContext"]["authorizer"] = {"scopes": "admin", "principalId": caller, "name": f"{caller}'s"}
+        reply = app.handler(event, None)
+        if self.server.lost:  # type: ignore[attr-defined]  # set in the fixture
+            self.server.lost -= 1  # type: ignore[attr-defined]  # as above
+            self.close_connection = True
+            return
+        answer = reply["body"].encode()
+        self.send_response(reply["statusCode"])
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _handle
+
+    def log_message(self, *args: Any) -> None: ...
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    log = Log(MemoryStore())
+    monkeypatch.setattr(app, "log", lambda: log)
+    push(log, "m", 3)
+    return log
+
+
+@pytest.fixture
+def gateway(log: Log) -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    server.daemon_threads = True
+    server.lost = 0  # type: ignore[attr-defined]  # how many replies to lose
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def client(gateway: ThreadingHTTPServer) -> Iterator[Client]:
+    with Client(f"http://127.0.0.1:{gateway.server_port}", "ann") as client:
+        yield client
+
+
+@pytest.fixture
+def amaas(gateway: ThreadingHTTPServer) -> Run:
+    def run(*arguments: str, by: str = "ann", code: int = 0) -> Result:
+        env = {"AMAAS_URL": f"http://127.0.0.1:{gateway.server_port}", "AMAAS_TOKEN": by, "COLUMNS": "200"}
+        done = CliRunner(env=env).invoke(main, list(arguments), catch_exceptions=False)
+        assert done.exit_code == code, done.output
+        return done
+
+    return run
+
+
+def test_promote_split_and_roll_back(amaas: Run) -> None:
+    said = amaas("promote", "m", "2", "--reason", "better").stdout
+    assert said.startswith("m production is now version 2 (before: version 1), in effect everywhere within")
+    assert "90 to version 2, 10 to version 3" in amaas("split", "m", "2=90", "3=10").stdout
+    assert "2: 90 / 3: 10" in amaas("ls").stdout
+    shown = amaas("show", "m").stdout
+    assert "production 90" in shown
+    assert "production 10" in shown
+    assert "production is now version 2" in amaas("rollback", "m", "--reason", "night").stdout
+    assert "production is now version 1" in amaas("rollback", "m").stdout
+    assert "nothing to go back to" in amaas("rollback", "m", code=1).stderr
+    assert "production is now version 3" in amaas("rollback", "m", "--to", "3").stdout
+    rows = amaas("history", "m", "--limit", "5").stdout.splitlines()
+    assert len(rows) == 6
+    assert "production → back to 3" in rows[1]
+    assert "ann's" in rows[1]
+    assert "night" in rows[3]
+    assert "production → 2: 90 / 3: 10" in rows[4]
+    assert len(json.loads(amaas("history", "m", "--all", "--json").stdout)) == 8
+
+
+def test_splits_that_are_none(amaas: Run) -> None:
+    for wrong in ("3", "a=1", "3=x", "=5"):
+        assert "is not VERSION=WEIGHT" in amaas("split", "m", wrong, code=2).stderr
+    assert "no version 9" in amaas("split", "m", "1=5", "9=5", code=1).stderr
+
+
+def test_a_lost_reply_is_repeated_and_carried_out_once(client: Client, gateway: Any, log: Log) -> None:
+    client.promote("m", 2)
+    client.promote("m", 3, expect_revision=4)
+    gateway.lost = 2
+    assert client.rollback("m", expect_revision=5)["version"] == 2
+    assert models.get(log, "m").revision == 6
+    with pytest.raises(ApiError, match="at revision 6, not 5"):
+        client.promote("m", 1, expect_revision=5)
+
+
+def test_two_persons(amaas: Run) -> None:
+    assert "moved by two persons" in amaas("protect", "m", "production", "--two-person").stdout
+    assert "make a request" in amaas("promote", "m", "2", code=1).stderr
+    asked = amaas("promote", "m", "2", "--request", "--reason", "better").stdout
+    assert asked == "m request 5 waits for somebody else: amaas approve m 5\n"
+    shown = amaas("show", "m").stdout
+    assert "request 5: production → 2, asked by ann's" in shown
+    assert "production is moved by two persons" in shown
+    assert "your own" in amaas("approve", "m", "5", code=1).stderr
+    assert "production is now version 2" in amaas("approve", "m", "5", by="bob").stdout
+    amaas("promote", "m", "3", "--request")
+    assert "request 7 is closed" in amaas("reject", "m", "7").stdout
+    what = amaas("history", "m").stdout
+    for words in ("request 5 approved, production → 2", "asked for production → 3", "request 7 rejected"):
+        assert words in what
+    assert "production takes two persons" in what
+    amaas("protect", "m", "production", "--off")
+    amaas("protect", "m", "production", "--off", "--two-person", code=2)
+
+
+def test_retire_delete_and_restore(amaas: Run, log: Log) -> None:
+    assert amaas("retire", "m@3").stdout == "m version 3 is retired\n"
+    assert "retired" in amaas("show", "m").stdout
+    assert "in use by production" in amaas("retire", "m@1", code=1).stderr
+    amaas("retire", "m", code=2)
+    amaas("restore", "m@production", code=2)
+    assert amaas("restore", "m@3").stdout == "m version 3 is in use again\n"
+    amaas("delete", "m", code=1)  # nobody said yes
+    assert models.get(log, "m").alive
+    assert "amaas restore m" in amaas("delete", "m", "--yes").stdout
+    assert "was deleted" in amaas("show", "m", code=1).stderr
+    assert amaas("restore", "m").stdout == "m is in service again\n"
+    what = amaas("history", "m").stdout
+    assert all(words in what for words in ("version 3 retired", "version 3 restored", "deleted", "restored"))
+
+
+def test_edit_and_search(amaas: Run, tmp_path: Path) -> None:
+    card = tmp_path / "card.md"
+    card.write_text("# About m")
+    assert "its tags are eu, shop" in amaas("edit", "m", "--tag", "shop", "--tag", "eu", "--card", str(card)).stdout
+    assert "About m" in amaas("show", "m").stdout
+    assert "card edited, tags edited" in amaas("history", "m").stdout
+    assert "m" in amaas("ls", "--tag", "eu", "--task", "tensor").stdout
+    assert amaas("ls", "--tag", "us").stdout.startswith("no models")
+    assert "nothing to edit" in amaas("edit", "m", code=1).stderr
+
+
+def test_verify_and_its_anchor(amaas: Run, log: Log) -> None:
+    said = amaas("verify", "m").stdout
+    assert "verified: 3 records" in said
+    anchor = said.rpartition("anchor to keep: ")[2].strip()
+    amaas("verify", "m", "--anchor", anchor)
+    amaas("promote", "m", "2")
+    amaas("verify", "m", "--anchor", anchor)
+    assert "another one than the anchor" in amaas("verify", "m", "--anchor", f"3:{DIGEST}", code=1).stdout
+    amaas("verify", "m", "--anchor", f"9:{DIGEST}", code=1)
+    amaas("verify", "m", "--anchor", "nonsense", code=2)
+    log.store.delete(keys.log_record("m", 2))
+    said = amaas("verify", "m", code=1).stdout
+    assert "does NOT verify" in said
+    assert "the record is missing" in said
+    assert json.loads(amaas("verify", "m", "--json", code=1).stdout)["verified"] is False
+
+
+def test_differences(amaas: Run, log: Log) -> None:
+    assert "no difference" in amaas("diff", "m").stdout
+    push(log, "m", metrics={"accuracy": 0.92}, licence="MIT")
+    said = amaas("diff", "m", "1", "4").stdout
+    assert "accuracy" in said
+    assert "licence" in said
+    assert json.loads(amaas("diff", "m", "--json").stdout)["to"] == 4
+
+
+def test_uploads_are_listed(amaas: Run, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    from functions.upload import app as upload
+
+    monkeypatch.setattr(upload, "store", lambda: log.store)
+    monkeypatch.setattr(app, "handler", upload.handler)
+    assert amaas("uploads", "m").stdout.startswith("no uploads yet")
+    ticket = uploads.open_ticket(log.store, "m", [uploads.File("model.onnx")], "ann")
+    uploads.advance(log.store, ticket, "rejected", code="not_onnx", reason="this is no ONNX model")
+    said = amaas("uploads", "m").stdout
+    assert ticket.upload_id in said
+    assert "this is no ONNX model" in said
