@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,13 +14,34 @@ for name in list(os.environ):
 os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
+from shared.storage.base import Store  # noqa: E402 - the environment is cleaned before anything reads it
+from shared.storage.memory import MemoryStore  # noqa: E402 - as above
+from tests import servers  # noqa: E402 - as above
+
+
 @pytest.fixture(scope="session")
 def moto_endpoint() -> Iterator[str]:
-    """A moto server on a free port of the loopback interface."""
-    from moto.server import ThreadedMotoServer
+    with servers.moto() as endpoint:
+        yield endpoint
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+
+@pytest.fixture(scope="session")
+def ministack_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.ministack(tmp_path_factory.mktemp("ministack")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def seaweedfs_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def new_store(request: pytest.FixtureRequest) -> Callable[[str], Store]:
+    """A fresh store of a kind: memory, moto, ministack or seaweedfs. The server starts when it is first asked for."""
+
+    def make(kind: str) -> Store:
+        return MemoryStore() if kind == "memory" else servers.bucket(request.getfixturevalue(f"{kind}_endpoint"))
+
+    return make

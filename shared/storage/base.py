@@ -93,11 +93,11 @@ class Store(Protocol):
         """One page of keys below `prefix`, in order; `after` starts behind a key, `token` continues a page."""
         ...
 
-    def delete(self, key: str, *, if_match: str | None = None, version: str | None = None) -> None:
+    def delete(self, key: str, *, version: str | None = None) -> None:
         """Remove an object; no error when it is not there.
 
-        if_match: raises PreconditionFailed when the ETag moved. version: remove this version for good, and only
-        this one: if the object was written again since, what was written stays.
+        version: remove this version for good, and only this one: if the object was written again since, what was
+        written stays.
         """
         ...
 

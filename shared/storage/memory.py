@@ -82,14 +82,11 @@ class MemoryStore:
             last = key
         return Page(objects, prefixes, None)
 
-    def delete(self, key: str, *, if_match: str | None = None, version: str | None = None) -> None:
+    def delete(self, key: str, *, version: str | None = None) -> None:
         with self._lock:
             present = self._objects.get(key)
-            if present is None or version not in (None, present.version):
-                return
-            if if_match is not None and present.etag != if_match:
-                raise PreconditionFailed(f"the object at {key} was changed by someone else")
-            del self._objects[key]
+            if present is not None and version in (None, present.version):
+                del self._objects[key]
 
     def download(self, key: str, path: str) -> str:
         body = self._find(key).body

@@ -110,8 +110,8 @@ class S3Store:
         ]
         return Page(objects, [p["Prefix"] for p in reply.get("CommonPrefixes", [])], reply.get("NextContinuationToken"))
 
-    def delete(self, key: str, *, if_match: str | None = None, version: str | None = None) -> None:
-        args = {"Key": key} | ({"IfMatch": if_match} if if_match else {}) | ({"VersionId": version} if version else {})
+    def delete(self, key: str, *, version: str | None = None) -> None:
+        args = {"Key": key} | ({"VersionId": version} if version else {})
         try:
             # repeated after a lost reply it finds nothing to delete, which is no error
             self._call(key, self._client.delete_object, **args)
@@ -161,8 +161,6 @@ class S3Store:
             code = error.response["Error"]["Code"]
             if code in ("NoSuchKey", "NoSuchVersion", "404", "NotFound"):
                 raise ObjectNotFound(f"no object at {key}") from error
-            if code in ("PreconditionFailed", "412"):
-                raise PreconditionFailed(f"the object at {key} was changed by someone else") from error
             raise Unavailable(f"the store answered {error.response['Error']['Code']} for {key}; try again") from error
         except BotoCoreError as error:
             raise Unavailable(f"the store is out of reach ({error}); try again") from error

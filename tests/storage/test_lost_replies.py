@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Callable
 from typing import Any
 
+import boto3
 import pytest
-from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from botocore.httpsession import URLLib3Session
 
 from shared.storage.base import AlreadyExists, PreconditionFailed, Unavailable
 from shared.storage.s3 import S3Store
+from tests.servers import SERVERS
 
 
-@pytest.fixture
-def store(moto_endpoint: str) -> S3Store:
-    made = S3Store(f"b-{uuid.uuid4().hex[:12]}", moto_endpoint)
-    made._client.create_bucket(Bucket=made.bucket)
-    return made
+@pytest.fixture(params=SERVERS)
+def store(request: pytest.FixtureRequest, new_store: Callable[[str], S3Store]) -> S3Store:
+    return new_store(request.param)
 
 
 class Losing:
@@ -73,3 +74,71 @@ def test_a_store_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         store.put("k", b"x", if_absent=True)
     with pytest.raises(Unavailable):
         store.get("k")
+
+
+class Refusing:
+    """A client whose writes are answered with an error of S3's, carried out or not, `times` times."""
+
+    def __init__(self, client: Any, code: str, status: int, *, done: bool, times: int = 1) -> None:
+        self.client, self.code, self.status, self.done, self.times = client, code, status, done, times
+
+    def put_object(self, **args: Any) -> Any:
+        if not self.times:
+            return self.client.put_object(**args)
+        self.times -= 1
+        if self.done:
+            self.client.put_object(**args)
+        reply = {"Error": {"Code": self.code}, "ResponseMetadata": {"HTTPStatusCode": self.status}}
+        raise ClientError(reply, "PutObject")
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize(
+    ("code", "status"), [("ConditionalRequestConflict", 409), ("InternalError", 500), ("SlowDown", 503)]
+)
+def test_errors_before_and_after_the_effect(store: S3Store, code: str, status: int, done: bool) -> None:
+    once = store._once
+    store._once = Refusing(once, code, status, done=done)
+    etag = store.put("k", b"mine", if_absent=True)
+    assert store.get("k").body == b"mine"
+    store._once = Refusing(once, code, status, done=done, times=2)
+    store.put("k", b"next", if_match=etag)
+    assert store.get("k").body == b"next"
+    store._once = Refusing(once, code, status, done=done)
+    with pytest.raises(AlreadyExists):
+        store.put("k", b"other", if_absent=True)
+
+
+def test_a_refused_signature_is_no_race(store: S3Store) -> None:
+    store._once = Refusing(store._once, "AccessDenied", 403, done=False)
+    with pytest.raises(Unavailable, match="refused to write"):
+        store.put("k", b"x", if_absent=True)
+
+
+def test_negative_control_a_412_taken_for_a_lost_race_makes_duplicates(moto_endpoint: str) -> None:
+    """What the SDK's retries do to whoever believes their 412: a counter by compare-and-swap counts too far."""
+    client = boto3.client("s3", endpoint_url=moto_endpoint, region_name="us-east-1")
+    client.create_bucket(Bucket="naive")
+    client.put_object(Bucket="naive", Key="counter", Body=b"0")
+    lost: list[bytes] = []
+
+    def lose(request: Any, **_: Any) -> Any:
+        if b"attempt=1" not in request.headers["amz-sdk-request"] or len(lost) == 5:
+            return None
+        URLLib3Session().send(request)  # carried out, and nobody hears of it
+        lost.append(request.body)
+        raise ReadTimeoutError(endpoint_url="lost")
+
+    client.meta.events.register("before-send.s3.PutObject", lose)
+    for _ in range(10):
+        while True:
+            seen = client.get_object(Bucket="naive", Key="counter")
+            number = int(seen["Body"].read())
+            try:
+                client.put_object(Bucket="naive", Key="counter", Body=b"%d" % (number + 1), IfMatch=seen["ETag"])
+                break
+            except client.exceptions.ClientError:
+                continue  # somebody else was faster, it thinks
+    assert len(lost) == 5
+    counted = int(client.get_object(Bucket="naive", Key="counter")["Body"].read())
+    assert counted > 10, "ten calls, and more than ten effects"
