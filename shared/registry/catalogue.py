@@ -21,7 +21,7 @@ from shared.errors import Unavailable
 from shared.registry import keys, models
 from shared.registry.fold import Broken
 from shared.registry.log import Log
-from shared.registry.state import Alias, Head
+from shared.registry.state import DAMAGED, Alias, Head
 from shared.storage.base import PARALLEL, AlreadyExists, ObjectNotFound, PreconditionFailed, Store, list_all
 
 logger = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ def _read(store: Store) -> tuple[Index, str | None, dict[str, list[int]]]:
         found = store.get(keys.CATALOGUE)
         etag = found.etag
         return INDEX.decode(found.body), etag, marks
-    except (ObjectNotFound, msgspec.MsgspecError):
+    except (ObjectNotFound, *DAMAGED):
         return Index({}), etag, {name: [0] for name in names(store)} | marks
 
 

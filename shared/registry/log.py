@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.registry import blobs, keys, seal
 from shared.registry.fold import Broken, fold, segment_body
-from shared.registry.state import RECORD, VERSIONS, Act, Head, Record, Version
+from shared.registry.state import DAMAGED, RECORD, VERSIONS, Act, Head, Record, Version
 from shared.signing.base import Signer
 from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store, get_many, list_all
 
@@ -250,7 +250,7 @@ class Log:
 def _folded(head: Head, body: bytes) -> tuple[Head, Record]:
     try:
         record = decode(body)
-    except msgspec.MsgspecError as error:
+    except DAMAGED as error:
         raise Broken(f"record {head.revision + 1} of model {head.model!r} is damaged: {error}") from error
     return fold(head, record, digest(body)), record
 
@@ -267,7 +267,7 @@ def _expect(head: Head, revision: int | None) -> None:
 def _readable(found: Object) -> Record | None:
     try:
         return decode(found.body)
-    except msgspec.MsgspecError:
+    except DAMAGED:
         return None
 
 

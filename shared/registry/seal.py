@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from shared.registry.state import HEAD, RECORD, Head, Record, Seal
+from shared.registry.state import DAMAGED, HEAD, RECORD, Head, Record, Seal
 from shared.signing import p256
 from shared.signing.base import Signer, fingerprint
 
@@ -80,7 +80,7 @@ def decode_head(body: bytes, model: str, trusted: Sequence[bytes]) -> Head | Non
         stored = STORED.decode(body)
         head = HEAD.decode(stored.state)
         record = RECORD.decode(stored.record)
-    except msgspec.MsgspecError:
+    except DAMAGED:
         return None
     if head.model != model or record.revision != head.revision or msgspec.json.encode(record) != bytes(stored.record):
         return None

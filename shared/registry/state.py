@@ -289,3 +289,6 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
 RECORD = msgspec.json.Decoder(Record)
 HEAD = msgspec.json.Decoder(Head)
 VERSIONS = msgspec.json.Decoder(list[Version])
+
+# what decoding raises for bytes that are not what they should be, text that is no UTF-8 included
+DAMAGED = (msgspec.MsgspecError, UnicodeDecodeError)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from shared.registry import keys, seal
 from shared.registry.fold import Broken, fold
 from shared.registry.log import BATCH, Log, decode, digest
-from shared.registry.state import Head, Record
+from shared.registry.state import DAMAGED, Head, Record
 from shared.storage.base import ObjectNotFound, get_many, list_all
 
 # as many records as are walked within one call of the API; of longer logs the newest, from a snapshot on
@@ -97,7 +97,7 @@ def _record(log: Log, head: Head, revision: int, body: bytes, signed: bool, prob
         problems.append(Problem(missing, "the record is missing"))
     try:
         record = decode(body)
-    except msgspec.MsgspecError as error:
+    except DAMAGED as error:
         problems.append(Problem(revision, f"the record is damaged: {error}"))
         return replace(head, revision=revision, digest=digest(body))
     problems += [Problem(revision, what) for what in _wrong(log, head, revision, record, body, signed)]

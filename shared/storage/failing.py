@@ -92,10 +92,11 @@ class FailingStore:
             time.sleep(fault.latency)
         if fault.before is not None:
             raise fault.before
-        done = getattr(self.store, operation)(key, *args, **options)
-        if fault.after is not None:
-            raise fault.after
-        return done
+        try:
+            return getattr(self.store, operation)(key, *args, **options)
+        finally:
+            if fault.after is not None:
+                raise fault.after  # whatever the answer was, nobody hears it
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> Object:
         found: Object = self._do("get", key, start=start, length=length)
