@@ -93,7 +93,7 @@ def _spawn(port: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with LOG.open("ab") as log:
         process = subprocess.Popen(
-            [tool("cloud", "python"), "-m", "ministack"],
+            [tool("cloud", "python"), str(Path(__file__).with_name("embedded.py"))],
             cwd=HOME,
             env=_environment(port),
             stdin=subprocess.DEVNULL,

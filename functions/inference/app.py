@@ -70,8 +70,16 @@ def infer(request: Request) -> Response:
     loaded = _load(request)
     feeds = protocol.feeds(asked, loaded.manifest.inputs)
     wanted = protocol.wanted(asked, loaded.manifest.outputs)
-    outputs = dict(zip(wanted, loaded.session.run(wanted, feeds), strict=True))
-    return Response(protocol.answer(loaded.name, loaded.version.version, asked.id, outputs), headers=_named(loaded))
+    outputs = loaded.session.run([output.name for output in wanted], feeds)
+    reply = protocol.answer(
+        loaded.name,
+        loaded.version.version,
+        asked.request.id,
+        list(zip(wanted, outputs, strict=True)),
+        labels=loaded.manifest.labels,
+        accepted=request.headers.get("accept-encoding"),
+    )
+    return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 
 @handler.route("POST", "/models/{model}/predict", scope="infer")

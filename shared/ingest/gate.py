@@ -95,7 +95,7 @@ def _check_signature(session: onnx.Session) -> None:
     if not session.outputs:
         raise Refused("invalid_graph", "the model has no outputs; export it again")
     for spec in (*session.inputs, *session.outputs):
-        if spec.datatype not in onnx.DTYPES:
+        if spec.datatype not in onnx.NAMES.values():
             raise Refused(
                 "unsupported_type",
                 f"{spec.name!r} is of type {spec.datatype}, which no call can carry; cast it to a plain tensor type",

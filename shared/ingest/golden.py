@@ -17,7 +17,7 @@ import numpy as np
 from shared.errors import BadInput
 from shared.ingest import package, trial
 from shared.ingest.verdict import Limits, Refused
-from shared.runtime.onnx import DTYPES, Session, TensorSpec
+from shared.runtime.onnx import DTYPES, Session, TensorSpec, to_bfloat16
 
 FILE = "golden.npz"
 MAX_ARRAYS = 256
@@ -82,7 +82,7 @@ def _typed(session: Session, inputs: Any, outputs: Any, where: str, *, convert: 
 
 
 def _array(spec: TensorSpec, value: Any, where: str, convert: bool) -> np.ndarray:
-    dtype = np.dtype(DTYPES[spec.datatype])
+    dtype = np.dtype(np.float32 if spec.datatype == "BF16" else DTYPES[spec.datatype])  # packages write BF16 as FP32
     try:
         array = np.asarray(value, dtype if convert else None)
     except (ValueError, TypeError, OverflowError) as error:
@@ -92,7 +92,7 @@ def _array(spec: TensorSpec, value: Any, where: str, convert: bool) -> np.ndarra
         raise _invalid(f"{where}: {spec.name!r} has the type {array.dtype}, the model {spec.datatype}; convert it")
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise _invalid(f"{where}: {spec.name!r} holds NaN, which is equal to nothing; make the golden set anew")
-    return array.astype(dtype)
+    return to_bfloat16(array.astype(dtype)) if spec.datatype == "BF16" else array.astype(dtype)
 
 
 def _run(session: Session, case: Case) -> dict[str, np.ndarray]:

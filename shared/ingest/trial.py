@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.errors import BadInput
 from shared.ingest.verdict import Limits, Refused
-from shared.runtime.onnx import DTYPES, Session, TensorSpec
+from shared.runtime.onnx import BF16, DTYPES, Session, TensorSpec, to_bfloat16, widened
 
 Feeds = dict[str, np.ndarray]
 
@@ -44,10 +44,11 @@ def _made_up(spec: TensorSpec, first: int, others: int) -> np.ndarray:
     shape = [dim if dim >= 0 else (others if axis else first) for axis, dim in enumerate(spec.shape)]
     if math.prod(shape) > MAX_PROBE_ELEMENTS:
         raise Refused("shape_bomb", f"input {spec.name!r} of shape {spec.shape} is larger than any call can send")
-    dtype = np.dtype(DTYPES[spec.datatype])
+    dtype = np.dtype(np.float32 if spec.datatype == "BF16" else DTYPES[spec.datatype])
     if dtype.kind == "f":
         fractions = np.modf(np.arange(1, math.prod(shape) + 1) * GOLDEN_RATIO)[0]
-        return np.asarray(fractions.reshape(shape), dtype)
+        values = np.asarray(fractions.reshape(shape), dtype)
+        return to_bfloat16(values) if spec.datatype == "BF16" else values
     return np.full(shape, "a" if dtype.kind == "O" else 1, dtype)
 
 
@@ -65,6 +66,8 @@ def difference(expected: Any, actual: Any, rtol: float, atol: float) -> tuple[fl
     """The largest absolute difference, and whether all of it is tolerated. Text and integers must be equal."""
     if expected.shape != actual.shape:
         return float("inf"), False
+    if expected.dtype == actual.dtype == BF16:
+        expected, actual = widened(expected), widened(actual)
     if expected.dtype.kind != "f" and actual.dtype.kind != "f":
         same = bool(np.array_equal(expected, actual))
         return (0.0 if same else float("inf")), same

@@ -16,7 +16,11 @@ from shared.errors import AmaasError, BadInput, Unavailable
 
 VERSION: str = ort.__version__
 
-# Open Inference Protocol name → numpy type. BF16 has none.
+# numpy has no bfloat16: its two bytes as they are, of a type that is none of the others.
+BF16 = np.dtype("V2")
+BF16_ELEMENT = 16  # TensorProto.BFLOAT16
+
+# Open Inference Protocol name → numpy type. BF16 has none; see BF16.
 DTYPES: dict[str, Any] = {
     "BOOL": np.bool_,
     "UINT8": np.uint8,
@@ -89,6 +93,7 @@ class Session:
         self._session = session
         self.inputs = [_spec(arg) for arg in session.get_inputs()]
         self.outputs = [_spec(arg) for arg in session.get_outputs()]
+        self._bound = any(spec.datatype == "BF16" for spec in (*self.inputs, *self.outputs))
 
     def run(
         self, outputs: list[str] | None, feeds: dict[str, np.ndarray], timeout: float | None = None
@@ -98,13 +103,14 @@ class Session:
         Raises BadInput when the model cannot take these values, Unavailable when time or memory is over.
         """
         checked = self._check(outputs, feeds)
+        run = self._run_bound if self._bound else self._session.run
         options = ort.RunOptions()
         options.log_severity_level = 4
         timer = threading.Timer(timeout, setattr, (options, "terminate", True)) if timeout else None
         if timer:
             timer.start()
         try:
-            answer: list[np.ndarray] = self._session.run(outputs, checked, options)
+            answer: list[np.ndarray] = run(outputs, checked, options)
             return answer
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             if options.terminate:
@@ -115,6 +121,23 @@ class Session:
         finally:
             if timer:
                 timer.cancel()
+
+    def _run_bound(
+        self, outputs: list[str] | None, feeds: dict[str, np.ndarray], options: ort.RunOptions
+    ) -> list[np.ndarray]:
+        """`run` of ONNX Runtime cannot take or give bfloat16; values that are bound can, but text cannot go in."""
+        binding = self._session.io_binding()
+        held = {name: np.asarray(array, order="C") for name, array in feeds.items()}  # a binding points into them
+        for name, array in held.items():
+            if array.dtype == BF16:
+                value = ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, BF16_ELEMENT)
+                binding.bind_ortvalue_input(name, value)
+            else:
+                binding.bind_cpu_input(name, array)
+        for name in outputs or [spec.name for spec in self.outputs]:
+            binding.bind_output(name)
+        self._session.run_with_iobinding(binding, options)
+        return [_array(value) for value in binding.get_outputs()]
 
     def _check(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         known = {spec.name: spec for spec in self.inputs}
@@ -174,7 +197,7 @@ def _feed(spec: TensorSpec, array: np.ndarray) -> np.ndarray:
         raise BadInput(f"input {spec.name!r} has shape {list(array.shape)}, the model takes {spec.shape}")
     if spec.datatype == "BYTES":
         return _text(spec.name, array)
-    if array.dtype != DTYPES.get(spec.datatype):
+    if array.dtype != (BF16 if spec.datatype == "BF16" else DTYPES.get(spec.datatype)):
         raise BadInput(f"input {spec.name!r} is of type {array.dtype}, the model takes {spec.datatype}")
     return array
 
@@ -192,6 +215,28 @@ def _text(name: str, array: np.ndarray) -> np.ndarray:
     text = np.empty(len(flat), np.object_)
     text[:] = flat
     return text.reshape(array.shape)
+
+
+def _array(value: ort.OrtValue) -> np.ndarray:
+    if value.data_type() != "tensor(bfloat16)":
+        return np.asarray(value.numpy())
+    array = np.empty(value.shape(), BF16)
+    ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, BF16_ELEMENT).update_inplace(value)
+    return array
+
+
+def to_bfloat16(values: np.ndarray) -> np.ndarray:
+    """FP32 → BF16, to the nearest, of two equally near to the even one. What is too large becomes infinite."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32).reshape(values.shape)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1))) >> 16
+    quiet = np.where(np.isnan(values), (bits >> 16) | np.uint32(0x40), rounded)
+    return np.ascontiguousarray(quiet.astype(np.uint16)).view(BF16).reshape(values.shape)
+
+
+def widened(values: np.ndarray) -> np.ndarray:
+    """BF16 → FP32, exactly."""
+    bits = np.ascontiguousarray(values).view(np.uint16).astype(np.uint32) << 16
+    return bits.view(np.float32).reshape(values.shape)
 
 
 def _unloadable(error: Exception) -> AmaasError:

@@ -13,7 +13,7 @@ from shared.registry.manifest import Manifest
 from shared.registry.state import Head, Version
 
 RELEASE = "0.1.0"
-SERVER = {"name": "amaas", "version": RELEASE, "extensions": []}
+SERVER = {"name": "amaas", "version": RELEASE, "extensions": ["binary_tensor_data", "classification"]}
 PLATFORM = "onnx_onnxruntime"
 
 

@@ -490,12 +490,6 @@ def sequence_output() -> bytes:
     return model([helper.make_node("SequenceConstruct", ["x", "x"], ["y"])], outputs=[sequence])
 
 
-@attack("unsupported_type")
-def bfloat16_output() -> bytes:
-    cast = helper.make_node("Cast", ["x"], ["y"], to=TensorProto.BFLOAT16)
-    return model([cast], outputs=[value("y", ["N"], TensorProto.BFLOAT16)])
-
-
 @attack("not_onnx")
 def deeply_nested_message() -> bytes:
     """20,000 sequence types within each other: protobuf refuses the depth."""

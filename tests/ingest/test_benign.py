@@ -240,3 +240,11 @@ def test_odd_but_valid_models(gate: Gate) -> None:
         verdict = gate(source)
         assert verdict.accepted and verdict.probe == "ran", verdict.reason
     assert [tensor["name"] for tensor in verdict.inputs] == ["x"]
+
+
+def test_a_model_that_answers_in_bfloat16(gate: Gate) -> None:
+    cast = helper.make_node("Cast", ["x"], ["y"], to=TensorProto.BFLOAT16)
+    source = corpus.model([cast], outputs=[corpus.value("y", ["N"], TensorProto.BFLOAT16)])
+    verdict = gate(source)
+    assert verdict.accepted, verdict.reason
+    assert [output["datatype"] for output in verdict.outputs] == ["BF16"]

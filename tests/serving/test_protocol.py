@@ -8,16 +8,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.errors import AmaasError, BadInput
+from shared.errors import BadInput, NotImplemented_
 from shared.registry.manifest import Tensor
+from shared.runtime.onnx import to_bfloat16
 from shared.serving import protocol
+from shared.serving.protocol import Asked, Wanted
 
 SIGNATURE = [Tensor("x", "FP32", [-1, 2])]
 
 
-def request(**changes: Any) -> protocol.InferRequest:
+def request(body: dict[str, Any] | None = None, **changes: Any) -> Asked:
     tensor = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]} | changes
-    return protocol.parse(json.dumps({"inputs": [tensor]}).encode(), {})
+    return protocol.parse(json.dumps({"inputs": [tensor]} | (body or {})).encode(), {})
+
+
+def answered(array: np.ndarray, request_id: str | None = None) -> dict[str, Any]:
+    reply = protocol.answer("m", 3, request_id, [(Wanted("y"), array)])
+    assert reply.headers == {"Content-Type": "application/json"}
+    return json.loads(reply.body)
 
 
 @pytest.mark.parametrize("data", [[1, 2, 3, 4], [[1, 2], [3, 4]], [[1.0, 2.0], [3, 4]]])
@@ -40,17 +48,40 @@ def test_flat_and_nested(data: list) -> None:
         ("INT32", [-(2**31), 2**31 - 1]),
         ("INT64", [-(2**63), 2**63 - 1]),
         ("FP16", [0.5, -2.0]),
+        ("BF16", [0.5, -65536.0]),
         ("FP32", [0.5, -2.0]),
         ("FP64", [0.1, 1e300]),
         ("BYTES", ["", "größe"]),
     ],
 )
 def test_datatypes_survive_the_round_trip(datatype: str, values: list) -> None:
-    signature = [Tensor("x", datatype, [2])]  # type: ignore[arg-type]
+    signature = [Tensor("x", datatype, [2])]  # type: ignore[arg-type]  # each is one
     array = protocol.feeds(request(shape=[2], datatype=datatype, data=values), signature)["x"]
-    answer = json.loads(protocol.answer("m", 3, "id-1", {"y": array}))
+    answer = answered(array, "id-1")
     assert answer["outputs"] == [{"name": "y", "datatype": datatype, "shape": [2], "data": values}]
     assert (answer["model_name"], answer["model_version"], answer["id"]) == ("m", "3", "id-1")
+
+
+@pytest.mark.parametrize(
+    ("value", "bits"),
+    [
+        (1.0, 0x3F80),
+        (1.00390625, 0x3F80),  # halfway: to the even one
+        (1.01171875, 0x3F82),
+        (1.0040, 0x3F81),
+        (-0.0, 0x8000),
+        (1e-40, 0x0001),
+        (3.3895314e38, 0x7F7F),
+    ],
+)
+def test_bfloat16_is_rounded_to_the_nearest(value: float, bits: int) -> None:
+    array = protocol.feeds(request(shape=[1], datatype="BF16", data=[value]), [Tensor("x", "BF16", [1])])["x"]
+    assert int.from_bytes(array.tobytes(), "little") == bits
+
+
+def test_bfloat16_has_infinities_and_no_number() -> None:
+    bits = to_bfloat16(np.array([np.inf, -np.inf, np.nan], np.float32)).tobytes()
+    assert bits == bytes.fromhex("807f80ffc07f")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +93,8 @@ def test_datatypes_survive_the_round_trip(datatype: str, values: list) -> None:
         ({"shape": [1, 3], "data": [1, 2, 3]}, r"takes \[-1, 2\]"),
         ({"shape": [2]}, r"takes \[-1, 2\]"),
         ({"shape": [-1, 2]}, "shape"),
+        ({"shape": [2**62, 2]}, "shape"),
+        ({"shape": [2**40, 0]}, "shape"),
         ({"data": [1.0]}, "1 values"),
         ({"data": [1.0, 2.0, 3.0]}, "3 values"),
         ({"data": [[1.0], [2.0]]}, "values in shape"),
@@ -72,7 +105,6 @@ def test_datatypes_survive_the_round_trip(datatype: str, values: list) -> None:
         ({"data": {"a": 1}}, "values"),
         ({"data": None}, "no data"),
         ({"data": [1e39, 0]}, "range"),
-        ({"shape": [2**62, 2]}, "values"),
     ],
 )
 def test_what_does_not_fit_is_named(changes: dict, message: str) -> None:
@@ -91,12 +123,14 @@ def test_what_does_not_fit_is_named(changes: dict, message: str) -> None:
         ("BOOL", [1]),
         ("BYTES", [1]),
         ("FP16", [1e6]),
+        ("BF16", [3.4e38]),
+        ("BF16", ["1"]),
         ("UINT64", [-1]),
     ],
 )
 def test_values_are_never_bent_to_fit(datatype: str, data: list) -> None:
     with pytest.raises(BadInput):
-        protocol.feeds(request(shape=[1], datatype=datatype, data=data), [Tensor("x", datatype, [1])])  # type: ignore
+        protocol.feeds(request(shape=[1], datatype=datatype, data=data), [Tensor("x", datatype, [1])])  # type: ignore[arg-type]  # as above
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"inputs": 3}', b'{"inputs": [{"name": "x"}]}', b"\xff"])
@@ -107,29 +141,41 @@ def test_bodies_that_are_no_request(body: bytes) -> None:
 
 def test_missing_and_double_inputs() -> None:
     with pytest.raises(BadInput, match="lacks the inputs"):
-        protocol.feeds(protocol.InferRequest(inputs=[]), SIGNATURE)
-    twice = request().inputs * 2
+        protocol.feeds(request({"inputs": []}), SIGNATURE)
+    one = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}
     with pytest.raises(BadInput, match="twice"):
-        protocol.feeds(protocol.InferRequest(inputs=twice), SIGNATURE)
+        protocol.feeds(request({"inputs": [one, one]}), SIGNATURE)
 
 
-def test_outputs_are_chosen_by_name() -> None:
+def test_outputs_are_chosen_by_name_and_answered_in_that_order() -> None:
     signature = [Tensor("a", "FP32", [1]), Tensor("b", "FP32", [1])]
-    asked = protocol.InferRequest(inputs=[], outputs=[protocol.InferOutput("b")])
-    assert protocol.wanted(asked, signature) == ["b"]
-    assert protocol.wanted(protocol.InferRequest(inputs=[]), signature) == ["a", "b"]
+    chosen = protocol.wanted(request({"outputs": [{"name": "b"}, {"name": "a"}]}), signature)
+    assert [want.name for want in chosen] == ["b", "a"]
+    assert [want.name for want in protocol.wanted(request(), signature)] == ["a", "b"]
     with pytest.raises(BadInput, match="no output 'c'"):
-        protocol.wanted(protocol.InferRequest(inputs=[], outputs=[protocol.InferOutput("c")]), signature)
+        protocol.wanted(request({"outputs": [{"name": "c"}]}), signature)
+    with pytest.raises(BadInput, match="twice"):
+        protocol.wanted(request({"outputs": [{"name": "a"}, {"name": "a"}]}), signature)
 
 
-def test_what_is_not_served_says_so() -> None:
-    for headers in ({"inference-header-content-length": "10"}, {"content-encoding": "br"}):
-        with pytest.raises(AmaasError, match=r"not supported|not taken"):
-            protocol.parse(b"{}", headers)
+def test_parameters_are_taken_and_null_is_absent() -> None:
+    body = {"parameters": {"sequence_id": 7, "priority": 1, "timeout": 10, "custom": "x"}, "id": None, "outputs": None}
+    asked = request(body, parameters=None)
+    assert protocol.feeds(asked, SIGNATURE)["x"].tolist() == [[1, 2]]
+    assert protocol.wanted(asked, [Tensor("y", "FP32", [1])]) == [Wanted("y")]
+    assert protocol.wanted(request({"parameters": None}), [Tensor("y", "FP32", [1])]) == [Wanted("y")]
+
+
+def test_no_shared_memory() -> None:
+    parameters = {"shared_memory_region": "r", "shared_memory_byte_size": 8}
+    with pytest.raises(NotImplemented_, match=r"'x'.*memory"):
+        protocol.feeds(request(data=None, parameters=parameters), SIGNATURE)
+    with pytest.raises(NotImplemented_, match=r"'x'.*memory"):
+        protocol.wanted(request({"outputs": [{"name": "x", "parameters": parameters}]}), SIGNATURE)
 
 
 def test_not_a_number_is_null() -> None:
-    answer = json.loads(protocol.answer("m", 1, None, {"y": np.array([np.nan, np.inf, 1.0], np.float32)}))
+    answer = answered(np.array([np.nan, np.inf, 1.0], np.float32))
     assert answer["outputs"][0]["data"] == [None, None, 1.0]
     assert "id" not in answer
 
@@ -139,4 +185,10 @@ def test_zero_elements_and_rank_zero() -> None:
     assert array.shape == (0, 2)
     scalar = protocol.feeds(request(shape=[], data=[7]), [Tensor("x", "FP32", [])])["x"]
     assert scalar.shape == ()
-    assert json.loads(protocol.answer("m", 1, None, {"y": scalar}))["outputs"][0]["shape"] == []
+    assert answered(scalar)["outputs"][0]["shape"] == []
+    assert answered(np.zeros((0, 3), np.float32))["outputs"][0] == {
+        "name": "y",
+        "datatype": "FP32",
+        "shape": [0, 3],
+        "data": [],
+    }

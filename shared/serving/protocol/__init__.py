@@ -1,0 +1,33 @@
+"""Open Inference Protocol V2: from a request's bytes to numpy arrays, and from arrays to the bytes of an answer.
+
+parse → feeds, wanted → (the model runs) → answer. Every departure from the protocol or from the model's signature is a
+BadInput that names the tensor and what is wrong with it; docs/decisions/0009-protocol.md says what was chosen, and why.
+
+message         the request: JSON, binary tensors after it, or a bare tensor
+values          JSON values ↔ arrays
+binary          raw little-endian bytes ↔ arrays
+classification  scores → "value:index:label"
+compression     gzip and deflate of bodies
+reply           the answer: JSON and binary tensors, compressed, within what one call may return
+"""
+
+from shared.serving.protocol.message import Asked, InferInput, InferOutput, Wanted, check_shape, feeds, parse, wanted
+from shared.serving.protocol.reply import Reply, answer
+from shared.serving.protocol.values import datatype_of, nested, to_array, to_json
+
+__all__ = [
+    "Asked",
+    "InferInput",
+    "InferOutput",
+    "Reply",
+    "Wanted",
+    "answer",
+    "check_shape",
+    "datatype_of",
+    "feeds",
+    "nested",
+    "parse",
+    "to_array",
+    "to_json",
+    "wanted",
+]

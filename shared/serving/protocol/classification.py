@@ -1,0 +1,57 @@
+"""The classification extension: instead of an output's values, the k highest of each row as "value:index:label"."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from shared.errors import BadInput
+from shared.registry.manifest import Tensor
+from shared.runtime.onnx import BF16, widened
+from shared.serving.protocol.binary import objects
+
+
+def classes(parameters: dict[str, Any], output: Tensor) -> int | None:
+    """How many classes are asked for, None for the output itself. Raises BadInput."""
+    count = parameters.get("classification")
+    if count is None:
+        return None
+    if type(count) is not int or count < 1:
+        raise BadInput(f"output {output.name!r}: classification is the number of classes, from 1, not {count!r:.40}")
+    if output.datatype == "BYTES":
+        raise BadInput(f"output {output.name!r} is BYTES: there is nothing to classify, ask for the output itself")
+    return count
+
+
+def classify(scores: np.ndarray, count: int, labels: list[str]) -> np.ndarray:
+    """Best first, of equal ones the lower index: BYTES of shape [batch, k], [k] for a single row, k <= count.
+
+    The first of several dimensions is the batch, the others are classes together. Text comes from `labels` where
+    there is one for each class; without, elements are "value:index". NaN is less than everything.
+    """
+    rows = scores.reshape(scores.shape[0], math.prod(scores.shape[1:])) if scores.ndim > 1 else scores.reshape(1, -1)
+    values = _numeric(rows)
+    best = _order(values)[:, :count]
+    named = len(labels) == values.shape[1]
+    found = [
+        f"{value}:{index}:{labels[index]}" if named else f"{value}:{index}"
+        for row, top in zip(values, best, strict=True)
+        for value, index in zip(row[top].astype(str).tolist(), top.tolist(), strict=True)
+    ]
+    return objects(found).reshape([*scores.shape[:1], best.shape[1]] if scores.ndim > 1 else [best.shape[1]])
+
+
+def _numeric(rows: np.ndarray) -> np.ndarray:
+    if rows.dtype == BF16:
+        return widened(rows)
+    return rows.astype(np.uint8) if rows.dtype == np.bool_ else rows
+
+
+def _order(values: np.ndarray) -> np.ndarray:
+    """Indices of each row's values, highest first. Reversed twice: negating would wrap unsigned integers."""
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), -np.inf, values)
+    backwards = np.argsort(values[:, ::-1], axis=1, kind="stable")[:, ::-1]
+    return np.asarray(values.shape[1] - 1 - backwards)

@@ -1,0 +1,115 @@
+"""JSON values ↔ arrays. Never converts silently: text is no number, a fraction is no integer, 300 is no UINT8.
+
+FP16 and BF16 have no JSON form in the protocol; here they are plain numbers, rounded to the nearest on the way in. NaN
+and infinities, which JSON lacks, are answered as null.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from shared.errors import BadInput
+from shared.runtime.onnx import BF16, DTYPES, to_bfloat16, widened
+
+NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items() if name != "BYTES"} | {BF16: "BF16"}
+
+
+def to_array(name: str, data: Any, datatype: str, shape: list[int] | None) -> np.ndarray:
+    """Nested or flat JSON values as an array of a datatype; reshaped when a shape is given. Raises BadInput."""
+    array = _strings(name, data) if datatype == "BYTES" else _numbers(name, data, datatype)
+    if shape is None:
+        return array
+    if array.size != math.prod(shape) or (array.ndim > 1 and list(array.shape) != shape):
+        raise BadInput(f"input {name!r} has {array.size} values in shape {list(array.shape)}, not those of {shape}")
+    return reshaped(name, array, shape)
+
+
+def reshaped(name: str, array: np.ndarray, shape: list[int]) -> np.ndarray:
+    try:
+        return array.reshape(shape)
+    except ValueError as error:  # no elements, but dimensions whose product numpy cannot count
+        raise BadInput(f"input {name!r} cannot have the shape {shape}") from error
+
+
+def _numbers(name: str, data: Any, datatype: str) -> np.ndarray:
+    dtype = np.dtype(np.float32 if datatype == "BF16" else DTYPES[datatype])
+    try:
+        natural = np.asarray(data)
+        if dtype == np.uint64 and natural.dtype.kind == "f":
+            natural = _exact(data, natural)
+    except (ValueError, OverflowError, TypeError) as error:
+        raise BadInput(f"input {name!r}: the data is not a regular array of {datatype} values ({error})") from error
+    array = natural.astype(dtype) if natural.size == 0 else _cast(name, natural, dtype, datatype)
+    return _narrowed(name, array) if datatype == "BF16" else array
+
+
+def _exact(data: Any, natural: np.ndarray) -> np.ndarray:
+    """numpy reads a mixture of small and very large integers as floats: read it again if it is integers throughout."""
+    values = np.asarray(data, dtype=object)
+    return values.astype(np.uint64) if all(type(value) is int for value in values.flat) else natural
+
+
+def _cast(name: str, natural: np.ndarray, dtype: np.dtype, datatype: str) -> np.ndarray:
+    takes = {"f": "iuf", "i": "iu", "u": "iu", "b": "b"}[dtype.kind]
+    if natural.dtype.kind not in takes:
+        raise BadInput(f"input {name!r} holds values that are no {datatype}: {_found(natural)}")
+    if dtype.kind in "iu" and not _in_range(natural, dtype):
+        raise _outside(name, datatype)
+    with np.errstate(over="ignore"):
+        cast = natural.astype(dtype, copy=False)
+    if dtype.kind == "f" and not np.isfinite(cast).all():
+        raise _outside(name, datatype)
+    return cast
+
+
+def _narrowed(name: str, array: np.ndarray) -> np.ndarray:
+    narrow = to_bfloat16(array)
+    if not np.isfinite(widened(narrow)).all():
+        raise _outside(name, "BF16")
+    return narrow
+
+
+def _in_range(natural: np.ndarray, dtype: np.dtype) -> bool:
+    bounds = np.iinfo(dtype)
+    return int(natural.min()) >= bounds.min and int(natural.max()) <= bounds.max
+
+
+def _outside(name: str, datatype: str) -> BadInput:
+    return BadInput(f"input {name!r} holds values outside the range of {datatype}")
+
+
+def _found(natural: np.ndarray) -> str:
+    kinds = {"f": "fractions", "i": "integers", "u": "integers", "b": "booleans", "U": "text"}
+    return f"{kinds.get(natural.dtype.kind, 'values of mixed kinds')} were found"
+
+
+def _strings(name: str, data: Any) -> np.ndarray:
+    array = np.asarray(data, dtype=object)
+    if not all(isinstance(value, str) for value in array.flat):
+        raise BadInput(f"input {name!r} is BYTES: in JSON its values are strings, in a regular array")
+    return array
+
+
+def to_json(array: np.ndarray) -> Any:
+    """A flat array, in row-major order, in a form that orjson writes."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if flat.dtype.kind in "OSU":
+        return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in flat]
+    if flat.dtype == BF16:
+        return widened(flat)
+    return flat.astype(np.float32) if flat.dtype == np.float16 else flat
+
+
+def datatype_of(array: np.ndarray) -> str:
+    """The protocol's name of an array's type."""
+    return "BYTES" if array.dtype.kind in "OSU" else NAMES[array.dtype]
+
+
+def nested(array: np.ndarray) -> Any:
+    """An array as nested lists, for answers that are read by people."""
+    if array.dtype.kind in "OSU":
+        return np.asarray(to_json(array), dtype=object).reshape(array.shape).tolist()
+    return (widened(array) if array.dtype == BF16 else array).tolist()

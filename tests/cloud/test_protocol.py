@@ -1,0 +1,225 @@
+"""Clients of the protocol, as they are installed and with their defaults, against the running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import tritonclient.http as triton
+import tritonclient.http.aio as triton_aio
+from onnx import TensorProto
+
+from tests.cloud.conftest import Cloud
+from tests.support import identity, tiny_classifier
+
+pytestmark = pytest.mark.cloud
+
+LABELS = ["ant", "bee", "cat"]
+IMAGES = np.random.default_rng(0).random((2, 1, 4, 4), np.float32)
+LOGITS = np.stack([[image.reshape(-1)[k::3].sum() for k in range(3)] for image in IMAGES])
+KINDS = {
+    "bool": (TensorProto.BOOL, "BOOL", np.array([True, False])),
+    "uint8": (TensorProto.UINT8, "UINT8", np.array([0, 255], np.uint8)),
+    "uint64": (TensorProto.UINT64, "UINT64", np.array([0, 2**64 - 1], np.uint64)),
+    "int64": (TensorProto.INT64, "INT64", np.array([-(2**63), 2**63 - 1], np.int64)),
+    "fp16": (TensorProto.FLOAT16, "FP16", np.array([0.5, -65504], np.float16)),
+    "fp64": (TensorProto.DOUBLE, "FP64", np.array([0.1, 1e300])),
+    "bytes": (TensorProto.STRING, "BYTES", np.array(["größe", ""], object)),
+}
+
+
+@pytest.fixture(scope="module")
+def served(cloud: Cloud) -> Cloud:
+    """The cloud, with a classifier of images and y = x for some datatypes."""
+    described = {"task": "image-classification", "labels": LABELS}
+    files = {"model.onnx": tiny_classifier(), "amaas.json": json.dumps(described).encode()}
+    assert cloud.upload("shapes", files)["state"] == "registered"
+    for name, (element, _, _) in KINDS.items():
+        assert cloud.upload(f"same-{name}", {"model.onnx": identity(element, ["N"])})["state"] == "registered"
+    return cloud
+
+
+def address(cloud: Cloud) -> str:
+    return str(cloud.access["api_url"]).removeprefix("http://")
+
+
+def token(cloud: Cloud) -> dict[str, str]:
+    return {"Authorization": f"Bearer {cloud.access['token']}"}
+
+
+def images() -> triton.InferInput:
+    tensor = triton.InferInput("image", list(IMAGES.shape), "FP32")
+    return tensor.set_data_from_numpy(IMAGES)
+
+
+@pytest.fixture
+def client(served: Cloud) -> Any:
+    with triton.InferenceServerClient(address(served)) as made:
+        yield made
+
+
+def test_tritonclient_binary_both_ways(served: Cloud, client: triton.InferenceServerClient) -> None:
+    result = client.infer("shapes", [images()], request_id="r-1", headers=token(served))
+    assert np.allclose(result.as_numpy("logits"), LOGITS)
+    assert result.get_response()["id"] == "r-1"
+    assert result.get_output("logits")["parameters"] == {"binary_data_size": 24}
+    assert client.get_server_metadata(token(served))["extensions"] == ["binary_tensor_data", "classification"]
+
+
+@pytest.mark.parametrize("sent", [None, "gzip", "deflate"])
+@pytest.mark.parametrize("accepted", [None, "gzip", "deflate"])
+def test_tritonclient_compressed(
+    served: Cloud, client: triton.InferenceServerClient, sent: str | None, accepted: str | None
+) -> None:
+    many = np.tile(IMAGES, (100, 1, 1, 1))
+    tensor = triton.InferInput("image", list(many.shape), "FP32").set_data_from_numpy(many)
+    result = client.infer(
+        "shapes",
+        [tensor],
+        headers=token(served),
+        request_compression_algorithm=sent,
+        response_compression_algorithm=accepted,
+    )
+    assert np.allclose(result.as_numpy("logits"), np.tile(LOGITS, (100, 1)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("binary", [True, False])
+def test_tritonclient_datatypes(served: Cloud, client: triton.InferenceServerClient, kind: str, binary: bool) -> None:
+    _, datatype, array = KINDS[kind]
+    tensor = triton.InferInput("x", [2], datatype).set_data_from_numpy(array, binary_data=binary)
+    wanted = triton.InferRequestedOutput("y", binary_data=binary)
+    answer = client.infer(f"same-{kind}", [tensor], outputs=[wanted], headers=token(served)).as_numpy("y")
+    values = [v.decode() if isinstance(v, bytes) else v for v in answer.tolist()]
+    assert values == array.tolist()
+
+
+def test_tritonclient_no_elements(served: Cloud, client: triton.InferenceServerClient) -> None:
+    tensor = triton.InferInput("image", [0, 1, 4, 4], "FP32").set_data_from_numpy(IMAGES[:0])
+    assert client.infer("shapes", [tensor], headers=token(served)).as_numpy("logits").shape == (0, 3)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_tritonclient_classification(served: Cloud, client: triton.InferenceServerClient, binary: bool) -> None:
+    wanted = triton.InferRequestedOutput("logits", binary_data=binary, class_count=2)
+    best = client.infer("shapes", [images()], outputs=[wanted], headers=token(served)).as_numpy("logits")
+    assert best.shape == (2, 2)
+    for row, logits in zip(best, LOGITS, strict=True):
+        parts = [(v.decode() if isinstance(v, bytes) else v).split(":") for v in row]
+        assert [int(index) for _, index, _ in parts] == np.argsort(-logits)[:2].tolist()
+        assert [label for _, _, label in parts] == [LABELS[i] for i in np.argsort(-logits)[:2]]
+        assert np.allclose([float(value) for value, _, _ in parts], np.sort(logits)[::-1][:2])
+
+
+def test_tritonclient_hears_what_is_wrong(served: Cloud, client: triton.InferenceServerClient) -> None:
+    headers = token(served)
+    wrong = triton.InferInput("picture", list(IMAGES.shape), "FP32").set_data_from_numpy(IMAGES)
+    with pytest.raises(triton.InferenceServerException, match="no input 'picture'"):
+        client.infer("shapes", [wrong], headers=headers)
+    for unserved in (
+        lambda: client.get_trace_settings(headers=headers),
+        lambda: client.get_log_settings(headers=headers),
+        lambda: client.get_system_shared_memory_status(headers=headers),
+        lambda: client.register_system_shared_memory("r", "/r", 8, headers=headers),
+    ):
+        with pytest.raises(triton.InferenceServerException, match=r"\[404\].*route"):
+            unserved()
+
+
+@pytest.mark.parametrize("coding", [None, "gzip", "deflate"])
+def test_tritonclient_aio(served: Cloud, coding: str | None) -> None:
+    async def talk() -> tuple[np.ndarray, list[str]]:
+        async with triton_aio.InferenceServerClient(address(served)) as client:
+            wanted = [triton_aio.InferRequestedOutput("logits", class_count=1)]
+            result = await client.infer(
+                "shapes",
+                [images()],
+                headers=token(served),
+                request_compression_algorithm=coding,
+                response_compression_algorithm=coding,
+            )
+            best = await client.infer("shapes", [images()], outputs=wanted, headers=token(served))
+            return result.as_numpy("logits"), [v.decode() for v in best.as_numpy("logits").reshape(-1)]
+
+    logits, best = asyncio.run(talk())
+    assert np.allclose(logits, LOGITS)
+    assert [v.split(":")[2] for v in best] == [LABELS[i] for i in LOGITS.argmax(1)]
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_what_the_kserve_sdk_sends(served: Cloud, binary: bool) -> None:
+    """Its InferenceRESTClient, to the byte; the package itself brings 300 MB, so it is not installed for the tests."""
+    tensor: dict[str, Any] = {"name": "image", "shape": list(IMAGES.shape), "datatype": "FP32"}
+    tensor |= {"parameters": {"binary_data_size": IMAGES.nbytes}} if binary else {"data": IMAGES.reshape(-1).tolist()}
+    request = {"id": str(uuid.uuid4()), "model_name": "shapes", "inputs": [tensor]}
+    request |= {"parameters": {"binary_data_output": True}} if binary else {}
+    document = json.dumps(request, separators=(",", ":")).encode()
+    kind = {"content-type": "application/json"}
+    if binary:
+        kind = {"inference-header-content-length": str(len(document)), "content-type": "application/octet-stream"}
+    url = f"{served.access['api_url']}/v2/models/shapes/infer"
+    content = document + IMAGES.tobytes() if binary else document
+    answer = httpx.post(url, content=content, headers=token(served) | kind)
+    assert answer.status_code == 200, answer.text
+    length = int(answer.headers.get("inference-header-content-length", len(answer.content)))
+    body = json.loads(answer.content[:length])
+    [output] = body["outputs"]
+    flat = np.frombuffer(answer.content[length:], np.float32) if binary else np.float32(output["data"])
+    assert (body["model_name"], body["id"], output["shape"]) == ("shapes", request["id"], [2, 3])
+    assert np.allclose(flat.reshape(2, 3), LOGITS)
+
+
+def infer(cloud: Cloud, content: bytes, **headers: str) -> httpx.Response:
+    return cloud.api.post("/v2/models/shapes/infer", content=content, headers=headers)
+
+
+def test_a_bare_tensor_from_any_http_client(served: Cloud) -> None:
+    answer = infer(served, IMAGES.tobytes(), **{"Inference-Header-Content-Length": "0"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/octet-stream")
+    length = int(answer.headers["inference-header-content-length"])
+    assert np.allclose(np.frombuffer(answer.content[length:], np.float32).reshape(2, 3), LOGITS)
+
+
+@pytest.mark.parametrize(
+    ("rows", "accepted", "coding"),
+    [
+        (4000, "gzip, deflate, br", "gzip"),
+        (100, "gzip, deflate, br", None),
+        (100, "gzip", "gzip"),
+        (100, "deflate", "deflate"),
+        (4000, "identity", None),
+    ],
+)
+def test_answers_are_compressed_for_any_http_client(
+    served: Cloud, rows: int, accepted: str, coding: str | None
+) -> None:
+    many = np.tile(IMAGES, (rows // 2, 1, 1, 1))
+    size = {"binary_data_size": many.nbytes}
+    tensor = {"name": "image", "shape": list(many.shape), "datatype": "FP32", "parameters": size}
+    document = json.dumps({"inputs": [tensor]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(document)), "Accept-Encoding": accepted}
+    answer = infer(served, document + many.tobytes(), **headers)
+    assert (answer.headers["content-type"], answer.headers.get("content-encoding")) == ("application/json", coding)
+    expected = np.tile(LOGITS, (rows // 2, 1))
+    assert np.allclose(np.reshape(answer.json()["outputs"][0]["data"], (rows, 3)), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "message"),
+    [
+        (b"\0" * 65, {"Inference-Header-Content-Length": "0"}, 400, "no multiple of 64"),
+        (b"{}", {"Inference-Header-Content-Length": "3"}, 400, "2 bytes in all"),
+        (b"{}", {"Inference-Header-Content-Length": "x"}, 400, "number of bytes"),
+        (b'{"inputs": []}', {"Content-Encoding": "deflate"}, 400, "no deflate"),
+        (b'{"inputs": []}', {"Content-Encoding": "br"}, 415, "gzip"),
+    ],
+)
+def test_what_is_refused(served: Cloud, content: bytes, headers: dict[str, str], status: int, message: str) -> None:
+    answer = infer(served, content, **headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+    assert message in answer.json()["error"]
