@@ -146,8 +146,9 @@ def _read(store: Store) -> tuple[Index, str | None, dict[str, list[int]]]:
     """
     marks: dict[str, list[int]] = {}
     for info in list_all(store, keys.CHANGED):
-        name, revision = keys.parse_changed(info.key)
-        marks.setdefault(name, []).append(revision)
+        mark = keys.parse_changed(info.key)
+        if mark is not None:
+            marks.setdefault(mark[0], []).append(mark[1])
     etag = None
     try:
         found = store.get(keys.CATALOGUE)
@@ -162,7 +163,8 @@ def names(store: Store) -> list[str]:
     token = None
     while True:
         page = store.list_page(keys.MODELS, delimiter="/", token=token)
-        found += [prefix[len(keys.MODELS) : -1] for prefix in page.prefixes]
+        folders = [prefix[len(keys.MODELS) : -1] for prefix in page.prefixes]
+        found += [name for name in folders if keys.is_model(name)]
         token = page.next
         if not token:
             return found

@@ -34,7 +34,7 @@ TOKENS = "access/tokens/"
 
 
 def model_name(name: str) -> str:
-    if not MODEL.fullmatch(name) or ".." in name:
+    if not is_model(name):
         raise BadInput(
             f"{name[:120]!r} is not a model name: use letters, digits, '.', '_' and '-', at most 100, "
             "starting with a letter or a digit, without '..'"
@@ -111,10 +111,14 @@ def changed(model: str, revision: int) -> str:
     return f"{CHANGED}{model_name(model)}/{revision:012d}"
 
 
-def parse_changed(key: str) -> tuple[str, int]:
-    """The model and the revision that a key of `changed` names."""
+def parse_changed(key: str) -> tuple[str, int] | None:
+    """The model and the revision that a key of `changed` names; None for what somebody else left there."""
     model, _, revision = key.removeprefix(CHANGED).partition("/")
-    return model, int(revision)
+    return (model, int(revision)) if is_model(model) and re.fullmatch(r"\d{12}", revision, re.ASCII) else None
+
+
+def is_model(name: str) -> bool:
+    return MODEL.fullmatch(name) is not None and ".." not in name
 
 
 def blob(digest: str) -> str:

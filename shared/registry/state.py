@@ -290,5 +290,5 @@ RECORD = msgspec.json.Decoder(Record)
 HEAD = msgspec.json.Decoder(Head)
 VERSIONS = msgspec.json.Decoder(list[Version])
 
-# what decoding raises for bytes that are not what they should be, text that is no UTF-8 included
-DAMAGED = (msgspec.MsgspecError, UnicodeDecodeError)
+# what decoding raises for bytes that are not what they should be: no JSON, no UTF-8, or nested without end
+DAMAGED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)

@@ -119,6 +119,19 @@ def test_marks_go_when_the_index_covers_them(log: Log) -> None:
     assert not list(list_all(log.store, keys.CHANGED))
 
 
+def test_what_somebody_else_left_in_the_bucket_stops_nothing(log: Log) -> None:
+    push(log, "m")
+    for key in ("models/a b/note.txt", "catalogue/changed/oops", "catalogue/changed/m/x", "catalogue/changed/../1"):
+        log.store.put(key, b"hello")
+    log.store.put(keys.head("deep"), b'{"a":' + b"[" * 100_000)
+    log.store.put(keys.log_record("deep", 1), b'{"a":' + b"[" * 100_000)
+    assert list(catalogue.every(log)) == ["m"]
+    catalogue.compact(log)
+    assert list(catalogue.every(log)) == ["m"]
+    with pytest.raises(Unavailable, match="damaged"):
+        models.get(log, "deep")
+
+
 def test_one_damaged_model_does_not_take_the_catalogue_away(log: Log) -> None:
     push(log, "bad")
     push(log, "good")
