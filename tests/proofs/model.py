@@ -69,8 +69,10 @@ def apply(state: State, asked: tuple) -> tuple[State, Any]:
             return _register(state, *args)
         if name == "undelete":
             return _undelete(state)
-        if name == "read" or (name == "delete" and state.deleted):
+        if name == "read":
             return state, state
+        if name == "delete" and state.deleted:
+            return state, None
         if state.deleted or not state.uploads:
             raise Refused("NotFound")
         after, answer = CALLS[name](state, by, may_promote, *args)
@@ -80,9 +82,8 @@ def apply(state: State, asked: tuple) -> tuple[State, Any]:
 
 
 def _register(state: State, upload: str) -> tuple[State, int]:
-    life = state.uploads[state.first - 1 :]
-    if upload in life:
-        return state, state.first + life.index(upload)
+    if upload in state.uploads:  # in an earlier life of the name, too
+        return state, state.uploads.index(upload) + 1
     number = state.latest + 1
     if state.deleted or not state.uploads:  # the name is used for the first time, or again
         state = State(state.revision, state.uploads, first=number, policies=state.policies)

@@ -28,7 +28,7 @@ from tests.proofs.world import NAME, carry_out, state
 LOST, REFUSED = 0.10, 0.02
 PATIENCE = 600.0
 
-SIZES = [("memory", 64, 20), ("moto", 16, 6), ("ministack", 32, 6), ("seaweedfs", 24, 6)]
+SIZES = [("memory", 64, 20), ("moto", 12, 6), ("ministack", 16, 6), ("seaweedfs", 16, 6)]
 FULL = [pytest.param(kind, 64, 20, marks=pytest.mark.soak) for kind in ("moto", "ministack", "seaweedfs")]
 
 
