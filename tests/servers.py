@@ -14,8 +14,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shared.storage.s3 import S3Store
+if TYPE_CHECKING:
+    from shared.storage.s3 import S3Store
 
 ROOT = Path(__file__).resolve().parents[1]
 START = 60  # seconds
@@ -109,6 +111,9 @@ def _answers(url: str) -> bool:
 
 def bucket(endpoint: str, *, versions: bool = True) -> S3Store:
     """A store in a new bucket; with versions, as the product's bucket has them."""
+    # imported here: the tests of training load this file, too, and have no boto3
+    from shared.storage.s3 import S3Store
+
     store = S3Store(f"b-{uuid.uuid4().hex[:16]}", endpoint)
     store._client.create_bucket(Bucket=store.bucket)
     if versions:
