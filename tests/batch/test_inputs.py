@@ -30,7 +30,8 @@ def asked(files: dict[str, bytes], manifest: Manifest = MANIFEST, **options: Any
 
 
 def test_lines_are_requests_and_an_envelope_names_them() -> None:
-    body = b'\xef\xbb\xbf{"inputs": {"x": [[1, 2]]}}\r\n\r\n{"id": "a-7", "input": {"text": "hi"}}\n{"id": 8, "input": "x"}'
+    body = b'\xef\xbb\xbf{"inputs": {"x": [[1, 2]]}}\r\n\r\n'
+    body += b'{"id": "a-7", "input": {"text": "hi"}}\n{"id": 8, "input": "x"}'
     seen, lines = asked({"a.jsonl": body})
     assert [json.loads(body) for body, _ in seen] == [{"inputs": {"x": [[1, 2]]}}, {"text": "hi"}, "x"]
     assert {kind for _, kind in seen} == {"application/json"}
