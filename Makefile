@@ -8,7 +8,8 @@ export UV := $(abspath $(or $(shell command -v uv),.local/uv/bin/uv))
 # of a build for AWS; make run takes the version of its own Python
 export AMAAS_RUNTIME ?= python3.12
 export SAM_CLI_TELEMETRY := 0
-INSTALL = $(UV) pip install --quiet --require-hashes --python
+# the locks name every package: what a package declares and never needs here is left out of them
+INSTALL = $(UV) pip install --quiet --no-deps --require-hashes --python
 
 .PHONY: help
 help:

@@ -14,8 +14,11 @@ CORE, RUNTIME = "layers/runtime/core.in", "layers/runtime/requirements.in"
 INGEST, BATCHPLAN = "functions/ingest/requirements.in", "functions/batchplan/requirements.in"
 CLIENT, TRAINING = "client/pyproject.toml", "training/requirements.in"
 
-# Declared by onnxruntime, needed by none of its code that serves: 80 MB of symbolic algebra, and protobuf.
-SERVING_LEAVES_OUT = ["sympy", "mpmath", "protobuf"]
+# Declared by onnxruntime, needed by none of its code that serves: 80 MB of symbolic algebra, and protobuf. By cffi, to
+# compile what soundfile brings compiled.
+SERVING_LEAVES_OUT = ["sympy", "mpmath", "protobuf", "pycparser"]
+# Declared by tokenizers, to download from a hub: nothing here does that, and it brings twenty packages.
+NOWHERE = "requirements/nowhere.in"
 
 # lock: (its sources, the locks it must agree with, packages left out)
 LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
@@ -44,6 +47,7 @@ FLAGS = [
     "--generate-hashes",
     "--no-emit-index-url",
     "--no-emit-find-links",
+    f"--override={NOWHERE}",
     "--no-annotate",
     "--no-header",
     "--quiet",

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from shared.ingest.validate import examine
-from shared.registry import manifest
+from shared.registry import manifest, plans
 
 
 def served(package: Path) -> bytes:
@@ -29,8 +29,17 @@ def served(package: Path) -> bytes:
     return verdict.optimized or files["model.onnx"].read_bytes()
 
 
+def beside(package: Path) -> list[Path]:
+    """The other files that serving needs, a tokenizer for one."""
+    described = package / "amaas.json"
+    plan = manifest.decode(described.read_bytes()).preprocess if described.exists() else None
+    return [package / name for name in plans.files(plan)]
+
+
 if __name__ == "__main__":
     body = served(Path(sys.argv[1]))
     digest = hashlib.sha256(body).hexdigest()
     (Path(sys.argv[2]) / digest).write_bytes(body)
+    for file in beside(Path(sys.argv[1])):
+        (Path(sys.argv[2]) / hashlib.sha256(file.read_bytes()).hexdigest()).write_bytes(file.read_bytes())
     print(digest)

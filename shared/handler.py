@@ -106,6 +106,10 @@ class Request:
             may_promote=scope_rules.allows(self.scopes, "promote", self.params.get("model")),
         )
 
+    def require(self, scope: str, model: str) -> None:
+        """Raises Forbidden unless the caller has a scope for a model that the route does not name."""
+        scope_rules.require(self.scopes, scope, model)
+
     def json(self, of: Any = dict[str, Any]) -> Any:
         """The body as JSON of a given type; an empty body is an empty object. Raises BadInput."""
         try:

@@ -87,8 +87,23 @@ def infer(request: Request) -> Response:
 def predict(request: Request) -> Response:
     loaded = _load(request)
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    answer = tasks.predict(loaded, request.body, content_type, request.query)
-    return Response(answer, headers=_named(loaded))
+    body = protocol.plain(request.body, request.headers.get("content-encoding"))
+    answer = tasks.predict(loaded, body, content_type, request.query)
+    reply = protocol.packed(answer, request.headers.get("accept-encoding"))
+    return Response(reply.body, headers=_named(loaded) | reply.headers)
+
+
+@handler.route("POST", "/v1/embeddings", scope="infer")
+def embeddings(request: Request) -> Response:
+    """OpenAI's form, in which the body names the model."""
+    from shared.serving.tasks import embedding  # with Pillow, which the cold start of other calls does without
+
+    asked = embedding.asked(protocol.plain(request.body, request.headers.get("content-encoding")))
+    name, _, reference = asked.model.partition("@")
+    request.require("infer", name)
+    loaded = models().load(name, reference or None, request.headers.get("x-request-key"))
+    reply = protocol.packed(embedding.openai(loaded, asked), request.headers.get("accept-encoding"))
+    return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 
 def _named(loaded: Loaded) -> dict[str, str]:

@@ -16,7 +16,7 @@ def batches(path: str, name: str, size: int) -> Iterator[list[dict[str, Any]]]:
 
     try:
         for batch in read_parquet(path, batch_size=size):
-            columns = {field.name: _values(batch.column(i)) for i, field in enumerate(batch.schema)}
+            columns = {name: _values(batch.column(name)) for name in batch.schema.names}
             yield [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     except BadInput:
         raise

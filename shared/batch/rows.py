@@ -12,21 +12,22 @@ import msgspec
 from shared.errors import BadInput
 from shared.registry.manifest import Manifest, Tensor
 
-TENSORS = ("tensor", "tabular")
-
 
 def request(row: dict[str, Any], manifest: Manifest) -> tuple[bytes, str]:
     """Body and content type for one row: column → value, as text where it comes from CSV. Raises BadInput.
 
     A single column of bytes is the body itself, an image say. For tensors, columns are inputs by their names, or all
-    together the one vector that the model takes. Any other task gets the row as a JSON object.
+    together the one vector that the model takes. Any other task gets the row as its input, or the only value in it.
     """
     if len(row) == 1 and isinstance(only := next(iter(row.values())), bytes):
         return only, "application/octet-stream"
     if any(isinstance(value, bytes) for value in row.values()):
         raise BadInput("a column of bytes has to be the only one: leave the others out")
-    if manifest.task not in TENSORS:
-        return msgspec.json.encode(row), "application/json"
+    if manifest.task == "tabular" and manifest.preprocess is not None:
+        return msgspec.json.encode({"input": row}), "application/json"
+    if manifest.task not in ("tensor", "tabular"):
+        only = next(iter(row.values())) if len(row) == 1 else row
+        return msgspec.json.encode({"input": only}), "application/json"
     return msgspec.json.encode({"inputs": _tensors(row, manifest.inputs)}), "application/json"
 
 

@@ -36,14 +36,13 @@ class Input(Struct, frozen=True, kw_only=True):
     error: AmaasError | None = None
 
 
-class Envelope(Struct, forbid_unknown_fields=True):
-    """A line that says which input it is."""
+class Named(Struct):
+    """A line that says which input it is; the rest of it is the request."""
 
-    input: msgspec.Raw
     id: str | int | None = None
 
 
-ENVELOPE = msgspec.json.Decoder(Envelope)
+NAMED = msgspec.json.Decoder(Named)
 ROWS = msgspec.msgpack.Decoder(list[dict[str, Any]])
 BOM = b"\xef\xbb\xbf"
 Item = TypeVar("Item")
@@ -95,13 +94,12 @@ def _input(chunk: Chunk, place: int, read: Callable[[], tuple[bytes, str, str | 
 
 
 def _of_line(record: bytes) -> tuple[bytes, str, str | int | None]:
-    """A line is the request itself, or {"id": …, "input": the request}."""
+    """A line is the request itself, as POST …/predict takes it; its `id` comes back with the answer."""
     line = record.removeprefix(BOM).strip()
     try:
-        envelope = ENVELOPE.decode(line)
+        return line, JSON, NAMED.decode(line).id
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return line, JSON, None
-    return bytes(envelope.input), JSON, envelope.id
+        return line, JSON, None  # what is wrong with it, predict will say
 
 
 def _of_csv(record: bytes, header: list[str], manifest: Manifest) -> tuple[bytes, str, str | int | None]:

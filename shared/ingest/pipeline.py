@@ -16,12 +16,12 @@ from urllib.parse import quote_plus
 
 import msgspec
 
-from shared.config import Config
+from shared.config import Config, MiB
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
 from shared.ingest.tickets import MANIFEST_FILE, MODEL_FILE
 from shared.ingest.validate import examine
 from shared.ingest.verdict import Limits, Verdict
-from shared.registry import blobs, keys, manifest, uploads, versions
+from shared.registry import blobs, keys, manifest, plans, uploads, versions
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Act, Version
@@ -32,6 +32,7 @@ from shared.storage.base import ObjectNotFound, Store, list_all
 logger = logging.getLogger(__name__)
 
 PATIENCE = 15 * 60.0  # longer than all deliveries of an event take
+MOST_BESIDE = 64 * MiB  # of a tokenizer, or of reference rows
 LOOKS_BACK = 6 * 86400.0
 MOST_AT_ONCE = 20
 
@@ -126,11 +127,13 @@ def _register(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Versi
         settled = _settled(ticket, declared, verdict)
         # nothing is written before every check has passed
         source = files[MODEL_FILE].read_bytes()
+        kept = {name: files[name].read_bytes() for name in plans.files(settled.preprocess)}  # _declared saw to it
     uploaded = blobs.write(log.store, source)
     served, size = uploaded, len(source)
     if verdict.optimized is not None:
         served, size = blobs.write(log.store, verdict.optimized), len(verdict.optimized)
     described = blobs.write(log.store, manifest.encode(settled))
+    beside = {name: blobs.write(log.store, body) for name, body in kept.items()}
     version = Version(
         version=0,
         task=settled.task,
@@ -139,7 +142,8 @@ def _register(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Versi
         model=served,
         size=size,
         upload=ticket.upload_id,
-        package=_signature(log, ticket.model, {MODEL_FILE: served, MANIFEST_FILE: described}),
+        package=_signature(log, ticket.model, {MODEL_FILE: served, MANIFEST_FILE: described, **beside}),
+        files=beside,
     )
     return versions.register(log, ticket.model, version, Act(by=ticket.by))
 
@@ -175,6 +179,11 @@ def _declared(ticket: Ticket, files: dict[str, Path]) -> Manifest:
         declared = manifest.decode(files[MANIFEST_FILE].read_bytes())
     except BadInput as error:
         raise Rejected("bad_manifest", str(error)) from error
+    for name in plans.files(declared.preprocess):
+        if name not in files:
+            raise Rejected("bad_manifest", f"amaas.json names the file {name!r}, which is not in the package; add it")
+        if files[name].stat().st_size > MOST_BESIDE:
+            raise Rejected("too_large", f"{name} has more than the {MOST_BESIDE:,} bytes that such a file may have")
     return declared
 
 
@@ -183,6 +192,11 @@ def _settled(ticket: Ticket, declared: Manifest, verdict: Verdict) -> Manifest:
 
     Its name is the one it was uploaded under, so that a package can be published under another name as it is.
     """
+    try:
+        names = [[str(tensor["name"]) for tensor in tensors] for tensors in (verdict.inputs, verdict.outputs)]
+        plans.check(declared.preprocess, declared.postprocess, *names)
+    except BadInput as error:
+        raise Rejected("bad_manifest", str(error)) from error
     try:
         inputs = manifest.narrow(declared.inputs, msgspec.convert(verdict.inputs, list[Tensor]), "input")
         outputs = manifest.narrow(declared.outputs, msgspec.convert(verdict.outputs, list[Tensor]), "output")

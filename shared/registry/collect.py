@@ -66,7 +66,8 @@ def _named(log: Log, before: float) -> set[str]:
             continue
         found |= {segment.digest for segment in head.sealed}
         for version in _versions(log, head):
-            found |= {version.manifest, version.source, version.model} | ({version.package} - {None})  # type: ignore[operator]
+            found |= {version.manifest, version.source, version.model, *version.files.values()}
+            found |= {version.package} - {None}  # type: ignore[arg-type]  # what is left is text
     return found
 
 

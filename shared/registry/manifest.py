@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from shared.errors import BadInput
+from shared.registry.plans import After, Before, with_kinds
 
 Task = Literal[
     "image-classification",
@@ -40,7 +41,6 @@ Datatype = Literal[
     "BYTES",
 ]
 Step = Literal["train", "prune", "quantize", "distil", "optimize", "import"]
-Positive = Annotated[int, Meta(ge=1, le=16384)]
 
 
 class Tensor(Struct, frozen=True):
@@ -49,31 +49,6 @@ class Tensor(Struct, frozen=True):
     name: str
     datatype: Datatype
     shape: list[int]
-
-
-class Preprocess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How an image becomes a tensor: value = (pixel * scale - mean) / std, per channel.
-
-    size: [height, width] in pixels. resize: `stretch` ignores the aspect; `crop` brings the shorter side to size and
-    cuts the centre; `pad` brings the longer side to size and fills with black.
-    """
-
-    mode: Literal["RGB", "L", "BGR"] = "RGB"
-    size: Annotated[list[Positive], Meta(min_length=2, max_length=2)] | None = None
-    resize: Literal["stretch", "crop", "pad"] = "stretch"
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
-    scale: float = 1 / 255
-    mean: Annotated[list[float], Meta(min_length=1, max_length=4)] = field(default_factory=lambda: [0.0])
-    std: Annotated[list[float], Meta(min_length=1, max_length=4)] = field(default_factory=lambda: [1.0])
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
-
-
-class Postprocess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How raw outputs become an answer."""
-
-    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
-    top_k: Positive = 5
-    output: str | None = None
 
 
 class GoldenCase(Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,8 +81,8 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     task: Task = "tensor"
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
-    preprocess: Preprocess | None = None
-    postprocess: Postprocess | None = None
+    preprocess: Before | None = None
+    postprocess: After | None = None
     labels: Annotated[list[str], Meta(max_length=100_000)] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
     dataset: dict[str, Any] | str | None = None
@@ -121,17 +96,20 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 # made once, before any thread: see state.py
-DECODER = msgspec.json.Decoder(Manifest)
+DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
 def decode(body: bytes) -> Manifest:
     """Parse an `amaas.json`. Raises BadInput that names the member and what is wrong with it."""
     try:
-        return DECODER.decode(body)
+        return msgspec.convert(with_kinds(DECODER.decode(body)), Manifest)
     except msgspec.ValidationError as error:
         raise BadInput(f"amaas.json does not fit its schema: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"amaas.json is not valid JSON: {error}") from error
+
+
+msgspec.convert({}, Manifest)  # the type is read here, before any thread: see state.py
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -10,8 +10,9 @@ import msgspec
 
 from shared.errors import BadInput, Conflict, NotFound
 from shared.registry import blobs, keys
+from shared.registry import manifest as manifests
 from shared.registry.log import Log
-from shared.registry.manifest import DECODER, Manifest
+from shared.registry.manifest import Manifest
 from shared.registry.state import PRODUCTION, Act, Head, Record, Version
 from shared.signing import package
 
@@ -24,7 +25,7 @@ def get(log: Log, model: str) -> Head:
 
 
 def manifest(log: Log, version: Version) -> Manifest:
-    return DECODER.decode(blobs.read(log.store, version.manifest))
+    return manifests.decode(blobs.read(log.store, version.manifest))
 
 
 def shown(head: Head) -> Version:
@@ -50,7 +51,7 @@ def signature(log: Log, version: Version) -> dict[str, Any]:
         raise NotFound(f"version {version.version} is not signed: the deployment had no signing key then")
     return {
         "bundle": msgspec.json.decode(blobs.read(log.store, version.package)),
-        "files": {"model.onnx": version.model, "amaas.json": version.manifest},
+        "files": {"model.onnx": version.model, "amaas.json": version.manifest, **version.files},
         "public_keys": [package.pem(key).decode() for key in log.trusted],
     }
 
@@ -117,7 +118,8 @@ def _complete(log: Log, head: Head, deleted: str) -> None:
     """Raises Conflict when the collector has taken the model's blobs, or may be about to."""
     version = shown(head)
     late = datetime.fromisoformat(deleted).timestamp() < time.time() - blobs.GRACE + MARGIN
-    if late or not all(blobs.there(log.store, digest) for digest in (version.manifest, version.model)):
+    needed = (version.manifest, version.model, *version.files.values())
+    if late or not all(blobs.there(log.store, digest) for digest in needed):
         raise Conflict(
             f"model {head.model!r} was deleted on {deleted}, and its blobs were collected since: push it again"
         )

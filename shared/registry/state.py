@@ -51,7 +51,7 @@ class Version(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An immutable version. Digests are SHA-256 of blobs: the manifest, the model as uploaded, the model served.
 
     size: bytes of the served model. upload: the upload that became this version. package: the signature over the
-    package, where the deployment signs.
+    package, where the deployment signs. files: digests of the package's other files that serving needs, by name.
     """
 
     version: int
@@ -64,6 +64,7 @@ class Version(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: str = ""
     by: str = ""
     package: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
 
 
 class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):

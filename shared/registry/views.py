@@ -77,6 +77,7 @@ def version(head: Head, given: Version) -> dict[str, Any]:
         "by": given.by,
         "size": given.size,
         "digest": given.model,
+        "files": given.files,
         "source": given.source,
         "upload": given.upload,
     }

@@ -16,7 +16,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from shared.errors import NotFound, Unavailable
 from shared.registry import blobs, keys, models
@@ -26,6 +27,8 @@ from shared.registry.state import Head, Version
 from shared.runtime import onnx
 
 logger = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
 
 # A session holds weights, graph and arena: measured at about twice the file for small models.
 OVERHEAD = 2
@@ -40,6 +43,21 @@ class Loaded:
     revision: int
     manifest: Manifest
     session: onnx.Session
+    parts: dict[str, Any] = field(default_factory=dict)
+    read: Callable[[str], bytes] | None = None
+
+    def part(self, name: str, make: Callable[[bytes], Made]) -> Made:
+        """What is made of another file of the package, once for as long as the model is loaded.
+
+        Raises Unavailable for a version that was registered without it.
+        """
+        if name not in self.parts:
+            digest = self.version.files.get(name)
+            if digest is None or self.read is None:
+                raise Unavailable(f"version {self.version.version} of {self.name!r} came without {name}: push it again")
+            self.parts[name] = make(self.read(digest))
+        made: Made = self.parts[name]
+        return made
 
 
 @dataclass(slots=True)
@@ -47,6 +65,7 @@ class _Kept:
     manifest: Manifest
     session: onnx.Session
     cost: int
+    parts: dict[str, Any] = field(default_factory=dict)
 
 
 class Models:
@@ -101,7 +120,7 @@ class Models:
         """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable."""
         head, version = self.resolve(model, reference, key)
         kept = self._session(version)
-        return Loaded(model, version, head.revision, kept.manifest, kept.session)
+        return Loaded(model, version, head.revision, kept.manifest, kept.session, kept.parts, self._bytes)
 
     def _session(self, version: Version) -> _Kept:
         key = (version.model, version.manifest)

@@ -1,4 +1,4 @@
-"""What counts as an input, and how it reaches the model: by the kinds of files, rows, envelopes, and what is wrong."""
+"""What counts as an input, and how it reaches the model: by the kinds of files, rows, and what is wrong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from shared.batch.rows import request
 from shared.errors import BadInput, Conflict
 from shared.registry import keys
 from shared.registry.manifest import Manifest, Tensor
+from shared.registry.plans import Column, Table
 from shared.storage.memory import MemoryStore
 from tests.batch.world import IMAGES, MANIFEST, a_job, answers, chunks, echo, run
 
@@ -29,11 +30,13 @@ def asked(files: dict[str, bytes], manifest: Manifest = MANIFEST, **options: Any
     return seen, answers(store, job)
 
 
-def test_lines_are_requests_and_an_envelope_names_them() -> None:
+def test_lines_are_requests_and_their_ids_come_back() -> None:
     body = b'\xef\xbb\xbf{"inputs": {"x": [[1, 2]]}}\r\n\r\n'
     body += b'{"id": "a-7", "input": {"text": "hi"}}\n{"id": 8, "input": "x"}'
     seen, lines = asked({"a.jsonl": body})
-    assert [json.loads(body) for body, _ in seen] == [{"inputs": {"x": [[1, 2]]}}, {"text": "hi"}, "x"]
+    assert [json.loads(body) for body, _ in seen] == [
+        json.loads(line) for line in body[3:].split(b"\n") if line.strip()
+    ]
     assert {kind for _, kind in seen} == {"application/json"}
     assert [line.get("id") for line in lines] == [None, "a-7", 8]
     assert [line["input"] for line in lines] == ["a.jsonl:1", "a.jsonl:2", "a.jsonl:3"]
@@ -64,7 +67,10 @@ def test_a_row_that_does_not_fit_is_an_error_of_its_own() -> None:
 
 def test_other_tasks_get_a_row_as_an_object_and_one_column_of_bytes_as_it_is() -> None:
     words = Manifest(name="m", task="text-classification")
-    assert request({"text": "hi"}, words) == (b'{"text":"hi"}', "application/json")
+    assert request({"any": "hi"}, words) == (b'{"input":"hi"}', "application/json")
+    assert request({"text": "a", "pair": "b"}, words) == (b'{"input":{"text":"a","pair":"b"}}', "application/json")
+    table = Manifest(name="m", task="tabular", preprocess=Table(columns=[Column(name="p")]))
+    assert request({"p": "1"}, table) == (b'{"input":{"p":"1"}}', "application/json")
     assert request({"image": b"png"}, IMAGES) == (b"png", "application/octet-stream")
     with pytest.raises(BadInput, match="the only one"):
         request({"image": b"png", "label": "x"}, IMAGES)

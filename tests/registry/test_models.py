@@ -10,7 +10,8 @@ import pytest
 from shared.errors import BadInput, NotFound, Unavailable
 from shared.registry import blobs, catalogue, collect, diff, keys, models, versions
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest, Preprocess, Tensor
+from shared.registry.manifest import Manifest, Tensor
+from shared.registry.plans import Image
 from shared.registry.state import PRODUCTION
 from shared.storage.base import list_all
 from tests.registry.conftest import ANN, a_version, push
@@ -212,7 +213,7 @@ def test_differences_between_two_versions() -> None:
         inputs=[Tensor("x", "FP32", [-1, 8])],
         metrics={"accuracy": 0.92, "f1": 0.8},
         gate={"nodes": 12},
-        preprocess=Preprocess(size=[28, 28]),
+        preprocess=Image(size=[28, 28]),
     )
     two = msgspec.structs.replace(a_version("u2"), version=2, model="3" * 64, size=20)
     found = diff.diff(msgspec.structs.replace(a_version("u1"), version=1), old, two, new)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from shared.errors import AmaasError, BadInput, TooLarge, Unsupported
-from shared.registry.manifest import Manifest, Postprocess, Preprocess, Tensor
+from shared.registry.manifest import Manifest, Tensor
+from shared.registry.plans import Image as Plan
+from shared.registry.plans import Scores
 from shared.registry.state import Version
 from shared.runtime import onnx
 from shared.serving import tasks
 from shared.serving.cache import Loaded
-from shared.serving.tasks import image_classification as task
+from shared.serving.inputs import images
 from tests.support import tiny_classifier
 
 GRAY = Tensor("image", "FP32", [-1, 1, 4, 4])
@@ -28,8 +32,8 @@ def loaded(**changes) -> Loaded:
                 "inputs": [GRAY],
                 "outputs": [Tensor("logits", "FP32", [-1, 3])],
                 "labels": ["a", "b", "c"],
-                "preprocess": Preprocess(mode="L"),
-                "postprocess": Postprocess(top_k=2),
+                "preprocess": Plan(mode="L"),
+                "postprocess": Scores(top_k=2),
             }
             | changes
         )
@@ -75,45 +79,6 @@ def test_formats(kind: str) -> None:
     assert tasks.predict(loaded(), encoded(PIXELS, kind), "image/jpeg", {})["predictions"]
 
 
-def test_preprocessing_is_exactly_what_is_declared() -> None:
-    plan = Preprocess(mode="RGB", mean=[0.1, 0.2, 0.3], std=[0.5, 0.6, 0.7])
-    colour = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
-    tensor = Tensor("image", "FP32", [-1, 3, 4, 4])
-    values = task.preprocess(task.decode(encoded(colour), "RGB"), plan, tensor)
-    expected = (
-        (colour.astype(np.float32) * np.float32(1 / 255) - np.float32([0.1, 0.2, 0.3])) / np.float32([0.5, 0.6, 0.7])
-    ).transpose(2, 0, 1)[None]
-    assert np.array_equal(values, expected)
-    last = Tensor("image", "FP32", [-1, 4, 4, 3])
-    bgr = task.preprocess(task.decode(encoded(colour), "BGR"), Preprocess(mode="BGR", layout="NHWC"), last)
-    assert np.array_equal(bgr[0], colour[:, :, ::-1].astype(np.float32) * np.float32(1 / 255))
-
-
-def test_resize_modes() -> None:
-    wide = Image.fromarray(np.full((10, 30), 255, np.uint8))
-    for mode, corner in (("stretch", 255), ("crop", 255), ("pad", 0)):
-        out = np.asarray(task.resized(wide, 8, 8, Preprocess(mode="L", resize=mode)))  # type: ignore[arg-type]
-        assert out.shape == (8, 8)
-        assert out[0, 0] == corner
-
-
-def test_integer_input_takes_raw_pixels() -> None:
-    values = task.preprocess(
-        task.decode(encoded(PIXELS), "L"), Preprocess(mode="L"), Tensor("i", "UINT8", [1, 1, 4, 4])
-    )
-    assert values.dtype == np.uint8
-    assert np.array_equal(values[0, 0], PIXELS)
-
-
-def test_orientation_is_undone() -> None:
-    image = Image.fromarray(PIXELS)
-    exif = image.getexif()
-    exif[0x0112] = 3
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", exif=exif)
-    assert np.array_equal(np.asarray(task.decode(buffer.getvalue(), "L")), np.rot90(PIXELS, 2))
-
-
 @pytest.mark.parametrize("body", [b"", b"hello", b"\x89PNG\r\n\x1a\n", encoded(PIXELS)[:40], b"GIF89a" + b"\0" * 30])
 def test_what_is_no_image(body: bytes) -> None:
     with pytest.raises(BadInput, match=r"image|empty"):
@@ -126,14 +91,29 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(AmaasError):
         tasks.predict(loaded(), bomb, "image/png", {})
     with pytest.raises(TooLarge, match="8000x8000"):
-        task.decode(encoded(np.zeros((8000, 8000), np.uint8)), "L")
+        images.decode(encoded(np.zeros((8000, 8000), np.uint8)), "L")
 
 
 def test_other_content_and_other_models() -> None:
     with pytest.raises(Unsupported):
-        tasks.predict(loaded(), b"{}", "application/json", {})
+        tasks.predict(loaded(), b"{}", "text/plain", {})
     with pytest.raises(AmaasError, match="infer"):
-        tasks.predict(loaded(task="audio-classification"), b"", "audio/wav", {})
+        tasks.predict(loaded(task="text-generation"), b"", "text/plain", {})
+
+
+def test_many_images_in_one_call() -> None:
+    bodies = [encoded(PIXELS), encoded(PIXELS[::-1]), encoded(PIXELS.T)]
+    single = [tasks.predict(loaded(), body, "image/png", {})["predictions"] for body in bodies]
+    texts = [base64.b64encode(body).decode() for body in bodies]
+    for inputs in (texts, [{"b64": text} for text in texts], [f"data:image/png;base64,{text}" for text in texts]):
+        answer = tasks.predict(loaded(), json.dumps({"inputs": inputs}).encode(), "application/json", {})
+        assert [result["predictions"] for result in answer["results"]] == single
+    for wrong in (["*"], [3], [{"url": "x"}]):
+        with pytest.raises(BadInput, match="input 0"):
+            tasks.predict(loaded(), json.dumps({"inputs": wrong}).encode(), "application/json", {})
+
+
+def test_other_models() -> None:
     with pytest.raises(BadInput, match="images"):
         tasks.predict(loaded(inputs=[Tensor("x", "FP32", [-1, 4])]), encoded(PIXELS), "image/png", {})
 

@@ -11,8 +11,9 @@ compression     gzip and deflate of bodies
 reply           the answer: JSON and binary tensors, compressed, within what one call may return
 """
 
+from shared.serving.protocol.compression import plain
 from shared.serving.protocol.message import Asked, InferInput, InferOutput, Wanted, check_shape, feeds, parse, wanted
-from shared.serving.protocol.reply import Reply, answer
+from shared.serving.protocol.reply import Reply, answer, packed
 from shared.serving.protocol.values import datatype_of, nested, to_array, to_json
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "datatype_of",
     "feeds",
     "nested",
+    "packed",
     "parse",
+    "plain",
     "to_array",
     "to_json",
     "wanted",

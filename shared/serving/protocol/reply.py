@@ -59,6 +59,11 @@ def answer(
     return _packed(b"".join([document, *buffers]), headers, accepted)
 
 
+def packed(answer: Any, accepted: str | None) -> Reply:
+    """An answer that is JSON alone. Raises TooLarge as above."""
+    return _packed(orjson.dumps(answer), {"Content-Type": TEXT}, accepted)
+
+
 def _packed(body: bytes, headers: dict[str, str], accepted: str | None) -> Reply:
     is_text = headers["Content-Type"] == TEXT
     size = _travelling(body, is_text)

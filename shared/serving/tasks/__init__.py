@@ -1,6 +1,8 @@
-"""One module per task: `predict(loaded, request body, content type, options)` gives what the task means.
+"""What models mean: one module per task, which makes answers of inputs in terms that people understand.
 
-A task's module is imported when it is first called, so that nobody pays for Pillow who sends no image.
+A task's module is imported when it is first called, so that nobody pays for Pillow who sends no image. It has
+`TAKES` (or `takes(loaded)`), the kind of its inputs; `step(loaded)`, how many of them go into one run; and
+`answer(loaded, items, options)`, one answer per input.
 """
 
 from __future__ import annotations
@@ -10,20 +12,53 @@ from typing import Any
 
 from shared.errors import NotImplemented_
 from shared.serving.cache import Loaded
+from shared.serving.tasks.request import Given, read
 
 MODULES = {
     "image-classification": "shared.serving.tasks.image_classification",
-    "tensor": "shared.serving.tasks.tensor",
-    "tabular": "shared.serving.tasks.tensor",
+    "object-detection": "shared.serving.tasks.object_detection",
+    "text-classification": "shared.serving.tasks.text_classification",
+    "token-classification": "shared.serving.tasks.token_classification",
+    "embedding": "shared.serving.tasks.embedding",
+    "audio-classification": "shared.serving.tasks.audio_classification",
+    "tabular": "shared.serving.tasks.tabular",
 }
 
 
 def predict(loaded: Loaded, body: bytes, content_type: str, options: dict[str, str]) -> dict[str, Any]:
-    """Answer in the task's own terms; raises NotImplemented_ for a task that has only the tensor protocol."""
+    """Answer in the task's own terms: an answer, or `{"results": […]}` with one per input where a list was sent.
+
+    Raises BadInput, Unsupported, TooLarge, and NotImplemented_ for a task that has only the tensor protocol.
+    """
+    named = {"model": loaded.name, "version": loaded.version.version}
+    if _in_tensors(loaded):
+        in_tensors: dict[str, Any] = import_module("shared.serving.tasks.tensor").predict(loaded, body, content_type)
+        return named | in_tensors
+    module = _module(loaded)
+    given = _given(module, loaded, body, content_type, options)
+    size = module.step(loaded)
+    groups = [given.items[start : start + size] for start in range(0, len(given.items), size)]
+    answers = [answer for group in groups for answer in module.answer(loaded, group, given.options)]
+    return named | ({"results": answers} if given.many else answers[0])
+
+
+def _in_tensors(loaded: Loaded) -> bool:
+    task = loaded.manifest.task
+    return task == "tensor" or (task == "tabular" and loaded.manifest.preprocess is None)
+
+
+def _module(loaded: Loaded) -> Any:
     task = loaded.manifest.task
     if task not in MODULES:
         raise NotImplemented_(
             f"/predict is not there yet for the task {task!r}: POST tensors to /v2/models/{loaded.name}/infer"
         )
-    answer = import_module(MODULES[task]).predict(loaded, body, content_type, options)
-    return {"model": loaded.name, "version": loaded.version.version, **answer}
+    return import_module(MODULES[task])
+
+
+def _given(module: Any, loaded: Loaded, body: bytes, content_type: str, options: dict[str, str]) -> Given:
+    if hasattr(module, "given"):
+        found: Given = module.given(loaded, body, content_type, options)
+        return found
+    takes = module.takes(loaded) if hasattr(module, "takes") else module.TAKES
+    return read(body, content_type, takes, options)

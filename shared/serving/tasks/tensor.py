@@ -20,7 +20,7 @@ class Body(msgspec.Struct):
     inputs: dict[str, Any]
 
 
-def predict(loaded: Loaded, body: bytes, content_type: str, options: dict[str, str]) -> dict[str, Any]:
+def predict(loaded: Loaded, body: bytes, content_type: str) -> dict[str, Any]:
     """Run the model once on JSON values. Raises BadInput naming the input that does not fit."""
     if content_type and "json" not in content_type:
         raise Unsupported(f"model {loaded.name!r} takes application/json for /predict, not {content_type[:80]!r}")

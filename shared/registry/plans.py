@@ -1,0 +1,248 @@
+"""What a package declares to happen before and after the model: data, never code, one struct per kind.
+
+`preprocess` is an Image, Text, Audio or Table; `postprocess` is Scores, Boxes, Entities or a Vector. Their member
+`kind` says which; left out, it is the one that the task usually has. shared/serving does what is written here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from shared.errors import BadInput
+
+Positive = Annotated[int, Meta(ge=1, le=16384)]
+Length = Annotated[int, Meta(ge=1, le=1_000_000)]
+Size = Annotated[list[Positive], Meta(min_length=2, max_length=2)]
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
+    """How an image becomes a tensor: shorter → size → crop, then value = (pixel * scale - mean) / std per channel.
+
+    shorter: pixels of the shorter side after a first resizing that keeps the aspect. size: [height, width]; left out,
+    what the model's input says. resize: `stretch` ignores the aspect; `crop` fills size and cuts the centre; `pad` fits
+    into size with `fill` around it, `corner` with `fill` to the right and below. crop: [height, width] of the centre,
+    cut last. shorter 256 and crop [224, 224] are torchvision's Resize(256), CenterCrop(224).
+    """
+
+    mode: Literal["RGB", "L", "BGR"] = "RGB"
+    shorter: Positive | None = None
+    size: Size | None = None
+    resize: Literal["stretch", "crop", "pad", "corner"] = "stretch"
+    crop: Size | None = None
+    fill: Annotated[int, Meta(ge=0, le=255)] = 0
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    scale: float = 1 / 255
+    mean: Annotated[list[float], Meta(min_length=1, max_length=4)] = field(default_factory=lambda: [0.0])
+    std: Annotated[list[float], Meta(min_length=1, max_length=4)] = field(default_factory=lambda: [1.0])
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+
+
+class Text(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="text"):
+    """How text becomes token ids. tokenizer: a file of the package in the form of Hugging Face's `tokenizers`.
+
+    Without a tokenizer the model takes the text itself. max_length: tokens, the special ones included; what is longer
+    is cut. padding: to the longest text of a call, or to max_length. prefix: put before each text, as in "query: ".
+    """
+
+    tokenizer: FileName | None = None
+    max_length: Length | None = None
+    padding: Literal["longest", "max_length"] = "longest"
+    prefix: Annotated[str, Meta(max_length=1000)] = ""
+    ids: str = "input_ids"
+    mask: str = "attention_mask"
+    types: str = "token_type_ids"
+
+
+class Audio(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="audio"):
+    """How sound becomes a tensor: to one channel, resampled, cut or padded, then the waveform or its spectrogram.
+
+    sample_rate: in Hz. seconds: length of what the model hears at once; shorter sound is padded with zeros, longer
+    is cut, or gone through in steps of `hop` seconds. n_fft, win_length, hop_length: in samples, with a periodic Hann
+    window; center: frames are centred on their time, with `pad_mode` beyond the ends. power: 1 amplitude, 2 energy.
+    n_mels, f_min, f_max (Hz), scale, norm: the mel filters, as in librosa. log: of max(x, floor); `db` is 10 log10, no
+    more than top_db below the loudest. layout: of the last two axes; what else the model's input has, is 1.
+    """
+
+    sample_rate: Annotated[int, Meta(ge=1000, le=192_000)] = 16_000
+    seconds: Annotated[float, Meta(gt=0, le=600)] | None = None
+    hop: Annotated[float, Meta(gt=0, le=600)] | None = None
+    features: Literal["waveform", "spectrogram", "mel"] = "waveform"
+    n_fft: Annotated[int, Meta(ge=16, le=16384)] = 400
+    win_length: Annotated[int, Meta(ge=16, le=16384)] | None = None
+    hop_length: Annotated[int, Meta(ge=1, le=16384)] = 160
+    center: bool = True
+    pad_mode: Literal["reflect", "constant"] = "reflect"
+    power: Literal[1, 2] = 2
+    n_mels: Annotated[int, Meta(ge=1, le=1024)] = 80
+    f_min: Annotated[float, Meta(ge=0)] = 0.0
+    f_max: Annotated[float, Meta(gt=0)] | None = None
+    scale: Literal["slaney", "htk"] = "slaney"
+    norm: Literal["slaney", "none"] = "slaney"
+    log: Literal["none", "ln", "log10", "db"] = "none"
+    floor: Annotated[float, Meta(gt=0)] = 1e-10
+    top_db: Annotated[float, Meta(gt=0)] | None = None
+    mean: float = 0.0
+    std: float = 1.0
+    layout: Literal["mel_time", "time_mel"] = "mel_time"
+
+
+class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One column of a table. input: the model's input that it goes to; left out, the one of its name, or the only one.
+
+    missing: what stands in for an absent value; without it, absence is an error. categories: in the order of their
+    codes; encode: as one code, or as one column each. unknown: the code of values that are no category (in one-hot
+    there is none, so -1 is all zeros); without it they are an error. A number becomes (value - mean) / std.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    type: Literal["number", "category", "text"] = "number"
+    input: str | None = None
+    missing: float | str | None = None
+    categories: Annotated[list[str | float | bool], Meta(max_length=100_000)] = field(default_factory=list)
+    encode: Literal["code", "one-hot"] = "code"
+    unknown: int | None = None
+    mean: float = 0.0
+    std: float = 1.0
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="table"):
+    """How rows become tensors: columns side by side in their order, or each to an input of its own.
+
+    reference: a CSV file of the package with typical rows, against which predictions are explained.
+    """
+
+    columns: Annotated[list[Column], Meta(min_length=1, max_length=10_000)]
+    reference: FileName | None = None
+
+
+class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="scores"):
+    """One score per class: the best top_k with at least `threshold`. output: where they are; left out, the first."""
+
+    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+    top_k: Positive = 5
+    threshold: float | None = None
+    output: str | None = None
+
+
+class Boxes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="boxes"):
+    """Where things are: of a detector's raw output, or of one that gives boxes, scores and classes by themselves.
+
+    boxes: the output with four numbers per box, in `form` and `units`; `scores`: the output with a score per class or
+    one per box, then `classes` is the output with their numbers. Without `scores`, the scores follow the four numbers
+    in `boxes`, after an objectness where `objectness` says so, as YOLO has them. transposed: [values, boxes].
+    background: the class that means nothing. iou: boxes of the same class that overlap more are one.
+    """
+
+    boxes: str | None = None
+    scores: str | None = None
+    classes: str | None = None
+    form: Literal["xyxy", "xywh", "cxcywh"] = "xyxy"
+    units: Literal["pixels", "relative"] = "pixels"
+    transposed: bool = False
+    objectness: bool = False
+    activation: Literal["softmax", "sigmoid", "none"] = "none"
+    background: int | None = None
+    threshold: Fraction = 0.25
+    iou: Fraction | None = 0.45
+    top_k: Positive = 100
+
+
+class Entities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="entities"):
+    """A label per token. group: tokens of one thing together (labels B-X, I-X or plain X), or each by itself."""
+
+    group: bool = True
+    ignore: list[str] = field(default_factory=lambda: ["O"])
+    threshold: Fraction = 0.0
+    output: str | None = None
+
+
+class Vector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="vector"):
+    """An embedding. pooling: over the tokens of an output [texts, tokens, width]; one without tokens needs none.
+
+    normalize: to length 1. dimensions: so many of the first are kept, before normalising, as Matryoshka models allow.
+    """
+
+    pooling: Literal["mean", "max", "first", "last"] = "mean"
+    normalize: bool = True
+    dimensions: Positive | None = None
+    output: str | None = None
+
+
+Before = Image | Text | Audio | Table
+After = Scores | Boxes | Entities | Vector
+
+# task → (kind of its input, kind of its answer) where a package says neither
+KINDS: dict[str, tuple[str | None, str | None]] = {
+    "image-classification": ("image", "scores"),
+    "object-detection": ("image", "boxes"),
+    "text-classification": ("text", "scores"),
+    "token-classification": ("text", "entities"),
+    "embedding": ("text", "vector"),
+    "audio-classification": ("audio", "scores"),
+    "tabular": ("table", "scores"),
+    "text-generation": ("text", None),
+    "tensor": (None, None),
+}
+TAKES = {"embedding": ("text", "image", "audio")}
+
+
+def with_kinds(described: Any) -> Any:
+    """A decoded amaas.json with the kinds filled in that its task implies. Raises BadInput for one that cannot be."""
+    if not isinstance(described, dict):
+        return described
+    task = described.get("task", "tensor")
+    before, after = KINDS.get(task, (None, None)) if isinstance(task, str) else (None, None)
+    takes = TAKES.get(task, (before,)) if isinstance(task, str) else ()
+    filled = dict(described)
+    for member, default, allowed in (("preprocess", before, takes), ("postprocess", after, (after,))):
+        plan = described.get(member)
+        if isinstance(plan, dict):
+            kind = plan.get("kind", default)
+            if kind is None or kind not in allowed:
+                raise BadInput(
+                    f"amaas.json: the task {task!r} has no {member} of kind {kind!r}"
+                    + (f", it has {' or '.join(filter(None, allowed))}" if any(allowed) else "; leave it out")
+                )
+            filled[member] = {**plan, "kind": kind}
+    return filled
+
+
+def files(before: Before | None) -> list[str]:
+    """The files of the package that serving needs."""
+    if isinstance(before, Text):
+        return [before.tokenizer] if before.tokenizer else []
+    if isinstance(before, Table):
+        return [before.reference] if before.reference else []
+    return []
+
+
+def check(before: Before | None, after: After | None, inputs: list[str], outputs: list[str]) -> None:
+    """Raises BadInput when a plan names an input or an output that the model lacks."""
+    for output in _outputs(after):
+        if output not in outputs:
+            raise BadInput(f"amaas.json: postprocess names the output {output!r}, the model has {outputs}")
+    if not isinstance(before, Table):
+        return
+    fed = {target(column, inputs) for column in before.columns}
+    hungry = [name for name in inputs if name not in fed]
+    if hungry:
+        raise BadInput(f"amaas.json: no column of preprocess goes to the model's inputs {hungry}")
+
+
+def _outputs(after: After | None) -> list[str]:
+    named = (
+        [after.boxes, after.scores, after.classes] if isinstance(after, Boxes) else [after.output if after else None]
+    )
+    return [name for name in named if name is not None]
+
+
+def target(column: Column, inputs: list[str]) -> str:
+    """The model's input that a column goes to. Raises BadInput when there is none."""
+    wanted = column.input or (column.name if column.name in inputs else inputs[0] if len(inputs) == 1 else None)
+    if wanted not in inputs:
+        raise BadInput(f"column {column.name!r} goes to no input of the model: name one of {inputs} as its input")
+    return wanted

@@ -1,0 +1,193 @@
+"""Images → tensors: decoding, EXIF orientation, resizing, cropping, normalising, layout.
+
+Resizing and cropping follow torchvision's transforms on Pillow images, normalising its arithmetic in FP32: equal
+parameters give equal bits (tests/serving/test_images.py, tests/training/test_transforms.py).
+"""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from shared.errors import BadInput, TooLarge
+from shared.registry import plans
+from shared.registry.manifest import Tensor
+from shared.runtime.onnx import DTYPES
+from shared.serving.cache import Loaded
+
+MAX_PIXELS = 50_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+class Placed(NamedTuple):
+    """Where the original is in the model's view: view = original * scale + offset, in pixels (x, y)."""
+
+    width: int
+    height: int
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+
+
+class View(NamedTuple):
+    """An image as the model sees it, before it becomes numbers."""
+
+    image: Image.Image
+    placed: Placed
+
+
+def feeds(loaded: Loaded, bodies: list[bytes]) -> tuple[dict[str, np.ndarray], list[Placed]]:
+    """The model's input for encoded images, of shape [N, C, H, W] or [N, H, W, C], and where each image is in it."""
+    tensor, plan = signature(loaded)
+    views = [view(decode(body, plan.mode), plan, tensor) for body in bodies]
+    if len({shown.image.size for shown in views}) > 1:
+        raise BadInput("images of different sizes cannot go to this model in one call: it does not resize them")
+    values = np.stack([numbers(shown.image, plan, tensor.datatype) for shown in views])
+    return {tensor.name: values}, [shown.placed for shown in views]
+
+
+def signature(loaded: Loaded) -> tuple[Tensor, plans.Image]:
+    """The model's image input and how it is made. Raises BadInput for a model without one."""
+    inputs = loaded.manifest.inputs
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].datatype not in ("FP32", "FP16", "FP64", "UINT8"):
+        raise BadInput(
+            f"model {loaded.name!r} does not take one batch of images: POST tensors to /v2/models/{loaded.name}/infer"
+        )
+    plan = loaded.manifest.preprocess
+    return inputs[0], plan if isinstance(plan, plans.Image) else _inferred(inputs[0])
+
+
+def any_size(loaded: Loaded) -> bool:
+    """Whether images keep their own sizes, so that they cannot be put side by side."""
+    tensor, plan = signature(loaded)
+    return not (plan.size or plan.crop or _size(tensor, plan.layout))
+
+
+def decode(body: bytes, mode: str) -> Image.Image:
+    """Encoded bytes as an upright image in a colour mode. Raises BadInput, TooLarge."""
+    if not body:
+        raise BadInput("the body is empty: send the image's bytes, as in curl --data-binary @image.png")
+    try:
+        image: Image.Image = Image.open(io.BytesIO(body), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            size = f"{image.width}x{image.height}"
+            raise TooLarge(f"the image has {size} pixels, more than {MAX_PIXELS:,} in all; send it smaller")
+        upright = ImageOps.exif_transpose(image)
+        return upright.convert("RGB" if mode == "BGR" else mode)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadInput("the body is no image that can be read: send a whole PNG or JPEG file") from error
+
+
+def view(image: Image.Image, plan: plans.Image, tensor: Tensor) -> View:
+    """The image resized and cropped as the plan says."""
+    shown = View(image, Placed(image.width, image.height))
+    if plan.shorter:
+        shown = _stretched(shown, *_shorter(image, plan.shorter), plan)
+    size = plan.size or (None if plan.crop else _size(tensor, plan.layout))
+    if size:
+        shown = _resized(shown, size[0], size[1], plan)
+    return _cropped(shown, plan.crop[0], plan.crop[1], plan.fill) if plan.crop else shown
+
+
+def numbers(image: Image.Image, plan: plans.Image, datatype: str) -> np.ndarray:
+    """Pixels as the model's numbers, of shape [C, H, W] or [H, W, C]."""
+    pixels = np.asarray(image)
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    pixels = pixels[:, :, ::-1] if plan.mode == "BGR" else pixels
+    planes = pixels.transpose(2, 0, 1)
+    if datatype != "UINT8":
+        tables = _values(plan.scale, tuple(plan.mean), tuple(plan.std), len(planes))
+        planes = np.stack([np.take(table, plane) for table, plane in zip(tables, planes, strict=True)])
+        planes = planes.astype(DTYPES[datatype], copy=False)
+    return np.ascontiguousarray(planes if plan.layout == "NCHW" else planes.transpose(1, 2, 0))
+
+
+@lru_cache(maxsize=64)
+def _values(scale: float, mean: tuple[float, ...], std: tuple[float, ...], channels: int) -> np.ndarray:
+    """The number of each of the 256 pixel values, per channel: exactly what the arithmetic gives, without doing it."""
+    inverse = 1 / scale if scale else 0.0
+    levels = np.arange(256, dtype=np.float32)
+    # torchvision divides by 255; a product with 1/255 differs in the last bit
+    whole = abs(inverse - round(inverse)) < 1e-6 and inverse >= 1
+    scaled = levels / np.float32(round(inverse)) if whole else levels * np.float32(scale)
+    spread = np.empty((channels, 2), np.float32)
+    spread[:, 0], spread[:, 1] = mean, std
+    return np.asarray((scaled - spread[:, :1]) / spread[:, 1:])
+
+
+def _resized(shown: View, height: int, width: int, plan: plans.Image) -> View:
+    image = shown.image
+    if plan.resize == "stretch":
+        return _stretched(shown, height, width, plan)
+    ratios = (width / image.width, height / image.height)
+    if plan.resize == "crop":
+        ratio = max(ratios)
+        fitted = _stretched(shown, *_scaled(image, ratio), plan)
+        return _cropped(fitted, height, width, plan.fill)
+    fitted = _stretched(shown, *_scaled(image, min(ratios)), plan)
+    if plan.resize == "pad":
+        return _cropped(fitted, height, width, plan.fill)
+    return _window(fitted, 0, 0, height, width, plan.fill)
+
+
+def _scaled(image: Image.Image, ratio: float) -> tuple[int, int]:
+    return max(round(image.height * ratio), 1), max(round(image.width * ratio), 1)
+
+
+def _shorter(image: Image.Image, side: int) -> tuple[int, int]:
+    """Height and width with the shorter one at `side`: the longer one is cut to whole pixels, as torchvision does."""
+    if image.width <= image.height:
+        return int(side * image.height / image.width), side
+    return side, int(side * image.width / image.height)
+
+
+def _stretched(shown: View, height: int, width: int, plan: plans.Image) -> View:
+    image, placed = shown
+    if image.size == (width, height):
+        return shown
+    factors = (width / image.width, height / image.height)
+    scale = (placed.scale[0] * factors[0], placed.scale[1] * factors[1])
+    offset = (placed.offset[0] * factors[0], placed.offset[1] * factors[1])
+    resized = image.resize((width, height), FILTERS[plan.interpolation])
+    return View(resized, placed._replace(scale=scale, offset=offset))
+
+
+def _cropped(shown: View, height: int, width: int, fill: int) -> View:
+    """The centre, with `fill` around where the image is smaller; rounding as torchvision's CenterCrop."""
+    image = shown.image
+    left = round((image.width - width) / 2.0) if image.width >= width else -((width - image.width) // 2)
+    top = round((image.height - height) / 2.0) if image.height >= height else -((height - image.height) // 2)
+    return _window(shown, left, top, height, width, fill)
+
+
+def _window(shown: View, left: int, top: int, height: int, width: int, fill: int) -> View:
+    image, placed = shown
+    if (left, top) == (0, 0) and image.size == (width, height):
+        return shown
+    offset = (placed.offset[0] - left, placed.offset[1] - top)
+    if left >= 0 and top >= 0 and left + width <= image.width and top + height <= image.height:
+        part = image.crop((left, top, left + width, top + height))
+    else:
+        part = Image.new(image.mode, (width, height), (fill,) * len(image.getbands()))
+        part.paste(image, (-left, -top))
+    return View(part, placed._replace(offset=offset))
+
+
+def _inferred(tensor: Tensor) -> plans.Image:
+    layout = "NHWC" if tensor.shape[3] in (1, 3) and tensor.shape[1] not in (1, 3) else "NCHW"
+    channels = tensor.shape[3] if layout == "NHWC" else tensor.shape[1]
+    return plans.Image(mode="L" if channels == 1 else "RGB", layout=layout)  # type: ignore[arg-type]  # both literals
+
+
+def _size(tensor: Tensor, layout: str) -> list[int] | None:
+    height, width = tensor.shape[2:4] if layout == "NCHW" else tensor.shape[1:3]
+    return [height, width] if height > 0 and width > 0 else None

@@ -1,0 +1,153 @@
+"""Sound → tensors: decoding, mixing to one channel, resampling, cutting, spectrograms and mel features.
+
+Resampling is soxr's "HQ", spectrograms and mel filters are defined as in librosa (Slaney's Auditory Toolbox,
+HTK): equal parameters give equal numbers within 1e-4 (tests/serving/test_sounds.py).
+"""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+
+import numpy as np
+
+from shared.errors import BadInput, TooLarge
+from shared.registry import plans
+from shared.registry.manifest import Tensor
+from shared.runtime.onnx import DTYPES
+from shared.serving.cache import Loaded
+
+MAX_SAMPLES = 30_000_000  # of all channels together: ten minutes of one at 48 kHz
+
+
+def signature(loaded: Loaded) -> tuple[Tensor, plans.Audio]:
+    """The model's sound input and how it is made. Raises BadInput for a model without one."""
+    inputs, plan = loaded.manifest.inputs, loaded.manifest.preprocess
+    if len(inputs) != 1 or inputs[0].datatype not in ("FP32", "FP16", "FP64"):
+        raise BadInput(
+            f"model {loaded.name!r} does not take one batch of sounds: POST tensors to /v2/models/{loaded.name}/infer"
+        )
+    return inputs[0], plan if isinstance(plan, plans.Audio) else plans.Audio()
+
+
+def decode(body: bytes, sample_rate: int) -> np.ndarray:
+    """Encoded bytes (WAV, FLAC, OGG, MP3) as samples of one channel in -1..1 at sample_rate (Hz), FP32.
+
+    Raises BadInput, TooLarge.
+    """
+    import soundfile
+
+    if not body:
+        raise BadInput("the body is empty: send the sound's bytes, as in curl --data-binary @sound.wav")
+    try:
+        with soundfile.SoundFile(io.BytesIO(body)) as file:
+            if file.frames * file.channels > MAX_SAMPLES:
+                raise TooLarge(f"the sound has {file.frames:,} samples, more than one call can take; send a part of it")
+            samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
+    except (soundfile.SoundFileError, TypeError, ValueError) as error:
+        raise BadInput("the body is no sound that can be read: send a whole WAV, FLAC, OGG or MP3 file") from error
+    if not len(samples):
+        raise BadInput("the sound is empty: it has no samples")
+    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
+    return mono if rate == sample_rate else resampled(mono, rate, sample_rate)
+
+
+def resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    import soxr
+
+    return np.asarray(soxr.resample(samples, rate, wanted, quality="HQ"), np.float32)
+
+
+def windows(samples: np.ndarray, plan: plans.Audio) -> list[tuple[float, np.ndarray]]:
+    """What the model hears at once, each with its start in seconds: all of it, or parts of one length."""
+    if plan.seconds is None:
+        return [(0.0, samples)]
+    length = round(plan.seconds * plan.sample_rate)
+    step = round((plan.hop or 0) * plan.sample_rate)
+    starts = range(0, max(len(samples) - length, 0) + 1, step) if step else range(1)
+    parts = [(start / plan.sample_rate, samples[start : start + length]) for start in starts]
+    return [(start, np.pad(part, (0, length - len(part)))) for start, part in parts]
+
+
+def feeds(tensor: Tensor, plan: plans.Audio, parts: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """The model's input for sounds of equal length: [N, T], [N, mel, T] and so on, with axes of 1 as the model has."""
+    values = np.stack([features(part, plan) for part in parts])
+    while values.ndim < len(tensor.shape):
+        values = values[:, None]
+    if values.ndim != len(tensor.shape):
+        raise BadInput(f"{plan.features} gives {values.ndim} axes, the model's input has shape {tensor.shape}")
+    return {tensor.name: np.ascontiguousarray(values, DTYPES[tensor.datatype])}
+
+
+def features(samples: np.ndarray, plan: plans.Audio) -> np.ndarray:
+    """The waveform [T], or the spectrogram or mel features [bins, frames] or [frames, bins] of samples."""
+    if plan.features == "waveform":
+        return np.asarray((samples - np.float32(plan.mean)) / np.float32(plan.std))
+    spectrum = np.abs(_transform(samples, plan)) ** plan.power
+    if plan.features == "mel":
+        f_max = plan.f_max or plan.sample_rate / 2
+        spectrum = (
+            mel_filters(plan.sample_rate, plan.n_fft, plan.n_mels, plan.f_min, f_max, plan.scale, plan.norm) @ spectrum
+        )
+    logged = (_log(spectrum, plan) - plan.mean) / plan.std
+    return (logged if plan.layout == "mel_time" else logged.T).astype(np.float32)
+
+
+def _transform(samples: np.ndarray, plan: plans.Audio) -> np.ndarray:
+    """The short-time Fourier transform, [1 + n_fft // 2, frames]."""
+    if plan.center:
+        if plan.pad_mode == "reflect" and len(samples) <= plan.n_fft // 2:
+            raise BadInput(f"the sound has {len(samples)} samples, too few for frames of {plan.n_fft}")
+        samples = np.pad(samples, plan.n_fft // 2, mode=plan.pad_mode)
+    if len(samples) < plan.n_fft:
+        raise BadInput(f"the sound has {len(samples)} samples, too few for frames of {plan.n_fft}")
+    frames = np.lib.stride_tricks.sliding_window_view(samples, plan.n_fft)[:: plan.hop_length]
+    return np.asarray(np.fft.rfft(frames * _window(plan.n_fft, plan.win_length or plan.n_fft), axis=1).T)
+
+
+def _window(n_fft: int, length: int) -> np.ndarray:
+    """A periodic Hann window, centred in the frame."""
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    before = (n_fft - length) // 2
+    return np.pad(hann, (before, n_fft - length - before))
+
+
+def _log(values: np.ndarray, plan: plans.Audio) -> np.ndarray:
+    if plan.log == "none":
+        return values
+    kept = np.maximum(values, plan.floor)
+    if plan.log == "ln":
+        return np.asarray(np.log(kept))
+    if plan.log == "log10":
+        return np.asarray(np.log10(kept))
+    decibels = np.asarray(10.0 * np.log10(kept))
+    return decibels if plan.top_db is None else np.maximum(decibels, decibels.max() - plan.top_db)
+
+
+@lru_cache(maxsize=8)
+def mel_filters(
+    sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, scale: str, norm: str
+) -> np.ndarray:
+    """Triangular filters on the mel scale, [n_mels, 1 + n_fft // 2]."""
+    bins = np.linspace(0, sample_rate / 2, 1 + n_fft // 2)
+    ends = _to_mel(np.array([f_min, f_max]), scale)
+    corners = _to_hertz(np.linspace(ends[0], ends[1], n_mels + 2), scale)
+    left, middle, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
+    rising, falling = (bins - left) / (middle - left), (right - bins) / (right - middle)
+    triangles = np.maximum(0, np.minimum(rising, falling))
+    return np.asarray(triangles * 2 / (right - left)) if norm == "slaney" else np.asarray(triangles)
+
+
+def _to_mel(hertz: np.ndarray, scale: str) -> np.ndarray:
+    """Slaney: 3 mel per 200 Hz up to 1000 Hz, then 27 mel for a factor of 6.4. HTK: 2595 log10(1 + f / 700)."""
+    if scale == "htk":
+        return np.asarray(2595.0 * np.log10(1.0 + hertz / 700.0))
+    above = 15.0 + 27.0 * np.log(np.maximum(hertz, 1000.0) / 1000.0) / np.log(6.4)
+    return np.where(hertz < 1000.0, hertz * 3 / 200.0, above)
+
+
+def _to_hertz(mel: np.ndarray, scale: str) -> np.ndarray:
+    if scale == "htk":
+        return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
+    above = 1000.0 * np.exp(np.log(6.4) * (np.maximum(mel, 15.0) - 15.0) / 27.0)
+    return np.where(mel < 15.0, mel * 200.0 / 3, above)

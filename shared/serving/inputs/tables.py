@@ -1,0 +1,109 @@
+"""Rows → tensors: columns by name, missing values, categories, scaling."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import Any
+
+import numpy as np
+
+from shared.errors import BadInput
+from shared.registry import plans
+from shared.registry.manifest import Tensor
+from shared.registry.plans import Column
+from shared.runtime.onnx import DTYPES
+from shared.serving.cache import Loaded
+
+Row = dict[str, Any]
+
+
+def plan_of(loaded: Loaded) -> plans.Table | None:
+    plan = loaded.manifest.preprocess
+    return plan if isinstance(plan, plans.Table) else None
+
+
+def rows(values: list[Any], plan: plans.Table) -> list[Row]:
+    """Rows as they are sent: objects by column, or lists in the columns' order. Raises BadInput."""
+    names = [column.name for column in plan.columns]
+    return [_row(value, names, number) for number, value in enumerate(values)]
+
+
+def _row(value: Any, names: list[str], number: int) -> Row:
+    if isinstance(value, list) and len(value) == len(names):
+        return dict(zip(names, value, strict=True))
+    if isinstance(value, dict):
+        strange = [name for name in value if name not in names]
+        if not strange:
+            return value
+        raise BadInput(f"row {number} has the columns {strange[:10]}, which the model lacks: it takes {names[:50]}")
+    raise BadInput(f"row {number} must be an object with, or a list of, {len(names)} columns: {names[:50]}")
+
+
+def from_csv(text: bytes, plan: plans.Table) -> list[Row]:
+    """The rows of a CSV file whose first line names the columns. Raises BadInput."""
+    try:
+        reader = csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(reader, [])
+        found = [line for line in reader if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"the body is no CSV that can be read: {error}") from error
+    for number, line in enumerate(found):
+        if len(line) != len(header):
+            raise BadInput(f"row {number} of the CSV has {len(line)} values, its first line names {len(header)}")
+    return rows([dict(zip(header, line, strict=True)) for line in found], plan)
+
+
+def feeds(loaded: Loaded, given: list[Row], plan: plans.Table) -> dict[str, np.ndarray]:
+    """The model's inputs for rows: [N, columns] each, or [N] where the model has it so."""
+    groups: dict[str, list[np.ndarray]] = {tensor.name: [] for tensor in loaded.manifest.inputs}
+    for column in plan.columns:
+        values = [_value(row.get(column.name), column, number) for number, row in enumerate(given)]
+        groups[plans.target(column, list(groups))].append(_encoded(values, column))
+    return {tensor.name: _joined(tensor, groups[tensor.name]) for tensor in loaded.manifest.inputs}
+
+
+def _joined(tensor: Tensor, parts: list[np.ndarray]) -> np.ndarray:
+    values = np.concatenate(parts, axis=1)
+    if tensor.datatype == "BYTES":
+        values = np.array([[str(value) for value in row] for row in values], np.object_).reshape(values.shape)
+    else:
+        values = values.astype(DTYPES[tensor.datatype])
+    return values.reshape(-1) if len(tensor.shape) == 1 and values.shape[1] == 1 else values
+
+
+def _value(value: Any, column: Column, number: int) -> Any:
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        if column.missing is None:
+            raise BadInput(f"row {number} lacks column {column.name!r}, for which the model has no substitute")
+        return column.missing
+    if column.type != "number":
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"row {number}: {column.name!r} is a number, not {value!r:.40}") from error
+
+
+def _encoded(values: list[Any], column: Column) -> np.ndarray:
+    """One column's values as an array of shape [N, width]."""
+    if column.type == "text" or (column.type == "category" and not column.categories):
+        return np.array([str(value) for value in values], np.object_)[:, None]
+    if column.type == "number":
+        return np.asarray((np.array(values, np.float64)[:, None] - column.mean) / column.std)
+    codes = np.array([_code(value, column) for value in values], np.int64)
+    if column.encode == "code":
+        return codes[:, None].astype(np.float64)
+    return np.asarray(codes[:, None] == np.arange(len(column.categories)), np.float64)
+
+
+def _code(value: Any, column: Column) -> int:
+    # CSV has no types: "3" is the category 3
+    texts = [str(category).lower() if isinstance(category, bool) else str(category) for category in column.categories]
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if text in texts:
+        return texts.index(text)
+    if column.unknown is None:
+        raise BadInput(f"{value!r:.40} is no category of {column.name!r}: {texts[:20]}")
+    return column.unknown

@@ -1,0 +1,127 @@
+"""Texts → token ids, by the package's own tokenizer; or the texts themselves for models that take them.
+
+It is Hugging Face's library on the package's tokenizer.json: what it cuts, pads and adds is what training saw.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shared.errors import BadInput, Unavailable
+from shared.registry import plans
+from shared.registry.manifest import Tensor
+from shared.runtime.onnx import DTYPES
+from shared.serving.cache import Loaded
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+# a text, or two of them that the model is to compare
+Item = str | tuple[str, str]
+PADS = ("[PAD]", "<pad>", "<|endoftext|>", "</s>")
+
+
+def items(values: list[Any]) -> list[Item]:
+    """Texts as they are sent: a string, or {"text": …, "pair": …}. Raises BadInput."""
+    return [_item(value, number) for number, value in enumerate(values)]
+
+
+def _item(value: Any, number: int) -> Item:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and isinstance(value.get("text"), str) and set(value) <= {"text", "pair"}:
+        pair = value.get("pair")
+        if pair is None:
+            return str(value["text"])
+        if isinstance(pair, str):
+            return value["text"], pair
+    raise BadInput(f'input {number} is no text: send a string, or {{"text": "…", "pair": "…"}}')
+
+
+def encoded(loaded: Loaded, texts: list[Item]) -> list[Encoding]:
+    """The tokens of texts, cut and padded as the plan says, all of one length."""
+    plan = plan_of(loaded)
+    if plan.tokenizer is None:
+        raise BadInput(f"model {loaded.name!r} has no tokenizer")
+    made = loaded.part(plan.tokenizer, lambda raw: tokenizer(raw, plan, _ids(loaded, plan)))
+    given = [plan.prefix + text if isinstance(text, str) else (plan.prefix + text[0], text[1]) for text in texts]
+    encodings: list[Encoding] = made.encode_batch(given)
+    return encodings
+
+
+def plan_of(loaded: Loaded) -> plans.Text:
+    plan = loaded.manifest.preprocess
+    return plan if isinstance(plan, plans.Text) else plans.Text()
+
+
+def feeds(loaded: Loaded, texts: list[Item]) -> tuple[dict[str, np.ndarray], list[Encoding] | None]:
+    """The model's inputs for texts, of shape [N, tokens] each, and the tokens; None for a model that takes strings."""
+    plan = plan_of(loaded)
+    if plan.tokenizer is None:
+        return _strings(loaded, texts, plan), None
+    encodings = encoded(loaded, texts)
+    return {tensor.name: _ids_of(tensor, plan, encodings) for tensor in loaded.manifest.inputs}, encodings
+
+
+def _strings(loaded: Loaded, texts: list[Item], plan: plans.Text) -> dict[str, np.ndarray]:
+    inputs = loaded.manifest.inputs
+    if len(inputs) != 1 or inputs[0].datatype != "BYTES" or not 1 <= len(inputs[0].shape) <= 2:
+        raise BadInput(
+            f"model {loaded.name!r} takes tokens, but its package names no tokenizer: add tokenizer.json and "
+            f'"preprocess": {{"tokenizer": "tokenizer.json"}}, or POST tensors to /v2/models/{loaded.name}/infer'
+        )
+    if not all(isinstance(text, str) for text in texts):
+        raise BadInput(f"model {loaded.name!r} takes one text at a time, no pairs")
+    values = np.array([plan.prefix + str(text) for text in texts], np.object_)
+    return {inputs[0].name: values if len(inputs[0].shape) == 1 else values[:, None]}
+
+
+def _ids_of(tensor: Tensor, plan: plans.Text, encodings: list[Encoding]) -> np.ndarray:
+    named = {
+        plan.ids: [encoding.ids for encoding in encodings],
+        plan.mask: [encoding.attention_mask for encoding in encodings],
+        plan.types: [encoding.type_ids for encoding in encodings],
+        "position_ids": [list(range(len(encoding.ids))) for encoding in encodings],
+    }
+    if tensor.name not in named:
+        raise BadInput(f"the model's input {tensor.name!r} is none that a tokenizer gives: {sorted(named)}")
+    return np.array(named[tensor.name], DTYPES[tensor.datatype])
+
+
+def _ids(loaded: Loaded, plan: plans.Text) -> Tensor | None:
+    return next((tensor for tensor in loaded.manifest.inputs if tensor.name == plan.ids), None)
+
+
+def tokenizer(raw: bytes, plan: plans.Text, ids: Tensor | None) -> Tokenizer:
+    """A tokenizer from its JSON, set to cut and pad. ids: the model's input, whose length may be fixed.
+
+    Raises Unavailable when the file is no tokenizer.
+    """
+    # threads of its own would compete with the model's, on the one CPU of a function
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from tokenizers import Tokenizer
+
+    try:
+        made = Tokenizer.from_buffer(raw)
+    except Exception as error:  # the library raises Exception itself
+        raise Unavailable(
+            f"the package's tokenizer cannot be read: {str(error)[:200]}; push the package again"
+        ) from error
+    fixed = ids.shape[1] if ids and len(ids.shape) == 2 and ids.shape[1] > 0 else None
+    longest = plan.max_length or fixed or (made.truncation or {}).get("max_length")
+    if longest:
+        made.enable_truncation(longest)
+    whole = fixed or (longest if plan.padding == "max_length" else None)
+    made.enable_padding(length=whole, **_pad(made))
+    return made
+
+
+def _pad(made: Tokenizer) -> dict[str, Any]:
+    declared = made.padding or {}
+    if declared:
+        return {name: declared[name] for name in ("pad_id", "pad_type_id", "pad_token", "direction")}
+    token = next((token for token in PADS if made.token_to_id(token) is not None), None)
+    return {"pad_token": token, "pad_id": made.token_to_id(token)} if token else {}

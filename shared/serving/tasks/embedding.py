@@ -1,0 +1,129 @@
+"""Texts or images in, vectors out; for /v1/embeddings in the form that OpenAI's clients know, too."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+
+from shared.errors import BadInput
+from shared.registry import plans
+from shared.registry.plans import Vector
+from shared.serving.cache import Loaded
+from shared.serving.inputs import images, sounds, texts
+from shared.serving.tasks import running
+from shared.serving.tasks.request import MOST, Options
+
+
+class Asked(Struct, frozen=True):
+    """The body of POST /v1/embeddings. model: a name, or name@version or name@alias."""
+
+    model: str
+    input: str | Annotated[list[str], Meta(min_length=1, max_length=MOST)]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: plans.Positive | None = None
+    user: str | None = None
+
+
+def takes(loaded: Loaded) -> str:
+    plan = loaded.manifest.preprocess
+    return "image" if isinstance(plan, plans.Image) else "audio" if isinstance(plan, plans.Audio) else "text"
+
+
+def step(loaded: Loaded) -> int:
+    kind = takes(loaded)
+    return 1 if kind == "audio" or (kind == "image" and images.any_size(loaded)) else running.step(loaded)
+
+
+def answer(loaded: Loaded, items: list[Any], options: Options) -> list[dict[str, Any]]:
+    """`{"embedding": [number, …]}` for each input."""
+    return [{"embedding": vector.tolist()} for vector in vectors(loaded, items, options)[0]]
+
+
+def vectors(loaded: Loaded, items: list[Any], options: Options) -> tuple[np.ndarray, int]:
+    """Embeddings [N, width] in FP32, and how many tokens the texts had."""
+    mask, tokens = None, 0
+    kind = takes(loaded)
+    if kind == "image":
+        feeds, _ = images.feeds(loaded, items)
+    elif kind == "audio":
+        feeds = _heard(loaded, items)
+    else:
+        feeds, encodings = texts.feeds(loaded, texts.items(items))
+        if encodings is not None:
+            mask = np.array([encoding.attention_mask for encoding in encodings], np.float32)
+            tokens = int(mask.sum())
+    declared = loaded.manifest.postprocess
+    after = declared if isinstance(declared, Vector) else Vector()
+    name = after.output or loaded.manifest.outputs[0].name
+    values = np.asarray(running.run(loaded, feeds, [name])[name], np.float32)
+    return _finished(pooled(values, mask, after.pooling), after, options), tokens
+
+
+def _heard(loaded: Loaded, items: list[bytes]) -> dict[str, np.ndarray]:
+    """The beginning of each sound, as much as the model hears at once."""
+    tensor, plan = sounds.signature(loaded)
+    heard = [sounds.windows(sounds.decode(item, plan.sample_rate), plan)[0][1] for item in items]
+    return sounds.feeds(tensor, plan, heard)
+
+
+def pooled(values: np.ndarray, mask: np.ndarray | None, pooling: str) -> np.ndarray:
+    """[N, tokens, width] → [N, width] over the tokens that the mask [N, tokens] keeps; other shapes as they are."""
+    if values.ndim != 3:
+        return values.reshape(len(values), -1)
+    kept = np.ones(values.shape[:2], np.float32) if mask is None else mask
+    if pooling == "first":
+        return np.asarray(values[:, 0])
+    if pooling == "last":
+        last = kept.shape[1] - 1 - kept[:, ::-1].argmax(axis=1)
+        return np.asarray(values[np.arange(len(values)), last])
+    if pooling == "max":
+        return np.asarray(np.where(kept[..., None] > 0, values, -np.inf).max(axis=1))
+    return np.asarray((values * kept[..., None]).sum(axis=1) / np.maximum(kept.sum(axis=1, keepdims=True), 1e-9))
+
+
+def _finished(values: np.ndarray, after: Vector, options: Options) -> np.ndarray:
+    wanted = options.dimensions or after.dimensions
+    if wanted and wanted > values.shape[1]:
+        raise BadInput(f"the embeddings have {values.shape[1]} dimensions, {wanted} cannot be had")
+    values = values[:, :wanted]
+    if not after.normalize:
+        return values
+    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12))
+
+
+def asked(body: bytes) -> Asked:
+    """The body of /v1/embeddings. Raises BadInput."""
+    try:
+        return msgspec.json.decode(body, type=Asked)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"the body is no embeddings request: {error}") from error
+
+
+def openai(loaded: Loaded, wanted: Asked) -> dict[str, Any]:
+    """The answer of /v1/embeddings. Raises BadInput for a model of another task."""
+    if loaded.manifest.task != "embedding" or takes(loaded) != "text":
+        raise BadInput(f"model {loaded.name!r} gives no embeddings of texts: its task is {loaded.manifest.task!r}")
+    inputs = [wanted.input] if isinstance(wanted.input, str) else wanted.input
+    options, size = Options(dimensions=wanted.dimensions), step(loaded)
+    found = [vectors(loaded, inputs[start : start + size], options) for start in range(0, len(inputs), size)]
+    rows = [row for values, _ in found for row in values]
+    tokens = sum(count for _, count in found)
+    shown = _base64 if wanted.encoding_format == "base64" else _list
+    return {
+        "object": "list",
+        "data": [{"object": "embedding", "index": n, "embedding": shown(row)} for n, row in enumerate(rows)],
+        "model": wanted.model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+
+def _list(row: np.ndarray) -> Any:
+    return row.tolist()
+
+
+def _base64(row: np.ndarray) -> str:
+    return base64.b64encode(row.astype("<f4").tobytes()).decode()

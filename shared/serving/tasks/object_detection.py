@@ -1,0 +1,123 @@
+"""Images in, boxes out: label, score, and [left, top, right, bottom] in pixels of the image that was sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from shared.errors import BadInput
+from shared.registry.plans import Boxes
+from shared.serving.cache import Loaded
+from shared.serving.inputs import images
+from shared.serving.inputs.images import Placed
+from shared.serving.tasks import running
+from shared.serving.tasks.request import Options
+
+TAKES = "image"
+
+
+def step(loaded: Loaded) -> int:
+    return 1 if images.any_size(loaded) else running.step(loaded)
+
+
+def answer(loaded: Loaded, items: list[bytes], options: Options) -> list[dict[str, Any]]:
+    """`{"objects": [{"label", "score", "box"}, …]}` for each encoded image, best first."""
+    feeds, placed = images.feeds(loaded, items)
+    view = _view(next(iter(feeds.values())), images.signature(loaded)[1].layout)
+    outputs = running.run(loaded, feeds)
+    declared = loaded.manifest.postprocess
+    plan = declared if isinstance(declared, Boxes) else Boxes()
+    threshold = plan.threshold if options.threshold is None else options.threshold
+    found = []
+    for number, place in enumerate(placed):
+        boxes, scores, classes = candidates(outputs, plan, number, threshold, loaded)
+        corners = _in_image(_corners(boxes, plan, view), place)
+        best = kept(corners, scores, classes, plan.iou, options.top_k or plan.top_k)
+        labels = [running.label(loaded.manifest.labels, int(classes[i])) for i in best]
+        found.append({"objects": [_object(labels[n], scores[i], corners[i]) for n, i in enumerate(best)]})
+    return found
+
+
+def _object(label: str, score: float, box: np.ndarray) -> dict[str, Any]:
+    return {"label": label, "score": round(float(score), 6), "box": [round(float(value), 2) for value in box]}
+
+
+def candidates(
+    outputs: dict[str, np.ndarray], plan: Boxes, number: int, threshold: float, loaded: Loaded
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of one image: boxes [N, 4] as the model gives them, scores [N] of at least the threshold, and classes [N]."""
+    name = plan.boxes or loaded.manifest.outputs[0].name
+    raw = _one(outputs, name, number)
+    raw = raw.T if plan.transposed else raw
+    if raw.ndim != 2 or raw.shape[1] < 4:
+        raise BadInput(
+            f"output {name!r} has shape {list(outputs[name].shape)}, not four numbers per box: see postprocess"
+        )
+    if plan.scores is None:
+        start = 5 if plan.objectness else 4
+        scores = running.activated(raw[:, start:], plan.activation)
+        scores = scores * running.activated(raw[:, 4:5], plan.activation) if plan.objectness else scores
+    else:
+        given = _one(outputs, plan.scores, number)
+        scores = running.activated(given, plan.activation) if given.ndim == 2 else given[:, None]
+    if plan.background is not None and scores.shape[1] > 1:
+        scores[:, plan.background] = -1.0
+    best = scores.argmax(axis=1) if scores.shape[1] else np.zeros(len(scores), np.int64)
+    top = scores[np.arange(len(scores)), best]
+    classes = _one(outputs, plan.classes, number).astype(np.int64).reshape(-1) if plan.classes else best
+    chosen = top >= threshold
+    return raw[chosen, :4], top[chosen], classes[chosen]
+
+
+def _one(outputs: dict[str, np.ndarray], name: str, number: int) -> np.ndarray:
+    """What an output says of one image: its row, or all of it where a model takes one image and has no such axis."""
+    if name not in outputs:
+        raise BadInput(f"the package's postprocess names the output {name!r}, the model has {sorted(outputs)}")
+    values = np.asarray(outputs[name], np.float64)
+    return values[number] if values.ndim == 3 or (values.ndim == 2 and values.shape[0] == 1) else values
+
+
+def _view(feed: np.ndarray, layout: str) -> tuple[int, int]:
+    """Width and height of what the model sees."""
+    height, width = feed.shape[2:4] if layout == "NCHW" else feed.shape[1:3]
+    return width, height
+
+
+def _corners(boxes: np.ndarray, plan: Boxes, view: tuple[int, int]) -> np.ndarray:
+    """Boxes in any form as [left, top, right, bottom] in pixels of the model's view."""
+    scaled = boxes * np.array([*view, *view]) if plan.units == "relative" else boxes
+    first, second = scaled[:, :2], scaled[:, 2:]
+    if plan.form == "cxcywh":
+        return np.concatenate([first - second / 2, first + second / 2], axis=1)
+    return np.concatenate([first, first + second], axis=1) if plan.form == "xywh" else scaled
+
+
+def _in_image(corners: np.ndarray, place: Placed) -> np.ndarray:
+    """From the model's view to the image that was sent, within its borders."""
+    scale, offset = np.array([*place.scale, *place.scale]), np.array([*place.offset, *place.offset])
+    border = np.array([place.width, place.height] * 2)
+    return np.asarray(np.clip((corners - offset) / scale, 0, border))
+
+
+def kept(corners: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou: float | None, most: int) -> list[int]:
+    """Indices of the boxes that stay, best first; those that overlap a better one of their class more than iou go."""
+    order = [int(i) for i in np.argsort(-scores, kind="stable")]
+    if iou is None:
+        return order[:most]
+    areas = np.prod(np.maximum(corners[:, 2:] - corners[:, :2], 0), axis=1)
+    chosen: list[int] = []
+    for index in order:
+        if len(chosen) == most:
+            break
+        rivals = [other for other in chosen if classes[other] == classes[index]]
+        if not rivals or overlap(corners[index], corners[rivals], areas[index], areas[rivals]).max() <= iou:
+            chosen.append(index)
+    return chosen
+
+
+def overlap(box: np.ndarray, others: np.ndarray, area: float, areas: np.ndarray) -> np.ndarray:
+    """Intersection over union of one box with others."""
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    common = np.prod(np.maximum(sides, 0), axis=1)
+    return np.asarray(common / np.maximum(area + areas - common, 1e-12))

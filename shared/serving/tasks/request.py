@@ -1,0 +1,96 @@
+"""The body of /predict → the inputs in it, and the caller's options: one file as it is, or JSON with one or many.
+
+JSON is `{"input": …}` or `{"inputs": […], "parameters": {…}}`; files are in it as base64 text or data URLs.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct
+
+from shared.errors import BadInput, Unsupported
+from shared.registry.plans import Positive
+
+MOST = 1024
+FILES = {"image": "image/png or image/jpeg", "audio": "audio/wav or audio/flac"}
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller may ask for beside the answer's default; in the query, or as the body's `parameters`."""
+
+    top_k: Positive | None = None
+    threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
+    dimensions: Positive | None = None
+
+
+class Body(Struct, frozen=True):
+    input: Any = UNSET
+    inputs: Any = UNSET
+    parameters: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The inputs of a call. many: the caller sent a list and gets one, even of a single answer."""
+
+    items: list[Any]
+    many: bool
+    options: Options
+
+
+def read(body: bytes, content_type: str, takes: str, query: dict[str, str]) -> Given:
+    """What a body holds. takes: "image", "audio", "text" or "table". Raises BadInput, Unsupported."""
+    if takes in FILES and (not content_type or content_type.startswith((f"{takes}/", "application/octet-stream"))):
+        return Given([body], False, options(query))
+    if takes == "text" and content_type.startswith("text/"):
+        return Given([_text(body)], False, options(query))
+    if content_type and "json" not in content_type:
+        also = FILES.get(takes, "text/plain" if takes == "text" else "text/csv")
+        raise Unsupported(f"this model takes {also}, or application/json, not {content_type[:80]!r}")
+    found = decoded(body)
+    many = isinstance(found.inputs, list)
+    items = found.inputs if many else [found.inputs if found.input is UNSET else found.input]
+    if items == [UNSET]:
+        raise BadInput('the body has neither "input" nor "inputs": send {"input": …}, or {"inputs": […]} for many')
+    if not 1 <= len(items) <= MOST:
+        raise BadInput(f"the body has {len(items):,} inputs: send 1 to {MOST:,} in a call, or a batch job for more")
+    given = [_file(item, number) for number, item in enumerate(items)] if takes in FILES else items
+    return Given(given, many, options({**query, **found.parameters}))
+
+
+def decoded(body: bytes) -> Body:
+    try:
+        return msgspec.json.decode(body, type=Body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f'the body must be JSON like {{"input": …}} or {{"inputs": […]}}: {error}') from error
+
+
+def options(values: dict[str, Any]) -> Options:
+    try:
+        return msgspec.convert(values, Options, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"the options do not fit: {error}; there are top_k, threshold and dimensions") from error
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"the text is not UTF-8: {error}") from error
+
+
+def _file(item: Any, number: int) -> bytes:
+    text = item.get("b64") if isinstance(item, dict) else item
+    if not isinstance(text, str):
+        raise BadInput(f"input {number} must be a file in base64, not {type(item).__name__}")
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadInput(f"input {number} is not base64: {error}") from error

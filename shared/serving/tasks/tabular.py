@@ -1,0 +1,43 @@
+"""Rows in, labels and scores or values out. A package that declares no columns takes tensors, as the task tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from shared.serving import protocol
+from shared.serving.cache import Loaded
+from shared.serving.inputs import tables
+from shared.serving.inputs.tables import Row
+from shared.serving.tasks import running
+from shared.serving.tasks.request import Given, Options, options, read
+
+TAKES = "table"
+step = running.step
+
+
+def given(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> Given:
+    """The rows in a body: CSV with a header, or JSON with objects or lists."""
+    plan = tables.plan_of(loaded)
+    assert plan is not None
+    if content_type == "text/csv":
+        return Given(tables.from_csv(body, plan), True, options(query))
+    found = read(body, content_type, TAKES, query)
+    return Given(tables.rows(found.items, plan), found.many, found.options)
+
+
+def answer(loaded: Loaded, items: list[Row], options: Options) -> list[dict[str, Any]]:
+    """`{"predictions": […]}` where the model gives scores, and `{"value": …}` where it gives values, for each row."""
+    plan = tables.plan_of(loaded)
+    assert plan is not None
+    feeds = tables.feeds(loaded, items, plan)
+    name = running.scores_output(loaded)
+    values = np.asarray(running.run(loaded, feeds, [name])[name]).reshape(len(items), -1)
+    if values.dtype.kind != "f" or (values.shape[1] == 1 and len(loaded.manifest.labels) < 2):
+        return [{"value": row[0] if len(row) == 1 else row} for row in protocol.nested(values)]
+    after, labels = running.plan_of(loaded), loaded.manifest.labels
+    scores = running.activated(values.astype(np.float64), "none" if values.shape[1] == 1 else after.activation)
+    if scores.shape[1] == 1:  # one probability, of the second of two classes
+        scores = np.concatenate([1 - scores, scores], axis=1)
+    return [{"predictions": running.labelled(row, labels, after, options)} for row in scores]

@@ -1,0 +1,79 @@
+"""Texts in, the things that they name out: with label, score, and place in the text as [start, end) characters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from shared.errors import BadInput
+from shared.registry.plans import Entities
+from shared.serving.cache import Loaded
+from shared.serving.inputs import texts
+from shared.serving.tasks import running
+from shared.serving.tasks.request import Options
+
+TAKES = "text"
+step = running.step
+
+
+def answer(loaded: Loaded, items: list[Any], options: Options) -> list[dict[str, Any]]:
+    """`{"entities": [{"entity", "score", "start", "end", "text"}, …]}` for each text, in the text's order."""
+    given = texts.items(items)
+    if not all(isinstance(item, str) for item in given):
+        raise BadInput("entities are found in single texts, not in pairs")
+    feeds, encodings = texts.feeds(loaded, given)
+    if encodings is None:
+        raise BadInput(f"model {loaded.name!r} has no tokenizer, so nothing is known of where its tokens are")
+    plan = loaded.manifest.postprocess
+    plan = plan if isinstance(plan, Entities) else Entities()
+    name = plan.output or loaded.manifest.outputs[0].name
+    logits = np.asarray(running.run(loaded, feeds, [name])[name], np.float64)
+    if logits.ndim != 3:
+        raise BadInput(f"output {name!r} has shape {list(logits.shape)}, not [texts, tokens, labels]")
+    found = []
+    for text, encoding, row in zip(given, encodings, running.activated(logits, "softmax"), strict=True):
+        tokens = _tokens(encoding, row, loaded.manifest.labels)
+        found.append({"entities": _entities(str(text), tokens, plan, options, len(texts.plan_of(loaded).prefix))})
+    return found
+
+
+def _tokens(encoding: Any, scores: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
+    """Each token of the text itself, with its best label and its place."""
+    best = scores.argmax(axis=1)
+    return [
+        {"label": running.label(labels, int(best[i])), "score": float(scores[i, best[i]]), "at": encoding.offsets[i]}
+        for i in range(len(encoding.ids))
+        if encoding.attention_mask[i] and not encoding.special_tokens_mask[i]
+    ]
+
+
+def _entities(
+    text: str, tokens: list[dict[str, Any]], plan: Entities, options: Options, shift: int
+) -> list[dict[str, Any]]:
+    groups: list[list[dict[str, Any]]] = []
+    last = None  # the label of the token just before, where that is part of something
+    for token in tokens:
+        begins, kind = _split(token["label"])
+        if kind in plan.ignore:
+            last = None
+            continue
+        if plan.group and last == kind and not begins:
+            groups[-1].append(token)
+        else:
+            groups.append([token])
+        last = kind
+    threshold = plan.threshold if options.threshold is None else options.threshold
+    found = [_entity(text, group, shift) for group in groups]
+    return [entity for entity in found if entity["score"] >= threshold]
+
+
+def _split(label: str) -> tuple[bool, str]:
+    """B-X begins a thing, I-X goes on with one, X may do either."""
+    return (label[0] == "B", label[2:]) if label[:2] in ("B-", "I-") else (False, label)
+
+
+def _entity(text: str, group: list[dict[str, Any]], shift: int) -> dict[str, Any]:
+    start, end = max(group[0]["at"][0] - shift, 0), max(group[-1]["at"][1] - shift, 0)
+    score = round(sum(token["score"] for token in group) / len(group), 6)
+    return {"entity": _split(group[0]["label"])[1], "score": score, "start": start, "end": end, "text": text[start:end]}

@@ -1,0 +1,92 @@
+"""Small packages of each task, loaded as the service loads them: what the tests of tasks ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from shared.registry.manifest import Manifest, Tensor
+from shared.registry.state import Version
+from shared.runtime import onnx
+from shared.serving.cache import Loaded
+
+WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "anna", "went", "to", "paris", "new", "york", "with", "bob"]
+VOCABULARY = {word: n for n, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
+
+
+def loaded(model: bytes, *, files: dict[str, bytes] | None = None, **described: Any) -> Loaded:
+    """A version as cache.Models gives it. described: the manifest; inputs and outputs are the model's own."""
+    session = onnx.load(model)
+    signature = {
+        "inputs": [Tensor(s.name, s.datatype, s.shape) for s in session.inputs],  # type: ignore[arg-type]
+        "outputs": [Tensor(s.name, s.datatype, s.shape) for s in session.outputs],  # type: ignore[arg-type]
+    }
+    held = files or {}
+    version = Version(
+        version=7, task="", manifest="", source="", model="", size=0, upload="", files={name: name for name in held}
+    )
+    return Loaded("m", version, 1, Manifest(**(signature | described)), session, read=held.__getitem__)
+
+
+def tokenizer() -> Tokenizer:
+    """Words, lower case, with [CLS] and [SEP] around them."""
+    made = Tokenizer(models.WordLevel(VOCABULARY, unk_token="[UNK]"))
+    made.normalizer = normalizers.Lowercase()
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", VOCABULARY["[CLS]"]), ("[SEP]", VOCABULARY["[SEP]"])],
+    )
+    return made
+
+
+def lookup(width: int, seed: int = 0, mask: bool = True, batch: int | str = "N", length: int | str = "T") -> bytes:
+    """Token ids [N, T] → one row of numbers per token [N, T, width]; the mask is an input that changes nothing."""
+    table = np.random.default_rng(seed).normal(size=(len(VOCABULARY), width)).astype(np.float32)
+    shape = [batch, length]
+    inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, shape)]
+    inputs += [helper.make_tensor_value_info("attention_mask", TensorProto.INT64, shape)] if mask else []
+    nodes = [helper.make_node("Gather", ["table", "input_ids"], ["hidden"])]
+    outputs = [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, [*shape, width])]
+    return proto(nodes, inputs, outputs, {"table": table})
+
+
+def table(seed: int, width: int) -> np.ndarray:
+    """The rows that `lookup` answers with."""
+    return np.random.default_rng(seed).normal(size=(len(VOCABULARY), width)).astype(np.float32)
+
+
+def proto(nodes: list, inputs: list, outputs: list, constants: dict[str, np.ndarray]) -> bytes:
+    held = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "test", inputs, outputs, held)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(made.SerializeToString())
+
+
+def constant(outputs: dict[str, np.ndarray], image: tuple[int, int] = (32, 32)) -> bytes:
+    """A detector that sees the same in every image [1, 3, H, W]."""
+    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *image])]
+    nodes = [helper.make_node("Identity", [f"{name}_"], [name]) for name in outputs]
+    kinds: Callable[[np.ndarray], int] = lambda a: helper.np_dtype_to_tensor_dtype(a.dtype)  # noqa: E731 - typed
+    told = [helper.make_tensor_value_info(name, kinds(a), list(a.shape)) for name, a in outputs.items()]
+    return proto(nodes, inputs, told, {f"{name}_": array for name, array in outputs.items()})
+
+
+def loudness(length: int) -> bytes:
+    """Waveforms [N, 1, length] → the mean square, and 0.01."""
+    inputs = [helper.make_tensor_value_info("wave", TensorProto.FLOAT, ["N", 1, length])]
+    outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 2])]
+    nodes = [
+        helper.make_node("ReduceSumSquare", ["wave"], ["sum"], axes=[2], keepdims=0),
+        helper.make_node("Mul", ["sum", "each"], ["loud"]),
+        helper.make_node("Mul", ["loud", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "least"], ["quiet"]),
+        helper.make_node("Concat", ["loud", "quiet"], ["scores"], axis=1),
+    ]
+    numbers = {"each": 1 / length, "zero": 0, "least": 0.01}
+    return proto(nodes, inputs, outputs, {name: np.array([[n]], np.float32) for name, n in numbers.items()})

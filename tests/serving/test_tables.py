@@ -1,0 +1,131 @@
+"""Tables: a scikit-learn pipeline with text columns answers as scikit-learn does; categories, absent values."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from shared.errors import BadInput, Unsupported
+from shared.registry import plans
+from shared.registry.plans import Column, Table
+from shared.serving import tasks
+from shared.serving.inputs import tables
+from tests.serving import packages
+from tests.support import linear
+
+RANDOM = np.random.default_rng(0)
+ROWS = [
+    {"age": float(RANDOM.integers(18, 80)), "city": str(RANDOM.choice(["Bonn", "Oslo", "Rome"]))} for _ in range(200)
+]
+WANTED = ["yes" if (row["age"] > 40) != (row["city"] == "Oslo") else "no" for row in ROWS]
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    columns = np.array([[row["age"], row["city"]] for row in ROWS], object)
+    made = make_pipeline(
+        ColumnTransformer([("n", StandardScaler(), [0]), ("c", OneHotEncoder(handle_unknown="ignore"), [1])]),
+        LogisticRegression(C=100),
+    )
+    return made.fit(columns, WANTED)
+
+
+@pytest.fixture(scope="module")
+def model(pipeline):
+    kinds = [("age", FloatTensorType([None, 1])), ("city", StringTensorType([None, 1]))]
+    raw = to_onnx(pipeline, initial_types=kinds, options={id(pipeline): {"zipmap": False}}, target_opset=17)
+    plan = Table(columns=[Column(name="age", missing=40.0), Column(name="city", type="text", missing="?")])
+    return packages.loaded(raw.SerializeToString(), task="tabular", labels=list(pipeline.classes_), preprocess=plan)
+
+
+def ask(model, value, content_type: str = "application/json", **options: str) -> dict:
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return tasks.predict(model, body, content_type, options)
+
+
+def test_a_pipeline_with_text_answers_as_scikit_learn(model, pipeline) -> None:
+    asked = ROWS[:50]
+    expected = pipeline.predict_proba(np.array([[r["age"], r["city"]] for r in asked], object))
+    for found, row in zip(ask(model, {"inputs": asked})["results"], expected, strict=True):
+        scores = {p["label"]: p["score"] for p in found["predictions"]}
+        assert [scores[name] for name in pipeline.classes_] == pytest.approx(row, abs=2e-6)
+
+
+def test_rows_as_lists_and_as_csv(model) -> None:
+    rows = ROWS[:3]
+    as_objects = ask(model, {"inputs": rows})["results"]
+    assert ask(model, {"inputs": [[r["age"], r["city"]] for r in rows]})["results"] == as_objects
+    text = "\ufeffcity,age\r\n" + "".join(f'"{r["city"]}",{r["age"]}\r\n' for r in rows)
+    assert ask(model, text.encode(), "text/csv")["results"] == as_objects
+    assert ask(model, {"input": rows[0]})["predictions"] == as_objects[0]["predictions"]
+
+
+def test_what_is_absent_is_replaced(model) -> None:
+    filled = ask(model, {"input": {"age": 40.0, "city": "?"}})
+    for row in ({}, {"age": None, "city": None}, {"age": ""}):
+        assert ask(model, {"input": row}) == filled
+
+
+def test_values_where_there_are_no_classes() -> None:
+    plan = Table(columns=[Column(name="a"), Column(name="b", mean=1.0, std=2.0)])
+    model = packages.loaded(linear([[2.0], [10.0]]), task="tabular", preprocess=plan)
+    assert ask(model, {"inputs": [[1, 1], [2, 3]]})["results"] == [{"value": 2.0}, {"value": 14.0}]
+
+
+def test_one_probability_is_that_of_the_second_class() -> None:
+    plan = Table(columns=[Column(name="a")])
+    model = packages.loaded(linear([[1.0]]), task="tabular", labels=["no", "yes"], preprocess=plan)
+    assert ask(model, {"input": [0.75]})["predictions"] == [
+        {"label": "yes", "score": 0.75},
+        {"label": "no", "score": 0.25},
+    ]
+
+
+def test_categories_as_codes_and_one_hot() -> None:
+    for column, expected in (
+        (Column(name="c", type="category", categories=["x", 3, True]), [[0], [1], [2]]),
+        (Column(name="c", type="category", categories=["x", 3, True], encode="one-hot"), np.eye(3).tolist()),
+    ):
+        plan = Table(columns=[column])
+        model = packages.loaded(linear(np.ones((len(expected[0]), 1)).tolist()), task="tabular", preprocess=plan)
+        for values in (["x", 3, True], ["x", "3", "true"]):
+            assert tables.feeds(model, tables.rows([[v] for v in values], plan), plan)["x"].tolist() == expected
+        with pytest.raises(BadInput, match="no category of 'c'"):
+            ask(model, {"input": ["y"]})
+    unknown = Column(name="c", type="category", categories=["x"], encode="one-hot", unknown=-1)
+    model = packages.loaded(linear([[1.0]]), task="tabular", preprocess=Table(columns=[unknown]))
+    assert ask(model, {"inputs": [["x"], ["y"]]})["results"] == [{"value": 1.0}, {"value": 0.0}]
+
+
+def test_what_is_refused(model) -> None:
+    no_substitute = packages.loaded(linear([[1.0]]), task="tabular", preprocess=Table(columns=[Column(name="a")]))
+    for body, why in (
+        ({"input": {}}, "lacks column 'a'"),
+        ({"input": {"a": float("nan")}}, "JSON"),
+        ({"input": {"a": "many"}}, "is a number"),
+        ({"input": {"b": 1}}, "which the model lacks"),
+        ({"input": [1, 2]}, "1 columns"),
+        ({"input": 1}, "1 columns"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            ask(no_substitute, body)
+    for text, why in ((b"a\n1,2\n", "2 values"), (b"\xff", "no CSV"), (b'a\n"1', "no CSV"), (b"b\n1\n", "lacks")):
+        with pytest.raises(BadInput, match=why):
+            ask(no_substitute, text, "text/csv")
+    with pytest.raises(Unsupported, match="text/csv"):
+        ask(no_substitute, b"x", "image/png")
+    with pytest.raises(BadInput, match="goes to no input"):
+        plans.target(Column(name="z"), ["x", "y"])
+
+
+def test_a_package_without_columns_takes_tensors() -> None:
+    model = packages.loaded(linear([[1.0], [2.0]]), task="tabular")
+    assert ask(model, {"inputs": {"x": [[1.0, 1.0]]}})["outputs"] == {"y": [[3.0]]}
