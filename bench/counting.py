@@ -81,6 +81,9 @@ class CountingStore:
     ) -> tuple[str, dict[str, str]]:
         return self.store.presign_put(key, expires=expires, size=size, sha256=sha256)
 
+    def presign_get(self, key: str, *, expires: int) -> str:
+        return self.store.presign_get(key, expires=expires)
+
     def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
         return self.store.presign_multipart(key, expires=expires, parts=parts)
 

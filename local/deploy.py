@@ -20,7 +20,7 @@ ARTIFACTS = f"{STACK}-artifacts"
 ACCOUNT = "000000000000"  # the embedded cloud's
 DATA = f"{STACK}-data-{ACCOUNT}-{REGION}"
 SOURCES = ["template.yaml", "samconfig.toml", "Makefile", "local/build.py", "local/served.py"]
-SOURCES += [f"requirements/{lock}.txt" for lock in ("core", "runtime", "ingest")]
+SOURCES += [f"requirements/{lock}.txt" for lock in ("core", "runtime", "ingest", "batchplan")]
 TREES = ["functions", "shared", "layers"]
 
 
@@ -105,7 +105,8 @@ def _inputs() -> Iterator[Path]:
 
 
 def _parameters(endpoint: str) -> dict[str, str]:
-    return {"PythonRuntime": RUNTIME, "EndpointUrl": endpoint}
+    # each worker of a batch job is a process here
+    return {"PythonRuntime": RUNTIME, "EndpointUrl": endpoint, "BatchConcurrency": "2"}
 
 
 def _spelled(response: dict[str, Any]) -> dict[str, Any]:

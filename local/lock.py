@@ -11,7 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE, RUNTIME = "layers/runtime/core.in", "layers/runtime/requirements.in"
-INGEST, CLIENT, TRAINING = "functions/ingest/requirements.in", "client/pyproject.toml", "training/requirements.in"
+INGEST, BATCHPLAN = "functions/ingest/requirements.in", "functions/batchplan/requirements.in"
+CLIENT, TRAINING = "client/pyproject.toml", "training/requirements.in"
 
 # Declared by onnxruntime, needed by none of its code that serves: 80 MB of symbolic algebra, and protobuf. By cffi, to
 # compile what soundfile brings compiled.
@@ -26,10 +27,15 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "runtime": ([RUNTIME], ["core"], SERVING_LEAVES_OUT),
     # numpy comes from the layer, in the layer's version
     "ingest": ([INGEST], ["core", "runtime"], ["numpy"]),
+    "batchplan": ([BATCHPLAN], ["core"], []),
     "cloud": (["requirements/cloud.in"], [], []),
     "sam": (["requirements/sam.in"], [], []),
     "client": ([CLIENT], [], []),
-    "dev": (["requirements/dev.in", CORE, RUNTIME, INGEST, CLIENT], ["core", "runtime", "ingest"], []),
+    "dev": (
+        ["requirements/dev.in", CORE, RUNTIME, INGEST, BATCHPLAN, CLIENT],
+        ["core", "runtime", "ingest", "batchplan"],
+        [],
+    ),
     "bench": (["requirements/bench.in"], [], []),
     "training": (["requirements/training.in", TRAINING], ["runtime", "ingest"], []),
 }

@@ -23,6 +23,7 @@ class Config:
     quota_key: usage-plan key that the authorizer hands to the gateway, or None.
     signing_key: what records are signed with: a KMS key, or file: and the path of a PEM file. public_keys: whose
     signatures are believed (DER); where there are none, everyone's are.
+    batch_machine: ARN of the state machine that runs batch jobs.
     max_upload_bytes: largest single file of a package. upload_ttl: seconds for which upload URLs work.
     """
 
@@ -36,6 +37,7 @@ class Config:
     cache_bytes: int = 1024 * MiB
     signing_key: str | None = None
     public_keys: tuple[bytes, ...] = ()
+    batch_machine: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
@@ -52,5 +54,6 @@ class Config:
             upload_ttl=int(env.get("UPLOAD_TTL_SECONDS", "3600")),
             signing_key=env.get("SIGNING_KEY") or None,
             public_keys=tuple(base64.b64decode(key) for key in env.get("PUBLIC_KEYS", "").split(",") if key.strip()),
+            batch_machine=env.get("BATCH_MACHINE", ""),
             cache_bytes=int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
         )

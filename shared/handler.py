@@ -270,7 +270,7 @@ def body_of(event: Mapping[str, Any]) -> bytes:
     if len(raw) > MAX_BODY_BYTES:
         raise errors.TooLarge(
             f"the body has {len(raw):,} bytes, more than the {MAX_BODY_BYTES:,} that one call may carry; "
-            "send fewer or smaller inputs"
+            "send fewer or smaller inputs, or POST /models/{model}/batch with a file's name, which gives an upload URL"
         )
     return raw
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from amaas import package, transport, uploads
+from amaas.batches import Batches
 from amaas.endpoint import resolve
 from amaas.errors import AmaasError, ApiError, Rejected
 from amaas.traffic import Traffic
@@ -22,7 +23,7 @@ Json = dict[str, Any]
 MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"BM": "image/bmp"}
 
 
-class Client(Traffic):
+class Client(Traffic, Batches):
     """A connection to one deployment. Raises ApiError, Rejected, NotConnected (all AmaasError)."""
 
     def __init__(self, url: str | None = None, token: str | None = None, timeout: float = 60) -> None:

@@ -10,6 +10,11 @@ models/{model}/uploads/{upload}.json                          the state of each 
 catalogue/models.json                                         an index of all models, derived from their heads
 catalogue/changed/{model}/{revision:012d}                     which models it has yet to look at
 access/tokens/{token}.json                                    salted hashes of tokens
+batch/{job}/in/{file}                                         inputs of a batch job; all of batch/ expires
+batch/{job}/{job,plan,planned}.json, batch/{job}/plan/…       what was asked, and how it is divided into chunks
+batch/{job}/out/{chunk:06d}.jsonl                             a chunk's answers, written once
+batch/{job}/done/{chunk:06d}-{inputs}-{failed}                that they are there, for listings
+batch/{job}/part/…, batch/{job}/trouble/…, batch/{job}/runs/… half a chunk; why one failed; starts and ends
 """
 
 from __future__ import annotations
@@ -25,6 +30,9 @@ FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 UPLOAD = re.compile(r"[a-z0-9][a-z0-9-]{7,63}")
 TOKEN = re.compile(r"[a-z0-9]{8,32}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+BATCH = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+BATCH_PREFIX = re.compile(r"batch/([a-z0-9][a-z0-9-]{0,63})/in/(.*)")
+DONE = re.compile(r"(\d{6})-(\d+)-(\d+)", re.ASCII)
 
 MODELS = "models/"
 BLOBS = "blobs/sha256/"
@@ -129,6 +137,59 @@ def blob(digest: str) -> str:
 
 def token(name: str) -> str:
     return f"{TOKENS}{token_id(name)}.json"
+
+
+def batch(job: str) -> str:
+    """The folder of a batch job. Raises BadInput."""
+    if not BATCH.fullmatch(job):
+        raise BadInput(f"{job[:120]!r} is not the id of a batch job: take the one from POST /models/{{model}}/batch")
+    return f"batch/{job}/"
+
+
+def batch_input(job: str, file: str) -> str:
+    """Where an input is sent to; `file` may have folders. Raises BadInput."""
+    segments = file.split("/")
+    if not 0 < len(file.encode()) <= 512 or not file.isprintable() or not all(s.strip(".") for s in segments):
+        raise BadInput(
+            f"{file[:120]!r} is not a name for an input: use a relative path of at most 512 bytes, without control "
+            "characters, empty segments, '.' and '..'"
+        )
+    return f"{batch(job)}in/{file}"
+
+
+def batch_prefix(prefix: str) -> tuple[str, str]:
+    """The job or data set that a prefix of inputs belongs to, and the prefix as a folder. Raises BadInput."""
+    match = BATCH_PREFIX.fullmatch(prefix)
+    if not match or not all(part.strip(".") for part in match[2].rstrip("/").split("/") if match[2]):
+        raise BadInput(f"{prefix[:120]!r} is no prefix of batch inputs: they lie beneath batch/NAME/in/")
+    return match[1], prefix.rstrip("/") + "/"
+
+
+def batch_out(job: str, chunk: int) -> str:
+    return f"{batch(job)}out/{chunk:06d}.jsonl"
+
+
+def batch_done(job: str, chunk: int, inputs: int, failed: int) -> str:
+    return f"{batch(job)}done/{chunk:06d}-{inputs}-{failed}"
+
+
+def parse_batch_done(key: str) -> tuple[int, int, int] | None:
+    """Chunk, inputs and failed inputs of a key of `batch_done`; None for what somebody else left there."""
+    match = DONE.fullmatch(key.rpartition("/")[2])
+    return (int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def batch_part(job: str, chunk: int, first: int) -> str:
+    return f"{batch(job)}part/{chunk:06d}/{first:06d}.jsonl"
+
+
+def batch_trouble(job: str, chunk: int) -> str:
+    return f"{batch(job)}trouble/{chunk:06d}.json"
+
+
+def batch_run(job: str, run: int, what: str) -> str:
+    """what: `start`, `cancel` or `end`."""
+    return f"{batch(job)}runs/{run:06d}.{what}.json"
 
 
 def parse_event_key(raw: str) -> tuple[str, str, str] | None:

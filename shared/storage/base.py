@@ -111,6 +111,10 @@ class Store(Protocol):
         """A URL, and the exact headers to send, for one PUT that cannot replace an existing object."""
         ...
 
+    def presign_get(self, key: str, *, expires: int) -> str:
+        """A URL for reading an object, for `expires` seconds."""
+        ...
+
     def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
         """Start a multipart upload; URLs of its parts, of its completion (POST) and of its abort (DELETE)."""
         ...

@@ -137,6 +137,9 @@ class FailingStore:
         made: tuple[str, dict[str, str]] = self._do("presign_put", key, expires=expires, size=size, sha256=sha256)
         return made
 
+    def presign_get(self, key: str, *, expires: int) -> str:
+        return str(self._do("presign_get", key, expires=expires))
+
     def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
         made: tuple[list[str], str, str] = self._do("presign_multipart", key, expires=expires, parts=parts)
         return made

@@ -144,6 +144,9 @@ class S3Store:
             headers["x-amz-checksum-sha256"] = checksum
         return self._presign("put_object", args, expires), headers
 
+    def presign_get(self, key: str, *, expires: int) -> str:
+        return self._presign("get_object", {"Bucket": self.bucket, "Key": key}, expires)
+
     def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
         upload = self._call(key, self._client.create_multipart_upload, Key=key)["UploadId"]
         args = {"Bucket": self.bucket, "Key": key, "UploadId": upload}

@@ -27,7 +27,8 @@ from shared.storage.memory import MemoryStore
 ROOT = Path(__file__).parents[2]
 SOURCE = (ROOT / "template.yaml").read_text()
 FUNCTIONS = ["upload", "ingest", "registry", "inference", "sweep", "tokens", "authorize", "publickey"]
-WITH_ROUTES = ["upload", "registry", "inference", "tokens"]
+FUNCTIONS += ["batch", "batchplan", "batchwork"]
+WITH_ROUTES = ["upload", "registry", "inference", "tokens", "batch"]
 
 
 class Loader(yaml.SafeLoader):
@@ -171,6 +172,10 @@ def test_rights_end_at_named_prefixes_of_the_one_bucket(name: str) -> None:
         if listed(statement["Action"])[0].startswith("kms:"):
             assert statement["Resource"] == {"Fn::GetAtt": ["SigningKey", "Arn"]}
             continue
+        if listed(statement["Action"])[0].startswith("states:"):
+            named = statement["Resource"].get("Fn::Sub", "")
+            assert statement["Resource"] == {"Ref": "BatchMachine"} or named.endswith(":${AWS::StackName}-batch:*")
+            continue
         if listed(statement["Action"]) == ["s3:ListBucket"]:
             assert statement["Condition"]["StringLikeIfExists"]["s3:prefix"]
             continue
@@ -205,7 +210,7 @@ def test_the_bucket_is_private_encrypted_versioned_and_outlives_the_stack() -> N
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     assert properties["BucketEncryption"]
     expiring = {rule["Prefix"] for rule in properties["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule}
-    assert expiring == {"uploads/"}, "nothing else that is current may ever expire"
+    assert expiring == {"uploads/", "batch/"}, "nothing else that is current may ever expire"
 
 
 def test_two_functions_sign_and_readers_have_the_public_half_only() -> None:
@@ -218,7 +223,7 @@ def test_two_functions_sign_and_readers_have_the_public_half_only() -> None:
             assert variables["SIGNING_KEY"] == {"Fn::If": ["Signs", {"Fn::GetAtt": ["SigningKey", "Arn"]}, ""]}
         else:
             assert "SIGNING_KEY" not in variables
-        if name in ("ingest", "registry", "inference", "sweep"):
+        if name in ("ingest", "registry", "inference", "sweep", "batch", "batchwork"):
             assert variables["PUBLIC_KEYS"]["Fn::If"][0] == "Signs"
     assert signers == {"ingest", "registry"}
     key = TEMPLATE["Resources"]["SigningKey"]
@@ -276,3 +281,16 @@ def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(tmp_path
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == pushed
     assert hashlib.sha256((tmp_path / pushed).read_bytes()).hexdigest() == pushed
+
+
+def test_the_state_machine_is_valid_json_with_a_number_of_workers() -> None:
+    text = TEMPLATE["Resources"]["BatchMachine"]["Properties"]["DefinitionString"]["Fn::Sub"]
+    machine = json.loads(text.replace("${BatchConcurrency}", "10"))
+    chunks = machine["States"]["Chunks"]
+    assert chunks["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
+    assert (chunks["MaxConcurrency"], chunks["ToleratedFailurePercentage"]) == (10, 100)
+    assert {state.get("Next") for state in machine["States"].values() if "Next" in state} <= set(machine["States"])
+    [rules] = [
+        p["PolicyDocument"]["Statement"] for p in TEMPLATE["Resources"]["BatchMachineRole"]["Properties"]["Policies"]
+    ]
+    assert [s for s in rules if s["Resource"] == "*" and not s["Action"][0].startswith("xray:")] == []

@@ -1,0 +1,41 @@
+"""Rows of a Parquet file as plain values. The only module that knows a Parquet reader (arro3: Arrow's Rust one)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from shared.errors import BadInput
+
+
+def batches(path: str, name: str, size: int) -> Iterator[list[dict[str, Any]]]:
+    """Lists of at most `size` rows, each a dictionary by column. Raises BadInput naming the file."""
+    from arro3.io import read_parquet
+
+    try:
+        for batch in read_parquet(path, batch_size=size):
+            columns = {name: _values(batch.column(name)) for name in batch.schema.names}
+            yield [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    except BadInput:
+        raise
+    except Exception as error:  # what the reader raises has no common class
+        raise BadInput(f"{name!r} cannot be read as Parquet: {str(error)[:200]}") from error
+
+
+def _values(column: Any) -> list[Any]:
+    return [_plain(value.as_py()) for value in column]
+
+
+def _plain(value: Any) -> Any:
+    """What msgpack can hold: numbers, text, bytes, lists and objects of them."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return float(value) if isinstance(value, Decimal) else value

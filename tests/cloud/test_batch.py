@@ -1,0 +1,122 @@
+"""Batch jobs on the running cloud: the state machine, its workers, and the command that follows them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from amaas import Client
+from arro3.core import Array, DataType, Table
+from arro3.io import write_parquet
+from PIL import Image
+
+from tests.cloud.conftest import ROOT, Cloud
+from tests.support import linear
+
+pytestmark = pytest.mark.cloud
+COUNT = 25
+
+
+@pytest.fixture(scope="module")
+def client(cloud: Cloud) -> Client:
+    """Of a cloud with a model that gives a + 10 b for a row."""
+    described = {"task": "tabular", "preprocess": {"columns": [{"name": "a"}, {"name": "b"}]}}
+    files = {"model.onnx": linear([[1.0], [10.0]]), "amaas.json": json.dumps(described).encode()}
+    assert cloud.upload("sums", files)["state"] == "registered"
+    return Client(cloud.access["api_url"], cloud.access["token"])
+
+
+def jsonl() -> bytes:
+    rows = [{"id": f"r{n}", "input": {"a": n, "b": n}} for n in range(COUNT)]
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def csv() -> bytes:
+    return b"id,b,a\n" + b"".join(b"r%d,%d,%d\n" % (n, n, n) for n in range(COUNT))
+
+
+def parquet() -> bytes:
+    buffer = io.BytesIO()
+    numbers = Array([float(n) for n in range(COUNT)], DataType.float64())
+    names = Array([f"r{n}" for n in range(COUNT)], DataType.string())
+    write_parquet(Table.from_pydict({"id": names, "a": numbers, "b": numbers}), buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("name", "body"), [("rows.jsonl", jsonl()), ("rows.csv", csv()), ("rows.parquet", parquet())])
+def test_rows_of_every_kind_of_file(client: Client, tmp_path: Path, name: str, body: bytes) -> None:
+    (tmp_path / name).write_bytes(body)
+    job = client.batch("sums", tmp_path / name, chunk=10)
+    state = client.batch_wait(job["id"], timeout=120)
+    assert (state["state"], state["done"], state["failed"], state["chunks"]) == (
+        "done",
+        COUNT,
+        0,
+        {"all": 3, "done": 3},
+    )
+    answers = list(client.batch_answers(job["id"]))
+    assert [answer["id"] for answer in answers] == [f"r{n}" for n in range(COUNT)]
+    assert [answer["prediction"]["value"] for answer in answers] == [11.0 * n for n in range(COUNT)]
+
+
+def amaas(cloud: Cloud, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"AMAAS_URL": cloud.access["api_url"], "AMAAS_TOKEN": cloud.access["token"]}
+    command = [str(ROOT / ".local" / "envs" / "client" / "bin" / "amaas"), *arguments]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def test_the_command_over_a_folder_of_images(cloud: Cloud, tmp_path: Path) -> None:
+    out = tmp_path / "answers.jsonl"
+    done = amaas(cloud, "batch", "fashion-mnist", "examples/images", "--chunk", "4", "--top-k", "1", "--out", str(out))
+    assert "is done: 10 of 10 inputs done, 0 failed" in done.stderr
+    answers = [json.loads(line) for line in out.read_text().splitlines()]
+    names = sorted(path.name for path in (ROOT / "examples" / "images").iterdir())
+    assert [answer["input"] for answer in answers] == names
+    labels = [answer["prediction"]["predictions"][0]["label"] for answer in answers]
+    right = sum(_slug(label) in name for label, name in zip(labels, names, strict=True))
+    assert right >= 9, labels
+
+
+def _slug(label: str) -> str:
+    return label.lower().replace("/", "-").replace(" ", "-")
+
+
+def test_bad_inputs_are_listed_and_stop_no_other(cloud: Cloud, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "some.jsonl").write_text('{"input": {"a": 1, "b": 1}}\nnonsense\n{"input": {"a": "x", "b": 1}}\n')
+    told: dict[str, Any] = json.loads(amaas(cloud, "batch", "sums", str(tmp_path / "some.jsonl"), "--json").stdout)
+    assert (told["state"], told["done"], told["failed"]) == ("done", 3, 2)
+    assert [(line["input"], line["status"]) for line in told["failures"]] == [
+        ("some.jsonl:2", 400),
+        ("some.jsonl:3", 400),
+    ]
+    again = amaas(cloud, "batch", "sums", "--resume", told["id"])
+    assert json.loads(again.stdout.splitlines()[0])["prediction"] == {"value": 11.0}
+
+
+def test_an_image_that_is_too_large_for_one_call(cloud: Cloud) -> None:
+    """The way that 413 names, with nothing but HTTP: ask, PUT, start and wait."""
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (1800, 1800, 3), np.uint8)
+    Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
+    body = buffer.getvalue()
+    assert len(body) > 9_000_000
+    refused = cloud.api.post("/models/fashion-mnist/predict", content=body, headers={"Content-Type": "image/png"})
+    assert refused.status_code == 413
+    assert "POST /models/{model}/batch" in refused.json()["error"]
+    ticket = cloud.api.post("/models/fashion-mnist/batch", json={"files": [{"name": "big.png"}]}).json()
+    [target] = ticket["files"]
+    assert httpx.put(target["url"], content=body, headers=target["headers"], timeout=60).status_code == 200
+    done = cloud.api.post(ticket["start_url"], json={"wait": 20}).json()
+    while done["state"] in ("planning", "running"):
+        done = cloud.api.get(ticket["status_url"], params={"wait": 20}).json()
+    assert (done["state"], done["failed"]) == ("done", 0), done
+    assert len(done["results"][0]["prediction"]["predictions"]) == 5
