@@ -161,6 +161,40 @@ def predict(
     context.answer(answer, lambda out: show.predictions(out, answer))
 
 
+@verb(main)
+@click.argument("model", callback=reference)
+@click.argument("input", type=click.Path(exists=True, dir_okay=False))
+@click.option("--label", help="The class to explain. Else the best one.")
+@click.option("--method", type=click.Choice(["occlusion", "rise", "cam"]), help="Of images.")
+@click.option("--type", "content_type", help="Content type of the input. Else by its bytes.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, writable=True), help="Of an image: a PNG with the reasons in red."
+)
+def explain(
+    context: Context,
+    model: tuple[str, str | None],
+    input: str,
+    label: str | None,
+    method: str | None,
+    content_type: str | None,
+    out: str | None,
+) -> None:
+    """Why a model answers INPUT, a file, as it does: what speaks for a class, and how much."""
+    from pathlib import Path
+
+    from amaas import show
+
+    name, version = model
+    options = {key: value for key, value in (("label", label), ("method", method)) if value is not None}
+    with context.client() as client:
+        why = client.explain(name, input, version, content_type=content_type, options=options, picture=out is not None)
+    if isinstance(why, bytes):
+        Path(str(out)).write_bytes(why)
+        context.answer({"picture": out}, lambda show_out: show.line(show_out, name, f"the reasons are in {out}"))
+    else:
+        context.answer(why, lambda show_out: show.reasons(show_out, why))
+
+
 def _written(data: str) -> bytes:
     try:
         json.loads(data)
@@ -218,6 +252,6 @@ def revoke(context: Context, id: str) -> None:
     context.answer(gone, lambda out: show.line(out, f"token {gone['id']}", "is revoked"))
 
 
-from amaas import verbs  # noqa: E402 - it adds its commands to `main`, which has to be there
+from amaas import batching, verbs  # noqa: E402 - they add their commands to `main`, which has to be there
 
-__all__ = ["main", "verbs"]
+__all__ = ["batching", "main", "verbs"]

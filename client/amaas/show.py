@@ -166,3 +166,24 @@ def size(count: float | None) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} GiB"
+
+
+def reasons(out: Console, why: dict[str, Any]) -> None:
+    """Parts with what they add to the score, the strongest first; of an image, the place of the strongest."""
+    line(out, why["model"], f"{why['label']}: {why['score']:g} ({why['method']})")
+    parts = why["attributions"]
+    if parts and isinstance(parts[0], list):
+        best = max((value, y, x) for y, row in enumerate(parts) for x, value in enumerate(row))
+        left, top, right, bottom = why["seen"]
+        x, y = (
+            left + (best[2] + 0.5) * (right - left) / len(parts[0]),
+            top + (best[1] + 0.5) * (bottom - top) / len(parts),
+        )
+        line(out, "strongest", f"{best[0]:+.4f} around ({x:.0f}, {y:.0f}); --out PNG draws it")
+        return
+    table = _table("part", "adds", right=("adds",))
+    for part in sorted(parts, key=lambda part: -abs(part["attribution"]))[:20]:
+        place = f"{part['start']:g} to {part['end']:g} s" if "start" in part and "text" not in part else None
+        named = part.get("text") or place or f"{part.get('column')} = {part.get('value')}"
+        _row(table, named, f"{part['attribution']:+.4f}")
+    out.print(table)

@@ -28,7 +28,7 @@ def certificates() -> ssl.SSLContext:
 
 
 def request(client: httpx.Client, method: str, path: str, *, repeat: bool | None = None, **options: Any) -> Any:
-    """The JSON of an answer. repeat: whether a failure may be tried again; by default for idempotent methods.
+    """The JSON of an answer, or an image's bytes. repeat: whether a failure may be tried again, as idempotent ones may.
 
     A call that the service turned away (429) or that never left (no connection) was not carried out: it may always be
     tried again. Raises ApiError, NotConnected.
@@ -74,6 +74,8 @@ def _retry_after(value: str) -> float | None:
 
 
 def _content(client: httpx.Client, answer: httpx.Response) -> Any:
+    if answer.headers.get("content-type", "").startswith("image/"):
+        return answer.content
     try:
         return answer.json() if answer.content else {}
     except ValueError as error:

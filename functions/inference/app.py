@@ -93,6 +93,23 @@ def predict(request: Request) -> Response:
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 
+@handler.route("POST", "/models/{model}/explain", scope="infer")
+@handler.route("POST", "/models/{model}/versions/{version}/explain", scope="infer")
+def explain(request: Request) -> Response:
+    from shared.serving import explain as explaining
+
+    loaded = _load(request)
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    body = protocol.plain(request.body, request.headers.get("content-encoding"))
+    asks_for_png = "image/png" in request.headers.get("accept", "")
+    query = ({"format": "png"} if asks_for_png else {}) | request.query
+    answer = explaining.explain(loaded, body, content_type, query)
+    if isinstance(answer, bytes):
+        return Response(answer, headers=_named(loaded) | {"Content-Type": "image/png"})
+    reply = protocol.packed(answer, request.headers.get("accept-encoding"))
+    return Response(reply.body, headers=_named(loaded) | reply.headers)
+
+
 @handler.route("POST", "/v1/embeddings", scope="infer")
 def embeddings(request: Request) -> Response:
     """OpenAI's form, in which the body names the model."""

@@ -120,12 +120,16 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 
 
 class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="scores"):
-    """One score per class: the best top_k with at least `threshold`. output: where they are; left out, the first."""
+    """One score per class: the best top_k with at least `threshold`. output: where they are; left out, the first.
+
+    maps: an output with a map per class, [N, classes, h, w], for explanations.
+    """
 
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
     top_k: Positive = 5
     threshold: float | None = None
     output: str | None = None
+    maps: str | None = None
 
 
 class Boxes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="boxes"):
@@ -234,9 +238,10 @@ def check(before: Before | None, after: After | None, inputs: list[str], outputs
 
 
 def _outputs(after: After | None) -> list[str]:
-    named = (
-        [after.boxes, after.scores, after.classes] if isinstance(after, Boxes) else [after.output if after else None]
-    )
+    if isinstance(after, Boxes):
+        named = [after.boxes, after.scores, after.classes]
+    else:
+        named = [after.output if after else None, after.maps if isinstance(after, Scores) else None]
     return [name for name in named if name is not None]
 
 

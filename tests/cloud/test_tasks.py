@@ -11,6 +11,7 @@ import numpy as np
 import openai
 import pytest
 import soundfile
+from PIL import Image
 
 from tests.cloud.conftest import ROOT, Cloud
 from tests.serving import packages
@@ -84,3 +85,16 @@ def test_many_images(cloud: Cloud) -> None:
     found = [result["predictions"][0]["label"].lower().replace("/", "-") for result in answer.json()["results"]]
     right = sum(label.replace(" ", "-") in path.stem for label, path in zip(found, paths, strict=True))
     assert right >= len(paths) - 1, list(zip(found, paths, strict=True))
+
+
+def test_reasons_as_numbers_and_as_a_picture(cloud: Cloud) -> None:
+    body = next((ROOT / "examples" / "images").glob("*ankle-boot.png")).read_bytes()
+    headers = {"Content-Type": "image/png"}
+    told = cloud.api.post("/models/fashion-mnist/explain", content=body, headers=headers | {"Accept": "*/*"}).json()
+    assert (told["label"], told["method"], len(told["attributions"])) == ("Ankle boot", "occlusion", 14)
+    url = "/models/fashion-mnist/versions/1/explain"
+    picture = cloud.api.post(url, content=body, headers=headers | {"Accept": "image/png"})
+    assert picture.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(picture.content)).size == (252, 252)
+    wrong = cloud.api.post(url, content=body, headers=headers, params={"label": "Sofa"})
+    assert (wrong.status_code, "Sofa" in wrong.json()["error"]) == (400, True)

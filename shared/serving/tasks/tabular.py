@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.registry import plans
 from shared.serving import protocol
 from shared.serving.cache import Loaded
 from shared.serving.inputs import tables
@@ -31,13 +32,21 @@ def answer(loaded: Loaded, items: list[Row], options: Options) -> list[dict[str,
     """`{"predictions": […]}` where the model gives scores, and `{"value": …}` where it gives values, for each row."""
     plan = tables.plan_of(loaded)
     assert plan is not None
-    feeds = tables.feeds(loaded, items, plan)
-    name = running.scores_output(loaded)
-    values = np.asarray(running.run(loaded, feeds, [name])[name]).reshape(len(items), -1)
-    if values.dtype.kind != "f" or (values.shape[1] == 1 and len(loaded.manifest.labels) < 2):
-        return [{"value": row[0] if len(row) == 1 else row} for row in protocol.nested(values)]
+    rows, are_scores = outcomes(loaded, items, plan)
+    if not are_scores:
+        return [{"value": row[0] if len(row) == 1 else row} for row in protocol.nested(rows)]
     after, labels = running.plan_of(loaded), loaded.manifest.labels
-    scores = running.activated(values.astype(np.float64), "none" if values.shape[1] == 1 else after.activation)
-    if scores.shape[1] == 1:  # one probability, of the second of two classes
-        scores = np.concatenate([1 - scores, scores], axis=1)
-    return [{"predictions": running.labelled(row, labels, after, options)} for row in scores]
+    return [{"predictions": running.labelled(row, labels, after, options)} for row in rows]
+
+
+def outcomes(loaded: Loaded, items: list[Row], plan: plans.Table) -> tuple[np.ndarray, bool]:
+    """Scores [rows, classes] in FP64 and True, or values [rows, width] as the model gives them and False."""
+    name = running.scores_output(loaded)
+    size = running.step(loaded)
+    groups = [tables.feeds(loaded, items[start : start + size], plan) for start in range(0, len(items), size)]
+    values = np.concatenate([running.run(loaded, feeds, [name])[name] for feeds in groups]).reshape(len(items), -1)
+    if values.dtype.kind != "f" or (values.shape[1] == 1 and len(loaded.manifest.labels) < 2):
+        return values, False
+    if values.shape[1] == 1:  # one probability, of the second of two classes
+        return np.concatenate([1 - values, values], axis=1).astype(np.float64), True
+    return running.activated(values.astype(np.float64), running.plan_of(loaded).activation), True

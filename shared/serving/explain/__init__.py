@@ -1,0 +1,83 @@
+"""Why a model answered as it did: how much each part of an input adds to the score of one class.
+
+All methods but class activation maps only ask the model, with parts of the input taken away; so they hold for any
+model. They are deterministic: what is drawn, is drawn from the caller's seed. docs/decisions/0011-explain.md.
+
+images  patches covered (occlusion), random masks (RISE), or the package's own class maps
+texts   each word left out
+tables  Shapley values, by sampled permutations against the package's reference rows
+sounds  each stretch of time silenced
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+
+from shared.errors import BadInput, NotImplemented_
+from shared.serving.cache import Loaded
+from shared.serving.tasks import running
+
+MODULES = {
+    "image-classification": "shared.serving.explain.images",
+    "text-classification": "shared.serving.explain.texts",
+    "tabular": "shared.serving.explain.tables",
+    "audio-classification": "shared.serving.explain.sounds",
+}
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """label: the class to explain, by name or number; else the best one. samples: how often chance is asked.
+
+    format: of images, `json` numbers or a `png` with the parts that speak for the class in red.
+    """
+
+    label: str | None = None
+    method: Literal["occlusion", "rise", "cam"] | None = None
+    samples: Annotated[int, Meta(ge=8, le=4000)] | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    format: Literal["json", "png"] = "json"
+
+
+def explain(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> dict[str, Any] | bytes:
+    """The attributions of one input, or a picture of them (PNG). Raises BadInput, NotImplemented_."""
+    task = loaded.manifest.task
+    if task not in MODULES or (task == "tabular" and loaded.manifest.preprocess is None):
+        raise NotImplemented_(
+            f"there is nothing to explain {task!r} with: it needs a task of {sorted(MODULES)} with inputs declared"
+        )
+    try:
+        options = msgspec.convert(query, Options, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"the options do not fit: {error}") from error
+    found: dict[str, Any] | bytes = import_module(MODULES[task]).explain(loaded, body, content_type, options)
+    if isinstance(found, bytes):
+        return found
+    return {"model": loaded.name, "version": loaded.version.version, **found}
+
+
+def chosen(loaded: Loaded, scores: np.ndarray, options: Options) -> int:
+    """The class to explain. Raises BadInput for one that the model lacks."""
+    labels = loaded.manifest.labels
+    if options.label is None:
+        return int(scores.argmax())
+    if options.label in labels[: len(scores)]:
+        return labels.index(options.label)
+    if options.label.isascii() and options.label.isdigit() and int(options.label[:9]) < len(scores):
+        return int(options.label)
+    raise BadInput(f"the model has no class {options.label[:80]!r}: it has {labels[:20] or len(scores)}")
+
+
+def told(loaded: Loaded, scores: np.ndarray, index: int, method: str) -> dict[str, Any]:
+    """What every explanation says first."""
+    label = running.label(loaded.manifest.labels, index)
+    return {"label": label, "score": round(float(scores[index]), 6), "method": method}
+
+
+def rounded(values: np.ndarray) -> list[Any]:
+    listed: list[Any] = np.round(values.astype(np.float64), 6).tolist()
+    return listed

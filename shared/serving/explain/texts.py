@@ -1,0 +1,52 @@
+"""Which words speak for a class: how much the score falls when each is left out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from shared.errors import BadInput
+from shared.serving.cache import Loaded
+from shared.serving.explain import Options, chosen, told
+from shared.serving.inputs import texts
+from shared.serving.tasks import request, running
+
+WORD = re.compile(r"\w+|[^\w\s]+")
+MOST = 256  # parts that are left out, one at a time; of longer texts, neighbours together
+
+
+def explain(loaded: Loaded, body: bytes, content_type: str, options: Options) -> dict[str, Any]:
+    given = request.read(body, content_type, "text", {})
+    [item] = texts.items(given.items) if len(given.items) == 1 else [("", "")]
+    if not isinstance(item, str):
+        raise BadInput("one text is explained at a time, and no pairs")
+    parts = spans(item)
+    if not parts:
+        raise BadInput("the text has no words")
+    variants = [item, *(item[:start] + item[end:] for start, end in parts)]
+    scores = np.concatenate([_scores(loaded, group) for group in _groups(variants, running.step(loaded))])
+    index = chosen(loaded, scores[0], options)
+    falls = scores[0, index] - scores[1:, index]
+    return told(loaded, scores[0], index, "leave-one-out") | {
+        "attributions": [
+            {"text": item[start:end], "start": start, "end": end, "attribution": round(float(fall), 6)}
+            for (start, end), fall in zip(parts, falls, strict=True)
+        ]
+    }
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """Places of words and signs, as [start, end); at most MOST, then of several together."""
+    words = [match.span() for match in WORD.finditer(text)]
+    size = -(-len(words) // MOST)
+    return [(words[i][0], words[min(i + size, len(words)) - 1][1]) for i in range(0, len(words), size or 1)]
+
+
+def _groups(variants: list[str], size: int) -> list[list[str]]:
+    return [variants[start : start + size] for start in range(0, len(variants), size)]
+
+
+def _scores(loaded: Loaded, group: list[str]) -> np.ndarray:
+    return running.class_scores(loaded, texts.feeds(loaded, list(group))[0])
