@@ -1,0 +1,82 @@
+"""Packages that say what they mean: files beside the model, plans that fit or do not, answers in the task's terms."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from functions.inference import app as inference
+from functions.registry import app as registry
+from shared.storage.memory import MemoryStore
+from tests.functions.test_flow import push
+from tests.serving import packages
+from tests.support import call, linear
+
+
+def embedder(preprocess: dict | None = None) -> dict[str, bytes]:
+    """A package that makes vectors of texts: model, tokenizer, description."""
+    described = {
+        "task": "embedding",
+        "preprocess": {"tokenizer": "tokenizer.json"} if preprocess is None else preprocess,
+    }
+    return {
+        "tokenizer.json": packages.tokenizer().to_str().encode(),
+        "amaas.json": json.dumps(described).encode(),
+        "model.onnx": packages.lookup(4),
+    }
+
+
+def test_a_package_with_a_tokenizer(store: MemoryStore) -> None:
+    assert push(store, "words", embedder())["state"] == "registered"
+    one = call(inference.handler, "POST", "/models/words/predict", b"the cat", headers={"Content-Type": "text/plain"})
+    body = {"model": "words@1", "input": ["the cat", "anna"]}
+    many = call(inference.handler, "POST", "/v1/embeddings", body, scopes="infer:words")
+    assert many.status == 200, many.body
+    assert many.json["model"] == "words@1"
+    assert many.json["data"][0]["embedding"] == pytest.approx(one.json["embedding"], abs=1e-6)
+    assert many.headers["x-amaas-version"] == "1"
+    other = call(inference.handler, "POST", "/v1/embeddings", body, scopes="infer:other")
+    assert (other.status, "words" in other.json["error"]) == (403, True)
+    assert call(inference.handler, "POST", "/v1/embeddings", {"model": "nobody", "input": "a"}).status == 404
+    digest = call(registry.handler, "GET", "/models/words/versions/1").json["files"]["tokenizer.json"]
+    assert json.loads(store.get(f"blobs/sha256/{digest}").body)["model"]["type"] == "WordLevel"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"tokenizer": "other.json"}, "not in the package"),
+        ({"kind": "image"} | {"mode": "L"}, ""),
+        ({"kind": "sculpture"}, "no preprocess of kind 'sculpture'"),
+        ({"kind": "table", "columns": [{"name": "a"}]}, "no preprocess of kind 'table'"),
+        ({"tokenizer": "tokenizer.json", "padding": "left"}, "padding"),
+        ({"tokenizer": "../model.onnx"}, "tokenizer"),
+    ],
+)
+def test_what_a_package_may_declare(store: MemoryStore, changes: dict, why: str) -> None:
+    state = push(store, "words", embedder(changes))
+    assert state["state"] == ("rejected" if why else "registered")
+    assert why in (state.get("reason") or "")
+
+
+def test_plans_that_name_what_the_model_lacks(store: MemoryStore) -> None:
+    for described, why in (
+        ({"task": "text-classification", "postprocess": {"output": "nowhere"}}, "'nowhere'"),
+        ({"task": "tabular", "preprocess": {"columns": [{"name": "a", "input": "b"}]}}, "'a' goes to no input"),
+        ({"task": "tensor", "preprocess": {"mode": "L"}}, "leave it out"),
+    ):
+        files = {"amaas.json": json.dumps(described).encode(), "model.onnx": linear([[1.0]])}
+        state = push(store, "m", files)
+        assert (state["state"], state["code"]) == ("rejected", "bad_manifest")
+        assert why in state["reason"]
+
+
+def test_predictions_take_and_give_compressed_bodies(store: MemoryStore) -> None:
+    push(store, "words", embedder())
+    body = gzip.compress(json.dumps({"inputs": ["the cat"] * 1000}).encode())
+    headers = {"Content-Encoding": "gzip", "Accept-Encoding": "gzip", "Content-Type": "application/json"}
+    answer = call(inference.handler, "POST", "/models/words/predict", body, headers=headers)
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert len(json.loads(gzip.decompress(answer.body))["results"]) == 1000
