@@ -1,7 +1,8 @@
-"""Two changes that make a model servable without changing what it computes.
+"""Three changes that make a model servable without changing what it computes.
 
 StringNormalizer asks for the locale en_US.UTF-8, which small images and Lambda lack; C.UTF-8 is always there. A final
 ZipMap turns scores into a list of dictionaries, which no inference protocol has; the scores themselves are a tensor.
+A sequence of tensors becomes one tensor with their number as its first axis; it runs as long as they have one shape.
 """
 
 from __future__ import annotations
@@ -26,7 +27,30 @@ def normalize(model: Any) -> tuple[list[str], list[str] | None]:
         if found is not None:
             labels = found
             done.append("ZipMap removed: the output is the tensor of scores")
+    stacked = [output.name for output in model.graph.output if _stack(model.graph, output)]
+    if stacked:
+        done.append(f"sequences made one tensor, their number its first axis: {', '.join(stacked)}")
     return done, labels
+
+
+def _stack(body: Any, output: Any) -> bool:
+    """Put ConcatFromSequence before an output that is a sequence of tensors; False for any other."""
+    element = output.type.sequence_type.elem_type
+    if not output.type.HasField("sequence_type") or not element.HasField("tensor_type"):
+        return False
+    name, inner = output.name, f"{output.name}/sequence"
+    for node in body.node:
+        for names in (node.input, node.output):
+            for index, used in enumerate(names):
+                if used == name:
+                    names[index] = inner
+    body.node.append(helper.make_node("ConcatFromSequence", [inner], [name], axis=0, new_axis=1))
+    shape = element.tensor_type.shape.dim if element.tensor_type.HasField("shape") else None
+    described = helper.make_tensor_value_info(name, element.tensor_type.elem_type, None if shape is None else [None])
+    for dimension in shape or ():
+        described.type.tensor_type.shape.dim.add().CopyFrom(dimension)
+    output.CopyFrom(described)
+    return True
 
 
 def _set_locale(node: Any) -> bool:

@@ -485,9 +485,9 @@ def training_graph() -> bytes:
 
 
 @attack("unsupported_type")
-def sequence_output() -> bytes:
-    sequence = helper.make_tensor_sequence_value_info("y", FLOAT, None)
-    return model([helper.make_node("SequenceConstruct", ["x", "x"], ["y"])], outputs=[sequence])
+def sequence_input() -> bytes:
+    sequence = helper.make_tensor_sequence_value_info("x", FLOAT, None)
+    return model([helper.make_node("ConcatFromSequence", ["x"], ["y"], axis=0)], inputs=[sequence])
 
 
 @attack("not_onnx")

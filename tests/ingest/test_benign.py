@@ -248,3 +248,21 @@ def test_a_model_that_answers_in_bfloat16(gate: Gate) -> None:
     verdict = gate(source)
     assert verdict.accepted, verdict.reason
     assert [output["datatype"] for output in verdict.outputs] == ["BF16"]
+
+
+def test_a_sequence_of_tensors_is_served_as_one(gate: Gate) -> None:
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2])]
+    for shape in (["N", 2], None):
+        outputs = [helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, shape)]
+        nodes = [helper.make_node("Neg", ["x"], ["n"]), helper.make_node("SequenceConstruct", ["x", "n"], ["y"])]
+        made = helper.make_model(
+            helper.make_graph(nodes, "s", inputs, outputs), opset_imports=[helper.make_opsetid("", 17)], ir_version=9
+        )
+        verdict = gate(made.SerializeToString())
+        assert verdict.accepted, verdict.reason
+        assert any("sequences" in step for step in verdict.optimization["normalized"])
+        assert verdict.optimized is not None
+        values = np.array([[1.0, 2.0]], np.float32)
+        [answer] = load(verdict.optimized).run(None, {"x": values})
+        assert np.array_equal(answer, np.stack([values, -values]))
+        assert verdict.outputs[0]["datatype"] == "FP32"
