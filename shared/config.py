@@ -24,6 +24,7 @@ class Config:
     signing_key: what records are signed with: a KMS key, or file: and the path of a PEM file. public_keys: whose
     signatures are believed (DER); where there are none, everyone's are.
     batch_machine: ARN of the state machine that runs batch jobs.
+    prefetch: models to load before the first call; None: the one model of the models layer, where there is just one.
     max_upload_bytes: largest single file of a package. upload_ttl: seconds for which upload URLs work.
     """
 
@@ -38,6 +39,7 @@ class Config:
     signing_key: str | None = None
     public_keys: tuple[bytes, ...] = ()
     batch_machine: str = ""
+    prefetch: tuple[str, ...] | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
@@ -55,5 +57,6 @@ class Config:
             signing_key=env.get("SIGNING_KEY") or None,
             public_keys=tuple(base64.b64decode(key) for key in env.get("PUBLIC_KEYS", "").split(",") if key.strip()),
             batch_machine=env.get("BATCH_MACHINE", ""),
+            prefetch=tuple(env["PREFETCH"].split()) if env.get("PREFETCH", "*") != "*" else None,
             cache_bytes=int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
         )

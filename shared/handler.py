@@ -17,12 +17,11 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-from aws_lambda_powertools import Logger
 
 from shared import errors
 from shared.access import scopes as scope_rules
 from shared.config import MAX_BODY_BYTES, Config
-from shared.registry import catalogue
+from shared.logline import Lines
 from shared.registry.log import Log
 from shared.registry.state import Act, Head
 from shared.signing.base import Signer
@@ -55,10 +54,19 @@ def log() -> Log:
     return Log(store(), signer=key, trusted=trusted, on_commit=_committed)
 
 
+@cache
+def reading() -> Log:
+    """The models' logs for functions that only read them, and whose cold start counts."""
+    from shared.storage import light
+
+    return Log(light.store(config().bucket, config().endpoint_url), trusted=config().public_keys)
+
+
 def _committed(log: Log, head: Head) -> None:
     """A line in the function's log for each transition: a witness of revision and digest outside of the bucket."""
-    told = {"model": head.model, "revision": head.revision, "digest": head.digest}
-    Logger(service="registry", utc=True).info("transition", extra=told)
+    from shared.registry import catalogue  # with its listings and thread pools, which no answer waits for
+
+    Lines("registry").info("transition", model=head.model, revision=head.revision, digest=head.digest)
     catalogue.compact_sometimes(log, head)
 
 
@@ -162,7 +170,7 @@ class Routes:
 
     def __init__(self, service: str) -> None:
         self._routes: list[Route] = []
-        self._logger = Logger(service=service, utc=True)
+        self._lines = Lines(service)
         self._cold = True
 
     def route(self, method: str, path: str, *, scope: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -186,7 +194,7 @@ class Routes:
             response = Response(error.body(), error.status)
         except Exception:
             # one bad request must not end the process, and its caller must not see our internals
-            self._logger.exception("unexpected")
+            self._lines.exception("unexpected", request_id=event.get("requestContext", {}).get("requestId"))
             request_id = event.get("requestContext", {}).get("requestId", "?")
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
         reply = render(response)
@@ -238,22 +246,21 @@ class Routes:
                 {"Name": "Faults", "Unit": "Count"},
             ],
         }
-        self._logger.info(
+        context = event.get("requestContext", {})
+        self._lines.info(
             "call",
-            extra={
-                "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [metrics]},
-                "Duration": round(elapsed, 2),
-                "Errors": int(400 <= response.status < 500),
-                "Faults": int(response.status >= 500),
-                "method": event.get("httpMethod"),
-                "route": route.template if route else None,
-                "path": event.get("path"),
-                "status": response.status,
-                "cold_start": cold,
-                "request_id": event.get("requestContext", {}).get("requestId"),
-                "caller": (event.get("requestContext", {}).get("authorizer") or {}).get("principalId"),
-                **({"reason": response.body["error"]} if response.status >= 400 else {}),
-            },
+            _aws={"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [metrics]},
+            Duration=round(elapsed, 2),
+            Errors=int(400 <= response.status < 500),
+            Faults=int(response.status >= 500),
+            method=event.get("httpMethod"),
+            route=route.template if route else None,
+            path=event.get("path"),
+            status=response.status,
+            cold_start=cold,
+            request_id=context.get("requestId"),
+            caller=(context.get("authorizer") or {}).get("principalId"),
+            **({"reason": response.body["error"]} if response.status >= 400 else {}),
         )
 
 

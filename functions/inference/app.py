@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from functools import cache
 from typing import Any
 
-from shared.handler import JSON, Request, Response, Routes, config, log
-from shared.serving import describe, protocol, tasks
+from shared.handler import JSON, Request, Response, Routes, config, reading
 from shared.serving.cache import Loaded, Models
 
-handler = Routes("inference")
 V2 = "/v2/models/{model}"
 VERSION = "/versions/{version}"
 
@@ -17,7 +17,23 @@ VERSION = "/versions/{version}"
 @cache
 def models() -> Models:
     settings = config()
-    return Models(log(), models_dir=settings.models_dir, ttl=settings.alias_ttl, capacity=settings.cache_bytes)
+    return Models(reading(), models_dir=settings.models_dir, ttl=settings.alias_ttl, capacity=settings.cache_bytes)
+
+
+def _begin() -> None:
+    """On Lambda: load what will be asked for while the rest is imported."""
+    wanted = config().prefetch
+    names = list(models().sources.bundled)
+    chosen = names[:1] if wanted is None and len(names) == 1 else (wanted or ())
+    threading.Thread(target=models().prefetch, args=(chosen,), daemon=True).start()
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    _begin()
+
+from shared.serving import describe, protocol, tasks  # noqa: E402 - after the start of what is slower
+
+handler = Routes("inference")
 
 
 def _load(request: Request) -> Loaded:

@@ -7,24 +7,24 @@ however many threads ask. Nothing is loaded whose bytes do not have the digest t
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from shared.errors import NotFound, Unavailable
-from shared.registry import blobs, keys, models
+from shared.errors import AmaasError, NotFound, Unavailable
+from shared.registry import keys
+from shared.registry import manifest as manifests
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest
 from shared.registry.state import Head, Version
 from shared.runtime import onnx
+from shared.serving.sources import Later, Sources
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +82,10 @@ class Models:
         threads: int = 1,
     ) -> None:
         self.log = log
-        self._models_dir = models_dir
+        self.sources = Sources(models_dir, log.store, threads)
         self._ttl = ttl
         self._capacity = capacity
         self._clock = clock
-        self._threads = threads
         self._heads: dict[str, tuple[float, Head]] = {}
         self._manifests: dict[str, Manifest] = {}
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
@@ -100,7 +99,7 @@ class Models:
         older state does not know is looked for in the present one: a version may be called as soon as it is there.
         """
         keys.model_name(model)
-        drawn = key if key is not None else secrets.token_hex(8)
+        drawn = key if key is not None else os.urandom(8).hex()
         known = self._heads.get(model)
         if known and self._clock() - known[0] < self._ttl:
             with suppress(NotFound):
@@ -113,14 +112,14 @@ class Models:
 
     def manifest(self, version: Version) -> Manifest:
         if version.manifest not in self._manifests:
-            self._manifests[version.manifest] = models.manifest(self.log, version)
+            self._manifests[version.manifest] = manifests.decode(self.sources.read(version.manifest))
         return self._manifests[version.manifest]
 
     def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:
         """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable."""
         head, version = self.resolve(model, reference, key)
         kept = self._session(version)
-        return Loaded(model, version, head.revision, kept.manifest, kept.session, kept.parts, self._bytes)
+        return Loaded(model, version, head.revision, kept.manifest, kept.session, kept.parts, self.sources.read)
 
     def _session(self, version: Version) -> _Kept:
         key = (version.model, version.manifest)
@@ -141,25 +140,12 @@ class Models:
 
     def _open(self, version: Version) -> _Kept:
         started = time.perf_counter()
+        opening = Later(lambda: self.sources.open(version.model))
         manifest = self.manifest(version)
-        body = self._bytes(version.model)
-        session = onnx.load(body, threads=self._threads)
+        session, size = opening.result()
         milliseconds = (time.perf_counter() - started) * 1e3
         logger.info("model loaded", extra={"digest": version.model, "milliseconds": milliseconds})
-        return _Kept(manifest, session, len(body) * OVERHEAD)
-
-    def _bytes(self, digest: str) -> bytes:
-        """The blob from the models layer where it is there and intact, else from the store."""
-        path = os.path.join(self._models_dir, "blobs", "sha256", digest)
-        try:
-            with open(path, "rb") as file:
-                body = file.read()
-            if hashlib.sha256(body).hexdigest() == digest:
-                return body
-            logger.error("a blob of the models layer is corrupt: the store's is used", extra={"path": path})
-        except OSError:
-            pass
-        return blobs.read(self.log.store, digest)
+        return _Kept(manifest, session, size * OVERHEAD)
 
     def _keep(self, key: tuple[str, str], kept: _Kept) -> None:
         self._kept[key] = kept
@@ -167,6 +153,25 @@ class Models:
         while total > self._capacity and len(self._kept) > 1:
             _, oldest = self._kept.popitem(last=False)
             total -= oldest.cost
+
+    def prefetch(self, names: Sequence[str]) -> None:
+        """Load the production versions of models before anyone asks. Best effort: who asks, finds out what is wrong.
+
+        What the layer has is opened before the registry says which version is served: it is nearly always that one.
+        """
+        for name in names:
+            if name in self.sources.bundled:
+                self.sources.begin(self.sources.bundled[name].model)
+        for name in names:
+            try:
+                self.load(name, None)
+            except AmaasError as error:
+                logger.info("not prefetched: %s", error)
+        self.sources.settle()
+
+    def forget(self) -> None:
+        """Ask the registry anew, whatever the time: the process was asleep, and no clock says for how long."""
+        self._heads.clear()
 
     def ready(self, model: str, reference: str | None) -> bool:
         """Whether a call would be answered; loads the model to find out. Raises NotFound."""

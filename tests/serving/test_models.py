@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,18 +147,6 @@ def test_a_damaged_blob_is_never_served(store: CountingStore, damage: bytes | No
     assert run(models, "2") == 2.0
 
 
-def test_the_layer_saves_the_download_but_is_checked(store: CountingStore, tmp_path: Path) -> None:
-    digest = registry.get(Log(store), "m").versions[1].model
-    folder = tmp_path / "blobs" / "sha256"
-    folder.mkdir(parents=True)
-    (folder / digest).write_bytes(linear([[1.0], [0.0]]))
-    assert run(make(store, models_dir=str(tmp_path))) == 1.0
-    assert keys.blob(digest) not in store.reads
-    (folder / digest).write_bytes(b"tampered")
-    assert run(make(store, models_dir=str(tmp_path))) == 1.0
-    assert keys.blob(digest) in store.reads
-
-
 def test_one_load_however_many_ask(store: CountingStore) -> None:
     models = make(store)
     barrier, answers = threading.Barrier(6), []
@@ -202,3 +189,20 @@ def test_runtime_says_what_is_wrong() -> None:
 def test_digest_is_that_of_the_bytes(store: CountingStore) -> None:
     body = linear([[1.0], [0.0]])
     assert registry.get(Log(store), "m").versions[1].model == hashlib.sha256(body).hexdigest()
+
+
+def test_prefetched_models_answer_at_once(store: CountingStore) -> None:
+    models = make(store)
+    models.prefetch(["m", "nobody"])
+    store.reads.clear()
+    assert run(models) == 1.0
+    assert store.reads == []
+
+
+def test_after_a_sleep_the_registry_is_asked_anew(store: CountingStore) -> None:
+    models = make(store, clock=Clock())
+    assert run(models) == 1.0
+    aliases.move(Log(store), "m", "production", Target(version=2), Act(by="op"))
+    assert run(models) == 1.0
+    models.forget()
+    assert run(models) == 2.0

@@ -1,0 +1,119 @@
+"""Bundled models: opened without a download, checked while they are opened, replaced by the store's where damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from local.served import apart
+from shared.errors import Unavailable
+from shared.registry import blobs, keys
+from shared.runtime import onnx
+from shared.serving.sources import Later, Sources
+from tests.serving.test_models import CountingStore
+from tests.support import linear
+
+ROWS = 600  # above what stays in the graph
+
+
+@pytest.fixture
+def model() -> bytes:
+    return linear([[float(row)] for row in range(ROWS)])
+
+
+@pytest.fixture
+def store(model: bytes) -> CountingStore:
+    made = CountingStore()
+    blobs.write(made, model)
+    return made
+
+
+@pytest.fixture
+def layer(tmp_path: Path, model: bytes) -> Path:
+    folder = tmp_path / "blobs" / "sha256"
+    folder.mkdir(parents=True)
+    found = {"model": hashlib.sha256(model).hexdigest()}
+    for part, body in zip(("graph", "weights"), apart(model), strict=True):
+        found[part] = hashlib.sha256(body).hexdigest()
+        (folder / found[part]).write_bytes(body)
+    (tmp_path / "index.json").write_text(json.dumps({"m": found}))
+    return tmp_path
+
+
+def answer(session: onnx.Session) -> float:
+    return float(session.run(None, {"x": np.ones((1, ROWS), np.float32)})[0][0, 0])
+
+
+def test_a_bundled_model_is_not_downloaded(store: CountingStore, layer: Path) -> None:
+    sources = Sources(str(layer), store)
+    session, size = sources.open(sources.bundled["m"].model)
+    assert answer(session) == sum(range(ROWS))
+    assert size >= ROWS * 4
+    assert store.reads == []
+
+
+def test_the_weights_lie_apart_where_a_mapping_can_start(model: bytes) -> None:
+    graph, weights = apart(model)
+    assert len(graph) < 1024 < len(weights)
+    assert np.array_equal(np.frombuffer(weights, np.float32), np.arange(ROWS, dtype=np.float32))
+
+
+@pytest.mark.parametrize("part", ["graph", "weights"])
+@pytest.mark.parametrize("damage", ["flipped", "short", "missing"])
+def test_what_is_damaged_comes_from_the_store(store: CountingStore, layer: Path, part: str, damage: str) -> None:
+    sources = Sources(str(layer), store)
+    found = sources.bundled["m"]
+    path = layer / "blobs" / "sha256" / str(getattr(found, part))
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 1
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(body[: len(body) // 2] if damage == "short" else body)
+    assert answer(sources.open(found.model)[0]) == sum(range(ROWS))
+    assert store.reads == [keys.blob(found.model)]
+
+
+@pytest.mark.parametrize("index", [None, "", "[]", '{"m": {"model": 3}}'])
+def test_without_an_index_everything_comes_from_the_store(store: CountingStore, layer: Path, index: str | None) -> None:
+    digest = Sources(str(layer), store).bundled["m"].model
+    if index is None:
+        (layer / "index.json").unlink()
+    else:
+        (layer / "index.json").write_text(index)
+    sources = Sources(str(layer), store)
+    assert sources.bundled == {}
+    assert answer(sources.open(digest)[0]) == sum(range(ROWS))
+
+
+def test_other_files_of_the_layer_are_checked_too(store: CountingStore, layer: Path) -> None:
+    digest = blobs.write(store, b"a tokenizer")
+    path = layer / "blobs" / "sha256" / digest
+    path.write_bytes(b"a tokenizer")
+    assert Sources(str(layer), store).read(digest) == b"a tokenizer"
+    assert keys.blob(digest) not in store.reads
+    path.write_bytes(b"tampered")
+    assert Sources(str(layer), store).read(digest) == b"a tokenizer"
+    assert keys.blob(digest) in store.reads
+
+
+def test_what_was_begun_is_not_opened_twice(store: CountingStore, layer: Path) -> None:
+    sources = Sources("/nowhere", store)
+    digest = Sources(str(layer), store).bundled["m"].model
+    sources.begin(digest)
+    sources.open(digest)
+    assert store.reads == [keys.blob(digest)]
+    sources.open(digest)
+    assert len(store.reads) == 2
+
+
+def test_an_error_there_is_raised_here() -> None:
+    def fail() -> None:
+        raise Unavailable("gone")
+
+    with pytest.raises(Unavailable, match="gone"):
+        Later(fail).result()

@@ -1,0 +1,64 @@
+"""The light store reads as the whole one does, on the same servers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from shared.storage import light
+from shared.storage.base import ObjectNotFound, Store, Unavailable
+from shared.storage.s3 import S3Store
+from tests.servers import SERVERS
+
+
+@pytest.fixture(params=SERVERS)
+def pair(request: pytest.FixtureRequest, new_store: Callable[[str], Store]) -> tuple[Store, Store]:
+    whole = new_store(request.param)
+    endpoint = request.getfixturevalue(f"{request.param}_endpoint")
+    return whole, light.store(whole.bucket, endpoint)
+
+
+def test_reads_what_the_whole_store_wrote(pair: tuple[Store, Store]) -> None:
+    whole, read = pair
+    for key, body in {"a/b": b"hello", "empty": b"", "ü ä+%": bytes(range(256)) * 30000}.items():
+        whole.put(key, body)
+        assert read.get(key) == whole.get(key)
+        assert type(read.get(key).body) is bytes
+
+
+def test_ranges(pair: tuple[Store, Store]) -> None:
+    whole, read = pair
+    whole.put("k", b"0123456789")
+    for range_ in ({"start": 3, "length": 4}, {"start": 7}, {"length": 2}, {"start": 8, "length": 9}):
+        assert read.get("k", **range_).body == whole.get("k", **range_).body
+
+
+def test_what_is_not_there(pair: tuple[Store, Store]) -> None:
+    _, read = pair
+    with pytest.raises(ObjectNotFound, match="nothing"):
+        read.get("nothing")
+
+
+def test_a_bucket_that_is_gone_is_no_missing_object(seaweedfs_endpoint: str) -> None:
+    with pytest.raises(Unavailable):
+        light.store("no-such-bucket", seaweedfs_endpoint).get("k")
+
+
+def test_nobody_listens() -> None:
+    with pytest.raises(Unavailable, match="try again"):
+        light.store("b", "http://127.0.0.1:9").get("k")
+
+
+def test_all_else_is_the_whole_store(pair: tuple[Store, Store]) -> None:
+    _, read = pair
+    read.put("k", b"x", if_absent=True)
+    assert [info.key for info in read.list_page("").objects] == ["k"]
+    assert read.get("k").body == b"x"
+
+
+def test_credentials_that_only_the_sdk_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    assert isinstance(light.store("b", "http://127.0.0.1:9"), S3Store)
+    assert "AWS_SECRET_ACCESS_KEY" in os.environ
