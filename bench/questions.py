@@ -36,7 +36,7 @@ class Probe:
 
     def models(self, ttl: float = 0) -> Models:
         """What an instance of the inference function keeps."""
-        return Models(Log(self.store), models_dir="/nowhere", ttl=ttl, capacity=10**9)
+        return Models(Log(self.store), ttl=ttl, capacity=10**9)
 
     def ask(self, method: str, url: str, body: bytes = b"", expect: bytes = b"") -> Call:
         """A call of the registry function. It never compacts by chance: that is an operation of its own."""

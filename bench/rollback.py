@@ -136,7 +136,7 @@ def _change(method: str, url: str, body: bytes) -> None:
 
 def _models(endpoint: str) -> Models:
     log = Log(S3Store("rollback", endpoint))
-    return Models(log, models_dir="/nowhere", ttl=TTL, capacity=10**9)
+    return Models(log, ttl=TTL, capacity=10**9)
 
 
 def _infer() -> dict[str, Any]:

@@ -113,7 +113,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     store = MemoryStore()
     model = publish(store)
-    models = Models(Log(store), models_dir="/nowhere", ttl=2, capacity=10**9)
+    models = Models(Log(store), ttl=2, capacity=10**9)
     app.models = lambda: models  # type: ignore[assignment]
     logging.disable(logging.INFO)
     result = {"machine": machine(), "rounds": rounds, "model_bytes": len(model), "cases": measure(cases(model), rounds)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MiB = 1024 * 1024
 
@@ -13,8 +14,7 @@ MiB = 1024 * 1024
 MAX_BODY_BYTES = int(4.5 * 1_000_000)
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """One deployment's settings.
 
     bucket: name of the data bucket. endpoint_url: an S3 endpoint other than AWS, or None.

@@ -10,13 +10,12 @@ import base64
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
+from msgspec import Struct
 
 from shared import errors
 from shared.access import scopes as scope_rules
@@ -29,7 +28,7 @@ from shared.storage.base import Store
 
 JSON = "application/json"
 METRICS_NAMESPACE = "Amaas"
-IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+IDEMPOTENCY_KEY = r"[A-Za-z0-9_-]{1,64}"
 
 
 @cache
@@ -85,8 +84,7 @@ def signer() -> Signer | None:
     return KmsKey(key, config().endpoint_url)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One call: percent-decoded path parameters, lower-case header names, the raw body."""
 
     method: str
@@ -103,7 +101,7 @@ class Request:
     def act(self, reason: str | None = None, expect_revision: int | None = None) -> Act:
         """Who asks for a transition of the route's model, and why. Raises BadInput for a bad Idempotency-Key."""
         key = self.headers.get("idempotency-key")
-        if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        if key is not None and not re.fullmatch(IDEMPOTENCY_KEY, key):
             raise errors.BadInput("the Idempotency-Key must be 1 to 64 letters, digits, '-' and '_'")
         return Act(
             by=self.caller,
@@ -147,22 +145,34 @@ class Request:
         return int(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """An answer. body: bytes go out as they are, anything else as JSON."""
 
     body: Any
     status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    pattern: re.Pattern[str]
+class Route(Struct, frozen=True):
+    """segments: of the path; those in braces stand for any one segment, and are parameters."""
+
     method: str
+    template: str
+    segments: tuple[str, ...]
     scope: str | None
     handle: Callable[[Request], Any]
-    template: str
+
+    def match(self, segments: Sequence[str]) -> dict[str, str] | None:
+        """The parameters in a path's segments, percent-decoded; None when this is not its route."""
+        if len(segments) != len(self.segments):
+            return None
+        params = {}
+        for wanted, found in zip(self.segments, segments, strict=True):
+            if wanted.startswith("{") and found:
+                params[wanted[1:-1]] = _decoded(found)
+            elif wanted != found:
+                return None
+        return params
 
 
 class Routes:
@@ -175,10 +185,9 @@ class Routes:
 
     def route(self, method: str, path: str, *, scope: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Serve `path`, with {names} for single segments, for callers whose scopes cover it (and its {model})."""
-        pattern = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)) + "/?")
 
         def register(handle: Callable[..., Any]) -> Callable[..., Any]:
-            self._routes.append(Route(pattern, method, scope, handle, path))
+            self._routes.append(Route(method, path, tuple(path.split("/")), scope, handle))
             return handle
 
         return register
@@ -224,11 +233,12 @@ class Routes:
 
     def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         others = set()
+        segments = path.removesuffix("/").split("/")
         for route in self._routes:
-            match = route.pattern.fullmatch(path)
-            if match and route.method == method:
-                return route, {name: unquote(value) for name, value in match.groupdict().items()}
-            if match:
+            params = route.match(segments)
+            if params is not None and route.method == method:
+                return route, params
+            if params is not None:
                 others.add(route.method)
         if others:
             raise errors.NotFound(f"{path} takes {', '.join(sorted(others))}, not {method}")
@@ -262,6 +272,14 @@ class Routes:
             caller=(context.get("authorizer") or {}).get("principalId"),
             **({"reason": response.body["error"]} if response.status >= 400 else {}),
         )
+
+
+def _decoded(segment: str) -> str:
+    if "%" not in segment:
+        return segment
+    from urllib.parse import unquote
+
+    return unquote(segment)
 
 
 def body_of(event: Mapping[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ from shared.batch.work import NotFinished, trouble, work
 from shared.handler import config, log, store
 from shared.serving import tasks
 from shared.serving.cache import Models
+from shared.serving.layer import Layer
 
 logger = Logger(service="batchwork", utc=True)
 
@@ -21,7 +22,7 @@ logger = Logger(service="batchwork", utc=True)
 @cache
 def models() -> Models:
     settings = config()
-    return Models(log(), models_dir=settings.models_dir, ttl=settings.alias_ttl, capacity=settings.cache_bytes)
+    return Models(log(), layer=Layer(settings.models_dir), ttl=settings.alias_ttl, capacity=settings.cache_bytes)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -7,31 +7,48 @@ import threading
 from functools import cache
 from typing import Any
 
-from shared.handler import JSON, Request, Response, Routes, config, reading
-from shared.serving.cache import Loaded, Models
+from shared.config import Config
+from shared.serving.layer import Layer
 
 V2 = "/v2/models/{model}"
 VERSION = "/versions/{version}"
 
 
 @cache
+def layer() -> Layer:
+    return Layer(Config.from_env(os.environ).models_dir)
+
+
+def usual() -> tuple[str, ...]:
+    return layer().usual(Config.from_env(os.environ).prefetch)
+
+
+# On Lambda, work starts with the import, and in this order: models of the layer are opened, models of the store are
+# downloaded, while the rest is imported. What an infer call does without is imported where it is used.
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    layer().begin(usual())
+
+from shared.handler import JSON, Request, Response, Routes, config, reading  # noqa: E402 - as said
+from shared.serving.cache import Loaded, Models  # noqa: E402 - as said
+
+
+@cache
 def models() -> Models:
     settings = config()
-    return Models(reading(), models_dir=settings.models_dir, ttl=settings.alias_ttl, capacity=settings.cache_bytes)
-
-
-def _begin() -> None:
-    """On Lambda: load what will be asked for while the rest is imported."""
-    wanted = config().prefetch
-    names = list(models().sources.bundled)
-    chosen = names[:1] if wanted is None and len(names) == 1 else (wanted or ())
-    threading.Thread(target=models().prefetch, args=(chosen,), daemon=True).start()
+    return Models(reading(), layer=layer(), ttl=settings.alias_ttl, capacity=settings.cache_bytes)
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    _begin()
+    prefetching = threading.Thread(target=models().prefetch, args=(usual(),), daemon=True)
+    prefetching.start()
 
-from shared.serving import describe, protocol, tasks  # noqa: E402 - after the start of what is slower
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+    from snapshot_restore_py import register_after_restore, register_before_snapshot
+
+    register_before_snapshot(prefetching.join)
+    register_after_restore(models().forget)  # aliases move while a snapshot sleeps
+
+from shared.serving import protocol  # noqa: E402 - as said
 
 handler = Routes("inference")
 
@@ -46,6 +63,8 @@ def _wanted(request: Request) -> tuple[str, str | None, str | None]:
 
 @handler.route("GET", "/v2", scope="infer")
 def server(request: Request) -> dict[str, Any]:
+    from shared.serving import describe
+
     return describe.SERVER
 
 
@@ -57,17 +76,23 @@ def health(request: Request) -> dict[str, Any]:
 
 @handler.route("GET", "/v2/models", scope="infer")
 def names(request: Request) -> dict[str, Any]:
+    from shared.serving import describe
+
     return {"models": [found.name for found in describe.every(models().log, request.scopes)]}
 
 
 @handler.route("POST", "/v2/repository/index", scope="infer")
 def index(request: Request) -> list[dict[str, str]]:
+    from shared.serving import describe
+
     return describe.index(describe.every(models().log, request.scopes))
 
 
 @handler.route("GET", V2, scope="infer")
 @handler.route("GET", V2 + VERSION, scope="infer")
 def metadata(request: Request) -> dict[str, Any]:
+    from shared.serving import describe
+
     head, version = models().resolve(*_wanted(request))
     return describe.metadata(head, version, models().manifest(version))
 
@@ -101,6 +126,8 @@ def infer(request: Request) -> Response:
 @handler.route("POST", "/models/{model}/predict", scope="infer")
 @handler.route("POST", "/models/{model}/versions/{version}/predict", scope="infer")
 def predict(request: Request) -> Response:
+    from shared.serving import tasks
+
     loaded = _load(request)
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     body = protocol.plain(request.body, request.headers.get("content-encoding"))

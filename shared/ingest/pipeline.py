@@ -75,7 +75,7 @@ def _unnoticed(store: Store) -> list[Ticket]:
     for info in list_all(store, "inbox/"):
         place = keys.parse_event_key(quote_plus(info.key))
         recent = PATIENCE < time.time() - info.modified < LOOKS_BACK
-        if place is None or not recent or not keys.MODEL.fullmatch(place[1]):
+        if place is None or not recent or not keys.is_model(place[1]):
             continue
         ticket = uploads.inbox_ticket(store, place[1], info.key, info.etag, info.modified, "inbox")
         if uploads.read(store, ticket.upload_id).state not in uploads.FINAL:

@@ -43,7 +43,27 @@ def read(store: Store, digest: str) -> bytes:
     try:
         body = store.get(keys.blob(digest)).body
     except ObjectNotFound as error:
-        raise Unavailable(f"blob {digest} is missing from the store; restore it or roll back") from error
+        raise _missing(digest) from error
     if hashlib.sha256(body).hexdigest() != digest:
-        raise Unavailable(f"blob {digest} is corrupt: its bytes have another digest; restore it or roll back")
+        raise _corrupt(digest)
     return body
+
+
+def download(store: Store, digest: str, path: str) -> None:
+    """The blob as a new file. Raises Unavailable as `read` does, and when there is no room for it."""
+    try:
+        found = store.download(keys.blob(digest), path)
+    except ObjectNotFound as error:
+        raise _missing(digest) from error
+    except OSError as error:
+        raise Unavailable(f"blob {digest} could not be written to a file: {error.strerror}; try again") from error
+    if found != digest:
+        raise _corrupt(digest)
+
+
+def _missing(digest: str) -> Unavailable:
+    return Unavailable(f"blob {digest} is missing from the store; restore it or roll back")
+
+
+def _corrupt(digest: str) -> Unavailable:
+    return Unavailable(f"blob {digest} is corrupt: its bytes have another digest; restore it or roll back")

@@ -9,9 +9,8 @@ versions.py, models.py, approvals.py.
 from __future__ import annotations
 
 import hashlib
-import random
+import os
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -173,7 +172,7 @@ class Log:
             try:
                 self._commit(model, record.revision, body)
             except AlreadyExists:
-                time.sleep(random.uniform(0, PAUSE * 2 ** min(attempt, 6)))
+                _pause(PAUSE * 2 ** min(attempt, 6))
                 head, etag = self._read(model)
                 continue
             self._save(after, body, etag)
@@ -192,7 +191,7 @@ class Log:
             revision=head.revision + 1,
             previous=head.digest,
             at=now(),
-            write_id=uuid.uuid4().hex,
+            write_id=os.urandom(16).hex(),
         )
         after = fold(head, record, "")
         for segment in after.sealed:
@@ -212,7 +211,7 @@ class Log:
                 self.store.put(keys.log_record(model, revision), body, if_absent=True, content_type="application/json")
                 return
             except Unavailable:
-                time.sleep(random.uniform(0, 0.05 * 2**sending))
+                _pause(0.05 * 2**sending)
         raise Unavailable(
             f"the store did not say whether revision {revision} of model {model!r} was written: look at its history "
             "before repeating this, or repeat it with the same Idempotency-Key"
@@ -283,3 +282,10 @@ def now(ahead: float = 0) -> str:
     """UTC, to the millisecond, as in 2026-01-31T12:00:00.000Z. For people; order comes from revisions alone."""
     seconds = time.time() + ahead
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"
+
+
+def _pause(most: float) -> None:
+    """Up to `most` seconds, so that writers who met do not meet again."""
+    from random import uniform  # not on the path of an answer
+
+    time.sleep(uniform(0, most))

@@ -1,6 +1,6 @@
 """What a log's records say and what they add up to: pure data, no storage. How they add up is fold.py."""
 
-from __future__ import annotations
+# annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
 
 import hashlib
 from typing import Any, Literal
@@ -78,7 +78,7 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
     shadow: int | None = None
 
     @classmethod
-    def of(cls, split: dict[int, int], shadow: int | None = None) -> Target:
+    def of(cls, split: dict[int, int], shadow: int | None = None) -> "Target":
         """The target of some weights, which are relative whole numbers. Raises BadInput."""
         weights = {version: weight for version, weight in sorted(split.items()) if weight}
         if not weights or min(weights.values()) < 0:
@@ -89,7 +89,7 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return cls(version=most, split=weights if len(weights) > 1 else {}, shadow=shadow)
 
     @property
-    def serving(self) -> Target:
+    def serving(self) -> "Target":
         """The same without its shadow."""
         return msgspec.structs.replace(self, shadow=None)
 
@@ -236,7 +236,7 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def alive(self) -> bool:
         return self.latest >= self.first and self.deleted is None
 
-    def exists(self) -> Head:
+    def exists(self) -> "Head":
         if self.deleted is not None:
             raise NotFound(
                 f"model {self.model!r} was deleted on {self.deleted[:10]}: an administrator can restore it "

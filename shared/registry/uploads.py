@@ -173,7 +173,7 @@ def forgotten(store: Store, older_than: float, now_is: float) -> list[Ticket]:
         upload = info.key.split("/")[1]
         arrived[upload] = max(arrived.get(upload, 0), info.modified)
     for upload, last in arrived.items():
-        if now_is - last <= older_than or not keys.UPLOAD.fullmatch(upload):
+        if now_is - last <= older_than or not keys.is_upload(upload):
             continue
         try:
             ticket = read_ticket(store, upload)

@@ -6,11 +6,11 @@ Nothing here parses or checks a model; what reaches `load` has passed the gate, 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from msgspec import Struct
 
 from shared.errors import AmaasError, BadInput, Unavailable
 
@@ -74,8 +74,7 @@ class OutOfMemory(Unavailable):
     """A tensor that the model asked for did not fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
+class TensorSpec(Struct, frozen=True):
     """One input or output. datatype: the protocol's name, or ONNX Runtime's where the protocol has none.
 
     shape: -1 where the dimension may vary.

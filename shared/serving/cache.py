@@ -14,8 +14,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from shared.errors import AmaasError, NotFound, Unavailable
 from shared.registry import keys
@@ -23,8 +24,11 @@ from shared.registry import manifest as manifests
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest
 from shared.registry.state import Head, Version
-from shared.runtime import onnx
-from shared.serving.sources import Later, Sources
+from shared.serving.layer import EMPTY, Later, Layer
+from shared.serving.sources import Sources
+
+if TYPE_CHECKING:
+    from shared.runtime.onnx import Session
 
 logger = logging.getLogger(__name__)
 
@@ -34,16 +38,15 @@ Made = TypeVar("Made")
 OVERHEAD = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """A model that can answer."""
 
     name: str
     version: Version
     revision: int
     manifest: Manifest
-    session: onnx.Session
-    parts: dict[str, Any] = field(default_factory=dict)
+    session: Session
+    parts: dict[str, Any] = {}
     read: Callable[[str], bytes] | None = None
 
     def part(self, name: str, make: Callable[[bytes], Made]) -> Made:
@@ -60,12 +63,11 @@ class Loaded:
         return made
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(Struct):
     manifest: Manifest
-    session: onnx.Session
+    session: Session
     cost: int
-    parts: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, Any] = {}
 
 
 class Models:
@@ -75,14 +77,14 @@ class Models:
         self,
         log: Log,
         *,
-        models_dir: str,
         ttl: float,
         capacity: int,
+        layer: Layer = EMPTY,
         clock: Callable[[], float] = time.monotonic,
         threads: int = 1,
     ) -> None:
         self.log = log
-        self.sources = Sources(models_dir, log.store, threads)
+        self.sources = Sources(layer, log.store, threads)
         self._ttl = ttl
         self._capacity = capacity
         self._clock = clock
@@ -159,15 +161,13 @@ class Models:
 
         What the layer has is opened before the registry says which version is served: it is nearly always that one.
         """
-        for name in names:
-            if name in self.sources.bundled:
-                self.sources.begin(self.sources.bundled[name].model)
+        self.sources.layer.begin(tuple(names))
         for name in names:
             try:
                 self.load(name, None)
             except AmaasError as error:
                 logger.info("not prefetched: %s", error)
-        self.sources.settle()
+        self.sources.layer.settle()
 
     def forget(self) -> None:
         """Ask the registry anew, whatever the time: the process was asleep, and no clock says for how long."""

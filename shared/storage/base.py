@@ -6,9 +6,9 @@ No domain words here: keys are opaque strings, bodies are bytes. Two implementat
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from shared import errors
 
@@ -29,8 +29,7 @@ class Unavailable(errors.Unavailable):
     """The store did not answer, or not in a way that says what happened."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
+class ObjectInfo(Struct, frozen=True):
     """What is known of an object without its body. size in bytes, modified in seconds since the epoch.
 
     version: which of the object's versions this is, where the store keeps versions; listings do not say.
@@ -43,14 +42,12 @@ class ObjectInfo:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(Struct, frozen=True):
     body: bytes
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """One page of a listing: objects, or common prefixes when a delimiter was given; `next` continues it."""
 
     objects: list[ObjectInfo]
@@ -139,6 +136,8 @@ def get_many(store: Store, keys: Sequence[str], *, missing: bytes | None = None)
 
     if len(keys) < 2:
         return [one(key) for key in keys]
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(PARALLEL, len(keys))) as pool:
         return list(pool.map(one, keys))
 

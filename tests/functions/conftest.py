@@ -22,7 +22,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
 
     made, config = MemoryStore(), Config(bucket="amaas", quota_key="standard-quota-key")
     log = Log(made, on_commit=catalogue.compact_sometimes)
-    models = Models(log, models_dir="/nowhere", ttl=0, capacity=10**9)
+    models = Models(log, ttl=0, capacity=10**9)
     monkeypatch.setattr(functions.inference.app, "models", lambda: models)
     for app in (functions.authorize.app, functions.ingest.app, functions.upload.app):
         monkeypatch.setattr(app, "config", lambda: config)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import msgspec
 import pytest
 
@@ -189,7 +187,7 @@ def test_an_old_blob_that_is_written_again_is_not_collected(log: Log, monkeypatc
 def test_without_versions_nothing_is_collected(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = blobs.write(log.store, b"orphan")
     head = log.store.head
-    monkeypatch.setattr(log.store, "head", lambda key: dataclasses.replace(head(key), version=None))
+    monkeypatch.setattr(log.store, "head", lambda key: msgspec.structs.replace(head(key), version=None))
     assert collect.collect(log, now=YEARS).deleted == []
     assert blobs.read(log.store, digest)
 

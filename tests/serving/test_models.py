@@ -29,6 +29,10 @@ class CountingStore(MemoryStore):
         self.reads.append(key)
         return super().get(key, **args)
 
+    def download(self, key: str, path: str) -> str:
+        self.reads.append(key)
+        return super().download(key, path)
+
 
 class Clock:
     now = 0.0
@@ -61,7 +65,7 @@ def store() -> CountingStore:
 
 
 def make(store: MemoryStore, **changes) -> Models:
-    return Models(Log(store), **({"models_dir": "/nowhere", "ttl": 2.0, "capacity": 10**9} | changes))
+    return Models(Log(store), **({"ttl": 2.0, "capacity": 10**9} | changes))
 
 
 def run(models: Models, reference: str | None = None) -> float:

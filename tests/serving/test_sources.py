@@ -13,7 +13,8 @@ from local.served import apart
 from shared.errors import Unavailable
 from shared.registry import blobs, keys
 from shared.runtime import onnx
-from shared.serving.sources import Later, Sources
+from shared.serving.layer import EMPTY, Later, Layer
+from shared.serving.sources import Sources
 from tests.serving.test_models import CountingStore
 from tests.support import linear
 
@@ -33,13 +34,13 @@ def store(model: bytes) -> CountingStore:
 
 
 @pytest.fixture
-def layer(tmp_path: Path, model: bytes) -> Path:
-    folder = tmp_path / "blobs" / "sha256"
-    folder.mkdir(parents=True)
+def folder(tmp_path: Path, model: bytes) -> Path:
+    files = tmp_path / "blobs" / "sha256"
+    files.mkdir(parents=True)
     found = {"model": hashlib.sha256(model).hexdigest()}
     for part, body in zip(("graph", "weights"), apart(model), strict=True):
         found[part] = hashlib.sha256(body).hexdigest()
-        (folder / found[part]).write_bytes(body)
+        (files / found[part]).write_bytes(body)
     (tmp_path / "index.json").write_text(json.dumps({"m": found}))
     return tmp_path
 
@@ -48,9 +49,9 @@ def answer(session: onnx.Session) -> float:
     return float(session.run(None, {"x": np.ones((1, ROWS), np.float32)})[0][0, 0])
 
 
-def test_a_bundled_model_is_not_downloaded(store: CountingStore, layer: Path) -> None:
-    sources = Sources(str(layer), store)
-    session, size = sources.open(sources.bundled["m"].model)
+def test_a_bundled_model_is_not_downloaded(store: CountingStore, folder: Path) -> None:
+    sources = Sources(Layer(str(folder)), store)
+    session, size = sources.open(sources.layer.models["m"].model)
     assert answer(session) == sum(range(ROWS))
     assert size >= ROWS * 4
     assert store.reads == []
@@ -64,10 +65,10 @@ def test_the_weights_lie_apart_where_a_mapping_can_start(model: bytes) -> None:
 
 @pytest.mark.parametrize("part", ["graph", "weights"])
 @pytest.mark.parametrize("damage", ["flipped", "short", "missing"])
-def test_what_is_damaged_comes_from_the_store(store: CountingStore, layer: Path, part: str, damage: str) -> None:
-    sources = Sources(str(layer), store)
-    found = sources.bundled["m"]
-    path = layer / "blobs" / "sha256" / str(getattr(found, part))
+def test_what_is_damaged_comes_from_the_store(store: CountingStore, folder: Path, part: str, damage: str) -> None:
+    sources = Sources(Layer(str(folder)), store)
+    found = sources.layer.models["m"]
+    path = folder / "blobs" / "sha256" / str(getattr(found, part))
     body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 1
     if damage == "missing":
@@ -79,36 +80,47 @@ def test_what_is_damaged_comes_from_the_store(store: CountingStore, layer: Path,
 
 
 @pytest.mark.parametrize("index", [None, "", "[]", '{"m": {"model": 3}}'])
-def test_without_an_index_everything_comes_from_the_store(store: CountingStore, layer: Path, index: str | None) -> None:
-    digest = Sources(str(layer), store).bundled["m"].model
+def test_without_an_index_everything_comes_from_the_store(
+    store: CountingStore, folder: Path, index: str | None
+) -> None:
+    digest = Sources(Layer(str(folder)), store).layer.models["m"].model
     if index is None:
-        (layer / "index.json").unlink()
+        (folder / "index.json").unlink()
     else:
-        (layer / "index.json").write_text(index)
-    sources = Sources(str(layer), store)
-    assert sources.bundled == {}
+        (folder / "index.json").write_text(index)
+    sources = Sources(Layer(str(folder)), store)
+    assert sources.layer.models == {}
     assert answer(sources.open(digest)[0]) == sum(range(ROWS))
 
 
-def test_other_files_of_the_layer_are_checked_too(store: CountingStore, layer: Path) -> None:
+def test_other_files_of_the_layer_are_checked_too(store: CountingStore, folder: Path) -> None:
     digest = blobs.write(store, b"a tokenizer")
-    path = layer / "blobs" / "sha256" / digest
+    path = folder / "blobs" / "sha256" / digest
     path.write_bytes(b"a tokenizer")
-    assert Sources(str(layer), store).read(digest) == b"a tokenizer"
+    assert Sources(Layer(str(folder)), store).read(digest) == b"a tokenizer"
     assert keys.blob(digest) not in store.reads
     path.write_bytes(b"tampered")
-    assert Sources(str(layer), store).read(digest) == b"a tokenizer"
+    assert Sources(Layer(str(folder)), store).read(digest) == b"a tokenizer"
     assert keys.blob(digest) in store.reads
 
 
-def test_what_was_begun_is_not_opened_twice(store: CountingStore, layer: Path) -> None:
-    sources = Sources("/nowhere", store)
-    digest = Sources(str(layer), store).bundled["m"].model
-    sources.begin(digest)
-    sources.open(digest)
-    assert store.reads == [keys.blob(digest)]
-    sources.open(digest)
-    assert len(store.reads) == 2
+def test_what_was_begun_is_not_opened_twice(store: CountingStore, folder: Path) -> None:
+    layer = Layer(str(folder))
+    layer.begin(("m", "not here"))
+    begun = layer._begun[layer.models["m"].model]
+    found = layer.open(layer.models["m"].model)
+    assert found is begun.result()
+    again = layer.open(layer.models["m"].model)
+    assert again is not None and again[0] is not found[0]
+    assert EMPTY.open(layer.models["m"].model) is None
+
+
+def test_the_only_model_of_the_layer_is_the_usual_one(folder: Path) -> None:
+    layer = Layer(str(folder))
+    assert (layer.usual(None), layer.usual(()), layer.usual(("a", "b"))) == (("m",), (), ("a", "b"))
+    index = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps(index | {"n": index["m"]}))
+    assert (Layer(str(folder)).usual(None), EMPTY.usual(None)) == ((), ())
 
 
 def test_an_error_there_is_raised_here() -> None:

@@ -97,4 +97,4 @@ def models() -> Models:
     for datatype, (element, _) in ELEMENTS.items():
         for rank in range(4):
             publish(log, f"identity-{datatype.lower()}-{rank}", identity(element, ["A", "B", "C"][:rank]))
-    return Models(log, models_dir="/nowhere", ttl=3600, capacity=10**9)
+    return Models(log, ttl=3600, capacity=10**9)

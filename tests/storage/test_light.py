@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,40 @@ def test_ranges(pair: tuple[Store, Store]) -> None:
         assert read.get("k", **range_).body == whole.get("k", **range_).body
 
 
+@pytest.mark.parametrize("size", [0, 1, light.PART, light.PART + 1, 3 * light.PART + 7])
+def test_a_download_in_parts_is_the_object(
+    seaweedfs_endpoint: str, new_store: Callable[[str], Store], tmp_path: Path, size: int
+) -> None:
+    whole = new_store("seaweedfs")
+    body = os.urandom(1021) * (size // 1021 + 1)
+    whole.put("k", body[:size])
+    read = light.store(whole.bucket, seaweedfs_endpoint)
+    assert read.download("k", str(tmp_path / "f")) == hashlib.sha256(body[:size]).hexdigest()
+    assert (tmp_path / "f").read_bytes() == body[:size]
+    with pytest.raises(FileExistsError):
+        read.download("k", str(tmp_path / "f"))
+
+
+def test_a_download_that_breaks_off_says_so(
+    seaweedfs_endpoint: str, new_store: Callable[[str], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = new_store("seaweedfs")
+    whole.put("k", bytes(5 * light.PART))
+    read = light.store(whole.bucket, seaweedfs_endpoint)
+    got = read._got
+
+    def broken(key: str, start: int, length: int | None):
+        if start == 3 * light.PART:
+            raise Unavailable("cut off")
+        return got(key, start, length)
+
+    monkeypatch.setattr(read, "_got", broken)
+    with pytest.raises(Unavailable, match="cut off"):
+        read.download("k", str(tmp_path / "f"))
+    with pytest.raises(ObjectNotFound):
+        read.download("nothing", str(tmp_path / "g"))
+
+
 def test_what_is_not_there(pair: tuple[Store, Store]) -> None:
     _, read = pair
     with pytest.raises(ObjectNotFound, match="nothing"):
@@ -44,6 +80,13 @@ def test_what_is_not_there(pair: tuple[Store, Store]) -> None:
 def test_a_bucket_that_is_gone_is_no_missing_object(seaweedfs_endpoint: str) -> None:
     with pytest.raises(Unavailable):
         light.store("no-such-bucket", seaweedfs_endpoint).get("k")
+
+
+def test_without_an_endpoint_it_is_amazons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    remote = light.LightStore("my-bucket")._remote
+    assert remote.config["region"] == "eu-central-1"
+    assert "endpoint" not in remote.config
 
 
 def test_nobody_listens() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
@@ -47,8 +46,7 @@ class InferRequest(Struct):
     parameters: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A request. tail: the bytes after the JSON; bare: there is no JSON, the tail is the only input."""
 
     request: InferRequest

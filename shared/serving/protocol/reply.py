@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import orjson
+from msgspec import Struct
 
 from shared.errors import TooLarge
 from shared.serving.protocol import binary, compression
@@ -20,8 +20,7 @@ MAX_ANSWER_BYTES = 6_000_000
 TEXT, BYTES = "application/json", "application/octet-stream"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     body: bytes
     headers: dict[str, str]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -34,8 +33,7 @@ class Body(Struct, frozen=True):
     parameters: dict[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """The inputs of a call. many: the caller sent a list and gets one, even of a single answer."""
 
     items: list[Any]

@@ -1,0 +1,137 @@
+"""The models layer: models as they are served, on the function's own disk, so that their cold start downloads nothing.
+
+local/served.py makes it, with graph and weights in files of their own: ONNX Runtime maps such weights instead of
+copying them, which makes a session in half the time, of which the digests, computed beside it, take none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import msgspec
+
+from shared.errors import Unavailable
+
+if TYPE_CHECKING:
+    from shared.runtime.onnx import Session
+
+Made = TypeVar("Made")
+
+
+class Later(Generic[Made]):
+    """A result that another thread is at. An error there is raised where the result is taken."""
+
+    def __init__(self, make: Callable[[], Made]) -> None:
+        self._make = make
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._made = self._make()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> Made:
+        self._thread.join()
+        if hasattr(self, "_error"):
+            raise self._error
+        return self._made
+
+
+class Bundled(msgspec.Struct, frozen=True):
+    """A model of the layer. model: the digest that the registry knows; graph, weights: digests of the files there."""
+
+    model: str
+    graph: str
+    weights: str | None = None
+
+
+class Layer:
+    """What lies in a folder, which may be missing: then there is nothing. Safe to share between threads.
+
+    threads: of one operator of a session.
+    """
+
+    def __init__(self, folder: str, threads: int = 1) -> None:
+        self._folder = os.path.join(folder, "blobs", "sha256")
+        self._threads = threads
+        self._begun: dict[str, Later[tuple[Session, int]]] = {}
+        try:
+            with open(os.path.join(folder, "index.json"), "rb") as file:
+                self.models = msgspec.json.decode(file.read(), type=dict[str, Bundled])
+        except (OSError, msgspec.DecodeError):
+            self.models = {}
+        self._by_digest = {found.model: found for found in self.models.values()}
+
+    def usual(self, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+        """The models to open before the first call: those that are wanted, else the only one here."""
+        if wanted is not None:
+            return wanted
+        return tuple(self.models) if len(self.models) == 1 else ()
+
+    def begin(self, names: tuple[str, ...]) -> None:
+        """Start to open those that are here, in threads of their own."""
+        for name in names:
+            found = self.models.get(name)
+            if found is not None and found.model not in self._begun:
+                # imported by the caller: two threads that import only wait for each other
+                from shared.runtime import onnx  # noqa: F401 - what the thread needs
+
+                self._begun[found.model] = Later(partial(self._open, found))
+
+    def settle(self) -> None:
+        """Let go of what was begun and nobody asked for."""
+        self._begun.clear()
+
+    def open(self, digest: str) -> tuple[Session, int] | None:
+        """A session of the model and its size in bytes; None when it is not here. Raises Unavailable when damaged."""
+        found = self._by_digest.get(digest)
+        if found is None:
+            return None
+        begun = self._begun.pop(digest, None)
+        return begun.result() if begun else self._open(found)
+
+    def read(self, digest: str) -> bytes | None:
+        """Another file of a package; None when it is not here. Raises Unavailable when it is damaged."""
+        path = os.path.join(self._folder, digest)
+        if not os.path.exists(path):
+            return None
+        with open(path, "rb") as file:
+            body = file.read()
+        if hashlib.sha256(body).hexdigest() != digest:
+            raise Unavailable(f"{path} has another digest")
+        return body
+
+    def _open(self, found: Bundled) -> tuple[Session, int]:
+        from shared.runtime import onnx  # 90 ms, with numpy: whoever downloads a model starts that first
+
+        files = [name for name in (found.weights, found.graph) if name]
+        sizes = Later(lambda: [self._verified(name) for name in files])
+        try:
+            session = onnx.load(os.path.join(self._folder, found.graph), threads=self._threads)
+        except onnx.Unloadable as error:
+            raise Unavailable(str(error)) from error
+        return session, sum(sizes.result())
+
+    def _verified(self, name: str) -> int:
+        """The size of an intact file. Raises Unavailable."""
+        try:
+            with (
+                open(os.path.join(self._folder, name), "rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            ):
+                if hashlib.sha256(mapped).hexdigest() != name:
+                    raise Unavailable(f"{name} has another digest")
+                return len(mapped)
+        except (OSError, ValueError) as error:  # missing, or empty, which cannot be mapped
+            raise Unavailable(f"{name} cannot be read: {error}") from error
+
+
+EMPTY = Layer("")
