@@ -178,8 +178,10 @@ class Route(Struct, frozen=True):
 class Routes:
     """A function's routes, in order, and the Lambda handler that serves them."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, answered: Callable[[], None] = lambda: None) -> None:
+        """answered: called after each call, when its answer is made."""
         self._routes: list[Route] = []
+        self._answered = answered
         self._lines = Lines(service)
         self._cold = True
 
@@ -208,6 +210,7 @@ class Routes:
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
         reply = render(response)
         self._log(event, route, response, (time.perf_counter() - started) * 1000)
+        self._answered()
         return reply
 
     def _request(self, event: dict[str, Any]) -> tuple[Route, Request]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from functools import cache
 from typing import Any
 
+from shared import extension
 from shared.config import Config
-from shared.serving.layer import Layer
+from shared.errors import AmaasError
+from shared.serving.layer import Later, Layer
 
 V2 = "/v2/models/{model}"
 VERSION = "/versions/{version}"
@@ -27,6 +30,13 @@ def usual() -> tuple[str, ...]:
 # downloaded, while the rest is imported. What an infer call does without is imported where it is used.
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     layer().begin(usual())
+
+
+def _after_answer(seconds: float) -> None:
+    shadows().work(seconds)
+
+
+registering = Later(lambda: extension.begin(_after_answer))
 
 from shared.handler import JSON, Request, Response, Routes, config, reading  # noqa: E402 - as said
 from shared.serving.cache import Loaded, Models  # noqa: E402 - as said
@@ -49,8 +59,19 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     register_after_restore(models().forget)  # aliases move while a snapshot sleeps
 
 from shared.serving import protocol  # noqa: E402 - as said
+from shared.serving.shadow import Shadows  # noqa: E402 - as said
+from shared.serving.stats import Stats  # noqa: E402 - as said
 
-handler = Routes("inference")
+after = registering.result()
+stats = Stats()
+
+
+@cache
+def shadows() -> Shadows:
+    return Shadows(models(), afterwards=after is not None)
+
+
+handler = Routes("inference", after.answered if after else lambda: None)
 
 
 def _load(request: Request) -> Loaded:
@@ -58,7 +79,12 @@ def _load(request: Request) -> Loaded:
 
 
 def _wanted(request: Request) -> tuple[str, str | None, str | None]:
-    return request.params["model"], request.params.get("version"), request.headers.get("x-request-key")
+    return request.params["model"], request.params.get("version"), _key(request)
+
+
+def _key(request: Request) -> str:
+    """What a split alias sticks to: the caller's own key, else the caller."""
+    return request.headers.get("x-request-key") or request.caller
 
 
 @handler.route("GET", "/v2", scope="infer")
@@ -104,22 +130,48 @@ def ready(request: Request) -> Response:
     return Response({"name": request.params["model"], "ready": is_ready}, 200 if is_ready else 503)
 
 
+@handler.route("GET", V2 + "/config", scope="infer")
+@handler.route("GET", V2 + VERSION + "/config", scope="infer")
+def configuration(request: Request) -> dict[str, Any]:
+    from shared.serving import describe
+
+    head, version = models().resolve(*_wanted(request))
+    return describe.config(head, version, models().manifest(version))
+
+
+@handler.route("GET", V2 + "/stats", scope="infer")
+@handler.route("GET", V2 + VERSION + "/stats", scope="infer")
+def statistics(request: Request) -> dict[str, Any]:
+    head, version = models().resolve(*_wanted(request))
+    return {"model_stats": [stats.shown(head.model, version.version)]}
+
+
 @handler.route("POST", V2 + "/infer", scope="infer")
 @handler.route("POST", V2 + VERSION + "/infer", scope="infer")
 def infer(request: Request) -> Response:
+    began = time.perf_counter_ns()
     asked = protocol.parse(request.body, request.headers)
     loaded = _load(request)
-    feeds = protocol.feeds(asked, loaded.manifest.inputs)
-    wanted = protocol.wanted(asked, loaded.manifest.outputs)
-    outputs = loaded.session.run([output.name for output in wanted], feeds)
-    reply = protocol.answer(
-        loaded.name,
-        loaded.version.version,
-        asked.request.id,
-        list(zip(wanted, outputs, strict=True)),
-        labels=loaded.manifest.labels,
-        accepted=request.headers.get("accept-encoding"),
-    )
+    try:
+        feeds = protocol.feeds(asked, loaded.manifest.inputs)
+        wanted = protocol.wanted(asked, loaded.manifest.outputs)
+        names = [output.name for output in wanted]
+        fed = time.perf_counter_ns()
+        outputs = loaded.session.run(names, feeds)
+        ran = time.perf_counter_ns()
+        reply = protocol.answer(
+            loaded.name,
+            loaded.version.version,
+            asked.request.id,
+            list(zip(wanted, outputs, strict=True)),
+            labels=loaded.manifest.labels,
+            accepted=request.headers.get("accept-encoding"),
+        )
+    except AmaasError:
+        stats.failed(loaded.name, loaded.version.version, began)
+        raise
+    stats.succeeded(loaded.name, loaded.version.version, began, fed, ran)
+    shadows().offer(loaded, outputs, lambda other: other.session.run(names, feeds))
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 
@@ -132,6 +184,7 @@ def predict(request: Request) -> Response:
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     body = protocol.plain(request.body, request.headers.get("content-encoding"))
     answer = tasks.predict(loaded, body, content_type, request.query)
+    shadows().offer(loaded, answer, lambda other: tasks.predict(other, body, content_type, request.query))
     reply = protocol.packed(answer, request.headers.get("accept-encoding"))
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
@@ -161,8 +214,11 @@ def embeddings(request: Request) -> Response:
     asked = embedding.asked(protocol.plain(request.body, request.headers.get("content-encoding")))
     name, _, reference = asked.model.partition("@")
     request.require("infer", name)
-    loaded = models().load(name, reference or None, request.headers.get("x-request-key"))
-    reply = protocol.packed(embedding.openai(loaded, asked), request.headers.get("accept-encoding"))
+    loaded = models().load(name, reference or None, _key(request))
+    answer = embedding.openai(loaded, asked)
+    numbers = embedding.numbers
+    shadows().offer(loaded, numbers(answer), lambda other: numbers(embedding.openai(other, asked)))
+    reply = protocol.packed(answer, request.headers.get("accept-encoding"))
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 

@@ -260,6 +260,11 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
             return self.usable(int(reference[:12]))
         return self.alias(reference).target.choose(f"{self.model}/{reference}/{key}")
 
+    def shadow(self, reference: str | None) -> int | None:
+        """The version that is asked after the one that answers; none for a number, or an alias without."""
+        alias = self.aliases.get(reference or PRODUCTION)
+        return alias.shadow if alias else None
+
     def usable(self, number: int) -> int:
         """The number, if there is such a version and it is not retired. Raises NotFound."""
         if not self.has(number):

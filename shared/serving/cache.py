@@ -39,7 +39,7 @@ OVERHEAD = 2
 
 
 class Loaded(Struct, frozen=True):
-    """A model that can answer."""
+    """A model that can answer. shadow: the version that the alias has asked after it, if it has one."""
 
     name: str
     version: Version
@@ -48,6 +48,7 @@ class Loaded(Struct, frozen=True):
     session: Session
     parts: dict[str, Any] = {}
     read: Callable[[str], bytes] | None = None
+    shadow: int | None = None
 
     def part(self, name: str, make: Callable[[bytes], Made]) -> Made:
         """What is made of another file of the package, once for as long as the model is loaded.
@@ -97,7 +98,7 @@ class Models:
     def resolve(self, model: str, reference: str | None, key: str | None = None) -> tuple[Head, Version]:
         """The model's state, at most `ttl` seconds old, and the version that answers. Raises NotFound, Unavailable.
 
-        key: callers with the same key get the same version of a split alias; without one, each call draws. What an
+        key: callers with the same key get the same version of a split alias; with none, each call draws. What an
         older state does not know is looked for in the present one: a version may be called as soon as it is there.
         """
         keys.model_name(model)
@@ -121,7 +122,8 @@ class Models:
         """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable."""
         head, version = self.resolve(model, reference, key)
         kept = self._session(version)
-        return Loaded(model, version, head.revision, kept.manifest, kept.session, kept.parts, self.sources.read)
+        shadow = head.shadow(reference)
+        return Loaded(model, version, head.revision, kept.manifest, kept.session, kept.parts, self.sources.read, shadow)
 
     def _session(self, version: Version) -> _Kept:
         key = (version.model, version.manifest)

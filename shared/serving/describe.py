@@ -9,11 +9,12 @@ from shared.access import scopes
 from shared.registry import catalogue
 from shared.registry.catalogue import Summary
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest
+from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Head, Version
 
 RELEASE = "0.1.0"
-SERVER = {"name": "amaas", "version": RELEASE, "extensions": ["binary_tensor_data", "classification"]}
+EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "statistics"]
+SERVER = {"name": "amaas", "version": RELEASE, "extensions": EXTENSIONS}
 PLATFORM = "onnx_onnxruntime"
 
 
@@ -31,6 +32,25 @@ def metadata(head: Head, version: Version, manifest: Manifest) -> dict[str, Any]
         "outputs": manifest.outputs,
         "parameters": {"version": str(version.version), "task": manifest.task, "digest": version.model},
     }
+
+
+def config(head: Head, version: Version, manifest: Manifest) -> dict[str, Any]:
+    """The model's configuration in the form of Triton's: what its clients and tools read before they call."""
+    return {
+        "name": head.model,
+        "platform": PLATFORM,
+        "backend": "onnxruntime",
+        "version_policy": {"specific": {"versions": [version.version]}},
+        "max_batch_size": 0,  # shapes are given whole, as in the metadata
+        "input": [_tensor(tensor) for tensor in manifest.inputs],
+        "output": [_tensor(tensor) for tensor in manifest.outputs],
+        "parameters": {"task": {"string_value": manifest.task}, "digest": {"string_value": version.model}},
+    }
+
+
+def _tensor(tensor: Tensor) -> dict[str, Any]:
+    kind = "STRING" if tensor.datatype == "BYTES" else tensor.datatype
+    return {"name": tensor.name, "data_type": f"TYPE_{kind}", "dims": list(tensor.shape)}
 
 
 def index(models: list[Summary]) -> list[dict[str, str]]:

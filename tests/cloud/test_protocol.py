@@ -68,7 +68,8 @@ def test_tritonclient_binary_both_ways(served: Cloud, client: triton.InferenceSe
     assert np.allclose(result.as_numpy("logits"), LOGITS)
     assert result.get_response()["id"] == "r-1"
     assert result.get_output("logits")["parameters"] == {"binary_data_size": 24}
-    assert client.get_server_metadata(token(served))["extensions"] == ["binary_tensor_data", "classification"]
+    listed = client.get_server_metadata(token(served))["extensions"]
+    assert listed == ["binary_tensor_data", "classification", "model_configuration", "statistics"]
 
 
 @pytest.mark.parametrize("sent", [None, "gzip", "deflate"])
@@ -114,6 +115,18 @@ def test_tritonclient_classification(served: Cloud, client: triton.InferenceServ
         assert [int(index) for _, index, _ in parts] == np.argsort(-logits)[:2].tolist()
         assert [label for _, _, label in parts] == [LABELS[i] for i in np.argsort(-logits)[:2]]
         assert np.allclose([float(value) for value, _, _ in parts], np.sort(logits)[::-1][:2])
+
+
+def test_tritonclient_configuration_and_statistics(served: Cloud, client: triton.InferenceServerClient) -> None:
+    headers = token(served)
+    found = client.get_model_config("shapes", "1", headers)
+    assert (found["name"], found["max_batch_size"], found["backend"]) == ("shapes", 0, "onnxruntime")
+    assert found["input"] == [{"name": "image", "data_type": "TYPE_FP32", "dims": [-1, 1, 4, 4]}]
+    assert found["output"] == [{"name": "logits", "data_type": "TYPE_FP32", "dims": [-1, 3]}]
+    client.infer("shapes", [images()], headers=headers)
+    [counted] = client.get_inference_statistics("shapes", "1", headers)["model_stats"]
+    assert (counted["name"], counted["version"]) == ("shapes", "1")
+    assert counted["inference_count"] == counted["inference_stats"]["success"]["count"]
 
 
 def test_tritonclient_hears_what_is_wrong(served: Cloud, client: triton.InferenceServerClient) -> None:

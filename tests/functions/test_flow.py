@@ -49,6 +49,22 @@ def png() -> bytes:
     return buffer.getvalue()
 
 
+def test_configuration_and_statistics_in_tritons_form(store: MemoryStore) -> None:
+    push(store, "pair", {"model.onnx": linear([[1.0], [1.0]])})
+    found = call(inference.handler, "GET", "/v2/models/pair/config").json
+    assert (found["name"], found["backend"], found["max_batch_size"]) == ("pair", "onnxruntime", 0)
+    assert found["input"] == [{"name": "x", "data_type": "TYPE_FP32", "dims": [-1, 2]}]
+    counts = "/v2/models/pair/versions/1/stats"
+    assert call(inference.handler, "GET", counts).json["model_stats"][0]["inference_count"] == 0
+    for values in ([1.0, 2.0], [3.0, 4.0], [1.0]):  # the last is one too few
+        infer("/v2/models/pair/infer", values)
+    [counted] = call(inference.handler, "GET", counts).json["model_stats"]
+    parts = counted["inference_stats"]
+    assert (parts["success"]["count"], parts["fail"]["count"], counted["inference_count"]) == (2, 1, 2)
+    assert parts["success"]["ns"] == sum(parts[f"compute_{part}"]["ns"] for part in ("input", "infer", "output")) > 0
+    assert call(inference.handler, "GET", "/v2/models/none/stats").status == 404
+
+
 def test_from_ticket_to_prediction(store: MemoryStore) -> None:
     state = push(store, "shapes", {"model.onnx": tiny_classifier(), "amaas.json": json.dumps(MANIFEST).encode()})
     assert (state["state"], state["version"]) == ("registered", 1)

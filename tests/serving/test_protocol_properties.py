@@ -165,7 +165,8 @@ def test_more_than_one_call_can_return() -> None:
 
 
 def test_only_extensions_that_are_there_are_listed() -> None:
-    assert call(app.handler, "GET", "/v2").json["extensions"] == ["binary_tensor_data", "classification"]
+    listed = call(app.handler, "GET", "/v2").json["extensions"]
+    assert listed == ["binary_tensor_data", "classification", "model_configuration", "statistics"]
     for method, path in (
         ("GET", "/v2/trace/setting"),
         ("POST", "/v2/logging"),

@@ -127,3 +127,9 @@ def _list(row: np.ndarray) -> Any:
 
 def _base64(row: np.ndarray) -> str:
     return base64.b64encode(row.astype("<f4").tobytes()).decode()
+
+
+def numbers(answer: dict[str, Any]) -> list[np.ndarray]:
+    """The vectors of an answer in OpenAI's form."""
+    found = [item["embedding"] for item in answer["data"]]
+    return [np.frombuffer(base64.b64decode(v), "<f4") if isinstance(v, str) else np.array(v, np.float32) for v in found]
