@@ -19,6 +19,8 @@ CLIENT, TRAINING = "client/pyproject.toml", "training/requirements.in"
 SERVING_LEAVES_OUT = ["sympy", "mpmath", "protobuf", "pycparser"]
 # Declared by tokenizers, to download from a hub: nothing here does that, and it brings twenty packages.
 NOWHERE = "requirements/nowhere.in"
+# Packages wanted for the files that they bring, in which nothing is imported: theirs alone, without PyTorch.
+FILES_ONLY = {"zoo"}
 
 # lock: (its sources, the locks it must agree with, packages left out)
 LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
@@ -38,6 +40,7 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     ),
     "bench": (["requirements/bench.in"], [], []),
     "training": (["requirements/training.in", TRAINING], ["runtime", "ingest"], []),
+    "zoo": (["requirements/zoo.in"], [], []),
 }
 
 FLAGS = [
@@ -63,8 +66,9 @@ def lock(uv: str, name: str) -> None:
         return
     agree = [f"--constraints=requirements/{other}.txt" for other in constraints if _locked(other).exists()]
     leave = [f"--no-emit-package={package}" for package in without]
+    alone = ["--no-deps"] if name in FILES_ONLY else []
     output = f"--output-file={_locked(name).relative_to(ROOT)}"
-    subprocess.run([uv, "pip", "compile", *FLAGS, *agree, *leave, *sources, output], cwd=ROOT, check=True)
+    subprocess.run([uv, "pip", "compile", *FLAGS, *alone, *agree, *leave, *sources, output], cwd=ROOT, check=True)
     count = sum("==" in line for line in _locked(name).read_text().splitlines())
     print(f"requirements/{name}.txt: {count} packages")
 

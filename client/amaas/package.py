@@ -10,6 +10,7 @@ from typing import Any
 from amaas.errors import AmaasError
 
 NAMED = ("model.onnx", "amaas.json", "golden.npz")
+NAMING = ("file", "tokenizer", "reference")  # members of golden and preprocess that name a file of the package
 WEIGHTS = (".data", ".bin", ".weights", ".onnx_data")
 
 
@@ -23,7 +24,7 @@ def files(path: Path) -> dict[str, Path]:
     if "model.onnx" not in found:
         raise AmaasError(f"{path} is no package: it has no model.onnx{_instead(path)}")
     beside = {file.name: file for file in sorted(path.iterdir()) if file.name.endswith(WEIGHTS) and file.is_file()}
-    return found | _golden(path, described(found)) | beside
+    return found | _declared(path, described(found)) | beside
 
 
 def _instead(path: Path) -> str:
@@ -31,13 +32,12 @@ def _instead(path: Path) -> str:
     return f"; rename {others[0].name} to that, or push that file alone" if others else ""
 
 
-def _golden(path: Path, manifest: dict[str, Any]) -> dict[str, Path]:
-    """The golden file under another name than the usual one. Only from the folder itself: names are flat."""
-    golden = manifest.get("golden")
-    name = golden.get("file") if isinstance(golden, dict) else None
-    if not isinstance(name, str) or Path(name).name != name or not (path / name).is_file():
-        return {}
-    return {name: path / name}
+def _declared(path: Path, manifest: dict[str, Any]) -> dict[str, Path]:
+    """The files that amaas.json names, where they are there. Only from the folder itself: names are flat."""
+    members = {name: manifest.get(name) for name in ("golden", "preprocess")}
+    named = [value.get(key) for value in members.values() if isinstance(value, dict) for key in NAMING]
+    flat = [name for name in named if isinstance(name, str) and Path(name).name == name]
+    return {name: path / name for name in flat if (path / name).is_file()}
 
 
 def model_name(path: Path, package: dict[str, Path]) -> str:

@@ -110,7 +110,8 @@ def _size(tensor: Any, count: int) -> int:
 
 
 def _check_type(declared: Any, limits: Limits) -> None:
-    dims = [dim.dim_value for dim in declared.shape.dim if dim.HasField("dim_value")]
+    # some exporters write -1 for a dimension that varies; ONNX Runtime reads every negative one so
+    dims = [dim.dim_value for dim in declared.shape.dim if dim.HasField("dim_value") and dim.dim_value >= 0]
     _count(dims, "a declared shape", limits)
     if len(declared.shape.dim) == 1 and declared.elem_type in INTEGERS and dims and dims[0] > MAX_SHAPE_LENGTH:
         raise Refused(

@@ -58,6 +58,19 @@ def test_a_folder_without_a_name_gives_its_own(client: Client, package: Path) ->
     assert client.push(package)["model"] == "shoes"
 
 
+def test_files_that_the_manifest_names_are_sent(client: Client, fake: Fake, package: Path) -> None:
+    """Tokenizer, reference rows, golden set: under whatever names, and nothing else that lies there."""
+    named = {"preprocess": {"tokenizer": "words.json", "reference": "rows.csv"}, "golden": {"file": "cases.npz"}}
+    (package / "amaas.json").write_text(json.dumps({"name": "fashion"} | named))
+    for name in ("words.json", "rows.csv", "cases.npz", "notes.txt"):
+        (package / name).write_text(name)
+    client.push(package)
+    [upload] = fake.uploads.values()
+    sent = {file["name"] for file in upload["files"]}
+    assert sent >= {"model.onnx", "amaas.json", "words.json", "rows.csv", "cases.npz"}
+    assert "notes.txt" not in sent
+
+
 @pytest.mark.parametrize("name", ["../secret.npz", "/etc/hostname", "train.py/.."])
 def test_a_golden_file_outside_of_the_package_is_not_sent(client: Client, fake: Fake, package: Path, name: str) -> None:
     (package.parent / "secret.npz").write_bytes(b"secret")

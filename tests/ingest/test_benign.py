@@ -242,6 +242,14 @@ def test_odd_but_valid_models(gate: Gate) -> None:
     assert [tensor["name"] for tensor in verdict.inputs] == ["x"]
 
 
+def test_minus_one_declares_a_dimension_that_varies(gate: Gate) -> None:
+    """As Paddle's exporter writes it."""
+    node = helper.make_node("Neg", ["x"], ["y"])
+    verdict = gate(corpus.model([node], [corpus.value("x", [-1, 2])], [corpus.value("y", [-1, 2])]))
+    assert verdict.accepted and verdict.probe == "ran", verdict.reason
+    assert [tensor["shape"] for tensor in (*verdict.inputs, *verdict.outputs)] == [[-1, 2], [-1, 2]]
+
+
 def test_a_model_that_answers_in_bfloat16(gate: Gate) -> None:
     cast = helper.make_node("Cast", ["x"], ["y"], to=TensorProto.BFLOAT16)
     source = corpus.model([cast], outputs=[corpus.value("y", ["N"], TensorProto.BFLOAT16)])

@@ -1,0 +1,22 @@
+"""The command: see bench.zoo."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.zoo import packages
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.zoo", description="models that others have made, as packages")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", choices=[[], *packages.MADE], metavar="NAME", help=", ".join(packages.MADE))
+    arguments = parser.parse_args()
+    for name in arguments.names or packages.SHIPPED:
+        made = packages.make(arguments.folder, name)
+        print(f"{made}: {', '.join(f'{file.name} {file.stat().st_size:,} B' for file in sorted(made.iterdir()))}")
+
+
+if __name__ == "__main__":
+    main()
