@@ -153,7 +153,7 @@ def infer(request: Request) -> Response:
     asked = protocol.parse(request.body, request.headers)
     loaded = _load(request)
     try:
-        feeds = protocol.feeds(asked, loaded.manifest.inputs)
+        feeds = protocol.feeds(asked, loaded.manifest.inputs, loaded.manifest.optional)
         wanted = protocol.wanted(asked, loaded.manifest.outputs)
         names = [output.name for output in wanted]
         fed = time.perf_counter_ns()

@@ -28,7 +28,8 @@ def request(row: dict[str, Any], manifest: Manifest) -> tuple[bytes, str]:
     if manifest.task not in ("tensor", "tabular"):
         only = next(iter(row.values())) if len(row) == 1 else row
         return msgspec.json.encode({"input": only}), "application/json"
-    return msgspec.json.encode({"inputs": _tensors(row, manifest.inputs)}), "application/json"
+    inputs = manifest.inputs + [tensor for tensor in manifest.optional if tensor.name in row]
+    return msgspec.json.encode({"inputs": _tensors(row, inputs)}), "application/json"
 
 
 def _tensors(row: dict[str, Any], inputs: list[Tensor]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
         code="accepted",
         reason="the model passed every check",
         inputs=[_described(spec) for spec in session.inputs],
+        optional=[_described(spec) for spec in session.optional],
         outputs=[_described(spec) for spec in session.outputs],
         **facts,
         optimized=served or (source if done else None),
@@ -94,7 +95,7 @@ def _loaded(model: bytes) -> onnx.Session:
 def _check_signature(session: onnx.Session) -> None:
     if not session.outputs:
         raise Refused("invalid_graph", "the model has no outputs; export it again")
-    for spec in (*session.inputs, *session.outputs):
+    for spec in (*session.inputs, *session.optional, *session.outputs):
         if spec.datatype not in onnx.NAMES.values():
             raise Refused(
                 "unsupported_type",

@@ -67,8 +67,8 @@ def _cases(session: Session, files: Mapping[str, int], declared: Mapping[str, An
 
 def _typed(session: Session, inputs: Any, outputs: Any, where: str, *, convert: bool) -> Case:
     specs = {spec.name: spec for spec in session.outputs}
-    wanted = {spec.name: spec for spec in session.inputs}
-    if set(inputs) != set(wanted):
+    wanted = {spec.name: spec for spec in (*session.inputs, *session.optional)}
+    if not {spec.name for spec in session.inputs} <= set(inputs) <= set(wanted):
         raise _invalid(f"{where} has the inputs {sorted(inputs)}, the model takes {sorted(wanted)}")
     if not outputs or set(outputs) - set(specs):
         raise _invalid(f"{where} has the outputs {sorted(outputs)}, the model gives {sorted(specs)}")

@@ -1,12 +1,14 @@
-"""Three changes that make a model servable without changing what it computes.
+"""Four changes that make a model servable without changing what it computes.
 
 StringNormalizer asks for the locale en_US.UTF-8, which small images and Lambda lack; C.UTF-8 is always there. A final
 ZipMap turns scores into a list of dictionaries, which no inference protocol has; the scores themselves are a tensor.
 A sequence of tensors becomes one tensor with their number as its first axis; it runs as long as they have one shape.
+An input with a default is an optional input, but older exporters list all weights so: then they all become constants.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from onnx import AttributeProto, TensorProto, helper
@@ -14,6 +16,7 @@ from onnx import AttributeProto, TensorProto, helper
 from shared.ingest import graph
 
 LOCALE = "C.UTF-8"
+MOST_OPTIONAL, LARGEST_DEFAULT = 16, 1024  # inputs, elements; what has more are weights that nobody means to send
 
 
 def normalize(model: Any) -> tuple[list[str], list[str] | None]:
@@ -21,6 +24,8 @@ def normalize(model: Any) -> tuple[list[str], list[str] | None]:
     done = []
     if sum(_set_locale(node) for body in graph.bodies(model) for node in body.node):
         done.append(f"StringNormalizer: locale set to {LOCALE}")
+    if fixed := _fix_weights(model):
+        done.append(f"{fixed} weights are listed as inputs: made constants")
     labels = None
     for node in [n for n in model.graph.node if n.op_type == "ZipMap" and n.domain == "ai.onnx.ml"]:
         found = _unzip(model.graph, node)
@@ -31,6 +36,20 @@ def normalize(model: Any) -> tuple[list[str], list[str] | None]:
     if stacked:
         done.append(f"sequences made one tensor, their number its first axis: {', '.join(stacked)}")
     return done, labels
+
+
+def _fix_weights(model: Any) -> int:
+    """Take initializers off the list of inputs, unless they are few and small; how many. Before IR 4 all were listed."""
+    body = model.graph
+    if model.ir_version < 4:
+        return 0
+    sizes = {tensor.name: math.prod(tensor.dims) for tensor in body.initializer}
+    listed = [value for value in body.input if value.name in sizes]
+    if len(listed) <= MOST_OPTIONAL and all(sizes[value.name] <= LARGEST_DEFAULT for value in listed):
+        return 0
+    for value in listed:
+        body.input.remove(value)
+    return len(listed)
 
 
 def _stack(body: Any, output: Any) -> bool:

@@ -207,6 +207,7 @@ def _settled(ticket: Ticket, declared: Manifest, verdict: Verdict) -> Manifest:
         name=ticket.model,
         inputs=inputs,
         outputs=outputs,
+        optional=msgspec.convert(verdict.optional, list[Tensor]),
         labels=declared.labels or verdict.labels or [],
         gate={
             "optimization": verdict.optimization,

@@ -36,7 +36,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """The outcome of one examination.
 
     code: stable, for programs; `accepted` when all is well. reason: what happened and what to do, for people.
-    inputs, outputs: {"name", "datatype", "shape"}, -1 where a dimension may vary. size: of model.onnx, in bytes.
+    inputs, outputs: {"name", "datatype", "shape"}, -1 where a dimension may vary; optional: inputs with a default.
+    size: of model.onnx, in bytes.
     operators: how often the graph uses each. parameters: numbers in its initializers.
     optimized: the model to serve, or None to serve the uploaded one. probe: "ran", or "inconclusive" when no input
     could be made up that the model runs on. labels: class labels that were found in the graph. seconds: wall time.
@@ -46,6 +47,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     code: str
     reason: str
     inputs: list[dict[str, Any]] = field(default_factory=list)
+    optional: list[dict[str, Any]] = field(default_factory=list)
     outputs: list[dict[str, Any]] = field(default_factory=list)
     opset: dict[str, int] = field(default_factory=dict)
     nodes: int = 0

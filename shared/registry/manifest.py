@@ -74,13 +74,15 @@ class Lineage(Struct, frozen=True, kw_only=True):
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content of `amaas.json`. Unknown members are ignored, so that newer packages load in older services.
 
-    gate: what the check on upload found; set by the service, whatever a package says.
+    optional, gate: inputs with a default in the graph, and what the check on upload found; set by the service, whatever
+    a package says.
     """
 
     name: str | None = None
     task: Task = "tensor"
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
+    optional: list[Tensor] = field(default_factory=list)
     preprocess: Before | None = None
     postprocess: After | None = None
     labels: Annotated[list[str], Meta(max_length=100_000)] = field(default_factory=list)

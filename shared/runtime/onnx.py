@@ -86,13 +86,14 @@ class TensorSpec(Struct, frozen=True):
 
 
 class Session:
-    """A model that is loaded. Safe to call from several threads."""
+    """A model that is loaded. Safe to call from several threads. optional: inputs that have a default in the model."""
 
     def __init__(self, session: ort.InferenceSession) -> None:
         self._session = session
         self.inputs = [_spec(arg) for arg in session.get_inputs()]
+        self.optional = [_spec(arg) for arg in session.get_overridable_initializers()]
         self.outputs = [_spec(arg) for arg in session.get_outputs()]
-        self._bound = any(spec.datatype == "BF16" for spec in (*self.inputs, *self.outputs))
+        self._bound = any(spec.datatype == "BF16" for spec in (*self.inputs, *self.optional, *self.outputs))
 
     def run(
         self, outputs: list[str] | None, feeds: dict[str, np.ndarray], timeout: float | None = None
@@ -139,8 +140,9 @@ class Session:
         return [_array(value) for value in binding.get_outputs()]
 
     def _check(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        known = {spec.name: spec for spec in self.inputs}
-        if set(feeds) != set(known):
+        needed = {spec.name for spec in self.inputs}
+        known = {spec.name: spec for spec in (*self.inputs, *self.optional)}
+        if not needed <= set(feeds) <= set(known):
             raise BadInput(f"the inputs are {sorted(feeds)}, the model takes {sorted(known)}")
         missing = set(outputs or []) - {spec.name for spec in self.outputs}
         if missing:

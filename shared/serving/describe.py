@@ -24,13 +24,14 @@ def every(log: Log, granted: Sequence[str]) -> list[Summary]:
 
 
 def metadata(head: Head, version: Version, manifest: Manifest) -> dict[str, Any]:
+    optional = {"optional_inputs": manifest.optional} if manifest.optional else {}
     return {
         "name": head.model,
         "versions": [str(n) for n in range(head.first, head.latest + 1) if n not in head.retired],
         "platform": PLATFORM,
         "inputs": manifest.inputs,
         "outputs": manifest.outputs,
-        "parameters": {"version": str(version.version), "task": manifest.task, "digest": version.model},
+        "parameters": {"version": str(version.version), "task": manifest.task, "digest": version.model} | optional,
     }
 
 

@@ -57,6 +57,14 @@ def test_csv_rows_become_tensors_by_name_or_as_one_vector() -> None:
     assert [line["id"] for line in lines] == ["r1", "r2"]
 
 
+def test_a_column_may_be_an_optional_input() -> None:
+    scale = Manifest(
+        name="m", task="tensor", inputs=[Tensor("p", "FP32", [-1, 1])], optional=[Tensor("scale", "FP32", [1])]
+    )
+    assert json.loads(asked({"a.csv": b"p,scale\n1,3\n"}, scale)[0][0][0]) == {"inputs": {"p": [[1.0]], "scale": [3.0]}}
+    assert json.loads(asked({"a.csv": b"p,more\n1,3\n"}, scale)[0][0][0]) == {"inputs": {"p": [[1.0]]}}
+
+
 def test_a_row_that_does_not_fit_is_an_error_of_its_own() -> None:
     body = b'p,q\n1,2\n1\n1,x\n1,"2\n3,4\n'
     seen, lines = asked({"a.csv": body})

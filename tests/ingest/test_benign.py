@@ -242,6 +242,38 @@ def test_odd_but_valid_models(gate: Gate) -> None:
     assert [tensor["name"] for tensor in verdict.inputs] == ["x"]
 
 
+def listed(ir_version: int = 8, size: int = 1) -> bytes:
+    """y = x * scale, with an initializer for scale among the inputs."""
+    scale = numpy_helper.from_array(np.full(size, 2, np.float32), "scale")
+    inputs = [corpus.value("x", ["N", size]), corpus.value("scale", [size])]
+    made = corpus.proto(
+        [helper.make_node("Mul", ["x", "scale"], ["y"])], inputs, [corpus.value("y", ["N", size])], [scale], opset=17
+    )
+    made.ir_version = ir_version
+    return bytes(made.SerializeToString())
+
+
+def test_an_input_with_a_default_is_optional(gate: Gate) -> None:
+    source = listed()
+    verdict = gate(source)
+    assert verdict.accepted and verdict.probe == "ran", verdict.reason
+    assert [tensor["name"] for tensor in verdict.inputs] == ["x"]
+    assert verdict.optional == [{"name": "scale", "datatype": "FP32", "shape": [1]}]
+    served, x = load(verdict.optimized or source), np.array([[3]], np.float32)
+    assert served.run(None, {"x": x})[0] == 6
+    assert served.run(None, {"x": x, "scale": np.array([5], np.float32)})[0] == 15
+
+
+@pytest.mark.parametrize(("ir_version", "size", "changed"), [(8, 1025, True), (3, 1, False)])
+def test_weights_that_are_listed_as_inputs_are_none(gate: Gate, ir_version: int, size: int, changed: bool) -> None:
+    source = listed(ir_version, size)
+    verdict = gate(source)
+    assert verdict.accepted, verdict.reason
+    assert ([tensor["name"] for tensor in verdict.inputs], verdict.optional) == (["x"], [])
+    assert any("made constants" in step for step in verdict.optimization["normalized"]) == changed
+    same_answers(source, verdict, {"x": floats(2, size)})
+
+
 def test_minus_one_declares_a_dimension_that_varies(gate: Gate) -> None:
     """As Paddle's exporter writes it."""
     node = helper.make_node("Neg", ["x"], ["y"])

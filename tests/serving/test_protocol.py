@@ -147,6 +147,18 @@ def test_missing_and_double_inputs() -> None:
         protocol.feeds(request({"inputs": [one, one]}), SIGNATURE)
 
 
+def test_optional_inputs_may_be_left_out() -> None:
+    optional = [Tensor("scale", "FP32", [1])]
+    assert set(protocol.feeds(request(), SIGNATURE, optional)) == {"x"}
+    given = {"name": "scale", "shape": [1], "datatype": "FP32", "data": [3]}
+    both = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}, given]}
+    assert protocol.feeds(request(both), SIGNATURE, optional)["scale"].tolist() == [3]
+    with pytest.raises(BadInput, match=r"shape \[2\], the model takes \[1\]"):
+        protocol.feeds(request({"inputs": [given | {"shape": [2], "data": [3, 3]}]}), SIGNATURE, optional)
+    with pytest.raises(BadInput, match=r"lacks the inputs \['x'\]"):
+        protocol.feeds(request({"inputs": [given]}), SIGNATURE, optional)
+
+
 def test_outputs_are_chosen_by_name_and_answered_in_that_order() -> None:
     signature = [Tensor("a", "FP32", [1]), Tensor("b", "FP32", [1])]
     chosen = protocol.wanted(request({"outputs": [{"name": "b"}, {"name": "a"}]}), signature)

@@ -91,11 +91,14 @@ def _decoded(body: bytes | memoryview) -> InferRequest:
         raise BadInput(f"the body is not valid JSON: {error}") from error
 
 
-def feeds(asked: Asked, signature: list[Tensor]) -> dict[str, np.ndarray]:
-    """The request's tensors by input name, checked against the model's inputs. Raises BadInput."""
+def feeds(asked: Asked, signature: list[Tensor], optional: list[Tensor] | None = None) -> dict[str, np.ndarray]:
+    """The request's tensors by input name, checked against the model's inputs. Raises BadInput.
+
+    optional: inputs that may be left out; the model has a default for each.
+    """
     if asked.bare:
         return _bare(asked.tail, signature)
-    known = {tensor.name: tensor for tensor in signature}
+    known = {tensor.name: tensor for tensor in (*signature, *(optional or ()))}
     arrays: dict[str, np.ndarray] = {}
     offset = 0
     for given in asked.request.inputs:
@@ -114,7 +117,7 @@ def feeds(asked: Asked, signature: list[Tensor]) -> dict[str, np.ndarray]:
             offset += size
     if offset != len(asked.tail):
         raise BadInput(f"{len(asked.tail) - offset:,} bytes after the JSON belong to no input: see its {SIZE}")
-    absent = [name for name in known if name not in arrays]
+    absent = [tensor.name for tensor in signature if tensor.name not in arrays]
     if absent:
         raise BadInput(f"the request lacks the inputs {absent}")
     return arrays

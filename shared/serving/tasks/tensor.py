@@ -28,18 +28,18 @@ def predict(loaded: Loaded, body: bytes, content_type: str) -> dict[str, Any]:
         values = msgspec.json.decode(body, type=Body).inputs
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f'the body must be JSON like {{"inputs": {{"x": [[1.0, 2.0]]}}}}: {error}') from error
-    arrays = _arrays(values, loaded.manifest.inputs)
+    arrays = _arrays(values, loaded.manifest.inputs, loaded.manifest.optional)
     outputs = loaded.session.run(None, arrays)
     named = zip(loaded.session.outputs, outputs, strict=True)
     return {"outputs": {spec.name: protocol.nested(array) for spec, array in named}}
 
 
-def _arrays(values: dict[str, Any], signature: list[Tensor]) -> dict[str, np.ndarray]:
-    known = {tensor.name: tensor for tensor in signature}
-    if set(values) != set(known):
+def _arrays(values: dict[str, Any], signature: list[Tensor], optional: list[Tensor]) -> dict[str, np.ndarray]:
+    known = {tensor.name: tensor for tensor in (*signature, *optional)}
+    if not {tensor.name for tensor in signature} <= set(values) <= set(known):
         raise BadInput(f"the inputs are {sorted(values)}, the model takes {sorted(known)}")
     arrays = {}
-    for name, tensor in known.items():
-        arrays[name] = protocol.to_array(name, values[name], tensor.datatype, None)
-        protocol.check_shape(name, list(arrays[name].shape), tensor.shape)
+    for name, given in values.items():
+        arrays[name] = protocol.to_array(name, given, known[name].datatype, None)
+        protocol.check_shape(name, list(arrays[name].shape), known[name].shape)
     return arrays
