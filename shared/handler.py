@@ -154,13 +154,14 @@ class Response(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True):
-    """segments: of the path; those in braces stand for any one segment, and are parameters."""
+    """segments: of the path; those in braces stand for any one segment, and are parameters. takes: the JSON body."""
 
     method: str
     template: str
     segments: tuple[str, ...]
     scope: str | None
-    handle: Callable[[Request], Any]
+    takes: Any
+    handle: Callable[..., Any]
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
         """The parameters in a path's segments, percent-decoded; None when this is not its route."""
@@ -180,16 +181,21 @@ class Routes:
 
     def __init__(self, service: str, answered: Callable[[], None] = lambda: None) -> None:
         """answered: called after each call, when its answer is made."""
-        self._routes: list[Route] = []
+        self.routes: list[Route] = []
         self._answered = answered
         self._lines = Lines(service)
         self._cold = True
 
-    def route(self, method: str, path: str, *, scope: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Serve `path`, with {names} for single segments, for callers whose scopes cover it (and its {model})."""
+    def route(
+        self, method: str, path: str, *, scope: str | None, takes: Any = None
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Serve `path`, with {names} for single segments, for callers whose scopes cover it (and its {model}).
+
+        takes: what the body is to be; it is passed beside the request. Routes are described in local/openapi.
+        """
 
         def register(handle: Callable[..., Any]) -> Callable[..., Any]:
-            self._routes.append(Route(method, path, tuple(path.split("/")), scope, handle))
+            self.routes.append(Route(method, path, tuple(path.split("/")), scope, takes, handle))
             return handle
 
         return register
@@ -199,7 +205,7 @@ class Routes:
         route = None
         try:
             route, request = self._request(event)
-            answer = route.handle(request)
+            answer = route.handle(request, request.json(route.takes)) if route.takes else route.handle(request)
             response = answer if isinstance(answer, Response) else Response(answer)
         except errors.AmaasError as error:
             response = Response(error.body(), error.status)
@@ -237,7 +243,7 @@ class Routes:
     def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         others = set()
         segments = path.removesuffix("/").split("/")
-        for route in self._routes:
+        for route in self.routes:
             params = route.match(segments)
             if params is not None and route.method == method:
                 return route, params

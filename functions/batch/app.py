@@ -32,9 +32,8 @@ def _status(job: Job) -> dict[str, Any]:
     return {**progress.status(store(), job), "status_url": f"/batch/{job.id}"}
 
 
-@handler.route("POST", "/models/{model}/batch", scope="infer")
-def create(request: Request) -> Response:
-    wanted = request.json(tickets.BatchRequest)
+@handler.route("POST", "/models/{model}/batch", scope="infer", takes=tickets.BatchRequest)
+def create(request: Request, wanted: tickets.BatchRequest) -> Response:
     key = request.headers.get("x-request-key", "")
     job = tickets.create(log(), request.params["model"], wanted, request.caller, request.scopes, key)
     if wanted.prefix is not None:
@@ -45,15 +44,15 @@ def create(request: Request) -> Response:
     return Response({**_status(job), "files": files, "start_url": f"/batch/{job.id}/start"}, 201)
 
 
-@handler.route("POST", "/batch/{job}/files", scope="infer")
-def more(request: Request) -> Response:
-    job, wanted = _job(request), request.json(tickets.MoreFiles)
+@handler.route("POST", "/batch/{job}/files", scope="infer", takes=tickets.MoreFiles)
+def more(request: Request, wanted: tickets.MoreFiles) -> Response:
+    job = _job(request)
     return Response({"files": tickets.targets(store(), config(), job, wanted.files)}, 201)
 
 
-@handler.route("POST", "/batch/{job}/start", scope="infer")
-def start(request: Request) -> Response:
-    job, wanted = _job(request), request.json(tickets.StartRequest)
+@handler.route("POST", "/batch/{job}/start", scope="infer", takes=tickets.StartRequest)
+def start(request: Request, wanted: tickets.StartRequest) -> Response:
+    job = _job(request)
     tickets.require_inputs(store(), job, wanted.files)
     runs.start(store(), machine(), job, request.caller)
     return _after(job, wanted.wait)

@@ -109,39 +109,39 @@ def _moved(head: Head, alias: str) -> dict[str, Any]:
     return {"model": head.model, "alias": alias, "revision": head.revision, **views.alias(head.aliases[alias])}
 
 
-@handler.route("PUT", ALIAS, scope=MOVER)
-def move(request: Request) -> dict[str, Any]:
-    wanted, alias = request.json(Move), request.params["alias"]
+@handler.route("PUT", ALIAS, scope=MOVER, takes=Move)
+def move(request: Request, wanted: Move) -> dict[str, Any]:
+    alias = request.params["alias"]
     act = request.act(wanted.reason, wanted.expect_revision)
     return _moved(aliases.move(log(), _name(request), alias, wanted.target(), act), alias)
 
 
-@handler.route("POST", ALIAS + "/rollback", scope=MOVER)
-def rollback(request: Request) -> dict[str, Any]:
-    wanted, alias = request.json(Back), request.params["alias"]
+@handler.route("POST", ALIAS + "/rollback", scope=MOVER, takes=Back)
+def rollback(request: Request, wanted: Back) -> dict[str, Any]:
+    alias = request.params["alias"]
     act = request.act(wanted.reason, wanted.expect_revision)
     return _moved(aliases.rollback(log(), _name(request), alias, act, wanted.version), alias)
 
 
-@handler.route("DELETE", ALIAS, scope=MOVER)
-def drop(request: Request) -> dict[str, Any]:
-    alias, wanted = request.params["alias"], request.json(Change)
+@handler.route("DELETE", ALIAS, scope=MOVER, takes=Change)
+def drop(request: Request, wanted: Change) -> dict[str, Any]:
+    alias = request.params["alias"]
     head = aliases.delete(log(), _name(request), alias, request.act(wanted.reason, wanted.expect_revision))
     return {"model": head.model, "alias": alias, "deleted": True, "revision": head.revision}
 
 
-@handler.route("PUT", ALIAS + "/policy", scope="admin")
-def protect(request: Request) -> dict[str, Any]:
-    wanted, alias = request.json(Rule), request.params["alias"]
+@handler.route("PUT", ALIAS + "/policy", scope="admin", takes=Rule)
+def protect(request: Request, wanted: Rule) -> dict[str, Any]:
+    alias = request.params["alias"]
     policy = Policy(protected=wanted.protected, two_person=wanted.two_person)
     act = request.act(wanted.reason, wanted.expect_revision)
     head = aliases.set_policy(log(), _name(request), alias, policy, act)
     return {"model": head.model, "alias": alias, "revision": head.revision, **views.policy(head, alias)}
 
 
-@handler.route("POST", ALIAS + "/requests", scope=MOVER)
-def ask(request: Request) -> Response:
-    wanted, alias = request.json(Move), request.params["alias"]
+@handler.route("POST", ALIAS + "/requests", scope=MOVER, takes=Move)
+def ask(request: Request, wanted: Move) -> Response:
+    alias = request.params["alias"]
     act = request.act(wanted.reason, wanted.expect_revision)
     target = wanted.target()
     number = approvals.request(log(), _name(request), alias, target, act)
@@ -149,18 +149,18 @@ def ask(request: Request) -> Response:
     return Response({"model": _name(request), "alias": alias, "request": number, "revision": number, **shown}, 201)
 
 
-@handler.route("POST", REQUEST + "/approve", scope="promote|write")
-def approve(request: Request) -> dict[str, Any]:
-    return _decided(request, "approved")
+@handler.route("POST", REQUEST + "/approve", scope="promote|write", takes=Change)
+def approve(request: Request, wanted: Change) -> dict[str, Any]:
+    return _decided(request, wanted, "approved")
 
 
-@handler.route("POST", REQUEST + "/reject", scope=MOVER)
-def reject(request: Request) -> dict[str, Any]:
-    return _decided(request, "rejected")
+@handler.route("POST", REQUEST + "/reject", scope=MOVER, takes=Change)
+def reject(request: Request, wanted: Change) -> dict[str, Any]:
+    return _decided(request, wanted, "rejected")
 
 
-def _decided(request: Request, how: str) -> dict[str, Any]:
-    number, wanted = _number(request, "number"), request.json(Change)
+def _decided(request: Request, wanted: Change, how: str) -> dict[str, Any]:
+    number = _number(request, "number")
     act = request.act(wanted.reason, wanted.expect_revision)
     asked = approvals.asked_for(log(), _name(request), number)
     carry_out = approvals.approve if how == "approved" else approvals.reject
@@ -173,23 +173,22 @@ def _decided(request: Request, how: str) -> dict[str, Any]:
 # ---- versions and models
 
 
-@handler.route("POST", VERSION + "/retire", scope="write")
-def retire(request: Request) -> dict[str, Any]:
-    number, wanted = _number(request, "version"), request.json(Change)
+@handler.route("POST", VERSION + "/retire", scope="write", takes=Change)
+def retire(request: Request, wanted: Change) -> dict[str, Any]:
+    number = _number(request, "version")
     head = versions.retire(log(), _name(request), number, request.act(wanted.reason, wanted.expect_revision))
     return {"model": head.model, "version": number, "state": "retired", "revision": head.revision}
 
 
-@handler.route("POST", VERSION + "/restore", scope="write")
-def restore_version(request: Request) -> dict[str, Any]:
-    number, wanted = _number(request, "version"), request.json(Change)
+@handler.route("POST", VERSION + "/restore", scope="write", takes=Change)
+def restore_version(request: Request, wanted: Change) -> dict[str, Any]:
+    number = _number(request, "version")
     head = versions.restore(log(), _name(request), number, request.act(wanted.reason, wanted.expect_revision))
     return {"model": head.model, "version": number, "state": "active", "revision": head.revision}
 
 
-@handler.route("PATCH", MODEL, scope="write")
-def edit(request: Request) -> dict[str, Any]:
-    wanted = request.json(Edit)
+@handler.route("PATCH", MODEL, scope="write", takes=Edit)
+def edit(request: Request, wanted: Edit) -> dict[str, Any]:
     act = request.act(wanted.reason, wanted.expect_revision)
     head = models.edit(log(), _name(request), act, card=wanted.card, tags=wanted.tags)
     manifest = models.manifest(log(), models.shown(head))
@@ -197,15 +196,13 @@ def edit(request: Request) -> dict[str, Any]:
     return {"model": head.model, "revision": head.revision, "tags": tags, "card": models.card(log(), head, manifest)}
 
 
-@handler.route("DELETE", MODEL, scope="admin")
-def delete(request: Request) -> dict[str, Any]:
-    wanted = request.json(Change)
+@handler.route("DELETE", MODEL, scope="admin", takes=Change)
+def delete(request: Request, wanted: Change) -> dict[str, Any]:
     head = models.delete(log(), _name(request), request.act(wanted.reason, wanted.expect_revision))
     return {"model": head.model, "deleted": True, "revision": head.revision}
 
 
-@handler.route("POST", MODEL + "/restore", scope="admin")
-def restore(request: Request) -> dict[str, Any]:
-    wanted = request.json(Change)
+@handler.route("POST", MODEL + "/restore", scope="admin", takes=Change)
+def restore(request: Request, wanted: Change) -> dict[str, Any]:
     head = models.restore(log(), _name(request), request.act(wanted.reason, wanted.expect_revision))
     return {"model": head.model, "restored": True, "revision": head.revision}

@@ -26,11 +26,10 @@ def every(request: Request) -> dict[str, Any]:
     return {"tokens": [token.public() for token in tokens.every(store())]}
 
 
-@handler.route("POST", "/tokens", scope="admin")
-def create(request: Request) -> Response:
+@handler.route("POST", "/tokens", scope="admin", takes=NewToken)
+def create(request: Request, wanted: NewToken) -> Response:
     # an admin of some models only must not be able to make a token for all of them
     scopes.require_everywhere(request.scopes, "admin")
-    wanted = request.json(NewToken)
     token, secret = tokens.create(store(), wanted.name, wanted.scopes, expires_in_days=wanted.expires_in_days)
     return Response({**token.public(), "token": secret}, 201)
 

@@ -12,9 +12,8 @@ from shared.registry import keys, uploads
 handler = Routes("upload")
 
 
-@handler.route("POST", "/models/{model}/uploads", scope="write")
-def create(request: Request) -> Response:
-    wanted = request.json(tickets.UploadRequest)
+@handler.route("POST", "/models/{model}/uploads", scope="write", takes=tickets.UploadRequest)
+def create(request: Request, wanted: tickets.UploadRequest) -> Response:
     return Response(tickets.issue(store(), config(), request.params["model"], wanted, request.caller), 201)
 
 

@@ -39,7 +39,7 @@ def normalize(model: Any) -> tuple[list[str], list[str] | None]:
 
 
 def _fix_weights(model: Any) -> int:
-    """Take initializers off the list of inputs, unless they are few and small; how many. Before IR 4 all were listed."""
+    """Take initializers off the inputs, unless they are few and small; how many. Before IR 4 all were listed."""
     body = model.graph
     if model.ir_version < 4:
         return 0

@@ -106,7 +106,7 @@ def test_the_handlers_exist(name: str) -> None:
 @pytest.mark.parametrize("name", WITH_ROUTES)
 def test_the_gateway_and_the_function_know_the_same_routes(name: str) -> None:
     handler = importlib.import_module(f"functions.{name}.app").handler
-    known = {(route.method, route.template) for route in handler._routes}
+    known = {(route.method, route.template) for route in handler.routes}
     offered = {key for key, operation in operations(api()).items() if serving(operation) == name}
     greedy = {(method, path.removesuffix("{proxy+}")) for method, path in offered if path.endswith("{proxy+}")}
 
