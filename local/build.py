@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
@@ -56,7 +55,7 @@ def layer(lock: str, target: Path) -> None:
 
 
 def models(target: Path) -> None:
-    """The bundled models as they are served, and index.json that says which they are: see local/served.py."""
+    """The bundled models as they are served, and index.json with the digest of each: see local/served.py."""
     blobs = target / "models" / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     packages = sorted(path.parent for path in MODELS.glob("*/model.onnx"))
@@ -71,11 +70,10 @@ def models(target: Path) -> None:
     finish(target, "/opt")
 
 
-def serve(package: Path, blobs: Path, site: str) -> Any:
+def serve(package: Path, blobs: Path, site: str) -> str:
     command = [sys.executable, "-m", "local.served", str(package), str(blobs)]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), site])}
-    said = subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(said)
+    return subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def gate_requirements(site: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,11 @@ import onnx as onnx_package
 
 from shared.ingest import golden, graph, normalize, optimize, package, scan, trial, weights
 from shared.ingest.verdict import Limits, Refused, Verdict
-from shared.runtime import onnx
+from shared.runtime import layout, onnx
 
 MODEL = "model.onnx"
+# bytes from which it is worth a copy beside what was uploaded: below, mapping saves a cold start less than 5 ms
+MAPPED = 4 << 20
 
 
 def versions() -> dict[str, Any]:
@@ -28,11 +31,18 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
     if ran:
         served, report = optimize.optimize(source, *ran, limits)
     if served:
+        served = _in_place(served)
         try:
             session, passed = _replayed(served, files, golden_set, limits)
         except Refused as refused:
             served, report = None, report | {"kept": False, "why": f"the golden set: {refused}"}
     if not served:
+        in_time = time.process_time() < limits.cpu / 2
+        placed = _in_place(source) if in_time and (done or len(source) >= MAPPED) else source
+        if placed is not source:
+            del session  # two of them may not fit
+            session, source = _loaded(placed), placed
+            done.append("weights: put where they can be mapped into memory")
         session, passed = _replayed(session, files, golden_set, limits)
     return Verdict(
         accepted=True,
@@ -48,6 +58,14 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
         probe="ran" if ran or passed else "inconclusive",
         labels=labels,
     )
+
+
+def _in_place(model: bytes) -> bytes:
+    """The model with its weights where they can be mapped (shared/runtime/layout.py), or as it is where that fails."""
+    try:
+        return layout.aligned(model)
+    except (ValueError, MemoryError):
+        return model
 
 
 def _replayed(

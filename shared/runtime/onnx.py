@@ -5,7 +5,10 @@ Nothing here parses or checks a model; what reaches `load` has passed the gate, 
 
 from __future__ import annotations
 
+import mmap
+import os
 import threading
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ import onnxruntime as ort
 from msgspec import Struct
 
 from shared.errors import AmaasError, BadInput, Unavailable
+from shared.runtime import layout
 
 VERSION: str = ort.__version__
 
@@ -150,15 +154,31 @@ class Session:
         return {name: _feed(known[name], array) for name, array in feeds.items()}
 
 
-def load(model: bytes | str, threads: int = 1, optimize: str = "all") -> Session:
+def load(model: bytes | str, threads: int = 1, optimize: str = "all", mapped: bool = True) -> Session:
     """A session from a model's bytes, or from its path. Raises Unloadable with ONNX Runtime's reason.
 
-    threads: of one operator; operators run one after another. optimize: "all", "extended" or "off".
+    threads: of one operator; operators run one after another. optimize: "all", "extended" or "off". mapped: of a file,
+    the weights that are aligned are not read but mapped: then it takes its place on the disk for as long as the session
+    is there, even when it is removed.
     """
+    options = _options(threads, optimize)
+    if isinstance(model, str) and mapped:
+        model = _graph(model, options) or model
     try:
-        return Session(ort.InferenceSession(model, _options(threads, optimize), providers=["CPUExecutionProvider"]))
+        return Session(ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
     except Exception as error:  # as above
         raise _unloadable(error) from error
+
+
+def _graph(path: str, options: ort.SessionOptions) -> bytes | None:
+    """The graph of a model's file, with references into the file; None when there is nothing to map."""
+    with suppress(OSError, ValueError):  # which ONNX Runtime says better
+        folder, name = os.path.split(path)
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as model:
+            graph = layout.mapped(model, name)
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+        return graph
+    return None
 
 
 def rewrite(model: bytes) -> bytes:

@@ -1,7 +1,6 @@
 """The models layer: models as they are served, on the function's own disk, so that their cold start downloads nothing.
 
-local/served.py makes it, with graph and weights in files of their own: ONNX Runtime maps such weights instead of
-copying them, which makes a session in half the time, of which the digests, computed beside it, take none.
+local/served.py makes it. Digests are computed while ONNX Runtime is at the sessions, which costs no time.
 """
 
 from __future__ import annotations
@@ -45,14 +44,6 @@ class Later(Generic[Made]):
         return self._made
 
 
-class Bundled(msgspec.Struct, frozen=True):
-    """A model of the layer. model: the digest that the registry knows; graph, weights: digests of the files there."""
-
-    model: str
-    graph: str
-    weights: str | None = None
-
-
 class Layer:
     """What lies in a folder, which may be missing: then there is nothing. Safe to share between threads.
 
@@ -65,10 +56,10 @@ class Layer:
         self._begun: dict[str, Later[tuple[Session, int]]] = {}
         try:
             with open(os.path.join(folder, "index.json"), "rb") as file:
-                self.models = msgspec.json.decode(file.read(), type=dict[str, Bundled])
+                self.models = msgspec.json.decode(file.read(), type=dict[str, str])
         except (OSError, msgspec.DecodeError):
             self.models = {}
-        self._by_digest = {found.model: found for found in self.models.values()}
+        self._digests = frozenset(self.models.values())
 
     def usual(self, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
         """The models to open before the first call: those that are wanted, else the only one here."""
@@ -79,12 +70,12 @@ class Layer:
     def begin(self, names: tuple[str, ...]) -> None:
         """Start to open those that are here, in threads of their own."""
         for name in names:
-            found = self.models.get(name)
-            if found is not None and found.model not in self._begun:
+            digest = self.models.get(name)
+            if digest is not None and digest not in self._begun:
                 # imported by the caller: two threads that import only wait for each other
                 from shared.runtime import onnx  # noqa: F401 - what the thread needs
 
-                self._begun[found.model] = Later(partial(self._open, found))
+                self._begun[digest] = Later(partial(self._open, digest))
 
     def settle(self) -> None:
         """Let go of what was begun and nobody asked for."""
@@ -92,11 +83,10 @@ class Layer:
 
     def open(self, digest: str) -> tuple[Session, int] | None:
         """A session of the model and its size in bytes; None when it is not here. Raises Unavailable when damaged."""
-        found = self._by_digest.get(digest)
-        if found is None:
+        if digest not in self._digests:
             return None
         begun = self._begun.pop(digest, None)
-        return begun.result() if begun else self._open(found)
+        return begun.result() if begun else self._open(digest)
 
     def read(self, digest: str) -> bytes | None:
         """Another file of a package; None when it is not here. Raises Unavailable when it is damaged."""
@@ -109,16 +99,15 @@ class Layer:
             raise Unavailable(f"{path} has another digest")
         return body
 
-    def _open(self, found: Bundled) -> tuple[Session, int]:
+    def _open(self, digest: str) -> tuple[Session, int]:
         from shared.runtime import onnx  # 90 ms, with numpy: whoever downloads a model starts that first
 
-        files = [name for name in (found.weights, found.graph) if name]
-        sizes = Later(lambda: [self._verified(name) for name in files])
+        size = Later(lambda: self._verified(digest))
         try:
-            session = onnx.load(os.path.join(self._folder, found.graph), threads=self._threads)
+            session = onnx.load(os.path.join(self._folder, digest), threads=self._threads)
         except onnx.Unloadable as error:
             raise Unavailable(str(error)) from error
-        return session, sum(sizes.result())
+        return session, size.result()
 
     def _verified(self, name: str) -> int:
         """The size of an intact file. Raises Unavailable."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Bytes of the disk that mapped models leave free: the largest model can still be downloaded, then to be read.
+RESERVE = 256 << 20
+
 
 class Sources:
     """The layer and the store of one process. Safe to share between threads. threads: of one operator of a session."""
@@ -52,7 +55,9 @@ class Sources:
             blobs.download(self._store, digest, path)
             from shared.runtime import onnx  # 90 ms, with numpy: the download was first
 
-            return onnx.load(path, threads=self._threads), os.path.getsize(path)
+            disk = os.statvfs(folder)
+            room = disk.f_bavail * disk.f_frsize >= RESERVE
+            return onnx.load(path, threads=self._threads, mapped=room), os.path.getsize(path)
         finally:
             with suppress(OSError):
                 os.unlink(path)

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from shared.ingest.verdict import Verdict
+from shared.runtime import layout
 from shared.runtime.onnx import VERSION, load
 from tests.ingest import corpus
 from tests.ingest.conftest import Gate
@@ -81,6 +82,29 @@ def test_what_was_optimised_is_left_alone(gate: Gate) -> None:
     second = gate(first.optimized)
     assert second.accepted, second.reason
     assert second.optimized is None
+
+
+def dense(width: int) -> bytes:
+    """One product with a square of weights, in which ONNX Runtime finds nothing to optimise."""
+    weights = numpy_helper.from_array(floats(width, width), "weights")
+    shapes = [corpus.value("x", ["N", width])], [corpus.value("y", ["N", width])]
+    return corpus.model([helper.make_node("MatMul", ["x", "weights"], ["y"])], *shapes, [weights], opset=17)
+
+
+def test_weights_are_moved_to_where_they_can_be_mapped(gate: Gate) -> None:
+    source = dense(1100)
+    assert layout.mapped(source, "m") is None
+    verdict = gate(source)
+    assert verdict.optimization["normalized"] == ["weights: put where they can be mapped into memory"]
+    assert len(layout.mapped(verdict.optimized or b"", "m") or source) < 2000
+    same_answers(source, verdict, {"x": floats(2, 1100)})
+    again = gate(verdict.optimized)
+    assert again.accepted, again.reason
+    assert again.optimized is None
+
+
+def test_small_models_are_stored_once(gate: Gate) -> None:
+    assert gate(dense(100)).optimized is None
 
 
 def iris() -> tuple[Any, np.ndarray]:

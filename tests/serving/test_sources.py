@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from local.served import apart
 from shared.errors import Unavailable
 from shared.registry import blobs, keys
-from shared.runtime import onnx
+from shared.runtime import layout, onnx
 from shared.serving.layer import EMPTY, Later, Layer
 from shared.serving.sources import Sources
 from tests.serving.test_models import CountingStore
@@ -21,9 +20,10 @@ from tests.support import linear
 ROWS = 600  # above what stays in the graph
 
 
-@pytest.fixture
-def model() -> bytes:
-    return linear([[float(row)] for row in range(ROWS)])
+@pytest.fixture(params=["aligned", "as exported"])
+def model(request: pytest.FixtureRequest) -> bytes:
+    made = linear([[float(row)] for row in range(ROWS)])
+    return layout.aligned(made) if request.param == "aligned" else made
 
 
 @pytest.fixture
@@ -37,11 +37,9 @@ def store(model: bytes) -> CountingStore:
 def folder(tmp_path: Path, model: bytes) -> Path:
     files = tmp_path / "blobs" / "sha256"
     files.mkdir(parents=True)
-    found = {"model": hashlib.sha256(model).hexdigest()}
-    for part, body in zip(("graph", "weights"), apart(model), strict=True):
-        found[part] = hashlib.sha256(body).hexdigest()
-        (files / found[part]).write_bytes(body)
-    (tmp_path / "index.json").write_text(json.dumps({"m": found}))
+    digest = hashlib.sha256(model).hexdigest()
+    (files / digest).write_bytes(model)
+    (tmp_path / "index.json").write_text(json.dumps({"m": digest}))
     return tmp_path
 
 
@@ -51,39 +49,45 @@ def answer(session: onnx.Session) -> float:
 
 def test_a_bundled_model_is_not_downloaded(store: CountingStore, folder: Path) -> None:
     sources = Sources(Layer(str(folder)), store)
-    session, size = sources.open(sources.layer.models["m"].model)
+    session, size = sources.open(sources.layer.models["m"])
     assert answer(session) == sum(range(ROWS))
     assert size >= ROWS * 4
     assert store.reads == []
 
 
-def test_the_weights_lie_apart_where_a_mapping_can_start(model: bytes) -> None:
-    graph, weights = apart(model)
-    assert len(graph) < 1024 < len(weights)
-    assert np.array_equal(np.frombuffer(weights, np.float32), np.arange(ROWS, dtype=np.float32))
-
-
-@pytest.mark.parametrize("part", ["graph", "weights"])
 @pytest.mark.parametrize("damage", ["flipped", "short", "missing"])
-def test_what_is_damaged_comes_from_the_store(store: CountingStore, folder: Path, part: str, damage: str) -> None:
+def test_what_is_damaged_comes_from_the_store(store: CountingStore, folder: Path, damage: str) -> None:
     sources = Sources(Layer(str(folder)), store)
     found = sources.layer.models["m"]
-    path = folder / "blobs" / "sha256" / str(getattr(found, part))
+    path = folder / "blobs" / "sha256" / found
     body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 1
     if damage == "missing":
         path.unlink()
     else:
         path.write_bytes(body[: len(body) // 2] if damage == "short" else body)
-    assert answer(sources.open(found.model)[0]) == sum(range(ROWS))
-    assert store.reads == [keys.blob(found.model)]
+    assert answer(sources.open(found)[0]) == sum(range(ROWS))
+    assert store.reads == [keys.blob(found)]
 
 
-@pytest.mark.parametrize("index", [None, "", "[]", '{"m": {"model": 3}}'])
+def test_where_the_disk_is_nearly_full_nothing_stays_on_it(
+    store: CountingStore, model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr("shared.serving.sources.RESERVE", 1 << 62)
+    with monkeypatch.context() as patch:
+        real = onnx.load
+        patch.setattr(onnx, "load", lambda path, threads, mapped: asked.append(mapped) or real(path, threads))
+        session, _ = Sources(EMPTY, store).open(hashlib.sha256(model).hexdigest())
+    assert asked == [False]
+    assert answer(session) == sum(range(ROWS))
+
+
+@pytest.mark.parametrize("index", [None, "", "[]", '{"m": 3}'])
 def test_without_an_index_everything_comes_from_the_store(
     store: CountingStore, folder: Path, index: str | None
 ) -> None:
-    digest = Sources(Layer(str(folder)), store).layer.models["m"].model
+    digest = Sources(Layer(str(folder)), store).layer.models["m"]
     if index is None:
         (folder / "index.json").unlink()
     else:
@@ -107,12 +111,12 @@ def test_other_files_of_the_layer_are_checked_too(store: CountingStore, folder: 
 def test_what_was_begun_is_not_opened_twice(store: CountingStore, folder: Path) -> None:
     layer = Layer(str(folder))
     layer.begin(("m", "not here"))
-    begun = layer._begun[layer.models["m"].model]
-    found = layer.open(layer.models["m"].model)
+    begun = layer._begun[layer.models["m"]]
+    found = layer.open(layer.models["m"])
     assert found is begun.result()
-    again = layer.open(layer.models["m"].model)
+    again = layer.open(layer.models["m"])
     assert again is not None and again[0] is not found[0]
-    assert EMPTY.open(layer.models["m"].model) is None
+    assert EMPTY.open(layer.models["m"]) is None
 
 
 def test_the_only_model_of_the_layer_is_the_usual_one(folder: Path) -> None:

@@ -1,0 +1,135 @@
+"""Weights in place: the same model for every tool, mapped by ONNX Runtime, and its file needed by nobody else."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import onnx as onnx_package
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from shared.ingest import graph
+from shared.runtime import layout, onnx
+
+MAPS = Path("/proc/self/maps")
+
+
+def model(sizes: list[int], doc: str = "", names: int = 3) -> bytes:
+    """y = x + all weights' sums, the weights of these lengths, at offsets that their names shift."""
+    weights, nodes, last = [], [], "x"
+    for n, size in enumerate(sizes):
+        tensor = numpy_helper.from_array(np.arange(size, dtype=np.float32) + n, f"w{n}" + "_" * (n * names % 67))
+        tensor.doc_string = doc
+        weights.append(tensor)
+        nodes.append(helper.make_node("ReduceSum", [tensor.name], [f"s{n}"], keepdims=0))
+        nodes.append(helper.make_node("Add", [last, f"s{n}"], [f"y{n}"]))
+        last = f"y{n}"
+    nodes.append(helper.make_node("Identity", [last], ["y"]))
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy")
+    made = helper.make_model(
+        helper.make_graph(nodes, "g", [x], [y], weights), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    made.ir_version = 9
+    return made.SerializeToString()
+
+
+def expected(sizes: list[int]) -> float:
+    return float(sum(np.sum(np.arange(size, dtype=np.float32) + n) for n, size in enumerate(sizes)))
+
+
+def plain(body: bytes) -> onnx_package.ModelProto:
+    """The model but for what its tensors say of themselves."""
+    parsed = onnx_package.load_model_from_string(body)
+    for tensor in parsed.graph.initializer:
+        tensor.ClearField("doc_string")
+    return parsed
+
+
+def large(body: bytes) -> list[layout.Field]:
+    [found] = [field for field in layout.fields(body, 0, len(body)) if field.number == layout.GRAPH]
+    tensors = [f for f in layout.fields(body, found.content, found.end) if f.number == layout.INITIALIZER]
+    return [raw for raw in (layout._raw(body, tensor) for tensor in tensors) if raw]
+
+
+SIZES = st.lists(st.sampled_from([1, 255, 256, 257, 1000, 4096, 30_000]), min_size=1, max_size=8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SIZES, st.sampled_from(["", "what it is", " " * 90]), st.integers(0, 66))
+def test_the_same_model_in_another_place(sizes: list[int], doc: str, names: int) -> None:
+    body = model(sizes, doc, names)
+    placed = layout.aligned(body)
+    assert plain(placed) == plain(body)
+    if doc:
+        assert {t.doc_string for t in onnx_package.load_model_from_string(placed).graph.initializer} == {doc}
+    assert [raw.content % layout.ALIGNMENT for raw in large(placed)] == [0] * sum(size >= 256 for size in sizes)
+    assert layout.aligned(placed) is placed
+    assert len(placed) <= len(body) + 80 * len(sizes) + 8
+    graph.parse(placed)  # what the gate reads when it is uploaded again
+    onnx_package.checker.check_model(placed)
+
+
+@settings(max_examples=30, deadline=None)
+@given(SIZES, st.booleans())
+def test_what_is_mapped_answers_alike(tmp_path_factory: pytest.TempPathFactory, sizes: list[int], place: bool) -> None:
+    path = tmp_path_factory.mktemp("model") / "a file with blanks"
+    path.write_bytes(layout.aligned(model(sizes)) if place else model(sizes))
+    for mapped in (True, False):
+        session = onnx.load(str(path), mapped=mapped)
+        found = session.run(["y"], {"x": np.zeros(2, np.float32)})[0].tolist()
+        assert found == pytest.approx([expected(sizes)] * 2, rel=1e-5)
+
+
+def test_weights_are_mapped_and_outlive_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "m"
+    path.write_bytes(layout.aligned(model([300_000])))
+    session = onnx.load(str(path), optimize="off")  # otherwise the sum would be computed once and for all
+    assert str(path) in MAPS.read_text()
+    path.unlink()
+    assert session.run(["y"], {"x": np.zeros(1, np.float32)})[0] == pytest.approx(expected([300_000]), rel=1e-4)
+    del session
+    assert str(path) not in MAPS.read_text()
+
+
+def test_a_file_that_is_read_is_not_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "m"
+    path.write_bytes(layout.aligned(model([300_000])))
+    session = onnx.load(str(path), optimize="off", mapped=False)
+    assert str(path) not in MAPS.read_text()
+    assert session.outputs[0].name == "y"
+
+
+def test_small_tensors_and_odd_ones_stay_inside() -> None:
+    assert layout.mapped(model([255, 1, 30]), "m") is None
+    placed = layout.aligned(model([255, 4096]))
+    assert b"offset" in (layout.mapped(placed, "m") or b"")
+    assert len(layout.mapped(placed, "m") or placed) < 3000
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_what_is_no_model_is_said_to_be_none(data: st.DataObject) -> None:
+    body = bytearray(model([300, 2]))
+    for _ in range(data.draw(st.integers(1, 5))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(body[: data.draw(st.integers(0, len(body)))])
+    for work in (layout.aligned, lambda found: layout.mapped(found, "m")):
+        with suppress(ValueError):
+            work(cut)
+
+
+@pytest.mark.parametrize("body", [b"", b"\x3a\x00\x3a\x00", b"\x3b", b"\x3a\x05ab", b"\x80" * 20])
+def test_not_one_graph(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"graph|wire|longer|number"):
+        layout.aligned(body)
+
+
+def test_a_file_that_is_no_model_is_refused_by_onnx_runtime(tmp_path: Path) -> None:
+    for body in (b"", b"text", model([300])[:-20]):
+        (tmp_path / "m").write_bytes(body)
+        with pytest.raises(onnx.Unloadable, match="cannot load"):
+            onnx.load(str(tmp_path / "m"))
