@@ -17,7 +17,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop sam-local bench soak bundled-models
+.PHONY: run stop sam-local bench bench-inference soak bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -28,9 +28,20 @@ stop: ## stop the embedded cloud; what it holds is kept for the next run
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
 	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve)
 
-bench: $(ENVS)/dev/.ready $(ENVS)/bench/.ready ## measure: what the service adds to a bare model, and the registry beside MLflow's
+# the servers that ours is measured beside
+PEERS := $(foreach peer,floor litserve bentoml kserve mlserver,$(ENVS)/peer-$(peer)/.ready)
+ZOO := $(foreach model,mobilenet resnet18,.local/zoo/$(model)/model.onnx)
+
+bench: $(ENVS)/dev/.ready $(ENVS)/bench/.ready bench-inference ## measure: what the service adds to a bare model, inference and the registry beside their peers
 	@$(ENVS)/dev/bin/python -m bench.serving
 	@$(ENVS)/dev/bin/python -m bench.registry
+
+bench-inference: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(PEERS) $(ZOO) ## warm inference beside MLServer, LitServe, BentoML, kserve and FastAPI
+	@$(ENVS)/dev/bin/python -m bench.inference $(if $(QUICK),--quick)
+
+# exported from PyTorch, which the environment `training` has
+.local/zoo/%/model.onnx: | $(ENVS)/dev/.ready $(ENVS)/training/.ready
+	@$(ENVS)/dev/bin/python -m bench.zoo .local/zoo $*
 
 bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
 	@$(ENVS)/training/bin/python -m training.bundle

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,26 +68,34 @@ def emulator(environment: Path = ENVIRONMENT) -> Path:
 
 def start(function: Function, event: dict[str, Any], runtime_dir: Path, log: Path) -> Start:
     """Start, ask once, ask once more, stop. Raises RuntimeError when the function answers with an error."""
+    body = json.dumps(event).encode()
+    started = time.perf_counter()
+    with running(function, runtime_dir, log) as (port, process):
+        try:
+            connection = _connected(port, process)
+            answer = _ask(connection, body)
+            wall = time.perf_counter() - started
+            cpu, rss = used(process.pid)
+            asked = time.perf_counter()
+            _ask(connection, body)
+            return Start(wall, cpu, time.perf_counter() - asked, answer, rss)
+        except (RuntimeError, OSError) as error:
+            raise RuntimeError(f"{error}; the log ends: {log.read_text(errors='replace')[-2000:]}") from error
+
+
+@contextlib.contextmanager
+def running(function: Function, runtime_dir: Path, log: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """The emulator's port, and its process; the function starts with the first call, in the same session."""
     port, api = _free_port(), _free_port()
     command = [str(emulator()), "--log-level", "error", "--runtime-interface-emulator-address", f"{HOST}:{port}"]
     command += ["--runtime-api-address", f"{HOST}:{api}", sys.executable, "-S", "-m", "awslambdaric", function.handler]
-    body = json.dumps(event).encode()
     environment = _environment(function, runtime_dir)
     with log.open("ab") as out:
-        started = time.perf_counter()
         process = subprocess.Popen(
             command, cwd=function.code, env=environment, stdout=out, stderr=out, start_new_session=True
         )
     try:
-        connection = _connected(port, process)
-        answer = _ask(connection, body)
-        wall = time.perf_counter() - started
-        cpu, rss = _used(process.pid)
-        asked = time.perf_counter()
-        _ask(connection, body)
-        return Start(wall, cpu, time.perf_counter() - asked, answer, rss)
-    except (RuntimeError, OSError) as error:
-        raise RuntimeError(f"{error}; the log ends: {log.read_text(errors='replace')[-2000:]}") from error
+        yield port, process
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # a session of its own: the function's processes, and nothing else
@@ -137,7 +146,7 @@ def _ask(connection: http.client.HTTPConnection, body: bytes) -> Any:
     return answer
 
 
-def _used(session: int) -> tuple[float, int]:
+def used(session: int) -> tuple[float, int]:
     """CPU seconds and resident bytes of the emulator's child, which is the function."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):

@@ -37,11 +37,15 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        others = [pid for pid in self._processes() if pid != self.process.pid]
         for sign, patience in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, sign)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(patience)  # SIGKILL follows in any case, for whoever outlived the leader
+        for pid in others:  # workers in sessions of their own, should they have outlived it too
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def wait_for(self, url: str, times: int = 1, timeout: float = 180) -> None:
         """Until the URL answers 200. Raises SystemExit with the end of the log when it does not."""
@@ -56,13 +60,23 @@ class Server:
 
     def cpu(self) -> float:
         """Seconds of CPU time that its living processes used so far."""
-        total = 0
+        return sum(int(fields[11]) + int(fields[12]) for fields in self._processes().values()) / TICKS
+
+    def memory(self) -> tuple[int, int]:
+        """Resident bytes of its processes, pages they share counted for each; and how many processes there are."""
+        pages = [int(fields[21]) for fields in self._processes().values()]
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE"), len(pages)
+
+    def _processes(self) -> dict[int, list[str]]:
+        """Those of its session, and what they started in others: by number, /proc's stat from the state on."""
+        every: dict[int, list[str]] = {}
         for path in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                fields = path.read_text().rpartition(")")[2].split()
-                if int(fields[3]) == self.process.pid:
-                    total += int(fields[11]) + int(fields[12])
-        return total / TICKS
+                every[int(path.parent.name)] = path.read_text().rpartition(")")[2].split()
+        found = {pid for pid, fields in every.items() if int(fields[3]) == self.process.pid}
+        while more := {pid for pid, fields in every.items() if int(fields[1]) in found} - found:
+            found |= more
+        return {pid: every[pid] for pid in found}
 
 
 def free_ports(count: int) -> list[int]:

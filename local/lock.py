@@ -22,6 +22,8 @@ NOWHERE = "requirements/nowhere.in"
 # Packages wanted for the files that they bring, in which nothing is imported: theirs alone, without PyTorch.
 FILES_ONLY = {"zoo"}
 
+PEERS = ("floor", "mlserver", "litserve", "bentoml", "kserve")
+
 # lock: (its sources, the locks it must agree with, packages left out)
 LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "uv": (["requirements/uv.in"], [], []),
@@ -41,6 +43,8 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "bench": (["requirements/bench.in"], [], []),
     "training": (["requirements/training.in", TRAINING], ["runtime", "ingest"], []),
     "zoo": (["requirements/zoo.in"], [], []),
+    # the inference benchmark's peers, each with the ONNX Runtime that we serve with
+    **{f"peer-{name}": ([f"requirements/peer-{name}.in"], ["core", "runtime"], []) for name in PEERS},
 }
 
 FLAGS = [

@@ -1,0 +1,84 @@
+"""The chart of a run: what a call takes in each server, latency and CPU, on a logarithmic scale, as plain SVG."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from xml.sax.saxutils import escape
+
+from bench.inference.beside import TITLES
+
+WIDTH, LABELS, PLOT = 860, 190, 600
+BAR, GAP, HEAD, FOOT = 11, 7, 30, 26
+BARS = {"p50_ms": "p50 latency", "cpu_s_per_1000": "CPU time"}
+COLOURS = {"Amaas": ("#8fb3dd", "#2f6db3"), "floor": ("#bbbbbb", "#777777"), "peers": ("#f2bd87", "#d9741b")}
+PANELS = {
+    ("tiny", "json"): "4 floats, JSON",
+    ("tiny", "binary"): "4 floats, binary",
+    ("mobilenet", "json"): "MobileNetV3-small, JSON of 150,528 floats",
+    ("mobilenet", "binary"): "MobileNetV3-small, binary",
+}
+FONT = 'font-family="Helvetica, Arial, sans-serif"'
+
+
+def svg(figures: dict[str, Any]) -> str:
+    """figures: by model, form, number of clients and server; drawn are those of one client, in ms per call."""
+    body, top = [], 64
+    for (model, form), title in PANELS.items():
+        panel, height = _panel(title, figures[model][form]["1"], top)
+        body += panel
+        top += height
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}" {FONT}>',
+        f'<rect width="{WIDTH}" height="{top}" fill="#ffffff"/>',
+        _text(16, 28, "Milliseconds per call, one client: less is better", 17, "start", "#111", "bold"),
+        *_legend(),
+    ]
+    return "\n".join([*head, *body, "</svg>"]) + "\n"
+
+
+def _legend() -> list[str]:
+    parts, x = [], 16
+    for family, shades in COLOURS.items():
+        for what, shade in zip(BARS.values(), shades, strict=True):
+            parts.append(f'<rect x="{x}" y="40" width="12" height="12" fill="{shade}"/>')
+            parts.append(_text(x + 17, 50, f"{family}, {what}", 12))
+            x += 122
+    return [*parts, _text(WIDTH - 16, 50, "log. scale", 12, "end", "#666")]
+
+
+def _panel(title: str, by_name: dict[str, Any], top: int) -> tuple[list[str], int]:
+    shown = {name: found for name in TITLES if (found := by_name.get(name, {})).get("answers")}
+    values = [max(found[bar], 1e-3) for found in shown.values() for bar in BARS]
+    low, high = _decades(values)
+    group = len(BARS) * BAR + GAP
+    height = HEAD + len(shown) * group + FOOT
+    left, bottom = LABELS, top + HEAD + len(shown) * group
+    parts = [_text(16, top + 20, title, 14, "start", "#111", "bold")]
+    for decade in range(low, high + 1):
+        x = left + PLOT * (decade - low) / (high - low)
+        parts.append(f'<line x1="{x:.1f}" y1="{top + HEAD - 4}" x2="{x:.1f}" y2="{bottom}" stroke="#dddddd"/>')
+        parts.append(_text(x, bottom + 14, f"{10.0**decade:g} ms", 11, "middle", "#666"))
+    for row, (name, found) in enumerate(shown.items()):
+        y = top + HEAD + row * group
+        parts.append(_text(left - 8, y + len(BARS) * BAR / 2 + 4, TITLES[name], 12, "end"))
+        for n, bar in enumerate(BARS):
+            length = PLOT * max((math.log10(max(found[bar], 1e-3)) - low) / (high - low), 0.002)
+            shade = COLOURS[_family(name)][n]
+            parts.append(f'<rect x="{left}" y="{y + n * BAR}" width="{length:.1f}" height="{BAR - 1}" fill="{shade}"/>')
+            parts.append(_text(left + length + 5, y + n * BAR + BAR - 1, f"{found[bar]:.3g}", 10, "start", "#333"))
+    return parts, height
+
+
+def _decades(values: list[float]) -> tuple[int, int]:
+    low = math.floor(math.log10(min(values, default=0.1)))
+    return low, max(low + 1, math.ceil(math.log10(max(values, default=1.0))))
+
+
+def _family(name: str) -> str:
+    return {"ours": "Amaas", "function": "Amaas", "floor": "floor"}.get(name, "peers")
+
+
+def _text(x: float, y: float, text: str, size: int, anchor: str = "start", fill: str = "#333", weight: str = "") -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}"'
+    return f'<text {place} font-weight="{weight or "normal"}">{escape(text)}</text>'
