@@ -77,14 +77,15 @@ def _served(quick: bool, parts: list[str], files: dict[str, Path], home: Path, s
         servers.credentials(endpoint)
         world = function.world(endpoint, home, {name: files[name] for name in beside.MODELS})
         if "peers" in parts:
-            plan = beside.Plan(1, 0.2) if quick else beside.Plan(7, 0.7)
+            plan = beside.Plan(1, 0.2) if quick else beside.Plan(7, 0.9)
             found = beside.measure(files, function.built(home / "build"), world.environment, home, plan)
             ratios = beside.ratios(found["figures"])
             result["peers"] = {"plan": {"rounds": plan.rounds, "seconds": plan.seconds}, **found, "ratios": ratios}
         if "many" in parts:
             print("a hundred models", file=sys.stderr)
             size = many.make(world.store, LocalKey.load(str(home / "key.pem")))
-            result["many"] = many.measure(world.environment, home / "many.txt", share) | {"bytes": size}
+            found = many.measure(world.environment, home / "many.txt", share) | {"bytes": size}
+            result["many"] = found | {"claims": many.claims(found)}
     return result
 
 

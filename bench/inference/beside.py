@@ -17,14 +17,15 @@ from bench import load, rie
 from bench.http_client import Answer, Connection, written
 from bench.inference import function
 from bench.inference.handler import bare
-from bench.inference.peers import OURS, PEERS, Form, Peer, version
+from bench.inference.peers import GATEWAY, OURS, PEERS, Form, Peer, version
 
 MODELS = ("tiny", "mobilenet")
 FORMS = ("json", "binary")
 CLIENTS = (1, 4)
 EMULATED = "Amaas, Lambda's emulator"
 # like with like: the web server is the same, and there is no emulator between
-TITLES = {"ours": OURS.title, "function": EMULATED} | {name: peer.title for name, peer in PEERS.items()}
+TITLES = {"ours": OURS.title, "gateway": GATEWAY.title, "function": EMULATED}
+TITLES |= {name: peer.title for name, peer in PEERS.items()}
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def measure(files: dict[str, Path], built: rie.Function, environment: dict[str, 
         stage = Stage(model, files[model], home)
         with ExitStack() as running:
             stage.start("ours", OURS, running)
+            stage.start("gateway", GATEWAY, running)
             stage.start_function(built, environment, running)
             for name, peer in PEERS.items():
                 stage.start(name, peer, running)

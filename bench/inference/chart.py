@@ -18,6 +18,7 @@ PANELS = {
     ("mobilenet", "json"): "MobileNetV3-small, JSON of 150,528 floats",
     ("mobilenet", "binary"): "MobileNetV3-small, binary",
 }
+SHOWN = [name for name in TITLES if name != "gateway"]
 FONT = 'font-family="Helvetica, Arial, sans-serif"'
 
 
@@ -43,12 +44,12 @@ def _legend() -> list[str]:
         for what, shade in zip(BARS.values(), shades, strict=True):
             parts.append(f'<rect x="{x}" y="40" width="12" height="12" fill="{shade}"/>')
             parts.append(_text(x + 17, 50, f"{family}, {what}", 12))
-            x += 122
+            x += 125
     return [*parts, _text(WIDTH - 16, 50, "log. scale", 12, "end", "#666")]
 
 
 def _panel(title: str, by_name: dict[str, Any], top: int) -> tuple[list[str], int]:
-    shown = {name: found for name in TITLES if (found := by_name.get(name, {})).get("answers")}
+    shown = {name: found for name in SHOWN if (found := by_name.get(name, {})).get("answers")}
     values = [max(found[bar], 1e-3) for found in shown.values() for bar in BARS]
     low, high = _decades(values)
     group = len(BARS) * BAR + GAP

@@ -20,7 +20,7 @@ import numpy as np
 
 from bench import rie, servers
 from bench.http_client import Answer, Connection, written
-from bench.inference.models import Call, event, register, v2_calls, v2_values
+from bench.inference.models import Call, bytes_of, event, register, v2_calls, v2_values
 from local import build
 from shared.registry.log import Log
 from shared.signing.local import LocalKey
@@ -113,5 +113,4 @@ def calls(model: str) -> dict[str, Call]:
 
 def read(answer: Answer) -> np.ndarray:
     reply = json.loads(answer.body)
-    body = base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()
-    return v2_values({name.lower(): value for name, value in reply["headers"].items()}, body)
+    return v2_values({name.lower(): value for name, value in reply["headers"].items()}, bytes_of(reply))

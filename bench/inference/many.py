@@ -195,6 +195,40 @@ def _opened(function: Function, number: int) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
+def claims(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What is to hold, whether it does, and the numbers that say so."""
+    loaded, bounded, capacity = found["loaded"], found["bounded"], found["capacity_mib"]
+    one, hundred = (loaded["calls"][name]["hit"]["p50_ms"] for name in ("one loaded", "100 loaded, the same model"))
+    around = loaded["calls"]["100 loaded, one after the other"]["hit"]["p50_ms"]
+    run = [loaded["bare"][name]["p50_ms"] for name in ("the same model", "one after the other")]
+    zipf = bounded["calls"]["Zipf"]
+    again = zipf["calls"]["loaded again"]["p50_ms"]
+    alone = bounded["load_alone"]["p50_ms"]
+    grown = max(max(told["rss_mib"]) for told in bounded["calls"].values()) - bounded["rss_before_mib"]
+    ends = [np.mean(zipf["rss_mib"][place]) for place in (slice(17, 34), slice(34, None))]
+    return {
+        "a hit takes as long with 100 models loaded as with one (within a tenth)": _claim(
+            hundred <= 1.1 * one, {"one": one, "100": hundred}
+        ),
+        "and what a hit adds to the bare run does not grow when each call is of another model (within 0.05 ms)": _claim(
+            around - run[1] <= one - run[0] + 0.05, {"same model": one - run[0], "another each time": around - run[1]}
+        ),
+        "a call that must load costs the load and at most 2 ms more": _claim(
+            again <= alone + 2, {"the load alone": alone, "the call": again}
+        ),
+        "resident memory grows by no more than the cache may hold": _claim(
+            grown <= capacity, {"MiB grown by, at most": grown, "capacity": capacity}
+        ),
+        "and stops to grow (last third of the Zipf calls over the one before, within 5 %)": _claim(
+            ends[1] <= 1.05 * ends[0], {"MiB": ends[0], "then": ends[1]}
+        ),
+    }
+
+
+def _claim(holds: bool, numbers: dict[str, float]) -> dict[str, Any]:
+    return {"holds": bool(holds), "numbers": {name: round(float(number), 3) for name, number in numbers.items()}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenario", choices=["loaded", "bounded"])

@@ -122,6 +122,11 @@ def event(call: Call, method: str = "POST") -> dict[str, Any]:
     }
 
 
+def bytes_of(reply: dict[str, Any]) -> bytes:
+    """The body of a function's answer, as API Gateway sends it on."""
+    return base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()
+
+
 def v2_values(headers: dict[str, str], body: bytes) -> np.ndarray:
     """The only output of an answer in the protocol's form, flat."""
     length = headers.get("inference-header-content-length")

@@ -13,18 +13,21 @@ NAMES = {
     "mobilenet": "MobileNetV3-small, 150,528 floats → 1,000",
     "resnet18": "ResNet-18, 150,528 floats → 1,000",
 }
-BINARY = {"ours": OURS.binary, "function": OURS.binary} | {name: peer.binary for name, peer in PEERS.items()}
+BINARY = dict.fromkeys(("ours", "gateway", "function"), OURS.binary) | {
+    name: peer.binary for name, peer in PEERS.items()
+}
 INTRODUCTION = """\
 **What is compared with what.** Every server serves the same model with ONNX Runtime, one thread, one worker, on the
 loopback interface, and answered what the bare model does before it was measured. *{ours}*: the inference function's
 handler in Uvicorn, the very one of the floor's environment, in place of API Gateway: each request is made into the
-gateway's event (base64 and all) and back; records in memory; log lines are written, to nowhere. *{function}*: the
-function as deployed, under Amazon's runtime interface emulator and runtime client, its signed records and models on
-an S3 server; CPU and memory are of the function's process, latency has the emulator in it, which takes one call at a
-time. *FastAPI floor*: by hand with FastAPI, orjson and ONNX Runtime, one file, no protocol, nothing checked, logged,
-versioned or counted. The other peers are written as their documentation has it (bench/peer/), without a line per
-request where that can be had; MLServer runs the model in its own process, which is its quickest way; LitServe and
-BentoML have processes of their own for it. No peer resolves an alias, or knows a version.
+gateway's event (base64 and all) and back, and how much that is has a row of its own; records in memory; log lines are
+written, to nowhere. *{function}*: the function as deployed, under Amazon's runtime interface emulator and runtime
+client, its signed records and models on an S3 server; CPU and memory are of the function's process, latency has the
+emulator in it, which takes one call at a time. *FastAPI floor*: by hand with FastAPI, orjson and ONNX Runtime, one
+file, no protocol, nothing checked, logged, versioned or counted. The other peers are written as their documentation
+has it (bench/peer/), without a line per request where that can be had; MLServer runs the model in its own process,
+which is its quickest way; LitServe and BentoML have processes of their own for it. No peer resolves an alias, or knows
+a version.
 
 Requests: the protocol's JSON with flat data, numbers as Python writes them; BentoML, and the floor's and LitServe's
 binary forms, have bodies of their own. Answers are as each server gives them, not of the same length."""
@@ -197,7 +200,13 @@ def _many(found: dict[str, Any]) -> list[str]:
         f"{memory['all']:,.0f} with all. Bounded, {bounded['kept_mib']:g} MiB kept at the end as the cache counts: "
         + "; ".join(_sizes(scenario, told["rss_mib"]) for scenario, told in bounded["calls"].items())
         + f"; from {bounded['rss_before_mib']:,.0f} before the first call.",
+        "\n".join(_said(claim, told) for claim, told in found["claims"].items()),
     ]
+
+
+def _said(claim: str, told: dict[str, Any]) -> str:
+    numbers = ", ".join(f"{name}: {number:g}" for name, number in told["numbers"].items())
+    return f"- {claim}: {'holds' if told['holds'] else '**does not hold**'} ({numbers})"
 
 
 def _kind(kind: str, figures: dict[str, Any]) -> list[str]:

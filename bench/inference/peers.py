@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """package: whose version is told. binary: what its binary form is. threads: of other libraries stay as they are."""
+    """package: whose version is told. binary: what its binary form is. env: what it has besides MODEL and PORT."""
 
     title: str
     environment: str
@@ -43,6 +43,7 @@ class Peer:
     ready: str
     forms: Callable[[str], dict[str, Form]]
     binary: str
+    env: dict[str, str] = field(default_factory=dict)
 
     def python(self) -> Path:
         return ENVS / self.environment / "bin" / "python"
@@ -54,8 +55,8 @@ class Peer:
         [port] = free_ports(1)
         command = [part.format(bin=self.python().parent, port=port) for part in self.command]
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-        env = kept | QUIET | {"MODEL": str(model), "PORT": str(port), "PYTHONPATH": str(ROOT), "FLOOR": str(floor())}
-        server = Server(command, log, cwd=SCRIPTS, env=env)
+        told = {"MODEL": str(model), "PORT": str(port), "PYTHONPATH": str(ROOT), "FLOOR": str(floor())}
+        server = Server(command, log, cwd=SCRIPTS, env=kept | QUIET | told | self.env)
         try:
             server.wait_for(f"http://{HOST}:{port}{self.ready}", timeout=90)
         except SystemExit:
@@ -164,6 +165,8 @@ OURS = Peer(
     _protocol,
     EXTENSION,
 )
+# what of it is web server and the making of events, which a deployment leaves to API Gateway
+GATEWAY = replace(OURS, title="(of it, without the function)", env={"REPLAY": "1"})
 
 
 def version(peer: Peer) -> dict[str, Any]:
