@@ -10,7 +10,8 @@ from bench.inference.beside import TITLES
 
 WIDTH, LABELS, PLOT = 860, 190, 600
 BAR, GAP, HEAD, FOOT = 11, 7, 30, 26
-BARS = {"p50_ms": "p50 latency", "cpu_s_per_1000": "CPU time"}
+# CPU seconds per 1,000 calls are milliseconds per call
+BARS = {"p50_ms": "median", "cpu_s_per_1000": "CPU time"}
 COLOURS = {"Amaas": ("#8fb3dd", "#2f6db3"), "floor": ("#bbbbbb", "#777777"), "peers": ("#f2bd87", "#d9741b")}
 PANELS = {
     ("tiny", "json"): "4 floats, JSON",
@@ -49,8 +50,8 @@ def _legend() -> list[str]:
 
 
 def _panel(title: str, by_name: dict[str, Any], top: int) -> tuple[list[str], int]:
-    shown = {name: found for name in SHOWN if (found := by_name.get(name, {})).get("answers")}
-    values = [max(found[bar], 1e-3) for found in shown.values() for bar in BARS]
+    shown = {name: found if (found := by_name.get(name, {})).get("answers") else {} for name in SHOWN}
+    values = [max(found[bar], 1e-3) for found in shown.values() if found for bar in BARS]
     low, high = _decades(values)
     group = len(BARS) * BAR + GAP
     height = HEAD + len(shown) * group + FOOT
@@ -63,7 +64,9 @@ def _panel(title: str, by_name: dict[str, Any], top: int) -> tuple[list[str], in
     for row, (name, found) in enumerate(shown.items()):
         y = top + HEAD + row * group
         parts.append(_text(left - 8, y + len(BARS) * BAR / 2 + 4, TITLES[name], 12, "end"))
-        for n, bar in enumerate(BARS):
+        if not found:
+            parts.append(_text(left + 5, y + BAR + 4, "none", 10, "start", "#666"))
+        for n, bar in enumerate(BARS if found else ()):
             length = PLOT * max((math.log10(max(found[bar], 1e-3)) - low) / (high - low), 0.002)
             shade = COLOURS[_family(name)][n]
             parts.append(f'<rect x="{left}" y="{y + n * BAR}" width="{length:.1f}" height="{BAR - 1}" fill="{shade}"/>')

@@ -51,6 +51,7 @@ def _machine(result: dict[str, Any]) -> str:
         f"Linux {machine['kernel']}; load average {machine['load_average']:.2f} before the run (of "
         f"{result['seconds']} s). "
         + ", ".join(f"{name} {number}" for name, number in versions.items())
+        + (". **The machine was busy with other work: not to be quoted**" if machine["load_average"] > 1 else "")
         + (". **A quick try-out: too few rounds to quote.**" if result["quick"] else ".")
     )
 
@@ -185,7 +186,7 @@ def _many(found: dict[str, Any]) -> list[str]:
         rows.append([f"no bound: 100 loaded, {scenario}", *_kind("bare `session.run`", figures)])
     for scenario, told in bounded["calls"].items():
         rows += [[f"bounded: {scenario}", *_kind(kind, figures)] for kind, figures in told["calls"].items()]
-    rows.append(["bounded", *_kind("the load alone, without a call", bounded["load_alone"])])
+    rows.append(["bounded: Zipf", *_kind("the load alone, in between", bounded["load_alone"])])
     memory = loaded["rss_mib"]
     return [
         "## A hundred models in one function",
