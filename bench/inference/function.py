@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,14 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from bench import rie, servers
+from bench.coldstart import world as coldstart
 from bench.http_client import Answer, Connection, written
 from bench.inference.models import Call, bytes_of, event, register, v2_calls, v2_values
-from local import build
 from shared.registry.log import Log
 from shared.signing.local import LocalKey
 from shared.storage.s3 import S3Store
 
-HANDLER = "functions.inference.app.handler"
 BUCKET = "warm"
 JSON = {"content-type": "application/json"}
 
@@ -47,17 +45,15 @@ def world(endpoint: str, home: Path, models: dict[str, Path]) -> World:
     for name, path in models.items():
         register(log, name, path.read_bytes())
     keys = base64.b64encode(key.public).decode()
-    env = {"BUCKET": BUCKET, "AWS_ENDPOINT_URL": endpoint, "PUBLIC_KEYS": keys, "OPENBLAS_NUM_THREADS": "1"}
-    return World(store, env)
+    env = {"BUCKET": BUCKET, "AWS_ENDPOINT_URL": endpoint, "PUBLIC_KEYS": keys}
+    return World(store, coldstart.DEPLOYED | env)
 
 
 def built(folder: Path) -> rie.Function:
     """The inference function and its layers, as `sam build` makes them."""
-    os.environ["AMAAS_RUNTIME"] = f"python{sys.version_info.major}.{sys.version_info.minor}"
     os.environ.setdefault("UV", str(servers.ROOT / ".local" / "uv" / "bin" / "uv"))
-    for resource in ("CoreLayer", "RuntimeLayer", "InferenceFunction"):
-        build.main(resource, folder / resource)
-    return rie.Function(folder / "InferenceFunction", HANDLER, [folder / "CoreLayer", folder / "RuntimeLayer"])
+    builds = coldstart.built(folder, [])
+    return rie.Function(builds.inference, coldstart.HANDLER, [builds.core, builds.runtime])
 
 
 class Emulated:

@@ -17,7 +17,7 @@ from shared.registry import blobs, manifest, versions
 from shared.registry.log import Log
 from shared.registry.manifest import Tensor
 from shared.registry.state import Act, Version
-from shared.runtime import onnx
+from shared.runtime import layout, onnx
 
 ZOO = ROOT / ".local" / "zoo"
 EVENT = json.loads((ROOT / "tests" / "events" / "apigateway_proxy.json").read_text())
@@ -65,7 +65,8 @@ def dense(widths: list[int], seed: int) -> bytes:
 
 
 def register(log: Log, name: str, model: bytes) -> Version:
-    """Commit a version as ingest does, but with the model as it is: everybody serves the same bytes."""
+    """Commit a version as ingest does: weights put in place, but nothing optimised, so that all serve one graph."""
+    model = layout.aligned(model)
     session = onnx.load(model)
     inputs, outputs = (
         [Tensor(spec.name, spec.datatype, spec.shape) for spec in specs]  # type: ignore[arg-type]
