@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.coldstart.world import DEPLOYED
 from bench.http_client import Answer
 from bench.inference.models import Call, v2_calls, v2_json, v2_values, values
 from bench.servers import HOST, ROOT, Server, free_ports
@@ -164,9 +165,10 @@ OURS = Peer(
     V2_READY,
     _protocol,
     EXTENSION,
+    DEPLOYED,
 )
 # what of it is web server and the making of events, which a deployment leaves to API Gateway
-GATEWAY = replace(OURS, title="(of it, without the function)", env={"REPLAY": "1"})
+GATEWAY = replace(OURS, title="(of it, without the function)", env=DEPLOYED | {"REPLAY": "1"})
 
 
 def version(peer: Peer) -> dict[str, Any]:
