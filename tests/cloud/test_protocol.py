@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from typing import Any
 
 import httpx
@@ -162,29 +161,6 @@ def test_tritonclient_aio(served: Cloud, coding: str | None) -> None:
     logits, best = asyncio.run(talk())
     assert np.allclose(logits, LOGITS)
     assert [v.split(":")[2] for v in best] == [LABELS[i] for i in LOGITS.argmax(1)]
-
-
-@pytest.mark.parametrize("binary", [True, False])
-def test_what_the_kserve_sdk_sends(served: Cloud, binary: bool) -> None:
-    """Its InferenceRESTClient, to the byte; the package itself brings 300 MB, so it is not installed for the tests."""
-    tensor: dict[str, Any] = {"name": "image", "shape": list(IMAGES.shape), "datatype": "FP32"}
-    tensor |= {"parameters": {"binary_data_size": IMAGES.nbytes}} if binary else {"data": IMAGES.reshape(-1).tolist()}
-    request = {"id": str(uuid.uuid4()), "model_name": "shapes", "inputs": [tensor]}
-    request |= {"parameters": {"binary_data_output": True}} if binary else {}
-    document = json.dumps(request, separators=(",", ":")).encode()
-    kind = {"content-type": "application/json"}
-    if binary:
-        kind = {"inference-header-content-length": str(len(document)), "content-type": "application/octet-stream"}
-    url = f"{served.access['api_url']}/v2/models/shapes/infer"
-    content = document + IMAGES.tobytes() if binary else document
-    answer = httpx.post(url, content=content, headers=token(served) | kind)
-    assert answer.status_code == 200, answer.text
-    length = int(answer.headers.get("inference-header-content-length", len(answer.content)))
-    body = json.loads(answer.content[:length])
-    [output] = body["outputs"]
-    flat = np.frombuffer(answer.content[length:], np.float32) if binary else np.float32(output["data"])
-    assert (body["model_name"], body["id"], output["shape"]) == ("shapes", request["id"], [2, 3])
-    assert np.allclose(flat.reshape(2, 3), LOGITS)
 
 
 def infer(cloud: Cloud, content: bytes, **headers: str) -> httpx.Response:
