@@ -17,7 +17,7 @@ CLIENT, TRAINING = "client/pyproject.toml", "training/requirements.in"
 # Declared by onnxruntime, needed by none of its code that serves: 80 MB of symbolic algebra, and protobuf. By cffi, to
 # compile what soundfile brings compiled.
 SERVING_LEAVES_OUT = ["sympy", "mpmath", "protobuf", "pycparser"]
-# Declared by kserve, imported by nothing that its client imports: 70 MB for its servers and their storage.
+# Declared by kserve, imported by nothing that its client imports: 60 MB for its servers and their storage.
 KSERVE_LEAVES_OUT = ["aiohttp", "aiohttp-retry", "cffi", "cryptography", "pillow", "pycparser", "setuptools", "uvloop"]
 # Declared by tokenizers, to download from a hub: nothing here does that, and it brings twenty packages.
 NOWHERE = "requirements/nowhere.in"

@@ -9,35 +9,14 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper
 
 from tests.cloud.conftest import ROOT, Cloud
-from tests.serving.packages import proto
-from tests.support import tiny_classifier
+from tests.support import ELEMENTS, identities, tiny_classifier
 
 pytestmark = pytest.mark.cloud
 
 PYTHON = ROOT / ".local" / "envs" / "kserve" / "bin" / "python"
 LABELS = ["ant", "bee", "cat"]
-ELEMENTS = {
-    "bool": TensorProto.BOOL,
-    **{f"uint{bits}": getattr(TensorProto, f"UINT{bits}") for bits in (8, 16, 32, 64)},
-    **{f"int{bits}": getattr(TensorProto, f"INT{bits}") for bits in (8, 16, 32, 64)},
-    "fp16": TensorProto.FLOAT16,
-    "fp32": TensorProto.FLOAT,
-    "fp64": TensorProto.DOUBLE,
-    "bytes": TensorProto.STRING,
-}
-
-
-def every_datatype() -> bytes:
-    """y-t = x-t for each of the datatypes that the SDK knows."""
-    tensors = [
-        [helper.make_tensor_value_info(f"{side}-{name}", element, ["N"]) for name, element in ELEMENTS.items()]
-        for side in "xy"
-    ]
-    nodes = [helper.make_node("Identity", [f"x-{name}"], [f"y-{name}"]) for name in ELEMENTS]
-    return proto(nodes, *tensors, {})
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +25,7 @@ def said(cloud: Cloud) -> dict[str, Any]:
     described = {"task": "image-classification", "labels": LABELS}
     files = {"model.onnx": tiny_classifier(), "amaas.json": json.dumps(described).encode()}
     assert cloud.upload("kserve-images", files)["state"] == "registered"
-    assert cloud.upload("kserve-tensors", {"model.onnx": every_datatype()})["state"] == "registered"
+    assert cloud.upload("kserve-tensors", {"model.onnx": identities()})["state"] == "registered"
     access = json.dumps({"url": cloud.access["api_url"], "token": cloud.access["token"]})
     script = str(ROOT / "tests" / "cloud" / "kserve_calls.py")
     done = subprocess.run([str(PYTHON), script], input=access, capture_output=True, text=True, timeout=120, check=False)
