@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from shared.errors import NotImplemented_
+from shared.registry.manifest import Manifest
 from shared.serving.cache import Loaded
 from shared.serving.tasks.request import Given, read
 
@@ -31,7 +32,7 @@ def predict(loaded: Loaded, body: bytes, content_type: str, options: dict[str, s
     Raises BadInput, Unsupported, TooLarge, and NotImplemented_ for a task that has only the tensor protocol.
     """
     named = {"model": loaded.name, "version": loaded.version.version}
-    if _in_tensors(loaded):
+    if _in_tensors(loaded.manifest):
         in_tensors: dict[str, Any] = import_module("shared.serving.tasks.tensor").predict(loaded, body, content_type)
         return named | in_tensors
     module = _module(loaded)
@@ -42,9 +43,13 @@ def predict(loaded: Loaded, body: bytes, content_type: str, options: dict[str, s
     return named | ({"results": answers} if given.many else answers[0])
 
 
-def _in_tensors(loaded: Loaded) -> bool:
-    task = loaded.manifest.task
-    return task == "tensor" or (task == "tabular" and loaded.manifest.preprocess is None)
+def in_own_terms(manifest: Manifest) -> bool:
+    """Whether a model is asked in its task's own terms, and not in tensors."""
+    return manifest.task in MODULES and not _in_tensors(manifest)
+
+
+def _in_tensors(manifest: Manifest) -> bool:
+    return manifest.task == "tensor" or (manifest.task == "tabular" and manifest.preprocess is None)
 
 
 def _module(loaded: Loaded) -> Any:
