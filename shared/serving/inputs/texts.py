@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared.errors import AmaasError, BadInput, Unavailable
+from shared.errors import AmaasError, BadInput, TooLarge, Unavailable
 from shared.registry import plans
 from shared.registry.manifest import Tensor
 from shared.runtime.onnx import DTYPES
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # a text, or two of them that the model is to compare
 Item = str | tuple[str, str]
+MAX_CHARACTERS = 1_000_000  # of one text
+MAX_TOKENS = 16_384  # of a text that neither the package nor its tokenizer cuts
 PADS = ("[PAD]", "<pad>", "<|endoftext|>", "</s>")
 
 
@@ -46,9 +48,15 @@ def _item(value: Any, number: int) -> Item:
 def encoded(loaded: Loaded, texts: list[Item]) -> list[Encoding]:
     """The tokens of texts, cut and padded as the plan says, all of one length."""
     plan, made = plan_of(loaded), tokenizer_of(loaded)
+    characters = max(len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
+    if characters > MAX_CHARACTERS:
+        raise TooLarge(f"the text has {characters:,} characters, more than {MAX_CHARACTERS:,}; send a part of it")
     given = [plan.prefix + text if isinstance(text, str) else (plan.prefix + text[0], text[1]) for text in texts]
     with _raising(BadInput, "the model's tokenizer cannot take this text"):
         encodings: list[Encoding] = made.encode_batch(given)
+    longest = max(len(encoding.ids) for encoding in encodings)
+    if longest > MAX_TOKENS and not made.truncation:
+        raise TooLarge(f"the text has {longest:,} tokens, more than {MAX_TOKENS:,}; send a part of it")
     return encodings
 
 

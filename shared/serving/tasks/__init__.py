@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from shared.errors import NotImplemented_
+from shared.errors import NotImplemented_, TooLarge
 from shared.registry.manifest import Manifest
 from shared.serving.cache import Loaded
 from shared.serving.tasks.request import Given, read
@@ -39,7 +39,10 @@ def predict(loaded: Loaded, body: bytes, content_type: str, options: dict[str, s
     given = _given(module, loaded, body, content_type, options)
     size = module.step(loaded)
     groups = [given.items[start : start + size] for start in range(0, len(given.items), size)]
-    answers = [answer for group in groups for answer in module.answer(loaded, group, given.options)]
+    try:
+        answers = [answer for group in groups for answer in module.answer(loaded, group, given.options)]
+    except MemoryError as error:
+        raise TooLarge("the input takes more memory than there is: send a smaller one, or fewer in a call") from error
     return named | ({"results": answers} if given.many else answers[0])
 
 
@@ -66,4 +69,7 @@ def _given(module: Any, loaded: Loaded, body: bytes, content_type: str, options:
         found: Given = module.given(loaded, body, content_type, options)
         return found
     takes = module.takes(loaded) if hasattr(module, "takes") else module.TAKES
-    return read(body, content_type, takes, options)
+    found = read(body, content_type, takes, options)
+    if takes == "image" and found.many:
+        import_module("shared.serving.inputs.images").weigh(found.items)
+    return found
