@@ -109,6 +109,7 @@ async def answers(ask: Caller) -> dict[str, Any]:
         "some outputs": shown(await ask.infer("kserve-tensors", tensors(True, some))),
         "classes": shown(await ask.infer("kserve-images", images(False, request_outputs=classes))),
         "no rows in json": shown(await ask.infer("kserve-images", images(False, rows=0))),
+        "no rows in binary": shown(await ask.infer("kserve-images", images(True, rows=0))),
         "headers": told,
     }
 

@@ -84,8 +84,9 @@ def test_classification(said: dict[str, Any], logits: np.ndarray) -> None:
     assert [value.split(":")[2] for value in best] == [LABELS[index] for index in logits.argmax(1)]
 
 
-def test_no_rows(said: dict[str, Any]) -> None:
-    assert said["answers"]["no rows in json"]["outputs"] == {"logits": []}
+@pytest.mark.parametrize("form", ["no rows in json", "no rows in binary"])
+def test_no_rows(said: dict[str, Any], form: str) -> None:
+    assert said["answers"][form]["outputs"] == {"logits": []}
 
 
 @pytest.mark.parametrize(

@@ -131,14 +131,14 @@ def tokenizer(raw: bytes, plan: plans.Text, ids: Tensor | None) -> Tokenizer:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from tokenizers import Tokenizer
 
+    fixed = ids.shape[1] if ids and len(ids.shape) == 2 and ids.shape[1] > 0 else None
     with _raising(Unavailable, "the package's tokenizer cannot be read; push the package again"):
         made = Tokenizer.from_buffer(raw)
-    fixed = ids.shape[1] if ids and len(ids.shape) == 2 and ids.shape[1] > 0 else None
-    longest = plan.max_length or fixed or (made.truncation or {}).get("max_length")
-    if longest:
-        made.enable_truncation(longest)
-    whole = fixed or (longest if plan.padding == "max_length" else None)
-    made.enable_padding(length=whole, **_pad(made))
+        longest = plan.max_length or fixed or (made.truncation or {}).get("max_length")
+        if longest:
+            made.enable_truncation(longest)
+        whole = fixed or (longest if plan.padding == "max_length" else None)
+        made.enable_padding(length=whole, **_pad(made))
     return made
 
 
