@@ -53,7 +53,7 @@ def stepping() -> bytes:
 
 @pytest.fixture(scope="module")
 def served(cloud: Cloud) -> Cloud:
-    models = {"every": identities(), "bfloat": identity(TensorProto.BFLOAT16, ["N"]), "steps": stepping()}
+    models = {"every": identities(), "bfloat": identity(TensorProto.BFLOAT16, ["N"]), "stepping": stepping()}
     for name, model in models.items():
         assert cloud.upload(name, {"model.onnx": model})["state"] == "registered"
     return cloud
@@ -101,22 +101,26 @@ def test_health_and_metadata(ask: Ask) -> None:
     assert ask("is_server_ready")
     assert set(ask("get_server_metadata")) == {"name", "version", "extensions"}
     for version in ("", "1", "production"):
-        assert ask("is_model_ready", "steps", version)
-        described = ask("get_model_metadata", "steps", version)
-        assert (described["name"], described["versions"], described["platform"]) == ("steps", ["1"], "onnx_onnxruntime")
+        assert ask("is_model_ready", "stepping", version)
+        described = ask("get_model_metadata", "stepping", version)
+        assert (described["name"], described["versions"], described["platform"]) == (
+            "stepping",
+            ["1"],
+            "onnx_onnxruntime",
+        )
         assert described["inputs"] == [
             {"name": "x", "datatype": "FP32", "shape": [-1, 2]},
             {"name": "state", "datatype": "FP32", "shape": [-1, 2]},
             {"name": "words", "datatype": "BYTES", "shape": [-1, -1]},
         ]
         assert described["parameters"]["optional_inputs"] == [{"name": "scale", "datatype": "FP32", "shape": [1]}]
-        assert ask("get_model_config", "steps", version)["input"][2]["data_type"] == "TYPE_STRING"
-        [counted] = ask("get_inference_statistics", "steps", version)["model_stats"]
-        assert (counted["name"], counted["version"]) == ("steps", "1")
+        assert ask("get_model_config", "stepping", version)["input"][2]["data_type"] == "TYPE_STRING"
+        [counted] = ask("get_inference_statistics", "stepping", version)["model_stats"]
+        assert (counted["name"], counted["version"]) == ("stepping", "1")
     assert not ask("is_model_ready", "nobody")
-    assert not ask("is_model_ready", "steps", "9")
-    rows = [row for row in ask("get_model_repository_index") if row["name"] == "steps"]
-    assert rows == [{"name": "steps", "version": "1", "state": "READY", "reason": ""}]
+    assert not ask("is_model_ready", "stepping", "9")
+    rows = [row for row in ask("get_model_repository_index") if row["name"] == "stepping"]
+    assert rows == [{"name": "stepping", "version": "1", "state": "READY", "reason": ""}]
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -164,7 +168,7 @@ def test_compressed_with_binary_and_json(ask: Ask, coding: str) -> None:
     ones = np.ones((2, 2), np.float32)
     given = [tensor("x", ones, "FP32"), tensor("state", ones, "FP32", binary=False), tensor("words", words, "BYTES")]
     how = {"request_compression_algorithm": coding, "response_compression_algorithm": coding}
-    result = ask("infer", "steps", given, **how)
+    result = ask("infer", "stepping", given, **how)
     assert plain(result.as_numpy("said")) == ["word"] * 600
     assert result.as_numpy("total").tolist() == [[3.0, 3.0]] * 2
 
@@ -173,12 +177,12 @@ def test_optional_inputs_text_and_a_state_that_goes_back_and_forth(ask: Ask) -> 
     words = tensor("words", np.array([["größe", "😀"]], object), "BYTES")
     x, state = np.array([[1, 10]], np.float32), np.zeros((1, 2), np.float32)
     for _ in range(3):  # with the default of the graph
-        result = ask("infer", "steps", [tensor("x", x, "FP32"), tensor("state", state, "FP32"), words])
+        result = ask("infer", "stepping", [tensor("x", x, "FP32"), tensor("state", state, "FP32"), words])
         state = result.as_numpy("total")
     assert state.tolist() == [[6.0, 60.0]]
     assert plain(result.as_numpy("said")) == ["größe", "😀"]
     scale = tensor("scale", np.array([-6], np.float32), "FP32")
-    result = ask("infer", "steps", [scale, tensor("x", x, "FP32"), tensor("state", state, "FP32"), words])
+    result = ask("infer", "stepping", [scale, tensor("x", x, "FP32"), tensor("state", state, "FP32"), words])
     assert result.as_numpy("total").tolist() == [[0.0, 0.0]]
 
 
@@ -195,9 +199,9 @@ def test_versions_aliases_and_parameters(ask: Ask) -> None:
 
 def test_what_the_service_does_not_do_is_said(ask: Ask) -> None:
     for method, arguments in (
-        ("load_model", ["steps"]),
-        ("unload_model", ["steps"]),
-        ("update_trace_settings", ["steps", {}]),
+        ("load_model", ["stepping"]),
+        ("unload_model", ["stepping"]),
+        ("update_trace_settings", ["stepping", {}]),
         ("get_trace_settings", []),
         ("update_log_settings", [{}]),
         ("get_log_settings", []),
@@ -228,7 +232,7 @@ def test_shared_memory_in_a_tensor(ask: Ask) -> None:
         ("bfloat", "canary", {}, "404", "canary"),
         ("bfloat", "", {"outputs": [triton.InferRequestedOutput("z")]}, "400", "no output 'z'"),
         ("bfloat", "", {"headers": {}}, "401", "token"),
-        ("steps", "", {}, "400", "'x' has datatype"),
+        ("stepping", "", {}, "400", "'x' has datatype"),
     ],
 )
 def test_errors_reach_the_caller(
