@@ -96,5 +96,27 @@ def identity(element: int, shape: list[int | str]) -> bytes:
     return _model(graph)
 
 
+# One of each datatype that a session can run beside text; BF16 needs a model of its own.
+ELEMENTS = {
+    "bool": TensorProto.BOOL,
+    **{f"uint{bits}": getattr(TensorProto, f"UINT{bits}") for bits in (8, 16, 32, 64)},
+    **{f"int{bits}": getattr(TensorProto, f"INT{bits}") for bits in (8, 16, 32, 64)},
+    "fp16": TensorProto.FLOAT16,
+    "fp32": TensorProto.FLOAT,
+    "fp64": TensorProto.DOUBLE,
+    "bytes": TensorProto.STRING,
+}
+
+
+def identities() -> bytes:
+    """y-t = x-t, of shape [N], for each of ELEMENTS."""
+    inputs, outputs = (
+        [helper.make_tensor_value_info(f"{side}-{name}", element, ["N"]) for name, element in ELEMENTS.items()]
+        for side in "xy"
+    )
+    nodes = [helper.make_node("Identity", [f"x-{name}"], [f"y-{name}"]) for name in ELEMENTS]
+    return _model(helper.make_graph(nodes, "identities", inputs, outputs))
+
+
 def _model(graph: Any) -> bytes:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
