@@ -41,6 +41,7 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "bench": (["requirements/bench.in"], [], []),
     "training": (["requirements/training.in", TRAINING], ["runtime", "ingest"], []),
     "zoo": (["requirements/zoo.in"], [], []),
+    "schemathesis": (["requirements/schemathesis.in"], [], []),
 }
 
 FLAGS = [
