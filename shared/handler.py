@@ -109,7 +109,8 @@ class Request(Struct, frozen=True):
             name=self.name,
             reason=reason,
             expect_revision=expect_revision,
-            request_id=f"{self.caller}/{key}" if key else None,
+            # of this path only: for another one, the answer would tell of something that never happened
+            request_id=f"{self.caller}/{key} {self.method} {self.path}" if key else None,
             may_promote=scope_rules.allows(self.scopes, "promote", self.params.get("model")),
         )
 

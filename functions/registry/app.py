@@ -30,8 +30,10 @@ def _name(request: Request) -> str:
 
 def _number(request: Request, param: str) -> int:
     text = request.params[param]
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise BadInput(f"{text[:40]!r} is no number of a {param}")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise BadInput(
+            f"{text[:40]!r} is no number of a {'request' if param == 'number' else param}: they begin with 1"
+        )
     return int(text)
 
 

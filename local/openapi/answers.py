@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from shared.registry.manifest import Manifest, Task
 from shared.registry.state import Record, Target
 from shared.registry.uploads import Upload
+from shared.registry.verify import Problem
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, in hex")]
 Next = Annotated[str | None, Meta(description="where the next page starts; null on the last one")]
@@ -162,7 +163,7 @@ class History(Struct, kw_only=True):
     records: list[Record]
     next: NextNumber
     verified: bool | UnsetType = UNSET
-    problems: list[str] | UnsetType = UNSET
+    problems: list[Problem] | UnsetType = UNSET
     revision: int | UnsetType = UNSET
     digest: str | UnsetType = UNSET
     since: int | UnsetType = UNSET

@@ -12,7 +12,7 @@ import msgspec
 from local.openapi.answers import Error
 from local.openapi.described import PATH, Answer, Operation, Param
 from local.openapi.operations import NARROWER, OPERATIONS, TAGS
-from shared.handler import JSON, Route
+from shared.handler import JSON, Route, Routes
 from shared.serving.describe import RELEASE
 
 REF = "#/components/schemas/{name}"
@@ -45,11 +45,12 @@ HEADERS = {
 
 def routes() -> list[tuple[str, Route]]:
     """Every route of every function that has some, with the function's name."""
-    return [
-        (service, route)
-        for service in OPERATIONS
-        for route in importlib.import_module(f"functions.{service}.app").handler.routes
-    ]
+    return [(service, route) for service in OPERATIONS for route in handler(service).routes]
+
+
+def handler(service: str) -> Routes:
+    found: Routes = importlib.import_module(f"functions.{service}.app").handler
+    return found
 
 
 def operation(service: str, route: Route) -> Operation:
