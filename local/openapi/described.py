@@ -36,7 +36,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     """What a handler function does. body: content types with their types or schemas, where `takes` does not say it.
 
     options: a Struct whose members may be in the query, each of them. errors: statuses beside those of every route.
-    path: parameters of the path that are narrower here than elsewhere.
+    path: parameters of the path that are narrower here than elsewhere. examples: JSON bodies, by what they ask for.
     """
 
     summary: str
@@ -48,6 +48,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     path: tuple[Param, ...] = ()
     body: dict[str, Any] = {}
     body_required: bool = True
+    examples: dict[str, Any] = {}
     errors: tuple[int, ...] = ()
 
 

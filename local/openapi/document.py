@@ -174,6 +174,8 @@ def _operation(service: str, route: Route, told: Operation, schemas: Schemas) ->
     body = {JSON: route.takes} if route.takes else told.body
     if body:
         content = {media: {"schema": of if isinstance(of, dict) else schemas[of]} for media, of in body.items()}
+        if told.examples:
+            content[JSON]["examples"] = {name: {"value": value} for name, value in told.examples.items()}
         made["requestBody"] = {"required": _required(route, told), "content": content}
     return made
 
@@ -198,9 +200,7 @@ def _required(route: Route, told: Operation) -> bool:
     """An empty body is an empty object, which is enough where every member may be left out."""
     if route.takes is None:
         return told.body_required
-    return "oneOf" in NARROWER.get(route.takes.__name__, {}) or any(
-        field.required for field in msgspec.structs.fields(route.takes)
-    )
+    return route.takes.__name__ in NARROWER or any(field.required for field in msgspec.structs.fields(route.takes))
 
 
 def _parameters(route: Route, told: Operation, schemas: Schemas) -> list[dict[str, Any]]:

@@ -40,6 +40,11 @@ TAGS = {
     "batch": "Many inputs, or large ones",
     "tokens": "Who may call",
 }
+# four by four pixels
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAAAAACMmsGiAAAAHElEQVR42mNk"
+    "EBAQYHQQEBBgcRAQEGA8ICAgAAAQRAIIemiTNgAAAABJRU5ErkJggg=="
+)
 REFERENCES = Annotated[str, Meta(pattern="^[0-9a-z][0-9a-z-]{0,31}$")]
 
 
@@ -89,7 +94,14 @@ REGISTRY = {
             limit(200, 50),
         ),
     ),
-    "move": transition("Point an alias at a version, or split it", answers.Moved),
+    "move": transition(
+        "Point an alias at a version, or split it",
+        answers.Moved,
+        examples={
+            "release": {"version": 2, "reason": "better on dark images"},
+            "split": {"split": {"1": 90, "2": 10}, "reason": "a tenth for the new one"},
+        },
+    ),
     "rollback": transition("Point an alias back at what it was before, or at a version that it was at", answers.Moved),
     "drop": transition("Remove an alias", answers.Dropped),
     "protect": transition("Say who may move an alias", answers.Protected),
@@ -111,6 +123,7 @@ REGISTRY = {
 UPLOAD = {
     "create": Operation(
         summary="Announce a package; the answer says where to send its files",
+        examples={"package": {"files": [{"name": "model.onnx", "size": 902_573}, {"name": "amaas.json"}]}},
         answers={201: Answer(answers.UploadTicket, "Send the files, then follow `status_url`.")},
     ),
     "of_model": Operation(
@@ -124,7 +137,9 @@ UPLOAD = {
 TOKENS = {
     "every": Operation(summary="All tokens, revoked ones too, without their secrets", answers=ok(answers.Tokens)),
     "create": Operation(
-        summary="Make a token", answers={201: Answer(answers.CreatedToken, "The only time that its text is shown.")}
+        summary="Make a token",
+        examples={"caller": {"name": "shop-frontend", "scopes": ["infer:fashion-*"], "expires_in_days": 90}},
+        answers={201: Answer(answers.CreatedToken, "The only time that its text is shown.")},
     ),
     "revoke": Operation(summary="Revoke a token; it stays listed", answers=ok(answers.TokenState)),
 }
@@ -134,6 +149,7 @@ GOING = {200: Answer(answers.BatchState, "At an end."), 202: Answer(answers.Batc
 BATCH = {
     "create": Operation(
         summary="Make a batch job, for files to send or inputs that are there",
+        examples={"files": {"files": [{"name": "a.png"}, {"name": "b.png"}], "options": {"top_k": "1"}}},
         answers={
             201: Answer(answers.BatchTicket, "Send the files, then POST to `start_url`."),
             202: Answer(answers.BatchState, "Started, on the inputs beneath `prefix`."),
@@ -143,6 +159,7 @@ BATCH = {
     ),
     "more": Operation(
         summary="Where to send more files of a job",
+        examples={"files": {"files": [{"name": "c.png"}]}},
         answers={201: Answer(answers.FileTargets, "Send the files.")},
         errors=(409,),
     ),
@@ -212,6 +229,7 @@ INFERENCE = {
         about="In application/octet-stream, the JSON is followed by the inputs that have a binary_data_size.",
         headers=(JSON_LENGTH, KEY, ENCODED, ACCEPTED),
         body={JSON: InferRequest, "application/octet-stream": BYTES},
+        examples={"tensor": {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]}]}},
         errors=(413, 415, 501),
     ),
     "predict": Operation(
@@ -221,6 +239,7 @@ INFERENCE = {
         options=predicting.Options,
         headers=(KEY, ENCODED, ACCEPTED),
         body=MODEL_INPUT,
+        examples={"image": {"input": PNG}, "images": {"inputs": [PNG, PNG], "parameters": {"top_k": 1}}},
         errors=(413, 415, 501),
     ),
     "explain": Operation(
@@ -235,6 +254,7 @@ INFERENCE = {
         options=explain.Options,
         headers=(KEY, ENCODED, ACCEPTED),
         body=MODEL_INPUT,
+        examples={"image": {"input": PNG}},
         errors=(413, 415, 501),
     ),
     "embeddings": Operation(
@@ -242,6 +262,7 @@ INFERENCE = {
         answers=ok(predictions.Embeddings, "One vector per text.", headers=ANSWERED_BY),
         headers=(KEY, ENCODED, ACCEPTED),
         body={JSON: embedding.Asked},
+        examples={"texts": {"model": "minilm", "input": ["a text", "another one"]}},
         errors=(404, 413, 415),
     ),
 }
@@ -254,12 +275,19 @@ OPERATIONS = {
     "tokens": TOKENS,
 }
 
+WEIGHTS = {"type": "object", "minProperties": 1, "propertyNames": {"pattern": "^[1-9][0-9]{0,9}$"}}
 # what request bodies say beyond their types, by component
 NARROWER: dict[str, dict[str, Any]] = {
     "Move": {
         "oneOf": [
             {"required": ["version"], "properties": {"version": {"type": "integer"}, "split": {"type": "null"}}},
-            {"required": ["split"], "properties": {"split": {"type": "object"}, "version": {"type": "null"}}},
+            {"required": ["split"], "properties": {"split": WEIGHTS, "version": {"type": "null"}}},
+        ]
+    },
+    "Edit": {
+        "anyOf": [
+            {"required": ["card"], "properties": {"card": {"type": "string"}}},
+            {"required": ["tags"], "properties": {"tags": {"type": "array"}}},
         ]
     },
     "PredictRequest": {"anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]},

@@ -10,7 +10,9 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from functions.registry import app as registry
@@ -65,6 +67,16 @@ def test_bodies_are_described(service: str, route: Any, told: dict[str, Any]) ->
         schema = told["requestBody"]["content"]["application/json"]["schema"]
         assert schema == {"$ref": f"#/components/schemas/{route.takes.__name__}"}
         assert 413 in statuses(told)
+
+
+@each
+def test_examples_are_valid(service: str, route: Any, told: dict[str, Any]) -> None:
+    content = told.get("requestBody", {"content": {}})["content"].get("application/json", {})
+    schema = {"components": DOCUMENT["components"], **content.get("schema", {})}
+    for example in content.get("examples", {}).values():
+        assert [error.message for error in Draft202012Validator(schema).iter_errors(example["value"])] == []
+        if route.takes is not None:
+            msgspec.convert(example["value"], route.takes)
 
 
 @each
