@@ -70,7 +70,7 @@ PATH = {
         Param("job", Annotated[str, Meta(pattern=f"^{keys.BATCH}$")], "from POST /models/{model}/batch"),
     )
 }
-VERSION_NUMBER = Param("version", Annotated[int, Meta(ge=1, le=999_999_999)], "the version's number")
+VERSION_NUMBER = Param("version", Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}$")], "the version's number")
 
 # ---- queries
 

@@ -26,10 +26,9 @@ SCHEMATHESIS = ROOT / ".local" / "envs" / "schemathesis" / "bin" / "schemathesis
 DOCUMENT = document()
 MODELS = [f"openapi-{what}" for what in ("moving", "retired", "tensors", "pictures", "doomed")]
 MOVING, RETIRED, TENSORS, PICTURES, DOOMED = MODELS
-# What can have no success here: it is what schemathesis reads, needs a second person, a model of embeddings, a long job.
+# No success here: what schemathesis reads, what needs a model of embeddings, or a long job.
 SELDOM = {
     ("GET", "/openapi.json"),
-    ("POST", "/models/{model}/requests/{number}/approve"),
     ("POST", "/v1/embeddings"),
     ("DELETE", "/batch/{job}"),
 }
@@ -50,13 +49,16 @@ def own(cloud: Cloud) -> Iterator[dict[str, str]]:
     cloud.upload(PICTURES, {"model.onnx": tiny_classifier(), "amaas.json": MANIFEST})
     cloud.upload(DOOMED, {"model.onnx": linear([[1.0]])})
     _post(cloud, f"/models/{MOVING}/aliases/canary", {"version": 1}, "PUT")
-    asked = _post(cloud, f"/models/{MOVING}/aliases/production/requests", {"version": 2})
+    _post(cloud, f"/models/{RETIRED}/aliases/production", {"version": 2}, "PUT")  # so that version 1 can be retired
+    aliases = f"/models/{MOVING}/aliases"
+    asked = [_post(cloud, f"{aliases}/{name}/requests", {"version": 2})["request"] for name in ("production", "spare")]
     waiting = _post(cloud, f"/models/{PICTURES}/batch", {"files": [{"name": "a.png"}]})
     yield {
         "TOKEN": _post(cloud, "/tokens", {"name": "schemathesis", "scopes": ["admin"]})["token"],
         "REVOKED": _post(cloud, "/tokens", {"name": "to be revoked", "scopes": ["read"]})["id"],
         "UPLOAD": upload["upload_id"],
-        "REQUEST": str(asked["request"]),
+        "APPROVED": str(asked[0]),
+        "REJECTED": str(asked[1]),
         "JOB": _job(cloud, PICTURES),
         "WAITING": waiting["id"],
     }
