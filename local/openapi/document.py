@@ -72,7 +72,7 @@ def document() -> dict[str, Any]:
     return {
         "openapi": "3.1.1",
         "info": {"title": "Amaas", "version": RELEASE, "summary": "AI Model as a Service", "description": ABOUT},
-        # relative to the document's own address, which ends with the stage and /openapi.json
+        # relative to the document; the function that answers it puts the whole address there
         "servers": [{"url": "."}],
         "security": [{"token": []}],
         "tags": [{"name": name, "description": about} for name, about in TAGS.items()],

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from local.openapi import answers, predictions
+from local.openapi import answers, predictions, transitions
 from local.openapi.described import (
     ACCEPTED,
     ANSWERED_BY,
@@ -96,28 +96,30 @@ REGISTRY = {
     ),
     "move": transition(
         "Point an alias at a version, or split it",
-        answers.Moved,
+        transitions.Moved,
         examples={
             "release": {"version": 2, "reason": "better on dark images"},
             "split": {"split": {"1": 90, "2": 10}, "reason": "a tenth for the new one"},
         },
     ),
-    "rollback": transition("Point an alias back at what it was before, or at a version that it was at", answers.Moved),
-    "drop": transition("Remove an alias", answers.Dropped),
-    "protect": transition("Say who may move an alias", answers.Protected),
+    "rollback": transition(
+        "Point an alias back at what it was before, or at a version that it was at", transitions.Moved
+    ),
+    "drop": transition("Remove an alias", transitions.Dropped),
+    "protect": transition("Say who may move an alias", transitions.Protected),
     "ask": Operation(
         summary="Ask for a move that somebody else approves",
-        answers={201: Answer(answers.Requested, "The request waits.")},
+        answers={201: Answer(transitions.Requested, "The request waits.")},
         headers=(IDEMPOTENCY,),
         errors=(409, 503),
     ),
-    "approve": transition("Carry out a move that somebody else asked for", answers.Decided),
-    "reject": transition("Close a request without carrying it out", answers.Decided),
-    "retire": transition("Take a version out of use", answers.Retired, path=(VERSION_NUMBER,)),
-    "restore_version": transition("Take a retired version into use again", answers.Retired, path=(VERSION_NUMBER,)),
-    "edit": transition("Replace a model's card or its tags", answers.Edited),
-    "delete": transition("Take a model out of service", answers.Deleted),
-    "restore": transition("Undo a deletion, as long as the model's blobs are kept", answers.Restored),
+    "approve": transition("Carry out a move that somebody else asked for", transitions.Decided),
+    "reject": transition("Close a request without carrying it out", transitions.Decided),
+    "retire": transition("Take a version out of use", transitions.Retired, path=(VERSION_NUMBER,)),
+    "restore_version": transition("Take a retired version into use again", transitions.Retired, path=(VERSION_NUMBER,)),
+    "edit": transition("Replace a model's card or its tags", transitions.Edited),
+    "delete": transition("Take a model out of service", transitions.Deleted),
+    "restore": transition("Undo a deletion, as long as the model's blobs are kept", transitions.Restored),
 }
 
 UPLOAD = {
