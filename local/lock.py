@@ -44,6 +44,7 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "training": (["requirements/training.in", TRAINING], ["runtime", "ingest"], []),
     "zoo": (["requirements/zoo.in"], [], []),
     "kserve": (["requirements/kserve.in"], [], KSERVE_LEAVES_OUT),
+    "schemathesis": (["requirements/schemathesis.in"], [], []),
 }
 
 FLAGS = [

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from tests import conformance
+
 EVENTS = Path(__file__).parent / "events"
 
 
@@ -40,7 +42,7 @@ def call(
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Answer:
-    """Send one request to a function's handler, in API Gateway's own event."""
+    """Send one request to a function's handler, in API Gateway's own event; the answer has to be as it is described."""
     event = load_event("apigateway_proxy")
     raw = json.dumps(body).encode() if isinstance(body, dict) else body.encode() if isinstance(body, str) else body
     event |= {"httpMethod": method, "path": path, "queryStringParameters": query, "headers": headers or {}}
@@ -48,6 +50,7 @@ def call(
     event["requestContext"]["authorizer"] = {"scopes": scopes, "principalId": "tester"}
     reply = handler(event, None)
     content = base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()
+    conformance.check(handler, method, path, reply["statusCode"], reply["headers"], content)
     return Answer(reply["statusCode"], reply["headers"], content)
 
 
