@@ -46,7 +46,16 @@ def function(name: str, target: Path) -> None:
         shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__", "requirements.*"))
     if (LOCKS / f"{name}.txt").exists():
         install(f"{name}.txt", target)
+    if name == "registry":
+        describe(target / "functions" / name / "openapi.json")
     finish(target, "/var/task")
+
+
+def describe(file: Path) -> None:
+    """The API's description, made by importing all functions with their packages: see local/openapi."""
+    with tempfile.TemporaryDirectory() as site:
+        here(Path(site), "core", "runtime")
+        python_here("local.openapi", str(file), site=site)
 
 
 def layer(lock: str, target: Path) -> None:
@@ -62,7 +71,7 @@ def models(target: Path) -> None:
     index = {}
     with tempfile.TemporaryDirectory() as site:
         if packages:
-            gate_requirements(Path(site))
+            here(Path(site), "core", "runtime", "ingest")
         for package in packages:
             index[package.name] = serve(package, blobs, site)
     # also keeps the layer from being empty, which Lambda refuses
@@ -71,17 +80,21 @@ def models(target: Path) -> None:
 
 
 def serve(package: Path, blobs: Path, site: str) -> str:
-    command = [sys.executable, "-m", "local.served", str(package), str(blobs)]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), site])}
-    return subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return python_here("local.served", str(package), str(blobs), site=site).strip()
 
 
-def gate_requirements(site: Path) -> None:
-    """What the gate needs, for the Python that runs this: a model is the same whatever machine it will run on."""
+def here(site: Path, *locks: str) -> None:
+    """Packages for the Python that runs this: what it makes is the same whatever machine that will run on."""
     command = [os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--target", str(site), "--no-deps"]
     command += ["--python", sys.executable, "--require-hashes"]
-    locks = [f"--requirement={LOCKS / name}.txt" for name in ("core", "runtime", "ingest")]
-    subprocess.run([*command, *locks], check=True)
+    subprocess.run([*command, *(f"--requirement={LOCKS / name}.txt" for name in locks)], check=True)
+
+
+def python_here(module: str, *arguments: str, site: str) -> str:
+    """What a module of this repository says, run with the packages in `site`."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), site])}
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def install(lock: str, target: Path) -> None:

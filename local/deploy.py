@@ -21,7 +21,7 @@ ACCOUNT = "000000000000"  # the embedded cloud's
 DATA = f"{STACK}-data-{ACCOUNT}-{REGION}"
 SOURCES = ["template.yaml", "samconfig.toml", "Makefile", "local/build.py", "local/served.py"]
 SOURCES += [f"requirements/{lock}.txt" for lock in ("core", "runtime", "ingest", "batchplan")]
-TREES = ["functions", "shared", "layers"]
+TREES = ["functions", "shared", "layers", "local/openapi"]
 
 
 def client(service: str, endpoint: str) -> Any:

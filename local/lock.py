@@ -17,6 +17,8 @@ CLIENT, TRAINING = "client/pyproject.toml", "training/requirements.in"
 # Declared by onnxruntime, needed by none of its code that serves: 80 MB of symbolic algebra, and protobuf. By cffi, to
 # compile what soundfile brings compiled.
 SERVING_LEAVES_OUT = ["sympy", "mpmath", "protobuf", "pycparser"]
+# Declared by kserve, imported by nothing that its client imports: 60 MB for its servers and their storage.
+KSERVE_LEAVES_OUT = ["aiohttp", "aiohttp-retry", "cffi", "cryptography", "pillow", "pycparser", "setuptools", "uvloop"]
 # Declared by tokenizers, to download from a hub: nothing here does that, and it brings twenty packages.
 NOWHERE = "requirements/nowhere.in"
 # Packages wanted for the files that they bring, in which nothing is imported: theirs alone, without PyTorch.
@@ -43,6 +45,8 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "bench": (["requirements/bench.in"], [], []),
     "training": (["requirements/training.in", TRAINING], ["runtime", "ingest"], []),
     "zoo": (["requirements/zoo.in"], [], []),
+    "kserve": (["requirements/kserve.in"], [], KSERVE_LEAVES_OUT),
+    "schemathesis": (["requirements/schemathesis.in"], [], []),
     # the inference benchmark's peers, each with the ONNX Runtime that we serve with
     **{f"peer-{name}": ([f"requirements/peer-{name}.in"], ["core", "runtime"], []) for name in PEERS},
 }

@@ -85,7 +85,7 @@ def signer() -> Signer | None:
 
 
 class Request(Struct, frozen=True):
-    """One call: percent-decoded path parameters, lower-case header names, the raw body."""
+    """One call: percent-decoded path parameters, lower-case header names, the raw body; context: the gateway's own."""
 
     method: str
     path: str
@@ -97,6 +97,7 @@ class Request(Struct, frozen=True):
     caller: str
     id: str
     name: str | None = None
+    context: dict[str, Any] = {}
 
     def act(self, reason: str | None = None, expect_revision: int | None = None) -> Act:
         """Who asks for a transition of the route's model, and why. Raises BadInput for a bad Idempotency-Key."""
@@ -108,7 +109,8 @@ class Request(Struct, frozen=True):
             name=self.name,
             reason=reason,
             expect_revision=expect_revision,
-            request_id=f"{self.caller}/{key}" if key else None,
+            # of this path only: for another one, the answer would tell of something that never happened
+            request_id=f"{self.caller}/{key} {self.method} {self.path}" if key else None,
             may_promote=scope_rules.allows(self.scopes, "promote", self.params.get("model")),
         )
 
@@ -140,7 +142,7 @@ class Request(Struct, frozen=True):
         text = self.query.get(name)
         if text is None:
             return None
-        if not (text.isascii() and text.isdigit() and least <= int(text[:12]) <= most):
+        if not (text.isascii() and text.isdigit() and len(text) <= 18 and least <= int(text) <= most):
             raise errors.BadInput(f"the query's {name} must be an integer from {least} to {most}, not {text[:40]!r}")
         return int(text)
 
@@ -238,6 +240,7 @@ class Routes:
             str(authorizer.get("principalId", "anonymous")),
             str(context.get("requestId", "")),
             authorizer.get("name"),
+            context,
         )
 
     def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:

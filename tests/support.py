@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from tests import conformance
+
 EVENTS = Path(__file__).parent / "events"
 
 
@@ -40,7 +42,7 @@ def call(
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Answer:
-    """Send one request to a function's handler, in API Gateway's own event."""
+    """Send one request to a function's handler, in API Gateway's own event; the answer has to be as it is described."""
     event = load_event("apigateway_proxy")
     raw = json.dumps(body).encode() if isinstance(body, dict) else body.encode() if isinstance(body, str) else body
     event |= {"httpMethod": method, "path": path, "queryStringParameters": query, "headers": headers or {}}
@@ -48,6 +50,7 @@ def call(
     event["requestContext"]["authorizer"] = {"scopes": scopes, "principalId": "tester"}
     reply = handler(event, None)
     content = base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()
+    conformance.check(handler, method, path, reply["statusCode"], reply["headers"], content)
     return Answer(reply["statusCode"], reply["headers"], content)
 
 
@@ -94,6 +97,28 @@ def identity(element: int, shape: list[int | str]) -> bytes:
         [helper.make_tensor_value_info("y", element, shape)],
     )
     return _model(graph)
+
+
+# One of each datatype that a session can run beside text; BF16 needs a model of its own.
+ELEMENTS = {
+    "bool": TensorProto.BOOL,
+    **{f"uint{bits}": getattr(TensorProto, f"UINT{bits}") for bits in (8, 16, 32, 64)},
+    **{f"int{bits}": getattr(TensorProto, f"INT{bits}") for bits in (8, 16, 32, 64)},
+    "fp16": TensorProto.FLOAT16,
+    "fp32": TensorProto.FLOAT,
+    "fp64": TensorProto.DOUBLE,
+    "bytes": TensorProto.STRING,
+}
+
+
+def identities() -> bytes:
+    """y-t = x-t, of shape [N], for each of ELEMENTS."""
+    inputs, outputs = (
+        [helper.make_tensor_value_info(f"{side}-{name}", element, ["N"]) for name, element in ELEMENTS.items()]
+        for side in "xy"
+    )
+    nodes = [helper.make_node("Identity", [f"x-{name}"], [f"y-{name}"]) for name in ELEMENTS]
+    return _model(helper.make_graph(nodes, "identities", inputs, outputs))
 
 
 def _model(graph: Any) -> bytes:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from functions.registry.bodies import Back, Change, Edit, Move, Rule
 from shared.access import scopes
-from shared.errors import BadInput
-from shared.handler import Request, Response, Routes, log
+from shared.errors import BadInput, NotFound
+from shared.handler import Request, Response, Routes, config, log
 from shared.registry import aliases, approvals, catalogue, diff, models, verify, versions, views
 from shared.registry.state import PRODUCTION, Head, Policy
 
@@ -17,6 +21,7 @@ VERSION = MODEL + "/versions/{version}"
 ALIAS = MODEL + "/aliases/{alias}"
 REQUEST = MODEL + "/requests/{number}"
 MOVER = "write|promote"
+DOCUMENT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _name(request: Request) -> str:
@@ -25,12 +30,43 @@ def _name(request: Request) -> str:
 
 def _number(request: Request, param: str) -> int:
     text = request.params[param]
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise BadInput(f"{text[:40]!r} is no number of a {param}")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise BadInput(
+            f"{text[:40]!r} is no number of a {'request' if param == 'number' else param}: they begin with 1"
+        )
     return int(text)
 
 
+def _reference(request: Request, name: str, default: str) -> str:
+    found = request.query.get(name, default)
+    if not found:
+        raise BadInput(f"the query's {name} is empty: say a version's number or an alias, or leave it out")
+    return found
+
+
 # ---- questions
+
+
+@cache
+def described() -> dict[str, Any]:
+    """The description of the API, which local/openapi makes while this function is built. Raises NotFound."""
+    try:
+        return DOCUMENT.decode((Path(__file__).parent / "openapi.json").read_bytes())
+    except FileNotFoundError:
+        raise NotFound("this function was built without the API's description: build it with make build") from None
+
+
+@handler.route("GET", "/openapi.json", scope=None)
+def description(request: Request) -> dict[str, Any]:
+    return described() | {"servers": [{"url": _address(request)}]}
+
+
+def _address(request: Request) -> str:
+    """Where this caller finds the API, its stage included: the stack's output ApiUrl, or a domain of one's own."""
+    context, scheme = request.context, request.headers.get("x-forwarded-proto", "https")
+    if "domainName" in context:
+        return f"{scheme}://{context['domainName']}{context['path'].removesuffix('/openapi.json')}"
+    return f"{config().endpoint_url}/_aws/execute-api/{context['apiId']}/{context['stage']}"
 
 
 @handler.route("GET", "/models", scope="read")
@@ -83,8 +119,8 @@ def signature(request: Request) -> dict[str, Any]:
 @handler.route("GET", MODEL + "/diff", scope="read")
 def compare(request: Request) -> dict[str, Any]:
     head = models.get(log(), _name(request))
-    old = versions.resolve(log(), head, request.query.get("from", PRODUCTION))
-    new = versions.resolve(log(), head, request.query.get("to", str(head.latest)))
+    old = versions.resolve(log(), head, _reference(request, "from", PRODUCTION))
+    new = versions.resolve(log(), head, _reference(request, "to", str(head.latest)))
     rows = diff.diff(old, models.manifest(log(), old), new, models.manifest(log(), new))
     return {"model": head.model, **rows}
 

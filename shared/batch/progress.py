@@ -94,7 +94,7 @@ def _inline(store: Store, job: str) -> dict[str, Any]:
 
 def failures(store: Store, job: str, after: str | None, limit: int) -> tuple[list[Any], str | None]:
     """Lines with an error, in the inputs' order, and where the next page starts. Raises BadInput."""
-    match = CURSOR.fullmatch(after or "0")
+    match = CURSOR.fullmatch("0" if after is None else after)
     if not match:
         raise BadInput("next is what the page before said")
     chunk, skip = int(match[1]), int(match[2] or 0)

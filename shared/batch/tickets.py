@@ -22,13 +22,13 @@ MAX_FILE = 5 * 1024 * MiB
 SHA256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
-class File(Struct, frozen=True):
+class InputFile(Struct, frozen=True):
     name: str
     size: Annotated[int, Meta(ge=1, le=MAX_FILE)] | None = None
     sha256: SHA256 | None = None
 
 
-Files = Annotated[list[File], Meta(max_length=MOST_FILES)]
+Files = Annotated[list[InputFile], Meta(max_length=MOST_FILES)]
 
 
 class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +47,7 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MoreFiles(Struct, frozen=True, forbid_unknown_fields=True):
-    files: Annotated[list[File], Meta(min_length=1, max_length=MOST_FILES)]
+    files: Annotated[list[InputFile], Meta(min_length=1, max_length=MOST_FILES)]
 
 
 class StartRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,7 +104,7 @@ def require_owner(job: Job, by: str, granted: Sequence[str]) -> None:
         raise Forbidden(f"batch job {job.id!r} is another token's: use the one that made it, or an administrator's")
 
 
-def targets(store: Store, config: Config, job: Job, files: Sequence[File]) -> list[dict[str, Any]]:
+def targets(store: Store, config: Config, job: Job, files: Sequence[InputFile]) -> list[dict[str, Any]]:
     """Where to send files, as for uploads of packages. Raises BadInput, Conflict once the job has begun."""
     if len({file.name for file in files}) != len(files):
         raise BadInput("two files have the same name")

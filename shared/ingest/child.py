@@ -1,5 +1,7 @@
 """The process that touches untrusted models: started by `validate`, confined before it reads their first byte.
 
+It judges a model (`gate`), or whether a package answers in the terms of its task (`smoke`).
+
 Job on standard input, answer on the file descriptor named in the job: 8 bytes of length, that much JSON, then the
 model to serve if it is not the uploaded one.
 """
@@ -10,34 +12,59 @@ import codecs
 import ctypes
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from shared.ingest import gate, sandbox
+from shared.ingest import sandbox
 from shared.ingest.verdict import Limits, Refused, Verdict
+from shared.registry.manifest import Manifest
 from shared.runtime.onnx import OutOfMemory
 
 LC_ALL_MASK = 0x1FBF
+
+
+class Served(msgspec.Struct):
+    """For the smoke test: the manifest that will be served, and shapes of inputs that the model is known to run on."""
+
+    manifest: dict[str, Any]
+    ran: dict[str, list[int]]
 
 
 class Job(msgspec.Struct):
     """files: name in the package → open file descriptor. golden: the member of amaas.json, if there."""
 
     files: dict[str, int]
-    golden: dict[str, Any] | None
     limits: Limits
     answer: int
+    golden: dict[str, Any] | None = None
+    served: Served | None = None
 
 
 def main() -> None:
     sandbox.die_with_parent()
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    judge, versions = _prepared(job)
     confined = _confine(job.limits)
-    body, model = _answer(_judge(job), confined)
+    body, model = _answer(_judged(judge, job.limits), versions | {"seccomp": confined})
     _write(job.answer, len(body).to_bytes(8, "little") + body)
     _write(job.answer, model)
     os._exit(0)  # no destructors: a model may have left them in any state
+
+
+def _prepared(job: Job) -> tuple[Callable[[], Verdict], dict[str, Any]]:
+    """What is to be judged, with all that it needs imported; and the versions of what judges."""
+    if job.served is None:
+        from shared.ingest import gate
+
+        return partial(gate.judge, job.files, job.golden, job.limits), gate.versions()
+    from shared.ingest import smoke
+
+    manifest = msgspec.convert(job.served.manifest, Manifest)
+    smoke.prepare(manifest)
+    return partial(smoke.judge, job.files, manifest, job.served.ran), {}
 
 
 def _confine(limits: Limits) -> bool:
@@ -49,21 +76,20 @@ def _confine(limits: Limits) -> bool:
     return sandbox.filter_system_calls() if limits.sandbox else False
 
 
-def _judge(job: Job) -> Verdict:
+def _judged(judge: Callable[[], Verdict], limits: Limits) -> Verdict:
     try:
-        return gate.judge(job.files, job.golden, job.limits)
+        return judge()
     except Refused as refused:
         return Verdict(accepted=False, code=refused.code, reason=str(refused))
     except (MemoryError, OutOfMemory):
-        reason = f"the model needs more than {job.limits.memory >> 20} MiB to load and run; make it smaller"
+        reason = f"the model needs more than {limits.memory >> 20} MiB to load and run; make it smaller"
         return Verdict(accepted=False, code="memory_limit", reason=reason)
     except Exception as error:  # whatever a hostile model brought about, it gets an answer
         reason = f"the check failed on this model with {type(error).__name__}: {str(error)[:300]}; export it again"
         return Verdict(accepted=False, code="check_failed", reason=reason)
 
 
-def _answer(verdict: Verdict, confined: bool) -> tuple[bytes, bytes]:
-    runtime = gate.versions() | {"seccomp": confined}
+def _answer(verdict: Verdict, runtime: dict[str, Any]) -> tuple[bytes, bytes]:
     body = msgspec.json.encode(msgspec.structs.replace(verdict, optimized=None, runtime=runtime))
     return body, verdict.optimized or b""
 

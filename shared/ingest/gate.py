@@ -56,6 +56,7 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
         optimization=report | {"normalized": done},
         golden=passed,
         probe="ran" if ran or passed else "inconclusive",
+        ran={name: list(array.shape) for name, array in ran[0].items()} if ran else {},
         labels=labels,
     )
 

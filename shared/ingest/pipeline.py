@@ -19,13 +19,14 @@ import msgspec
 from shared.config import Config, MiB
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
 from shared.ingest.tickets import MANIFEST_FILE, MODEL_FILE
-from shared.ingest.validate import examine
+from shared.ingest.validate import examine, rehearse
 from shared.ingest.verdict import Limits, Verdict
 from shared.registry import blobs, keys, manifest, plans, uploads, versions
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Act, Version
 from shared.registry.uploads import Ticket, Upload
+from shared.serving import tasks
 from shared.signing import package
 from shared.storage.base import ObjectNotFound, Store, list_all
 
@@ -124,7 +125,7 @@ def _register(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Versi
         )
         if not verdict.accepted:
             raise Rejected(verdict.code, verdict.reason)
-        settled = _settled(ticket, declared, verdict)
+        settled = _rehearsed(_settled(ticket, declared, verdict), files, verdict, limits, Path(folder))
         # nothing is written before every check has passed
         source = files[MODEL_FILE].read_bytes()
         kept = {name: files[name].read_bytes() for name in plans.files(settled.preprocess)}  # _declared saw to it
@@ -146,6 +147,21 @@ def _register(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Versi
         files=beside,
     )
     return versions.register(log, ticket.model, version, Act(by=ticket.by))
+
+
+def _rehearsed(settled: Manifest, files: dict[str, Path], verdict: Verdict, limits: Limits, folder: Path) -> Manifest:
+    """The manifest, with the outcome of one prediction in the task's own terms where it has such."""
+    if not tasks.in_own_terms(settled):
+        return settled
+    served = files[MODEL_FILE]
+    if verdict.optimized is not None:
+        served = folder / ".served.onnx"  # no file of a package is called so
+        served.write_bytes(verdict.optimized)
+    beside = {name: files[name] for name in plans.files(settled.preprocess)}
+    outcome = rehearse({**beside, MODEL_FILE: served}, msgspec.to_builtins(settled), verdict.ran, limits)
+    if not outcome.accepted:
+        raise Rejected(outcome.code, outcome.reason)
+    return msgspec.structs.replace(settled, gate={**(settled.gate or {}), "task": outcome.probe})
 
 
 def _signature(log: Log, model: str, files: dict[str, str]) -> str | None:

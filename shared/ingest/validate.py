@@ -36,13 +36,27 @@ def examine(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: 
     """
     limits, started = limits or Limits(), time.monotonic()
     size = sum(path.stat().st_size for path in files.values())
-    verdict = _at_the_door(files, size, limits) or _in_child(files, manifest, limits)
+    verdict = _at_the_door(files, size, limits) or _in_child(
+        files, {"golden": (manifest or {}).get("golden")}, limits, "to load and run the model once"
+    )
     model = files.get("model.onnx")
     return msgspec.structs.replace(
         verdict,
         size=model.stat().st_size if model else 0,
         seconds=round(time.monotonic() - started, 3),
     )
+
+
+def rehearse(
+    files: Mapping[str, Path], manifest: dict[str, Any], ran: Mapping[str, list[int]], limits: Limits | None = None
+) -> Verdict:
+    """The smoke test of a package whose model has passed, in another such process; always returns a verdict.
+
+    files: the model as it will be served, and what `preprocess` names. manifest: as it will be served. ran: the
+    verdict's own, of the model. The verdict's `probe` says whether the task answered, or nothing is known.
+    """
+    what = f"to answer one made-up input as {manifest.get('task')}, with the files that preprocess names"
+    return _in_child(files, {"served": {"manifest": manifest, "ran": ran}}, limits or Limits(), what)
 
 
 def _at_the_door(files: Mapping[str, Path], size: int, limits: Limits) -> Verdict | None:
@@ -57,19 +71,14 @@ def _at_the_door(files: Mapping[str, Path], size: int, limits: Limits) -> Verdic
     return None
 
 
-def _in_child(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: Limits) -> Verdict:
+def _in_child(files: Mapping[str, Path], task: dict[str, Any], limits: Limits, what: str) -> Verdict:
     deadline = time.monotonic() + limits.wall
     with ExitStack() as stack:
         stack.enter_context(sandbox.unreadable())
         opened = {name: stack.enter_context(path.open("rb")).fileno() for name, path in files.items()}
         reader, writer = os.pipe()
         stack.callback(os.close, reader)
-        job = {
-            "files": opened,
-            "golden": (manifest or {}).get("golden"),
-            "limits": limits,
-            "answer": writer,
-        }
+        job = {"files": opened, "limits": limits, "answer": writer, **task}
         try:
             process = _start(job, [*opened.values(), writer], stack)
         finally:
@@ -79,7 +88,7 @@ def _in_child(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits
             status = _wait(process, deadline) if answer is not None else None
         finally:
             _kill(process)
-    return _verdict(answer, status, limits)
+    return _verdict(answer, status, limits, what)
 
 
 def _start(job: dict[str, Any], descriptors: list[int], stack: ExitStack) -> subprocess.Popen[bytes]:
@@ -141,13 +150,13 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _verdict(answer: bytes | None, status: int | None, limits: Limits) -> Verdict:
+def _verdict(answer: bytes | None, status: int | None, limits: Limits, what: str) -> Verdict:
     if answer is None or status is None:
         return _rejected(
             "wall_limit", f"the check was stopped after {limits.wall:g} s; make the model smaller or simpler"
         )
     if status != 0:
-        return _died(status, limits)
+        return _died(status, limits, what)
     length = int.from_bytes(answer[:8], "little")
     try:
         verdict = msgspec.json.decode(answer[8 : 8 + length], type=Verdict)
@@ -156,19 +165,16 @@ def _verdict(answer: bytes | None, status: int | None, limits: Limits) -> Verdic
     return msgspec.structs.replace(verdict, optimized=answer[8 + length :] or None)
 
 
-def _died(status: int, limits: Limits) -> Verdict:
+def _died(status: int, limits: Limits, what: str) -> Verdict:
+    """what: the process was there for, as in "to run the model"."""
     if status == -signal.SIGXCPU:
-        return _rejected(
-            "cpu_limit", f"the model took more than {limits.cpu} s of CPU to load and run once; make it smaller"
-        )
+        return _rejected("cpu_limit", f"it took more than {limits.cpu} s of CPU {what}; make the model smaller")
     if status == -signal.SIGKILL:
         return _rejected("memory_limit", "the check ran out of memory and was killed; make the model smaller")
     if status < 0:
         name = signal.Signals(-status).name
-        return _rejected(
-            "crashed", f"ONNX Runtime crashed on this model ({name}); export it again, or with other operators"
-        )
-    return _rejected("crashed", f"the check ended with status {status}; export the model again")
+        return _rejected("crashed", f"a process that was {what} crashed ({name}); make the package anew")
+    return _rejected("crashed", f"a process that was {what} ended with status {status}; make the package anew")
 
 
 def _rejected(code: str, reason: str) -> Verdict:

@@ -40,7 +40,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     size: of model.onnx, in bytes.
     operators: how often the graph uses each. parameters: numbers in its initializers.
     optimized: the model to serve, or None to serve the uploaded one. probe: "ran", or "inconclusive" when no input
-    could be made up that the model runs on. labels: class labels that were found in the graph. seconds: wall time.
+    could be made up that the model runs on. ran: shapes of inputs that it did run on, by name. labels: class labels
+    that were found in the graph. seconds: wall time.
     """
 
     accepted: bool
@@ -58,6 +59,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     optimization: dict[str, Any] = field(default_factory=dict)
     golden: dict[str, Any] | None = None
     probe: str = "inconclusive"
+    ran: dict[str, list[int]] = field(default_factory=dict)
     runtime: dict[str, Any] = field(default_factory=dict)
     labels: list[str] | None = None
     seconds: float = 0.0

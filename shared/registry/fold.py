@@ -17,7 +17,7 @@ from shared.registry.state import Alias, Head, Record, Segment, Target, Version,
 
 SEGMENT = 256
 TRAIL = 10
-REMEMBERED = 256
+REMEMBERED = 1024
 
 
 class Broken(Unavailable):

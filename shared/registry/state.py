@@ -35,7 +35,7 @@ class Act(Struct, frozen=True, kw_only=True):
     """Who asks for a transition, why, and under which conditions.
 
     by: the acting token's id. name: what people call it. expect_revision: refuse when the model has moved on.
-    request_id: an idempotency key; a transition is not carried out again if its key is among those of the last 256.
+    request_id: an idempotency key; a transition is not carried out again if its key is among those of the last 1,024.
     may_promote: whether the caller may move protected aliases of this model.
     """
 

@@ -178,6 +178,9 @@ def test_failures_are_listed_in_pages() -> None:
             break
     assert [len(page) for page in pages[:-1]] == [3] * (len(pages) - 1)
     assert [index for page in pages for index in page] == [n for n in range(20) if n % 3]
+    for cursor in ("", "x", "1.", "1.2.3"):
+        with pytest.raises(BadInput, match="the page before"):
+            progress.failures(store, "j1", cursor, 3)
 
 
 def test_outputs_are_listed_in_pages() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -15,6 +16,8 @@ import boto3
 import httpx
 import pytest
 
+from tests import conformance
+
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".local" / "envs" / "cloud" / "bin" / "python"
 
@@ -25,7 +28,7 @@ class Cloud:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.port = _free_port()
-        self.api = httpx.Client(timeout=60)
+        self.api = httpx.Client(timeout=60, event_hooks={"response": [as_described]})
         self.access: dict[str, Any] = {}
         self.first_run = ""
 
@@ -83,6 +86,14 @@ class Cloud:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+
+def as_described(answer: httpx.Response) -> None:
+    """Raises AssertionError for an answer of the API that its description does not have."""
+    found = re.fullmatch(r"/_aws/execute-api/[^/]+/[^/]+(/.*)", answer.request.url.raw_path.decode().partition("?")[0])
+    route = conformance.route(answer.request.method, found[1]) if found else None
+    if route:
+        conformance.hold(route, answer.status_code, answer.headers, answer.read())
 
 
 def _free_port() -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
-import uuid
 from typing import Any
 
 import httpx
@@ -12,35 +12,23 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
-from onnx import TensorProto
 
 from tests.cloud.conftest import Cloud
-from tests.support import identity, tiny_classifier
+from tests.support import tiny_classifier
 
 pytestmark = pytest.mark.cloud
 
 LABELS = ["ant", "bee", "cat"]
 IMAGES = np.random.default_rng(0).random((2, 1, 4, 4), np.float32)
 LOGITS = np.stack([[image.reshape(-1)[k::3].sum() for k in range(3)] for image in IMAGES])
-KINDS = {
-    "bool": (TensorProto.BOOL, "BOOL", np.array([True, False])),
-    "uint8": (TensorProto.UINT8, "UINT8", np.array([0, 255], np.uint8)),
-    "uint64": (TensorProto.UINT64, "UINT64", np.array([0, 2**64 - 1], np.uint64)),
-    "int64": (TensorProto.INT64, "INT64", np.array([-(2**63), 2**63 - 1], np.int64)),
-    "fp16": (TensorProto.FLOAT16, "FP16", np.array([0.5, -65504], np.float16)),
-    "fp64": (TensorProto.DOUBLE, "FP64", np.array([0.1, 1e300])),
-    "bytes": (TensorProto.STRING, "BYTES", np.array(["größe", ""], object)),
-}
 
 
 @pytest.fixture(scope="module")
 def served(cloud: Cloud) -> Cloud:
-    """The cloud, with a classifier of images and y = x for some datatypes."""
+    """The cloud, with a classifier of images."""
     described = {"task": "image-classification", "labels": LABELS}
     files = {"model.onnx": tiny_classifier(), "amaas.json": json.dumps(described).encode()}
     assert cloud.upload("shapes", files)["state"] == "registered"
-    for name, (element, _, _) in KINDS.items():
-        assert cloud.upload(f"same-{name}", {"model.onnx": identity(element, ["N"])})["state"] == "registered"
     return cloud
 
 
@@ -87,17 +75,6 @@ def test_tritonclient_compressed(
         response_compression_algorithm=accepted,
     )
     assert np.allclose(result.as_numpy("logits"), np.tile(LOGITS, (100, 1)))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("binary", [True, False])
-def test_tritonclient_datatypes(served: Cloud, client: triton.InferenceServerClient, kind: str, binary: bool) -> None:
-    _, datatype, array = KINDS[kind]
-    tensor = triton.InferInput("x", [2], datatype).set_data_from_numpy(array, binary_data=binary)
-    wanted = triton.InferRequestedOutput("y", binary_data=binary)
-    answer = client.infer(f"same-{kind}", [tensor], outputs=[wanted], headers=token(served)).as_numpy("y")
-    values = [v.decode() if isinstance(v, bytes) else v for v in answer.tolist()]
-    assert values == array.tolist()
 
 
 def test_tritonclient_no_elements(served: Cloud, client: triton.InferenceServerClient) -> None:
@@ -164,29 +141,6 @@ def test_tritonclient_aio(served: Cloud, coding: str | None) -> None:
     assert [v.split(":")[2] for v in best] == [LABELS[i] for i in LOGITS.argmax(1)]
 
 
-@pytest.mark.parametrize("binary", [True, False])
-def test_what_the_kserve_sdk_sends(served: Cloud, binary: bool) -> None:
-    """Its InferenceRESTClient, to the byte; the package itself brings 300 MB, so it is not installed for the tests."""
-    tensor: dict[str, Any] = {"name": "image", "shape": list(IMAGES.shape), "datatype": "FP32"}
-    tensor |= {"parameters": {"binary_data_size": IMAGES.nbytes}} if binary else {"data": IMAGES.reshape(-1).tolist()}
-    request = {"id": str(uuid.uuid4()), "model_name": "shapes", "inputs": [tensor]}
-    request |= {"parameters": {"binary_data_output": True}} if binary else {}
-    document = json.dumps(request, separators=(",", ":")).encode()
-    kind = {"content-type": "application/json"}
-    if binary:
-        kind = {"inference-header-content-length": str(len(document)), "content-type": "application/octet-stream"}
-    url = f"{served.access['api_url']}/v2/models/shapes/infer"
-    content = document + IMAGES.tobytes() if binary else document
-    answer = httpx.post(url, content=content, headers=token(served) | kind)
-    assert answer.status_code == 200, answer.text
-    length = int(answer.headers.get("inference-header-content-length", len(answer.content)))
-    body = json.loads(answer.content[:length])
-    [output] = body["outputs"]
-    flat = np.frombuffer(answer.content[length:], np.float32) if binary else np.float32(output["data"])
-    assert (body["model_name"], body["id"], output["shape"]) == ("shapes", request["id"], [2, 3])
-    assert np.allclose(flat.reshape(2, 3), LOGITS)
-
-
 def infer(cloud: Cloud, content: bytes, **headers: str) -> httpx.Response:
     return cloud.api.post("/v2/models/shapes/infer", content=content, headers=headers)
 
@@ -236,3 +190,96 @@ def test_what_is_refused(served: Cloud, content: bytes, headers: dict[str, str],
     answer = infer(served, content, **headers)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
     assert message in answer.json()["error"]
+
+
+def image(**changes: Any) -> dict[str, Any]:
+    return {"name": "image", "shape": [1, 1, 4, 4], "datatype": "FP32", "data": [0.5] * 16} | changes
+
+
+def binary(size: Any, **changes: Any) -> dict[str, Any]:
+    """An image whose data follows the JSON."""
+    return {k: v for k, v in image(**changes).items() if k != "data"} | {"parameters": {"binary_data_size": size}}
+
+
+@pytest.mark.parametrize(
+    ("request_", "tail", "status", "message"),
+    [
+        ({"inputs": [image(name="picture")]}, b"", 400, "no input 'picture'"),
+        ({"inputs": []}, b"", 400, "lacks the inputs"),
+        ({"inputs": [image(), image()]}, b"", 400, "given twice"),
+        ({"inputs": [image(datatype="FP64")]}, b"", 400, "has datatype 'FP64'"),
+        ({"inputs": [image(datatype="FP9")]}, b"", 400, "has datatype 'FP9'"),
+        ({"inputs": [image(shape=[1, 16])]}, b"", 400, "has shape [1, 16]"),
+        ({"inputs": [image(shape=[-1, 1, 4, 4])]}, b"", 400, "has shape [-1"),
+        ({"inputs": [image(data=[0.5] * 15)]}, b"", 400, "has 15 values"),
+        ({"inputs": [image(data=[[0.5] * 15, 0.5])]}, b"", 400, "not a regular array"),
+        ({"inputs": [image(data=["0.5"] * 16)]}, b"", 400, "values that are no FP32"),
+        ({"inputs": [image(data=[1e39] * 16)]}, b"", 400, "outside the range"),
+        ({"inputs": [image(data=None)]}, b"", 400, "has no data"),
+        ({"inputs": [image()], "outputs": [{"name": "x"}]}, b"", 400, "no output 'x'"),
+        ({"inputs": [image()], "outputs": [{"name": "logits"}] * 2}, b"", 400, "asked for twice"),
+        ({"inputs": [image()], "parameters": {"binary_data_output": "yes"}}, b"", 400, "is true or false"),
+        (
+            {"inputs": [image()], "outputs": [{"name": "logits", "parameters": {"classification": 0}}]},
+            b"",
+            400,
+            "classification is the number",
+        ),
+        (
+            {"inputs": [image()], "outputs": [{"name": "logits", "parameters": {"shared_memory_region": "r"}}]},
+            b"",
+            501,
+            "nobody shares memory",
+        ),
+        ({"inputs": [binary(64)]}, b"\0" * 63, 400, "announces 64 bytes"),
+        ({"inputs": [binary(64)]}, b"\0" * 65, 400, "1 bytes after the JSON belong to no input"),
+        ({"inputs": [binary(60)]}, b"\0" * 60, 400, "has 60 bytes of binary data"),
+        ({"inputs": [binary(-64)]}, b"\0" * 64, 400, "is a number of bytes"),
+        ({"inputs": [binary("64")]}, b"\0" * 64, 400, "is a number of bytes"),
+        ({"inputs": [binary(64, shape=[2**62, 1, 4, 4])]}, b"\0" * 64, 400, "has shape"),
+        ({"inputs": [binary(0, shape=[10**7, 1, 4, 4])]}, b"", 400, "has shape"),
+        ({"inputs": [binary(64) | {"data": [0.5] * 16}]}, b"\0" * 64, 400, "both data and"),
+        ({"inputs": "image"}, b"", 400, "no inference request"),
+        ([], b"", 400, "no inference request"),
+    ],
+)
+def test_what_is_wrong_is_told(served: Cloud, request_: Any, tail: bytes, status: int, message: str) -> None:
+    document = json.dumps(request_).encode()
+    answer = infer(served, document + tail, **{"Inference-Header-Content-Length": str(len(document))})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+    assert list(answer.json()) == ["error"]
+    assert message in answer.json()["error"]
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("absent", [{}, {"id": None, "outputs": None, "parameters": None}])
+def test_json_of_any_http_client(served: Cloud, nested: bool, absent: dict[str, None]) -> None:
+    """Values nested as the shape is, or flat; what may be absent may be null, and what is unknown is left alone."""
+    data = IMAGES.tolist() if nested else IMAGES.reshape(-1).tolist()
+    given = image(shape=list(IMAGES.shape), data=data, parameters={"mine": 1})
+    answer = infer(served, json.dumps({"inputs": [given], "unknown": 1} | absent).encode())
+    assert np.allclose(np.reshape(answer.json()["outputs"][0]["data"], (2, 3)), LOGITS)
+    assert set(answer.json()) == {"model_name", "model_version", "outputs"}
+
+
+@pytest.mark.parametrize("in_binary", [True, False])
+def test_a_client_that_sends_no_header_but_its_token(served: Cloud, in_binary: bool) -> None:
+    """Neither Content-Type nor Accept, nor Accept-Encoding."""
+    given = binary(IMAGES.nbytes) if in_binary else image(data=IMAGES.reshape(-1).tolist())
+    asked = {"inputs": [given | {"shape": list(IMAGES.shape)}], "parameters": {"binary_data_output": in_binary}}
+    document = json.dumps(asked).encode()
+    content = document + (IMAGES.tobytes() if in_binary else b"")
+    url = httpx.URL(served.access["api_url"])
+    connection = http.client.HTTPConnection(url.host, url.port or 80, timeout=60)
+    connection.putrequest("POST", f"{url.path}/v2/models/shapes/infer", skip_accept_encoding=True)
+    headers = token(served) | {"Content-Length": str(len(content))}
+    headers |= {"Inference-Header-Content-Length": str(len(document))} if in_binary else {}
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders(content)
+    answer = connection.getresponse()
+    body, length = answer.read(), answer.headers["Inference-Header-Content-Length"]
+    connection.close()
+    assert answer.status == 200, body
+    found = np.frombuffer(body[int(length) :], np.float32) if in_binary else json.loads(body)["outputs"][0]["data"]
+    assert np.allclose(np.reshape(found, (2, 3)), LOGITS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +100,32 @@ def test_reasons_as_numbers_and_as_a_picture(cloud: Cloud) -> None:
     assert Image.open(io.BytesIO(picture.content)).size == (252, 252)
     wrong = cloud.api.post(url, content=body, headers=headers, params={"label": "Sofa"})
     assert (wrong.status_code, "Sofa" in wrong.json()["error"]) == (400, True)
+
+
+def test_small_bodies_that_would_become_large(cloud: Cloud) -> None:
+    """Each is refused in the service's own form, and the function goes on."""
+    small = io.BytesIO()
+    Image.new("1", (60_000, 1)).save(small, "PNG")
+    bomb = small.getvalue()[:20] + (20_000).to_bytes(4, "big") + small.getvalue()[24:]
+    header = bomb[12:29]
+    bomb = bomb[:29] + zlib.crc32(header).to_bytes(4, "big") + bomb[33:]
+    for body, kind, status in (
+        (bomb, "image/png", 413),
+        (b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "application/json", 400),
+        (b'{"inputs": [' + b"9" * 100_000 + b"]}", "application/json", 400),
+        (gzip.compress(bytes(5_000_000)), "image/png", 413),
+    ):
+        headers = {"Content-Type": kind} | ({"Content-Encoding": "gzip"} if body[:2] == b"\x1f\x8b" else {})
+        answer = cloud.api.post("/models/fashion-mnist/predict", content=body, headers=headers)
+        assert (answer.status_code, list(answer.json())) == (status, ["error"]), answer.text
+    image = next((ROOT / "examples" / "images").glob("*.png")).read_bytes()
+    answer = cloud.api.post("/models/fashion-mnist/predict", content=image, headers={"Content-Type": "image/png"})
+    assert answer.status_code == 200
+
+
+def test_a_package_that_could_answer_nobody_is_refused(cloud: Cloud) -> None:
+    described = {"task": "embedding", "preprocess": {"tokenizer": "tokenizer.json"}}
+    files = {"model.onnx": packages.lookup(4), "amaas.json": json.dumps(described).encode(), "tokenizer.json": b"{}"}
+    ended = cloud.upload("broken-words", files)
+    assert (ended["state"], ended["code"]) == ("rejected", "bad_tokenizer")
+    assert "tokenizer.json is no tokenizer" in ended["reason"]

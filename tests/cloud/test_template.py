@@ -17,6 +17,7 @@ import pytest
 import yaml
 from samtranslator.translator.transform import transform
 
+from local.openapi.document import ERRORS, document
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
@@ -115,6 +116,23 @@ def test_the_gateway_and_the_function_know_the_same_routes(name: str) -> None:
 
     assert [route for route in known if not reached(route)] == []
     assert [key for key in offered if not key[1].endswith("{proxy+}") and key not in known] == []
+
+
+def test_the_description_has_the_gateways_routes() -> None:
+    described = set(operations(document()))
+    offered = set(operations(api()))
+    greedy = {(method, path.removesuffix("{proxy+}")) for method, path in offered if path.endswith("{proxy+}")}
+    plain = {route for route in offered if not route[1].endswith("{proxy+}")}
+    assert plain - described == set()
+    beyond = {(method, path[: path.index("/", 1) + 1]) for method, path in described - plain}
+    assert beyond == greedy
+
+
+def test_the_description_knows_every_status_of_the_gateway() -> None:
+    answers = api()["x-amazon-apigateway-gateway-responses"].values()
+    statuses = {int(answer["statusCode"]) for answer in answers if "statusCode" in answer}
+    assert statuses <= {*ERRORS}
+    assert statuses <= {int(s) for s in document()["paths"]["/models/{model}/predict"]["post"]["responses"]}
 
 
 @pytest.mark.parametrize("key", ["", "true"])

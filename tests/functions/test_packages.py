@@ -48,7 +48,8 @@ def test_a_package_with_a_tokenizer(store: MemoryStore) -> None:
     ("changes", "why"),
     [
         ({"tokenizer": "other.json"}, "not in the package"),
-        ({"kind": "image"} | {"mode": "L"}, ""),
+        ({"tokenizer": "tokenizer.json", "prefix": "the "}, ""),
+        ({"kind": "image"} | {"mode": "L"}, "does not take one batch of images"),
         ({"kind": "sculpture"}, "no preprocess of kind 'sculpture'"),
         ({"kind": "table", "columns": [{"name": "a"}]}, "no preprocess of kind 'table'"),
         ({"tokenizer": "tokenizer.json", "padding": "left"}, "padding"),
@@ -59,6 +60,37 @@ def test_what_a_package_may_declare(store: MemoryStore, changes: dict, why: str)
     state = push(store, "words", embedder(changes))
     assert state["state"] == ("rejected" if why else "registered")
     assert why in (state.get("reason") or "")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "code", "why"),
+    [
+        ("tokenizer.json", b'{"model": {"type": "Magic"}}', "bad_tokenizer", "tokenizer.json is no tokenizer"),
+        ("tokenizer.json", b"", "bad_tokenizer", "tokenizer.json is no tokenizer"),
+        (
+            "model.onnx",
+            packages.lookup(4, mask=False).replace(b"input_ids", b"input_id_"),
+            "task_failed",
+            "'input_id_'",
+        ),
+    ],
+)
+def test_packages_that_could_answer_nobody(store: MemoryStore, file: str, content: bytes, code: str, why: str) -> None:
+    """Refused when they are uploaded, not when they are first called."""
+    state = push(store, "words", embedder() | {file: content})
+    assert (state["state"], state["code"]) == ("rejected", code)
+    assert why in state["reason"]
+    assert call(registry.handler, "GET", "/models/words").status == 404
+
+
+def test_the_manifest_says_that_the_task_was_tried(store: MemoryStore) -> None:
+    push(store, "words", embedder())
+    push(store, "plain", {"model.onnx": linear([[1.0]])})
+    tried = [
+        call(registry.handler, "GET", f"/models/{name}/versions/1").json["gate"].get("task")
+        for name in ("words", "plain")
+    ]
+    assert tried == ["ran", None]
 
 
 def test_plans_that_name_what_the_model_lacks(store: MemoryStore) -> None:

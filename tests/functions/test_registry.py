@@ -96,6 +96,23 @@ def test_a_repeated_call_is_carried_out_once(three: Log) -> None:
     ask("PUT", PRODUCTION, {"version": 3}, 400, headers={"Idempotency-Key": "a b"})
 
 
+def test_a_key_is_of_one_path_only(three: Log) -> None:
+    once = {"Idempotency-Key": "0123-abc"}
+    assert ask("POST", "/models/m/versions/2/retire", headers=once)["state"] == "retired"
+    assert ask("POST", "/models/m/versions/3/retire", headers=once)["state"] == "retired"
+    assert set(models.get(three, "m").retired) == {2, 3}
+    ask("POST", "/models/m/versions/9/retire", status=404, headers=once)
+
+
+def test_numbers_that_are_none_are_refused(three: Log) -> None:
+    ask("POST", "/models/m/versions/0/retire", status=400)
+    ask("POST", "/models/m/requests/000/approve", status=400)
+    for beyond in ("1000000000001", "9" * 4000):
+        ask("GET", "/models/m/history", status=400, query={"next": beyond})
+    ask("GET", "/models/m/diff", status=400, query={"to": ""})
+    assert ask("GET", "/models/m/diff", query={"from": "1"})["to"] == 3
+
+
 def test_who_may_move_what(three: Log) -> None:
     ask("PUT", PRODUCTION, {"version": 2}, 403, scopes="write")
     ask("PUT", PRODUCTION, {"version": 2}, 403, scopes="write promote:other-*")

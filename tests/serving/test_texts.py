@@ -202,6 +202,17 @@ def test_what_is_refused() -> None:
         )
 
 
+def test_a_tokenizer_whose_library_panics_does_not_end_the_process() -> None:
+    """Its template names a token that it lacks: the library panics, which Python has no Exception for."""
+    file = json.loads(packages.tokenizer().to_str())
+    file["post_processor"]["single"][0]["SpecialToken"]["id"] = "[START]"
+    files = {"tokenizer.json": json.dumps(file).encode()}
+    model = loaded(packages.lookup(4), files=files, task="embedding", preprocess=PLAN)
+    with pytest.raises(BadInput, match="tokenizer cannot take this text") as told:
+        ask(model, {"input": "the cat"})
+    assert not isinstance(told.value.__cause__, Exception)
+
+
 def _with_table(scores: np.ndarray) -> bytes:
     from onnx import TensorProto, helper
 

@@ -31,9 +31,10 @@ MODULES = {
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """label: the class to explain, by name or number; else the best one. samples: how often chance is asked.
+    """label: the class to explain, by name or number; else the best one. method: of images; `cam` needs class maps.
 
-    format: of images, `json` numbers or a `png` with the parts that speak for the class in red.
+    samples: how often chance is asked. seed: what chance begins with; the same seed gives the same answer. format: of
+    images, `json` numbers or a `png` with the parts that speak for the class in red.
     """
 
     label: str | None = None

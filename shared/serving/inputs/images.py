@@ -7,6 +7,7 @@ parameters give equal bits (tests/serving/test_images.py, tests/training/test_tr
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,7 +21,9 @@ from shared.runtime.onnx import DTYPES
 from shared.serving.cache import Loaded
 
 MAX_PIXELS = 50_000_000
+MAX_PIXELS_AT_ONCE = 200_000_000  # of all images of a call: a file of a few kilobytes can hold MAX_PIXELS
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS holds instead, asked for before anything is decoded
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -72,6 +75,20 @@ def any_size(loaded: Loaded) -> bool:
     return not (plan.size or plan.crop or _size(tensor, plan.layout))
 
 
+def weigh(bodies: list[bytes]) -> None:
+    """Raises TooLarge when the images of a call have too many pixels together. What is no image is left to decode."""
+    pixels = 0
+    for body in bodies:
+        with suppress(OSError, SyntaxError, ValueError):
+            image = Image.open(io.BytesIO(body), formats=FORMATS)
+            pixels += image.width * image.height
+    if pixels > MAX_PIXELS_AT_ONCE:
+        raise TooLarge(
+            f"the images have {pixels:,} pixels together, one call takes {MAX_PIXELS_AT_ONCE:,}: send fewer at a time, "
+            "smaller ones, or a batch job"
+        )
+
+
 def decode(body: bytes, mode: str) -> Image.Image:
     """Encoded bytes as an upright image in a colour mode. Raises BadInput, TooLarge."""
     if not body:
@@ -83,7 +100,7 @@ def decode(body: bytes, mode: str) -> Image.Image:
             raise TooLarge(f"the image has {size} pixels, more than {MAX_PIXELS:,} in all; send it smaller")
         upright = ImageOps.exif_transpose(image)
         return upright.convert("RGB" if mode == "BGR" else mode)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise BadInput("the body is no image that can be read: send a whole PNG or JPEG file") from error
 
 
@@ -154,6 +171,11 @@ def _stretched(shown: View, height: int, width: int, plan: plans.Image) -> View:
     image, placed = shown
     if image.size == (width, height):
         return shown
+    if width * height > MAX_PIXELS:
+        raise TooLarge(
+            f"the image has {image.width}x{image.height} pixels: resized for this model it would have "
+            f"{width}x{height}; send one that is less narrow"
+        )
     factors = (width / image.width, height / image.height)
     scale = (placed.scale[0] * factors[0], placed.scale[1] * factors[1])
     offset = (placed.offset[0] * factors[0], placed.offset[1] * factors[1])

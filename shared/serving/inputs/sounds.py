@@ -18,6 +18,8 @@ from shared.runtime.onnx import DTYPES
 from shared.serving.cache import Loaded
 
 MAX_SAMPLES = 30_000_000  # of all channels together: ten minutes of one at 48 kHz
+MAX_WINDOWS = 10_000
+MAX_IN_FRAMES = 60_000_000  # samples in all frames of a transform, which overlap
 
 
 def signature(loaded: Loaded) -> tuple[Tensor, plans.Audio]:
@@ -43,6 +45,11 @@ def decode(body: bytes, sample_rate: int) -> np.ndarray:
         with soundfile.SoundFile(io.BytesIO(body)) as file:
             if file.frames * file.channels > MAX_SAMPLES:
                 raise TooLarge(f"the sound has {file.frames:,} samples, more than one call can take; send a part of it")
+            if file.frames * sample_rate > MAX_SAMPLES * file.samplerate:
+                raise TooLarge(
+                    f"the sound has {file.frames:,} samples at {file.samplerate:,} Hz, which are too many at the "
+                    f"model's {sample_rate:,} Hz; send a part of it"
+                )
             samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
     except (soundfile.SoundFileError, TypeError, ValueError) as error:
         raise BadInput("the body is no sound that can be read: send a whole WAV, FLAC, OGG or MP3 file") from error
@@ -64,9 +71,12 @@ def windows(samples: np.ndarray, plan: plans.Audio) -> list[tuple[float, np.ndar
         return [(0.0, samples)]
     length = round(plan.seconds * plan.sample_rate)
     step = round((plan.hop or 0) * plan.sample_rate)
-    starts = range(0, max(len(samples) - length, 0) + 1, step) if step else range(1)
-    parts = [(start / plan.sample_rate, samples[start : start + length]) for start in starts]
-    return [(start, np.pad(part, (0, length - len(part)))) for start, part in parts]
+    if len(samples) < length:
+        return [(0.0, np.pad(samples, (0, length - len(samples))))]
+    starts = range(0, len(samples) - length + 1, step) if step else range(1)
+    if len(starts) > MAX_WINDOWS:
+        raise TooLarge(f"the sound has {len(starts):,} parts of {plan.seconds} s, at most {MAX_WINDOWS:,} are heard")
+    return [(start / plan.sample_rate, samples[start : start + length]) for start in starts]
 
 
 def feeds(tensor: Tensor, plan: plans.Audio, parts: list[np.ndarray]) -> dict[str, np.ndarray]:
@@ -101,6 +111,8 @@ def _transform(samples: np.ndarray, plan: plans.Audio) -> np.ndarray:
         samples = np.pad(samples, plan.n_fft // 2, mode=plan.pad_mode)
     if len(samples) < plan.n_fft:
         raise BadInput(f"the sound has {len(samples)} samples, too few for frames of {plan.n_fft}")
+    if (len(samples) - plan.n_fft) // plan.hop_length * plan.n_fft > MAX_IN_FRAMES:
+        raise TooLarge(f"the sound has {len(samples):,} samples, too many for this model's features; send a part of it")
     frames = np.lib.stride_tricks.sliding_window_view(samples, plan.n_fft)[:: plan.hop_length]
     return np.asarray(np.fft.rfft(frames * _window(plan.n_fft, plan.win_length or plan.n_fft), axis=1).T)
 

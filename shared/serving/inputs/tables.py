@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from shared.errors import BadInput
+from shared.errors import BadInput, TooLarge
 from shared.registry import plans
 from shared.registry.manifest import Tensor
 from shared.registry.plans import Column
@@ -17,6 +18,7 @@ from shared.runtime.onnx import DTYPES
 from shared.serving.cache import Loaded
 
 Row = dict[str, Any]
+MAX_ROWS = 50_000  # in a call
 
 
 def plan_of(loaded: Loaded) -> plans.Table | None:
@@ -26,29 +28,33 @@ def plan_of(loaded: Loaded) -> plans.Table | None:
 
 def rows(values: list[Any], plan: plans.Table) -> list[Row]:
     """Rows as they are sent: objects by column, or lists in the columns' order. Raises BadInput."""
-    names = [column.name for column in plan.columns]
+    names = {column.name: None for column in plan.columns}
     return [_row(value, names, number) for number, value in enumerate(values)]
 
 
-def _row(value: Any, names: list[str], number: int) -> Row:
+def _row(value: Any, names: dict[str, None], number: int) -> Row:
     if isinstance(value, list) and len(value) == len(names):
         return dict(zip(names, value, strict=True))
     if isinstance(value, dict):
-        strange = [name for name in value if name not in names]
+        strange = [name[:100] for name in value if name not in names]
         if not strange:
             return value
-        raise BadInput(f"row {number} has the columns {strange[:10]}, which the model lacks: it takes {names[:50]}")
-    raise BadInput(f"row {number} must be an object with, or a list of, {len(names)} columns: {names[:50]}")
+        raise BadInput(
+            f"row {number} has the columns {strange[:10]}, which the model lacks: it takes {list(names)[:50]}"
+        )
+    raise BadInput(f"row {number} must be an object with, or a list of, {len(names)} columns: {list(names)[:50]}")
 
 
-def from_csv(text: bytes, plan: plans.Table) -> list[Row]:
-    """The rows of a CSV file whose first line names the columns. Raises BadInput."""
+def from_csv(text: bytes, plan: plans.Table, most: int | None = None) -> list[Row]:
+    """The rows of a CSV file whose first line names the columns. Raises BadInput, and TooLarge beyond `most` rows."""
     try:
         reader = csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
         header = next(reader, [])
-        found = [line for line in reader if line]
+        found = list(islice((line for line in reader if line), None if most is None else most + 1))
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"the body is no CSV that can be read: {error}") from error
+    if most is not None and len(found) > most:
+        raise TooLarge(f"the CSV has more than {most:,} rows: send fewer in a call, or a batch job")
     for number, line in enumerate(found):
         if len(line) != len(header):
             raise BadInput(f"row {number} of the CSV has {len(line)} values, its first line names {len(header)}")
@@ -69,21 +75,31 @@ def _joined(tensor: Tensor, parts: list[np.ndarray]) -> np.ndarray:
     if tensor.datatype == "BYTES":
         values = np.array([[str(value) for value in row] for row in values], np.object_).reshape(values.shape)
     else:
-        values = values.astype(DTYPES[tensor.datatype])
+        try:
+            values = values.astype(DTYPES[tensor.datatype])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise BadInput(f"input {tensor.name!r} takes {tensor.datatype}: {str(error)[:200]}") from error
     return values.reshape(-1) if len(tensor.shape) == 1 and values.shape[1] == 1 else values
 
 
 def _value(value: Any, column: Column, number: int) -> Any:
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
-        if column.missing is None:
-            raise BadInput(f"row {number} lacks column {column.name!r}, for which the model has no substitute")
-        return column.missing
+        return _missing(column, number)
     if column.type != "number":
         return value
     try:
-        return float(value)
-    except (TypeError, ValueError) as error:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"row {number}: {column.name!r} is a number, not {value!r:.40}") from error
+    if math.isinf(found):
+        raise BadInput(f"row {number}: {column.name!r} is a number, and {value!r:.40} is beyond all of them")
+    return _missing(column, number) if math.isnan(found) else found
+
+
+def _missing(column: Column, number: int) -> Any:
+    if column.missing is None:
+        raise BadInput(f"row {number} lacks column {column.name!r}, for which the model has no substitute")
+    return column.missing
 
 
 def _encoded(values: list[Any], column: Column) -> np.ndarray:

@@ -6,11 +6,13 @@ It is Hugging Face's library on the package's tokenizer.json: what it cuts, pads
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared.errors import BadInput, Unavailable
+from shared.errors import AmaasError, BadInput, TooLarge, Unavailable
 from shared.registry import plans
 from shared.registry.manifest import Tensor
 from shared.runtime.onnx import DTYPES
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 # a text, or two of them that the model is to compare
 Item = str | tuple[str, str]
+MAX_CHARACTERS = 1_000_000  # of one text
+MAX_TOKENS = 16_384  # of a text that neither the package nor its tokenizer cuts
 PADS = ("[PAD]", "<pad>", "<|endoftext|>", "</s>")
 
 
@@ -43,13 +47,36 @@ def _item(value: Any, number: int) -> Item:
 
 def encoded(loaded: Loaded, texts: list[Item]) -> list[Encoding]:
     """The tokens of texts, cut and padded as the plan says, all of one length."""
+    plan, made = plan_of(loaded), tokenizer_of(loaded)
+    characters = max(len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
+    if characters > MAX_CHARACTERS:
+        raise TooLarge(f"the text has {characters:,} characters, more than {MAX_CHARACTERS:,}; send a part of it")
+    given = [plan.prefix + text if isinstance(text, str) else (plan.prefix + text[0], text[1]) for text in texts]
+    with _raising(BadInput, "the model's tokenizer cannot take this text"):
+        encodings: list[Encoding] = made.encode_batch(given)
+    longest = max(len(encoding.ids) for encoding in encodings)
+    if longest > MAX_TOKENS and not made.truncation:
+        raise TooLarge(f"the text has {longest:,} tokens, more than {MAX_TOKENS:,}; send a part of it")
+    return encodings
+
+
+@contextmanager
+def _raising(kind: type[AmaasError], what: str) -> Iterator[None]:
+    """The library's errors as one of ours. It raises Exception itself; what Rust panics with is not even that."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:
+        raise kind(f"{what}: {str(error)[:200]}") from error
+
+
+def tokenizer_of(loaded: Loaded) -> Tokenizer:
+    """The package's tokenizer, set to cut and pad. Raises BadInput where there is none, Unavailable for a bad one."""
     plan = plan_of(loaded)
     if plan.tokenizer is None:
         raise BadInput(f"model {loaded.name!r} has no tokenizer")
-    made = loaded.part(plan.tokenizer, lambda raw: tokenizer(raw, plan, _ids(loaded, plan)))
-    given = [plan.prefix + text if isinstance(text, str) else (plan.prefix + text[0], text[1]) for text in texts]
-    encodings: list[Encoding] = made.encode_batch(given)
-    return encodings
+    return loaded.part(plan.tokenizer, lambda raw: tokenizer(raw, plan, _ids(loaded, plan)))
 
 
 def plan_of(loaded: Loaded) -> plans.Text:
@@ -104,18 +131,14 @@ def tokenizer(raw: bytes, plan: plans.Text, ids: Tensor | None) -> Tokenizer:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from tokenizers import Tokenizer
 
-    try:
-        made = Tokenizer.from_buffer(raw)
-    except Exception as error:  # the library raises Exception itself
-        raise Unavailable(
-            f"the package's tokenizer cannot be read: {str(error)[:200]}; push the package again"
-        ) from error
     fixed = ids.shape[1] if ids and len(ids.shape) == 2 and ids.shape[1] > 0 else None
-    longest = plan.max_length or fixed or (made.truncation or {}).get("max_length")
-    if longest:
-        made.enable_truncation(longest)
-    whole = fixed or (longest if plan.padding == "max_length" else None)
-    made.enable_padding(length=whole, **_pad(made))
+    with _raising(Unavailable, "the package's tokenizer cannot be read; push the package again"):
+        made = Tokenizer.from_buffer(raw)
+        longest = plan.max_length or fixed or (made.truncation or {}).get("max_length")
+        if longest:
+            made.enable_truncation(longest)
+        whole = fixed or (longest if plan.padding == "max_length" else None)
+        made.enable_padding(length=whole, **_pad(made))
     return made
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from shared.errors import NotImplemented_
+from shared.errors import NotImplemented_, TooLarge
+from shared.registry.manifest import Manifest
 from shared.serving.cache import Loaded
 from shared.serving.tasks.request import Given, read
 
@@ -31,20 +32,27 @@ def predict(loaded: Loaded, body: bytes, content_type: str, options: dict[str, s
     Raises BadInput, Unsupported, TooLarge, and NotImplemented_ for a task that has only the tensor protocol.
     """
     named = {"model": loaded.name, "version": loaded.version.version}
-    if _in_tensors(loaded):
+    if _in_tensors(loaded.manifest):
         in_tensors: dict[str, Any] = import_module("shared.serving.tasks.tensor").predict(loaded, body, content_type)
         return named | in_tensors
     module = _module(loaded)
     given = _given(module, loaded, body, content_type, options)
     size = module.step(loaded)
     groups = [given.items[start : start + size] for start in range(0, len(given.items), size)]
-    answers = [answer for group in groups for answer in module.answer(loaded, group, given.options)]
+    try:
+        answers = [answer for group in groups for answer in module.answer(loaded, group, given.options)]
+    except MemoryError as error:
+        raise TooLarge("the input takes more memory than there is: send a smaller one, or fewer in a call") from error
     return named | ({"results": answers} if given.many else answers[0])
 
 
-def _in_tensors(loaded: Loaded) -> bool:
-    task = loaded.manifest.task
-    return task == "tensor" or (task == "tabular" and loaded.manifest.preprocess is None)
+def in_own_terms(manifest: Manifest) -> bool:
+    """Whether a model is asked in its task's own terms, and not in tensors."""
+    return manifest.task in MODULES and not _in_tensors(manifest)
+
+
+def _in_tensors(manifest: Manifest) -> bool:
+    return manifest.task == "tensor" or (manifest.task == "tabular" and manifest.preprocess is None)
 
 
 def _module(loaded: Loaded) -> Any:
@@ -61,4 +69,7 @@ def _given(module: Any, loaded: Loaded, body: bytes, content_type: str, options:
         found: Given = module.given(loaded, body, content_type, options)
         return found
     takes = module.takes(loaded) if hasattr(module, "takes") else module.TAKES
-    return read(body, content_type, takes, options)
+    found = read(body, content_type, takes, options)
+    if takes == "image" and found.many:
+        import_module("shared.serving.inputs.images").weigh(found.items)
+    return found

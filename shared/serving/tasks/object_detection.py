@@ -47,6 +47,18 @@ def candidates(
     outputs: dict[str, np.ndarray], plan: Boxes, number: int, threshold: float, loaded: Loaded
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of one image: boxes [N, 4] as the model gives them, scores [N] of at least the threshold, and classes [N]."""
+    raw, scores = scored(outputs, plan, number, loaded)
+    if plan.background is not None and scores.shape[1] > 1:
+        scores[:, plan.background] = -1.0
+    best = scores.argmax(axis=1)
+    top = scores[np.arange(len(scores)), best]
+    classes = _one(outputs, plan.classes, number).astype(np.int64).reshape(-1) if plan.classes else best
+    chosen = top >= threshold
+    return raw[chosen, :4], top[chosen], classes[chosen]
+
+
+def scored(outputs: dict[str, np.ndarray], plan: Boxes, number: int, loaded: Loaded) -> tuple[np.ndarray, np.ndarray]:
+    """Of one image: boxes [N, 4 or more] as the model gives them, and scores [N, classes]; [N, 1] of a single class."""
     name = plan.boxes or loaded.manifest.outputs[0].name
     raw = _one(outputs, name, number)
     raw = raw.T if plan.transposed else raw
@@ -54,20 +66,16 @@ def candidates(
         raise BadInput(
             f"output {name!r} has shape {list(outputs[name].shape)}, not four numbers per box: see postprocess"
         )
-    if plan.scores is None:
-        start = 5 if plan.objectness else 4
-        scores = running.activated(raw[:, start:], plan.activation)
-        scores = scores * running.activated(raw[:, 4:5], plan.activation) if plan.objectness else scores
-    else:
+    if plan.scores is not None:
         given = _one(outputs, plan.scores, number)
-        scores = running.activated(given, plan.activation) if given.ndim == 2 else given[:, None]
-    if plan.background is not None and scores.shape[1] > 1:
-        scores[:, plan.background] = -1.0
-    best = scores.argmax(axis=1) if scores.shape[1] else np.zeros(len(scores), np.int64)
-    top = scores[np.arange(len(scores)), best]
-    classes = _one(outputs, plan.classes, number).astype(np.int64).reshape(-1) if plan.classes else best
-    chosen = top >= threshold
-    return raw[chosen, :4], top[chosen], classes[chosen]
+        return raw, running.activated(given, plan.activation) if given.ndim == 2 else given[:, None]
+    start = 5 if plan.objectness else 4
+    if raw.shape[1] < 5:
+        raise BadInput(f"output {name!r} has no scores after its boxes: name the output with them in postprocess")
+    if plan.objectness and raw.shape[1] == start:  # of a detector of one thing
+        return raw, running.activated(raw[:, 4:5], plan.activation)
+    scores = running.activated(raw[:, start:], plan.activation)
+    return raw, scores * running.activated(raw[:, 4:5], plan.activation) if plan.objectness else scores
 
 
 def _one(outputs: dict[str, np.ndarray], name: str, number: int) -> np.ndarray:

@@ -23,7 +23,7 @@ def given(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str])
     plan = tables.plan_of(loaded)
     assert plan is not None
     if content_type == "text/csv":
-        return Given(tables.from_csv(body, plan), True, options(query))
+        return Given(tables.from_csv(body, plan, tables.MAX_ROWS), True, options(query))
     found = read(body, content_type, TAKES, query)
     return Given(tables.rows(found.items, plan), found.many, found.options)
 

@@ -1,0 +1,128 @@
+"""The API's description as the live gateway gives it: valid, with its address, and what schemathesis makes of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from openapi_spec_validator import validate
+from PIL import Image
+
+from local.openapi.document import document
+from tests import conformance
+from tests.cloud.conftest import ROOT, Cloud
+from tests.support import linear, tiny_classifier
+
+pytestmark = pytest.mark.cloud
+SCHEMATHESIS = ROOT / ".local" / "envs" / "schemathesis" / "bin" / "schemathesis"
+DOCUMENT = document()
+MODELS = [f"openapi-{what}" for what in ("moving", "retired", "tensors", "pictures", "doomed")]
+MOVING, RETIRED, TENSORS, PICTURES, DOOMED = MODELS
+# No success here: what schemathesis reads, what needs a model of embeddings, or a long job.
+SELDOM = {
+    ("GET", "/openapi.json"),
+    ("POST", "/v1/embeddings"),
+    ("DELETE", "/batch/{job}"),
+}
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+MANIFEST = (
+    b"""{"task": "image-classification", "preprocess": {"mode": "L", "size": [4, 4]}, "labels": ["a", "b", "c"]}"""
+)
+
+
+@pytest.fixture(scope="module")
+def own(cloud: Cloud) -> Iterator[dict[str, str]]:
+    """Models that nobody else uses, and the variables of schemathesis.toml: a batch job, tokens. Removed afterwards."""
+    tokens = _tokens(cloud)
+    for weight in (1.0, 2.0):
+        for model in (MOVING, RETIRED):
+            upload = cloud.upload(model, {"model.onnx": linear([[weight], [1.0]])})
+    cloud.upload(TENSORS, {"model.onnx": linear([[1.0], [1.0]])})
+    cloud.upload(PICTURES, {"model.onnx": tiny_classifier(), "amaas.json": MANIFEST})
+    cloud.upload(DOOMED, {"model.onnx": linear([[1.0]])})
+    _post(cloud, f"/models/{MOVING}/aliases/canary", {"version": 1}, "PUT")
+    _post(cloud, f"/models/{RETIRED}/aliases/production", {"version": 2}, "PUT")  # so that version 1 can be retired
+    aliases = f"/models/{MOVING}/aliases"
+    asked = [_post(cloud, f"{aliases}/{name}/requests", {"version": 2})["request"] for name in ("production", "spare")]
+    waiting = _post(cloud, f"/models/{PICTURES}/batch", {"files": [{"name": "a.png"}]})
+    yield {
+        "TOKEN": _post(cloud, "/tokens", {"name": "schemathesis", "scopes": ["admin"]})["token"],
+        "REVOKED": _post(cloud, "/tokens", {"name": "to be revoked", "scopes": ["read"]})["id"],
+        "UPLOAD": upload["upload_id"],
+        "APPROVED": str(asked[0]),
+        "REJECTED": str(asked[1]),
+        "JOB": _job(cloud, PICTURES),
+        "WAITING": waiting["id"],
+    }
+    for model in MODELS:
+        cloud.api.request("DELETE", f"/models/{model}")
+    made = [{"Key": key} for key in sorted(_tokens(cloud) - tokens)]
+    cloud.s3.delete_objects(Bucket=cloud.access["bucket"], Delete={"Objects": made[:1000]})
+
+
+def _post(cloud: Cloud, path: str, body: Any, method: str = "POST") -> dict[str, Any]:
+    answer = cloud.api.request(method, path, json=body)
+    assert answer.status_code in (200, 201), answer.text
+    return answer.json()
+
+
+def _job(cloud: Cloud, model: str) -> str:
+    """A batch job that is done: one image that can be read, and one that cannot."""
+    ticket = _post(cloud, f"/models/{model}/batch", {"files": [{"name": "a.png"}, {"name": "b.png"}]})
+    image = io.BytesIO()
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(image, "PNG")
+    for target, body in zip(ticket["files"], (image.getvalue(), b"no image"), strict=True):
+        cloud.api.put(target["url"], content=body, headers=target["headers"] | {"Authorization": ""})
+    cloud.api.post(ticket["start_url"], json={"wait": 20})
+    return str(ticket["id"])
+
+
+def _tokens(cloud: Cloud) -> set[str]:
+    pages = cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=cloud.access["bucket"], Prefix="access/tokens/")
+    return {found["Key"] for page in pages for found in page.get("Contents", [])}
+
+
+def test_the_description_is_valid_and_says_where_the_api_is(cloud: Cloud) -> None:
+    answer = cloud.api.get("/openapi.json")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    found = answer.json()
+    validate(found)
+    assert found["openapi"].startswith("3.1.")
+    assert found["servers"] == [{"url": cloud.access["api_url"]}]
+
+
+def test_schemathesis_finds_nothing(own: dict[str, str], cloud: Cloud, tmp_path: Path) -> None:
+    """Every operation is called with what its description allows and with what it forbids, and so is each answer."""
+    report, har = tmp_path / "report.json", tmp_path / "calls.har"
+    command = [str(SCHEMATHESIS), "--config-file", str(CONFIG), "run", f"{cloud.access['api_url']}/openapi.json"]
+    command += ["--header", f"Authorization: Bearer {own['TOKEN']}", "--max-examples", "4", "--no-shrink"]
+    command += ["--generation-deterministic", "--no-color", "--report-json-path", str(report)]
+    command += ["--report-har-path", str(har)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+    told = json.loads(report.read_text())
+    every = {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item}
+    assert told["operations"]["tested"] == len(every) - 1, "all but the description itself, which it reads"
+    assert {told["phases"][name]["status"] for name in ("examples", "coverage", "fuzzing")} == {"success"}
+    assert every - _succeeded(json.loads(har.read_text()), cloud) <= SELDOM
+
+
+def _succeeded(har: dict[str, Any], cloud: Cloud) -> set[tuple[str, str]]:
+    """The operations that were answered with success at least once."""
+    base = httpx.URL(cloud.access["api_url"]).path
+    found = set()
+    for entry in har["log"]["entries"]:
+        path = httpx.URL(entry["request"]["url"]).raw_path.decode().partition("?")[0].removeprefix(base)
+        if entry["response"]["status"] < 300:
+            found |= {route for route in [conformance.route(entry["request"]["method"], path)] if route}
+    return found

@@ -1,0 +1,307 @@
+"""Packages that can answer in the terms of their task, and those that cannot, in the real confined process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from shared.ingest import trial
+from shared.ingest.validate import rehearse
+from shared.ingest.verdict import Limits, Verdict
+from shared.registry import plans
+from shared.registry.manifest import Manifest, Tensor
+from shared.runtime import onnx
+from tests.ingest.conftest import package
+from tests.serving import packages
+from tests.serving.packages import constant, lookup, loudness, proto
+from tests.support import linear, tiny_classifier
+
+Smoke = Callable[..., Verdict]
+
+TOKENS = {"preprocess": plans.Text(tokenizer="tokenizer.json")}
+TOKENIZER = packages.tokenizer().to_str().encode()
+LISTENS = {"preprocess": plans.Audio(sample_rate=8000, seconds=0.5), "postprocess": plans.Scores(activation="none")}
+AB = plans.Table(columns=[plans.Column(name="a"), plans.Column(name="b")])
+BOXES = {"rows": np.zeros((1, 6, 4 + 3), np.float32)}
+
+
+@pytest.fixture
+def smoke(tmp_path: Path) -> Smoke:
+    """The smoke test of a model with a manifest, and files of the package, as after the gate."""
+
+    def judge(
+        model: bytes, limits: Limits | None = None, files: dict[str, bytes] | None = None, **told: Any
+    ) -> Verdict:
+        session = onnx.load(model)
+        ran = trial.probe(session, Limits())
+        signature = {
+            side: [Tensor(s.name, s.datatype, s.shape) for s in specs]  # type: ignore[arg-type]
+            for side, specs in (("inputs", session.inputs), ("outputs", session.outputs))
+        }
+        manifest = msgspec.to_builtins(Manifest(**(signature | told)))
+        shapes = {name: list(array.shape) for name, array in ran[0].items()} if ran else {}
+        return rehearse(package(tmp_path, {"model.onnx": model, **(files or {})}), manifest, shapes, limits)
+
+    return judge
+
+
+def tokenizer_file(content: bytes = TOKENIZER) -> dict[str, bytes]:
+    return {"tokenizer.json": content}
+
+
+def without_unknown() -> bytes:
+    """A tokenizer of DNA, which takes no other letter."""
+    made = Tokenizer(models.WordLevel({letter: n for n, letter in enumerate("ACGT")}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    return made.to_str().encode()
+
+
+def any_size(channels: int = 3) -> bytes:
+    """Images [N, C, H, W] of any size → the mean of each channel."""
+    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", channels, "H", "W"])]
+    outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", channels])]
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["scores"]),
+    ]
+    return proto(nodes, inputs, outputs, {})
+
+
+def words() -> bytes:
+    """Texts [N] → their code in a list, which has to have them, and a number that is always the same."""
+    inputs = [helper.make_tensor_value_info("word", TensorProto.STRING, ["N"])]
+    outputs = [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N"])]
+    node = helper.make_node(
+        "LabelEncoder",
+        ["word"],
+        ["score"],
+        domain="ai.onnx.ml",
+        keys_strings=["yes", "no"],
+        values_floats=[1.0, 0.0],
+        default_float=-1.0,
+    )
+    graph = helper.make_graph([node], "words", inputs, outputs)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("model", "told", "files"),
+    [
+        (tiny_classifier(), {"task": "image-classification", "labels": ["a", "b", "c"]}, {}),
+        (any_size(), {"task": "image-classification"}, {}),
+        (any_size(), {"task": "embedding", "preprocess": plans.Image(size=[8, 8])}, {}),
+        (constant({"rows": BOXES["rows"]}), {"task": "object-detection", "labels": ["a", "b", "c"]}, {}),
+        (
+            constant({"boxes": np.zeros((5, 4), np.float32), "scores": np.ones(5, np.float32), "ids": np.arange(5)}),
+            {
+                "task": "object-detection",
+                "labels": ["only one"],
+                "postprocess": plans.Boxes(boxes="boxes", scores="scores", classes="ids"),
+            },
+            {},
+        ),
+        (
+            constant(BOXES),
+            {
+                "task": "object-detection",
+                "labels": ["a", "b"],
+                "postprocess": plans.Boxes(background=2, activation="softmax"),
+            },
+            {},
+        ),
+        (lookup(4), {"task": "embedding", **TOKENS}, tokenizer_file()),
+        (lookup(2), {"task": "token-classification", "labels": ["O", "B-X"], **TOKENS}, tokenizer_file()),
+        (lookup(4, mask=False, batch=2, length=16), {"task": "embedding", **TOKENS}, tokenizer_file()),
+        (lookup(4), {"task": "embedding", **TOKENS}, tokenizer_file(without_unknown())),
+        (loudness(4000), {"task": "audio-classification", "labels": ["loud", "quiet"], **LISTENS}, {}),
+        (linear([[1.0], [2.0]]), {"task": "tabular", "preprocess": AB}, {}),
+        (linear([[1.0], [2.0]]), {"task": "tabular", "preprocess": AB, "labels": ["no", "yes"]}, {}),
+        (
+            linear([[1.0], [2.0]]),
+            {"task": "tabular", "preprocess": plans.Table(columns=AB.columns, reference="rows.csv")},
+            {"rows.csv": b"b,a\n1,2\n3,4\n"},
+        ),
+        (words(), {"task": "tabular", "preprocess": plans.Table(columns=[plans.Column(name="w", type="text")])}, {}),
+    ],
+)
+def test_answers(smoke: Smoke, model: bytes, told: dict[str, Any], files: dict[str, bytes]) -> None:
+    verdict = smoke(model, files=files, **told)
+    assert (verdict.accepted, verdict.probe) == (True, "ran"), verdict.reason
+    assert verdict.runtime["seccomp"] is True
+    assert verdict.optimized is None
+
+
+@pytest.mark.parametrize(
+    ("model", "told", "files", "code", "reason"),
+    [
+        (lookup(4), {"task": "embedding", **TOKENS}, tokenizer_file(b"{}"), "bad_tokenizer", "tokenizer.json"),
+        (lookup(4), {"task": "embedding", **TOKENS}, tokenizer_file(b"\x80" * 99), "bad_tokenizer", "tokenizer.json"),
+        (lookup(4), {"task": "embedding", **TOKENS}, tokenizer_file(b"[" * 10**6), "bad_tokenizer", "tokenizer.json"),
+        (lookup(4), {"task": "text-classification"}, {}, "task_failed", "names no tokenizer"),
+        (
+            lookup(4),
+            {"task": "embedding", "preprocess": plans.Text(tokenizer="tokenizer.json", ids="ids")},
+            tokenizer_file(),
+            "task_failed",
+            "'input_ids' is none that a tokenizer gives",
+        ),
+        (
+            lookup(4),
+            {"task": "embedding", "postprocess": plans.Vector(dimensions=5), **TOKENS},
+            tokenizer_file(),
+            "task_failed",
+            "5 cannot be had",
+        ),
+        (tiny_classifier(), {"task": "image-classification", "labels": ["a"]}, {}, "labels_mismatch", "1 labels"),
+        (
+            tiny_classifier(),
+            {"task": "image-classification", "preprocess": plans.Image(mode="RGB")},
+            {},
+            "task_failed",
+            "shape [1, 3, 4, 4], the model takes [-1, 1, 4, 4]",
+        ),
+        (
+            tiny_classifier(),
+            {"task": "image-classification", "preprocess": plans.Image(mode="L", size=[8, 8])},
+            {},
+            "task_failed",
+            "shape [1, 1, 8, 8]",
+        ),
+        (
+            any_size(),
+            {"task": "image-classification", "preprocess": plans.Image(mode="L")},
+            {},
+            "task_failed",
+            "the model takes [-1, 3, -1, -1]",
+        ),
+        (linear([[1.0]]), {"task": "image-classification"}, {}, "task_failed", "does not take one batch of images"),
+        (constant(BOXES), {"task": "object-detection", "labels": ["a"]}, {}, "labels_mismatch", "3 classes"),
+        (
+            constant({"rows": np.zeros((1, 6, 3), np.float32)}),
+            {"task": "object-detection"},
+            {},
+            "task_failed",
+            "not four numbers per box",
+        ),
+        (
+            constant({"rows": np.zeros((1, 6, 4), np.float32)}),
+            {"task": "object-detection"},
+            {},
+            "task_failed",
+            "has no scores after its boxes",
+        ),
+        (
+            lookup(3),
+            {"task": "token-classification", "labels": ["O", "B-X"], **TOKENS},
+            tokenizer_file(),
+            "labels_mismatch",
+            "3 classes",
+        ),
+        (
+            loudness(4000),
+            {"task": "audio-classification", "preprocess": plans.Audio(features="mel")},
+            {},
+            "task_failed",
+            "shape [1, 80, ",
+        ),
+        (
+            loudness(4000),
+            {"task": "audio-classification", "labels": ["loud"], **LISTENS},
+            {},
+            "labels_mismatch",
+            "2 classes",
+        ),
+        (
+            linear([[1.0], [2.0]]),
+            {"task": "tabular", "preprocess": plans.Table(columns=AB.columns[:1])},
+            {},
+            "task_failed",
+            "the model takes [-1, 2]",
+        ),
+        (
+            linear([[1.0], [2.0]]),
+            {"task": "tabular", "preprocess": plans.Table(columns=AB.columns, reference="rows.csv")},
+            {"rows.csv": b"a,c\n1,2\n"},
+            "bad_reference",
+            "columns ['c']",
+        ),
+        (
+            linear([[1.0], [2.0]]),
+            {"task": "tabular", "preprocess": plans.Table(columns=AB.columns, reference="rows.csv")},
+            {"rows.csv": b"a,b\n1,many\n"},
+            "bad_reference",
+            "'b' is a number",
+        ),
+        (
+            linear([[1.0], [2.0]]),
+            {"task": "tabular", "preprocess": plans.Table(columns=AB.columns, reference="rows.csv")},
+            {"rows.csv": b"a,b\n"},
+            "bad_reference",
+            "has no rows",
+        ),
+        (
+            linear([[1.0] * 3, [2.0] * 3]),
+            {"task": "tabular", "preprocess": AB, "labels": ["x"]},
+            {},
+            "labels_",
+            "3 cla",
+        ),
+    ],
+)
+def test_is_refused(
+    smoke: Smoke, model: bytes, told: dict[str, Any], files: dict[str, bytes], code: str, reason: str
+) -> None:
+    verdict = smoke(model, files=files, **told)
+    assert not verdict.accepted
+    assert verdict.code.startswith(code), verdict.reason
+    assert reason in verdict.reason
+
+
+def test_a_tokenizer_of_another_model(smoke: Smoke) -> None:
+    """Its ids go beyond the model's table, whatever is said."""
+    vocabulary = {"[UNK]": 5000} | {f"word{n}": 5001 + n for n in range(200)}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    verdict = smoke(lookup(4), files=tokenizer_file(made.to_str().encode()), task="embedding", **TOKENS)
+    assert (verdict.accepted, verdict.code) == (False, "task_failed")
+    assert "the model cannot run on this input" in verdict.reason
+
+
+def test_words_that_a_model_does_not_know_are_not_its_fault(smoke: Smoke) -> None:
+    """Nobody tells the gate which words a column takes: an encoder that refuses all others may still be right."""
+    inputs = [helper.make_tensor_value_info("word", TensorProto.STRING, ["N", 1])]
+    outputs = [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N", 1, 2])]
+    node = helper.make_node(
+        "OneHotEncoder", ["word"], ["score"], domain="ai.onnx.ml", cats_strings=["yes", "no"], zeros=0
+    )
+    graph = helper.make_graph([node], "words", inputs, outputs)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+    columns = [plans.Column(name="word", type="text")]
+    verdict = smoke(model, task="tabular", preprocess=plans.Table(columns=columns))
+    assert (verdict.accepted, verdict.probe) == (True, "inconclusive"), verdict.reason
+
+
+def test_a_tokenizer_that_takes_for_ever_is_stopped(smoke: Smoke) -> None:
+    """A normaliser that doubles the text, thirty times over: the limits of the process end it."""
+    doubling = {"type": "Replace", "pattern": {"Regex": "."}, "content": "xxxx"}
+    made = msgspec.json.decode(TOKENIZER)
+    made["normalizer"] = {"type": "Sequence", "normalizers": [doubling] * 30}
+    verdict = smoke(
+        lookup(4),
+        limits=Limits(cpu=2, wall=20),
+        files=tokenizer_file(msgspec.json.encode(made)),
+        task="embedding",
+        **TOKENS,
+    )
+    assert not verdict.accepted
+    assert verdict.code in ("cpu_limit", "memory_limit", "crashed"), verdict.reason
+    assert "as embedding" in verdict.reason or verdict.code == "memory_limit"
