@@ -6,12 +6,12 @@ the usual resolver with validation costs 250 ms of import, this costs nothing me
 
 from __future__ import annotations
 
-import base64
+import binascii
 import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
@@ -28,6 +28,22 @@ from shared.storage.base import Store
 
 JSON = "application/json"
 METRICS_NAMESPACE = "Amaas"
+METRICS = msgspec.Raw(
+    msgspec.json.encode(
+        [
+            {
+                "Namespace": METRICS_NAMESPACE,
+                "Dimensions": [["service"]],
+                "Metrics": [
+                    {"Name": "Duration", "Unit": "Milliseconds"},
+                    {"Name": "Errors", "Unit": "Count"},
+                    {"Name": "Faults", "Unit": "Count"},
+                ],
+            }
+        ]
+    )
+)
+LARGE = 1 << 14  # bytes from which base64 is worth an import of 1 ms
 IDEMPOTENCY_KEY = r"[A-Za-z0-9_-]{1,64}"
 
 
@@ -184,6 +200,7 @@ class Routes:
     def __init__(self, service: str, answered: Callable[[], None] = lambda: None) -> None:
         """answered: called after each call, when its answer is made."""
         self.routes: list[Route] = []
+        self._found = lru_cache(maxsize=256)(self._match)
         self._answered = answered
         self._lines = Lines(service)
         self._cold = True
@@ -222,7 +239,7 @@ class Routes:
         return reply
 
     def _request(self, event: dict[str, Any]) -> tuple[Route, Request]:
-        route, params = self._match(event["httpMethod"], event["path"])
+        route, params = self._found(event["httpMethod"], event["path"])
         context = event.get("requestContext", {})
         authorizer = context.get("authorizer") or {}
         scopes = tuple(str(authorizer.get("scopes", "")).split())
@@ -232,7 +249,7 @@ class Routes:
         return route, Request(
             event["httpMethod"],
             event["path"],
-            params,
+            dict(params),  # those found are kept for the next call
             event.get("queryStringParameters") or {},
             headers,
             body_of(event),
@@ -259,19 +276,10 @@ class Routes:
     def _log(self, event: dict[str, Any], route: Route | None, response: Response, elapsed: float) -> None:
         """One structured line, which is also the metrics in CloudWatch's embedded format. Never bodies or tokens."""
         cold, self._cold = self._cold, False
-        metrics = {
-            "Namespace": METRICS_NAMESPACE,
-            "Dimensions": [["service"]],
-            "Metrics": [
-                {"Name": "Duration", "Unit": "Milliseconds"},
-                {"Name": "Errors", "Unit": "Count"},
-                {"Name": "Faults", "Unit": "Count"},
-            ],
-        }
         context = event.get("requestContext", {})
         self._lines.info(
             "call",
-            _aws={"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [metrics]},
+            _aws={"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": METRICS},
             Duration=round(elapsed, 2),
             Errors=int(400 <= response.status < 500),
             Faults=int(response.status >= 500),
@@ -299,8 +307,8 @@ def body_of(event: Mapping[str, Any]) -> bytes:
     body = event.get("body") or ""
     if event.get("isBase64Encoded"):
         try:
-            raw = msgspec.convert(body, bytes)  # in a fourth of base64.b64decode's time, which an image's tensor shows
-        except msgspec.ValidationError as error:
+            raw = _from_base64(body)
+        except (msgspec.ValidationError, ValueError) as error:
             raise errors.BadInput(f"the gateway's base64 body is broken: {error}") from error
     else:
         raw = body.encode("utf-8", "surrogatepass")
@@ -312,13 +320,32 @@ def body_of(event: Mapping[str, Any]) -> bytes:
     return raw
 
 
+def _from_base64(text: str) -> bytes:
+    """By vectors where it is long: an image's tensor takes 0.05 ms instead of 0.4. Raises ValueError."""
+    if len(text) < LARGE:
+        return msgspec.convert(text, bytes)
+    from pybase64 import b64decode
+
+    found: bytes = b64decode(text, validate=True)
+    return found
+
+
+def _to_base64(body: bytes) -> str:
+    if len(body) < LARGE:
+        return binascii.b2a_base64(body, newline=False).decode()
+    from pybase64 import b64encode_as_string
+
+    text: str = b64encode_as_string(body)
+    return text
+
+
 def render(response: Response) -> dict[str, Any]:
     """API Gateway's proxy answer. Bytes travel as base64, which the gateway undoes."""
     out = {"Content-Type": JSON, **response.headers}
     if isinstance(response.body, bytes):
         if out["Content-Type"] == JSON and "Content-Encoding" not in out:
             return _reply(response.status, out, response.body.decode(), False)
-        return _reply(response.status, out, base64.b64encode(response.body).decode(), True)
+        return _reply(response.status, out, _to_base64(response.body), True)
     return _reply(response.status, out, msgspec.json.encode(response.body).decode(), False)
 
 

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 import traceback
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -31,15 +32,22 @@ class Lines:
 
     def _write(self, level: str, message: str, fields: dict[str, Any]) -> None:
         now = time.time()
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
-        line = {"level": level, "message": message, "timestamp": stamp, "service": self._service} | fields
+        stamp = f"{_second(int(now))}.{int(now * 1000) % 1000:03d}Z"
+        line = {"level": level, "message": message, "timestamp": stamp, "service": self._service, **fields}
         # one write per line: those of several threads must not be mixed
         sys.stdout.write(_text(line) + "\n")
         sys.stdout.flush()
+
+
+@lru_cache(maxsize=1)
+def _second(now: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
 
 
 def _text(line: dict[str, Any]) -> str:
     try:
         return msgspec.json.encode(line, enc_hook=str).decode()
     except UnicodeEncodeError:  # half a surrogate pair, which an event's JSON may hold
-        return json.dumps(line, default=str)
+        return json.dumps(
+            line, default=lambda value: json.loads(value) if isinstance(value, msgspec.Raw) else str(value)
+        )

@@ -41,7 +41,13 @@ class Builds:
 
 HANDLER = "functions.inference.app.handler"
 # as template.yaml sets it for every function; the floor is measured with it and without
-DEPLOYED = {"OPENBLAS_NUM_THREADS": "1"}
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+# as it sets it for the inference function
+DEPLOYED = ONE_THREAD | {
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "134217728",
+    "MALLOC_TOP_PAD_": "16777216",
+}
 EVENT = json.loads((servers.ROOT / "tests" / "events" / "apigateway_proxy.json").read_text())
 Subject = tuple[rie.Function, dict[str, Any]]
 
@@ -113,7 +119,7 @@ def subjects(model: Model, builds: Builds, env: dict[str, str], home: Path) -> d
     outside = rie.Function(builds.inference, HANDLER, layers, env | {"MODELS_DIR": str(home / "empty")})
     return {
         "floor": (bare, {}),
-        "floor, one BLAS thread": (replace(bare, env=DEPLOYED), {}),
+        "floor, one BLAS thread": (replace(bare, env=ONE_THREAD), {}),
         "layer": (inside, asked),
         "store, named": (replace(outside, env=outside.env | {"PREFETCH": model.name}), asked),
         "store": (outside, asked),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from shared.errors import BadInput, Forbidden
 
@@ -24,6 +25,7 @@ IMPLIES = {
 }
 
 
+@lru_cache(maxsize=256)
 def parse(scope: str) -> tuple[str, str]:
     """The name and the model pattern of a scope. Raises BadInput for one there is not."""
     name, _, pattern = scope.partition(":")

@@ -64,6 +64,15 @@ LEVELS = {
 }
 
 
+def _run_options() -> ort.RunOptions:
+    options = ort.RunOptions()
+    options.log_severity_level = 4
+    return options
+
+
+QUIET = _run_options()  # of runs that nobody ends: those may share it
+
+
 class Unloadable(AmaasError):
     """ONNX Runtime refuses the model itself. kind: ONNX Runtime's own class of the error."""
 
@@ -97,6 +106,9 @@ class Session:
         self.inputs = [_spec(arg) for arg in session.get_inputs()]
         self.optional = [_spec(arg) for arg in session.get_overridable_initializers()]
         self.outputs = [_spec(arg) for arg in session.get_outputs()]
+        self._known = {spec.name: spec for spec in (*self.inputs, *self.optional)}
+        self._needed = {spec.name for spec in self.inputs}
+        self._given = {spec.name for spec in self.outputs}
         self._bound = any(spec.datatype == "BF16" for spec in (*self.inputs, *self.optional, *self.outputs))
 
     def run(
@@ -108,8 +120,7 @@ class Session:
         """
         checked = self._check(outputs, feeds)
         run = self._run_bound if self._bound else self._session.run
-        options = ort.RunOptions()
-        options.log_severity_level = 4
+        options = _run_options() if timeout else QUIET
         timer = threading.Timer(timeout, setattr, (options, "terminate", True)) if timeout else None
         if timer:
             timer.start()
@@ -144,14 +155,12 @@ class Session:
         return [_array(value) for value in binding.get_outputs()]
 
     def _check(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        needed = {spec.name for spec in self.inputs}
-        known = {spec.name: spec for spec in (*self.inputs, *self.optional)}
-        if not needed <= set(feeds) <= set(known):
-            raise BadInput(f"the inputs are {sorted(feeds)}, the model takes {sorted(known)}")
-        missing = set(outputs or []) - {spec.name for spec in self.outputs}
-        if missing:
-            raise BadInput(f"the model has no output {sorted(missing)}: it has {[spec.name for spec in self.outputs]}")
-        return {name: _feed(known[name], array) for name, array in feeds.items()}
+        if not self._needed <= feeds.keys() <= self._known.keys():
+            raise BadInput(f"the inputs are {sorted(feeds)}, the model takes {sorted(self._known)}")
+        if outputs and not self._given.issuperset(outputs):
+            missing = sorted(set(outputs) - self._given)
+            raise BadInput(f"the model has no output {missing}: it has {[spec.name for spec in self.outputs]}")
+        return {name: _feed(self._known[name], array) for name, array in feeds.items()}
 
 
 def load(model: bytes | str, threads: int = 1, optimize: str = "all", mapped: bool = True) -> Session:

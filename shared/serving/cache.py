@@ -24,6 +24,7 @@ from shared.registry import manifest as manifests
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest
 from shared.registry.state import Head, Version
+from shared.runtime import memory
 from shared.serving.layer import EMPTY, Later, Layer
 from shared.serving.sources import Sources
 
@@ -36,6 +37,9 @@ Made = TypeVar("Made")
 
 # A session holds weights, graph and arena: measured at about twice the file for small models.
 OVERHEAD = 2
+# Bytes of sessions let go after which the C library is told to return what it holds: by itself it keeps most of it, in
+# pieces too small for the next session. After each session, this would double the time of small loads.
+TRIM = 64 << 20
 
 
 class Loaded(Struct, frozen=True):
@@ -92,6 +96,7 @@ class Models:
         self._heads: dict[str, tuple[float, Head]] = {}
         self._manifests: dict[str, Manifest] = {}
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._evicted = 0
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, str], threading.Lock] = {}
 
@@ -155,8 +160,12 @@ class Models:
         self._kept[key] = kept
         total = sum(k.cost for k in self._kept.values())
         while total > self._capacity and len(self._kept) > 1:
-            _, oldest = self._kept.popitem(last=False)
-            total -= oldest.cost
+            oldest = self._kept.popitem(last=False)[1].cost
+            total -= oldest
+            self._evicted += oldest
+        if self._evicted >= TRIM:
+            self._evicted = 0
+            memory.trim()
 
     def prefetch(self, names: Sequence[str]) -> None:
         """Load the production versions of models before anyone asks. Best effort: who asks, finds out what is wrong.

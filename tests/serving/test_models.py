@@ -15,6 +15,7 @@ from shared.registry.log import Log
 from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Act, Target, Version
 from shared.runtime import onnx
+from shared.serving import cache
 from shared.serving.cache import Models
 from shared.storage.memory import MemoryStore
 from tests.support import linear
@@ -179,6 +180,17 @@ def test_the_least_recently_used_goes_first(store: CountingStore) -> None:
     assert store.reads == []
     run(models, "2")
     assert [key for key in store.reads if key.startswith("blobs/")] != []
+
+
+def test_what_many_evicted_sessions_held_is_given_back(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    trims: list[None] = []
+    monkeypatch.setattr(cache.memory, "trim", lambda: trims.append(None))
+    size = len(linear([[1.0], [0.0]])) * cache.OVERHEAD
+    monkeypatch.setattr(cache, "TRIM", 3 * size - 10)
+    models = make(store, capacity=1)  # one session, whatever its size
+    for number in "121212":
+        run(models, number)
+    assert len(trims) == 1
 
 
 def test_runtime_says_what_is_wrong() -> None:
