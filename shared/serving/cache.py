@@ -37,9 +37,9 @@ Made = TypeVar("Made")
 
 # A session holds weights, graph and arena: measured at about twice the file for small models.
 OVERHEAD = 2
-# Bytes of sessions let go after which the C library is told to return what it holds: by itself it keeps most of it, in
-# pieces too small for the next session. After each session, this would double the time of small loads.
-TRIM = 64 << 20
+# The share of its capacity that is let go before the C library is told to return what it holds: by itself it keeps most
+# of it, in pieces too small for the next session. After each session, this would double the time of small loads.
+TRIM, LEAST_TRIM = 1 / 8, 16 << 20
 
 
 class Loaded(Struct, frozen=True):
@@ -163,7 +163,7 @@ class Models:
             oldest = self._kept.popitem(last=False)[1].cost
             total -= oldest
             self._evicted += oldest
-        if self._evicted >= TRIM:
+        if self._evicted >= max(self._capacity * TRIM, LEAST_TRIM):
             self._evicted = 0
             memory.trim()
 

@@ -23,7 +23,8 @@ FORBIDDEN = {
     "the SDK": "boto3 botocore urllib3 requests httpx ssl http.client urllib.request",
     "frameworks": "aws_lambda_powertools aws_xray_sdk pydantic jsonschema asyncio multiprocessing concurrent.futures",
     "of other tasks": "PIL tokenizers soundfile soxr onnx sklearn scipy pandas torch cryptography",
-    "of larger bodies": "simdjson",
+    "of larger bodies": "simdjson pybase64",
+    "of older Pythons": "typing_extensions",
     "of the standard library": "email xml tempfile random numpy.random numpy.testing",
     "our own": "shared.registry.catalogue shared.serving.describe shared.serving.tasks shared.serving.explain",
 }

@@ -186,7 +186,7 @@ def test_what_many_evicted_sessions_held_is_given_back(store: CountingStore, mon
     trims: list[None] = []
     monkeypatch.setattr(cache.memory, "trim", lambda: trims.append(None))
     size = len(linear([[1.0], [0.0]])) * cache.OVERHEAD
-    monkeypatch.setattr(cache, "TRIM", 3 * size - 10)
+    monkeypatch.setattr(cache, "LEAST_TRIM", 3 * size - 10)
     models = make(store, capacity=1)  # one session, whatever its size
     for number in "121212":
         run(models, number)
