@@ -17,7 +17,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop sam-local bench bench-inference soak bundled-models
+.PHONY: run stop sam-local bench bench-inference bench-coldstart soak bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -30,17 +30,20 @@ sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one
 
 # the servers that ours is measured beside
 PEERS := $(foreach peer,floor litserve bentoml kserve mlserver,$(ENVS)/peer-$(peer)/.ready)
-ZOO := $(foreach model,mobilenet resnet18,.local/zoo/$(model)/model.onnx)
+ZOO := $(foreach model,mobilenet resnet18 minilm magika,.local/zoo/$(model)/model.onnx)
 
-bench: $(ENVS)/dev/.ready $(ENVS)/bench/.ready bench-inference ## measure: what the service adds to a bare model, inference and the registry beside their peers
+bench: $(ENVS)/dev/.ready $(ENVS)/bench/.ready bench-inference bench-coldstart ## measure it all, beside peers: half an hour on a machine that does nothing else
 	@$(ENVS)/dev/bin/python -m bench.serving
 	@$(ENVS)/dev/bin/python -m bench.registry
 
 bench-inference: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(PEERS) $(ZOO) ## warm inference beside MLServer, LitServe, BentoML, kserve and FastAPI
 	@$(ENVS)/dev/bin/python -m bench.inference $(if $(QUICK),--quick)
 
-# exported from PyTorch, which the environment `training` has
-.local/zoo/%/model.onnx: | $(ENVS)/dev/.ready $(ENVS)/training/.ready
+bench-coldstart: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(ZOO) ## cold starts under Amazon's emulator, beside a handler of ten lines
+	@$(ENVS)/dev/bin/python -m bench.coldstart
+
+# from the weights of packages, and exported from PyTorch, which the environment `training` has
+.local/zoo/%/model.onnx: | $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/training/.ready
 	@$(ENVS)/dev/bin/python -m bench.zoo .local/zoo $*
 
 bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
