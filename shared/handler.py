@@ -6,20 +6,19 @@ the usual resolver with validation costs 250 ms of import, this costs nothing me
 
 from __future__ import annotations
 
-import binascii
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from shared import errors
+from shared import errors, proxy
 from shared.access import scopes as scope_rules
-from shared.config import MAX_BODY_BYTES, Config
+from shared.config import Config
 from shared.logline import Lines
 from shared.registry.log import Log
 from shared.registry.state import Act, Head
@@ -43,7 +42,6 @@ METRICS = msgspec.Raw(
         ]
     )
 )
-LARGE = 1 << 14  # bytes from which base64 is worth an import of 1 ms
 IDEMPOTENCY_KEY = r"[A-Za-z0-9_-]{1,64}"
 
 
@@ -188,7 +186,7 @@ class Route(Struct, frozen=True):
         params = {}
         for wanted, found in zip(self.segments, segments, strict=True):
             if wanted.startswith("{") and found:
-                params[wanted[1:-1]] = _decoded(found)
+                params[wanted[1:-1]] = proxy.decoded(found)
             elif wanted != found:
                 return None
         return params
@@ -252,7 +250,7 @@ class Routes:
             dict(params),  # those found are kept for the next call
             event.get("queryStringParameters") or {},
             headers,
-            body_of(event),
+            proxy.body_of(event),
             scopes,
             str(authorizer.get("principalId", "anonymous")),
             str(context.get("requestId", "")),
@@ -294,58 +292,13 @@ class Routes:
         )
 
 
-def _decoded(segment: str) -> str:
-    if "%" not in segment:
-        return segment
-    from urllib.parse import unquote
-
-    return unquote(segment)
-
-
-def body_of(event: Mapping[str, Any]) -> bytes:
-    """The request's body as bytes. Raises TooLarge beyond MAX_BODY_BYTES, BadInput when base64 is broken."""
-    body = event.get("body") or ""
-    if event.get("isBase64Encoded"):
-        try:
-            raw = _from_base64(body)
-        except (msgspec.ValidationError, ValueError) as error:
-            raise errors.BadInput(f"the gateway's base64 body is broken: {error}") from error
-    else:
-        raw = body.encode("utf-8", "surrogatepass")
-    if len(raw) > MAX_BODY_BYTES:
-        raise errors.TooLarge(
-            f"the body has {len(raw):,} bytes, more than the {MAX_BODY_BYTES:,} that one call may carry; "
-            "send fewer or smaller inputs, or POST /models/{model}/batch with a file's name, which gives an upload URL"
-        )
-    return raw
-
-
-def _from_base64(text: str) -> bytes:
-    """By vectors where it is long: an image's tensor takes 0.05 ms instead of 0.4. Raises ValueError."""
-    if len(text) < LARGE:
-        return msgspec.convert(text, bytes)
-    from pybase64 import b64decode
-
-    found: bytes = b64decode(text, validate=True)
-    return found
-
-
-def _to_base64(body: bytes) -> str:
-    if len(body) < LARGE:
-        return binascii.b2a_base64(body, newline=False).decode()
-    from pybase64 import b64encode_as_string
-
-    text: str = b64encode_as_string(body)
-    return text
-
-
 def render(response: Response) -> dict[str, Any]:
     """API Gateway's proxy answer. Bytes travel as base64, which the gateway undoes."""
     out = {"Content-Type": JSON, **response.headers}
     if isinstance(response.body, bytes):
         if out["Content-Type"] == JSON and "Content-Encoding" not in out:
             return _reply(response.status, out, response.body.decode(), False)
-        return _reply(response.status, out, _to_base64(response.body), True)
+        return _reply(response.status, out, proxy.to_base64(response.body), True)
     return _reply(response.status, out, msgspec.json.encode(response.body).decode(), False)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 import uuid
 
 import pytest
 
-from shared.errors import Conflict
-from shared.handler import MAX_BODY_BYTES, Request, Response, Routes
+from shared import proxy
+from shared.config import MAX_BODY_BYTES
+from shared.errors import BadInput, Conflict
+from shared.handler import Request, Response, Routes
 from tests.support import call
 
 
@@ -94,3 +98,17 @@ def test_log_line_is_a_metric_and_holds_no_body(capsys: pytest.CaptureFixture) -
     assert isinstance(lines[0]["Duration"], float)
     assert lines[1]["Errors"] == 1
     assert "hunter" not in json.dumps(lines)
+
+
+@pytest.mark.parametrize("size", [0, 5, proxy.LARGE, 3 * proxy.LARGE + 1])
+def test_bodies_of_any_length_travel_in_base64(size: int) -> None:
+    body = random.Random(size).randbytes(size)
+    text = proxy.to_base64(body)
+    assert text == base64.b64encode(body).decode()
+    assert proxy.body_of({"body": text, "isBase64Encoded": True}) == body
+
+
+@pytest.mark.parametrize("text", ["abc", "ab!d", "=", "abcd" * proxy.LARGE + "!", "abcd" * proxy.LARGE + "a"])
+def test_broken_base64_is_the_gateways_fault_and_said(text: str) -> None:
+    with pytest.raises(BadInput, match="base64 body is broken"):
+        proxy.body_of({"body": text, "isBase64Encoded": True})
