@@ -28,6 +28,8 @@ STRIPPED = [
     "numpy/f2py",
     "numpy/_core/include",
     "numpy/_core/lib",
+    "simdjson/*.cpp",
+    "simdjson/*.h",
     "onnxruntime/backend",
     "onnxruntime/datasets",
     "onnxruntime/quantization",
