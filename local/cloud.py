@@ -114,6 +114,7 @@ def _environment(port: int) -> dict[str, str]:
         "TMPDIR": str(TEMP),
         "GATEWAY_PORT": str(port),
         "BIND_HOST": HOST,
+        "IOT_MTLS_ENABLED": "0",  # nothing here talks to it, and it would listen on all addresses
         "MINISTACK_HOST": HOST,
         "PERSIST_STATE": "1",
         "STATE_DIR": str(STATE / "services"),

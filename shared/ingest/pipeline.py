@@ -21,7 +21,7 @@ from shared.errors import AmaasError, BadInput, NotFound, Unavailable
 from shared.ingest.tickets import MANIFEST_FILE, MODEL_FILE
 from shared.ingest.validate import examine, rehearse
 from shared.ingest.verdict import Limits, Verdict
-from shared.registry import blobs, keys, manifest, plans, uploads, versions
+from shared.registry import blobs, keys, manifest, models, plans, uploads, versions
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Act, Version
@@ -116,7 +116,20 @@ def ingest(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Upload:
     return uploads.advance(log.store, ticket, "registered", version=version.version)
 
 
+def _check_name(log: Log, ticket: Ticket) -> None:
+    """A push must not undo a deletion by the way, with all of the model's versions out of reach."""
+    head = log.read(ticket.model)
+    if models.reserved(head) and versions.of_upload(log, head, ticket.upload_id) is None:
+        raise Rejected(
+            "deleted",
+            f"the model {ticket.model!r} was deleted on {head.deleted}: restore it first "
+            f"(`amaas restore {ticket.model}`, by an admin), or push under another name; a week after its deletion "
+            "the name is free",
+        )
+
+
 def _register(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Version:
+    _check_name(log, ticket)
     with tempfile.TemporaryDirectory(prefix="amaas-ingest-") as folder:
         files = _fetch(log.store, config, ticket, Path(folder))
         declared = _declared(ticket, files)
@@ -192,7 +205,7 @@ def _declared(ticket: Ticket, files: dict[str, Path]) -> Manifest:
     if MANIFEST_FILE not in files:
         return Manifest(name=ticket.model)
     try:
-        declared = manifest.decode(files[MANIFEST_FILE].read_bytes())
+        declared = manifest.decode(files[MANIFEST_FILE].read_bytes(), spelling=True)
     except BadInput as error:
         raise Rejected("bad_manifest", str(error)) from error
     for name in plans.files(declared.preprocess):

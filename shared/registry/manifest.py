@@ -101,14 +101,29 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
-def decode(body: bytes) -> Manifest:
-    """Parse an `amaas.json`. Raises BadInput that names the member and what is wrong with it."""
+def decode(body: bytes, *, spelling: bool = False) -> Manifest:
+    """Parse an `amaas.json`. Raises BadInput that names the member and what is wrong with it.
+
+    spelling: refuse members that look like one that there is; others are for newer services, and ignored.
+    """
     try:
-        return msgspec.convert(with_kinds(DECODER.decode(body)), Manifest)
+        found = DECODER.decode(body)
+        if spelling:
+            _check_spelling(found)
+        return msgspec.convert(with_kinds(found), Manifest)
     except msgspec.ValidationError as error:
         raise BadInput(f"amaas.json does not fit its schema: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"amaas.json is not valid JSON: {error}") from error
+
+
+def _check_spelling(found: dict[str, Any]) -> None:
+    from difflib import get_close_matches
+
+    for name in found:
+        if name not in Manifest.__struct_fields__:
+            for meant in get_close_matches(name.lower(), Manifest.__struct_fields__, 1, 0.8):
+                raise BadInput(f"amaas.json has a member {name[:50]!r}, which nothing reads: did you mean {meant!r}?")
 
 
 msgspec.convert({}, Manifest)  # the type is read here, before any thread: see state.py

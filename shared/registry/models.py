@@ -114,12 +114,20 @@ def restore(log: Log, model: str, act: Act) -> Head:
     return log.append(keys.model_name(model), decide, act)
 
 
+def reserved(head: Head) -> bool:
+    """Whether the model is deleted and may still be restored: then its name is not to be used for another."""
+    return head.deleted is not None and not _late(head.deleted)
+
+
+def _late(deleted: str) -> bool:
+    return datetime.fromisoformat(deleted).timestamp() < time.time() - blobs.GRACE + MARGIN
+
+
 def _complete(log: Log, head: Head, deleted: str) -> None:
     """Raises Conflict when the collector has taken the model's blobs, or may be about to."""
     version = shown(head)
-    late = datetime.fromisoformat(deleted).timestamp() < time.time() - blobs.GRACE + MARGIN
     needed = (version.manifest, version.model, *version.files.values())
-    if late or not all(blobs.there(log.store, digest) for digest in needed):
+    if _late(deleted) or not all(blobs.there(log.store, digest) for digest in needed):
         raise Conflict(
             f"model {head.model!r} was deleted on {deleted}, and its blobs were collected since: push it again"
         )

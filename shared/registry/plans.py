@@ -122,10 +122,12 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="scores"):
     """One score per class: the best top_k with at least `threshold`. output: where they are; left out, the first.
 
+    activation: what makes scores of the model's numbers; left out, softmax, but none for tables, whose models have it.
+
     maps: an output with a map per class, [N, classes, h, w], for explanations.
     """
 
-    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+    activation: Literal["softmax", "sigmoid", "none"] | None = None
     top_k: Positive = 5
     threshold: float | None = None
     output: str | None = None
@@ -199,6 +201,8 @@ def with_kinds(described: Any) -> Any:
     if not isinstance(described, dict):
         return described
     task = described.get("task", "tensor")
+    if isinstance(task, str) and task not in KINDS:
+        raise BadInput(f"amaas.json: there is no task {task[:50]!r}; there are {', '.join(KINDS)}")
     before, after = KINDS.get(task, (None, None)) if isinstance(task, str) else (None, None)
     takes = TAKES.get(task, (before,)) if isinstance(task, str) else ()
     filled = dict(described)

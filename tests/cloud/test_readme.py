@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,17 @@ def test_shell_blocks(checkout: Path) -> None:
     assert set(answered.values()) == {"1", "2"}, "both versions of the split answered"
     assert "just to see it" in said
     assert "infer:fashion-*" in said
+
+
+def test_the_package_made_from_scikit_learn(checkout: Path) -> None:
+    [code] = [code for kind, code in re.findall(r"^```python (sklearn)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)]
+    run(checkout, sys.executable, "-", stdin=code)
+    amaas = str(ROOT / ".local" / "envs" / "client" / "bin" / "amaas")
+    asked = next(line for line in README.splitlines() if line.startswith("$ amaas predict iris --data"))
+    assert "iris version 1 is registered" in run(checkout, amaas, "push", "iris", stdin="")
+    answer = json.loads(run(checkout, amaas, *shlex.split(asked)[2:], "--json", stdin=""))
+    assert answer["predictions"][0]["label"] == "setosa"
+    assert answer["predictions"][0]["score"] > 0.9
 
 
 def test_python_blocks(checkout: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from functions.inference import app as inference
 from functions.registry import app as registry
+from shared.registry import models
 from shared.storage.memory import MemoryStore
 from tests.functions.test_flow import push
 from tests.serving import packages
@@ -112,3 +113,42 @@ def test_predictions_take_and_give_compressed_bodies(store: MemoryStore) -> None
     answer = call(inference.handler, "POST", "/models/words/predict", body, headers=headers)
     assert answer.headers["Content-Encoding"] == "gzip"
     assert len(json.loads(gzip.decompress(answer.body))["results"]) == 1000
+
+
+@pytest.mark.parametrize(
+    ("described", "why"),
+    [
+        ({"lables": ["a"]}, "did you mean 'labels'"),
+        ({"license": "MIT"}, "did you mean 'licence'"),
+        ({"postProcess": {"top_k": 1}}, "did you mean 'postprocess'"),
+        ({"task": "classification"}, "there is no task 'classification'; there are image-classification"),
+        ({"x-our-own": 1, "trained_by": "ann"}, ""),
+    ],
+)
+def test_members_that_nothing_reads(store: MemoryStore, described: dict, why: str) -> None:
+    files = {"model.onnx": linear([[1.0]]), "amaas.json": json.dumps(described).encode()}
+    state = push(store, "m", files)
+    assert state["state"] == ("rejected" if why else "registered")
+    assert why in (state.get("reason") or "")
+
+
+def test_a_push_does_not_undo_a_deletion(store: MemoryStore) -> None:
+    files = {"model.onnx": linear([[1.0]])}
+    assert push(store, "m", files)["state"] == "registered"
+    assert call(registry.handler, "DELETE", "/models/m").status == 200
+    state = push(store, "m", files)
+    assert (state["state"], state["code"]) == ("rejected", "deleted")
+    assert "amaas restore m" in state["reason"]
+    assert call(registry.handler, "POST", "/models/m/restore").status == 200
+    assert push(store, "m", files)["version"] == 2
+    assert [version["version"] for version in call(registry.handler, "GET", "/models/m/versions").json["versions"]]
+
+
+def test_a_name_is_free_when_a_deletion_cannot_be_undone_any_more(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"model.onnx": linear([[1.0]])}
+    push(store, "m", files)
+    call(registry.handler, "DELETE", "/models/m")
+    monkeypatch.setattr(models.blobs, "GRACE", 0.0)
+    assert push(store, "m", files)["version"] == 2

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
@@ -129,3 +130,23 @@ def test_what_is_refused(model) -> None:
 def test_a_package_without_columns_takes_tensors() -> None:
     model = packages.loaded(linear([[1.0], [2.0]]), task="tabular")
     assert ask(model, {"inputs": {"x": [[1.0, 1.0]]}})["outputs"] == {"y": [[3.0]]}
+
+
+@pytest.mark.parametrize("after", [None, plans.Scores(top_k=2), plans.Scores(threshold=0.1)])
+def test_scores_that_are_probabilities_stay_what_they_are(pipeline, model, after: plans.Scores | None) -> None:
+    made = replace(model, manifest=replace(model.manifest, postprocess=after))
+    expected = pipeline.predict_proba(np.array([[ROWS[0]["age"], ROWS[0]["city"]]], object))[0].max()
+    [best, *_] = ask(made, {"inputs": [ROWS[0]]})["results"][0]["predictions"]
+    assert best["score"] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("body", [b"age,city\n", b"5.1,3.5", b""])
+def test_a_csv_without_rows_is_no_question(model, body: bytes) -> None:
+    with pytest.raises(BadInput, match="no rows"):
+        ask(model, body, "text/csv")
+
+
+def test_options_belong_into_parameters(model) -> None:
+    with pytest.raises(BadInput, match=r"parameters.*top_k"):
+        ask(model, {"input": ROWS[0], "top_k": 1})
+    assert len(ask(model, {"input": ROWS[0], "parameters": {"top_k": 1}, "id": 7})["predictions"]) == 1

@@ -31,10 +31,13 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dimensions: Positive | None = None
 
 
-class Body(Struct, frozen=True):
+class Body(Struct, frozen=True, forbid_unknown_fields=True):
+    """id: the caller's own, which nothing here reads."""
+
     input: Any = UNSET
     inputs: Any = UNSET
     parameters: dict[str, Any] = {}
+    id: Any = None
 
 
 class Given(Struct, frozen=True):
@@ -69,7 +72,9 @@ def decoded(body: bytes) -> Body:
     try:
         return msgspec.json.decode(body, type=Body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f'the body must be JSON like {{"input": …}} or {{"inputs": […]}}: {error}') from error
+        raise BadInput(
+            f'the body must be JSON like {{"input": …}} or {{"inputs": […]}}, with options in "parameters": {error}'
+        ) from error
 
 
 def options(values: dict[str, Any]) -> Options:

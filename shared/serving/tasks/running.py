@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from shared.errors import BadInput
 from shared.registry.manifest import Tensor
@@ -46,10 +47,11 @@ def _filled(loaded: Loaded, wanted: list[str], feeds: dict[str, np.ndarray], sta
 
 
 def plan_of(loaded: Loaded) -> Scores:
-    plan = loaded.manifest.postprocess
-    if isinstance(plan, Scores):
+    declared = loaded.manifest.postprocess
+    plan = declared if isinstance(declared, Scores) else Scores()
+    if plan.activation is not None:
         return plan
-    return Scores(activation="none") if loaded.manifest.task == "tabular" else Scores()
+    return replace(plan, activation="none" if loaded.manifest.task == "tabular" else "softmax")
 
 
 def scores_output(loaded: Loaded) -> str:
@@ -70,7 +72,7 @@ def class_scores(loaded: Loaded, feeds: dict[str, np.ndarray]) -> np.ndarray:
     return activated(values.astype(np.float64).reshape(rows, -1), plan_of(loaded).activation)
 
 
-def activated(values: np.ndarray, activation: str) -> np.ndarray:
+def activated(values: np.ndarray, activation: str | None) -> np.ndarray:
     """Scores from raw outputs, over the last axis."""
     if activation == "softmax":
         powers = np.exp(values - values.max(axis=-1, keepdims=True))

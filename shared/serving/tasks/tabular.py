@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.errors import BadInput
 from shared.registry import plans
 from shared.serving import protocol
 from shared.serving.cache import Loaded
@@ -23,7 +24,10 @@ def given(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str])
     plan = tables.plan_of(loaded)
     assert plan is not None
     if content_type == "text/csv":
-        return Given(tables.from_csv(body, plan, tables.MAX_ROWS), True, options(query))
+        rows = tables.from_csv(body, plan, tables.MAX_ROWS)
+        if not rows:
+            raise BadInput("the CSV has no rows: its first line names the columns, and one line for each row follows")
+        return Given(rows, True, options(query))
     found = read(body, content_type, TAKES, query)
     return Given(tables.rows(found.items, plan), found.many, found.options)
 
