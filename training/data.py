@@ -1,4 +1,4 @@
-"""Data: load, clean, split. Nothing is dropped without a line in the report. How files are read is not in here."""
+"""Data: load, clean, split, normalise. Nothing is dropped without a line in the report. Files are read in folder.py."""
 
 from __future__ import annotations
 
@@ -130,6 +130,22 @@ def stratified(images: np.ndarray, labels: np.ndarray, share: float, seed: int) 
         members = random.permutation(np.flatnonzero(labels == label))
         second[members[: max(1, round(len(members) * share))]] = True
     return (images[~second], labels[~second]), (images[second], labels[second])
+
+
+def spread(labels: np.ndarray, count: int) -> np.ndarray:
+    """Indices of `count` items in turn from every class: the first of each, then the second of each, and so on."""
+    turn = np.zeros(len(labels), int)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        turn[members] = np.arange(len(members))
+    return np.sort(np.argsort(turn, kind="stable")[:count])
+
+
+def normalised(images: np.ndarray, mean: list[float], std: list[float]) -> np.ndarray:
+    """Pixels [N, H, W, C] uint8 as a network's input [N, C, H, W] float32: (pixel / 255 - mean) / std per channel."""
+    scaled = images.astype(np.float32) * np.float32(1 / 255)
+    values = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 
 def _check(train: Split, test: Split, labels: list[str]) -> None:

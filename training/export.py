@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import torch
 
-from training.data import Dataset
+from training.data import Dataset, normalised, spread
 from training.errors import TrainingError
 
 OPSET = 18
@@ -43,20 +43,9 @@ def package(
     return out
 
 
-def spread(labels: np.ndarray, count: int) -> np.ndarray:
-    """Indices of `count` items in turn from every class: the first of each, then the second of each, and so on."""
-    turn = np.zeros(len(labels), int)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        turn[members] = np.arange(len(members))
-    return np.sort(np.argsort(turn, kind="stable")[:count])
-
-
 def normalise(images: np.ndarray, mean: list[float], std: list[float]) -> torch.Tensor:
     """Pixels [N, H, W, C] as the network's input [N, C, H, W], by the very formula that amaas.json declares."""
-    scaled = images.astype(np.float32) * np.float32(1 / 255)
-    values = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-    return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
+    return torch.from_numpy(normalised(images, mean, std))
 
 
 def to_onnx(network: torch.nn.Module, sample: torch.Tensor) -> bytes:

@@ -14,24 +14,30 @@ from training import train
 Run = Callable[..., int]
 
 
+SHORT = ["--epochs", "6", "--batch", "16", "--widths", "4", "8", "--hidden", "16", "--shift", "1", "--no-flip"]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    return left_and_right(tmp_path)
+
+
+def left_and_right(root: Path) -> Path:
     """Two classes that are easy to tell apart: bright on the left, bright on the right."""
     random = np.random.default_rng(0)
     for label, side in (("left", slice(0, 6)), ("right", slice(6, 12))):
-        (tmp_path / "set" / label).mkdir(parents=True)
+        (root / "set" / label).mkdir(parents=True)
         for n in range(60):
             pixels = random.integers(0, 60, (12, 12), dtype=np.uint8)
             pixels[:, side] += 150
-            Image.fromarray(pixels).save(tmp_path / "set" / label / f"{n:03d}.png")
-    return tmp_path / "set"
+            Image.fromarray(pixels).save(root / "set" / label / f"{n:03d}.png")
+    return root / "set"
 
 
 @pytest.fixture
 def run() -> Run:
     def start(data: Path | str, out: Path, *more: str) -> int:
-        small = ["--epochs", "6", "--batch", "16", "--widths", "4", "8", "--hidden", "16", "--shift", "1", "--no-flip"]
-        return train.main(["--data", str(data), "--out", str(out), "--device", "cpu", "--quiet", *small, *more])
+        return train.main(["--data", str(data), "--out", str(out), "--device", "cpu", "--quiet", *SHORT, *more])
 
     return start
 

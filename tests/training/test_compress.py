@@ -1,0 +1,391 @@
+"""The steps after training: what they write, what they refuse, and what they never look at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from training import data, export, train
+from training.compress import __main__ as command
+from training.compress import apply, describe, int8, measure, package
+
+from .conftest import SHORT, left_and_right
+
+ROOT = Path(__file__).resolve().parents[2]
+SEED = 3
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return left_and_right(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "sides"
+    more = ["--device", "cpu", "--quiet", "--seed", str(SEED), "--name", "sides"]
+    assert train.main(["--data", str(images), "--out", str(out), *more, *SHORT]) == 0
+    (out / "notes.txt").write_text("kept")
+    return out
+
+
+def compress(step: str, source: Path, out: Path, *more: str) -> int:
+    return command.main([step, str(source), "--out", str(out), *more])
+
+
+def described(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "amaas.json").read_text())
+
+
+def digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+
+
+def answers(folder: Path, inputs: np.ndarray, level: Any = None) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    if level is not None:
+        options.graph_optimization_level = level
+    running = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    return running.run(None, {running.get_inputs()[0].name: inputs})[0]
+
+
+def matmul(folder: Path, *, constant: bool = True, external: bool = False) -> Path:
+    """A package without labels or data set: x [N, 64] times weights, or plus one where nothing is to be quantised."""
+    random = np.random.default_rng(2)
+    folder.mkdir(parents=True)
+    weights = numpy_helper.from_array(random.normal(size=(64, 64)).astype(np.float32), "w")
+    one = numpy_helper.from_array(np.ones((1, 64), np.int64), "one")
+    kind = TensorProto.FLOAT if constant else TensorProto.INT64
+    puts = [helper.make_tensor_value_info(name, kind, ["N", 64]) for name in "xy"]
+    node = helper.make_node("MatMul", ["x", "w"], ["y"]) if constant else helper.make_node("Add", ["x", "one"], ["y"])
+    graph = helper.make_graph([node], "g", puts[:1], puts[1:], [weights if constant else one])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save_model(model, folder / "model.onnx", save_as_external_data=external, location="w.data", size_threshold=0)
+    x = random.normal(size=(8, 64)) if constant else np.arange(8 * 64).reshape(8, 64)
+    x = x.astype(np.float32 if constant else np.int64)
+    np.savez(folder / "golden.npz", **{"input.x": x, "output.y": answers(folder, x)})
+    (folder / "amaas.json").write_text(json.dumps({"name": "plain", "task": "tensor", "metrics": {"test_mse": 0.1}}))
+    return folder
+
+
+@pytest.mark.parametrize("step", apply.STEPS)
+def test_a_step_writes_a_package_with_figures_of_its_own(
+    step: str, trained: Path, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert compress(step, trained, out, "--data", str(images), "--max-drop", "5") == 0
+    before, after = described(trained), described(out)
+    assert after["lineage"]["parent"] == f"sides@sha256:{digest(trained)}"
+    assert after["lineage"]["step"] == describe.STEPS[step]
+    details = after["lineage"]["details"]
+    assert details["step"] == step and details["versions"]["onnxruntime"] == onnxruntime.__version__
+    assert details["size"] == {k: (f / "model.onnx").stat().st_size for k, f in (("before", trained), ("after", out))}
+    found = data.load(str(images), tmp_path, seed=SEED)
+    plan = before["preprocess"]
+    right = answers(out, data.normalised(found.test[0], plan["mean"], plan["std"])).argmax(1) == found.test[1]
+    assert after["metrics"]["test_accuracy"] == details["accuracy"]["after"] == round(float(right.mean()), 4)
+    assert after["metrics"]["test_interval"] == [round(v, 4) for v in train.wilson(right.mean(), len(right))]
+    assert f"{details['size']['after']:,} bytes instead of" in after["card"] and "its parent's" in after["card"]
+    assert ("larger than before" in after["card"]) == (details["size"]["after"] > details["size"]["before"])
+    assert sum(after["reference"]["scores"]["top"]["counts"]) == len(found.validation[1])
+    assert (out / "notes.txt").read_text() == "kept"
+    assert {key: after[key] for key in ("inputs", "outputs", "labels", "preprocess", "dataset")} == {
+        key: before[key] for key in ("inputs", "outputs", "labels", "preprocess", "dataset")
+    }
+    replay(out, trained, details)
+
+
+def replay(out: Path, parent: Path, details: dict[str, Any]) -> None:
+    """The golden set holds at every optimisation level, whole and by rows; and says how far it is from the parent's."""
+    golden, old = np.load(out / "golden.npz"), np.load(parent / "golden.npz")
+    tolerance = {key: described(out)["golden"][key] for key in ("rtol", "atol")}
+    for level in measure.LEVELS:
+        for part in (slice(None),) if details["step"] == "dynamic" else (slice(None), slice(1)):
+            got = answers(out, golden["input.image"][part], level)
+            np.testing.assert_allclose(got, golden["output.logits"][part], **tolerance)
+    if details["step"] == "dynamic":  # scales are taken over the batch
+        alone = np.concatenate([answers(out, row[None]) for row in golden["input.image"]])
+        gap = np.abs(golden["output.logits"] - alone).max()
+        assert details["batch_dependence"] == pytest.approx(gap, rel=0.01, abs=1e-6)
+    gap = np.abs(golden["output.logits"] - old["output.logits"]).max()
+    assert details["max_abs_error"] == pytest.approx(gap, rel=0.05, abs=1e-5)
+
+
+def test_calibration_sees_training_images_only(
+    trained: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed: list[np.ndarray] = []
+    real = int8.quantize_static
+
+    def spy(model: Any, target: Any, reader: int8.Reader, **rest: Any) -> None:
+        fed.extend(batch["image"] for batch in reader.batches)
+        real(model, target, reader, **rest)
+
+    monkeypatch.setattr(int8, "quantize_static", spy)
+    assert compress("int8", trained, tmp_path / "out", "--data", str(images)) == 0
+    found, plan = data.load(str(images), tmp_path, seed=SEED), described(trained)["preprocess"]
+    rows = {
+        split: {row.tobytes() for row in data.normalised(getattr(found, split)[0], plan["mean"], plan["std"])}
+        for split in ("train", "validation", "test")
+    }
+    seen = {row.tobytes() for batch in fed for row in batch}
+    assert len(seen) >= 64 and seen <= rows["train"]
+    assert not seen & (rows["validation"] | rows["test"])
+
+
+def test_the_calibration_method_is_chosen_by_validation(trained: Path, images: Path, tmp_path: Path) -> None:
+    assert compress("int8", trained, tmp_path / "out", "--data", str(images)) == 0
+    details = described(tmp_path / "out")["lineage"]["details"]
+    assert [tried["method"] for tried in details["tried"]] == ["minmax", "entropy", "percentile"]
+    best = max(details["tried"], key=lambda tried: (tried["validation_accuracy"], -tried["noise"]))
+    assert details["method"] == f"static, {best['method']}"
+    assert compress("int8", trained, tmp_path / "one", "--data", str(images), "--method", "entropy") == 0
+    assert described(tmp_path / "one")["lineage"]["details"]["method"] == "static, entropy"
+
+
+def test_weights_are_symmetric_per_channel(trained: Path, images: Path, tmp_path: Path) -> None:
+    assert compress("int8", trained, tmp_path / "out", "--data", str(images)) == 0
+    model = onnx.load(tmp_path / "out" / "model.onnx")
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    weights = [
+        node
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants and constants[node.input[0]].ndim > 1
+    ]
+    assert len(weights) == 4  # two convolutions, two linear layers
+    for node in weights:
+        assert constants[node.input[0]].dtype == np.int8
+        assert constants[node.input[1]].shape == constants[node.input[2]].shape != ()
+        assert not constants[node.input[2]].any()
+
+
+def test_a_drop_beyond_what_is_allowed_is_refused(
+    trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same function in FP32, with weights that FP16 cannot hold."""
+    source = tmp_path / "fragile"
+    shutil.copytree(trained, source)
+    model = onnx.load(source / "model.onnx")
+    layers = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for names, factor in ((layers[0].input[1:], 1e-12), (layers[1].input[1:2], 1e12)):
+        for name in names:
+            scaled = numpy_helper.to_array(tensors[name]) * np.float32(factor)
+            tensors[name].CopyFrom(numpy_helper.from_array(scaled, name))
+    onnx.save_model(model, source / "model.onnx")
+    assert compress("fp16", source, tmp_path / "made" / "out", "--data", str(images)) == 1
+    said = capsys.readouterr().err
+    assert "percentage points" in said and "nothing was written" in said and "--max-drop" in said
+    assert not (tmp_path / "made").exists()
+    assert compress("fp16", source, tmp_path / "made" / "out", "--data", str(images), "--max-drop", "100") == 0
+
+
+def test_outputs_that_differ_too_much_are_refused_without_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = matmul(tmp_path / "plain")
+    assert compress("int4", source, tmp_path / "out", "--max-noise", "0.001") == 1
+    assert "--max-noise" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_left_half_written(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(parent: Any, out: Path, *rest: Any) -> None:
+        (out / "model.onnx").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(package, "write", half)
+    assert compress("fp16", trained, tmp_path / "out") == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_is_not_overwritten(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("mine")
+    assert compress("fp16", trained, tmp_path / "out") == 1
+    assert "is there already" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("step", ["fp16", "int8", "dynamic", "int4", "graph"])
+def test_nothing_to_do_is_an_error(step: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = matmul(tmp_path / "plain", constant=False)
+    np.savez(tmp_path / "c.npz", x=np.ones((20, 64), np.int64))
+    assert compress(step, source, tmp_path / "out", "--calibration", str(tmp_path / "c.npz")) == 1
+    assert "nothing to" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("step", ["fp16", "dynamic", "int4"])
+def test_without_a_data_set_no_accuracy_is_claimed(step: str, tmp_path: Path) -> None:
+    source = matmul(tmp_path / "plain")
+    assert compress(step, source, tmp_path / "out") == 0
+    after = described(tmp_path / "out")
+    assert after["metrics"] == {}
+    assert "accuracy was not measured" in after["card"]
+    assert 0 < after["lineage"]["details"]["noise"] < 0.1
+    assert after["lineage"]["details"]["size"]["after"] < after["lineage"]["details"]["size"]["before"]
+
+
+def test_an_lstm_is_quantised_dynamically(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    source = tmp_path / "lstm"
+    source.mkdir()
+    tensors = [
+        numpy_helper.from_array(random.normal(0, 0.2, shape).astype(np.float32), name)
+        for name, shape in (("w", (1, 64, 8)), ("r", (1, 64, 16)))
+    ]
+    node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=16, layout=0)
+    puts = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("x", [5, 1, 8]), ("y", [5, 1, 1, 16]))
+    ]
+    graph = helper.make_graph([node], "g", puts[:1], puts[1:], tensors)
+    onnx.save_model(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), source / "model.onnx"
+    )
+    np.savez(source / "golden.npz", **{"input.x": random.normal(size=(5, 1, 8)).astype(np.float32)})
+    assert compress("dynamic", source, tmp_path / "out") == 0
+    kinds = {node.op_type for node in onnx.load(tmp_path / "out" / "model.onnx").graph.node}
+    assert "DynamicQuantizeLSTM" in kinds
+
+
+def test_int8_from_a_calibration_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = matmul(tmp_path / "plain")
+    assert compress("int8", source, tmp_path / "out") == 1
+    assert "--calibration FILE.npz" in capsys.readouterr().err
+    rows = np.random.default_rng(5).normal(size=(100, 64)).astype(np.float32)
+    np.savez(tmp_path / "c.npz", **{"input.x": rows})
+    assert compress("int8", source, tmp_path / "out", "--calibration", str(tmp_path / "c.npz")) == 0
+    details = described(tmp_path / "out")["lineage"]["details"]
+    assert details["calibration_rows"] == 64  # of the 80 that are not held out, in whole batches
+    assert all("validation_accuracy" not in tried for tried in details["tried"])
+    wrong = tmp_path / "wrong.npz"
+    np.savez(wrong, z=rows)
+    assert compress("int8", source, tmp_path / "again", "--calibration", str(wrong)) == 1
+    assert "the model takes ['x']" in capsys.readouterr().err
+
+
+def test_weights_beside_the_model_end_up_inside(tmp_path: Path) -> None:
+    source = matmul(tmp_path / "plain", external=True)
+    (source / "model.sig").write_text("of the parent")
+    assert compress("fp16", source, tmp_path / "out") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["amaas.json", "golden.npz", "model.onnx"]
+    size = described(tmp_path / "out")["lineage"]["details"]["size"]
+    assert size["before"] == sum((source / name).stat().st_size for name in ("model.onnx", "w.data"))
+
+
+def test_steps_follow_each_other(trained: Path, images: Path, tmp_path: Path) -> None:
+    assert (
+        compress("graph", trained, tmp_path / "first") == 0
+    )  # without data: the seed of the splits is kept all the same
+    assert compress("fp16", tmp_path / "first", tmp_path / "second", "--data", str(images)) == 0
+    after = described(tmp_path / "second")
+    assert after["lineage"]["parent"] == f"sides@sha256:{digest(tmp_path / 'first')}"
+    assert after["lineage"]["details"]["data"]["seed"] == SEED
+    assert after["card"].count("**Compressed, ") == 2
+
+
+def test_other_data_than_it_was_trained_on_is_refused(
+    trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(images, other)
+    (other / "left").rename(other / "above")
+    assert compress("int8", trained, tmp_path / "out", "--data", str(other)) == 1
+    assert "classes" in capsys.readouterr().err
+    fewer = tmp_path / "fewer"
+    shutil.copytree(images, fewer)
+    for path in sorted((fewer / "left").iterdir())[:20]:
+        path.unlink()
+    assert compress("int8", trained, tmp_path / "out", "--data", str(fewer)) == 1
+    assert "splits" in capsys.readouterr().err
+    assert compress("int8", trained, tmp_path / "out", "--data", str(images), "--seed", "9") == 1
+    assert "seed 3, not 9" in capsys.readouterr().err
+
+
+def test_what_is_no_package_is_refused(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compress("fp16", tmp_path, tmp_path / "out") == 1
+    assert "has no model.onnx" in capsys.readouterr().err
+    broken = tmp_path / "broken"
+    shutil.copytree(trained, broken)
+    (broken / "model.onnx").write_bytes(b"\x00not a model")
+    assert compress("fp16", broken, tmp_path / "out") == 1
+    assert capsys.readouterr().err.startswith("compress: ")
+
+
+def test_search_measures_all_steps_and_names_the_best(trained: Path, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert compress("search", trained, out, "--data", str(images), "--target", "size", "--max-drop", "5") == 0
+    report = json.loads((out / "pareto.json").read_text())
+    rows = {row["step"]: row for row in report["steps"]}
+    assert set(rows) | set(report["refused"]) == {"parent", *apply.STEPS}
+    for step in rows.keys() - {"parent"}:
+        details = described(out / step)["lineage"]["details"]
+        assert details["latency_us"] == {"before": rows["parent"]["latency_us"], "after": rows[step]["latency_us"]}
+        assert rows[step]["size"] == (out / step / "model.onnx").stat().st_size
+        assert details["machine"] == report["machine"]
+    assert report["best"] == min(rows.values(), key=lambda row: row["size"])["step"]
+    for row in rows.values():
+        costs = [(r["size"], r["latency_us"], -r["validation_accuracy"]) for r in rows.values()]
+        mine = (row["size"], row["latency_us"], -row["validation_accuracy"])
+        beaten = any(c != mine and all(a <= b for a, b in zip(c, mine, strict=True)) for c in costs)
+        assert row["pareto"] != beaten
+    drawn = ElementTree.fromstring((out / "pareto.svg").read_text())
+    assert len([e for e in drawn if e.tag.endswith("circle")]) == len(rows)
+
+
+def test_search_leaves_out_what_does_not_apply(tmp_path: Path) -> None:
+    source = matmul(tmp_path / "plain")
+    assert compress("search", source, tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out" / "pareto.json").read_text())
+    assert set(report["refused"]) == {"graph", "int8"}  # nothing to fuse, nothing to calibrate with
+    assert not (tmp_path / "out" / "int8").exists()
+
+
+def test_pytorch_is_not_needed(trained: Path, images: Path, tmp_path: Path) -> None:
+    """Not even where it is absent: ONNX Runtime's own tools import it when they find it."""
+    code = (
+        "import sys\nsys.modules['torch'] = None\n"
+        "from training.compress.__main__ import main\nsys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["int8", str(trained), "--out", str(tmp_path / "out"), "--data", str(images)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_it_normalises_and_counts_as_training_does() -> None:
+    pixels = np.random.default_rng(6).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
+    mean, std = [0.1, 0.2, 0.3], [0.9, 0.8, 0.7]
+    assert np.array_equal(data.normalised(pixels, mean, std), export.normalise(pixels, mean, std).numpy())
+    assert measure.wilson(0.9162, 10_000) == train.wilson(0.9162, 10_000)
+
+
+def test_a_calibration_method_that_fails_is_noted_and_others_are_tried(
+    trained: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = int8.quantize_static
+
+    def fails(*given: Any, calibrate_method: Any, **rest: Any) -> None:
+        if calibrate_method == int8.METHODS["minmax"]:
+            raise ValueError("not this one")
+        real(*given, calibrate_method=calibrate_method, **rest)
+
+    monkeypatch.setattr(int8, "quantize_static", fails)
+    assert compress("int8", trained, tmp_path / "out", "--data", str(images)) == 0
+    details = described(tmp_path / "out")["lineage"]["details"]
+    assert "not this one" in details["tried"][0]["failed"] and "minmax" not in details["method"]
+    assert compress("int8", trained, tmp_path / "none", "--data", str(images), "--method", "minmax") == 1
+    assert "not this one" in capsys.readouterr().err

@@ -1,0 +1,107 @@
+"""Make a package smaller or faster: python -m training.compress int8 PACKAGE --out FOLDER --data fashion-mnist
+
+STEP is graph, fp16, int8, dynamic or int4; `search` tries them all and says which is best.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+from training.compress import apply, data, package, search
+from training.errors import TrainingError
+
+CACHE = Path.home() / ".cache" / "amaas"
+METHODS = ("minmax", "entropy", "percentile")
+
+
+def settings(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.compress", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("step", metavar="STEP", choices=(*apply.STEPS, "search"), help="graph, fp16, int8, dynamic, int4 or search")
+    add("package", type=Path, metavar="PACKAGE", help="folder with model.onnx, amaas.json and golden.npz")
+    add("--out", type=Path, required=True, help="where the new package goes; must not be there yet")
+    add("--data", help="what it was trained on (see training.train): test accuracy is measured, int8 calibrated")
+    add("--root", type=Path, default=CACHE, help="where downloaded data sets are kept")
+    add("--seed", type=int, help="of the splits; else what the package says")
+    add("--calibration", type=Path, metavar="FILE.npz", help="inputs to calibrate with: arrays input.<name> [rows, …]")
+    add("--calibration-rows", type=_count, default=512, help="rows of training data to calibrate with (%(default)s)")
+    add("--method", choices=METHODS, action="append", help="int8: calibration method; else the best of all is taken")
+    add("--reduce-range", action="store_true", help="int8, dynamic: 7-bit weights, for x86 CPUs without VNNI")
+    add("--block", type=_block, default=32, help="int4: weights that share a scale, a power of 2 from 16 (%(default)s)")
+    add("--max-drop", type=_share, default=0.5, help="percentage points of test accuracy it may cost (%(default)s)")
+    add("--max-noise", type=_share, default=0.1, help="without --data: change of outputs, of their size (%(default)s)")
+    add("--target", choices=("latency", "size"), default="latency", help="search: what is best (%(default)s)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    s = settings(arguments)
+    try:
+        run(s)
+        return 0
+    except TrainingError as error:
+        print(f"compress: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("compress: stopped; nothing was written", file=sys.stderr)
+        return 130
+
+
+def run(s: argparse.Namespace) -> None:
+    package.vacant(s.out)
+    parent = package.read(s.package)
+    material = data.gather(
+        parent, data=s.data, root=s.root, seed=s.seed, calibration=s.calibration, rows=s.calibration_rows
+    )
+    options = apply.Options(s.max_drop, s.max_noise, tuple(s.method or METHODS), s.reduce_range, s.block)
+    if s.step == "search":
+        search.search(parent, material, s.out, options, s.target)
+    else:
+        report(apply.step(parent, s.step, material, s.out, options), s.out)
+
+
+def report(outcome: apply.Outcome, out: Path) -> None:
+    details = outcome.details
+    before, after = details["size"]["before"], details["size"]["after"]
+    larger = " LARGER than before" if after > before else ""
+    print(f"size       {before:,} → {after:,} bytes{larger}")
+    for tried in details.get("tried", ()):
+        print("tried      " + "  ".join(f"{key} {value}" for key, value in tried.items()))
+    if "accuracy" in details:
+        accuracy = details["accuracy"]
+        print(f"accuracy   {accuracy['before']:.2%} → {accuracy['after']:.2%} on the test split")
+    print(f"outputs    largest difference {details['max_abs_error']:.3g}, noise {details['noise']:.2%}")
+    print("latency    {before} → {after} µs, one thread, batch 1".format(**details["latency_us"]))
+    print(f"packaged in {out}")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def _block(text: str) -> int:
+    value = _count(text)
+    if value < 16 or value & (value - 1):
+        raise argparse.ArgumentTypeError(f"{text} is no power of 2 from 16 on")
+    return value
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

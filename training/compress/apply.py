@@ -1,0 +1,162 @@
+"""One step from end to end: make the new model, measure both, refuse or write. The recipe; no measuring in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.compress import data, describe, measure, package, steps
+from training.compress.data import Material
+from training.compress.package import Arrays, Package
+from training.errors import TrainingError
+
+STEPS = ("graph", "fp16", "int8", "dynamic", "int4")
+
+
+@dataclass(frozen=True)
+class Options:
+    """max_drop: percentage points of test accuracy. max_noise: of the outputs, as a share of their size, where there is
+    no data set. methods: calibration methods of int8 to try. block: weights per scale of int4.
+    """
+
+    max_drop: float = 0.5
+    max_noise: float = 0.1
+    methods: tuple[str, ...] = ("minmax", "entropy", "percentile")
+    reduce_range: bool = False
+    block: int = steps.BLOCK
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model with what it answers. scores: by split, empty without a data set. logits: of the validation split."""
+
+    body: bytes
+    golden: Arrays
+    scores: dict[str, dict[str, Any]]
+    logits: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step made, before it is decided whether it is kept. details: for the lineage."""
+
+    step: str
+    model: Measured
+    details: dict[str, Any]
+
+
+def measured(parent: Package, body: bytes, material: Material, batch: int = measure.BATCH) -> Measured:
+    """Run a model over golden inputs and, where they are at hand, validation and test split."""
+    running = measure.session(body)
+    scores, logits = {}, {}
+    for split in ("validation", "test"):
+        part = getattr(material, split)
+        if part:
+            logits[split] = next(iter(measure.outputs(running, part.inputs, batch).values()))
+            scores[split] = measure.scored(logits[split], part.labels, parent.manifest["labels"])
+    return Measured(body, measure.outputs(running, material.golden), scores, logits.get("validation"))
+
+
+def attempt(parent: Package, before: Measured, step: str, material: Material, options: Options) -> Outcome:
+    """Make and measure; nothing is refused but what does not work at all. Raises TrainingError, NothingToDo."""
+    body, details = _made(parent, step, material, options)
+    _same_interface(before.body, body)
+    # dynamic scales are taken over the whole batch, so answers depend on it: measured one by one, as they are asked for
+    after = measured(parent, body, material, 1 if step == "dynamic" else measure.BATCH)
+    details |= {"size": {"before": parent.size, "after": len(body)}}
+    details |= {key: float(f"{v:.4g}") for key, v in measure.apart(before.golden, after.golden).items()}
+    if step == "dynamic":
+        alone = measure.outputs(measure.session(body), material.golden, 1)
+        details["batch_dependence"] = float(f"{measure.apart(after.golden, alone)['max_abs_error']:.4g}")
+    if material.test:
+        details |= {"accuracy": _compared(before, after), "data": material.about}
+    elif (seed := data.known_seed(parent.manifest)) is not None:
+        details |= {"data": {"seed": seed}}  # so that a later step finds the same splits
+    return Outcome(step, after, details)
+
+
+def _made(parent: Package, step: str, material: Material, options: Options) -> steps.Made:
+    if step == "graph":
+        return steps.graph(parent.model)
+    if step == "fp16":
+        return steps.fp16(parent.model)
+    if step == "dynamic":
+        return steps.dynamic(parent.model, reduce_range=options.reduce_range)
+    if step == "int4":
+        return steps.int4(parent.model, block=options.block)
+    from training.compress import int8  # brings SymPy, which takes a second
+
+    return int8.int8(parent.model, material, methods=list(options.methods), reduce_range=options.reduce_range)
+
+
+def _same_interface(before: bytes, after: bytes) -> None:
+    def puts(body: bytes) -> list[tuple[str, str]]:
+        running = measure.session(body)
+        return [(put.name, put.type) for put in (*running.get_inputs(), *running.get_outputs())]
+
+    if puts(before) != puts(after):
+        raise TrainingError("the step changed the model's inputs or outputs: it is not for this model")
+
+
+def _compared(before: Measured, after: Measured) -> dict[str, Any]:
+    return {
+        "before": round(before.scores["test"]["accuracy"], 4),
+        "after": round(after.scores["test"]["accuracy"], 4),
+        "interval": [round(value, 4) for value in after.scores["test"]["interval"]],
+        "validation_before": round(before.scores["validation"]["accuracy"], 4),
+        "validation_after": round(after.scores["validation"]["accuracy"], 4),
+    }
+
+
+def accept(before: Measured, outcome: Outcome, options: Options) -> None:
+    """Raises TrainingError when accuracy falls, or outputs differ, by more than was allowed."""
+    advice = "try another step (fp16, or int8 with more --calibration-rows), or allow more with"
+    if "test" in before.scores:
+        drop = 100 * (before.scores["test"]["accuracy"] - outcome.model.scores["test"]["accuracy"])
+        if drop > options.max_drop:
+            raise TrainingError(
+                f"{outcome.step} lowers the test accuracy by {drop:.2f} percentage points, more than "
+                f"{options.max_drop:g}; nothing was written: {advice} --max-drop"
+            )
+    elif outcome.details["noise"] > options.max_noise:
+        raise TrainingError(
+            f"{outcome.step} changes the outputs by {outcome.details['noise']:.1%} of their size, more than "
+            f"{options.max_noise:.1%}; nothing was written: {advice} --max-noise"
+        )
+
+
+def timed(outcome: Outcome, latency: Mapping[str, float], machine: dict[str, Any]) -> None:
+    """Note the median microseconds of `before` and `after`, and on what they were measured."""
+    outcome.details.update(latency_us=dict(latency), machine=machine)
+
+
+def write(parent: Package, outcome: Outcome, material: Material, out: Path) -> None:
+    """The package, into the folder out that is there."""
+    details, declared = outcome.details, parent.manifest.get("golden") or {}
+    arrays, entry = describe.golden(outcome.step, material, outcome.model.body, outcome.model.golden, declared)
+    manifest = parent.manifest | {
+        "name": parent.name,
+        "metrics": describe.metrics(material, outcome.model.scores, parent),
+        "card": describe.card(parent, outcome.step, details),
+        "lineage": describe.lineage(parent, outcome.step, details),
+        "golden": entry,
+    }
+    reference = describe.reference(parent, material.validation, outcome.model.logits)
+    manifest |= {"reference": reference} if reference else {}
+    package.write(parent, out, outcome.model.body, manifest, arrays)
+
+
+def step(parent: Package, name: str, material: Material, out: Path, options: Options) -> Outcome:
+    """Apply one step and write its package to out, whole or not at all."""
+    package.vacant(out)
+    before = measured(parent, package.serialised(parent.model), material)
+    outcome = attempt(parent, before, name, material, options)
+    accept(before, outcome, options)
+    timed(outcome, *measure.latencies({"before": before.body, "after": outcome.model.body}, material.golden))
+    with package.whole(out) as draft:
+        write(parent, outcome, material, draft)
+    return outcome

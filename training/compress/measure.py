@@ -1,0 +1,162 @@
+"""Measures a model as ONNX Runtime runs it: outputs, accuracy, how far from another model's, latency."""
+
+from __future__ import annotations
+
+import math
+import platform
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from training.compress.package import Arrays
+from training.errors import TrainingError
+
+Level = ort.GraphOptimizationLevel
+LEVELS = (Level.ORT_DISABLE_ALL, Level.ORT_ENABLE_BASIC, Level.ORT_ENABLE_EXTENDED, Level.ORT_ENABLE_ALL)
+TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
+         "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8,
+         "tensor(bool)": np.bool_, "tensor(string)": np.object_}  # fmt: skip
+BATCH = 256
+WARM, ROUNDS = 10, 300
+ENOUGH = 20.0  # seconds, after which slow models get no further rounds than FEWEST
+FEWEST = 30
+
+
+def session(body: bytes, *, level: Any = Level.ORT_ENABLE_ALL, threads: int = 0) -> ort.InferenceSession:
+    """threads: 0 = as many as there are cores. Raises TrainingError when ONNX Runtime does not load the model."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level, options.intra_op_num_threads, options.log_severity_level = level, threads, 3
+    try:
+        return ort.InferenceSession(body, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no common class of their own
+        raise TrainingError(f"ONNX Runtime does not load the model ({str(error)[:300]}): export it again") from error
+
+
+def outputs(running: ort.InferenceSession, inputs: Arrays, batch: int = BATCH) -> Arrays:
+    """All outputs of all rows, in batches, or in the batch that the model prescribes. Raises TrainingError."""
+    feeds = typed(running, inputs)
+    rows = rows_of(feeds)
+    batch, parts = fixed_batch(running) or batch, []
+    names = [output.name for output in running.get_outputs()]
+    for start in range(0, rows, batch):
+        # a prescribed batch is filled up with its last row
+        picked = np.minimum(np.arange(start, start + batch), rows - 1)
+        picked = picked if fixed_batch(running) else picked[: rows - start]
+        try:
+            parts.append(running.run(names, {name: values[picked] for name, values in feeds.items()}))
+        except Exception as error:  # as above
+            raise TrainingError(f"the model does not run on these inputs ({str(error)[:300]})") from error
+    joined = {name: np.concatenate([part[n] for part in parts])[:rows] for n, name in enumerate(names)}
+    for name, values in joined.items():
+        if len(values) != rows:
+            raise TrainingError(f"the output {name!r} does not have one row per input row: such models are not handled")
+    return joined
+
+
+def rows_of(inputs: Arrays) -> int:
+    counts = {len(values) for values in inputs.values() if values.ndim}
+    if len(counts) != 1 or 0 in counts:
+        raise TrainingError(f"the inputs have {sorted(counts)} rows: give arrays with the same number of rows, not 0")
+    return counts.pop()
+
+
+def fixed_batch(running: ort.InferenceSession) -> int | None:
+    fixed = {put.shape[0] for put in running.get_inputs() if put.shape and isinstance(put.shape[0], int)}
+    return fixed.pop() if len(fixed) == 1 else None
+
+
+def scored(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, Any]:
+    """accuracy with Wilson's interval, mean cross entropy, recall per class; of logits [N, classes], labels [N]."""
+    right = logits.argmax(1) == labels
+    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(labels)), labels]
+    accuracy = float(right.mean())
+    recall = {name: float(right[labels == k].mean()) if (labels == k).any() else 0.0 for k, name in enumerate(names)}
+    return {"accuracy": accuracy, "interval": wilson(accuracy, len(labels)), "loss": float(losses.mean()),
+            "recall": recall}  # fmt: skip
+
+
+def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion (Wilson 1927)."""
+    centre, spread = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
+    return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)
+
+
+def apart(before: Arrays, after: Arrays) -> dict[str, float]:
+    """max_abs_error, and noise: the error's root mean square as a share of the signal's, of the worst output."""
+    largest, noise = 0.0, 0.0
+    for name, want in before.items():
+        if want.dtype.kind not in "fiub":
+            continue
+        got, want = after[name].astype(np.float64), want.astype(np.float64)
+        if not np.isfinite(got).all():
+            raise TrainingError(f"the output {name!r} is not finite any more: this step is not for this model")
+        error, signal = got - want, float(np.sqrt(np.mean(want**2)))
+        largest = max(largest, float(np.abs(error).max(initial=0)))
+        noise = max(noise, float(np.sqrt(np.mean(error**2))) / (signal or 1.0))
+    return {"max_abs_error": largest, "noise": noise}
+
+
+def steadiness(body: bytes, inputs: Arrays, want: Arrays, batches: tuple[int, ...] = (BATCH, 1)) -> float:
+    """The largest difference to want at any of ONNX Runtime's optimisation levels and in any of the batch sizes.
+
+    In integers, another order or fusion of the operations rounds to another step: whoever compares has to allow it.
+    """
+    gaps = [
+        apart(want, outputs(running, inputs, batch))["max_abs_error"]
+        for level in LEVELS
+        for running in [session(body, level=level)]
+        for batch in batches
+    ]
+    return max(gaps)
+
+
+def latencies(bodies: Mapping[str, bytes], inputs: Arrays) -> tuple[dict[str, float], dict[str, Any]]:
+    """Median microseconds of one run of the first row, and where and how they were measured.
+
+    One thread, batch 1 (or what the model prescribes).
+
+    The models take turns, run by run, so that whatever else the machine does meets them all alike.
+    """
+    running = {name: session(body, threads=1) for name, body in bodies.items()}
+    feeds = {name: _first_row(one, inputs) for name, one in running.items()}
+    times: dict[str, list[float]] = {name: [] for name in running}
+    begun = time.perf_counter()
+    for turn in range(WARM + ROUNDS):
+        if turn >= WARM + FEWEST and time.perf_counter() - begun > ENOUGH:
+            break
+        for name, one in running.items():
+            started = time.perf_counter()
+            one.run(None, feeds[name])
+            if turn >= WARM:
+                times[name].append((time.perf_counter() - started) * 1e6)
+    medians = {name: round(statistics.median(taken), 2) for name, taken in times.items()}
+    return medians, machine() | {"rounds": min(map(len, times.values()))}
+
+
+def machine() -> dict[str, Any]:
+    """The processor, and whether it multiplies and adds 8-bit integers in one instruction."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    vnni = sorted(flag for flag in flags if flag.endswith("_vnni"))
+    return {"cpu": model or platform.machine(), "integer_dot_products": vnni, "system": platform.system(),
+            "threads": 1, "batch": 1}  # fmt: skip
+
+
+def _first_row(running: ort.InferenceSession, inputs: Arrays) -> Arrays:
+    row = np.zeros(fixed_batch(running) or 1, int)
+    return {name: values[row] for name, values in typed(running, inputs).items()}
+
+
+def typed(running: ort.InferenceSession, inputs: Arrays) -> Arrays:
+    wanted = {put.name: TYPES.get(put.type) for put in running.get_inputs()}
+    if set(wanted) != set(inputs):
+        raise TrainingError(f"the inputs are named {sorted(inputs)}, the model takes {sorted(wanted)}: name them so")
+    return {name: np.asarray(inputs[name], kind) for name, kind in wanted.items()}
