@@ -51,10 +51,14 @@ def normalise(images: np.ndarray, mean: list[float], std: list[float]) -> torch.
 def to_onnx(network: torch.nn.Module, sample: torch.Tensor) -> bytes:
     """The network as one ONNX file with weights inside; the first dimension may vary."""
     # an example with a batch of one would fix the batch size
-    program = torch.onnx.export(
-        network, (torch.zeros(2, *sample.shape[1:]),), input_names=["image"], output_names=["logits"],
-        opset_version=OPSET, dynamo=True, dynamic_shapes={"image": {0: torch.export.Dim("N")}}, verbose=False,
-    )  # fmt: skip
+    try:
+        program = torch.onnx.export(
+            network, (torch.zeros(2, *sample.shape[1:]),), input_names=["image"], output_names=["logits"],
+            opset_version=OPSET, dynamo=True, dynamic_shapes=({0: torch.export.Dim("N")},), verbose=False,
+        )  # fmt: skip
+    except torch.onnx.OnnxExporterError as error:
+        cause = next(iter(str(error.__cause__ or error).strip().splitlines()), "")
+        raise TrainingError(f"the network cannot be exported to ONNX ({cause}): change it, or its --size") from error
     if program is None:
         raise TrainingError("the network cannot be exported to ONNX")
     model = program.model_proto

@@ -1,6 +1,6 @@
 """Train an image classifier and package it: python -m training.train --data fashion-mnist --out build/fashion-mnist
 
-Reads top to bottom: settings, data, network, loop, test, package.
+Reads top to bottom: data, network, loop, test, package. Stopped at any point, the same command goes on at that step.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
+import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,73 +20,51 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from training import data as datasets
-from training import export
-from training.augment import augment
+from training import export, models
+from training.augment import augment, mix
+from training.checkpoint import Checkpoints, Reclaimed, StopSignal, fingerprint
 from training.errors import TrainingError
-from training.models import TutorialCNN
+from training.optimizers import Average, optimizer_for, rate, schedule_for
+from training.settings import CACHE, check, recipe, settings
+from training.state import State
 
-CACHE = Path.home() / ".cache" / "amaas"
-
-
-def number(kind: type[int] | type[float], least: float) -> Callable[[str], float]:
-    """A type for argparse: a whole or a finite number that is not below `least`."""
-
-    def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text!r} is no {'whole ' * (kind is int)}number from {least:g} on")
-        return value
-
-    return parse
-
-
-COUNT = number(int, 1)
-
-
-def settings(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--data", required=True, help="fashion-mnist, cifar10, or a folder with one folder of images per class")
-    add("--out", type=Path, required=True, help="where the package goes")
-    add("--name", help="the model's name; else the data set's")
-    add("--licence", help="the model's licence; else the data set's")
-    add("--root", type=Path, default=CACHE, help="where downloaded data sets are kept")
-    add("--size", type=COUNT, nargs=2, metavar=("HEIGHT", "WIDTH"), help="bring a folder's images to this size")
-    add("--epochs", type=COUNT, default=10, help="passes over the training set (%(default)s)")
-    add("--batch", type=COUNT, default=64, help="images per step (%(default)s)")
-    add("--lr", type=number(float, 1e-9), default=0.05, help="the highest learning rate (%(default)s)")
-    add("--momentum", type=number(float, 0), default=0.9, help="SGD's momentum, Nesterov's (%(default)s)")
-    add("--weight-decay", type=number(float, 0), default=5e-4, help="pull of the weights towards zero (%(default)s)")
-    add("--widths", type=COUNT, nargs=2, default=(64, 128), help="channels of the two convolutions (64 128)")
-    add("--hidden", type=COUNT, default=1024, help="width of the first linear layer (%(default)s)")
-    add("--shift", type=number(int, 0), default=2, help="augmentation: random shift, in pixels (%(default)s)")
-    add("--no-flip", action="store_true", help="augmentation: do not mirror images (digits, letters)")
-    add("--erase", type=number(int, 0), default=0, help="augmentation: side of an erased square (%(default)s)")
-    add("--seed", type=number(int, 0), default=0, help="of splits, first weights, order and augmentation (%(default)s)")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, … (%(default)s)")
-    add("--quiet", action="store_true", help="no progress bar")
-    return parser.parse_args(arguments)
+__all__ = ["CACHE", "evaluate", "main", "rate", "statistics", "train", "wilson"]
+RECLAIMED = 75  # EX_TEMPFAIL of sysexits.h: whoever started this may start it again
 
 
 def main(arguments: list[str] | None = None) -> int:
+    s = settings(arguments, __doc__)
     try:
-        train(settings(arguments))
+        with StopSignal() as stop:
+            train(s, stop)
         return 0
     except TrainingError as error:
         print(f"training: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"training: {error}; {kept(s)}", file=sys.stderr)
+        return 1
+    except Reclaimed:
+        print(f"training: stopped by SIGTERM; {kept(s)}", file=sys.stderr)
+        return RECLAIMED
     except KeyboardInterrupt:
-        print("training: stopped; nothing was packaged", file=sys.stderr)
+        print(f"training: stopped, nothing was packaged; {kept(s)}", file=sys.stderr)
         return 130
 
 
-def train(s: argparse.Namespace) -> Path:
+def kept(s: argparse.Namespace) -> str:
+    checkpoints = Checkpoints(s.checkpoint, {}, 0)
+    return checkpoints.kept() + (": the same command continues there" if checkpoints.files() else "")
+
+
+def train(s: argparse.Namespace, stop: StopSignal) -> Path:
     name = check(s)
+    make, described = models.find(s.model, s.widths, s.hidden)
     torch.manual_seed(s.seed)
     torch.backends.cudnn.deterministic = True  # a GPU would choose its convolutions by a race
+    if s.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS has no fixed order of sums
+    torch.use_deterministic_algorithms(s.deterministic)
     random = torch.Generator().manual_seed(s.seed)
     started = time.perf_counter()
 
@@ -108,91 +85,122 @@ def train(s: argparse.Namespace) -> Path:
 
     # ---- network
     _, height, width, channels = images.shape
-    network = TutorialCNN((channels, height, width), len(data.labels), tuple(s.widths), s.hidden).to(s.device)
-    optimizer = torch.optim.SGD(
-        network.parameters(), lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay, nesterov=s.momentum > 0
-    )
+    network = models.build(make, (channels, height, width), len(data.labels))
+    if s.batch == 1 and models.needs_batches(network):
+        raise TrainingError("the network has BatchNorm, which cannot learn from one image at a time: give a --batch")
+    if ":" in s.model:  # not one of ours: better refused now than after hours
+        export.to_onnx(network.eval(), x[:1])
+    layout = torch.channels_last if s.channels_last else torch.contiguous_format
+    network = network.to(s.device, memory_format=layout)
+    forward = torch.compile(network, backend=s.compile) if s.compile else network  # the weights are the same objects
+    optimizer = optimizer_for(network, s)
     steps = len(y) // s.batch
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step / (s.epochs * steps)))
+    schedule = schedule_for(optimizer, s, s.epochs * steps)
+    average = Average(network, s.ema) if s.ema else None
+
+    # ---- where it was stopped
+    state = State(network, optimizer, schedule, random, average)
+    state.started = started
+    checkpoints = Checkpoints(s.checkpoint, fingerprint(s, data), s.checkpoint_minutes)
+    if saved := checkpoints.load(s.resume):
+        state.unpack(saved)
+        print(f"continues in epoch {state.epoch} after step {state.step} of {steps}")
 
     # ---- loop
-    best, best_state = -1.0, {}
+    stop.waits = True
     with (s.out / "metrics.jsonl").open("w") as log:
-        for epoch in range(1, s.epochs + 1):
+        log.writelines(json.dumps(row) + "\n" for row in state.rows)
+        while state.epoch <= s.epochs and not state.stalled(s.patience):
             network.train()
-            total, right = 0.0, 0
-            order = torch.randperm(len(y), generator=random)[: steps * s.batch].split(s.batch)
-            for batch in tqdm(order, desc=f"epoch {epoch}/{s.epochs}", disable=s.quiet, leave=False):
-                inputs = augment(x[batch], random, shift=s.shift, flip=not s.no_flip, erase=s.erase).to(s.device)
-                target = y[batch].to(s.device)
-                logits = network(inputs)
-                loss = functional.cross_entropy(logits, target)
-                finite(loss.item(), epoch)
+            if state.order is None:
+                state.order = torch.randperm(len(y), generator=random)[: steps * s.batch]
+            todo = state.order.split(s.batch)[state.step :]
+            title = f"epoch {state.epoch}/{s.epochs}"
+            for batch in tqdm(todo, desc=title, initial=state.step, total=steps, disable=s.quiet, leave=False):
+                inputs = augment(x[batch], random, shift=s.shift, flip=not s.no_flip, erase=s.erase,
+                                 crop=s.crop, rotate=s.rotate)  # fmt: skip
+                inputs, partner, own = mix(inputs, random, mixup=s.mixup, cutmix=s.cutmix)
+                inputs = inputs.to(s.device, memory_format=layout)
+                target, other = y[batch].to(s.device), y[batch][partner].to(s.device)
+                with torch.autocast(torch.device(s.device).type, torch.bfloat16, enabled=s.bf16):
+                    logits = forward(inputs)
+                    loss = functional.cross_entropy(logits, target, label_smoothing=s.label_smoothing)
+                    if own < 1:
+                        foreign = functional.cross_entropy(logits, other, label_smoothing=s.label_smoothing)
+                        loss = own * loss + (1 - own) * foreign
+                finite(loss.item(), state.epoch, checkpoints)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
+                if s.clip:
+                    torch.nn.utils.clip_grad_norm_(network.parameters(), s.clip)
                 optimizer.step()
                 schedule.step()
-                total += loss.item()
-                right += int((logits.argmax(1) == target).sum())
+                if average:
+                    average.update(network)
+                state.total += loss.item()
+                state.right += int((logits.argmax(1) == target).sum())
+                state.step += 1
+                if stop.asked or checkpoints.due():
+                    save(checkpoints, state)
+                if stop.asked:
+                    raise Reclaimed
             held_out = evaluate(network, *data.validation, mean, std, s.device)
-            finite(held_out["loss"], epoch)
-            row = {"epoch": epoch, "loss": round(total / steps, 4), "accuracy": round(right / (steps * s.batch), 4),
-                   "validation_loss": round(held_out["loss"], 4), "validation_accuracy": round(held_out["accuracy"], 4),
-                   "seconds": round(time.perf_counter() - started, 1)}  # fmt: skip
+            finite(held_out["loss"], state.epoch, checkpoints)
+            row = {"epoch": state.epoch, "loss": round(state.total / steps, 4),
+                   "accuracy": round(state.right / (steps * s.batch), 4), "validation_loss": round(held_out["loss"], 4),
+                   "validation_accuracy": round(held_out["accuracy"], 4)}  # fmt: skip
+            state.consider(held_out["accuracy"], network.state_dict())
+            if average:
+                averaged = evaluate(average.network, *data.validation, mean, std, s.device)["accuracy"]
+                row["ema_validation_accuracy"] = round(averaged, 4)
+                state.consider(averaged, average.network.state_dict())
+            row["seconds"] = round(state.seconds(), 1)
             log.write(json.dumps(row) + "\n")
             log.flush()
             print("  ".join(f"{key} {value}" for key, value in row.items()))
-            if held_out["accuracy"] > best:
-                best, best_state = held_out["accuracy"], {k: v.clone() for k, v in network.state_dict().items()}
+            state.finish_epoch(row)
+            save(checkpoints, state)
+            if stop.asked:
+                raise Reclaimed
+    stop.waits = False  # all is in the last checkpoint now
 
     # ---- test, once, with the weights that did best on the validation set
-    network.load_state_dict(best_state)
-    network = network.cpu()
+    if state.epoch <= s.epochs:
+        print(f"stopped early: no progress in {s.patience} epochs, the best was epoch {state.best_epoch}")
+    network.load_state_dict(state.best_weights)
+    network = network.to("cpu", memory_format=torch.contiguous_format)
     tested = evaluate(network, *data.test, mean, std, "cpu")
     metrics = {
         "test_accuracy": round(tested["accuracy"], 4),
         "test_interval": [round(v, 4) for v in wilson(tested["accuracy"], len(data.test[1]))],
         "test_loss": round(tested["loss"], 4),
         "test_recall": dict(zip(data.labels, [round(v, 4) for v in tested["recall"]], strict=True)),
-        "validation_accuracy": round(best, 4),
+        "validation_accuracy": round(state.best, 4),
         "parameters": sum(p.numel() for p in network.parameters()),
     }
     print(f"test accuracy {metrics['test_accuracy']:.2%}")
 
     # ---- package
-    recipe: dict[str, Any] = {
-        "network": "TutorialCNN", "widths": list(s.widths), "hidden": s.hidden, "optimizer": "SGD", "epochs": s.epochs,
-        "batch": s.batch, "lr": s.lr, "momentum": s.momentum, "weight_decay": s.weight_decay, "shift": s.shift,
-        "flip": not s.no_flip, "erase": s.erase, "seed": s.seed, "torch": torch.__version__.split("+")[0],
-    }  # fmt: skip
     out = export.package(
-        network, data, s.out, name=name, mean=mean, std=std, metrics=metrics, recipe=recipe, licence=s.licence
-    )
-    print(f"packaged in {out} after {time.perf_counter() - started:.0f} s")
+        network, data, s.out, name=name, mean=mean, std=std, metrics=metrics, recipe=recipe(s, described),
+        licence=s.licence,
+    )  # fmt: skip
+    checkpoints.clear()  # nothing is left to continue: the same command trains anew
+    print(f"packaged in {out} after {state.seconds():.0f} s")
     return out
 
 
-def check(s: argparse.Namespace) -> str:
-    """The model's name. Raises TrainingError for settings that would only fail after minutes of work."""
-    if s.out.exists() and not s.out.is_dir():
-        raise TrainingError(f"--out {s.out} is a file: give a folder")
-    try:
-        torch.zeros(1, device=s.device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise TrainingError(f"the device {s.device!r} cannot be used ({reason}): try --device cpu") from error
-    derived = re.sub(r"[^A-Za-z0-9._-]+|\.\.+", "-", Path(s.data).resolve().name).strip("-._")[:100]
-    name: str = s.name if s.name is not None else derived
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) or ".." in name:
-        raise TrainingError(
-            f"{name!r} is no name for a model: give a --name of letters, digits, '.', '_' and '-', 100 at most"
-        )
-    return name
-
-
-def finite(loss: float, epoch: int) -> None:
+def finite(loss: float, epoch: int, checkpoints: Checkpoints) -> None:
     if not math.isfinite(loss):
-        raise TrainingError(f"the loss became {loss} in epoch {epoch}: give a smaller --lr")
+        raise TrainingError(
+            f"the loss became {loss} in epoch {epoch}: give a smaller --lr, with --no-resume; {checkpoints.kept()}"
+        )
+
+
+def save(checkpoints: Checkpoints, state: State) -> None:
+    """A checkpoint of now; but never of weights that are broken, which would push out the last good one."""
+    finite(0.0 if state.finite() else math.nan, state.epoch, checkpoints)
+    checkpoints.save(state.epoch, state.step, state.pack())
 
 
 def statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
@@ -204,11 +212,6 @@ def statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
         mean.append(round(centre, 4))
         std.append(round(math.sqrt(float(share @ (values - centre) ** 2)), 4) or 1.0)
     return mean, std
-
-
-def rate(progress: float) -> float:
-    """The share of the highest learning rate: up in a line for a tenth of the time, then down along a cosine."""
-    return max(progress, 0.001) / 0.1 if progress < 0.1 else 0.5 * (1 + math.cos(math.pi * (progress - 0.1) / 0.9))
 
 
 @torch.no_grad()

@@ -7,14 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from training import train
+
+from . import children
 
 Run = Callable[..., int]
 
 
 SHORT = ["--epochs", "6", "--batch", "16", "--widths", "4", "8", "--hidden", "16", "--shift", "1", "--no-flip"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server() -> None:
+    """Started first, so that it imports PyTorch while the first tests run; and networks this small want one thread."""
+    torch.set_num_threads(1)
+    children.server()
 
 
 @pytest.fixture

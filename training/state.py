@@ -1,0 +1,91 @@
+"""What a run is made of between two steps, and how all of it becomes one plain dictionary and comes back.
+
+Only tensors, numbers, strings, lists and dictionaries go into that dictionary: torch reads it without unpickling code.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from training.optimizers import Average
+
+PROGRESS = ("epoch", "step", "order", "total", "right", "rows", "best", "best_epoch", "best_weights")
+
+
+class State:
+    """epoch: the one in work, from 1. step: batches of it that are done. order: of its images; None between epochs.
+
+    total, right: sums over the done batches. rows: the metrics of finished epochs. best: the highest validation
+    accuracy, with the epoch and the weights that gave it.
+    """
+
+    def __init__(
+        self, network: torch.nn.Module, optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler, random: torch.Generator, average: Average | None = None,
+    ) -> None:  # fmt: skip
+        self.network, self.optimizer, self.schedule = network, optimizer, schedule
+        self.random, self.average = random, average
+        self.epoch, self.step = 1, 0
+        self.order: torch.Tensor | None = None
+        self.total, self.right = 0.0, 0
+        self.rows: list[dict[str, Any]] = []
+        self.best, self.best_epoch = -1.0, 0
+        self.best_weights: dict[str, torch.Tensor] = {}
+        self.started = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Spent on the run so far, in the processes before this one too."""
+        return time.perf_counter() - self.started
+
+    def consider(self, accuracy: float, weights: dict[str, torch.Tensor]) -> None:
+        """Keep a copy of the weights if their validation accuracy is the highest so far."""
+        if accuracy > self.best:
+            self.best, self.best_epoch = accuracy, self.epoch
+            self.best_weights = {name: value.detach().clone() for name, value in weights.items()}
+
+    def finish_epoch(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        self.epoch, self.step, self.order = self.epoch + 1, 0, None
+        self.total, self.right = 0.0, 0
+
+    def stalled(self, patience: int) -> bool:
+        """Whether the last `patience` epochs brought no better accuracy; 0 never stops."""
+        return bool(patience) and self.epoch - 1 - self.best_epoch >= patience
+
+    def finite(self) -> bool:
+        """Whether every weight is a number: a step can break them while its loss was still one."""
+        return all(bool(torch.isfinite(weight).all()) for weight in self.network.parameters())
+
+    def pack(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        return {
+            "progress": {name: getattr(self, name) for name in PROGRESS},
+            "seconds": self.seconds(),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "random": {
+                "data": self.random.get_state(),
+                "torch": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            },
+        }
+
+    def unpack(self, saved: dict[str, Any]) -> None:
+        """Go back to the step at which `pack` was called; the objects keep their devices and memory layouts."""
+        for name in PROGRESS:
+            setattr(self, name, saved["progress"][name])
+        self.started = time.perf_counter() - saved["seconds"]
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        if self.average:
+            self.average.load_state_dict(saved["average"])
+        self.random.set_state(saved["random"]["data"])
+        torch.set_rng_state(saved["random"]["torch"])
+        if saved["random"]["cuda"]:
+            torch.cuda.set_rng_state_all(saved["random"]["cuda"])
