@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from typing import Any
-from xml.sax.saxutils import escape
 
 from bench.speed import CLIENTS, OPERATIONS, TITLES
+from bench.svg import document, text
 
 WIDTH, LABELS, PLOT = 860, 250, 520
 BAR, GAP, HEAD, FOOT = 11, 7, 30, 26
 COLOURS = {"Amaas": ("#8fb3dd", "#2f6db3"), "MLflow": ("#f2bd87", "#d9741b")}
-FONT = 'font-family="Helvetica, Arial, sans-serif"'
 
 
 def svg(speed: dict[str, Any]) -> str:
@@ -23,13 +22,8 @@ def svg(speed: dict[str, Any]) -> str:
         panel, height = _panel(title, speed[operation], decades, top)
         body += panel
         top += height
-    head = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}" {FONT}>',
-        f'<rect width="{WIDTH}" height="{top}" fill="#ffffff"/>',
-        _text(16, 28, "Operations per second, by registry and path to it", 17, "start", "#111", "bold"),
-        *_legend(),
-    ]
-    return "\n".join([*head, *body, "</svg>"]) + "\n"
+    head = [text(16, 28, "Operations per second, by registry and path to it", 17, "start", "#111", "bold"), *_legend()]
+    return document(WIDTH, top, [*head, *body])
 
 
 def _legend() -> list[str]:
@@ -37,9 +31,9 @@ def _legend() -> list[str]:
     for family, shades in COLOURS.items():
         for clients, shade in zip(CLIENTS, shades, strict=True):
             parts.append(f'<rect x="{x}" y="40" width="12" height="12" fill="{shade}"/>')
-            parts.append(_text(x + 17, 50, f"{family}, {clients} client{'s' if clients > 1 else ''}", 12))
+            parts.append(text(x + 17, 50, f"{family}, {clients} client{'s' if clients > 1 else ''}", 12))
             x += 130
-    return [*parts, _text(WIDTH - 16, 50, "logarithmic scale", 12, "end", "#666")]
+    return [*parts, text(WIDTH - 16, 50, "logarithmic scale", 12, "end", "#666")]
 
 
 def _panel(title: str, by_clients: dict[str, Any], decades: int, top: int) -> tuple[list[str], int]:
@@ -47,23 +41,18 @@ def _panel(title: str, by_clients: dict[str, Any], decades: int, top: int) -> tu
     group = len(counts) * BAR + GAP
     height = HEAD + len(TITLES) * group + FOOT
     left, bottom = LABELS, top + HEAD + len(TITLES) * group
-    parts = [_text(16, top + 20, title, 14, "start", "#111", "bold")]
+    parts = [text(16, top + 20, title, 14, "start", "#111", "bold")]
     for decade in range(decades + 1):
         x = left + PLOT * decade / decades
         parts.append(f'<line x1="{x:.1f}" y1="{top + HEAD - 4}" x2="{x:.1f}" y2="{bottom}" stroke="#dddddd"/>')
-        parts.append(_text(x, bottom + 14, f"{10**decade:,}", 11, "middle", "#666"))
+        parts.append(text(x, bottom + 14, f"{10**decade:,}", 11, "middle", "#666"))
     for row, (name, label) in enumerate(TITLES.items()):
         y = top + HEAD + row * group
-        parts.append(_text(left - 8, y + len(counts) * BAR / 2 + 4, label, 12, "end"))
+        parts.append(text(left - 8, y + len(counts) * BAR / 2 + 4, label, 12, "end"))
         for n, clients in enumerate(counts):
             rate = by_clients[str(clients)][name]["rate"]
             length = PLOT * max(math.log10(max(rate, 1)) / decades, 0.002)
             shade = COLOURS[label.split()[0]][CLIENTS.index(clients)]
             parts.append(f'<rect x="{left}" y="{y + n * BAR}" width="{length:.1f}" height="{BAR - 1}" fill="{shade}"/>')
-            parts.append(_text(left + length + 5, y + n * BAR + BAR - 1, f"{rate:,.0f}", 10, "start", "#333"))
+            parts.append(text(left + length + 5, y + n * BAR + BAR - 1, f"{rate:,.0f}", 10, "start", "#333"))
     return parts, height
-
-
-def _text(x: float, y: float, text: str, size: int, anchor: str = "start", fill: str = "#333", weight: str = "") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}"'
-    return f'<text {place} font-weight="{weight or "normal"}">{escape(text)}</text>'

@@ -7,7 +7,6 @@ event to answer: no network, no gateway. Medians of interleaved rounds; results 
 from __future__ import annotations
 
 import argparse
-import base64
 import contextlib
 import json
 import os
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.inference.models import Call, event
 from functions.inference import app
 from shared.registry import blobs, manifest, versions
 from shared.registry.log import Log
@@ -34,7 +34,6 @@ MODEL = "fashion-mnist"
 BARE = "bare session.run, 1 image"
 RESULTS = ROOT / "bench" / "results"
 PACKAGE = ROOT / "layers" / "models" / MODEL
-EVENT = json.loads((ROOT / "tests" / "events" / "apigateway_proxy.json").read_text())
 
 
 def publish(store: MemoryStore) -> bytes:
@@ -59,27 +58,15 @@ def publish(store: MemoryStore) -> bytes:
     return model
 
 
-def event(path: str, body: bytes, content_type: str) -> dict[str, Any]:
-    context = EVENT["requestContext"] | {"authorizer": {"scopes": "infer", "principalId": "bench"}}
-    return EVENT | {
-        "httpMethod": "POST",
-        "path": path,
-        "queryStringParameters": None,
-        "headers": {"content-type": content_type},
-        "body": base64.b64encode(body).decode(),
-        "isBase64Encoded": True,
-        "requestContext": context,
-    }
-
-
 def cases(model: bytes) -> dict[str, Callable[[], Any]]:
     session = onnx.load(model)
     pixels = np.random.default_rng(0).random((1, 1, 28, 28), np.float32)
     tensor = {"name": "image", "shape": [1, 1, 28, 28], "datatype": "FP32", "data": pixels.reshape(-1).tolist()}
-    infer = event(f"/v2/models/{MODEL}/infer", json.dumps({"inputs": [tensor]}).encode(), "application/json")
+    body = json.dumps({"inputs": [tensor]}).encode()
+    infer = event(Call(f"/v2/models/{MODEL}/infer", {"content-type": "application/json"}, body))
     image = next((ROOT / "examples" / "images").glob("*.png")).read_bytes()
-    predict = event(f"/models/{MODEL}/predict", image, "image/png")
-    metadata = event(f"/v2/models/{MODEL}", b"", "") | {"httpMethod": "GET", "body": None, "isBase64Encoded": False}
+    predict = event(Call(f"/models/{MODEL}/predict", {"content-type": "image/png"}, image))
+    metadata = event(Call(f"/v2/models/{MODEL}", {}, b""), "GET") | {"body": None, "isBase64Encoded": False}
     return {
         BARE: lambda: session.run(None, {"image": pixels}),
         "POST /v2/…/infer, JSON of 784 floats": lambda: app.handler(infer, None),

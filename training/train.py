@@ -23,6 +23,7 @@ from training import data as datasets
 from training import export, models
 from training.augment import augment, mix
 from training.checkpoint import Checkpoints, Reclaimed, StopSignal, fingerprint
+from training.compress.measure import wilson
 from training.errors import TrainingError
 from training.optimizers import Average, optimizer_for, rate, schedule_for
 from training.settings import CACHE, check, recipe, settings
@@ -230,12 +231,6 @@ def evaluate(
         "accuracy": float(right.float().mean()),
         "recall": recall,
     }
-
-
-def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion (Wilson 1927)."""
-    centre, spread = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
-    return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
-from xml.sax.saxutils import escape
+
+from bench.svg import document, text
 
 # model: its title, and the most that a start from the layer may take of the floor's time; from the store 1.4
 TARGETS = {
@@ -21,7 +23,7 @@ WAYS = {
     "store": ("Amaas, fetched from S3 when asked for", "#a9c8ea"),
 }
 WIDTH, LABELS, PLOT, BAR = 860, 300, 440, 17
-FONT = 'font-family="Helvetica, Arial, sans-serif"'
+_text = partial(text, fill="#222")
 
 INTRODUCTION = """\
 From the start of the process to the answer of the first call, under Amazon's runtime interface emulator with
@@ -81,13 +83,8 @@ def svg(result: dict[str, Any]) -> str:
     for name, (title, _) in TARGETS.items():
         body += _panel(title, models[name], PLOT / most, top)
         top += 40 + len(WAYS) * BAR
-    size = f'width="{WIDTH}" height="{top}"'
-    head = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" {size} {FONT}>',
-        f'<rect {size} fill="#ffffff"/>',
-    ]
-    head.append(_text(16, 28, "Milliseconds from the start of the process to the first answer", 17, weight="bold"))
-    return "\n".join([*head, *body, "</svg>"]) + "\n"
+    title = _text(16, 28, "Milliseconds from the start of the process to the first answer", 17, weight="bold")
+    return document(WIDTH, top, [title, *body])
 
 
 def _panel(title: str, ways: dict[str, Any], scale: float, top: int) -> list[str]:
@@ -104,8 +101,3 @@ def _panel(title: str, ways: dict[str, Any], scale: float, top: int) -> list[str
         f'<line x1="{x:.1f}" y1="{top + 26}" x2="{x:.1f}" y2="{bottom}" stroke="#d9741b" stroke-dasharray="3 3"/>'
     )
     return parts
-
-
-def _text(x: float, y: float, text: str, size: int, anchor: str = "start", weight: str = "normal") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" font-weight="{weight}" fill="#222"'
-    return f"<text {place}>{escape(text)}</text>"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -13,7 +12,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench import rie, servers
+from bench import rie
+from bench.inference.models import Call, event, v2_binary
 from local import build
 from shared.config import Config
 from shared.ingest import pipeline
@@ -48,7 +48,6 @@ DEPLOYED = ONE_THREAD | {
     "MALLOC_TRIM_THRESHOLD_": "134217728",
     "MALLOC_TOP_PAD_": "16777216",
 }
-EVENT = json.loads((servers.ROOT / "tests" / "events" / "apigateway_proxy.json").read_text())
 Subject = tuple[rie.Function, dict[str, Any]]
 
 FLOOR = """\
@@ -111,7 +110,8 @@ def subjects(model: Model, builds: Builds, env: dict[str, str], home: Path) -> d
     """The ways to an answer of the model: a function and what it is asked."""
     session = onnx.load(model.path.read_bytes())
     arrays = feeds(session)
-    asked = event(model.name, arrays, session)
+    body, headers = v2_binary(arrays)
+    asked = event(Call(f"/v2/models/{model.name}/infer", headers, body))
     bare = floor(home / f"floor-{model.name}", model, arrays, builds.runtime)
     layers = [builds.core, builds.runtime]
     bundled = builds.models[model.name]
@@ -135,24 +135,3 @@ def feeds(session: onnx.Session) -> dict[str, np.ndarray]:
         whole = np.issubdtype(dtype, np.integer)
         found[spec.name] = np.ones(shape, dtype) if whole else random.random(shape, np.float32).astype(dtype)
     return found
-
-
-def event(model: str, arrays: dict[str, np.ndarray], session: onnx.Session) -> dict[str, Any]:
-    """API Gateway's event for a binary V2 request."""
-    types = {spec.name: spec.datatype for spec in session.inputs}
-    bodies = {name: np.ascontiguousarray(array).tobytes() for name, array in arrays.items()}
-    inputs = [
-        {"name": name, "shape": list(arrays[name].shape), "datatype": types[name]}
-        | {"parameters": {"binary_data_size": len(body)}}
-        for name, body in bodies.items()
-    ]
-    head = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
-    return EVENT | {
-        "httpMethod": "POST",
-        "path": f"/v2/models/{model}/infer",
-        "queryStringParameters": None,
-        "headers": {"content-type": "application/octet-stream", "inference-header-content-length": str(len(head))},
-        "body": base64.b64encode(head + b"".join(bodies.values())).decode(),
-        "isBase64Encoded": True,
-        "requestContext": EVENT["requestContext"] | {"authorizer": {"scopes": "infer", "principalId": "bench"}},
-    }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from typing import Any
-from xml.sax.saxutils import escape
 
 from bench.inference.beside import TITLES
+from bench.svg import document, text
 
 WIDTH, LABELS, PLOT = 860, 190, 600
 BAR, GAP, HEAD, FOOT = 11, 7, 30, 26
@@ -20,7 +20,6 @@ PANELS = {
     ("mobilenet", "binary"): "MobileNetV3-small, binary",
 }
 SHOWN = [name for name in TITLES if name != "gateway"]
-FONT = 'font-family="Helvetica, Arial, sans-serif"'
 
 
 def svg(figures: dict[str, Any]) -> str:
@@ -30,13 +29,8 @@ def svg(figures: dict[str, Any]) -> str:
         panel, height = _panel(title, figures[model][form]["1"], top)
         body += panel
         top += height
-    head = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}" {FONT}>',
-        f'<rect width="{WIDTH}" height="{top}" fill="#ffffff"/>',
-        _text(16, 28, "Milliseconds per call, one client: less is better", 17, "start", "#111", "bold"),
-        *_legend(),
-    ]
-    return "\n".join([*head, *body, "</svg>"]) + "\n"
+    head = [text(16, 28, "Milliseconds per call, one client: less is better", 17, "start", "#111", "bold"), *_legend()]
+    return document(WIDTH, top, [*head, *body])
 
 
 def _legend() -> list[str]:
@@ -44,9 +38,9 @@ def _legend() -> list[str]:
     for family, shades in COLOURS.items():
         for what, shade in zip(BARS.values(), shades, strict=True):
             parts.append(f'<rect x="{x}" y="40" width="12" height="12" fill="{shade}"/>')
-            parts.append(_text(x + 17, 50, f"{family}, {what}", 12))
+            parts.append(text(x + 17, 50, f"{family}, {what}", 12))
             x += 125
-    return [*parts, _text(WIDTH - 16, 50, "log. scale", 12, "end", "#666")]
+    return [*parts, text(WIDTH - 16, 50, "log. scale", 12, "end", "#666")]
 
 
 def _panel(title: str, by_name: dict[str, Any], top: int) -> tuple[list[str], int]:
@@ -56,21 +50,21 @@ def _panel(title: str, by_name: dict[str, Any], top: int) -> tuple[list[str], in
     group = len(BARS) * BAR + GAP
     height = HEAD + len(shown) * group + FOOT
     left, bottom = LABELS, top + HEAD + len(shown) * group
-    parts = [_text(16, top + 20, title, 14, "start", "#111", "bold")]
+    parts = [text(16, top + 20, title, 14, "start", "#111", "bold")]
     for decade in range(low, high + 1):
         x = left + PLOT * (decade - low) / (high - low)
         parts.append(f'<line x1="{x:.1f}" y1="{top + HEAD - 4}" x2="{x:.1f}" y2="{bottom}" stroke="#dddddd"/>')
-        parts.append(_text(x, bottom + 14, f"{10.0**decade:g} ms", 11, "middle", "#666"))
+        parts.append(text(x, bottom + 14, f"{10.0**decade:g} ms", 11, "middle", "#666"))
     for row, (name, found) in enumerate(shown.items()):
         y = top + HEAD + row * group
-        parts.append(_text(left - 8, y + len(BARS) * BAR / 2 + 4, TITLES[name], 12, "end"))
+        parts.append(text(left - 8, y + len(BARS) * BAR / 2 + 4, TITLES[name], 12, "end"))
         if not found:
-            parts.append(_text(left + 5, y + BAR + 4, "none", 10, "start", "#666"))
+            parts.append(text(left + 5, y + BAR + 4, "none", 10, "start", "#666"))
         for n, bar in enumerate(BARS if found else ()):
             length = PLOT * max((math.log10(max(found[bar], 1e-3)) - low) / (high - low), 0.002)
             shade = COLOURS[_family(name)][n]
             parts.append(f'<rect x="{left}" y="{y + n * BAR}" width="{length:.1f}" height="{BAR - 1}" fill="{shade}"/>')
-            parts.append(_text(left + length + 5, y + n * BAR + BAR - 1, f"{found[bar]:.3g}", 10, "start", "#333"))
+            parts.append(text(left + length + 5, y + n * BAR + BAR - 1, f"{found[bar]:.3g}", 10, "start", "#333"))
     return parts, height
 
 
@@ -81,8 +75,3 @@ def _decades(values: list[float]) -> tuple[int, int]:
 
 def _family(name: str) -> str:
     return {"ours": "Amaas", "function": "Amaas", "floor": "floor"}.get(name, "peers")
-
-
-def _text(x: float, y: float, text: str, size: int, anchor: str = "start", fill: str = "#333", weight: str = "") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}"'
-    return f'<text {place} font-weight="{weight or "normal"}">{escape(text)}</text>'

@@ -124,7 +124,7 @@ class Function:
 
 
 def _event(number: int) -> dict[str, Any]:
-    body, headers = v2_binary("x", _row(number))
+    body, headers = v2_binary({"x": _row(number)})
     return event(Call(f"/v2/models/{_name(number)}/infer", headers, body))
 
 

@@ -18,6 +18,7 @@ from shared.registry.log import Log
 from shared.registry.manifest import Tensor
 from shared.registry.state import Act, Version
 from shared.runtime import layout, onnx
+from shared.serving.protocol.values import datatype_of
 
 ZOO = ROOT / ".local" / "zoo"
 EVENT = json.loads((ROOT / "tests" / "events" / "apigateway_proxy.json").read_text())
@@ -92,18 +93,21 @@ def v2_json(name: str, array: np.ndarray) -> bytes:
     return json.dumps({"inputs": [tensor]}).encode()
 
 
-def v2_binary(name: str, array: np.ndarray) -> tuple[bytes, dict[str, str]]:
-    """The protocol's binary extension both ways, and its headers."""
-    parameters = {"binary_data_size": array.nbytes}
-    tensor = {"name": name, "shape": list(array.shape), "datatype": "FP32", "parameters": parameters}
-    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+def v2_binary(arrays: dict[str, np.ndarray]) -> tuple[bytes, dict[str, str]]:
+    """The protocol's binary extension both ways, for inputs by name; and its headers."""
+    inputs = [
+        {"name": name, "shape": list(array.shape), "datatype": datatype_of(array)}
+        | {"parameters": {"binary_data_size": array.nbytes}}
+        for name, array in arrays.items()
+    ]
+    head = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
     headers = {"content-type": "application/octet-stream", "inference-header-content-length": str(len(head))}
-    return head + array.tobytes(), headers
+    return head + b"".join(array.tobytes() for array in arrays.values()), headers
 
 
 def v2_calls(model: str, path: str) -> dict[str, Call]:
     name, array = ("x" if model == "tiny" else "image"), values(model)
-    binary, headers = v2_binary(name, array)
+    binary, headers = v2_binary({name: array})
     return {
         "json": Call(path, {"content-type": "application/json"}, v2_json(name, array)),
         "binary": Call(path, headers, binary),
