@@ -1,4 +1,4 @@
-"""Augmentation of image batches: shift, mirror, crop, rotation, an erased square; and pairs of images mixed."""
+"""Augmentation of image batches: shift, mirror, crop, rotation, an erased square, RandAugment; pairs of items mixed."""
 
 from __future__ import annotations
 
@@ -60,12 +60,29 @@ def _warped(images: torch.Tensor, random: torch.Generator, crop: float, rotate: 
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
+TOGETHER = 16  # images that share one draw of operations: one by one, drawing would take longer than training
+
+
+def random_augment(pixels: torch.Tensor, random: torch.Generator, operations: int, magnitude: int) -> torch.Tensor:
+    """RandAugment (Cubuk et al. 2020; torchvision's) of uint8 images [N, C, H, W]; so many operations, drawn by lot.
+
+    magnitude: 0 to 30. torchvision draws from PyTorch's own generator, which is seeded here and put back.
+    """
+    from torchvision.transforms import v2
+
+    change = v2.RandAugment(operations, magnitude)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=random)))
+        return torch.cat([change(part) for part in pixels.split(TOGETHER)])
+
+
 def mix(
     images: torch.Tensor, random: torch.Generator, *, mixup: float = 0.0, cutmix: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
     """(mixed images, the partner of each [N], the share that is still its own); with both alphas, one by lot.
 
-    mixup: Zhang et al. 2018. cutmix: Yun et al. 2019; the share is that of the pixels after cutting at the edges.
+    mixup: Zhang et al. 2018, of any tensor of numbers. cutmix: Yun et al. 2019, of images [N, C, H, W]; the share is
+    that of the pixels after cutting at the edges.
     """
     if not (mixup or cutmix):
         return images, torch.arange(len(images)), 1.0

@@ -28,7 +28,10 @@ KEPT = 2
 PATTERN = "[0-9]*.checkpoint"
 TEMPORARY = "writing.tmp"
 # what may change between a run and its continuation without changing a weight
-FREE = {"data", "root", "out", "name", "licence", "quiet", "checkpoint", "checkpoint_minutes", "resume"}
+FREE = {
+    "data", "root", "out", "name", "licence", "intended_use", "price", "quiet", "checkpoint",
+    "checkpoint_minutes", "resume",
+}  # fmt: skip
 
 
 class Damaged(Exception):
@@ -44,11 +47,12 @@ def fingerprint(s: argparse.Namespace, data: Dataset) -> dict[str, str]:
     return {**fixed, **contents, "labels": ", ".join(data.labels), **versions}
 
 
-def _digest(images: np.ndarray, labels: np.ndarray) -> str:
-    digest = hashlib.sha256(str(images.shape).encode())
-    digest.update(np.ascontiguousarray(images))
+def _digest(values: np.ndarray, labels: np.ndarray) -> str:
+    digest = hashlib.sha256(str(values.shape).encode())
+    for part in values if values.dtype == object else [values]:  # texts, sounds of any length, rows
+        digest.update(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else repr(part).encode())
     digest.update(np.ascontiguousarray(labels))
-    return f"{len(labels)} images, {digest.hexdigest()[:12]}"
+    return f"{len(labels)} items, {digest.hexdigest()[:12]}"
 
 
 class Checkpoints:

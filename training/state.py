@@ -11,26 +11,29 @@ from typing import Any
 import torch
 
 from training.optimizers import Average
+from training.private import Privacy
 
-PROGRESS = ("epoch", "step", "order", "total", "right", "rows", "best", "best_epoch", "best_weights")
+PROGRESS = ("epoch", "step", "batches", "total", "right", "seen", "rows", "best", "best_epoch", "best_weights")
 
 
 class State:
-    """epoch: the one in work, from 1. step: batches of it that are done. order: of its images; None between epochs.
+    """epoch: the one in work, from 1. step: batches of it that are done. batches: its items; None between epochs.
 
-    total, right: sums over the done batches. rows: the metrics of finished epochs. best: the highest validation
-    accuracy, with the epoch and the weights that gave it.
+    total, right, seen: sums over the done batches. rows: the metrics of finished epochs. best: the highest validation
+    accuracy, with the epoch and the weights that gave it. random: for the order of the data, the same in every process
+    of a group; changes: for augmentation, each process's own.
     """
 
     def __init__(
         self, network: torch.nn.Module, optimizer: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler, random: torch.Generator, average: Average | None = None,
+        schedule: torch.optim.lr_scheduler.LRScheduler, random: torch.Generator, changes: torch.Generator,
+        average: Average | None = None, privacy: Privacy | None = None,
     ) -> None:  # fmt: skip
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
-        self.random, self.average = random, average
+        self.random, self.changes, self.average, self.privacy = random, changes, average, privacy
         self.epoch, self.step = 1, 0
-        self.order: torch.Tensor | None = None
-        self.total, self.right = 0.0, 0
+        self.batches: list[torch.Tensor] | None = None
+        self.total, self.right, self.seen = 0.0, 0, 0
         self.rows: list[dict[str, Any]] = []
         self.best, self.best_epoch = -1.0, 0
         self.best_weights: dict[str, torch.Tensor] = {}
@@ -48,8 +51,8 @@ class State:
 
     def finish_epoch(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
-        self.epoch, self.step, self.order = self.epoch + 1, 0, None
-        self.total, self.right = 0.0, 0
+        self.epoch, self.step, self.batches = self.epoch + 1, 0, None
+        self.total, self.right, self.seen = 0.0, 0, 0
 
     def stalled(self, patience: int) -> bool:
         """Whether the last `patience` epochs brought no better accuracy; 0 never stops."""
@@ -59,8 +62,17 @@ class State:
         """Whether every weight is a number: a step can break them while its loss was still one."""
         return all(bool(torch.isfinite(weight).all()) for weight in self.network.parameters())
 
-    def pack(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
+    def own(self) -> dict[str, Any]:
+        """What only this process of a group has: random numbers, and the sums over its parts of the batches."""
+        return {
+            "changes": self.changes.get_state(),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "sums": [self.total, self.right, self.seen],
+        }
+
+    def pack(self, owned: list[dict[str, Any]]) -> dict[str, Any]:
+        """Everything that the next step depends on. owned: of every process of the group, in the order of ranks."""
         return {
             "progress": {name: getattr(self, name) for name in PROGRESS},
             "seconds": self.seconds(),
@@ -68,14 +80,12 @@ class State:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "average": self.average.state_dict() if self.average else None,
-            "random": {
-                "data": self.random.get_state(),
-                "torch": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-            },
+            "privacy": self.privacy.state_dict() if self.privacy else None,
+            "random": self.random.get_state(),
+            "owned": owned,
         }
 
-    def unpack(self, saved: dict[str, Any]) -> None:
+    def unpack(self, saved: dict[str, Any], rank: int = 0) -> None:
         """Go back to the step at which `pack` was called; the objects keep their devices and memory layouts."""
         for name in PROGRESS:
             setattr(self, name, saved["progress"][name])
@@ -85,7 +95,12 @@ class State:
         self.schedule.load_state_dict(saved["schedule"])
         if self.average:
             self.average.load_state_dict(saved["average"])
-        self.random.set_state(saved["random"]["data"])
-        torch.set_rng_state(saved["random"]["torch"])
-        if saved["random"]["cuda"]:
-            torch.cuda.set_rng_state_all(saved["random"]["cuda"])
+        if self.privacy:
+            self.privacy.load_state_dict(saved["privacy"])
+        self.random.set_state(saved["random"])
+        own = saved["owned"][rank]
+        self.total, self.right, self.seen = own["sums"]
+        self.changes.set_state(own["changes"])
+        torch.set_rng_state(own["torch"])
+        if own["cuda"]:
+            torch.cuda.set_rng_state_all(own["cuda"])

@@ -17,7 +17,8 @@ from . import children
 Run = Callable[..., int]
 
 
-SHORT = ["--epochs", "6", "--batch", "16", "--widths", "4", "8", "--hidden", "16", "--shift", "1", "--no-flip"]
+LOOP = ["--epochs", "6", "--batch", "16", "--shift", "1", "--no-flip"]
+SHORT = [*LOOP, "--widths", "4", "8", "--hidden", "16"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,7 +48,8 @@ def left_and_right(root: Path) -> Path:
 @pytest.fixture
 def run() -> Run:
     def start(data: Path | str, out: Path, *more: str) -> int:
-        return train.main(["--data", str(data), "--out", str(out), "--device", "cpu", "--quiet", *SHORT, *more])
+        short = LOOP if "--model" in more else SHORT
+        return train.main(["--data", str(data), "--out", str(out), "--device", "cpu", "--quiet", *short, *more])
 
     return start
 

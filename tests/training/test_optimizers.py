@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from training import export, train
+from training import export, networks, train
 from training.optimizers import Average, optimizer_for, rate, schedule_for
 from training.settings import recipe, settings
 from training.state import State
@@ -114,7 +114,7 @@ def test_the_average_follows_weights_and_statistics() -> None:
 
 def test_the_average_is_kept_where_it_validates_better() -> None:
     network = nn.Linear(2, 2)
-    state = State(network, torch.optim.SGD(network.parameters()), None, torch.Generator())  # type: ignore[arg-type]
+    state = State(network, torch.optim.SGD(network.parameters()), None, *(torch.Generator() for _ in range(2)))  # type: ignore[arg-type]
     better = {"weight": torch.ones(2, 2)}
     state.consider(0.5, network.state_dict())
     state.consider(0.6, better)
@@ -179,15 +179,15 @@ def test_bf16_channels_last_and_compile_compute_the_same_thing(fit: Fit, monkeyp
     )
     assert 0 < differ(fit("--bf16"), usual) < 0.1
     assert seen[0].dtype == torch.bfloat16
-    forward = train.models.TutorialCNN.forward
+    forward = networks.TutorialCNN.forward
     layouts: list[bool] = []
     monkeypatch.setattr(
-        train.models.TutorialCNN, "forward",
+        networks.TutorialCNN, "forward",
         lambda network, x: (layouts.append(network.features[3].weight.is_contiguous()), forward(network, x))[1],
     )  # fmt: skip
     assert differ(fit("--channels-last"), usual) < 1e-4
     assert not layouts[-2]
-    monkeypatch.setattr(train.models.TutorialCNN, "forward", forward)
+    monkeypatch.setattr(networks.TutorialCNN, "forward", forward)
     compiled: list[str] = []
     real_compile = torch.compile
     monkeypatch.setattr(
@@ -199,9 +199,9 @@ def test_bf16_channels_last_and_compile_compute_the_same_thing(fit: Fit, monkeyp
 
 def test_the_recipe_names_what_is_not_usual() -> None:
     network = {"network": "TutorialCNN"}
-    usual = recipe(given(), network)
+    usual = recipe(given(), network, "image")
     assert "schedule" not in usual and "warmup" not in usual
-    changed = recipe(given("--schedule", "one-cycle", "--ema", "0.99", "--optimizer", "adamw"), network)
+    changed = recipe(given("--schedule", "one-cycle", "--ema", "0.99", "--optimizer", "adamw"), network, "image")
     assert {key: changed[key] for key in changed.keys() - usual.keys()} == {
         "schedule": "one-cycle", "warmup": 0.3, "ema": 0.99,
     }  # fmt: skip

@@ -15,9 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from training import export, fashion_mnist
+from training import export
+from training.data import fashion_mnist, spread
 from training.errors import TrainingError
-from training.models import TutorialCNN
+from training.kinds.images import Images
+from training.networks import TutorialCNN
 
 from .conftest import Run
 
@@ -41,27 +43,42 @@ def test_a_package_is_whole(folder: Path, tmp_path: Path, run: Run) -> None:
     assert set(golden["output.logits"].argmax(1)) == {0, 1}  # every class has its say, not only the first
 
 
+def kind(channels: int, height: int, width: int) -> Images:
+    plan = {
+        "mode": "L" if channels == 1 else "RGB",
+        "size": [height, width],
+        "mean": [0.5] * channels,
+        "std": [0.5] * channels,
+    }
+    return Images(plan)
+
+
+def pixels(count: int, of: Images) -> dict[str, torch.Tensor]:
+    return {"image": torch.randint(0, 256, (count, *of.shape), dtype=torch.uint8)}
+
+
 def test_parity_is_really_checked() -> None:
-    network = TutorialCNN((1, 12, 12), 2, (4, 8), 16).eval()
-    sample = torch.randn(3, 1, 12, 12)
-    body = export.to_onnx(network, sample)
-    assert export.parity(network, body, sample).shape == (3, 2)
+    images = kind(1, 12, 12)
+    network = TutorialCNN(images.shape, 2, (4, 8), 16).eval()
+    body = export.to_onnx(network, images)
+    assert export.parity(network, body, images, pixels(3, images)).shape == (3, 2)
     with torch.no_grad():
         network.head[-1].bias += 1
     with pytest.raises(TrainingError, match="differs"):
-        export.parity(network, body, sample)
+        export.parity(network, body, images, pixels(3, images))
 
 
-def test_a_sample_of_one_does_not_fix_the_batch_size() -> None:
-    network = TutorialCNN((3, 16, 11), 4, (4, 8), 16).eval()
-    body = export.to_onnx(network, torch.zeros(1, 3, 16, 11))
-    assert export.parity(network, body, torch.randn(5, 3, 16, 11)).shape == (5, 4)
+def test_the_batch_size_is_free() -> None:
+    images = kind(3, 16, 11)
+    network = TutorialCNN(images.shape, 4, (4, 8), 16).eval()
+    body = export.to_onnx(network, images)
+    assert export.parity(network, body, images, pixels(5, images)).shape == (5, 4)
 
 
 def test_the_golden_set_takes_from_every_class() -> None:
     labels = np.array([0] * 5 + [1] * 2 + [2] * 5)
-    assert export.spread(labels, 7).tolist() == [0, 1, 2, 5, 6, 7, 8]
-    assert export.spread(labels, 100).tolist() == list(range(12))
+    assert spread(labels, 7).tolist() == [0, 1, 2, 5, 6, 7, 8]
+    assert spread(labels, 100).tolist() == list(range(12))
 
 
 def test_the_bundled_package_is_what_its_card_says() -> None:

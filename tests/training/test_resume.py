@@ -107,7 +107,7 @@ def test_another_runs_checkpoint_is_refused_with_what_differs(
     (folder / "left" / "000.png").unlink()
     assert train.main(command) == 1
     message = capsys.readouterr().err
-    assert "data (train) was 92 images, " in message
+    assert "data (train) was 92 items, " in message
     assert "lr" not in message
     assert sorted((out / "checkpoint").iterdir()) == before
     assert train.main([*command, "--no-resume"]) == 0

@@ -13,9 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from training import train
 from training.errors import TrainingError
-from training.models import TutorialCNN
+from training.kinds.images import statistics
+from training.networks import TutorialCNN
+from training.optimizers import rate
 
 from .conftest import Run
 
@@ -140,14 +141,14 @@ def test_numbers_are_checked(
 
 def test_statistics_are_those_of_the_pixels() -> None:
     images = np.random.default_rng(0).integers(0, 255, (20, 5, 4, 3), dtype=np.uint8)
-    mean, std = train.statistics(images)
+    mean, std = statistics(images)
     assert mean == [round(float(v), 4) for v in (images / 255).mean((0, 1, 2))]
     assert std == [round(float(v), 4) for v in (images / 255).std((0, 1, 2))]
-    assert train.statistics(np.zeros((2, 4, 4, 1), np.uint8)) == ([0.0], [1.0])
+    assert statistics(np.zeros((2, 4, 4, 1), np.uint8)) == ([0.0], [1.0])
 
 
 def test_the_learning_rate_rises_then_falls() -> None:
-    rates = [train.rate(n / 100) for n in range(101)]
+    rates = [rate(n / 100) for n in range(101)]
     assert max(rates) == rates[10] == 1
     assert rates[:11] == sorted(rates[:11])
     assert rates[10:] == sorted(rates[10:], reverse=True)

@@ -9,17 +9,25 @@ import pytest
 import torch
 from torch import nn
 
-from training import export, models, train
+from training import export, networks, train
 from training.errors import TrainingError
+from training.kinds.images import Images
 
 from .conftest import Run
 
-
-def made(name: str, shape: models.Shape = (1, 16, 16), classes: int = 3, widths: list[int] | None = None) -> nn.Module:
-    return models.build(models.find(name, widths, 8)[0], shape, classes)
+Shape = tuple[int, int, int]
 
 
-def moved(network: nn.Module, shape: models.Shape) -> nn.Module:
+def kind(shape: Shape) -> Images:
+    mode = {1: "L", 3: "RGB"}[shape[0]]
+    return Images({"mode": mode, "size": list(shape[1:]), "mean": [0.5] * shape[0], "std": [0.5] * shape[0]})
+
+
+def made(name: str, shape: Shape = (1, 16, 16), classes: int = 3, widths: list[int] | None = None) -> nn.Module:
+    return networks.build(networks.find(name, {"widths": widths})[0], kind(shape), classes)
+
+
+def moved(network: nn.Module, shape: Shape) -> nn.Module:
     """With BatchNorm's statistics as after some training, so that an export in the wrong mode would show."""
     for _ in range(3):
         network.train()(torch.randn(8, *shape) * 2 + 1)
@@ -30,11 +38,11 @@ def moved(network: nn.Module, shape: models.Shape) -> nn.Module:
     ("name", "shape", "widths"),
     [("resnet9", (1, 12, 20), [4, 4, 8, 8]), ("torchvision:squeezenet1_1", (1, 32, 32), None)],
 )
-def test_every_network_leaves_by_the_same_export(name: str, shape: models.Shape, widths: list[int] | None) -> None:
+def test_every_network_leaves_by_the_same_export(name: str, shape: Shape, widths: list[int] | None) -> None:
     network = moved(made(name, shape, 3, widths), shape)
-    sample = torch.randn(4, *shape)
-    body = export.to_onnx(network, sample)
-    assert export.parity(network, body, sample).shape == (4, 3)
+    stored = {"image": torch.randint(0, 256, (4, *shape), dtype=torch.uint8)}
+    body = export.to_onnx(network, kind(shape))
+    assert export.parity(network, body, kind(shape), stored).shape == (4, 3)
 
 
 def test_resnet9_learns(folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +61,7 @@ def test_resnet9_learns(folder: Path, tmp_path: Path, run: Run, monkeypatch: pyt
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_torchvisions_first_and_last_layer_fit(name: str, channels: int) -> None:
     with torch.device("meta"):  # shapes only: nothing is computed
-        network = models.find(f"torchvision:{name}", None, 8)[0]((channels, 64, 64), 7)
+        network = networks.find(f"torchvision:{name}")[0]((channels, 64, 64), 7)
         assert network.eval()(torch.zeros(2, channels, 64, 64)).shape == (2, 7)
 
 
@@ -94,7 +102,7 @@ def test_a_network_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("name", "widths", "message"),
     [
-        ("resnet", None, "'resnet' is no network: use cnn, resnet9, torchvision:NAME"),
+        ("resnet", None, "'resnet' is no network: use cnn, resnet9, gru, .*torchvision:NAME"),
         ("torchvision:resnet17", None, "no classifier 'resnet17'; it has alexnet, .*resnet18"),
         ("torchvision:fasterrcnn_resnet50_fpn", None, "no classifier"),
         ("nowhere:Net", None, "the module 'nowhere' cannot be imported .*No module named"),
@@ -106,7 +114,7 @@ def test_a_network_of_ones_own() -> None:
         ("torchvision:alexnet", None, "cannot take images of 16x16"),
         ("cnn", [4], "cnn has 2 widths, 1 are given"),
         ("resnet9", [4, 4], "resnet9 has 4 widths, 2 are given"),
-        ("torchvision:resnet18", [4], "--widths is for cnn and resnet9"),
+        ("torchvision:resnet18", [4], "--widths is for the networks that are built in: leave it away"),
     ],
 )
 def test_what_cannot_be_made_is_explained(name: str, widths: list[int] | None, message: str) -> None:
@@ -130,4 +138,4 @@ def test_batchnorm_wants_more_than_one_image(
 ) -> None:
     small = ["--model", "resnet9", "--widths", "4", "4", "4", "4", "--batch", "1"]
     assert run(folder, tmp_path / "out", *small) == 1
-    assert "BatchNorm, which cannot learn from one image at a time: give a --batch" in capsys.readouterr().err
+    assert "BatchNorm, which cannot learn from one item at a time: give a --batch" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""The processes that train together, started by torchrun; one alone is a group of one, and asks nobody.
+
+Each takes its part of every batch, and gradients are averaged (PyTorch's DistributedDataParallel), so that the steps
+are those of one process with the whole batch. The first one validates, writes and prints.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from training.errors import TrainingError
+
+T = TypeVar("T")
+PATIENCE = datetime.timedelta(minutes=30)  # in which the first may validate, and the others wait
+
+
+class Group:
+    """rank: of this process, from 0. size: of the group."""
+
+    def __init__(self, device: str) -> None:
+        self.rank, self.size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.device = self._own(device)
+
+    def _own(self, device: str) -> str:
+        """With several GPUs in a machine, each process takes the one of its number."""
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if self.size > 1 and device == "cuda" else device
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def __enter__(self) -> Group:
+        if self.size > 1:
+            backend = "nccl" if self.device.startswith("cuda") else "gloo"
+            dist.init_process_group(backend, timeout=PATIENCE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    def joined(self, network: nn.Module) -> nn.Module:
+        """The network as it is called in training: its gradients are the means over the group."""
+        if self.size == 1:
+            return network
+        if self.device.startswith("cuda"):
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return DistributedDataParallel(network)
+
+    def part(self, batch: torch.Tensor) -> torch.Tensor:
+        """This process's share of the items of a batch."""
+        return batch[self.rank :: self.size]
+
+    def check(self, batch: int) -> None:
+        if batch % self.size:
+            raise TrainingError(f"a batch of {batch} cannot be shared by {self.size} processes: give a multiple")
+
+    def sums(self, *values: float) -> list[float]:
+        """Added up over the group."""
+        if self.size == 1:
+            return list(values)
+        added = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(added)
+        return [float(value) for value in added]
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Whether each is set for anybody in the group."""
+        return [count > 0 for count in self.sums(*flags)]
+
+    def one_first(self, load: Callable[[], T]) -> T:
+        """What load gives; the first alone at first, so that one download serves all who share a disk."""
+        found = load() if self.first else None
+        self.told(None)
+        return load() if found is None else found
+
+    def told(self, value: Any) -> Any:
+        """What the first process has; the others' own value is not looked at."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def gathered(self, value: Any) -> list[Any]:
+        """Everybody's, in the order of their ranks."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value)
+        return found

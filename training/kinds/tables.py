@@ -1,0 +1,129 @@
+"""Tables: columns by name, numbers scaled, categories one-hot, by the code that serves."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+import torch
+
+from shared.errors import BadInput
+from shared.registry import plans
+from shared.registry.manifest import Tensor
+from shared.serving.cache import Loaded
+from shared.serving.inputs import tables
+from training.errors import TrainingError
+from training.kinds import Inputs
+
+FILE = "reference.csv"
+ROWS = 50  # of the training split, against which the service explains a prediction
+CATEGORIES = 100  # of a column, the most frequent; the others count as unknown
+TOLD = 20  # columns that the drift reference describes
+
+
+class Tables:
+    """Rows [N], each {column: value}, as features [N, width] float32."""
+
+    name, task = "table", "tabular"
+
+    def __init__(self, plan: dict[str, Any], files: dict[str, bytes], put: str = "features") -> None:
+        self.plan, self.files, self.put = plan, files, put
+        self.table = msgspec.convert({**plan, "kind": "table"}, plans.Table)
+        wide = [len(c.categories) if c.type == "category" and c.encode == "one-hot" else 1 for c in self.table.columns]
+        self.shape = (sum(wide),)
+        self.described = f"rows of {len(wide)} columns"
+        tensor = Tensor(name=put, datatype="FP32", shape=[-1, *self.shape])
+        self.loaded = cast(Loaded, SimpleNamespace(manifest=SimpleNamespace(inputs=[tensor])))
+
+    @classmethod
+    def fit(cls, values: np.ndarray, details: dict[str, Any], s: argparse.Namespace) -> Tables:
+        types = details.get("types", {})
+        columns = [_column(name, [row[name] for row in values], types.get(name)) for name in details["columns"]]
+        plan: dict[str, Any] = {"kind": "table", "columns": columns}
+        if s.no_reference_rows:
+            return cls(plan, {})
+        picked = np.random.default_rng(s.seed).permutation(len(values))[:ROWS]
+        return cls(plan | {"reference": FILE}, {FILE: _csv(values[np.sort(picked)], details["columns"])})
+
+    @classmethod
+    def declared(cls, manifest: dict[str, Any], folder: Path | None) -> Tables:
+        plan = manifest["preprocess"]
+        if len(manifest["inputs"]) != 1:
+            raise TrainingError("this package does not take all columns side by side in one input")
+        if folder is None or not plan.get("reference"):
+            return cls(
+                {key: value for key, value in plan.items() if key != "reference"}, {}, manifest["inputs"][0]["name"]
+            )
+        return cls(plan, {plan["reference"]: (folder / plan["reference"]).read_bytes()}, manifest["inputs"][0]["name"])
+
+    @property
+    def puts(self) -> list[dict[str, Any]]:
+        return [{"name": self.put, "datatype": "FP32", "shape": [-1, *self.shape]}]
+
+    @property
+    def axes(self) -> list[dict[int, str]]:
+        return [{}]
+
+    def stored(self, values: np.ndarray) -> Inputs:
+        try:
+            made = tables.feeds(self.loaded, list(values), self.table)[self.put]
+        except BadInput as error:
+            raise TrainingError(f"the rows cannot be taken as the package declares them: {error}") from error
+        return {self.put: torch.from_numpy(made)}
+
+    def inputs(self, stored: Inputs, picked: torch.Tensor | slice) -> Inputs:
+        return {self.put: stored[self.put][picked]}
+
+    def augmented(self, stored: Inputs, picked: torch.Tensor, random: torch.Generator, s: argparse.Namespace) -> Inputs:
+        """With noise of so many deviations on every feature that is scaled."""
+        made = self.inputs(stored, picked)[self.put]
+        if s.noise:
+            made = made + s.noise * torch.randn(made.shape, generator=random)
+        return {self.put: made}
+
+    def example(self, count: int) -> tuple[torch.Tensor, ...]:
+        return (torch.zeros(count, *self.shape),)
+
+    def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        numbers = [column.name for column in self.table.columns if column.type == "number"][:TOLD]
+        return {
+            name: np.array([np.nan if row[name] is None else float(row[name]) for row in values], np.float64)
+            for name in numbers
+        }
+
+
+def _column(name: str, values: list[Any], kind: str | None) -> dict[str, Any]:
+    """As amaas.json has it. Numbers: absent ones are the median. Categories: absent and unknown ones are all zeros."""
+    known = [value for value in values if value is not None]
+    if not known:
+        raise TrainingError(f"the column {name!r} has no value in any training row: remove it")
+    if kind == "number" or (kind is None and all(isinstance(value, int | float) for value in known)):
+        numbers = np.array(known, np.float64)
+        std = float(numbers.std())
+        scale = {"mean": float(f"{numbers.mean():.6g}"), "std": float(f"{std:.6g}") if std > 0 else 1.0}
+        return {"name": name, "type": "number", "missing": float(f"{np.median(numbers):.6g}"), **scale}
+    frequent = sorted(Counter(str(value) for value in known).items(), key=lambda item: (-item[1], item[0]))
+    categories = sorted(value for value, _ in frequent[:CATEGORIES])
+    return {
+        "name": name,
+        "type": "category",
+        "categories": categories,
+        "encode": "one-hot",
+        "missing": "",
+        "unknown": -1,
+    }
+
+
+def _csv(rows: np.ndarray, columns: list[str]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([["" if row[name] is None else row[name] for name in columns] for row in rows])
+    return text.getvalue().encode()

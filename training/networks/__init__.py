@@ -1,0 +1,118 @@
+"""The networks, found by name, made for the data, and tried on it before any training."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from training.errors import TrainingError
+from training.networks.images import ResNet9, TutorialCNN
+from training.networks.sounds import AudioCNN
+from training.networks.tables import MLP
+from training.networks.texts import GRU, LSTM, Transformer
+
+if TYPE_CHECKING:
+    from training.kinds import Kind
+
+Shape = tuple[int, ...]
+Make = Callable[[Shape, int], nn.Module]
+BUILT_IN: dict[str, type[nn.Module]] = {
+    "cnn": TutorialCNN, "resnet9": ResNet9, "gru": GRU, "lstm": LSTM, "transformer": Transformer,
+    "audio-cnn": AudioCNN, "mlp": MLP,
+}  # fmt: skip
+USUAL = {"image": "cnn", "text": "transformer", "audio": "audio-cnn", "table": "mlp"}
+OPTIONS = ("widths", "embedding", "hidden", "layers", "heads", "dropout")  # settings that a network may take
+
+
+def find(
+    name: str, options: dict[str, Any] | None = None, pretrained: str | None = None
+) -> tuple[Make, dict[str, Any]]:
+    """How to make the network of this name, and what the recipe says of it. Raises TrainingError for a bad name.
+
+    name: one of BUILT_IN, torchvision:NAME or MODULE:CLASS; a class is called with (shape, classes). options: of
+    OPTIONS, those that were given. pretrained: as torchvision.load takes it.
+    """
+    given = {option: value for option, value in (options or {}).items() if value is not None}
+    if pretrained is not None and not name.startswith("torchvision:"):
+        raise TrainingError(f"--pretrained is for torchvision's networks: leave it away with {name}")
+    if name in BUILT_IN:
+        return _built_in(name, given)
+    module, _, member = name.partition(":")
+    if not (module and member):
+        raise TrainingError(
+            f"{name!r} is no network: use {', '.join(BUILT_IN)}, torchvision:NAME (as torchvision:resnet18), "
+            "or MODULE:CLASS for one of your own"
+        )
+    if given:
+        raise TrainingError(f"--{next(iter(given))} is for the networks that are built in: leave it away with {name}")
+    described: dict[str, Any] = {"network": name} | ({"pretrained": pretrained} if pretrained is not None else {})
+    if module == "torchvision":
+        from training.networks import torchvision
+
+        return torchvision.find(member, pretrained), described
+    return _own(module, member), described
+
+
+def _built_in(name: str, given: dict[str, Any]) -> tuple[Make, dict[str, Any]]:
+    network = BUILT_IN[name]
+    takes = {o: p.default for o, p in inspect.signature(network.__init__).parameters.items() if o in OPTIONS}
+    for option in given:
+        if option not in takes:
+            fitting = [other for other, known in BUILT_IN.items() if option in inspect.signature(known).parameters]
+            raise TrainingError(f"--{option} is for {' and '.join(fitting)}: leave it away with {name}")
+    for option, value in takes.items():
+        if isinstance(value, tuple) and len(given.get(option, value)) != len(value):
+            raise TrainingError(
+                f"{name} has {len(value)} {option}, {len(given[option])} are given: --{option} as {value}"
+            )
+    settled = takes | {option: tuple(v) if isinstance(v, list) else v for option, v in given.items()}
+    described = {option: list(v) if isinstance(v, tuple) else v for option, v in settled.items()}
+    return lambda shape, classes: network(shape, classes, **settled), {"network": network.__name__, **described}
+
+
+def _own(module: str, member: str) -> Make:
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:  # the module is the user's: importing it may raise anything
+        raise TrainingError(f"--model: the module {module!r} cannot be imported ({error!r})") from error
+    classes = [n for n, m in inspect.getmembers(found, inspect.isclass) if issubclass(m, nn.Module)]
+    if member not in classes:
+        there = ", ".join(classes) or "no torch.nn.Module"
+        raise TrainingError(f"--model: {module!r} has no network {member!r}; there is {there}")
+    return getattr(found, member)  # type: ignore[no-any-return]
+
+
+def build(make: Make, kind: Kind, classes: int) -> nn.Module:
+    """The network, tried on a batch of two. Raises TrainingError if it cannot be made for, or take, such data."""
+    try:
+        network = make(kind.shape, classes)
+        made_for = getattr(network, "kind", kind.name)
+        if made_for != kind.name:
+            raise TrainingError(
+                f"this network is for data of the kind {made_for}, these are {kind.described}: "
+                f"give another --model, as {USUAL[kind.name]}"
+            )
+        with torch.no_grad():
+            logits = network.eval()(*kind.example(2))
+    except TrainingError:
+        raise
+    except Exception as error:  # a network of another's may raise anything
+        reason = next(iter(str(error).splitlines()), repr(error))
+        advice = "another --size or --model" if kind.name == "image" else "another --model"
+        raise TrainingError(f"the network cannot take {kind.described} ({reason}): give {advice}") from error
+    got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if got != (2, classes):
+        raise TrainingError(
+            f"the network answers two {kind.described} with {got}: it must be logits of shape (2, {classes})"
+        )
+    return network.train()
+
+
+def needs_batches(network: nn.Module) -> bool:
+    """Whether there is BatchNorm in it, which has no variance over a single item."""
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())

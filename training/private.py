@@ -1,0 +1,82 @@
+"""Differentially private training (DP-SGD, Abadi et al. 2016) by Opacus: each item's gradient clipped, noise, and ε.
+
+Private is what the weights tell of one training item. What is computed from the training split before the loop
+(scaling, vocabulary, cleaning) and the choice of the best epoch by the validation split are not part of the count.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import torch
+from torch import nn
+
+from training.errors import TrainingError
+
+LEAST = 16  # items of a batch: an empty one by chance is then rarer than one in a million
+
+
+class Privacy:
+    """The noise that spends epsilon in all epochs; counts what is spent. items: of the training split."""
+
+    def __init__(self, s: argparse.Namespace, items: int) -> None:
+        from opacus.accountants import RDPAccountant
+        from opacus.accountants.utils import get_noise_multiplier
+
+        if s.batch < LEAST:
+            raise TrainingError(f"--epsilon needs batches of {LEAST} or more on average, not {s.batch}: give a --batch")
+        if not s.clip:
+            raise TrainingError("--epsilon needs a bound for each item's gradient: give --clip, as 1")
+        self.rate, self.batch, self.clip = s.batch / items, s.batch, s.clip
+        self.delta = s.delta if s.delta is not None else float(f"{1 / (10 * items):.2g}")
+        self.noise = get_noise_multiplier(
+            target_epsilon=s.epsilon, target_delta=self.delta, sample_rate=self.rate,
+            steps=s.epochs * (items // s.batch), accountant="rdp",
+        )  # fmt: skip
+        self.accountant = RDPAccountant()
+
+    def joined(self, network: nn.Module) -> nn.Module:
+        """The network as it is called in training: it keeps each item's own gradient."""
+        from opacus import GradSampleModule
+        from opacus.validators import ModuleValidator
+
+        reasons = ModuleValidator.validate(network)
+        if reasons:
+            raise TrainingError(
+                f"this network cannot be trained privately ({str(reasons[0]).splitlines()[0]}): BatchNorm mixes "
+                "the items of a batch; give a --model without it, as cnn or transformer"
+            )
+        try:
+            return GradSampleModule(network, loss_reduction="mean")
+        except NotImplementedError as error:
+            raise TrainingError(f"this network cannot be trained privately ({error}): give another --model") from error
+
+    def noisy(self, optimizer: torch.optim.Optimizer, random: torch.Generator) -> torch.optim.Optimizer:
+        from opacus.optimizers import DPOptimizer
+
+        made = DPOptimizer(
+            optimizer, noise_multiplier=self.noise, max_grad_norm=self.clip, expected_batch_size=self.batch,
+            loss_reduction="mean", generator=random,
+        )  # fmt: skip
+        made.attach_step_hook(self._count)
+        return made
+
+    def _count(self, _: object) -> None:
+        self.accountant.step(noise_multiplier=self.noise, sample_rate=self.rate)
+
+    def batches(self, items: int, steps: int, random: torch.Generator) -> list[torch.Tensor]:
+        """Poisson sampling, as the count assumes: each item is in a batch by a lot of its own."""
+        return [torch.nonzero(torch.rand(items, generator=random) < self.rate)[:, 0] for _ in range(steps)]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": [list(entry) for entry in self.accountant.history]}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        self.accountant.history = [tuple(entry) for entry in saved["history"]]
+
+    def spent(self) -> dict[str, Any]:
+        return {
+            "epsilon": round(float(self.accountant.get_epsilon(self.delta)), 3), "delta": self.delta,
+            "noise_multiplier": round(float(self.noise), 4), "clip": self.clip, "accountant": "rdp (Opacus)",
+        }  # fmt: skip

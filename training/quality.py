@@ -1,0 +1,78 @@
+"""How good a classifier is on a split: accuracy with its interval, per class, in slices; and its scores' honesty."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from training.compress.measure import wilson
+
+BINS = 15  # of the calibration
+FEWEST = 20  # items of a slice that is told
+LEAST = 1e-12
+
+
+def measured(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, Any]:
+    """Of logits [N, classes] and labels [N]: accuracy, mean cross entropy, calibration error, and per class."""
+    scores = softmax(logits)
+    predicted, right = scores.argmax(1), scores.argmax(1) == labels
+    accuracy = float(right.mean())
+    classes = {}
+    for k, name in enumerate(names):
+        of, found = labels == k, predicted == k
+        recall = float(right[of].mean()) if of.any() else 0.0
+        precision = float(right[found].mean()) if found.any() else 0.0
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        classes[name] = {"count": int(of.sum()), "recall": round(recall, 4), "precision": round(precision, 4),
+                         "f1": round(f1, 4)}  # fmt: skip
+    return {
+        "accuracy": accuracy,
+        "interval": wilson(accuracy, len(labels)),
+        "loss": float(-np.log(np.maximum(scores[np.arange(len(labels)), labels], LEAST)).mean()),
+        "calibration_error": calibration(scores, labels)["error"],
+        "classes": classes,
+        "macro_f1": float(np.mean([one["f1"] for one in classes.values()])),
+    }
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    raised = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    return np.asarray(raised / raised.sum(1, keepdims=True))
+
+
+def confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Counts [true class, predicted class]."""
+    classes = logits.shape[1]
+    return np.bincount(labels * classes + logits.argmax(1), minlength=classes * classes).reshape(classes, classes)
+
+
+def calibration(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """The expected calibration error (Guo et al. 2017); per bin of the top score its mean, the accuracy, the count."""
+    top, right = scores.max(1), scores.argmax(1) == labels
+    at = np.minimum((top * BINS).astype(int), BINS - 1)
+    bins = [
+        {"score": float(top[at == b].mean()), "accuracy": float(right[at == b].mean()), "count": int((at == b).sum())}
+        for b in range(BINS)
+        if (at == b).any()
+    ]
+    error = sum(one["count"] / len(labels) * abs(one["accuracy"] - one["score"]) for one in bins)
+    return {"error": float(error), "bins": bins}
+
+
+def slices(features: dict[str, np.ndarray], right: np.ndarray) -> list[dict[str, Any]]:
+    """Accuracy with its interval in the lower, middle and upper third of each feature; too small parts are left out."""
+    found = []
+    for name, values in features.items():
+        edges = np.nanquantile(values, [0, 1 / 3, 2 / 3, 1])
+        for part, (low, high) in enumerate(pairwise(edges)):
+            within = (values >= low) & ((values < high) | (part == 2))
+            if within.sum() < FEWEST or low == high:
+                continue
+            share = float(right[within].mean())
+            found.append({
+                "slice": f"{name} {low:.3g} to {high:.3g}", "count": int(within.sum()), "accuracy": round(share, 4),
+                "interval": [round(value, 4) for value in wilson(share, int(within.sum()))],
+            })  # fmt: skip
+    return found
