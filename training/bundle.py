@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training import fashion_mnist, train
+from training import train
+from training.data import fashion_mnist
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("model.onnx", "amaas.json", "golden.npz")

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.datasets import CIFAR10
+from scipy.io import savemat
+from torchvision.datasets import CIFAR10, SVHN
 
-from training import data, fashion_mnist
-from training import folder as folders
+from training import data
 from training.augment import augment
+from training.data import catalogue, fashion_mnist
+from training.data import images as pictures
 from training.errors import TrainingError
 
 
@@ -85,8 +87,8 @@ def test_images_are_turned_upright_as_serving_does(folder: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # the camera was upside down
     turned.save(folder / "left" / "zz.png", exif=exif)
-    images, _, _, names = folders.load(folder, None, [])
-    upright = images[names.index("left/zz.png"), :, :, 0]
+    source = pictures.from_folder(folder, data.Options(), [])
+    upright = source.splits["train"][0][source.names["train"].index("left/zz.png"), :, :, 0]
     assert upright[:6].min() == 255
     assert upright[6:].max() == 0
 
@@ -192,3 +194,22 @@ def test_augmentation_shifts_mirrors_and_erases_as_told() -> None:
     assert torch.equal(holes[:, 0], holes[:, 1])
     assert set(holes.flatten().tolist()) <= {1, 2, 3, 4, 6, 9}
     assert holes.max() == 9
+
+
+def test_mnists_files_are_read_by_torchvision(tmp_path: Path, idx: Callable[[Path, int, int], None]) -> None:
+    idx(tmp_path / "KMNIST" / "raw", 60, 20)
+    loaded = data.load("kmnist", tmp_path, seed=0)
+    assert (loaded.train[0].shape[1:], len(loaded.labels)) == ((28, 28, 1), 10)
+    assert loaded.about == {"name": "KMNIST", "licence": "CC BY-SA 4.0", "source": "Clanuwat et al., 2018"}
+
+
+def test_svhns_channels_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 255, (32, 32, 3, 40), dtype=np.uint8)
+    for split in ("train", "test"):
+        savemat(tmp_path / f"{split}_32x32.mat", {"X": pixels, "y": np.arange(40)[:, None] % 10})
+        digest = hashlib.md5((tmp_path / f"{split}_32x32.mat").read_bytes()).hexdigest()
+        monkeypatch.setitem(SVHN.split_list, split, ["", f"{split}_32x32.mat", digest])
+    source = catalogue.find("svhn", tmp_path, data.Options(), [])
+    assert source.labels == [str(n) for n in range(10)]
+    assert np.array_equal(source.splits["test"][0], pixels.transpose(3, 0, 1, 2))

@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from training import export, fashion_mnist
+from training import export
+from training.data import fashion_mnist
 from training.errors import TrainingError
 from training.models import TutorialCNN
 

@@ -1,4 +1,4 @@
-"""What a step calibrates, chooses and tests with. Each split is used for one of these; training/data.py makes them."""
+"""What a step calibrates, chooses and tests with. Each split is used for one of these; training/data makes them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def gather(
 def _labelled(parent: Package, data: str, root: Path, seed: int | None, given: Arrays | None, rows: int) -> Material:
     plan = _plan(parent.manifest)
     seed = _seed(parent.manifest, seed)
-    size = None if data in ("fashion-mnist", "cifar10") else plan["size"]
+    size = None if datasets.named(data) else plan["size"]
     found = datasets.load(data, root, seed=seed, size=tuple(size) if size else None)
     _same(parent.manifest, found)
     name = _input(parent)
@@ -79,7 +79,7 @@ def _labelled(parent: Package, data: str, root: Path, seed: int | None, given: A
 
 
 def _plan(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The package's preprocess, when it is what training/data.py does to images."""
+    """The package's preprocess, when it is what training/data does to images."""
     if manifest.get("task") != "image-classification":
         raise TrainingError(
             f"--data is for image-classification, this package's task is {manifest.get('task', 'tensor')}: "

@@ -6,14 +6,13 @@ Fashion-MNIST is by Zalando Research (Xiao, Rasul, Vollgraf 2017), under the MIT
 from __future__ import annotations
 
 import gzip
-import shutil
-import subprocess
-import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from training.data import debian
+from training.data.source import Report, Source
 from training.errors import TrainingError
 
 LABELS = [
@@ -44,6 +43,10 @@ def load(root: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return splits
 
 
+def source(root: Path, report: Report) -> Source:
+    return Source("image", load(root), LABELS, ABOUT)
+
+
 def _find(root: Path) -> Path:
     candidates = [root, root / "FashionMNIST" / "raw", root / "fashion-mnist", INSTALLED]
     for folder in candidates:
@@ -62,23 +65,8 @@ def _find(root: Path) -> Path:
 
 
 def _from_debian(root: Path, target: Path) -> Path | None:
-    """Download and unpack Debian's package, which needs no administrator; None where there is no apt."""
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(["apt-get", "download", PACKAGE], cwd=folder, capture_output=True, check=False)
-        archives = list(Path(folder).glob("*.deb"))
-        if done.returncode or not archives:
-            return None
-        subprocess.run(["dpkg-deb", "-x", str(archives[0]), folder], check=False, capture_output=True)
-        unpacked = Path(folder) / INSTALLED.relative_to("/")
-        if not unpacked.is_dir():
-            return None
-        partial = target.with_suffix(".partial")  # renamed when whole: an interrupted copy is never taken for the data
-        shutil.copytree(unpacked, partial, dirs_exist_ok=True)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
-    return target
+    with debian.unpacked([PACKAGE]) as folder:
+        return debian.moved(folder / INSTALLED.relative_to("/"), target) if folder else None
 
 
 def _from_torchvision(root: Path, target: Path) -> Path | None:

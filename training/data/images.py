@@ -1,0 +1,86 @@
+"""Reads images, decoding each just as serving will, and makes a network's input of them."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from training.data import folders
+from training.data.source import Item, Options, Report, Source, every_class, targets
+from training.errors import TrainingError
+
+GREY = {"1", "L", "LA", "I;16"}
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises for a bad file
+
+
+def from_folder(root: Path, options: Options, report: Report) -> Source:
+    """A folder of images per class. What cannot be read goes into the report.
+
+    Raises TrainingError for a class without images, fewer than two classes, mixed sizes.
+    """
+    labels, items = folders.items(root, "image", report)
+    return decoded(items, labels, options, report, folders.about(root, "images"))
+
+
+def decoded(
+    items: dict[str, list[Item]], labels: list[str], options: Options, report: Report, about: dict[str, Any]
+) -> Source:
+    """Images [N, H, W, C] uint8 with C 1 where all are grey, else 3, brought to options.size (height, width)."""
+    mode = "L" if all(_mode(item) in GREY for part in items.values() for item in part) else "RGB"
+    kept: dict[str, list[tuple[Item, np.ndarray]]] = {}
+    for split, part in items.items():
+        read = ((item, _image(item, mode, options.size, report)) for item in part)
+        kept[split] = [(item, image) for item, image in read if image is not None]
+    every_class(targets(item.target for item, _ in kept["train"]), labels, "image", "folder")
+    _one_size([image for part in kept.values() for _, image in part])
+    splits = {
+        split: (np.stack([image for _, image in part]), targets(item.target for item, _ in part))
+        for split, part in kept.items()
+        if part
+    }
+    return Source("image", splits, labels, about, {split: [item.name for item, _ in kept[split]] for split in splits})
+
+
+def normalised(images: np.ndarray, mean: list[float], std: list[float]) -> np.ndarray:
+    """Pixels [N, H, W, C] uint8 as a network's input [N, C, H, W] float32: (pixel / 255 - mean) / std per channel."""
+    scaled = images.astype(np.float32) * np.float32(1 / 255)
+    values = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+
+
+def _file(item: Item) -> Path | io.BytesIO:
+    return io.BytesIO(item.body) if isinstance(item.body, bytes) else item.body
+
+
+def _mode(item: Item) -> str:
+    """The colour mode that a file's header tells; a file without one does not make the data set a coloured one."""
+    try:
+        with Image.open(_file(item)) as image:
+            return image.mode
+    except UNREADABLE:
+        return "L"
+
+
+def _image(item: Item, mode: str, size: tuple[int, int] | None, report: Report) -> np.ndarray | None:
+    """[H, W, C], turned upright, in one colour mode, then resized: the order in which serving does it."""
+    try:
+        with Image.open(_file(item)) as image:
+            plain = ImageOps.exif_transpose(image).convert(mode)
+    except UNREADABLE as error:
+        report.append({"item": item.name, "reason": "unreadable", "detail": str(error)[:200]})
+        return None
+    if size and plain.size != (size[1], size[0]):
+        plain = plain.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.atleast_3d(np.asarray(plain))
+
+
+def _one_size(images: list[np.ndarray]) -> None:
+    sizes = Counter(f"{image.shape[0]}x{image.shape[1]}" for image in images)
+    if len(sizes) > 1:
+        found = ", ".join(f"{count} of {size}" for size, count in sizes.most_common(3))
+        raise TrainingError(f"the images have different sizes ({found}): give --size HEIGHT WIDTH")

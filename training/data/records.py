@@ -1,0 +1,246 @@
+"""Reads CSV, JSONL and Parquet into rows, and their target column into classes. What else they mean is not in here."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.data.source import Report, targets
+from training.errors import TrainingError
+
+SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
+SEPARATORS = (",", ";", "\t")  # of a .csv: the first of these in its first line
+LONGEST = 100_000_000  # characters of one value
+FEW = 20  # as many different numbers may be classes, even when they have fractions
+MANY = 1000  # classes
+
+
+@dataclass
+class Records:
+    """rows: by column. places: what the report calls each. classes: names of a column's numbers, if it has any."""
+
+    columns: list[str]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    classes: dict[str, list[str]] = field(default_factory=dict)
+
+    def column(self, name: str) -> list[Any]:
+        return [row.get(name) for row in self.rows]
+
+
+def files(path: Path) -> dict[str, list[Path]]:
+    """The files of each split: in a folder, those whose names begin with `test` are of the test split."""
+    if path.is_file():
+        return {"train": [path]} if path.suffix.lower() in SUFFIXES else {}
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    parts = {split: [file for file in found if file.name.lower().startswith("test") == (split == "test")]
+             for split in ("train", "test")}  # fmt: skip
+    return {split: part for split, part in parts.items() if part}
+
+
+def read(path: Path, report: Report) -> dict[str, Records]:
+    """The rows of a file, or of a folder of files. Rows that cannot be read go into the report.
+
+    Raises TrainingError for a file of no such kind, another encoding than UTF-8, no rows, more bad rows than good ones.
+    """
+    found = files(path)
+    if "train" not in found:
+        raise TrainingError(
+            f"{path} holds no data to train on: use a folder with a folder of files per class, "
+            f"or {', '.join(sorted(SUFFIXES))} files"
+        )
+    return {split: _joined([_read(file, report) for file in part], part[0]) for split, part in found.items()}
+
+
+def _joined(parts: list[Records], file: Path) -> Records:
+    joined = Records(list(dict.fromkeys(name for part in parts for name in part.columns)))
+    for part in parts:
+        joined.rows += part.rows
+        joined.places += part.places
+        joined.classes |= part.classes
+    if not joined.rows:
+        raise TrainingError(f"{file} has no rows that can be read: nothing can be learnt from it")
+    return joined
+
+
+def _read(file: Path, report: Report) -> Records:
+    suffix = file.suffix.lower()
+    if suffix == ".parquet":
+        return _parquet(file)
+    text = _text(file)
+    before = len(report)
+    records = _jsonl(text, file, report) if suffix in (".jsonl", ".ndjson") else _csv(text, file, report)
+    if (bad := len(report) - before) > len(records.rows):
+        raise TrainingError(f"{file}: {bad} rows cannot be read, as {report[before]}, and {len(records.rows)} can")
+    return records
+
+
+def _text(file: Path) -> str:
+    body = file.read_bytes()
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        other = "UTF-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else "another encoding"
+        raise TrainingError(f"{file} is not UTF-8 but {other} (at byte {error.start}): save it as UTF-8") from error
+
+
+def _csv(text: str, file: Path, report: Report) -> Records:
+    first = text[: text.find("\n")] if "\n" in text else text
+    tabs = file.suffix.lower() == ".tsv"
+    separator = "\t" if tabs else next((mark for mark in SEPARATORS if mark in first), ",")
+    csv.field_size_limit(LONGEST)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        header = next(lines, [])
+        records = Records(_named(header, file, report))
+        for line in lines:
+            place = f"{file.name}:{lines.line_num}"
+            if len(line) == len(header):
+                records.rows.append({name: value for name, value in zip(header, line, strict=True) if name})
+                records.places.append(place)
+            elif line:
+                detail = f"{len(line)} values, the first line names {len(header)}"
+                report.append({"item": place, "reason": "unreadable", "detail": detail})
+    except csv.Error as error:
+        raise TrainingError(f"{file} is no CSV from line {lines.line_num} on: {error}") from error
+    return records
+
+
+def _named(header: list[str], file: Path, report: Report) -> list[str]:
+    for name, count in Counter(header).items():
+        if count > 1 and name:
+            raise TrainingError(f"{file} has {count} columns called {name!r}: rename them")
+    if "" in header:  # the index that a data frame is saved with
+        report.append({"item": f"{file.name}: column {header.index('') + 1}", "reason": "a column without a name"})
+    return [name for name in header if name]
+
+
+def _jsonl(text: str, file: Path, report: Report) -> Records:
+    columns: dict[str, None] = {}
+    records = Records([])
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        place = f"{file.name}:{number}"
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError(f"an object is expected, not {line.strip()[:40]}")
+        except (ValueError, RecursionError) as error:
+            report.append({"item": place, "reason": "unreadable", "detail": str(error)[:200]})
+            continue
+        columns |= dict.fromkeys(row)
+        records.rows.append(row)
+        records.places.append(place)
+    records.columns = list(columns)
+    return records
+
+
+def _parquet(file: Path) -> Records:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise TrainingError(f"{file} is no Parquet file that can be read: {str(error)[:200]}") from error
+    places = [f"{file.name}:{number}" for number in range(table.num_rows)]
+    return Records(table.column_names, table.to_pylist(), places, _class_names(table.schema.metadata or {}))
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """What Hugging Face's `datasets` notes of a ClassLabel: the names of the numbers in its column."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {name: list(map(str, told["names"])) for name, told in features.items() if "names" in told}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def missing(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def classes(
+    parts: dict[str, Records], name: str, report: Report
+) -> tuple[list[str], dict[str, tuple[list[int], np.ndarray]]]:
+    """The classes' names, and for each split the rows that have one, with their targets [N] int64.
+
+    Numbers are sorted as numbers. Rows without a class go into the report. Raises TrainingError for a missing column,
+    one class only, values of mixed types, and numbers that are measured rather than counted.
+    """
+    found = {split: _labelled(part, name, report) for split, part in parts.items()}
+    used = {split: [label for _, label in part] for split, part in found.items()}
+    labels = parts["train"].classes.get(name) or _sorted(set(used["train"]), name, len(used["train"]))
+    order = {label: target for target, label in enumerate(labels)}
+    if strange := sorted(set(used.get("test", [])) - set(labels))[:10]:
+        raise TrainingError(f"the test split has {strange} in the column {name!r}, which the training split lacks")
+    rows = {split: [row for row, _ in part] for split, part in found.items()}
+    return labels, {split: (rows[split], targets(order[label] for label in used[split])) for split in found}
+
+
+def _labelled(part: Records, name: str, report: Report) -> list[tuple[int, str]]:
+    if name not in part.columns:
+        raise TrainingError(f"there is no column {name!r} for the classes, but {part.columns[:20]}: give --target")
+    found = []
+    kinds = set()
+    for row, value in enumerate(part.column(name)):
+        label = _label(value, part.classes.get(name))
+        if label is None:
+            report.append({"item": part.places[row], "reason": "no class"})
+            continue
+        kinds.add("number" if isinstance(value, int | float) else "text" if isinstance(value, str) else "other")
+        found.append((row, label))
+    if len(kinds) > 1 or "other" in kinds:
+        raise TrainingError(f"the column {name!r} has values of mixed types, or such as name no class: make them texts")
+    return found
+
+
+def _label(value: Any, names: list[str] | None) -> str | None:
+    if missing(value) or (isinstance(value, str) and not value.strip()):
+        return None
+    if names:
+        return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def _sorted(labels: set[str], name: str, rows: int) -> list[str]:
+    if len(labels) < 2:
+        raise TrainingError(f"the column {name!r} has {len(labels)} classes: a classifier needs at least two")
+    numbers = {label: value for label in labels if (value := number(label)) is not None}
+    if len(numbers) < len(labels):
+        ordered = sorted(labels)
+    else:
+        whole = all(value.is_integer() for value in numbers.values())
+        if len(labels) > FEW and not (whole and len(labels) <= rows / 10):
+            raise TrainingError(
+                f"the column {name!r} has {len(labels)} different numbers: classes are learnt here, no quantities. "
+                "Give another --target, or cut it into ranges"
+            )
+        ordered = sorted(labels, key=numbers.__getitem__)
+    if len(labels) > max(min(MANY, rows / 2), 2):
+        raise TrainingError(
+            f"the column {name!r} has {len(labels)} classes in {rows} rows: give the column of the classes as --target"
+        )
+    return ordered
+
+
+def number(value: Any) -> float | None:
+    """A number, or a text that is one, as a float; None for anything else. Infinite ones are numbers too."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return None if math.isnan(found) else found

@@ -1,0 +1,85 @@
+"""What every reader of data makes: items with their classes, in one or two splits. What is kept is not in here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from training.errors import TrainingError
+
+Kind = Literal["image", "text", "audio", "table"]
+Split = tuple[np.ndarray, np.ndarray]  # values [N, …], labels [N] int64
+Report = list[dict[str, str]]  # item, reason, and where there is more to say: detail, same_as
+PLURAL: dict[Kind, str] = {"image": "images", "text": "texts", "audio": "sounds", "table": "rows"}
+
+
+@dataclass
+class Source:
+    """A data set as it was found.
+
+    splits: "train", and "test" where the data set has one of its own. Values are, by kind: image, [N, H, W, C] uint8;
+    text, [N] str; audio, [N] arrays of samples, one channel, FP32 in -1..1; table, [N] dicts of column → number,
+    text or None, without the target. All but images are arrays of objects.
+    labels: the classes' names by index. about: name, licence, source, and copyright or synthetic where they apply.
+    names: what the report calls the items of a split; else "split/index".
+    details: audio, {"sample_rate": Hz}; table, {"columns": names, "types": {name: number or category}, "target": name}.
+    """
+
+    kind: Kind
+    splits: dict[str, Split]
+    labels: list[str]
+    about: dict[str, Any]
+    names: dict[str, list[str]] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the data is to be read, as far as somebody said so; None: as its reader finds out.
+
+    size: (height, width) of images. text, target: columns. rate: of sounds, in Hz.
+    """
+
+    task: Kind | None = None
+    size: tuple[int, int] | None = None
+    text: str | None = None
+    target: str | None = None
+    rate: int | None = None
+
+    def given(self) -> set[str]:
+        return {f"--{name}" for name, value in vars(self).items() if value is not None}
+
+
+class Item(NamedTuple):
+    """An encoded item before it is decoded: its name in the report, its class, and its file or its bytes."""
+
+    name: str
+    target: int
+    body: Path | bytes
+
+    def read(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else self.body.read_bytes()
+
+
+def objects(values: Iterable[Any]) -> np.ndarray:
+    """[N] of any Python objects; NumPy alone would look into them, and make [N, T] of sounds of equal length."""
+    found = list(values)
+    array = np.empty(len(found), object)
+    for index, value in enumerate(found):
+        array[index] = value
+    return array
+
+
+def targets(values: Iterable[int]) -> np.ndarray:
+    return np.fromiter(values, np.int64)
+
+
+def every_class(counted: np.ndarray, labels: list[str], kind: Kind, what: str) -> None:
+    """Raises TrainingError for a class of which nothing is left. counted: the targets of what could be read."""
+    for target, label in enumerate(labels):
+        if target not in counted:
+            raise TrainingError(f"the class {label!r} has no {kind} that can be read: add some, or remove its {what}")
