@@ -50,7 +50,7 @@ def card(
     settings = ", ".join(f"{key} {value}" for key, value in recipe.items())
     about, items = data.about, ITEMS[kind.name]
     holder = f", © {about['copyright']}" if "copyright" in about else ""
-    synthetic = " **The data is synthetic.**" if about.get("synthetic") else ""
+    synthetic = "**The data is synthetic.** " if about.get("synthetic") else ""
     data_licence, (low, high) = about["licence"] or "not stated", metrics["test_interval"]
     return f"""# {name}
 
@@ -64,8 +64,9 @@ calibration error {metrics["test_calibration_error"]:.1%}.
 |---|---|---|---|---|
 {_classes(metrics["test_classes"])}
 
-{_slices(metrics["test_slices"])}**Data:** {about["name"]} ({about["source"]}; licence: {data_licence}{holder}).{synthetic}
-Training {counts["train"]:,}, validation {counts["validation"]:,}, test {counts["test"]:,}. Dropped in cleaning: {dropped}.
+{_slices(metrics["test_slices"])}**Data:** {about["name"]} ({about["source"]}; licence: {data_licence}{holder}).
+{synthetic}Training {counts["train"]:,}, validation {counts["validation"]:,}, test {counts["test"]:,}.
+Dropped in cleaning: {dropped}.
 
 **Training:** {settings}. {metrics["parameters"]:,} parameters. {_footprint(metrics["footprint"])}
 {_privacy(metrics)}
@@ -110,8 +111,8 @@ def _privacy(metrics: dict[str, Any]) -> str:
         return ""
     return (
         f"\n**Differential privacy:** ε = {spent['epsilon']:g} at δ = {spent['delta']:g} per training item (DP-SGD, "
-        f"noise {spent['noise_multiplier']:g}, clipping at {spent['clip']:g}, {spent['accountant']}). Not counted: scaling, "
-        "vocabulary and cleaning, which looked at the training split, and the choice of the best epoch.\n"
+        f"noise {spent['noise_multiplier']:g}, clipping at {spent['clip']:g}, {spent['accountant']}). Not counted: "
+        "scaling, vocabulary and cleaning, which looked at the training split, and the choice of the best epoch.\n"
     )
 
 

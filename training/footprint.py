@@ -1,4 +1,4 @@
-"""What a run took: time, energy, and what that cost. Measured where the machine tells it, else estimated, which is said."""
+"""What a run took: time, energy, and what that cost. Measured where the machine tells it; else estimated, and said."""
 
 from __future__ import annotations
 
