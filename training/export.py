@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,11 @@ def to_onnx(network: torch.nn.Module, kind: Kind) -> bytes:
     varying = tuple({0: axes["N"], **{axis: axes[name] for axis, name in own.items()}} for own in kind.axes)
     # an example with a batch of one would fix the batch size
     try:
-        program = torch.onnx.export(
-            network, kind.example(2), input_names=[put["name"] for put in kind.puts], output_names=["logits"],
-            opset_version=OPSET, dynamo=True, dynamic_shapes=varying, verbose=False,
-        )  # fmt: skip
+        with warnings.catch_warnings(action="ignore"):  # of PyTorch's own insides: nobody here can heed them
+            program = torch.onnx.export(
+                network, kind.example(2), input_names=[put["name"] for put in kind.puts], output_names=["logits"],
+                opset_version=OPSET, dynamo=True, dynamic_shapes=varying, verbose=False,
+            )  # fmt: skip
     except torch.onnx.OnnxExporterError as error:
         cause = next(iter(str(error.__cause__ or error).strip().splitlines()), "")
         raise TrainingError(f"the network cannot be exported to ONNX ({cause}): change it, or its --size") from error

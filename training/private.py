@@ -7,6 +7,7 @@ Private is what the weights tell of one training item. What is computed from the
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import Any
 
 import torch
@@ -47,6 +48,9 @@ class Privacy:
                 f"this network cannot be trained privately ({str(reasons[0]).splitlines()[0]}): BatchNorm mixes "
                 "the items of a batch; give a --model without it, as cnn or transformer"
             )
+        # the data asks for no gradients, which is as it should be
+        warnings.filterwarnings("ignore", "Full backward hook is firing when gradients", UserWarning)
+        warnings.filterwarnings("ignore", "Optimal order is the largest alpha", UserWarning)
         try:
             return GradSampleModule(network, loss_reduction="mean")
         except NotImplementedError as error:

@@ -205,6 +205,7 @@ def fit(s: argparse.Namespace, kind: str) -> None:
     if s.mixup and kind not in MIXED:
         raise TrainingError(f"--mixup mixes numbers, and {kind} has none: leave it away")
     s.model = s.model or networks.USUAL[kind]
+    networks.suit(s.model, kind)
 
 
 def recipe(s: argparse.Namespace, network: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from training.augment import augment, mix
+from training.augment import augment, mix, random_augment
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -78,3 +79,17 @@ def test_with_both_the_lot_decides_and_the_seed_repeats_it() -> None:
         assert torch.equal(first[0], again[0]) and first[2] == again[2]
         pasted += bool((first[0] == first[0].round()).all())
     assert 8 < pasted < 32
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_randaugment_is_torchvisions_and_hangs_on_the_generator_alone(channels: int) -> None:
+    pixels = torch.randint(0, 256, (40, channels, 16, 16), dtype=torch.uint8, generator=seeded(0))
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    made = random_augment(pixels, seeded(1), 2, 9)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(6)
+    assert torch.equal(random_augment(pixels, seeded(1), 2, 9), made)
+    assert not torch.equal(random_augment(pixels, seeded(2), 2, 9), made)
+    assert made.shape == pixels.shape and made.dtype == torch.uint8
+    assert not torch.equal(made, pixels)

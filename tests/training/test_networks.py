@@ -139,3 +139,33 @@ def test_batchnorm_wants_more_than_one_image(
     small = ["--model", "resnet9", "--widths", "4", "4", "4", "4", "--batch", "1"]
     assert run(folder, tmp_path / "out", *small) == 1
     assert "BatchNorm, which cannot learn from one item at a time: give a --batch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pretrained_weights_are_taken_but_for_the_last_layer(tmp_path: Path, channels: int) -> None:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    known = models.get_model("squeezenet1_1", weights=None, num_classes=1000).eval()
+    torch.save(known.state_dict(), tmp_path / "known.pth")
+    make, described = networks.find("torchvision:squeezenet1_1", pretrained=str(tmp_path / "known.pth"))
+    fitted = make((channels, 64, 64), 5).eval()
+    image = torch.randn(2, channels, 64, 64)
+    coloured = image.expand(-1, 3, -1, -1)  # a grey image gives what its coloured copy gave
+    assert torch.allclose(fitted.features(image), known.features(coloured), atol=1e-4)
+    assert fitted(image).shape == (2, 5)
+    assert described["pretrained"] == str(tmp_path / "known.pth")
+
+
+def test_weights_that_are_none_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.pth").write_text("no weights")
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    for file, message in (
+        ("text.pth", "no file of weights that can be read"), ("absent.pth", "no file of weights that can be read"),
+        ("list.pth", "is no state dict"), ("other.pth", "these are no weights of squeezenet1_1"),
+    ):  # fmt: skip
+        with pytest.raises(TrainingError, match=message):
+            networks.find("torchvision:squeezenet1_1", pretrained=str(tmp_path / file))[0]((3, 64, 64), 5)
+    with pytest.raises(TrainingError, match="is for torchvision's networks"):
+        networks.find("cnn", pretrained="")

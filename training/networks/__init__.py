@@ -87,16 +87,19 @@ def _own(module: str, member: str) -> Make:
     return getattr(found, member)  # type: ignore[no-any-return]
 
 
+def suit(name: str, kind: str) -> None:
+    """Raises TrainingError for one of ours that is for other data."""
+    made_for = getattr(BUILT_IN.get(name), "kind", kind)
+    if made_for != kind:
+        raise TrainingError(
+            f"{name} is for data of the kind {made_for}, not {kind}: give another --model, as {USUAL[kind]}"
+        )
+
+
 def build(make: Make, kind: Kind, classes: int) -> nn.Module:
     """The network, tried on a batch of two. Raises TrainingError if it cannot be made for, or take, such data."""
     try:
         network = make(kind.shape, classes)
-        made_for = getattr(network, "kind", kind.name)
-        if made_for != kind.name:
-            raise TrainingError(
-                f"this network is for data of the kind {made_for}, these are {kind.described}: "
-                f"give another --model, as {USUAL[kind.name]}"
-            )
         with torch.no_grad():
             logits = network.eval()(*kind.example(2))
     except TrainingError:

@@ -1,0 +1,81 @@
+"""Two processes on the CPU train what one trains, also after both were stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAIN = [
+    "--device", "cpu", "--quiet", "--batch", "16", "--epochs", "3", "--shift", "0", "--no-flip", "--widths", "4", "8",
+    "--hidden", "16", "--seed", "3",
+]  # fmt: skip
+
+
+def command(folder: Path, out: Path, *more: str, processes: int) -> list[str]:
+    arguments = ["training.train", "--data", str(folder), "--out", str(out), *PLAIN, *more]
+    if processes == 1:
+        return [sys.executable, "-m", *arguments]
+    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "--no-python"]
+    return [sys.executable, "-m", *torchrun, sys.executable, "-m", *arguments]
+
+
+def start(folder: Path, out: Path, *more: str, processes: int = 2) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(folder, out, *more, processes=processes), cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def done(process: subprocess.Popen[str]) -> str:
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return printed
+
+
+def logits(out: Path) -> np.ndarray:
+    session = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
+    golden = np.load(out / "golden.npz", allow_pickle=False)
+    return np.asarray(session.run(["logits"], {"image": golden["input.image"]})[0])
+
+
+def losses(out: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_two_processes_are_one_with_the_whole_batch(folder: Path, tmp_path: Path) -> None:
+    one = start(folder, tmp_path / "one", processes=1)
+    two = start(folder, tmp_path / "two", "--checkpoint-minutes", "0")
+    done(one)
+    printed = done(two)
+    assert printed.count("epoch 1 ") == printed.count("packaged in") == 1  # the first process alone speaks
+    np.testing.assert_allclose(logits(tmp_path / "one"), logits(tmp_path / "two"), atol=2e-4)
+    np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "two"), atol=2e-4)
+
+
+def test_a_stopped_group_goes_on_where_it_was(folder: Path, tmp_path: Path) -> None:
+    """torchrun hands SIGTERM on; whoever of the group gets it, all stop at one step, with one checkpoint."""
+    changing = ["--shift", "1", "--erase", "3", "--epochs", "25"]
+    whole = start(folder, tmp_path / "whole", *changing)
+    stopped = start(folder, tmp_path / "stopped", *changing)
+    metrics = tmp_path / "stopped" / "metrics.jsonl"
+    deadline = time.monotonic() + 100
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 2):
+        assert stopped.poll() is None and time.monotonic() < deadline, stopped.communicate()
+        time.sleep(0.02)
+    stopped.send_signal(signal.SIGTERM)
+    stopped.communicate(timeout=100)
+    assert stopped.returncode != 0
+    assert len(list((tmp_path / "stopped" / "checkpoint").iterdir())) >= 1
+    assert "continues in epoch" in done(start(folder, tmp_path / "stopped", *changing))
+    done(whole)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "stopped")
+    assert np.array_equal(logits(tmp_path / "whole"), logits(tmp_path / "stopped"))
