@@ -25,6 +25,7 @@ from .conftest import SHORT, left_and_right
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 3
+SEARCH = ["--max-drop", "5", "--steps", *apply.STEPS]
 
 
 @pytest.fixture(scope="module")
@@ -328,10 +329,10 @@ def test_what_is_no_package_is_refused(trained: Path, tmp_path: Path, capsys: py
 
 def test_search_measures_all_steps_and_names_the_best(trained: Path, images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert compress("search", trained, out, "--data", str(images), "--target", "size", "--max-drop", "5") == 0
+    assert compress("search", trained, out, "--data", str(images), "--target", "size", *SEARCH) == 0
     report = json.loads((out / "pareto.json").read_text())
     rows = {row["step"]: row for row in report["steps"]}
-    assert set(rows) | set(report["refused"]) == {"parent", *apply.STEPS}
+    assert set(rows) | set(report["refused"]) == {"parent", *apply.STEPS}  # those that train: test_finetuning.py
     for step in rows.keys() - {"parent"}:
         details = described(out / step)["lineage"]["details"]
         assert details["latency_us"] == {"before": rows["parent"]["latency_us"], "after": rows[step]["latency_us"]}

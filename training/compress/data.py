@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,24 @@ class Labelled:
 
 
 @dataclass(frozen=True)
+class Examples:
+    """The training split, for steps that train: values [N, …] of the input `name`, labels [N].
+
+    augmentation: arguments of augment.augment, as the network was trained with; empty where the package does not say.
+    """
+
+    name: str
+    values: np.ndarray
+    labels: np.ndarray
+    augmentation: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Material:
     """calibration: rows of the training split, or of the caller's file. choice: rows that were not calibrated with.
 
     validation, test: None when no data set is at hand. about: what amaas.json is to say of it. golden: inputs to
-    compare the models on.
+    compare the models on. examples: makes the training split when a step asks for it; it is large.
     """
 
     golden: Arrays
@@ -38,6 +52,7 @@ class Material:
     validation: Labelled | None = None
     test: Labelled | None = None
     about: dict[str, Any] | None = None
+    examples: Callable[[], Examples] | None = None
 
 
 def gather(
@@ -74,8 +89,20 @@ def _labelled(parent: Package, data: str, root: Path, seed: int | None, given: A
     test = Labelled(inputs(found.test[0]), found.test[1])
     golden = parent.golden or _rows(test.inputs, datasets.spread(test.labels, GOLDEN))
     calibration = _rows(given, slice(rows)) if given else inputs(images[picked])
-    about = {"name": found.about["name"], "seed": seed, "test_images": len(test.labels)}
-    return Material(golden, calibration, validation.inputs, validation, test, about)
+    augmentation = _augmentation(parent.manifest)
+    about = {"name": found.about["name"], "seed": seed, "test_images": len(test.labels), "augmentation": augmentation}
+
+    def examples() -> Examples:
+        return Examples(name, inputs(images)[name], labels, augmentation)
+
+    return Material(golden, calibration, validation.inputs, validation, test, about, examples)
+
+
+def _augmentation(manifest: dict[str, Any]) -> dict[str, Any]:
+    """As the training run noted it, or a step after it. Not guessed: a mirrored digit is another one."""
+    details = (manifest.get("lineage") or {}).get("details") or {}
+    noted = (details.get("data") or {}).get("augmentation") or details
+    return {key: noted[key] for key in ("shift", "flip", "erase", "crop", "rotate") if key in noted}
 
 
 def _plan(manifest: dict[str, Any]) -> dict[str, Any]:
