@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 
-import httpx
 import numpy as np
 import pytest
 from amaas import tensors
 from amaas.client import Client
 from amaas.errors import AmaasError
 
-from functions.inference import app as inference
-from functions.registry import app as registry
 from shared.registry.manifest import Tensor
 from shared.serving import protocol
 from shared.storage.memory import MemoryStore
+from tests.functions.service import connected
 from tests.functions.test_flow import MANIFEST, push
-from tests.support import call, tiny_classifier
+from tests.support import tiny_classifier
 from training import teacher
 from training.errors import TrainingError
 
@@ -25,21 +23,9 @@ ROWS = np.random.default_rng(0).normal(size=(7, 1, 4, 4)).astype(np.float32)
 
 
 @pytest.fixture
-def client(store: MemoryStore) -> Client:
-    """Its requests go to the functions, as the gateway would send them."""
+def client(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Client:
     push(store, "shapes", {"model.onnx": tiny_classifier(), "amaas.json": json.dumps(MANIFEST).encode()})
-
-    def carry(request: httpx.Request) -> httpx.Response:
-        handler = (
-            inference.handler if "/infer" in request.url.path or "/stats" in request.url.path else registry.handler
-        )
-        headers = {name.title(): value for name, value in request.headers.items() if name != "content-length"}
-        answer = call(handler, request.method, request.url.path, request.content, headers=headers)
-        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
-
-    made = Client("http://service", "amaas_1_secret")
-    made._http = httpx.Client(base_url="http://service", transport=httpx.MockTransport(carry))
-    return made
+    return connected(store, monkeypatch)
 
 
 def sums(rows: np.ndarray) -> np.ndarray:
