@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,32 @@ TOGETHER = 512
 SLICES = 12  # that the card shows; amaas.json has them all
 
 
+@dataclass(frozen=True)
+class Told:
+    """What is said of a model that cannot be measured. reading: how the data was read, where somebody chose.
+
+    licence: the model's; without one, the data's is taken. intended: what it is for. teacher: what lineages call it.
+    """
+
+    name: str
+    recipe: dict[str, Any]
+    reading: dict[str, Any] = field(default_factory=dict)
+    licence: str | None = None
+    intended: str | None = None
+    teacher: str | None = None
+
+    @property
+    def details(self) -> dict[str, Any]:
+        return self.recipe | ({"teacher": self.teacher} if self.teacher else {})
+
+
 def manifest(
-    network: torch.nn.Module, data: Dataset, kind: Kind, *, name: str, metrics: dict[str, Any], recipe: dict[str, Any],
-    licence: str | None, intended: str | None, teacher: str | None,
-) -> dict[str, Any]:  # fmt: skip
+    network: torch.nn.Module, data: Dataset, kind: Kind, metrics: dict[str, Any], told: Told
+) -> dict[str, Any]:
     """The content of amaas.json, but for the golden set."""
     counts = {split: len(getattr(data, split)[1]) for split in ("train", "validation", "test")}
-    details = recipe | ({"teacher": teacher} if teacher else {})
     return {
-        "name": name,
+        "name": told.name,
         "task": kind.task,
         "inputs": kind.puts,
         "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, len(data.labels)]}],
@@ -33,26 +51,23 @@ def manifest(
         "postprocess": {"activation": "softmax", "top_k": 5},
         "labels": data.labels,
         "metrics": metrics,
-        "dataset": {**data.about, "splits": counts, "dropped": data.dropped()},
-        "licence": licence or data.about["licence"],
-        "card": card(name, data, kind, metrics, details, counts, licence, intended),
-        "lineage": {"parent": None, "step": "distil" if teacher else "train", "details": details},
+        "dataset": {**data.about, "splits": counts, "dropped": data.dropped(), "read": told.reading},
+        "licence": told.licence or data.about["licence"],
+        "card": card(data, kind, metrics, counts, told),
+        "lineage": {"parent": None, "step": "distil" if told.teacher else "train", "details": told.details},
         "reference": reference(network, data, kind),
     }  # fmt: skip
 
 
-def card(
-    name: str, data: Dataset, kind: Kind, metrics: dict[str, Any], recipe: dict[str, Any], counts: dict[str, int],
-    licence: str | None, intended: str | None,
-) -> str:  # fmt: skip
+def card(data: Dataset, kind: Kind, metrics: dict[str, Any], counts: dict[str, int], told: Told) -> str:
     """The model card, in Markdown; every figure in it is taken from metrics."""
     dropped = ", ".join(f"{count} {reason}" for reason, count in data.dropped().items()) or "none"
-    settings = ", ".join(f"{key} {value}" for key, value in recipe.items())
+    settings = ", ".join(f"{key} {value}" for key, value in told.details.items())
     about, items = data.about, ITEMS[kind.name]
     holder = f", © {about['copyright']}" if "copyright" in about else ""
     synthetic = "**The data is synthetic.** " if about.get("synthetic") else ""
     data_licence, (low, high) = about["licence"] or "not stated", metrics["test_interval"]
-    return f"""# {name}
+    return f"""# {told.name}
 
 Sorts {items} into {len(data.labels)} classes: {", ".join(data.labels)}.
 
@@ -70,9 +85,9 @@ Dropped in cleaning: {dropped}.
 
 **Training:** {settings}. {metrics["parameters"]:,} parameters. {_footprint(metrics["footprint"])}
 {_privacy(metrics)}
-**Licence:** {licence or data_licence}.
+**Licence:** {told.licence or data_licence}.
 
-**Intended use:** {intended or f"{items} like those of the data set; nothing else was tested"}.
+**Intended use:** {told.intended or f"{items} like those of the data set; nothing else was tested"}.
 
 **Limits:** it knows nothing but these classes, and answers one of them for anything it is given. The figures hold for
 {items} like those of the test set: measure it on your own before you rely on it.

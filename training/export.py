@@ -14,6 +14,7 @@ import onnxruntime
 import torch
 
 from training import card
+from training.card import Told
 from training.data import Dataset, spread
 from training.errors import TrainingError
 from training.kinds import Inputs, Kind
@@ -24,13 +25,9 @@ GOLDEN = 16
 
 
 def package(
-    network: torch.nn.Module, data: Dataset, kind: Kind, out: Path, *, name: str, metrics: dict[str, Any],
-    recipe: dict[str, Any], licence: str | None = None, intended: str | None = None, teacher: str | None = None,
-) -> Path:  # fmt: skip
-    """Write the package. Raises TrainingError when ONNX Runtime's outputs are not PyTorch's.
-
-    licence: the model's; without one, the data's is taken. teacher: what the lineage calls it.
-    """
+    network: torch.nn.Module, data: Dataset, kind: Kind, out: Path, metrics: dict[str, Any], told: Told
+) -> Path:
+    """Write the package. Raises TrainingError when ONNX Runtime's outputs are not PyTorch's."""
     out.mkdir(parents=True, exist_ok=True)
     network.eval()
     values, labels = data.test
@@ -44,17 +41,7 @@ def package(
     arrays = {f"input.{put}": value.numpy() for put, value in sample.items()} | {"output.logits": expected}
     with (out / "golden.npz").open("wb") as golden:
         np.savez_compressed(golden, allow_pickle=False, **arrays)
-    described = card.manifest(
-        network,
-        data,
-        kind,
-        name=name,
-        metrics=metrics,
-        recipe=recipe,
-        licence=licence,
-        intended=intended,
-        teacher=teacher,
-    )
+    described = card.manifest(network, data, kind, metrics, told)
     described["golden"] = {"file": "golden.npz", "rtol": RTOL, "atol": ATOL}
     (out / "amaas.json").write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n")
     return out

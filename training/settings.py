@@ -208,6 +208,27 @@ def fit(s: argparse.Namespace, kind: str) -> None:
     networks.suit(s.model, kind)
 
 
+def augmentation(noted: dict[str, Any]) -> argparse.Namespace:
+    """The settings with these changes of the data, as a recipe notes them, and with no others."""
+    s = parser(None).parse_args(["--data", "", "--out", ""])
+    s.shift, s.no_flip = 0, True
+    for name, value in noted.items():
+        setattr(s, *(("no_flip", not value) if name == "flip" else (name, value)))
+    return s
+
+
+def reading(s: argparse.Namespace) -> dict[str, Any]:
+    """What was said of how the data is to be read: without it, the same splits would not come again."""
+    given = {
+        "task": s.task,
+        "size": tuple(s.size) if s.size else None,
+        "text": s.text,
+        "target": s.target,
+        "rate": s.rate,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def recipe(s: argparse.Namespace, network: dict[str, Any], kind: str) -> dict[str, Any]:
     """What the model card and the lineage say of how it was trained. network: as networks.find describes it."""
     usual = vars(settings(["--data", "", "--out", "", "--optimizer", s.optimizer]))

@@ -19,8 +19,8 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
+from training import card, export, kinds, networks, plots, quality
 from training import data as datasets
-from training import export, kinds, networks, plots, quality
 from training.augment import mix
 from training.checkpoint import Checkpoints, Reclaimed, StopSignal, fingerprint
 from training.distillation import divergence
@@ -30,7 +30,7 @@ from training.group import Group
 from training.kinds import Inputs, Kind
 from training.optimizers import Average, optimizer_for, schedule_for
 from training.private import Privacy
-from training.settings import check, fit, recipe, settings
+from training.settings import check, fit, reading, recipe, settings
 from training.state import State
 from training.teacher import find_teacher
 
@@ -202,19 +202,15 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
     plots.calibration(quality.calibration(quality.softmax(logits), tested[1]), s.out / "calibration.png")
 
     # ---- package
-    export.package(
-        network, data, kind, s.out, name=name, metrics=metrics, recipe=recipe(s, described, kind.name),
-        licence=s.licence, intended=s.intended_use, teacher=teacher.reference if teacher else None,
-    )  # fmt: skip
+    told = card.Told(name, recipe(s, described, kind.name), reading(s), s.licence, s.intended_use,
+                     teacher.reference if teacher else None)  # fmt: skip
+    export.package(network, data, kind, s.out, metrics, told)
     checkpoints.clear()  # nothing is left to continue: the same command trains anew
     print(f"packaged in {s.out} after {state.seconds():.0f} s")
 
 
 def load(s: argparse.Namespace) -> datasets.Dataset:
-    return datasets.load(
-        s.data, s.root, seed=s.seed, size=tuple(s.size) if s.size else None, task=s.task, target=s.target, text=s.text,
-        rate=s.rate,
-    )  # fmt: skip
+    return datasets.load(s.data, s.root, seed=s.seed, **reading(s))
 
 
 def order(count: int, batch: int, random: torch.Generator, privacy: Privacy | None) -> list[torch.Tensor]:

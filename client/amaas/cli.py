@@ -252,6 +252,6 @@ def revoke(context: Context, id: str) -> None:
     context.answer(gone, lambda out: show.line(out, f"token {gone['id']}", "is revoked"))
 
 
-from amaas import batching, verbs  # noqa: E402 - they add their commands to `main`, which has to be there
+from amaas import batching, optimizing, verbs  # noqa: E402 - they add their commands to `main`, which has to be there
 
-__all__ = ["batching", "main", "verbs"]
+__all__ = ["batching", "main", "optimizing", "verbs"]

@@ -27,8 +27,12 @@ def certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def request(client: httpx.Client, method: str, path: str, *, repeat: bool | None = None, **options: Any) -> Any:
+def request(
+    client: httpx.Client, method: str, path: str, *, repeat: bool | None = None, whole: bool = False, **options: Any
+) -> Any:
     """The JSON of an answer, or an image's bytes. repeat: whether a failure may be tried again, as idempotent ones may.
+
+    whole: the httpx.Response instead, for answers that are neither.
 
     A call that the service turned away (429) or that never left (no connection) was not carried out: it may always be
     tried again. Raises ApiError, NotConnected.
@@ -44,7 +48,7 @@ def request(client: httpx.Client, method: str, path: str, *, repeat: bool | None
             time.sleep(backoff(attempt))
             continue
         if answer.is_success:
-            return _content(client, answer)
+            return answer if whole else _content(client, answer)
         pause = _pause(answer, attempt)
         again = answer.status_code == 429 or (repeatable and answer.status_code in PASSING)
         if last or not again or pause > PATIENCE:

@@ -17,7 +17,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from training import data, export, train
+from training import data, train
 from training.compress import __main__ as command
 from training.compress import apply, describe, int8, measure, package
 
@@ -25,6 +25,7 @@ from .conftest import SHORT, left_and_right
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 3
+SEARCH = ["--max-drop", "5", "--steps", *apply.STEPS]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,13 @@ def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def compress(step: str, source: Path, out: Path, *more: str) -> int:
     return command.main([step, str(source), "--out", str(out), *more])
+
+
+def normalised(images: np.ndarray, mean: list[float], std: list[float]) -> np.ndarray:
+    """Written anew from what amaas.json declares: (pixel / 255 - mean) / std per channel, [N, C, H, W]."""
+    scaled = images.astype(np.float32) * np.float32(1 / 255)
+    values = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 
 def described(folder: Path) -> dict[str, Any]:
@@ -94,9 +102,9 @@ def test_a_step_writes_a_package_with_figures_of_its_own(
     assert details["size"] == {k: (f / "model.onnx").stat().st_size for k, f in (("before", trained), ("after", out))}
     found = data.load(str(images), tmp_path, seed=SEED)
     plan = before["preprocess"]
-    right = answers(out, data.normalised(found.test[0], plan["mean"], plan["std"])).argmax(1) == found.test[1]
+    right = answers(out, normalised(found.test[0], plan["mean"], plan["std"])).argmax(1) == found.test[1]
     assert after["metrics"]["test_accuracy"] == details["accuracy"]["after"] == round(float(right.mean()), 4)
-    assert after["metrics"]["test_interval"] == [round(v, 4) for v in train.wilson(right.mean(), len(right))]
+    assert after["metrics"]["test_interval"] == [round(v, 4) for v in measure.wilson(right.mean(), len(right))]
     assert f"{details['size']['after']:,} bytes instead of" in after["card"] and "its parent's" in after["card"]
     assert ("larger than before" in after["card"]) == (details["size"]["after"] > details["size"]["before"])
     assert sum(after["reference"]["scores"]["top"]["counts"]) == len(found.validation[1])
@@ -137,7 +145,7 @@ def test_calibration_sees_training_images_only(
     assert compress("int8", trained, tmp_path / "out", "--data", str(images)) == 0
     found, plan = data.load(str(images), tmp_path, seed=SEED), described(trained)["preprocess"]
     rows = {
-        split: {row.tobytes() for row in data.normalised(getattr(found, split)[0], plan["mean"], plan["std"])}
+        split: {row.tobytes() for row in normalised(getattr(found, split)[0], plan["mean"], plan["std"])}
         for split in ("train", "validation", "test")
     }
     seen = {row.tobytes() for batch in fed for row in batch}
@@ -328,10 +336,10 @@ def test_what_is_no_package_is_refused(trained: Path, tmp_path: Path, capsys: py
 
 def test_search_measures_all_steps_and_names_the_best(trained: Path, images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert compress("search", trained, out, "--data", str(images), "--target", "size", "--max-drop", "5") == 0
+    assert compress("search", trained, out, "--data", str(images), "--target", "size", *SEARCH) == 0
     report = json.loads((out / "pareto.json").read_text())
     rows = {row["step"]: row for row in report["steps"]}
-    assert set(rows) | set(report["refused"]) == {"parent", *apply.STEPS}
+    assert set(rows) | set(report["refused"]) == {"parent", *apply.STEPS}  # those that train: test_finetuning.py
     for step in rows.keys() - {"parent"}:
         details = described(out / step)["lineage"]["details"]
         assert details["latency_us"] == {"before": rows["parent"]["latency_us"], "after": rows[step]["latency_us"]}
@@ -355,22 +363,17 @@ def test_search_leaves_out_what_does_not_apply(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "int8").exists()
 
 
-def test_pytorch_is_not_needed(trained: Path, images: Path, tmp_path: Path) -> None:
+def test_pytorch_is_not_needed_without_a_data_set(trained: Path, tmp_path: Path) -> None:
     """Not even where it is absent: ONNX Runtime's own tools import it when they find it."""
     code = (
         "import sys\nsys.modules['torch'] = None\n"
         "from training.compress.__main__ import main\nsys.exit(main(sys.argv[1:]))"
     )
-    arguments = ["int8", str(trained), "--out", str(tmp_path / "out"), "--data", str(images)]
+    rows = np.random.default_rng(0).standard_normal((40, 1, 12, 12)).astype(np.float32)
+    np.savez(tmp_path / "rows.npz", **{"input.image": rows})
+    arguments = ["int8", str(trained), "--out", str(tmp_path / "out"), "--calibration", str(tmp_path / "rows.npz")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-
-
-def test_it_normalises_and_counts_as_training_does() -> None:
-    pixels = np.random.default_rng(6).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
-    mean, std = [0.1, 0.2, 0.3], [0.9, 0.8, 0.7]
-    assert np.array_equal(data.normalised(pixels, mean, std), export.normalise(pixels, mean, std).numpy())
-    assert measure.wilson(0.9162, 10_000) == train.wilson(0.9162, 10_000)
 
 
 def test_a_calibration_method_that_fails_is_noted_and_others_are_tried(

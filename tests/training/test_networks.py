@@ -47,7 +47,12 @@ def test_every_network_leaves_by_the_same_export(name: str, shape: Shape, widths
 
 def test_resnet9_learns(folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     packaged = {}
-    monkeypatch.setattr(export, "package", lambda network, *_, **named: packaged.update(named, network=network))
+    monkeypatch.setattr(
+        export, "package",
+        lambda network, data, kind, out, metrics, told: packaged.update(
+            network=network, metrics=metrics, recipe=told.recipe
+        ),
+    )  # fmt: skip
     small = ["--model", "resnet9", "--widths", "4", "8", "8", "8", "--batch", "8"]
     assert run(folder, tmp_path / "out", *small) == 0
     assert packaged["metrics"]["test_accuracy"] > 0.9

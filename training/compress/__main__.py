@@ -1,6 +1,7 @@
 """Make a package smaller or faster: python -m training.compress int8 PACKAGE --out FOLDER --data fashion-mnist
 
-STEP is graph, fp16, int8, dynamic or int4; `search` tries them all and says which is best.
+STEP is graph, fp16, int8, dynamic, int4, or with training prune, magnitude, distil; `search` tries what fits and says
+which is best.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from training.compress import apply, data, package, search
 from training.errors import TrainingError
 
 CACHE = Path.home() / ".cache" / "amaas"
+SIZES = ("embedding", "hidden", "layers", "heads")
 METHODS = ("minmax", "entropy", "percentile")
 
 
@@ -22,7 +26,8 @@ def settings(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m training.compress", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("step", metavar="STEP", choices=(*apply.STEPS, "search"), help="graph, fp16, int8, dynamic, int4 or search")
+    every = (*apply.STEPS, *apply.TRAINED, "search")
+    add("step", metavar="STEP", choices=every, help=f"{', '.join(every[:-1])} or search")
     add("package", type=Path, metavar="PACKAGE", help="folder with model.onnx, amaas.json and golden.npz")
     add("--out", type=Path, required=True, help="where the new package goes; must not be there yet")
     add("--data", help="what it was trained on (see training.train): test accuracy is measured, int8 calibrated")
@@ -36,7 +41,44 @@ def settings(arguments: list[str] | None) -> argparse.Namespace:
     add("--max-drop", type=_share, default=0.5, help="percentage points of test accuracy it may cost (%(default)s)")
     add("--max-noise", type=_share, default=0.1, help="without --data: change of outputs, of their size (%(default)s)")
     add("--target", choices=("latency", "size"), default="latency", help="search: what is best (%(default)s)")
+    add("--steps", nargs="+", metavar="STEP", default=[], help="search: only these, as int8 prune prune+int8")
+    _of_training(parser.add_argument_group("steps that train (prune, magnitude, distil): need --data").add_argument)
     return parser.parse_args(arguments)
+
+
+def _of_training(add: Callable[..., Any]) -> None:
+    usual = apply.Training()
+    add(
+        "--ratio", type=_part, default=usual.ratio, help="prune: share of each layer's channels that goes (%(default)s)"
+    )
+    add("--sparsity", type=_part, default=usual.sparsity, help="magnitude: share of zeros (%(default)s)")
+    add("--student", metavar="NAME", help="distil, search: network as training.train's --model names it")
+    add("--widths", type=_count, nargs="+", help="distil: the student's, as all of training.train's next four")
+    for option in SIZES:
+        add(f"--{option}", type=_count, help="distil: the student's")
+    add("--teacher", help="distil: a package folder, or MODEL[@VERSION] of a running service; else PACKAGE itself")
+    add("--finetune-epochs", type=_count, help="passes over the training data (prune, magnitude 5, distil 15)")
+    add("--finetune-lr", type=_share, help="the highest learning rate (prune 0.02, magnitude 0.01, distil 0.05)")
+    add("--batch", type=_count, default=usual.batch, help="rows per step (%(default)s)")
+    add("--temperature", type=_share, help="of the teacher's scores (4)")
+    add("--alpha", type=_share, help="what the teacher counts beside the labels, 0 to 1 (0.5)")
+    add("--training-seed", type=int, default=0, help="of order, augmentation and a student's weights (%(default)s)")
+    add("--device", default=usual.device, help="cpu, cuda, … (%(default)s)")
+    add("--quiet", action="store_true", help="no progress bar")
+
+
+def _training(s: argparse.Namespace) -> apply.Training:
+    if s.alpha is not None and s.alpha > 1:
+        raise TrainingError(f"--alpha {s.alpha:g} is more than all: give 0 to 1")
+    if s.temperature == 0:
+        raise TrainingError(
+            "--temperature 0 divides by nothing: give 1 for the scores as they are, more to soften them"
+        )
+    student = apply.Student(s.student, {o: getattr(s, o) for o in ("widths", *SIZES)}) if s.student else None
+    return apply.Training(
+        s.ratio, s.sparsity, student, s.teacher, s.finetune_epochs, s.batch, s.finetune_lr,
+        s.temperature, s.alpha, s.training_seed, s.device, s.quiet,
+    )  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,7 +100,9 @@ def run(s: argparse.Namespace) -> None:
     material = data.gather(
         parent, data=s.data, root=s.root, seed=s.seed, calibration=s.calibration, rows=s.calibration_rows
     )
-    options = apply.Options(s.max_drop, s.max_noise, tuple(s.method or METHODS), s.reduce_range, s.block)
+    options = apply.Options(
+        s.max_drop, s.max_noise, tuple(s.method or METHODS), s.reduce_range, s.block, tuple(s.steps), _training(s)
+    )
     if s.step == "search":
         search.search(parent, material, s.out, options, s.target)
     else:
@@ -75,6 +119,8 @@ def report(outcome: apply.Outcome, out: Path) -> None:
     if "accuracy" in details:
         accuracy = details["accuracy"]
         print(f"accuracy   {accuracy['before']:.2%} → {accuracy['after']:.2%} on the test split")
+    if "compressed_size" in details:
+        print("compressed {before:,} → {after:,} bytes (zlib)".format(**details["compressed_size"]))
     print(f"outputs    largest difference {details['max_abs_error']:.3g}, noise {details['noise']:.2%}")
     print("latency    {before} → {after} µs, one thread, batch 1".format(**details["latency_us"]))
     print(f"packaged in {out}")
@@ -100,6 +146,13 @@ def _share(text: str) -> float:
         value = math.nan
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return value
+
+
+def _part(text: str) -> float:
+    value = _share(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1")
     return value
 
 

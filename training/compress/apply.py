@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from training.compress import data, describe, measure, package, steps
 from training.compress.data import Material
@@ -15,12 +17,48 @@ from training.compress.package import Arrays, Package
 from training.errors import TrainingError
 
 STEPS = ("graph", "fp16", "int8", "dynamic", "int4")
+TRAINED = ("prune", "magnitude", "distil")  # steps that need PyTorch, and the data
+ADVICE = {
+    "prune": "give a smaller --ratio or more --finetune-epochs",
+    "magnitude": "give a smaller --sparsity or more --finetune-epochs",
+    "distil": "give a wider student or more --finetune-epochs",
+}
+
+
+@dataclass(frozen=True)
+class Student:
+    """options: of the network, as --widths and --hidden of training.train."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training:
+    """Of the steps that train. epochs, lr: None for what is usual for the step.
+
+    teacher: a package folder or MODEL[@VERSION]; without one, the package itself teaches.
+    """
+
+    ratio: float = 0.5
+    sparsity: float = 0.8
+    student: Student | None = None
+    teacher: str | None = None
+    epochs: int | None = None
+    batch: int = 64
+    lr: float | None = None
+    temperature: float | None = None
+    alpha: float | None = None
+    seed: int = 0
+    device: str = "cpu"
+    quiet: bool = True
 
 
 @dataclass(frozen=True)
 class Options:
     """max_drop: percentage points of test accuracy. max_noise: of the outputs, as a share of their size, where there is
-    no data set. methods: calibration methods of int8 to try. block: weights per scale of int4.
+    no data set. methods: calibration methods of int8 to try. block: weights per scale of int4. only: what search tries;
+    else all that fits.
     """
 
     max_drop: float = 0.5
@@ -28,6 +66,8 @@ class Options:
     methods: tuple[str, ...] = ("minmax", "entropy", "percentile")
     reduce_range: bool = False
     block: int = steps.BLOCK
+    only: tuple[str, ...] = ()
+    training: Training = field(default_factory=Training)
 
 
 @dataclass(frozen=True)
@@ -79,6 +119,15 @@ def attempt(parent: Package, before: Measured, step: str, material: Material, op
     return Outcome(step, after, details)
 
 
+def child(parent: Package, outcome: Outcome, material: Material) -> Package:
+    """What a step made as a package that another step can be applied to, before it is written."""
+    manifest, _ = described(parent, outcome, material)
+    body = outcome.model.body
+    digest = hashlib.sha256(body).hexdigest()
+    model = onnx.load_from_string(body)
+    return Package(parent.folder, manifest, model, parent.weights, digest, len(body), parent.golden)
+
+
 def _made(parent: Package, step: str, material: Material, options: Options) -> steps.Made:
     if step == "graph":
         return steps.graph(parent.model)
@@ -88,6 +137,14 @@ def _made(parent: Package, step: str, material: Material, options: Options) -> s
         return steps.dynamic(parent.model, reduce_range=options.reduce_range)
     if step == "int4":
         return steps.int4(parent.model, block=options.block)
+    if step in TRAINED:
+        try:
+            from training.compress import taught  # brings PyTorch
+        except ImportError as error:
+            raise TrainingError(
+                f"{step} trains, which needs PyTorch ({error}): install training/requirements.in"
+            ) from error
+        return taught.STEPS[step](parent, material, options.training)
     from training.compress import int8  # brings SymPy, which takes a second
 
     return int8.int8(parent.model, material, methods=list(options.methods), reduce_range=options.reduce_range)
@@ -114,7 +171,8 @@ def _compared(before: Measured, after: Measured) -> dict[str, Any]:
 
 def accept(before: Measured, outcome: Outcome, options: Options) -> None:
     """Raises TrainingError when accuracy falls, or outputs differ, by more than was allowed."""
-    advice = "try another step (fp16, or int8 with more --calibration-rows), or allow more with"
+    other = "try another step (fp16, or int8 with more --calibration-rows)"
+    advice = f"{ADVICE.get(outcome.step, other)}, or allow more with"
     if "test" in before.scores:
         drop = 100 * (before.scores["test"]["accuracy"] - outcome.model.scores["test"]["accuracy"])
         if drop > options.max_drop:
@@ -136,18 +194,22 @@ def timed(outcome: Outcome, latency: Mapping[str, float], machine: dict[str, Any
 
 def write(parent: Package, outcome: Outcome, material: Material, out: Path) -> None:
     """The package, into the folder out that is there."""
+    package.write(parent, out, outcome.model.body, *described(parent, outcome, material))
+
+
+def described(parent: Package, outcome: Outcome, material: Material) -> tuple[dict[str, Any], Arrays]:
+    """amaas.json, and the arrays of golden.npz."""
     details, declared = outcome.details, parent.manifest.get("golden") or {}
     arrays, entry = describe.golden(outcome.step, material, outcome.model.body, outcome.model.golden, declared)
     manifest = parent.manifest | {
         "name": parent.name,
-        "metrics": describe.metrics(material, outcome.model.scores, parent),
+        "metrics": describe.metrics(material, outcome.model.scores, parent, details),
         "card": describe.card(parent, outcome.step, details),
         "lineage": describe.lineage(parent, outcome.step, details),
         "golden": entry,
     }
     reference = describe.reference(parent, material.validation, outcome.model.logits)
-    manifest |= {"reference": reference} if reference else {}
-    package.write(parent, out, outcome.model.body, manifest, arrays)
+    return manifest | ({"reference": reference} if reference else {}), arrays
 
 
 def step(parent: Package, name: str, material: Material, out: Path, options: Options) -> Outcome:

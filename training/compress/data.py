@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +14,11 @@ from training.compress import measure, package
 from training.compress.package import Arrays, Package
 from training.errors import TrainingError
 
+if TYPE_CHECKING:
+    from training.kinds import Inputs, Kind
+
 HELD_OUT = 0.2  # of a calibration file without a data set beside it: chosen by, not calibrated with
 GOLDEN = 16
-AS_TRAINED = {"resize": "stretch", "layout": "NCHW"}
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,24 @@ class Labelled:
 
 
 @dataclass(frozen=True)
+class Examples:
+    """The training split, for steps that train. kind: makes inputs of what is stored of it. labels: [N].
+
+    augmentation: options of training.train, as the network was trained with; empty where the package does not say.
+    """
+
+    kind: Kind
+    stored: Inputs
+    labels: np.ndarray
+    augmentation: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Material:
     """calibration: rows of the training split, or of the caller's file. choice: rows that were not calibrated with.
 
     validation, test: None when no data set is at hand. about: what amaas.json is to say of it. golden: inputs to
-    compare the models on.
+    compare the models on. examples: makes the training split when a step asks for it; it is large.
     """
 
     golden: Arrays
@@ -38,6 +54,7 @@ class Material:
     validation: Labelled | None = None
     test: Labelled | None = None
     about: dict[str, Any] | None = None
+    examples: Callable[[], Examples] | None = None
 
 
 def gather(
@@ -58,41 +75,55 @@ def gather(
 
 
 def _labelled(parent: Package, data: str, root: Path, seed: int | None, given: Arrays | None, rows: int) -> Material:
-    plan = _plan(parent.manifest)
+    from training import kinds  # brings PyTorch, which nothing without a data set needs
+
+    try:
+        kind = kinds.declared(parent.manifest, parent.folder)
+    except TrainingError as error:
+        raise TrainingError(
+            f"--data cannot be used: {error}. Leave it away, and give prepared inputs in --calibration"
+        ) from error
     seed = _seed(parent.manifest, seed)
-    size = None if datasets.named(data) else plan["size"]
-    found = datasets.load(data, root, seed=seed, size=tuple(size) if size else None)
+    found = datasets.load(data, root, seed=seed, **_reading(parent.manifest, data, kind))
     _same(parent.manifest, found)
-    name = _input(parent)
-
-    def inputs(images: np.ndarray) -> Arrays:
-        return {name: datasets.normalised(images, plan["mean"], plan["std"])}
-
-    images, labels = found.train
-    picked = datasets.spread(labels, rows)
-    validation = Labelled(inputs(found.validation[0]), found.validation[1])
-    test = Labelled(inputs(found.test[0]), found.test[1])
+    values, labels = found.train
+    validation, test = (Labelled(_inputs(kind, part[0]), part[1]) for part in (found.validation, found.test))
     golden = parent.golden or _rows(test.inputs, datasets.spread(test.labels, GOLDEN))
-    calibration = _rows(given, slice(rows)) if given else inputs(images[picked])
-    about = {"name": found.about["name"], "seed": seed, "test_images": len(test.labels)}
-    return Material(golden, calibration, validation.inputs, validation, test, about)
+    calibration = _rows(given, slice(rows)) if given else _inputs(kind, values[datasets.spread(labels, rows)])
+    augmentation = _augmentation(parent.manifest)
+    about = {"name": found.about["name"], "seed": seed, "test_items": len(test.labels), "augmentation": augmentation}
+
+    def examples() -> Examples:
+        return Examples(kind, kind.stored(values), labels, augmentation)
+
+    return Material(golden, calibration, validation.inputs, validation, test, about, examples)
 
 
-def _plan(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The package's preprocess, when it is what training/data does to images."""
-    if manifest.get("task") != "image-classification":
-        raise TrainingError(
-            f"--data is for image-classification, this package's task is {manifest.get('task', 'tensor')}: "
-            "leave it away, outputs are compared instead; int8 takes its inputs from --calibration"
-        )
-    plan = {"resize": "stretch", "layout": "NCHW", "scale": 1 / 255} | (manifest.get("preprocess") or {})
-    other = {key for key, value in AS_TRAINED.items() if plan[key] != value} | {"shorter", "crop"} & set(plan)
-    if other or plan.get("mode") not in ("L", "RGB") or abs(plan["scale"] * 255 - 1) > 1e-6 or "mean" not in plan:
-        raise TrainingError(
-            f"this package prepares images in another way than the training job ({sorted(other) or 'scale or mode'}): "
-            "leave --data away, and give prepared inputs in --calibration"
-        )
-    return plan
+def _inputs(kind: Kind, values: np.ndarray) -> Arrays:
+    return {put: value.numpy() for put, value in kind.inputs(kind.stored(values), slice(None)).items()}
+
+
+def _reading(manifest: dict[str, Any], data: str, kind: Kind) -> dict[str, Any]:
+    """How the data was read for training, as the package notes it or as its plan tells; else splits were others."""
+    noted = (manifest.get("dataset") or {}).get("read")
+    if noted is not None:
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in noted.items()}
+    fixed = datasets.named(data) or kind.name not in ("image", "audio")
+    plan = kind.plan
+    return {} if fixed else {"size": tuple(plan["size"])} if kind.name == "image" else {"rate": plan["sample_rate"]}
+
+
+CHANGES = (
+    "shift", "flip", "erase", "crop", "rotate", "randaugment", "token_dropout", "time_shift", "frequency_mask",
+    "time_mask", "noise",
+)  # fmt: skip
+
+
+def _augmentation(manifest: dict[str, Any]) -> dict[str, Any]:
+    """As the training run noted it, or a step after it. Not guessed: a mirrored digit is another one."""
+    details = (manifest.get("lineage") or {}).get("details") or {}
+    noted = (details.get("data") or {}).get("augmentation") or details
+    return {key: noted[key] for key in CHANGES if key in noted}
 
 
 def known_seed(manifest: dict[str, Any]) -> int | None:
@@ -127,14 +158,6 @@ def _same(manifest: dict[str, Any], found: datasets.Dataset) -> None:
             f"the package was trained on splits of {want}, this data has {have}: "
             "give the data it was trained on, or images of its training set could be tested with"
         )
-
-
-def _input(parent: Package) -> str:
-    constants = {tensor.name for tensor in parent.model.graph.initializer}
-    names = [put.name for put in parent.model.graph.input if put.name not in constants]
-    if len(names) != 1:
-        raise TrainingError(f"an image classifier has one input, this model {names}: leave --data away")
-    return names[0]
 
 
 def _halves(given: Arrays) -> tuple[Arrays, Arrays]:

@@ -12,7 +12,10 @@ from training.compress.data import Labelled, Material
 from training.compress.package import Arrays, Package
 
 RTOL = 1e-3
-STEPS = {"int8": "quantize", "dynamic": "quantize", "int4": "quantize", "fp16": "quantize", "graph": "optimize"}
+STEPS = {
+    "int8": "quantize", "dynamic": "quantize", "int4": "quantize", "fp16": "quantize", "graph": "optimize",
+    "prune": "prune", "magnitude": "prune", "distil": "distil",
+}  # fmt: skip
 # what another order of rounding may change, as a share of the largest output: two steps of 8 bits, four of FP16
 GRAIN = {"int8": 2 / 127, "dynamic": 2 / 127, "fp16": 4 / 2048}
 VERSIONS = ("onnx", "onnxruntime", "numpy")
@@ -37,9 +40,13 @@ def golden(
     return inputs | {f"output.{n}": v for n, v in after.items()}, {"file": "golden.npz", "rtol": rtol, "atol": atol}
 
 
-def metrics(material: Material, after: dict[str, dict[str, Any]], parent: Package) -> dict[str, Any]:
+def metrics(
+    material: Material, after: dict[str, dict[str, Any]], parent: Package, details: dict[str, Any]
+) -> dict[str, Any]:
     """Figures of the new model only; none of accuracy when no data set was at hand. after: scores by split."""
     kept = {"parameters": parent.manifest["metrics"]["parameters"]} if _counted(parent) else {}
+    if "parameters" in details:
+        kept = {"parameters": details["parameters"]["after"]}
     if not material.test:
         return kept
     test = after["test"]
@@ -92,6 +99,14 @@ def _summary(step: str, details: dict[str, Any]) -> str:
     size = details["size"]
     grown = " (larger than before)" if size["after"] > size["before"] else ""
     parts = [f"{size['after']:,} bytes instead of {size['before']:,}{grown}"]
+    if "compressed_size" in details:
+        packed = details["compressed_size"]
+        parts.append(
+            f"{details['sparsity']:.0%} of the weights are zero, which makes neither the file smaller nor the model "
+            f"faster; compressed (zlib) it is {packed['after']:,} bytes instead of {packed['before']:,}"
+        )
+    if (details.get("parameters") or {}).get("before"):
+        parts.append("{after:,} parameters instead of {before:,}".format(**details["parameters"]))
     if "accuracy" in details:
         after, before = details["accuracy"]["after"], details["accuracy"]["before"]
         low, high = details["accuracy"]["interval"]
@@ -101,5 +116,5 @@ def _summary(step: str, details: dict[str, Any]) -> str:
 
 
 def _counted(parent: Package) -> bool:
-    """A step changes how numbers are stored, not how many the network has."""
+    """Most steps change how numbers are stored, not how many the network has; the others say how many."""
     return "parameters" in (parent.manifest.get("metrics") or {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,37 @@ from training.compress.package import Package
 from training.errors import TrainingError
 
 PARENT = "parent"
+THEN = ("int8", "fp16")  # steps that are tried on what a step that trained has made
+
+
+@dataclass(frozen=True)
+class Rung:
+    """parent: what the step was applied to. under: the rung that made that, None for the package itself."""
+
+    parent: Package
+    outcome: Outcome
+    under: str | None = None
 
 
 def search(parent: Package, material: Material, out: Path, options: Options, target: str) -> dict[str, Any]:
     """Write out/STEP for each step that was accepted, out/pareto.json and out/pareto.svg; returns the report.
 
-    target: `latency` or `size`. The best is chosen by validation accuracy; test figures are only reported.
+    target: `latency` or `size`. The best is chosen by validation accuracy; test figures are only reported. Two steps
+    in turn, as prune+int8, are two packages, the second with the first as its parent.
     """
     before = apply.measured(parent, package.serialised(parent.model), material)
-    outcomes, refused = _ladder(parent, before, material, options)
-    bodies = {PARENT: before.body} | {step: outcome.model.body for step, outcome in outcomes.items()}
+    rungs, refused = _ladder(parent, before, material, options)
+    bodies = {PARENT: before.body} | {name: rung.outcome.model.body for name, rung in rungs.items()}
     times, machine = measure.latencies(bodies, material.golden)
     rows = [_row(PARENT, before, parent.size, times[PARENT], 0.0)]
     with package.whole(out) as draft:
-        for step, outcome in outcomes.items():
-            apply.timed(outcome, {"before": times[PARENT], "after": times[step]}, machine)
-            (draft / step).mkdir()
-            apply.write(parent, outcome, material, draft / step)
-            size, noise = outcome.details["size"]["after"], outcome.details["noise"]
-            rows.append(_row(step, outcome.model, size, times[step], noise))
+        for name, rung in rungs.items():
+            apply.timed(rung.outcome, {"before": times[rung.under or PARENT], "after": times[name]}, machine)
+            (draft / name).mkdir()
+            apply.write(rung.parent, rung.outcome, material, draft / name)
+            size = rung.outcome.details["size"]["after"]
+            noise = measure.apart(before.golden, rung.outcome.model.golden)["noise"]
+            rows.append(_row(name, rung.outcome.model, size, times[name], noise))
         report = _report(parent, rows, refused, options, target) | {"machine": machine}
         (draft / "pareto.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         (draft / "pareto.svg").write_text(plot.svg(report))
@@ -39,20 +52,51 @@ def search(parent: Package, material: Material, out: Path, options: Options, tar
     return report
 
 
+def ladder(material: Material, options: Options) -> list[str]:
+    """The steps to try: those that train only with data, distil only with a student.
+
+    magnitude is left out: its file is as large and as slow as before.
+    """
+    trained = ["prune"] if material.examples else []
+    trained += ["distil"] if material.examples and options.training.student else []
+    names = [*apply.STEPS, *(name for step in trained for name in (step, *(f"{step}+{then}" for then in THEN)))]
+    if unknown := set(options.only) - set(names):
+        raise TrainingError(f"--steps {' '.join(sorted(unknown))}: here, search can try {', '.join(names)}")
+    return [name for name in names if not options.only or name in _with_what_they_need(options.only)]
+
+
+def _with_what_they_need(names: tuple[str, ...]) -> set[str]:
+    return {part for name in names for part in (name, name.partition("+")[0])}
+
+
 def _ladder(
     parent: Package, before: Measured, material: Material, options: Options
-) -> tuple[dict[str, Outcome], dict[str, str]]:
-    """Outcomes of the steps that were accepted, and why the others were not."""
-    outcomes: dict[str, Outcome] = {}
+) -> tuple[dict[str, Rung], dict[str, str]]:
+    """What was accepted, and why the others were not. Each is compared with the package that the search began with."""
+    rungs: dict[str, Rung] = {}
     refused: dict[str, str] = {}
-    for step in apply.STEPS:
+    for name in ladder(material, options):
+        first, _, then = name.partition("+")
+        if then and first not in rungs:
+            refused[name] = f"{first} was left out"
+            continue
         try:
-            outcome = apply.attempt(parent, before, step, material, options)
-            apply.accept(before, outcome, options)
-            outcomes[step] = outcome
+            rungs[name] = _rung(parent, before, name, rungs.get(first), material, options)
+            apply.accept(before, rungs[name].outcome, options)
         except TrainingError as error:
-            refused[step] = str(error)
-    return outcomes, refused
+            rungs.pop(name, None)
+            refused[name] = str(error)
+    return rungs, refused
+
+
+def _rung(
+    parent: Package, before: Measured, name: str, under: Rung | None, material: Material, options: Options
+) -> Rung:
+    first, _, then = name.partition("+")
+    if under is None or not then:
+        return Rung(parent, apply.attempt(parent, before, name, material, options))
+    made = apply.child(under.parent, under.outcome, material)
+    return Rung(made, apply.attempt(made, under.outcome.model, then, material, options), first)
 
 
 def _row(step: str, model: Measured, size: int, latency: float, noise: float) -> dict[str, Any]:
@@ -91,7 +135,7 @@ def _print(report: dict[str, Any], out: Path) -> None:
     for row in report["steps"]:
         accuracy = f"{row['test_accuracy']:.2%}" if "test_accuracy" in row else f"noise {row['noise']:.2%}"
         mark = "  ← best" if row["step"] == report["best"] else ""
-        print(f"{row['step']:8} {row['size']:>12,} bytes {row['latency_us']:>10.1f} µs  {accuracy}{mark}")
+        print(f"{row['step']:11} {row['size']:>12,} bytes {row['latency_us']:>10.1f} µs  {accuracy}{mark}")
     for step, reason in report["refused"].items():
-        print(f"{step:8} left out: {reason}")
+        print(f"{step:11} left out: {reason}")
     print(f"packages, pareto.json and pareto.svg are in {out}")

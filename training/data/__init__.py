@@ -15,13 +15,12 @@ import numpy as np
 from training.data import catalogue
 from training.data.catalogue import named
 from training.data.clean import clean, drops, line
-from training.data.images import normalised
 from training.data.source import PLURAL, Kind, Options, Report, Source, Split
 from training.data.split import spread, stratified
 from training.errors import TrainingError
 
 __all__ = [
-    "Dataset", "Kind", "Options", "Report", "Source", "Split", "clean", "load", "named", "normalised", "spread",
+    "Dataset", "Kind", "Options", "Report", "Source", "Split", "clean", "load", "named", "spread",
     "stratified",
 ]  # fmt: skip
 VALIDATION, TEST = 0.1, 0.15  # shares; TEST only where the data set has no test split of its own

@@ -46,13 +46,6 @@ def decoded(
     return Source("image", splits, labels, about, {split: [item.name for item, _ in kept[split]] for split in splits})
 
 
-def normalised(images: np.ndarray, mean: list[float], std: list[float]) -> np.ndarray:
-    """Pixels [N, H, W, C] uint8 as a network's input [N, C, H, W] float32: (pixel / 255 - mean) / std per channel."""
-    scaled = images.astype(np.float32) * np.float32(1 / 255)
-    values = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
-
-
 def _file(item: Item) -> Path | io.BytesIO:
     return io.BytesIO(item.body) if isinstance(item.body, bytes) else item.body
 

@@ -1,0 +1,118 @@
+"""The verb `optimize`, and how its outcome looks."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from amaas.cli import Context, complain, main, reference, verb
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@verb(main)
+@click.argument("model", callback=reference)
+@click.option(
+    "--package", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder that this version was pushed from.",
+)  # fmt: skip
+@click.option("--data", help="What it was trained on, as for training.train; without it, outputs are compared.")
+@click.option("--max-drop", type=click.FloatRange(0), default=0.5, show_default=True, help="Percentage points.")
+@click.option("--target", type=click.Choice(["latency", "size"]), default="latency", show_default=True)
+@click.option("--alias", default="production", show_default=True, help="What --promote moves.")
+@click.option("--promote", is_flag=True, help="Move the alias, if a version is better where it is served.")
+@click.option("--out", type=click.Path(path_type=Path), help="Keep the packages here; must not be there yet.")
+@click.option("--python", help="Of the training environment. Else AMAAS_TRAINING_PYTHON, else the checkout's.")
+@click.argument("more", nargs=-1, type=click.UNPROCESSED)
+def optimize(
+    context: Context,
+    model: tuple[str, str | None],
+    package: Path,
+    out: Path | None,
+    data: str | None,
+    max_drop: float,
+    target: str,
+    python: str | None,
+    more: tuple[str, ...],
+    alias: str,
+    promote: bool,
+) -> None:
+    """Search for a smaller or faster form of MODEL[@VERSION], register what is worth it, and measure it in service.
+
+    None is promoted unless --promote. MORE, after --, goes to the search: -- --student cnn --steps int8 prune+int8
+    """
+    with tempfile.TemporaryDirectory(prefix="amaas-") as folder:
+        given = ["--target", target, "--max-drop", str(max_drop), *(["--data", _place(data)] if data else []), *more]
+        wanted = (model[0], model[1] or alias)
+        done = _optimize(context, wanted, package, out or Path(folder) / "search", given, python, (target, max_drop))
+        if promote and done["best"]:
+            done["promoted"] = _promote(context, done, alias)
+    context.answer(done, lambda console: shown(console, done))
+
+
+def _place(data: str) -> str:
+    """A folder's absolute path: the search runs elsewhere."""
+    return str(Path(data).absolute()) if Path(data).is_dir() else data
+
+
+def _optimize(
+    context: Context, wanted: tuple[str, str], package: Path, out: Path, given: list[str],
+    python: str | None, gate: tuple[str, float],
+) -> dict[str, Any]:  # fmt: skip
+    from amaas import optimize as work
+
+    model, version = wanted
+    with context.client() as client:
+        base = work.registered(client, model, version, package)["version"]
+        inputs = work.golden(package)
+        report = work.search(*work.environment(python), package, out, given)
+        rows = work.worth(report)
+        work.register(client, model, out, rows, complain)
+        rows.insert(0, next(row for row in report["steps"] if row["step"] == work.PARENT) | {"version": base})
+        versions = [row["version"] for row in rows if "version" in row]
+        compared = work.compared(rows, base, work.measured(client, model, versions, inputs))
+    chosen = work.best(rows, *gate)
+    return {
+        "model": model, "from": base, "target": gate[0], "max_drop": gate[1], "compared": compared, "versions": rows,
+        "best": chosen, "refused": report["refused"], "promoted": None,
+    }  # fmt: skip
+
+
+def _promote(context: Context, done: dict[str, Any], alias: str) -> dict[str, Any]:
+    from amaas import optimize as work
+
+    with context.client() as client:
+        return work.promote(client, done["model"], done["from"], done["best"], alias)
+
+
+def shown(out: Console, done: dict[str, Any]) -> None:
+    from amaas import show
+
+    right = ("version", "size", "accuracy", "drop", "in service", "round trip")
+    table = show._table("step", "version", "size", "accuracy", "drop", "in service", "round trip", "", right=right)
+    for row in done["versions"]:
+        accuracy = f"{row['validation_accuracy']:.2%}" if "validation_accuracy" in row else ""
+        own = f"{row['latency_ms']:.3f} ms" if "latency_ms" in row else ""
+        trip = f"{row['round_trip_ms']:.1f} ms" if "round_trip_ms" in row else ""
+        said = "not registered" if "refused" in row else "" if row["step"] == "parent" else row["speed"]
+        drop = row.get("drop") if accuracy else ""
+        show._row(table, row["step"], row.get("version"), show.size(row["size"]), accuracy, drop, own, trip, said)
+    out.print(table)
+    for step, reason in done["refused"].items():
+        show.line(out, step, f"was left out: {reason}")
+    show.line(out, done["model"], _verdict(done))
+
+
+def _verdict(done: dict[str, Any]) -> str:
+    chosen = done["best"]
+    if chosen is None:
+        better = "faster" if done["target"] == "latency" else "smaller and not slower"
+        return f"no version is {better} in service ({done['compared']}): version {done['from']} stays"
+    named = f"version {chosen['version']} ({chosen['step']}) is best by {done['compared']}"
+    if done["promoted"]:
+        return f"{named}; {done['promoted']['alias']} is now version {chosen['version']}"
+    return f"{named}; `amaas promote {done['model']} {chosen['version']}` takes it into use"

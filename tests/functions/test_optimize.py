@@ -1,0 +1,128 @@
+"""`amaas optimize`: the search is run for real, the functions register, answer and promote what it made."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from amaas import optimize
+from amaas.cli import Context, main
+from amaas.client import Client
+from amaas.errors import AmaasError
+from click.testing import CliRunner, Result
+
+from shared.storage.memory import MemoryStore
+from tests.functions.service import connected
+from tests.support import linear
+
+ROWS = np.random.default_rng(0).normal(size=(8, 64)).astype(np.float32)
+
+
+@pytest.fixture
+def client(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Client:
+    made = connected(store, monkeypatch)
+    monkeypatch.setattr(Context, "client", lambda self: made)
+    monkeypatch.setattr(made, "close", lambda: None)  # the verb opens one for each part of its work
+    monkeypatch.setattr(optimize, "TURNS", 4)
+    return made
+
+
+@pytest.fixture
+def package(client: Client, tmp_path: Path) -> Path:
+    folder = tmp_path / "wide"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(linear(np.random.default_rng(1).normal(size=(64, 64)).tolist()))
+    running = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    np.savez(folder / "golden.npz", **{"input.x": ROWS, "output.y": running.run(None, {"x": ROWS})[0]})
+    (folder / "amaas.json").write_text(json.dumps({"name": "wide", "golden": {"file": "golden.npz"}}))
+    client.push(folder)
+    client.promote("wide", 1)
+    return folder
+
+
+def run(package: Path, *more: str) -> Result:
+    options = ["--package", str(package), "--python", sys.executable, *more]
+    return CliRunner().invoke(main, ["optimize", "wide", *options], catch_exceptions=False)
+
+
+def test_what_is_worth_it_is_registered_and_nothing_promoted(client: Client, package: Path) -> None:
+    done = run(package, "--target", "size", "--json", "--", "--steps", "fp16", "dynamic")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout[done.stdout.index("{\n") :])  # the functions log beside it
+    rows = {row["step"]: row for row in found["versions"]}
+    assert found["from"] == rows["parent"]["version"] == 1 and found["compared"] == "the model's own time"
+    assert len(rows) > 1
+    for step in rows.keys() - {"parent"}:
+        manifest = client.version("wide", rows[step]["version"])
+        assert manifest["lineage"]["details"]["step"] == step
+        assert manifest["lineage"]["parent"].startswith("wide@sha256:")
+        assert rows[step]["latency_ms"] > 0 and rows[step]["speed"] in ("faster", "slower", "alike")
+    assert client.model("wide")["aliases"]["production"]["version"] == 1
+
+
+def test_the_best_is_promoted_on_request(client: Client, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimize, "_verdict", lambda mine, theirs: "faster")
+    done = run(package, "--promote", "--", "--steps", "fp16")
+    assert done.exit_code == 0, done.output
+    assert "production is now version 2" in done.stdout
+    assert client.model("wide")["aliases"]["production"]["version"] == 2
+    assert client.history("wide", 1)[0]["reason"].startswith("amaas optimize: fp16, ")
+
+
+def test_what_is_not_faster_is_not_promoted(client: Client, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimize, "_verdict", lambda mine, theirs: "alike")
+    done = run(package, "--promote", "--", "--steps", "fp16")
+    assert done.exit_code == 0 and "no version is faster in service" in done.stdout
+    assert client.model("wide")["aliases"]["production"]["version"] == 1
+
+
+def test_an_alias_that_was_moved_meanwhile_stays(client: Client, package: Path) -> None:
+    client.push(package)
+    chosen = {"version": 2, "step": "fp16", "latency_ms": 1.0, "size": 1}
+    client.promote("wide", 2)
+    with pytest.raises(AmaasError, match="does not name version 1 alone"):
+        optimize.promote(client, "wide", 1, chosen, "production")
+
+
+def test_another_folder_is_refused(client: Client, package: Path) -> None:
+    (package / "model.onnx").write_bytes(linear([[1.0]]))
+    done = run(package)
+    assert done.exit_code == 1 and "is not what version 1 of wide was made from" in done.stderr
+    assert len(client.model("wide")["versions"]) == 1
+
+
+def test_a_search_that_fails_registers_nothing(client: Client, package: Path, tmp_path: Path) -> None:
+    done = run(package, "--", "--steps", "prune")
+    assert done.exit_code == 1 and "the search ended with exit status 1" in done.stderr
+    assert len(client.model("wide")["versions"]) == 1
+    done = run(package, "--python", str(tmp_path / "none"))
+    assert done.exit_code == 1 and "is not there" in done.stderr
+
+
+def speed(*turns: float) -> optimize.Speed:
+    return optimize.Speed([[10.0]] * len(turns), list(turns))
+
+
+def test_faster_is_what_is_so_in_most_turns() -> None:
+    rows: list[dict[str, Any]] = [{"version": n, "size": 9 - n, "step": str(n)} for n in (1, 2, 3, 4)]
+    speeds = {1: speed(5, 5, 5, 5), 2: speed(4, 4, 4, 9), 3: speed(6, 6, 6, 1), 4: speed(4, 4, 6, 6)}
+    assert optimize.compared(rows, 1, speeds) == "the model's own time"
+    assert [row["speed"] for row in rows] == ["alike", "faster", "slower", "alike"]
+    assert optimize.best(rows, "latency", 0.5)["version"] == 2
+    assert optimize.best(rows, "size", 0.5)["version"] == 4  # the smallest that is not slower
+    rows[0]["validation_accuracy"], rows[1]["validation_accuracy"] = 0.92, 0.91
+    assert optimize.best(rows[:2], "latency", 0.5) is None
+    speeds[2].served[0] = None  # other processes answered: only the round trips are left
+    assert optimize.compared(rows, 1, speeds) == "round trips"
+    assert {row["speed"] for row in rows} == {"alike"}
+
+
+def test_what_a_version_was_made_from_is_registered_too() -> None:
+    steps = [("parent", True), ("int8", False), ("prune", False), ("prune+int8", True)]
+    rows = [{"step": step, "pareto": on} for step, on in steps]
+    assert [row["step"] for row in optimize.worth({"steps": rows})] == ["prune", "prune+int8"]

@@ -1,0 +1,93 @@
+"""Unstructured pruning: single weights become zero, little by little, while the others learn to do without.
+
+The share of zeros follows Zhu and Gupta (2017, To prune, or not to prune): s · (1 - (1 - t)³) over the first part of
+the steps. The file stays as large as it was: only compressed it is smaller.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import torch
+
+from training.compress import finetune, network, package
+from training.compress.data import Material
+from training.compress.finetune import Tuning
+from training.compress.package import Package
+from training.compress.prune import training_data
+from training.compress.steps import Made, NothingToDo
+from training.teacher import PackageTeacher
+
+RAMP = 0.75  # share of all steps in which zeros become more; in the rest the other weights settle
+EVERY = 0.01  # share of all steps between two prunings
+
+
+class Zeros:
+    """Holds the smallest weights of the layers at zero."""
+
+    def __init__(self, layers: list[torch.nn.Module], sparsity: float, one_size: bool = False) -> None:
+        self.weights = [layer.weight for layer in layers]
+        self.sparsity, self.one_size = sparsity, one_size
+        self.masks = [torch.ones_like(weight, dtype=torch.bool) for weight in self.weights]
+        self.pruned_at = 0.0
+
+    def __call__(self, progress: float) -> None:
+        """After each step of the optimiser. progress: 0 to 1."""
+        if progress <= RAMP + EVERY and progress >= self.pruned_at + EVERY:
+            self.pruned_at = progress
+            self._prune(scheduled(progress, self.sparsity))
+        with torch.no_grad():
+            for weight, mask in zip(self.weights, self.masks, strict=True):
+                weight.mul_(mask)
+
+    @torch.no_grad()
+    def _prune(self, share: float) -> None:
+        sizes = [weight.abs() * mask for weight, mask in zip(self.weights, self.masks, strict=True)]
+        groups = [[size] for size in sizes] if self.one_size else [sizes]
+        limits = []
+        for group in groups:
+            flat = torch.cat([size.flatten() for size in group])
+            count = round(share * flat.numel())
+            limits += [flat.kthvalue(count).values if count else flat.new_tensor(-1.0)] * len(group)
+        self.masks = [size > limit for size, limit in zip(sizes, limits, strict=True)]
+
+    def share(self) -> float:
+        zeros = sum(int((weight == 0).sum()) for weight in self.weights)
+        return zeros / sum(weight.numel() for weight in self.weights)
+
+
+def scheduled(progress: float, sparsity: float) -> float:
+    """The share of zeros after a share of the steps."""
+    return sparsity * (1 - (1 - min(progress / RAMP, 1.0)) ** 3)
+
+
+def magnitude(parent: Package, material: Material, *, sparsity: float, how: Tuning) -> Made:
+    """Set `sparsity` of the weights of convolutions and linear layers to zero; biases and norms stay."""
+    examples, validation = training_data(material, "magnitude")
+    made = network.network(parent, material.golden)
+    zeros = Zeros(network.weighted(made), sparsity)
+    if zeros.share() >= sparsity:
+        raise NothingToDo(f"{zeros.share():.0%} of the weights are zero already: give a larger --sparsity")
+    taught = finetune.tune(
+        made,
+        examples,
+        validation,
+        how,
+        teacher=PackageTeacher.of(parent, torch.get_num_threads()),
+        after_step=zeros,
+        settled=RAMP + EVERY,
+    )
+    body = network.body(made, parent, examples)
+    details: dict[str, Any] = {
+        "method": f"{sparsity:.0%} of the weights set to zero, gradually, over {how.epochs} epochs",
+        "sparsity": round(zeros.share(), 4), "scope": "all layers together",
+        "compressed_size": {"before": deflated(package.serialised(parent.model)), "after": deflated(body)},
+        "finetuning": taught, "teacher": parent.reference,
+    }  # fmt: skip
+    return body, details
+
+
+def deflated(body: bytes) -> int:
+    """Bytes, as gzip or a zip file would hold them."""
+    return len(zlib.compress(body, 9))
