@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from training.data import catalogue
 from training.data.catalogue import named
 from training.data.clean import clean, drops, line
+from training.data.near import pairs as near_pairs
+from training.data.outliers import suspects
 from training.data.source import PLURAL, Kind, Options, Report, Source, Split
 from training.data.split import spread, stratified
 from training.errors import TrainingError
@@ -23,12 +25,16 @@ __all__ = [
     "Dataset", "Kind", "Options", "Report", "Source", "Split", "clean", "load", "named", "spread",
     "stratified",
 ]  # fmt: skip
+Outliers = Literal["off", "report", "drop"]
 VALIDATION, TEST = 0.1, 0.15  # shares; TEST only where the data set has no test split of its own
 
 
 @dataclass
 class Dataset:
-    """Cleaned and split. Values, about and details are as in Source. report: what was dropped, and why."""
+    """Cleaned and split. Values, about and details are as in Source.
+
+    report: what was dropped, and why. What was only noticed has "kept" in its line.
+    """
 
     train: Split
     validation: Split
@@ -40,21 +46,27 @@ class Dataset:
     details: dict[str, Any] = field(default_factory=dict)
 
     def dropped(self) -> dict[str, int]:
-        return dict(Counter(entry["reason"] for entry in self.report))
+        return dict(Counter(entry["reason"] for entry in self.report if "kept" not in entry))
 
 
 def load(
     name: str, root: Path, *, seed: int, task: Kind | None = None, size: tuple[int, int] | None = None,
     text: str | None = None, target: str | None = None, rate: int | None = None,
+    near: bool = False, outliers: Outliers = "off",
 ) -> Dataset:  # fmt: skip
     """A data set by name (catalogue.py), or from a file or folder, cleaned and split. Raises TrainingError.
 
     root: where what is downloaded is kept. task: the kind, where it is not to be guessed. size: (height, width) that
     images are brought to; without it, they must all have the same. text, target: columns. rate: of sounds, in Hz.
+    near: look for look-alikes, too. outliers: report training items with doubtful labels, or drop them.
     """
     report: Report = []
     source = catalogue.find(name, root, Options(task, size, text, target, rate), report)
     parts = _split(source, report, seed)
+    if near:
+        parts = _without_look_alikes(source, parts, report)
+    if outliers != "off":
+        parts["train"] = _judged(source, parts["train"], report, seed, drop=outliers == "drop")
     picked = {part: (source.splits[split][0][indices], labels) for part, (split, indices, labels) in parts.items()}
     _check(picked["train"], picked["test"], source.labels, source.kind)
     return Dataset(**picked, labels=source.labels, about=source.about, report=report, kind=source.kind,
@@ -65,7 +77,7 @@ Part = tuple[str, np.ndarray, np.ndarray]  # a split of the source, indices in i
 
 
 def _split(source: Source, report: Report, seed: int) -> dict[str, Part]:
-    """What cleaning leaves of a source, as train, validation and test."""
+    """What exact cleaning leaves of a source, as train, validation and test."""
     dropped = drops(source.splits, source.kind)
     report += [line(place, *dropped[place], source.names) for place in sorted(dropped)]
     left = {}
@@ -77,6 +89,47 @@ def _split(source: Source, report: Report, seed: int) -> dict[str, Part]:
         left["train"], left["test"] = stratified(*left["train"], TEST, seed)
     train, validation = stratified(*left["train"], VALIDATION, seed)
     return {"train": ("train", *train), "validation": ("train", *validation), "test": (test_of, *left["test"])}
+
+
+def _without_look_alikes(source: Source, parts: dict[str, Part], report: Report) -> dict[str, Part]:
+    """Drop what is like an item of the test set, or, out of the training set, of the validation set.
+
+    Look-alikes within a part stay, and are reported once each.
+    """
+    order = ("test", "validation", "train")
+    values = np.concatenate([source.splits[parts[part][0]][0][parts[part][1]] for part in order])
+    places = [(part, parts[part][0], int(index)) for part in order for index in parts[part][1]]
+    labels = np.concatenate([parts[part][2] for part in order])
+    twins: dict[int, int] = {}
+    for first, second in sorted(near_pairs(values, source.kind, source.details)):
+        twins.setdefault(second, first)  # the first is in the same part or in one that is of more weight
+    for second, first in sorted(twins.items()):
+        (part, *place), (other, *twin) = places[second], places[first]
+        reason = "near duplicate" if labels[first] == labels[second] else "near duplicate with another label"
+        if part == other:
+            report.append(line(tuple(place), reason, tuple(twin), source.names) | {"kept": "yes"})
+        else:
+            report.append(line(tuple(place), f"{reason} in the {other} set", tuple(twin), source.names))
+    gone = {places[second][1:] for second, first in twins.items() if places[second][0] != places[first][0]}
+    return {name: _left(part, [(part[0], int(index)) not in gone for index in part[1]]) for name, part in parts.items()}
+
+
+def _judged(source: Source, part: Part, report: Report, seed: int, *, drop: bool) -> Part:
+    """Report, or drop, the items of a part that carry a doubtful label."""
+    split, indices, labels = part
+    found = suspects(source.splits[split][0][indices], labels, source.kind, source.details, seed=seed)
+    for one in found:
+        told = line((split, int(indices[one.index])), "doubtful label", None, source.names)
+        given, likely = source.labels[one.given], source.labels[one.likely]
+        told["detail"] = f"given {given!r}, likely {likely!r} ({one.confidence:.2f})"
+        report.append(told if drop else told | {"kept": "yes"})
+    doubted = {one.index for one in found}
+    return _left(part, [n not in doubted for n in range(len(indices))]) if drop else part
+
+
+def _left(part: Part, kept: list[bool]) -> Part:
+    split, indices, labels = part
+    return split, indices[np.array(kept, bool)], labels[np.array(kept, bool)]
 
 
 def _check(train: Split, test: Split, labels: list[str], kind: Kind) -> None:

@@ -6,7 +6,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from training.data import bundled, fashion_mnist, folders, images, parquet, records, s3, sounds, tables, texts
+from training.data import (
+    bundled,
+    fashion_mnist,
+    folders,
+    fortunes,
+    images,
+    parquet,
+    records,
+    s3,
+    sounds,
+    spoken_digits,
+    tables,
+    texts,
+)
 from training.data import torchvision_sets as torchvision
 from training.data.records import Records
 from training.data.source import PLURAL, Kind, Options, Report, Source
@@ -14,6 +27,8 @@ from training.errors import TrainingError
 
 NAMED: dict[str, Callable[[Path, Report], Source]] = {
     "fashion-mnist": fashion_mnist.source,
+    "fortunes": fortunes.source,
+    "spoken-digits": spoken_digits.source,
     **{name: partial(bundled.source, name) for name in bundled.ABOUT},
 }
 FITS: dict[Kind, set[str]] = {

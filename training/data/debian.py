@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -41,3 +42,21 @@ def moved(unpacked: Path, target: Path) -> Path | None:
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return target
+
+
+def missing_for(package: str) -> list[str]:
+    """The package, and what it needs that is not installed here; the package alone where apt cannot tell."""
+    done = subprocess.run(
+        ["apt-get", "--simulate", "--no-install-recommends", "install", package],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst ")]
+    return found if package in found else [package]
+
+
+def environment(content: Path) -> dict[str, str]:
+    """The variables with which an unpacked program finds its unpacked libraries."""
+    folders = {path.parent for path in content.glob("usr/lib/**/*.so*")} | {
+        path.parent for path in content.glob("lib/**/*.so*")
+    }
+    return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(str(path) for path in sorted(folders))}

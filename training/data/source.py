@@ -13,7 +13,7 @@ from training.errors import TrainingError
 
 Kind = Literal["image", "text", "audio", "table"]
 Split = tuple[np.ndarray, np.ndarray]  # values [N, …], labels [N] int64
-Report = list[dict[str, str]]  # item, reason, and where there is more to say: detail, same_as
+Report = list[dict[str, str]]  # item, reason; where there is more to say: detail, same_as; kept: only noticed
 PLURAL: dict[Kind, str] = {"image": "images", "text": "texts", "audio": "sounds", "table": "rows"}
 
 

@@ -1,0 +1,236 @@
+"""What is equal, what looks alike and what is labelled oddly, in data of each kind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from training import data
+from training.data import bundled, features, near, outliers
+from training.data.source import objects
+
+RATE = {"sample_rate": 8000}
+
+
+def reasons(report: data.Report) -> list[tuple[str, str, str | None]]:
+    return [(line["item"], line["reason"], line.get("same_as")) for line in report]
+
+
+# ---- equal
+
+
+def test_texts_are_equal_whatever_the_white_space_and_the_form_of_umlauts() -> None:
+    texts = ["für  dich", unicodedata.normalize("NFD", "für dich\n"), "Für dich", " \t", "anderes"]
+    report: data.Report = []
+    cleaned = data.clean({"train": (objects(texts), np.zeros(5, np.int64))}, report, None, "text")
+    assert cleaned["train"][0].tolist() == ["für  dich", "Für dich", "anderes"]
+    assert reasons(report) == [("train/1", "duplicate", "train/0"), ("train/3", "empty", None)]
+
+
+def test_sounds_are_equal_by_their_samples_and_silence_is_empty() -> None:
+    sounds = [np.arange(9, dtype=np.float32), np.zeros(9, np.float32), np.arange(8, dtype=np.float32)]
+    report: data.Report = []
+    parts = {"train": (objects(sounds), np.array([0, 0, 1])), "test": (objects(sounds[:1]), np.array([1]))}
+    cleaned = data.clean(parts, report, None, "audio")
+    assert cleaned["train"][1].tolist() == [1]
+    assert reasons(report) == [("train/0", "in the test set too", "test/0"), ("train/1", "empty", None)]
+
+
+def test_rows_with_one_look_and_two_targets_are_two_cases() -> None:
+    rows = objects([{"a": 1.0, "b": None}, {"b": None, "a": 1.0}, {"a": 1.0, "b": None}, {"a": None, "b": None}])
+    report: data.Report = []
+    cleaned = data.clean({"train": (rows, np.array([0, 1, 0, 0]))}, report, None, "table")
+    assert cleaned["train"][1].tolist() == [0, 1]
+    assert reasons(report) == [("train/2", "duplicate", "train/0"), ("train/3", "empty", None)]
+
+
+# ---- alike
+
+
+def noise(count: int, side: int = 32) -> np.ndarray:
+    """Images with coarse content, as photographs have."""
+    coarse = np.random.default_rng(0).integers(20, 230, (count, 8, 8), dtype=np.uint8)
+    return np.stack(
+        [np.asarray(Image.fromarray(one).resize((side, side), Image.Resampling.BICUBIC)) for one in coarse]
+    )[..., None]
+
+
+def test_images_compressed_brightened_or_resized_are_look_alikes() -> None:
+    images = noise(300)
+    body = io.BytesIO()
+    Image.fromarray(images[3, :, :, 0]).save(body, "JPEG", quality=70)
+    small = Image.fromarray(images[5, :, :, 0]).resize((24, 24), Image.Resampling.BILINEAR)
+    changed = [np.asarray(Image.open(body)), images[4, :, :, 0] // 2 + 60, np.asarray(small.resize((32, 32)))]
+    swapped = images[6, :, ::-1, 0]  # a mirror image is another image
+    every = np.concatenate([images, np.stack([*changed, swapped])[..., None]])
+    assert near.pairs(every, "image", {}) == {(3, 300), (4, 301), (5, 302)}
+
+
+def test_every_close_pair_is_found_that_a_plain_comparison_finds() -> None:
+    random = np.random.default_rng(0)
+    vectors = features.unit(random.normal(0, 1, (1500, 6)).astype(np.float32))
+    product = np.triu(vectors @ vectors.T, 1)
+    assert set(map(tuple, near.close(vectors, 0.99).tolist())) == set(zip(*np.nonzero(product >= 0.99), strict=True))
+    assert len(near.close(vectors, 0.99)) > 50
+
+
+def test_texts_with_a_word_changed_are_look_alikes() -> None:
+    random = np.random.default_rng(0)
+    words = ["".join(random.choice(list("abcdefghij"), 6)) for _ in range(500)]
+    texts = [" ".join(random.choice(words, 40)) for _ in range(200)]
+    texts += [texts[7].replace(texts[7].split()[20], "another", 1), texts[8].upper(), " ".join(texts[9].split()[:20])]
+    assert near.pairs(objects(texts), "text", {}) == {(7, 200), (8, 201)}
+
+
+def test_sounds_that_are_louder_or_noisier_are_look_alikes() -> None:
+    random = np.random.default_rng(0)
+    sounds = [melody(random) for _ in range(40)]
+    louder, noisier = sounds[3] * 0.5, sounds[4] + random.normal(0, 0.002, len(sounds[4])).astype(np.float32)
+    longer = np.concatenate([sounds[5], sounds[5]])
+    assert near.pairs(objects([*sounds, louder, noisier, longer]), "audio", RATE) == {(3, 40), (4, 41)}
+    assert near.pairs(objects([np.ones(3, np.float32), np.zeros(9, np.float32)]), "audio", RATE) == set()
+
+
+def melody(random: np.random.Generator) -> np.ndarray:
+    """Six tones one after the other, with some noise."""
+    times = np.arange(600) / 8000
+    tones = [np.sin(2 * np.pi * hertz * times) for hertz in random.uniform(200, 3500, 6)]
+    return (np.concatenate(tones) * 0.5 + random.normal(0, 0.01, 3600)).astype(np.float32)
+
+
+def test_look_alikes_of_test_images_leave_the_training_set_and_others_are_told(tmp_path: Path) -> None:
+    images = noise(60)
+    for split, picked in (("train", range(40)), ("test", range(40, 60))):
+        for n in picked:
+            save(tmp_path / split / f"class {n % 2}" / f"{n:02d}.png", images[n])
+    save(tmp_path / "train" / "class 0" / "leak.png", images[40] // 2)
+    save(tmp_path / "train" / "class 1" / "odd.png", images[42] // 2)
+    save(tmp_path / "train" / "class 0" / "pair.png", images[2] // 2)
+    loaded = data.load(str(tmp_path), tmp_path, seed=0, near=True)
+    told = {line["item"]: line for line in loaded.report}
+    assert told["train/class 0/leak.png"] == {
+        "item": "train/class 0/leak.png", "reason": "near duplicate in the test set", "same_as": "test/class 0/40.png",
+    }  # fmt: skip
+    assert told["train/class 1/odd.png"]["reason"] == "near duplicate with another label in the test set"
+    pair = [line for line in loaded.report if "pair.png" in str(line)]
+    assert [line["reason"] for line in pair] == ["near duplicate"]
+    assert [line["kept"] for line in pair] == ["yes"]
+    assert (len(loaded.report), sum(loaded.dropped().values()), len(loaded.test[1])) == (3, 2, 20)
+    assert len(loaded.train[1]) + len(loaded.validation[1]) == 41
+    assert len(data.load(str(tmp_path), tmp_path, seed=0).report) == 0
+
+
+def save(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image[:, :, 0]).save(path)
+
+
+def test_20_000_images_are_compared_in_a_second_or_two() -> None:
+    random = np.random.default_rng(0)
+    kinds = random.integers(0, 200, (10, 8, 8, 1))  # ten classes, within which images are alike
+    fields = kinds[random.integers(0, 10, 20_000)] + random.integers(0, 55, (20_000, 8, 8, 1))
+    images = fields.astype(np.uint8).repeat(2, 1).repeat(2, 2)
+    images[19_000:] = images[:1000] // 2 + 40
+    started = time.process_time()
+    found = near.pairs(images, "image", {})
+    assert time.process_time() - started < 10  # a bound for a busy machine
+    assert {(n, 19_000 + n) for n in range(1000)} <= found
+
+
+# ---- oddly labelled
+
+
+def digits() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    found = load_digits()
+    return (found.images * 15).astype(np.uint8)[..., None], found.target, {}
+
+
+def words() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    random = np.random.default_rng(0)
+    letters = ["aaeeiiolnrst", "aeouuhklmnpw", "aiouubdgkrsz"]
+    labels = np.arange(600) % 3
+    texts = ["".join(random.choice([*letters[label], " "], 60)) for label in labels]
+    return objects(texts), labels, {}
+
+
+def tones() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    random = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    steps = [(400, 900, 1500), (1500, 900, 400), (900, 900, 900)]
+    times = np.arange(1000) / 8000
+    sounds = [
+        np.concatenate([np.sin(2 * np.pi * hertz * random.uniform(0.9, 1.1) * times) for hertz in steps[label]])
+        + random.normal(0, 0.1, 3000)
+        for label in labels
+    ]
+    return objects(sound.astype(np.float32) for sound in sounds), labels, RATE
+
+
+def cells() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    source = bundled.source("breast-cancer", Path(), [])
+    return *source.splits["train"], source.details
+
+
+@pytest.mark.parametrize(
+    ("kind", "make", "precision", "recall"),
+    [("image", digits, 0.9, 0.7), ("text", words, 0.9, 0.7), ("audio", tones, 0.9, 0.7), ("table", cells, 0.8, 0.6)],
+)
+def test_planted_wrong_labels_are_found(kind: data.Kind, make: Any, precision: float, recall: float) -> None:
+    """5 % of the labels are wrong; most are found, and little else."""
+    values, labels, details = make()
+    random = np.random.default_rng(1)
+    wrong = random.permutation(len(labels))[: len(labels) // 20]
+    given = labels.copy()
+    given[wrong] = (given[wrong] + random.integers(1, labels.max() + 1, len(wrong))) % (labels.max() + 1)
+    found = outliers.suspects(values, given, kind, details, seed=0)
+    right = [one for one in found if one.index in set(wrong.tolist())]
+    assert len(right) / len(found) >= precision
+    assert len(right) / len(wrong) >= recall
+    assert [one.confidence for one in found] == sorted((one.confidence for one in found), reverse=True)
+    assert all(one.given == given[one.index] for one in found)
+    assert np.mean([one.likely == labels[one.index] for one in right]) > 0.9
+    assert found == outliers.suspects(values, given, kind, details, seed=0)
+
+
+def test_doubtful_labels_are_those_of_the_confident_joint() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    of_zero = np.array([0.95, 0.9, 0.05, 0.1, 0.45, 0.96])
+    found = outliers.doubtful(np.stack([of_zero, 1 - of_zero], 1), labels)
+    assert [(one.index, one.given, one.likely, round(one.confidence, 2)) for one in found] == [
+        (5, 1, 0, 0.96),
+        (2, 0, 1, 0.95),
+    ]
+
+
+def test_doubtful_labels_are_told_or_dropped(tmp_path: Path) -> None:
+    rows = [[n % 2 * 10 + n / 100, ("red", "blue")[n % 2], ("yes", "no")[n % 2]] for n in range(200)]
+    for n in (20, 31, 52):
+        rows[n][2] = ("no", "yes")[n % 2]
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["a", "b", "class"], *rows])
+    told = data.load(str(tmp_path / "t.csv"), tmp_path, seed=0, outliers="report")
+    dropped = data.load(str(tmp_path / "t.csv"), tmp_path, seed=0, outliers="drop")
+    assert len(data.load(str(tmp_path / "t.csv"), tmp_path, seed=0).report) == 0
+    assert {line["item"] for line in told.report} <= {"t.csv:22", "t.csv:33", "t.csv:54"}
+    assert told.report[0]["detail"] in ("given 'no', likely 'yes' (1.00)", "given 'yes', likely 'no' (1.00)")
+    assert (told.dropped(), dropped.dropped()) == ({}, {"doubtful label": len(told.report)})
+    assert len(told.train[1]) - len(dropped.train[1]) == len(told.report) > 0
+    assert np.array_equal(told.test[1], dropped.test[1])
+
+
+def test_a_class_of_one_and_short_sounds_do_not_stop_the_search() -> None:
+    rows = objects([{"a": float(n)} for n in range(20)])
+    details = {"types": {"a": "number"}}
+    outliers.suspects(rows, np.array([0] * 10 + [1] * 9 + [2]), "table", details)
+    sounds = objects(np.linspace(0, 1, n + 1, dtype=np.float32) for n in range(12))
+    outliers.suspects(sounds, np.arange(12) % 2, "audio", RATE)
+    assert outliers.suspects(rows, np.zeros(20, np.int64), "table", details) == []

@@ -1,0 +1,112 @@
+"""Short texts in eleven languages, to tell the language: sentences out of Debian's fortunes-* packages."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from training.data import debian
+from training.data.clean import plain
+from training.data.source import Report, Source, objects, targets
+from training.errors import TrainingError
+
+
+class Language(NamedTuple):
+    """files: of the package, those with quotations and proverbs. licence: as its debian/copyright states it."""
+
+    package: str
+    files: tuple[str, ...]
+    licence: str
+
+
+LANGUAGES = {
+    "bg": Language("fortunes-bg", ("bg/*",), "GPL-1+"),
+    "cs": Language("fortunes-cs", ("cs/cit*", "cs/jerome", "cs/klasik-cz", "cs/stoa1"), "GPL-3+"),
+    "de": Language("fortunes-de", ("de/zitate", "de/sprichworte"), "GPL-2+"),
+    "en": Language("fortunes-min", ("fortunes", "literature", "riddles"), "BSD-3-clause"),
+    "eo": Language("fortunes-eo", ("eo/*",), "GPL, of a work in the public domain"),
+    "es": Language("fortunes-es", ("es/sabiduria.*", "es/vida.*", "es/arte.*", "es/refranes.*"), "public domain"),
+    "ga": Language("fortunes-ga", ("ga/proverbs",), "BSD-3-clause"),
+    "it": Language("fortunes-it", ("it/italia", "it/leggi", "it/definizioni"), "public domain"),
+    "pl": Language(
+        "fortunes-pl", ("pl/seneka", "pl/nauka", "pl/sapkowski", "pl/misc", "pl/zen", "pl/stachura"), "GPL-2+"
+    ),
+    "pt": Language("fortunes-br", ("brasil",), "GPL-2+"),
+    "ru": Language("fortunes-ru", ("ru/life", "ru/truth", "ru/knowledge", "ru/time", "ru/citates"), "GPL-2"),
+}
+ABOUT = {
+    "name": "Fortunes",
+    "licence": "GPL, BSD-3-clause and public domain, by language",
+    "licences": {code: language.licence for code, language in LANGUAGES.items()},
+    "copyright": "the collectors named in the packages' copyright files",
+    "source": "Debian's packages " + ", ".join(language.package for language in LANGUAGES.values()),
+}
+PLACE = Path("usr/share/games/fortunes")
+SHORTEST, LONGEST = 20, 200  # characters
+EACH = 3  # pieces of one fortune at most
+MOST = 600  # pieces of one language: the collections differ a hundredfold in size
+END = re.compile(r"(?<=[.!?…])[\"'»”)]*\s+")
+SIGNED = re.compile(r"^\s*(--|—|–|―)\s*\S", re.MULTILINE)  # the author, whose name tells little of the language
+
+
+def source(root: Path, report: Report) -> Source:
+    """Texts of 20 to 200 characters, their language's code as class. Raises TrainingError when they cannot be had."""
+    file = root / "fortunes" / "fortunes.jsonl"
+    if not file.is_file():
+        _fetch(file)
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    labels = sorted(LANGUAGES)
+    splits = {"train": (objects(row["text"] for row in rows), targets(labels.index(row["label"]) for row in rows))}
+    return Source("text", splits, labels, ABOUT)
+
+
+def _fetch(file: Path) -> None:
+    print(f"fetching fortunes of {len(LANGUAGES)} languages (5 MB) into {file.parent}")
+    with debian.unpacked([language.package for language in LANGUAGES.values()]) as content:
+        if content is None:
+            raise TrainingError(
+                f"the fortunes are not in {file.parent} and could not be fetched: that needs apt-get, dpkg-deb and "
+                f"a Debian mirror with {ABOUT['source'].removeprefix('Debian')}"
+            )
+        rows = [{"text": text, "label": code} for code in LANGUAGES for text in of(content / PLACE, code)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    partial.rename(file)
+
+
+def of(folder: Path, code: str) -> list[str]:
+    """One language's pieces, no two equal, at most MOST: the same ones on each machine."""
+    paths = sorted({path for pattern in LANGUAGES[code].files for path in folder.glob(pattern)})
+    texts = [path for path in paths if path.is_file() and not path.is_symlink() and path.suffix != ".dat"]
+    found: dict[str, str] = {}
+    for path in texts:
+        for fortune in re.split(r"^%.*$", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
+            for piece in pieces(fortune):
+                found.setdefault(piece.casefold(), piece)
+    kept = list(found.values())
+    picked = np.random.default_rng(0).permutation(len(kept))[:MOST]
+    return [kept[index] for index in sorted(picked)]
+
+
+def pieces(fortune: str) -> list[str]:
+    """Sentences of a fortune without its signature; short ones stay with the next."""
+    signed = SIGNED.search(fortune)
+    text = plain(fortune[: signed.start()] if signed else fortune)
+    found, begun = [], ""
+    for sentence in END.split(text):
+        begun = f"{begun} {sentence}".strip()
+        if len(begun) >= SHORTEST:
+            found.append(begun)
+            begun = ""
+    return [piece for piece in found if len(piece) <= LONGEST and _is_prose(piece)][:EACH]
+
+
+def _is_prose(text: str) -> bool:
+    """Four fifths are letters, and nothing is a control character: no tables, drawings or addresses."""
+    letters = sum(character.isalpha() for character in text)
+    return letters >= 0.8 * len(text.replace(" ", "")) and text.isprintable() and "http" not in text
