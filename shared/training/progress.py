@@ -20,7 +20,7 @@ State = Literal["submitted", "queued", "running", "publishing", "succeeded", "fa
 OVER = ("succeeded", "failed", "cancelled")
 QUIET = 300.0  # seconds without a word after which AWS Batch is asked
 LOST = 900.0  # seconds after which a job without a number has not reached the queue
-MOST_ROWS = 1000
+MOST_ROWS = 10_000
 NOTHING = b"null"
 
 
