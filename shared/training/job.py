@@ -92,7 +92,9 @@ def ids(store: Store) -> list[str]:
 
 
 def some(known: Sequence[str], after: str | None, limit: int) -> tuple[list[str], str | None]:
-    """A page of ids, from the one behind `after` on, and where the next page starts."""
+    """A page of ids, from the one behind `after` on, and where the next page starts. Raises BadInput."""
+    if after is not None:
+        keys.training(after)
     rest = [job for job in known if after is None or job < after]
     return rest[:limit], rest[limit - 1] if len(rest) > limit else None
 

@@ -151,6 +151,7 @@ def test_the_list_is_newest_first_a_page_at_a_time(store: MemoryStore, monkeypat
     rest = ask("GET", "/training-jobs", query={"limit": "3", "next": first["next"]}).json
     assert [job["id"] for job in first["jobs"] + rest["jobs"]] == made[::-1]
     assert rest["next"] is None
+    assert ask("GET", "/training-jobs", query={"next": "nonsense"}).status == 400
 
 
 def test_cancelling(store: MemoryStore, queue: Queue) -> None:
