@@ -65,7 +65,7 @@ cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/schem
 	@$(ENVS)/dev/bin/pytest tests/cloud
 
 # in an environment of its own: no other test waits for PyTorch
-training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready)
+training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready $(ENVS)/cloud/.ready)
 	@$(if $(wildcard tests/training),$(ENVS)/training/bin/pytest tests/training)
 
 lint: $(ENVS)/dev/.ready ## style, and the one-way rule between the floors of the house

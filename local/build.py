@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
 MODELS = ROOT / "layers" / "models"
 PLATFORM = "x86_64-manylinux_2_28"
+OWN_PACKAGES = ("ingest", "batchplan")  # of functions; a lock may also be another environment's, as training.txt is
 PACKAGED = 315_532_800  # 1980-01-01, the earliest time that a zip archive can carry
 
 # Parts of packages that serving never imports.
@@ -46,7 +47,7 @@ def function(name: str, target: Path) -> None:
     shutil.copy(ROOT / "functions" / "__init__.py", target / "functions")
     for folder in (f"functions/{name}", "shared"):
         shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__", "requirements.*"))
-    if (LOCKS / f"{name}.txt").exists():
+    if name in OWN_PACKAGES:
         install(f"{name}.txt", target)
     if name == "registry":
         describe(target / "functions" / name / "openapi.json")

@@ -24,6 +24,7 @@ class Config(Struct, frozen=True):
     signing_key: what records are signed with: a KMS key, or file: and the path of a PEM file. public_keys: whose
     signatures are believed (DER); where there are none, everyone's are.
     batch_machine: ARN of the state machine that runs batch jobs.
+    training_queue, training_definition: of AWS Batch; empty where the deployment has no training queue.
     prefetch: models to load before the first call; None: the one model of the models layer, where there is just one.
     max_upload_bytes: largest single file of a package. upload_ttl: seconds for which upload URLs work.
     """
@@ -39,6 +40,8 @@ class Config(Struct, frozen=True):
     signing_key: str | None = None
     public_keys: tuple[bytes, ...] = ()
     batch_machine: str = ""
+    training_queue: str = ""
+    training_definition: str = ""
     prefetch: tuple[str, ...] | None = None
 
     @classmethod
@@ -57,6 +60,8 @@ class Config(Struct, frozen=True):
             signing_key=env.get("SIGNING_KEY") or None,
             public_keys=tuple(base64.b64decode(key) for key in env.get("PUBLIC_KEYS", "").split(",") if key.strip()),
             batch_machine=env.get("BATCH_MACHINE", ""),
+            training_queue=env.get("TRAINING_QUEUE", ""),
+            training_definition=env.get("TRAINING_DEFINITION", ""),
             prefetch=tuple(env["PREFETCH"].split()) if env.get("PREFETCH", "*") != "*" else None,
             cache_bytes=int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
         )

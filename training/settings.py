@@ -68,8 +68,13 @@ def _data(made: argparse.ArgumentParser) -> None:
     add("--licence", help="the model's licence; else the data set's")
     add("--intended-use", help="for the model card: what the model is for, and what it is not for")
     add("--root", type=Path, default=CACHE, help="where downloaded data sets are kept")
-    add("--outliers", choices=("off", "report", "drop"), default="off", help="labels that look wrong (%(default)s)")
-    add("--near", action=argparse.BooleanOptionalAction, help="look for near duplicates, too")
+    add(
+        "--outliers",
+        choices=("off", "report", "drop"),
+        default="off",
+        help="training items whose labels are doubtful (%(default)s)",
+    )
+    add("--near", action="store_true", help="look for near duplicates too; of a test item they are dropped")
 
 
 def _network(made: argparse.ArgumentParser) -> None:
@@ -220,12 +225,9 @@ def augmentation(noted: dict[str, Any]) -> argparse.Namespace:
 def reading(s: argparse.Namespace) -> dict[str, Any]:
     """What was said of how the data is to be read: without it, the same splits would not come again."""
     given = {
-        "task": s.task,
-        "size": tuple(s.size) if s.size else None,
-        "text": s.text,
-        "target": s.target,
-        "rate": s.rate,
-    }
+        "task": s.task, "size": tuple(s.size) if s.size else None, "text": s.text, "target": s.target, "rate": s.rate,
+        "near": s.near or None, "outliers": None if s.outliers == "off" else s.outliers,
+    }  # fmt: skip
     return {name: value for name, value in given.items() if value is not None}
 
 

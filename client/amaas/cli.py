@@ -220,7 +220,13 @@ def token() -> None:
 
 @verb(token, "create")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, required=True, help="infer, read, write or admin, or infer:PATTERN.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    help="infer, read, write, promote, train or admin, or infer:PATTERN.",
+)
 @click.option("--days", type=click.FloatRange(0, min_open=True), help="After how many days it expires.")
 def create(context: Context, name: str, scopes: tuple[str, ...], days: float | None) -> None:
     """Make a token. It is shown this once."""
@@ -252,6 +258,6 @@ def revoke(context: Context, id: str) -> None:
     context.answer(gone, lambda out: show.line(out, f"token {gone['id']}", "is revoked"))
 
 
-from amaas import batching, optimizing, verbs  # noqa: E402 - they add their commands to `main`, which has to be there
+from amaas import batching, optimizing, training, verbs  # noqa: E402 - they add their commands to `main`
 
-__all__ = ["batching", "main", "optimizing", "verbs"]
+__all__ = ["batching", "main", "optimizing", "training", "verbs"]

@@ -19,12 +19,13 @@ from amaas.endpoint import resolve
 from amaas.errors import AmaasError, ApiError, Rejected
 from amaas.tensors import Tensors
 from amaas.traffic import Traffic
+from amaas.trainings import Trainings
 
 Json = dict[str, Any]
 MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"BM": "image/bmp"}
 
 
-class Client(Traffic, Batches, Tensors):
+class Client(Traffic, Batches, Tensors, Trainings):
     """A connection to one deployment. Raises ApiError, Rejected, NotConnected (all AmaasError)."""
 
     def __init__(self, url: str | None = None, token: str | None = None, timeout: float = 60) -> None:

@@ -187,3 +187,16 @@ def reasons(out: Console, why: dict[str, Any]) -> None:
         named = part.get("text") or place or f"{part.get('column')} = {part.get('value')}"
         _row(table, named, f"{part['attribution']:+.4f}")
     out.print(table)
+
+
+def trainings(out: Console, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        out.print("no training jobs yet: `amaas train --data DATA --model MODEL` starts one")
+        return
+    table = _table("job", "model", "data", "when", "state", "version", "why", right=("version",))
+    for row in rows:
+        colour = {"succeeded": "green", "failed": "red", "cancelled": "red"}.get(row["state"], "yellow")
+        state = Text(row["state"], colour)
+        when = _when(row["created_at"])
+        _row(table, row["id"], row["model"], row["data"], when, state, row.get("version"), row.get("reason"))
+    out.print(table)

@@ -279,3 +279,36 @@ class Output(Struct):
 class Outputs(Struct):
     outputs: list[Output]
     next: NextNumber
+
+
+# ---- training jobs
+
+
+class TrainingSummary(Struct, kw_only=True):
+    """upload_id, version: of the package that came out of it. reason: why it failed, or does not start."""
+
+    id: str
+    model: str
+    data: str
+    state: Literal["submitted", "queued", "running", "publishing", "succeeded", "failed", "cancelled"]
+    by: str
+    created_at: str
+    updated_at: str
+    attempts: int
+    status_url: str
+    reason: str | UnsetType = UNSET
+    upload_id: str | UnsetType = UNSET
+    version: int | UnsetType = UNSET
+
+
+class TrainingJob(TrainingSummary, kw_only=True):
+    """metrics: one row per epoch, those behind the first `after`. next: what to give as `after` the next time."""
+
+    arguments: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    next: int
+
+
+class TrainingJobs(Struct):
+    jobs: list[TrainingSummary]
+    next: Next

@@ -68,6 +68,7 @@ PATH = {
         Param("upload_id", Annotated[str, Meta(pattern=f"^{keys.UPLOAD}$")], "from the upload ticket"),
         Param("token_id", Annotated[str, Meta(pattern=f"^{keys.TOKEN}$")], "from GET /tokens"),
         Param("job", Annotated[str, Meta(pattern=f"^{keys.BATCH}$")], "from POST /models/{model}/batch"),
+        Param("job_id", Annotated[str, Meta(pattern=f"^{keys.TRAINING}$")], "from POST /training-jobs"),
     )
 }
 VERSION_NUMBER = Param("version", Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}$")], "the version's number")

@@ -26,6 +26,7 @@ from local.openapi.described import (
     limit,
     ok,
 )
+from local.openapi.jobs import BATCH, TRAINING
 from shared.handler import JSON
 from shared.registry.uploads import Upload
 from shared.serving import explain
@@ -38,6 +39,7 @@ TAGS = {
     "registry": "The control plane: models, versions, aliases, approvals, history",
     "upload": "The way in for packages",
     "batch": "Many inputs, or large ones",
+    "training": "Jobs that train a model and push it",
     "tokens": "Who may call",
 }
 # four by four pixels
@@ -146,44 +148,6 @@ TOKENS = {
     "revoke": Operation(summary="Revoke a token; it stays listed", answers=ok(answers.TokenState)),
 }
 
-GOING = {200: Answer(answers.BatchState, "At an end."), 202: Answer(answers.BatchState, "Still going on.")}
-
-BATCH = {
-    "create": Operation(
-        summary="Make a batch job, for files to send or inputs that are there",
-        examples={"files": {"files": [{"name": "a.png"}, {"name": "b.png"}], "options": {"top_k": "1"}}},
-        answers={
-            201: Answer(answers.BatchTicket, "Send the files, then POST to `start_url`."),
-            202: Answer(answers.BatchState, "Started, on the inputs beneath `prefix`."),
-        },
-        headers=(KEY,),
-        errors=(409,),
-    ),
-    "more": Operation(
-        summary="Where to send more files of a job",
-        examples={"files": {"files": [{"name": "c.png"}]}},
-        answers={201: Answer(answers.FileTargets, "Send the files.")},
-        errors=(409,),
-    ),
-    "start": Operation(summary="Start a job, or start again what is left of one", answers=GOING, errors=(409,)),
-    "status": Operation(
-        summary="How far a job is",
-        answers=GOING,
-        query=(Param("wait", Annotated[int, Meta(ge=0, le=20)], "seconds to wait for the end, at most", 0),),
-    ),
-    "failures": Operation(
-        summary="Inputs that failed, with their errors, in the inputs' order",
-        answers=ok(answers.Failures),
-        query=(following(Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]), limit()),
-    ),
-    "outputs": Operation(
-        summary="Where the answers are, in the inputs' order",
-        answers=ok(answers.Outputs),
-        query=(following(Annotated[int, Meta(ge=0, le=999_999)]), limit()),
-    ),
-    "cancel": Operation(summary="Stop a job; what is done stays", answers=ok(answers.BatchState), errors=(409,)),
-}
-
 MODEL_INPUT: dict[str, Any] = {
     "image/*": BYTES,
     "audio/*": BYTES,
@@ -274,6 +238,7 @@ OPERATIONS = {
     "registry": REGISTRY,
     "upload": UPLOAD,
     "batch": BATCH,
+    "training": TRAINING,
     "tokens": TOKENS,
 }
 

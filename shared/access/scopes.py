@@ -4,6 +4,7 @@ infer              call any model           infer:fashion-*    call models whose
 read               catalogue, history, uploads' states
 write              upload, retire, edit, move aliases that are not protected; implies read
 promote            move protected aliases, `production` above all, and approve such moves; implies read
+train              start and cancel training jobs, whose results are pushed; implies read
 admin              tokens, policies, deletion; implies everything
 """
 
@@ -15,12 +16,13 @@ from functools import lru_cache
 
 from shared.errors import BadInput, Forbidden
 
-SCOPES = ("infer", "read", "write", "promote", "admin")
+SCOPES = ("infer", "read", "write", "promote", "train", "admin")
 IMPLIES = {
     "infer": {"infer"},
     "read": {"read"},
     "write": {"write", "read"},
     "promote": {"promote", "read"},
+    "train": {"train", "read"},
     "admin": set(SCOPES),
 }
 

@@ -15,6 +15,10 @@ batch/{job}/{job,plan,planned}.json, batch/{job}/plan/…       what was asked, 
 batch/{job}/out/{chunk:06d}.jsonl                             a chunk's answers, written once
 batch/{job}/done/{chunk:06d}-{inputs}-{failed}                that they are there, for listings
 batch/{job}/part/…, batch/{job}/trouble/…, batch/{job}/runs/… half a chunk; why one failed; starts and ends
+datasets/{name}/…                                             data to train on, put there by an operator
+training/{job}/job.json                                       what was asked for; all of training/ expires
+training/{job}/{batch,container,cancel}.json                  what AWS Batch, the container and a user said last
+training/{job}/metrics.jsonl, training/{job}/checkpoint/…     the container's, while it trains
 """
 
 from __future__ import annotations
@@ -33,12 +37,16 @@ DIGEST = r"[0-9a-f]{64}"
 BATCH = r"[a-z0-9][a-z0-9-]{0,63}"
 BATCH_PREFIX = r"batch/([a-z0-9][a-z0-9-]{0,63})/in/(.*)"
 DONE = r"([0-9]{6})-([0-9]+)-([0-9]+)"
+TRAINING = r"[0-9a-f]{11}-[0-9a-f]{16}"
+CHECKPOINT = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+DATASET = r"datasets/[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[^/]+)*"
 
 MODELS = "models/"
 BLOBS = "blobs/sha256/"
 CATALOGUE = "catalogue/models.json"
 CHANGED = "catalogue/changed/"
 TOKENS = "access/tokens/"
+TRAININGS = "training/"
 
 
 def model_name(name: str) -> str:
@@ -194,6 +202,44 @@ def batch_trouble(job: str, chunk: int) -> str:
 def batch_run(job: str, run: int, what: str) -> str:
     """what: `start`, `cancel` or `end`."""
     return f"{batch(job)}runs/{run:06d}.{what}.json"
+
+
+def is_training(job: str) -> bool:
+    return re.fullmatch(TRAINING, job) is not None
+
+
+def training(job: str) -> str:
+    """The folder of a training job. Raises BadInput."""
+    if not is_training(job):
+        raise BadInput(f"{job[:120]!r} is not the id of a training job: GET /training-jobs lists them")
+    return f"{TRAININGS}{job}/"
+
+
+def training_record(job: str, what: str) -> str:
+    """what: `job`, `batch`, `container` or `cancel`."""
+    return f"{training(job)}{what}.json"
+
+
+def training_metrics(job: str) -> str:
+    return f"{training(job)}metrics.jsonl"
+
+
+def training_checkpoints(job: str) -> str:
+    return f"{training(job)}checkpoint/"
+
+
+def training_checkpoint(job: str, file: str) -> str:
+    if not re.fullmatch(CHECKPOINT, file):
+        raise BadInput(f"{file[:120]!r} is not the name of a checkpoint")
+    return f"{training_checkpoints(job)}{file}"
+
+
+def dataset(key: str) -> str:
+    """A file or a folder of data to train on, without a slash at the end. Raises BadInput."""
+    plain = key.rstrip("/")
+    if not re.fullmatch(DATASET, plain) or not plain.isprintable() or not all(s.strip(".") for s in plain.split("/")):
+        raise BadInput(f"{key[:120]!r} is no place for data to train on: that lies beneath datasets/NAME")
+    return plain
 
 
 def parse_event_key(raw: str) -> tuple[str, str, str] | None:

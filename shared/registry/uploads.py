@@ -62,9 +62,12 @@ TICKET = msgspec.json.Decoder(Ticket)
 UPLOAD = msgspec.json.Decoder(Upload)
 
 
-def open_ticket(store: Store, model: str, files: list[File], by: str) -> Ticket:
-    """Announce an upload. The id starts with the time, so that a listing is in order."""
-    upload = f"{int(time.time() * 1000):011x}-{secrets.token_hex(8)}"
+def open_ticket(store: Store, model: str, files: list[File], by: str, upload: str | None = None) -> Ticket:
+    """Announce an upload. The id starts with the time, so that a listing is in order.
+
+    upload: an id that the caller has, and comes back with after an interruption: the ticket is then the first one.
+    """
+    upload = upload or f"{int(time.time() * 1000):011x}-{secrets.token_hex(8)}"
     places = {file.name: keys.upload_file(upload, file.name) for file in files}
     return _write(store, Ticket(upload_id=upload, model=model, by=by, created_at=now(), files=files, keys=places))
 

@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 from openapi_spec_validator import validate
 from PIL import Image
 
 from local.openapi.document import document
+from shared.registry import keys
+from shared.registry.log import now
+from shared.training import job as jobs
+from shared.training.job import Job
 from tests import conformance
 from tests.cloud.conftest import ROOT, Cloud
 from tests.support import linear, tiny_classifier
@@ -26,11 +31,12 @@ SCHEMATHESIS = ROOT / ".local" / "envs" / "schemathesis" / "bin" / "schemathesis
 DOCUMENT = document()
 MODELS = [f"openapi-{what}" for what in ("moving", "retired", "tensors", "pictures", "doomed")]
 MOVING, RETIRED, TENSORS, PICTURES, DOOMED = MODELS
-# No success here: what schemathesis reads, what needs a model of embeddings, or a long job.
+# No success here: what schemathesis reads, what needs a model of embeddings, a long job, or a queue for training.
 SELDOM = {
     ("GET", "/openapi.json"),
     ("POST", "/v1/embeddings"),
     ("DELETE", "/batch/{job}"),
+    ("POST", "/training-jobs"),
 }
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 MANIFEST = (
@@ -61,6 +67,7 @@ def own(cloud: Cloud) -> Iterator[dict[str, str]]:
         "REJECTED": str(asked[1]),
         "JOB": _job(cloud, PICTURES),
         "WAITING": waiting["id"],
+        "TRAINING": _training(cloud),
     }
     for model in MODELS:
         cloud.api.request("DELETE", f"/models/{model}")
@@ -83,6 +90,14 @@ def _job(cloud: Cloud, model: str) -> str:
         cloud.api.put(target["url"], content=body, headers=target["headers"] | {"Authorization": ""})
     cloud.api.post(ticket["start_url"], json={"wait": 20})
     return str(ticket["id"])
+
+
+def _training(cloud: Cloud) -> str:
+    """A training job that waits: as the function notes it where there is a queue."""
+    job = Job(id=jobs.new_id(), model=MOVING, data="fashion-mnist", by="ann", created_at=now())
+    key = keys.training_record(job.id, "job")
+    cloud.s3.put_object(Bucket=cloud.access["bucket"], Key=key, Body=msgspec.json.encode(job))
+    return job.id
 
 
 def _tokens(cloud: Cloud) -> set[str]:

@@ -1,0 +1,139 @@
+"""A training on this machine: the same process that a training job runs, followed by the metrics that it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amaas.errors import AmaasError
+
+PAUSE = 0.5
+SAYS = "training: "
+LOG = "training.log"
+
+
+@dataclass(frozen=True)
+class Training:
+    """command: without its options."""
+
+    command: list[str]
+    env: dict[str, str]
+
+
+def on_python(python: str | None) -> Training:
+    """In a checkout. python: of the training environment; else AMAAS_TRAINING_PYTHON, else the checkout's."""
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / "training" / "train.py").is_file()), None)
+    if root is None:
+        raise AmaasError(
+            "training on this machine needs the checkout, which is not found from here: change into it, "
+            "or give --docker IMAGE"
+        )
+    given = python or os.environ.get("AMAAS_TRAINING_PYTHON")
+    chosen = Path(given) if given else root / ".local" / "envs" / "training" / "bin" / "python"
+    if not shutil.which(chosen):
+        hint = "see --python and AMAAS_TRAINING_PYTHON" if given else f"`make -C {root} .local/envs/training/.ready`"
+        raise AmaasError(f"there is no training environment at {chosen}: {hint} sets it up")
+    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    return Training([str(chosen), "-m", "training.train"], os.environ | {"PYTHONPATH": path})
+
+
+def in_docker(image: str, data: str, out: Path) -> Training:
+    """In a container that sees the data, if that is a path, and the output folder; with GPUs where there are some."""
+    if not shutil.which("docker"):
+        raise AmaasError("--docker needs Docker, which is not on this machine: leave it away to train in a checkout")
+    mounts = ["-v", f"{out.resolve()}:{out.resolve()}"]
+    if Path(data).exists():
+        mounts += ["-v", f"{Path(data).resolve()}:{Path(data).resolve()}:ro"]
+    gpus = ["--gpus", "all"] if shutil.which("nvidia-smi") else []
+    user = ["--user", f"{os.getuid()}:{os.getgid()}"] if hasattr(os, "getuid") else []
+    start = ["docker", "run", "--rm", "--init", "-e", "HOME=/tmp", *user, *gpus, *mounts, image]
+    return Training([*start, "python", "-m", "training.train"], dict(os.environ))
+
+
+def run(
+    training: Training,
+    model: str,
+    data: str,
+    out: Path,
+    more: Sequence[str],
+    on_state: Callable[[dict[str, Any]], None],
+) -> list[dict[str, Any]]:
+    """Train into `out`; returns all rows of metrics. Raises AmaasError with the training's own reason.
+
+    on_state is told as of a training job. What the process prints is in training.log, in `out`. After an interruption,
+    the same call goes on at the last checkpoint.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    place = str(Path(data).resolve()) if Path(data).exists() else data
+    own = ["--data", place, "--out", str(out.resolve()), "--name", model, "--quiet"]
+    rows = Rows(out / "metrics.jsonl")
+    with (out / LOG).open("w") as log:
+        process = subprocess.Popen(
+            [*training.command, *own, *more], env=training.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        try:
+            with _handing_on(process):
+                while process.poll() is None:
+                    on_state({"state": "running", "metrics": rows.new()})
+                    try:
+                        process.wait(PAUSE)
+                    except subprocess.TimeoutExpired:
+                        pass
+        except KeyboardInterrupt:
+            process.wait()  # it was told by the same key
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    on_state({"state": "trained", "metrics": rows.new()})
+    if process.returncode:
+        raise AmaasError(_reason(out / LOG, process.returncode))
+    return rows.all
+
+
+@contextmanager
+def _handing_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """SIGTERM goes to the training, which writes a checkpoint and ends."""
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Rows:
+    """What the training has written since it began; a file of a run before it is none of it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.all = file, list[dict[str, Any]]()
+        self.before = self._stamp()
+
+    def _stamp(self) -> int | None:
+        return self.file.stat().st_mtime_ns if self.file.exists() else None
+
+    def new(self) -> list[dict[str, Any]]:
+        if self._stamp() in (None, self.before):
+            return []
+        lines = self.file.read_bytes().split(b"\n")[:-1]  # the last one may not be whole yet
+        found = [json.loads(line) for line in lines[len(self.all) :]]
+        self.all += found
+        return found
+
+
+def _reason(log: Path, code: int) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    own = [line.removeprefix(SAYS) for line in lines if line.startswith(SAYS)]
+    if own:
+        return f"the training stopped: {own[-1]}"
+    if code == -signal.SIGKILL:
+        return f"the training was killed, most often because memory ran out: give a smaller --batch; see {log}"
+    return f"the training ended with exit code {code}: {lines[-1][:300] if lines else 'it said nothing'}; see {log}"

@@ -1,0 +1,186 @@
+"""The verb that trains: in the deployment's container, or on this machine; followed by the same curve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from amaas.cli import Context, complain, main, verb
+from amaas.errors import AmaasError, ApiError, NotConnected
+from amaas.verbs import target
+
+if TYPE_CHECKING:
+    from amaas.client import Client
+
+
+@verb(main)
+@click.argument("options", nargs=-1, metavar="[-- OPTIONS]")
+@click.option("--data", help="A data set's name, or s3://BUCKET/datasets/…; with --local, a file or folder too.")
+@click.option("--model", help="What the result is pushed as.")
+@click.option("--follow", metavar="JOB", help="Follow a job that was started before.")
+@click.option("--cancel", metavar="JOB", help="Stop a job.")
+@click.option("--list", "every", is_flag=True, help="List the jobs, newest first.")
+@click.option("--no-wait", is_flag=True, help="Start the job and go.")
+@click.option("--local", is_flag=True, help="Train on this machine, then push the result.")
+@click.option("--python", help="With --local: which Python. Else AMAAS_TRAINING_PYTHON, or the checkout's.")
+@click.option("--docker", metavar="IMAGE", help="With --local: train in a container.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="With --local: the output folder.")
+@click.option("--to", "alias", help="Point this alias at the new version.")
+@click.option("--canary", type=click.IntRange(1, 99), help="Give it only this share of the alias' calls, in percent.")
+def train(
+    context: Context,
+    options: tuple[str, ...],
+    data: str | None,
+    model: str | None,
+    follow: str | None,
+    cancel: str | None,
+    every: bool,
+    no_wait: bool,
+    local: bool,
+    python: str | None,
+    docker: str | None,
+    out: Path | None,
+    alias: str | None,
+    canary: int | None,
+) -> None:
+    """Train a model and push it. What stands behind -- goes to the training: -- --epochs 20 --size 64 64."""
+    if sum((data is not None, follow is not None, cancel is not None, every)) != 1:
+        raise click.UsageError("give --data with --model, or one of --follow JOB, --cancel JOB and --list")
+    if (data is None) != (model is None):
+        raise click.UsageError("give both --data and --model")
+    if local and data is None:
+        raise click.UsageError("--local needs --data and --model")
+    if not local and (python or docker or out):
+        raise click.UsageError("--python, --docker and --out need --local")
+    alias = alias or ("production" if canary else None)
+    with context.client() as client:
+        if every:
+            _list(context, client)
+        elif cancel is not None:
+            _said(context, client.training_cancel(cancel))
+        elif local:
+            assert data is not None and model is not None
+            trained = _here(context, data, model, options, python, docker, out)
+            _finished(context, client, _pushed(client, trained, model), alias, canary)
+        else:
+            _there(context, client, data, model, options, follow, no_wait, alias, canary)
+
+
+def _there(
+    context: Context,
+    client: Client,
+    data: str | None,
+    model: str | None,
+    options: tuple[str, ...],
+    follow: str | None,
+    no_wait: bool,
+    alias: str | None,
+    canary: int | None,
+) -> None:
+    from amaas.curve import watching
+    from amaas.trainings import arguments
+
+    if follow is not None:
+        state = client.training(follow)
+    else:
+        state = client.train(str(model), str(data), arguments(options))
+    if no_wait:
+        _said(context, state)
+        return
+    job = state["id"]
+    try:
+        with watching(f"{state['model']}, job {job}", _epochs(state["arguments"]), quiet=context.as_json) as report:
+            state = client.training_wait(job, report)
+    except KeyboardInterrupt:
+        complain(f"the job goes on: `amaas train --follow {job}` follows it, `amaas train --cancel {job}` stops it")
+        _said(context, client.training(job))
+        return
+    if state["state"] != "succeeded":
+        if context.as_json:
+            _said(context, state)
+        raise AmaasError(f"training job {job} is {state['state']}: {state.get('reason') or 'by request'}")
+    _finished(context, client, state, alias, canary)
+
+
+def _here(
+    context: Context,
+    data: str,
+    model: str,
+    options: tuple[str, ...],
+    python: str | None,
+    docker: str | None,
+    out: Path | None,
+) -> Path:
+    """The folder with the package that came out of it."""
+    from amaas import local_training as training
+    from amaas.curve import watching
+    from amaas.trainings import arguments
+
+    place = out or Path(".local") / "training" / model
+    place.mkdir(parents=True, exist_ok=True)  # before Docker makes it, as root's
+    chosen = training.in_docker(docker, data, place) if docker else training.on_python(python)
+    with watching(f"{model}, into {place}", _epochs(arguments(options)), quiet=context.as_json) as report:
+        training.run(chosen, model, data, place, options, report)
+    return place
+
+
+def _pushed(client: Client, trained: Path, model: str) -> dict[str, Any]:
+    try:
+        return client.push(trained, model)
+    except (ApiError, NotConnected) as error:
+        # hours of work must not seem lost
+        hint = f"the package is in {trained}: `amaas push {trained} --model {model}` sends it"
+        raise AmaasError(f"{error}; {hint}") from error
+
+
+def _epochs(given: dict[str, Any]) -> int | None:
+    text = str(given.get("epochs", ""))
+    return int(text) if text.isdigit() else None
+
+
+def _finished(context: Context, client: Client, state: dict[str, Any], alias: str | None, canary: int | None) -> None:
+    """Say which version it is, and give it its place behind an alias."""
+    from amaas import show
+
+    model, version = state["model"], state["version"]
+    told = f"version {version} is registered"
+    if alias is not None:
+        try:
+            moved = place(client, model, version, alias, canary)
+        except ApiError as error:
+            raise AmaasError(f"{model} {told}, but {alias} was not moved: {error}") from error
+        state = state | {"alias": moved}
+        told += f", {alias} is now {target(moved)}"
+    context.answer(state, lambda out: show.line(out, model, told))
+
+
+def place(client: Client, model: str, version: int, alias: str, canary: int | None) -> dict[str, Any]:
+    """Point an alias at a version, or give it a share of the calls, in percent, beside the version that has it now."""
+    present = (client.model(model).get("aliases") or {}).get(alias)
+    if present and present.get("version") == version and not present.get("split"):
+        return {"alias": alias, **present}  # the first version of a model is in production at once
+    reason = "trained by amaas train"
+    if canary is None or not present:
+        return client.promote(model, version, alias, reason=reason)
+    if present.get("split"):
+        raise AmaasError(
+            f"{model} version {version} is registered, but {alias} is split already: "
+            f"amaas split {model} VERSION=WEIGHT… says how it is to be shared"
+        )
+    return client.split(model, {present["version"]: 100 - canary, version: canary}, alias, reason=reason)
+
+
+def _said(context: Context, state: dict[str, Any]) -> None:
+    from amaas import show
+
+    said = f"training job {state['id']} is {state['state']}"
+    context.answer(state, lambda out: show.line(out, state["model"], said, state.get("reason") or ""))
+
+
+def _list(context: Context, client: Client) -> None:
+    from amaas import show
+
+    rows = client.trainings()
+    context.answer(rows, lambda out: show.trainings(out, rows))

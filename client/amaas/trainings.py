@@ -1,0 +1,80 @@
+"""Training jobs: start one, follow it, cancel it. A job goes on without whoever started it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from amaas.errors import AmaasError
+
+Json = dict[str, Any]
+OVER = ("succeeded", "failed", "cancelled")
+PAUSE = 5.0  # seconds between two looks
+
+
+class Trainings:
+    """The part of the client that is about training jobs."""
+
+    _call: Callable[..., Json]
+    _pages: Callable[..., Any]
+
+    def train(self, model: str, data: str, arguments: Json | None = None) -> Json:
+        """Start a job whose result is pushed as `model`. Returns its state, with its `id`.
+
+        data: a name that the container knows, or s3://BUCKET/datasets/…. arguments: options of training.train, without
+        their dashes: {"epochs": 20, "size": [64, 64], "no-flip": True}.
+        """
+        return self._call("POST", "/training-jobs", json={"model": model, "data": data, "arguments": arguments or {}})
+
+    def training(self, job: str, after: int = 0) -> Json:
+        """How far a job is; `metrics` has the rows behind the first `after`."""
+        return self._call("GET", _job(job), params={"after": str(after)} if after else {})
+
+    def trainings(self) -> list[Json]:
+        """All jobs that the token may see, newest first."""
+        return list(self._pages("/training-jobs", "jobs", {"limit": "100"}))
+
+    def training_cancel(self, job: str) -> Json:
+        """Stop a job. Its last checkpoint stays."""
+        return self._call("DELETE", _job(job))
+
+    def training_wait(
+        self, job: str, on_state: Callable[[Json], None] | None = None, timeout: float = 30 * 86400
+    ) -> Json:
+        """Wait for a job's end; on_state is told how far it is, with the new rows. Returns it with all rows."""
+        deadline, rows = time.monotonic() + timeout, []
+        while True:
+            state = self.training(job, len(rows))
+            rows += state["metrics"]
+            if on_state:
+                on_state(state)
+            if state["state"] in OVER:
+                return state | {"metrics": rows}
+            if time.monotonic() > deadline:
+                still = f"training job {job} is still {state['state']} after {timeout:g} s"
+                raise AmaasError(f"{still}; it goes on by itself")
+            time.sleep(PAUSE)
+
+
+def _job(job: str) -> str:
+    return f"/training-jobs/{quote(job, safe='')}"
+
+
+def arguments(words: list[str] | tuple[str, ...]) -> Json:
+    """Options as one writes them, --epochs 20 --size 64 64 --no-flip, as the service takes them. Raises AmaasError."""
+    found: Json = {}
+    name = None
+    for word in words:
+        if word.startswith("--") and len(word) > 2:
+            name, given, value = word[2:].partition("=")
+            if name in found:
+                raise AmaasError(f"--{name} is given twice")
+            found[name] = value if given else True
+        elif name is None:
+            raise AmaasError(f"{word!r} belongs to no option: they read --name, --name value or --name=value")
+        else:
+            known = found[name]
+            found[name] = word if known is True else [*known, word] if isinstance(known, list) else [known, word]
+    return found

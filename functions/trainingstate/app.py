@@ -1,0 +1,21 @@
+"""Events of AWS Batch: what it says of a training job is kept with the job. They come twice, late, and in any order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from shared.handler import store
+from shared.training import events
+
+logger = Logger(service="trainingstate", utc=True)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Handle one event; an exception (the store is away, say) has Lambda deliver it again."""
+    detail = event["detail"]
+    word = events.note(store(), detail, event["time"])
+    said = {"job": detail.get("jobName"), "status": detail.get("status"), "holds": word.status if word else None}
+    logger.info("nothing to do" if word is None else "noted", extra=said)
+    return said

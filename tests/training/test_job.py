@@ -1,0 +1,292 @@
+"""The container's process: from the request to a version on the embedded cloud's S3, and with trainings that fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.config import Config
+from shared.ingest import pipeline
+from shared.ingest.verdict import Limits
+from shared.registry import keys, uploads
+from shared.registry.log import Log, now
+from shared.storage.base import Store, Unavailable, list_all
+from shared.storage.memory import MemoryStore
+from shared.training import job as jobs
+from shared.training import progress
+from shared.training.job import Job
+from tests import servers
+from training import job as container
+from training.job import Stop, command
+
+ROOT = Path(__file__).resolve().parents[2]
+ARGUMENTS = {"epochs": 60, "batch": 16, "widths": [4, 8], "hidden": 16, "device": "cpu", "no-flip": True, "shift": 1}
+
+
+def asked(store: Store, data: str, **arguments: Any) -> Job:
+    made = Job(id=jobs.new_id(), model="sides", data=data, by="ann", created_at=now(), arguments=ARGUMENTS | arguments)
+    return jobs.create(store, made)
+
+
+def names(store: Store, prefix: str) -> list[str]:
+    return [info.key.removeprefix(prefix) for info in list_all(store, prefix)]
+
+
+# ---- the real thing
+
+
+def started(store: Any, endpoint: str, job: Job, work: Path, attempt: int) -> subprocess.Popen[str]:
+    env = os.environ | {
+        "BUCKET": store.bucket, "AWS_ENDPOINT_URL": endpoint, "AWS_BATCH_JOB_ATTEMPT": str(attempt),
+        "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TORCHRUN": "",
+    }  # fmt: skip
+    line = [sys.executable, "-m", "training.job", job.id, "--work", str(work), "--minutes", "60"]
+    return subprocess.Popen(line, env=env, stderr=subprocess.PIPE, text=True, cwd=work.parent)
+
+
+def until(what: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
+    ministack_endpoint: str, folder: Path, tmp_path: Path
+) -> None:
+    store = servers.bucket(ministack_endpoint)
+    for path in folder.rglob("*.png"):
+        store.put(f"datasets/sides/{path.relative_to(folder)}", path.read_bytes())
+    job = asked(store, f"s3://{store.bucket}/datasets/sides")
+    first = started(store, ministack_endpoint, job, tmp_path / "one", 1)
+    until(lambda: progress.metrics(store, job.id), first)
+    assert progress.status(store, job)["state"] == "running"
+    first.send_signal(signal.SIGTERM)
+    said = first.communicate(timeout=60)[1]
+    assert first.returncode == 75, said
+    assert "stopped by SIGTERM" in said
+    before = progress.metrics(store, job.id)
+    assert 0 < len(before) < 60
+    assert len(names(store, keys.training_checkpoints(job.id))) == 2
+    found = jobs.said(store, job.id)
+    assert found is not None
+    assert (found.attempt, found.phase) == (1, "stopped")
+
+    second = started(store, ministack_endpoint, job, tmp_path / "two", 2)
+    said = second.communicate(timeout=120)[1]
+    assert second.returncode == 0, said
+    after = progress.metrics(store, job.id)
+    assert after[: len(before)] == before, "it went on, and did not begin anew"
+    assert [row["epoch"] for row in after] == list(range(1, 61))
+    assert names(store, keys.training_checkpoints(job.id)) == []
+    sent = names(store, f"uploads/{job.id}/files/")
+    assert {"model.onnx", "amaas.json", "golden.npz"} <= set(sent)
+    assert not any(name.endswith((".jsonl", ".checkpoint")) for name in sent)
+    assert progress.status(store, job)["state"] == "publishing"
+
+    with Stop() as stop:
+        done = container.run(store, store.bucket, job.id, 3, tmp_path / "three", 60, stop)
+    assert done == 0, "an attempt after the end finds that there is nothing to do"
+    key = f"uploads/{job.id}/files/{sent[0]}"
+    upload = pipeline.on_object(Log(store), Config(bucket=store.bucket), key, {}, Limits())
+    assert upload is not None
+    assert (upload.state, upload.by) == ("registered", "ann"), upload.reason
+    found_state = progress.status(store, job)
+    assert (found_state["state"], found_state["version"], found_state["attempts"]) == ("succeeded", 1, 3)
+
+
+# ---- trainings that end otherwise
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "PAUSE", 0.05)
+
+
+class Attempt:
+    """Runs attempts of jobs with a few lines of Python in the place of the training; OUT is its output folder."""
+
+    def __init__(self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.store, self.tmp_path, self.monkeypatch = store, tmp_path, monkeypatch
+        self.count = 0
+
+    def __call__(self, job: Job, script: str, *, seconds: float = 0) -> int:
+        self.count += 1
+        work = self.tmp_path / f"work{self.count}"
+        lines = f"import sys, os, time; from pathlib import Path; OUT = Path({str(work / 'out')!r})\n{script}"
+        self.monkeypatch.setattr(container, "command", lambda *_: [sys.executable, "-c", lines])
+        with Stop() as stop:
+            return container.run(self.store, "b", job.id, self.count, work, seconds, stop)
+
+
+@pytest.fixture
+def attempt(store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attempt:
+    return Attempt(store, tmp_path, monkeypatch)
+
+
+CHECKPOINT = """
+(OUT / "checkpoint").mkdir(parents=True, exist_ok=True)
+(OUT / "checkpoint" / "000002-000000003.checkpoint").write_bytes(b"all of it")
+"""
+PACKAGE = """
+OUT.mkdir(parents=True, exist_ok=True)
+(OUT / "model.onnx").write_bytes(b"model"); (OUT / "amaas.json").write_text("{}"); (OUT / "metrics.jsonl").touch()
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("print('training: no such option', file=sys.stderr); sys.exit(1)", "no such option"),
+        ("print('noise', file=sys.stderr); sys.exit(3)", "the training ended with exit code 3: noise"),
+        ("os.kill(os.getpid(), 9)", "most often because memory ran out"),
+        ("", "is no package: it has no model.onnx"),
+    ],
+)
+def test_a_failure_is_told_and_keeps_the_checkpoint(
+    store: MemoryStore, attempt: Attempt, script: str, why: str
+) -> None:
+    job = asked(store, "digits")
+    store.put(keys.training_checkpoint(job.id, "000001-000000001.checkpoint"), b"before")
+    assert attempt(job, script) == 1
+    found = progress.status(store, job)
+    assert found["state"] == "failed"
+    assert why in found["reason"]
+    assert names(store, keys.training_checkpoints(job.id)) == ["000001-000000001.checkpoint"]
+    assert names(store, "uploads/") == []
+
+
+def test_checkpoints_go_out_while_it_runs_and_come_back(store: MemoryStore, attempt: Attempt) -> None:
+    job = asked(store, "digits")
+    store.put(keys.training_checkpoint(job.id, "000001-000000001.checkpoint"), b"before")
+    check = "assert (OUT / 'checkpoint' / '000001-000000001.checkpoint').read_bytes() == b'before'\n"
+    move = "(OUT / 'checkpoint' / '000001-000000001.checkpoint').unlink()\n"
+    kill = "time.sleep(0.5); os.kill(os.getppid(), 15); time.sleep(9)"  # a training that hears no signal in time
+    assert attempt(job, check + CHECKPOINT + move + kill) == 75
+    assert names(store, keys.training_checkpoints(job.id)) == ["000002-000000003.checkpoint"]
+    assert attempt(job, PACKAGE) == 0
+    assert names(store, keys.training_checkpoints(job.id)) == []
+    assert progress.status(store, job)["state"] == "publishing"
+
+
+def test_a_package_is_never_put_together_from_two_trainings(
+    store: MemoryStore, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt dies between two files of its upload."""
+    job, put = asked(store, "digits"), store.put
+
+    def dying(key: str, body: bytes, **options: Any) -> str:
+        if key.endswith("/files/amaas.json"):
+            raise Unavailable("gone")
+        return put(key, body, **options)
+
+    monkeypatch.setattr(store, "put", dying)
+    assert attempt(job, PACKAGE) == 75
+    assert names(store, f"uploads/{job.id}/files/") == ["model.onnx"]
+    monkeypatch.setattr(store, "put", put)
+    assert attempt(job, PACKAGE.replace(b'b"model"'.decode(), 'b"second"')) == 0
+    assert store.get(f"uploads/{job.id}/files/model.onnx").body == b"second"
+    assert uploads.missing(store, uploads.read_ticket(store, job.id)) == []
+    assert [upload.upload_id for upload in uploads.of_model(store, "sides")[0]] == [job.id]
+
+
+def test_a_bucket_that_is_away_for_a_while_stops_no_training(
+    store: MemoryStore, attempt: Attempt, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job, put, away = asked(store, "digits"), store.put, [4]
+
+    def shaky(key: str, body: bytes, **options: Any) -> str:
+        if "checkpoint" in key and away[0]:
+            away[0] -= 1
+            raise Unavailable("the store answered NoSuchBucket")
+        return put(key, body, **options)
+
+    monkeypatch.setattr(store, "put", shaky)
+    assert attempt(job, CHECKPOINT + "time.sleep(0.3)\n" + PACKAGE) == 0
+    assert "progress was not sent (the store answered NoSuchBucket); the training goes on" in capfd.readouterr().err
+
+
+def test_a_bucket_that_is_gone_is_told_and_the_job_is_to_come_again(
+    store: MemoryStore, attempt: Attempt, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*_: Any, **__: Any) -> Any:
+        raise Unavailable("the store answered NoSuchBucket for training/; try again")
+
+    job = asked(store, "digits")
+    monkeypatch.setattr(store, "get", gone)
+    assert attempt(job, PACKAGE) == 75
+    assert "training: the store answered NoSuchBucket" in capfd.readouterr().err
+
+
+def test_a_disk_that_is_full_says_what_to_deploy(
+    store: MemoryStore, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> str:
+        raise OSError(28, "No space left on device")
+
+    store.put("datasets/large/a", b"x" * 1000)
+    job = asked(store, "s3://b/datasets/large")
+    monkeypatch.setattr(store, "download", full)
+    assert attempt(job, PACKAGE) == 1
+    assert "No space left on device: deploy with a larger TrainingDisk" in progress.status(store, job)["reason"]
+    usage = container.shutil.disk_usage("/")
+    monkeypatch.setattr(container.shutil, "disk_usage", lambda _: usage._replace(free=10))
+    assert attempt(job, PACKAGE) == 1
+    assert "has 1,000 bytes, more than the 10 that are free" in progress.status(store, job)["reason"]
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "expected"),
+    [
+        ("datasets/t/rows.csv", "s3://b/datasets/t/rows.csv", "data/rows.csv"),
+        ("datasets/t/a/b.png", "s3://b/datasets/t/", "data/t/a/b.png"),
+    ],
+)
+def test_data_is_a_file_or_a_folder(store: MemoryStore, tmp_path: Path, key: str, data: str, expected: str) -> None:
+    store.put(key, b"content")
+    place = container.bring(store, "b", data, tmp_path / "data", Stop())
+    assert (tmp_path / expected).read_bytes() == b"content"
+    assert (tmp_path / expected).is_relative_to(place)
+
+
+def test_no_data_is_a_reason(store: MemoryStore, attempt: Attempt) -> None:
+    job = asked(store, "s3://b/datasets/none")
+    assert attempt(job, PACKAGE) == 1
+    assert "there is nothing at s3://b/datasets/none: aws s3 cp" in progress.status(store, job)["reason"]
+
+
+def test_a_cancelled_job_does_nothing(store: MemoryStore, attempt: Attempt) -> None:
+    job = asked(store, "digits")
+    jobs.cancel(store, job.id, "ann")
+    assert attempt(job, "sys.exit(1)") == 0
+    assert jobs.said(store, job.id) is None
+
+
+def test_the_command_line_and_torchrun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    job = Job(id=jobs.new_id(), model="m", data="d", by="a", created_at="", arguments=json.loads(
+        '{"epochs": 2, "size": [8, 8], "no-flip": true, "bf16": false, "lr": -0.5, "licence": "-x"}'
+    ))  # fmt: skip
+    monkeypatch.delenv("TORCHRUN", raising=False)
+    line = command(job, "digits", tmp_path)
+    own = ["-m", "training.train", "--data", "digits", "--out", str(tmp_path), "--name", "m", "--quiet"]
+    more = ["--epochs=2", "--size", "8", "8", "--no-flip", "--lr=-0.5", "--licence=-x"]
+    assert line == [sys.executable, *own, *more]
+    monkeypatch.setenv("TORCHRUN", "--nproc-per-node=gpu")
+    spread = command(job, "digits", tmp_path)
+    assert spread[:5] == [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=gpu", "-m"]
+    assert spread[4:] == line[1:]
