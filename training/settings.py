@@ -68,12 +68,7 @@ def _data(made: argparse.ArgumentParser) -> None:
     add("--licence", help="the model's licence; else the data set's")
     add("--intended-use", help="for the model card: what the model is for, and what it is not for")
     add("--root", type=Path, default=CACHE, help="where downloaded data sets are kept")
-    add(
-        "--outliers",
-        choices=("off", "report", "drop"),
-        default="off",
-        help="training items whose labels are doubtful (%(default)s)",
-    )
+    add("--outliers", choices=("off", "report", "drop"), default="off", help="of doubtful labels (%(default)s)")
     add("--near", action="store_true", help="look for near duplicates too; of a test item they are dropped")
 
 
