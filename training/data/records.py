@@ -149,7 +149,7 @@ def _parquet(file: Path) -> Records:
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(file)
+        table = parquet.read_table(file, partitioning=None)
     except (pyarrow.ArrowException, OSError) as error:
         raise TrainingError(f"{file} is no Parquet file that can be read: {str(error)[:200]}") from error
     places = [f"{file.name}:{number}" for number in range(table.num_rows)]
