@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Protocol
 
 from shared.errors import Conflict, NotImplemented_, Unavailable
@@ -11,6 +12,8 @@ from shared.training import events, progress
 from shared.training import job as jobs
 from shared.training.job import Job
 from shared.training.request import TrainingRequest, check
+
+logger = logging.getLogger(__name__)
 
 
 class Queue(Protocol):
@@ -56,18 +59,23 @@ def follow_up(store: Store, queue: Queue | None, job: Job) -> None:
     word = progress.heard(store, job)
     if queue is None or word is None:
         return
-    detail = queue.find(word.id)
+    try:
+        detail = queue.find(word.id)
+    except Unavailable as error:  # what is known can be told all the same
+        logger.warning("training job %s: %s", job.id, error)
+        return
     if detail is None:
         detail = {"jobId": word.id, "status": "FAILED", "statusReason": "AWS Batch has forgotten this job"}
     events.note(store, {**detail, "jobName": job.id}, now())
 
 
 def cancel(store: Store, queue: Queue | None, job: Job, by: str) -> None:
-    """The last checkpoint stays. Raises Conflict for a job that is over."""
+    """The last checkpoint stays. Raises Conflict for a job that is over, and Unavailable: then once more does it."""
     state = progress.status(store, job)["state"]
-    if state in progress.OVER:
+    word: events.Word | None = jobs.record(store, job.id, "batch", events.WORD)
+    runs = word is not None and word.status not in events.LAST
+    if state in progress.OVER and not (state == "cancelled" and runs):
         raise Conflict(f"training job {job.id!r} is over ({state}): there is nothing to cancel")
     jobs.cancel(store, job.id, by)
-    word = jobs.record(store, job.id, "batch", events.WORD)
     if queue is not None and word is not None:
         queue.stop(word.id, "cancelled")

@@ -32,9 +32,13 @@ class Queue:
         return f"number-of-{job}"
 
     def find(self, number: str) -> dict[str, Any] | None:
+        if self.trouble:
+            raise self.trouble
         return self.details.get(number)
 
     def stop(self, number: str, reason: str) -> None:
+        if self.trouble:
+            raise self.trouble
         self.stopped.append(number)
 
 

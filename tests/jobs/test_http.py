@@ -158,10 +158,19 @@ def test_cancelling(store: MemoryStore, queue: Queue) -> None:
     job = started()
     assert ask("DELETE", f"/training-jobs/{job}").json["state"] == "cancelled"
     assert queue.stopped == [f"number-of-{job}"]
-    again = ask("DELETE", f"/training-jobs/{job}")
-    assert (again.status, "is over (cancelled)" in again.json["error"]) == (409, True)
     tell(job, "FAILED", ended=1, statusReason="cancelled")
     assert state(job)["state"] == "cancelled"
+    again = ask("DELETE", f"/training-jobs/{job}")
+    assert (again.status, "is over (cancelled)" in again.json["error"]) == (409, True)
+
+
+def test_a_cancellation_that_did_not_reach_the_queue_is_repeated(store: MemoryStore, queue: Queue) -> None:
+    job = started()
+    queue.trouble = Unavailable("AWS Batch is out of reach; try again")
+    assert ask("DELETE", f"/training-jobs/{job}").status == 503
+    queue.trouble = None
+    assert ask("DELETE", f"/training-jobs/{job}").status == 200
+    assert queue.stopped == [f"number-of-{job}"]
 
 
 def test_aws_batch_is_asked_where_no_event_came(
@@ -172,6 +181,9 @@ def test_aws_batch_is_asked_where_no_event_came(
     assert state(job)["state"] == "submitted", "just now AWS Batch said so"
     monkeypatch.setattr(progress, "QUIET", -2.0)
     assert state(job)["state"] == "running"
+    queue.trouble = Unavailable("AWS Batch is out of reach; try again")
+    assert state(job)["state"] == "running", "what is known is told all the same"
+    queue.trouble = None
     queue.details.clear()
     found = state(job)
     assert (found["state"], found["reason"]) == ("failed", "AWS Batch has forgotten this job")
