@@ -34,15 +34,15 @@ PARTS = ("speed", "best", "student")
 SEEDS = {"speed": 5, "best": 3}
 FAST = ["--bf16", "--channels-last", "--quiet"]
 RECIPES = {
-    "speed": ["--model", "training.fastnets:QuickCNN", "--epochs", "1", "--batch", "128", "--lr", "0.05",
+    "speed": ["--model", "quick-cnn", "--epochs", "1", "--batch", "128", "--lr", "0.05",
               "--warmup", "0.2", "--shift", "0", "--no-flip", *FAST],
-    "best": ["--model", "training.fastnets:MirrorResNet", "--epochs", "30", "--batch", "256", "--lr", "0.1",
+    "best": ["--model", "mirror-resnet", "--epochs", "20", "--batch", "256", "--lr", "0.1",
              "--warmup", "0.2", "--label-smoothing", "0.1", "--erase", "8", "--ema", "0.998", *FAST],
-    "student": ["--model", "training.fastnets:QuickCNN", "--epochs", "30", "--batch", "256", "--lr", "0.1",
+    "student": ["--model", "quick-cnn", "--epochs", "24", "--batch", "256", "--lr", "0.1",
                 "--warmup", "0.2", "--shift", "1", "--ema", "0.998", "--teacher-share", "0.9", *FAST],
 }  # fmt: skip
 # a try-out trains in the order of a second, on whatever is there
-QUICK = {"speed": [], "best": ["--epochs", "1", "--model", "training.fastnets:QuickCNN"], "student": ["--epochs", "1"]}
+QUICK = {"speed": [], "best": ["--epochs", "1", "--model", "quick-cnn"], "student": ["--epochs", "1"]}
 BATCHES, ROUNDS = (1, 64), 400
 
 

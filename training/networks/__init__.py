@@ -12,6 +12,7 @@ from torch import nn
 
 from training.errors import TrainingError
 from training.networks.images import ResNet9, TutorialCNN
+from training.networks.small import MirrorResNet, QuickCNN, SmallResNet
 from training.networks.sounds import AudioCNN
 from training.networks.tables import MLP
 from training.networks.texts import GRU, LSTM, Transformer
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 Make = Callable[[Shape, int], nn.Module]
 BUILT_IN: dict[str, type[nn.Module]] = {
-    "cnn": TutorialCNN, "resnet9": ResNet9, "gru": GRU, "lstm": LSTM, "transformer": Transformer,
+    "cnn": TutorialCNN, "resnet9": ResNet9, "quick-cnn": QuickCNN, "small-resnet": SmallResNet,
+    "mirror-resnet": MirrorResNet, "gru": GRU, "lstm": LSTM, "transformer": Transformer,
     "audio-cnn": AudioCNN, "mlp": MLP,
 }  # fmt: skip
 USUAL = {"image": "cnn", "text": "transformer", "audio": "audio-cnn", "table": "mlp"}

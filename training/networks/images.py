@@ -57,9 +57,9 @@ class ResNet9(nn.Module):
         first, second, third, fourth = widths
         self.features = nn.Sequential(
             _block(shape[0], first),
-            _block(first, second, pool=True), Residual(second),
+            _block(first, second, pool=True), _residual(second),
             _block(second, third, pool=True),
-            _block(third, fourth, pool=True), Residual(fourth),
+            _block(third, fourth, pool=True), _residual(fourth),
         )  # fmt: skip
         self.head = nn.Linear(fourth, classes, bias=False)
 
@@ -69,14 +69,18 @@ class ResNet9(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + two blocks of x (He et al. 2016)."""
+    """x + inner(x) (He et al. 2016)."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.inner = nn.Sequential(_block(width, width), _block(width, width))
+        self.inner = inner
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.inner(x)
+
+
+def _residual(width: int) -> Residual:
+    return Residual(nn.Sequential(_block(width, width), _block(width, width)))
 
 
 def _block(inputs: int, outputs: int, pool: bool = False) -> nn.Sequential:

@@ -11,8 +11,8 @@ import torch
 
 from training import export
 from training.errors import TrainingError
-from training.fastnets import MirrorResNet, QuickCNN, SmallResNet
 from training.kinds.images import Images
+from training.networks.small import MirrorResNet, QuickCNN, SmallResNet
 
 
 def kind(channels: int, height: int, width: int) -> Images:

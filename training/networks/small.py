@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from training.errors import TrainingError
+from training.networks.images import Residual
 
 Shape = tuple[int, ...]  # channels, height, width
 Activation = Callable[[], nn.Module]
@@ -59,9 +60,9 @@ class SmallResNet(nn.Module):
         stem, first, second, third = widths
         self.features = nn.Sequential(
             *_block(channels, stem, nn.GELU),
-            *_block(stem, first, nn.GELU, stride=2), Residual(first),
-            *_block(first, second, nn.GELU, pool=True), Residual(second),
-            *_block(second, third, nn.GELU, pool=True), Residual(third),
+            *_block(stem, first, nn.GELU, stride=2), _residual(first),
+            *_block(first, second, nn.GELU, pool=True), _residual(second),
+            *_block(second, third, nn.GELU, pool=True), _residual(third),
         )  # fmt: skip
         self.head = nn.Linear(third, classes)
 
@@ -81,15 +82,8 @@ class MirrorResNet(SmallResNet):
         return logits if self.training else (logits + super().forward(image.flip(3))) / 2
 
 
-class Residual(nn.Module):
-    """x + two blocks of x (He et al. 2016)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(*_block(width, width, nn.GELU), *_block(width, width, nn.GELU))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.inner(x)
+def _residual(width: int) -> Residual:
+    return Residual(nn.Sequential(*_block(width, width, nn.GELU), *_block(width, width, nn.GELU)))
 
 
 def _block(
