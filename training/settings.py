@@ -76,7 +76,7 @@ def _network(made: argparse.ArgumentParser) -> None:
     add = made.add_argument_group("network").add_argument
     add("--model", help="one that is built in (cnn for images, transformer for texts, audio-cnn, mlp), "
         "torchvision:NAME, or your MODULE:CLASS")  # fmt: skip
-    add(
+    add("--widths", type=COUNT, nargs="+", help="channels: two of cnn, three of quick-cnn, four of the other CNNs")
         "--widths",
         type=COUNT,
         nargs="+",
