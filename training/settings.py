@@ -77,11 +77,6 @@ def _network(made: argparse.ArgumentParser) -> None:
     add("--model", help="one that is built in (cnn for images, transformer for texts, audio-cnn, mlp), "
         "torchvision:NAME, or your MODULE:CLASS")  # fmt: skip
     add("--widths", type=COUNT, nargs="+", help="channels: two of cnn, three of quick-cnn, four of the other CNNs")
-        "--widths",
-        type=COUNT,
-        nargs="+",
-        help="channels of its layers: two of cnn (64 128), three of quick-cnn (16 32 64), four of the others",
-    )
     add("--embedding", type=COUNT, help="of texts: numbers that stand for a token (64)")
     add("--hidden", type=COUNT, help="width of cnn's first linear layer (1024), of gru and lstm (96), of mlp (64)")
     add("--layers", type=COUNT, help="of transformer and mlp (2)")
