@@ -36,9 +36,9 @@ FAST = ["--bf16", "--channels-last", "--quiet"]
 RECIPES = {
     "speed": ["--model", "quick-cnn", "--epochs", "1", "--batch", "128", "--lr", "0.05",
               "--warmup", "0.2", "--shift", "0", "--no-flip", *FAST],
-    "best": ["--model", "mirror-resnet", "--epochs", "20", "--batch", "256", "--lr", "0.1",
+    "best": ["--model", "mirror-resnet", "--epochs", "16", "--batch", "256", "--lr", "0.1",
              "--warmup", "0.2", "--label-smoothing", "0.1", "--erase", "8", "--ema", "0.998", *FAST],
-    "student": ["--model", "quick-cnn", "--epochs", "24", "--batch", "256", "--lr", "0.1",
+    "student": ["--model", "quick-cnn", "--epochs", "20", "--batch", "256", "--lr", "0.1",
                 "--warmup", "0.2", "--shift", "1", "--ema", "0.998", "--teacher-share", "0.9", *FAST],
 }  # fmt: skip
 # a try-out trains in the order of a second, on whatever is there

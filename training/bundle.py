@@ -41,9 +41,9 @@ class Recipe:
 RECIPES = {
     "fashion-mnist": Recipe(
         "fashion-mnist",
-        ("--model", "quick-cnn", "--epochs", "24", "--batch", "256", "--lr", "0.1", "--warmup", "0.2", "--shift", "1",
+        ("--model", "quick-cnn", "--epochs", "20", "--batch", "256", "--lr", "0.1", "--warmup", "0.2", "--shift", "1",
          "--ema", "0.998", "--teacher-share", "0.9", *FAST),
-        teacher=("--model", "mirror-resnet", "--epochs", "20", "--batch", "256", "--lr", "0.1", "--warmup", "0.2",
+        teacher=("--model", "mirror-resnet", "--epochs", "16", "--batch", "256", "--lr", "0.1", "--warmup", "0.2",
                  "--label-smoothing", "0.1", "--erase", "8", "--ema", "0.998", *FAST),
         intended="to try the service with; small grey pictures of single articles of clothing",
     ),

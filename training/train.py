@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from training import card, export, kinds, networks, plots, quality
 from training import data as datasets
+from training.allocator import keep_memory
 from training.augment import mix
 from training.checkpoint import Checkpoints, Reclaimed, StopSignal, fingerprint
 from training.distillation import divergence
@@ -40,6 +41,7 @@ TOGETHER = 512  # items that are evaluated at once
 
 def main(arguments: list[str] | None = None) -> int:
     s = settings(arguments, __doc__)
+    keep_memory()
     try:
         with StopSignal() as stop, Group(s.device) as group:
             train(s, stop, group)
