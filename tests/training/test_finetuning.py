@@ -280,4 +280,4 @@ def test_search_tries_two_steps_in_turn(trained: Path, images: Path, tmp_path: P
 
 def test_search_says_what_it_can_try(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert compress("search", trained, tmp_path / "out", "--steps", "prune+int8") == 1  # without data
-    assert "search can try graph, fp16, int8, dynamic, int4" in capsys.readouterr().err
+    assert "search can try graph, fp16, int8, dynamic, weight8, int4" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """Make a package smaller or faster: python -m training.compress int8 PACKAGE --out FOLDER --data fashion-mnist
 
-STEP is graph, fp16, int8, dynamic, int4, or with training prune, magnitude, distil; `search` tries what fits and says
-which is best.
+STEP is graph, fp16, int8, dynamic, weight8, int4, or with training prune, magnitude, distil; `search` tries what fits,
+and says which is best.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _of_training(add: Callable[..., Any]) -> None:
     for option in SIZES:
         add(f"--{option}", type=_count, help="distil: the student's")
     add("--teacher", help="distil: a package folder, or MODEL[@VERSION] of a running service; else PACKAGE itself")
-    add("--finetune-epochs", type=_count, help="passes over the training data (prune, magnitude 5, distil 15)")
+    add("--finetune-epochs", type=_count, help="passes over the training data (prune 10, magnitude 5, distil 15)")
     add("--finetune-lr", type=_share, help="the highest learning rate (prune 0.02, magnitude 0.01, distil 0.05)")
     add("--batch", type=_count, default=usual.batch, help="rows per step (%(default)s)")
     add("--temperature", type=_share, help="of the teacher's scores (4)")

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from training.compress import data, describe, measure, package, steps
+from training.compress import blocks, data, describe, measure, package, steps
 from training.compress.data import Material
 from training.compress.package import Arrays, Package
 from training.errors import TrainingError
 
-STEPS = ("graph", "fp16", "int8", "dynamic", "int4")
+STEPS = ("graph", "fp16", "int8", "dynamic", "weight8", "int4")
 TRAINED = ("prune", "magnitude", "distil")  # steps that need PyTorch, and the data
 ADVICE = {
     "prune": "give a smaller --ratio or more --finetune-epochs",
@@ -65,7 +65,7 @@ class Options:
     max_noise: float = 0.1
     methods: tuple[str, ...] = ("minmax", "entropy", "percentile")
     reduce_range: bool = False
-    block: int = steps.BLOCK
+    block: int = blocks.BLOCK4
     only: tuple[str, ...] = ()
     training: Training = field(default_factory=Training)
 
@@ -136,7 +136,9 @@ def _made(parent: Package, step: str, material: Material, options: Options) -> s
     if step == "dynamic":
         return steps.dynamic(parent.model, reduce_range=options.reduce_range)
     if step == "int4":
-        return steps.int4(parent.model, block=options.block)
+        return blocks.int4(parent.model, block=options.block)
+    if step == "weight8":
+        return blocks.weight8(parent.model)
     if step in TRAINED:
         try:
             from training.compress import taught  # brings PyTorch

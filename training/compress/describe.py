@@ -13,11 +13,12 @@ from training.compress.package import Arrays, Package
 
 RTOL = 1e-3
 STEPS = {
-    "int8": "quantize", "dynamic": "quantize", "int4": "quantize", "fp16": "quantize", "graph": "optimize",
+    "int8": "quantize", "dynamic": "quantize", "weight8": "quantize", "int4": "quantize", "fp16": "quantize",
+    "graph": "optimize",
     "prune": "prune", "magnitude": "prune", "distil": "distil",
 }  # fmt: skip
 # what another order of rounding may change, as a share of the largest output: two steps of 8 bits, four of FP16
-GRAIN = {"int8": 2 / 127, "dynamic": 2 / 127, "fp16": 4 / 2048}
+GRAIN = {"int8": 2 / 127, "dynamic": 2 / 127, "weight8": 2 / 127, "int4": 2 / 127, "fp16": 4 / 2048}
 VERSIONS = ("onnx", "onnxruntime", "numpy")
 
 

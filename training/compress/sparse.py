@@ -26,31 +26,28 @@ EVERY = 0.01  # share of all steps between two prunings
 class Zeros:
     """Holds the smallest weights of the layers at zero."""
 
-    def __init__(self, layers: list[torch.nn.Module], sparsity: float, one_size: bool = False) -> None:
+    def __init__(self, layers: list[torch.nn.Module], sparsity: float) -> None:
         self.weights = [layer.weight for layer in layers]
-        self.sparsity, self.one_size = sparsity, one_size
-        self.masks = [torch.ones_like(weight, dtype=torch.bool) for weight in self.weights]
+        self.sparsity = sparsity
+        self.masks: list[torch.Tensor] = []  # made where the weights are by then
         self.pruned_at = 0.0
 
     def __call__(self, progress: float) -> None:
         """After each step of the optimiser. progress: 0 to 1."""
-        if progress <= RAMP + EVERY and progress >= self.pruned_at + EVERY:
+        if self.pruned_at < RAMP and progress >= self.pruned_at + EVERY:
             self.pruned_at = progress
             self._prune(scheduled(progress, self.sparsity))
         with torch.no_grad():
-            for weight, mask in zip(self.weights, self.masks, strict=True):
+            for weight, mask in zip(self.weights, self.masks, strict=bool(self.masks)):
                 weight.mul_(mask)
 
     @torch.no_grad()
     def _prune(self, share: float) -> None:
-        sizes = [weight.abs() * mask for weight, mask in zip(self.weights, self.masks, strict=True)]
-        groups = [[size] for size in sizes] if self.one_size else [sizes]
-        limits = []
-        for group in groups:
-            flat = torch.cat([size.flatten() for size in group])
-            count = round(share * flat.numel())
-            limits += [flat.kthvalue(count).values if count else flat.new_tensor(-1.0)] * len(group)
-        self.masks = [size > limit for size, limit in zip(sizes, limits, strict=True)]
+        sizes = [weight.abs() for weight in self.weights]  # those that are zero stay the smallest
+        every = torch.cat([size.flatten() for size in sizes])
+        count = round(share * every.numel())
+        limit = every.kthvalue(count).values if count else every.new_tensor(-1.0)
+        self.masks = [size > limit for size in sizes]
 
     def share(self) -> float:
         zeros = sum(int((weight == 0).sum()) for weight in self.weights)

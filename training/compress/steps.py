@@ -1,4 +1,4 @@
-"""The steps that need no data: portable graph optimisation, FP16, dynamic int8, 4-bit weights. Static int8: int8.py."""
+"""Steps that need no data: portable graph optimisation, FP16, dynamic int8. Static int8: int8.py; blocks: blocks.py."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ Made = tuple[bytes, dict[str, Any]]  # the new model, and what its lineage says 
 # Conv is left out: its dynamic kernel is slower than float, and it has weights per tensor only
 DYNAMIC = ["MatMul", "Gemm", "Attention", "LSTM", "Gather", "EmbedLayerNormalization"]
 INTEGER = {"MatMulInteger", "DynamicQuantizeLSTM", "QAttention", "QEmbedLayerNormalization", "DequantizeLinear",
-           "QLinearMatMul", "QLinearConv", "ConvInteger", "MatMulNBits"}  # fmt: skip
-BLOCK = 32  # weights that share a scale in 4 bits
+           "QLinearMatMul", "QLinearConv", "ConvInteger", "MatMulNBits", "GatherBlockQuantized"}  # fmt: skip
 
 
 class NothingToDo(TrainingError):
@@ -88,25 +87,6 @@ def dynamic(model: onnx.ModelProto, *, reduce_range: bool = False) -> Made:
     return package.serialised(made), details
 
 
-def int4(model: onnx.ModelProto, *, block: int = BLOCK) -> Made:
-    """Constant weights of MatMul and Gemm in 4 bits, with a scale for each `block` of them (MatMulNBits)."""
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-    from onnxruntime.quantization.onnx_model import ONNXModel
-
-    plain = ONNXModel(copy.deepcopy(model))
-    plain.replace_gemm_with_matmul()
-    try:
-        with quiet():
-            quantizer = MatMulNBitsQuantizer(plain.model, bits=4, block_size=block, is_symmetric=True)
-            quantizer.process()
-    except Exception as error:  # as above
-        raise TrainingError(f"the weights cannot be brought to 4 bits ({str(error)[:300]}): try dynamic") from error
-    made = quantizer.model.model
-    count = gained(model, made, "there is no MatMul or Gemm with constant weights")
-    details = {"method": "MatMulNBits", "bits": 4, "block_size": block, "symmetric": True, "quantised_nodes": count}
-    return package.serialised(made), details
-
-
 def prepared(model: onnx.ModelProto) -> tuple[onnx.ModelProto, bool]:
     """With shapes inferred, as quantising needs them, and constants folded; and whether symbolically too."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -115,7 +95,7 @@ def prepared(model: onnx.ModelProto) -> tuple[onnx.ModelProto, bool]:
         target = Path(folder) / "made.onnx"
         for symbolic in (True, False):
             try:
-                with quiet():
+                with quiet(), contextlib.chdir(folder):  # where it gives up, it leaves a file in the working folder
                     quant_pre_process(saved(model, folder), target, skip_symbolic_shape=not symbolic)
                 return onnx.load(target), symbolic
             except Exception as error:  # symbolic inference gives up on operators that it does not know

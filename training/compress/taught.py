@@ -17,7 +17,7 @@ from training.compress.steps import Made
 from training.distillation import ALPHA, TEMPERATURE
 from training.errors import TrainingError
 
-USUAL = {"prune": (5, 0.02), "magnitude": (5, 0.01), "distil": (15, 0.05)}  # epochs, highest learning rate
+USUAL = {"prune": (10, 0.02), "magnitude": (5, 0.01), "distil": (15, 0.05)}  # epochs, highest learning rate
 
 
 def how(step: str, given: Training) -> Tuning:

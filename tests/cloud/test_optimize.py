@@ -1,0 +1,47 @@
+"""`amaas optimize` against the running gateway: binary tensors, the service's own time, versions and an alias."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from amaas import optimize
+from amaas.cli import main
+from amaas.client import Client
+from click.testing import CliRunner
+
+from tests.cloud.conftest import Cloud
+
+pytestmark = pytest.mark.cloud
+
+PACKAGE = Path(__file__).resolve().parents[2] / "layers" / "models" / "fashion-mnist"
+
+
+@pytest.fixture
+def client(cloud: Cloud) -> Client:
+    return Client(cloud.access["api_url"], cloud.access["token"])
+
+
+def test_binary_tensors_pass_the_gateway(client: Client) -> None:
+    with np.load(PACKAGE / "golden.npz") as golden:
+        got = client.infer_binary("fashion-mnist", {"image": golden["input.image"]}, outputs=["logits"])
+        np.testing.assert_allclose(got["logits"], golden["output.logits"], rtol=1e-3, atol=1e-4)
+
+
+def test_versions_are_registered_measured_and_offered(
+    cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimize, "TURNS", 4)
+    before = client.model("fashion-mnist")["aliases"]
+    access = ["--url", cloud.access["api_url"], "--token", cloud.access["token"]]
+    given = ["fashion-mnist", "--package", str(PACKAGE), "--python", sys.executable, "--json", *access]
+    done = CliRunner().invoke(main, ["optimize", *given, "--", "--steps", "fp16", "dynamic"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["compared"] == "the model's own time"
+    made = [row for row in found["versions"] if row["step"] != "parent"]
+    assert made and all(row["version"] > found["from"] and row["round_trip_ms"] > row["latency_ms"] > 0 for row in made)
+    assert client.model("fashion-mnist")["aliases"] == before
