@@ -25,7 +25,7 @@ class Config(Struct, frozen=True):
     signatures are believed (DER); where there are none, everyone's are.
     batch_machine: ARN of the state machine that runs batch jobs.
     training_queue, training_definition: of AWS Batch; empty where the deployment has no training queue.
-    prefetch: models to load before the first call; None: the one model of the models layer, where there is just one.
+    prefetch: models to load before the first call; None: those of the models layer, where it is one, or all are small.
     max_upload_bytes: largest single file of a package. upload_ttl: seconds for which upload URLs work.
     """
 

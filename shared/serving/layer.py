@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shared.runtime.onnx import Session
 
 Made = TypeVar("Made")
+SMALL = 4_000_000  # bytes of all models together, which are opened in some milliseconds
 
 
 class Later(Generic[Made]):
@@ -62,10 +63,16 @@ class Layer:
         self._digests = frozenset(self.models.values())
 
     def usual(self, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-        """The models to open before the first call: those that are wanted, else the only one here."""
+        """The models to open before the first call: those that are wanted; else the only one here, or all, if small."""
         if wanted is not None:
             return wanted
-        return tuple(self.models) if len(self.models) == 1 else ()
+        return tuple(self.models) if len(self.models) == 1 or self._size() <= SMALL else ()
+
+    def _size(self) -> int:
+        try:
+            return sum(os.path.getsize(os.path.join(self._folder, digest)) for digest in self._digests)
+        except OSError:  # a damaged layer, which is told when it is asked
+            return SMALL + 1
 
     def begin(self, names: tuple[str, ...]) -> None:
         """Start to open those that are here, in threads of their own."""

@@ -12,6 +12,7 @@ import pytest
 from shared.errors import Unavailable
 from shared.registry import blobs, keys
 from shared.runtime import layout, onnx
+from shared.serving import layer as layers
 from shared.serving.layer import EMPTY, Later, Layer
 from shared.serving.sources import Sources
 from tests.serving.test_models import CountingStore
@@ -119,12 +120,19 @@ def test_what_was_begun_is_not_opened_twice(store: CountingStore, folder: Path) 
     assert EMPTY.open(layer.models["m"]) is None
 
 
-def test_the_only_model_of_the_layer_is_the_usual_one(folder: Path) -> None:
+def test_the_only_model_of_the_layer_is_the_usual_one_and_so_are_small_ones(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     layer = Layer(str(folder))
     assert (layer.usual(None), layer.usual(()), layer.usual(("a", "b"))) == (("m",), (), ("a", "b"))
     index = json.loads((folder / "index.json").read_text())
     (folder / "index.json").write_text(json.dumps(index | {"n": index["m"]}))
-    assert (Layer(str(folder)).usual(None), EMPTY.usual(None)) == ((), ())
+    assert (Layer(str(folder)).usual(None), EMPTY.usual(None)) == (("m", "n"), ())
+    monkeypatch.setattr(layers, "SMALL", 10)
+    assert (Layer(str(folder)).usual(None), layer.usual(None)) == ((), ("m",))
+    next((folder / "blobs" / "sha256").iterdir()).unlink()
+    monkeypatch.setattr(layers, "SMALL", 4_000_000)
+    assert Layer(str(folder)).usual(None) == ()
 
 
 def test_an_error_there_is_raised_here() -> None:
