@@ -21,6 +21,7 @@ class Footprint:
         self.device, self.price = device, price
         self.started, self.cpu, self.package = time.perf_counter(), _cpu_seconds(), _packages()
         self.gpu_joules, self.looked = 0.0, self.started
+        self.before = {"seconds": 0.0, "cpu_seconds": 0.0, "joules": 0.0}
 
     def look(self) -> None:
         """Add what the GPU draws at present, for the time since the last look; without a GPU, nothing."""
@@ -29,27 +30,39 @@ class Footprint:
             self.gpu_joules += watts * (now - self.looked)
             self.looked = now
 
-    def taken(self) -> dict[str, Any]:
-        """seconds, cpu_seconds, kilowatt_hours with how they were found, and cost where there is a price."""
+    def state_dict(self) -> dict[str, float]:
+        """So far, with the processes before this one."""
         self.look()
         seconds, cpu = time.perf_counter() - self.started, _cpu_seconds() - self.cpu
-        joules, how = self._joules(cpu)
+        own = {"seconds": seconds, "cpu_seconds": cpu, "joules": self._joules(cpu)}
+        return {name: value + self.before[name] for name, value in own.items()}
+
+    def load_state_dict(self, saved: dict[str, float]) -> None:
+        self.before = dict(saved)
+
+    def taken(self) -> dict[str, Any]:
+        """seconds, cpu_seconds, kilowatt_hours with how they were found, and cost where there is a price."""
+        so_far = self.state_dict()
+        gpu = ", the GPU's power looked at once an epoch" if self.device.startswith("cuda") else ""
+        how = (
+            "measured (RAPL: all that the machine did)"
+            if self.package
+            else f"estimated: {CORE_WATTS:g} W per busy core"
+        )
         told: dict[str, Any] = {
-            "seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1),
-            "kilowatt_hours": float(f"{joules / JOULES:.3g}"), "energy": how, "cores": os.cpu_count() or 1,
+            "seconds": round(so_far["seconds"], 1), "cpu_seconds": round(so_far["cpu_seconds"], 1),
+            "kilowatt_hours": float(f"{so_far['joules'] / JOULES:.3g}"), "energy": how + gpu,
+            "cores": os.cpu_count() or 1,
         }  # fmt: skip
         if self.price is not None:
-            told["cost"] = round(seconds / 3600 * self.price, 4)
+            told["cost"] = round(so_far["seconds"] / 3600 * self.price, 4)
         return told
 
-    def _joules(self, cpu: float) -> tuple[float, str]:
+    def _joules(self, cpu: float) -> float:
         counted = [
             (after - before) % span for (before, span), (after, _) in zip(self.package, _packages(), strict=False)
         ]
-        gpu = ", the GPU's power looked at once an epoch" if self.device.startswith("cuda") else ""
-        if counted:
-            return sum(counted) / 1e6 + self.gpu_joules, f"measured (RAPL: all that the machine did){gpu}"
-        return cpu * CORE_WATTS + self.gpu_joules, f"estimated: {CORE_WATTS:g} W per busy core{gpu}"
+        return (sum(counted) / 1e6 if self.package else cpu * CORE_WATTS) + self.gpu_joules
 
 
 def _cpu_seconds() -> float:

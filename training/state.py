@@ -6,12 +6,16 @@ Only tensors, numbers, strings, lists and dictionaries go into that dictionary: 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from training.optimizers import Average
-from training.private import Privacy
+
+class Stateful(Protocol):
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None: ...
+
 
 PROGRESS = ("epoch", "step", "batches", "total", "right", "seen", "rows", "best", "best_epoch", "best_weights")
 
@@ -22,15 +26,17 @@ class State:
     total, right, seen: sums over the done batches. rows: the metrics of finished epochs. best: the highest validation
     accuracy, with the epoch and the weights that gave it. random: for the order of the data, the same in every process
     of a group; changes: for augmentation, each process's own.
+    counted: what else adds up over the steps, as an average of the weights, or a budget.
     """
 
     def __init__(
         self, network: torch.nn.Module, optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler, random: torch.Generator, changes: torch.Generator,
-        average: Average | None = None, privacy: Privacy | None = None,
+        **counted: Stateful | None,
     ) -> None:  # fmt: skip
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
-        self.random, self.changes, self.average, self.privacy = random, changes, average, privacy
+        self.random, self.changes = random, changes
+        self.counted = {name: one for name, one in counted.items() if one is not None}
         self.epoch, self.step = 1, 0
         self.batches: list[torch.Tensor] | None = None
         self.total, self.right, self.seen = 0.0, 0, 0
@@ -79,8 +85,7 @@ class State:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "average": self.average.state_dict() if self.average else None,
-            "privacy": self.privacy.state_dict() if self.privacy else None,
+            "counted": {name: one.state_dict() for name, one in self.counted.items()},
             "random": self.random.get_state(),
             "owned": owned,
         }
@@ -93,10 +98,8 @@ class State:
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
-        if self.average:
-            self.average.load_state_dict(saved["average"])
-        if self.privacy:
-            self.privacy.load_state_dict(saved["privacy"])
+        for name, one in self.counted.items():
+            one.load_state_dict(saved["counted"][name])
         self.random.set_state(saved["random"])
         own = saved["owned"][rank]
         self.total, self.right, self.seen = own["sums"]

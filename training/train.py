@@ -112,7 +112,7 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
 
     # ---- where it was stopped
     changes = torch.Generator().manual_seed(s.seed + 1 + group.rank)
-    state = State(network, optimizer, schedule, random, changes, average, privacy)
+    state = State(network, optimizer, schedule, random, changes, average=average, privacy=privacy, footprint=footprint)
     state.started = started
     checkpoints = Checkpoints(s.checkpoint, fingerprint(s, data), s.checkpoint_minutes)
     if saved := group.told(checkpoints.load(s.resume) if group.first else None):
