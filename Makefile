@@ -69,7 +69,7 @@ cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/schem
 
 # in an environment of its own: no other test waits for PyTorch
 training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready $(ENVS)/cloud/.ready)
-	@$(if $(wildcard tests/training),$(ENVS)/training/bin/pytest tests/training)
+	@$(if $(wildcard tests/training),OMP_NUM_THREADS=1 $(ENVS)/training/bin/pytest --numprocesses 2 --dist loadfile tests/training)
 
 lint: $(ENVS)/dev/.ready ## style, and the one-way rule between the floors of the house
 	@$(ENVS)/dev/bin/ruff check . && $(ENVS)/dev/bin/ruff format --check . && $(ENVS)/dev/bin/lint-imports
