@@ -120,7 +120,7 @@ def _chosen(model: onnx.ModelProto) -> tuple[list[str] | None, list[str]]:
 def _best(tried: list[dict[str, Any]], rows: int) -> str:
     """The least noise among those that validate as well as the best but for one standard error.
 
-    By accuracy alone, a method that cuts off much of a poor network's range could win by a few rows' luck.
+    By accuracy alone a few rows' luck would decide; by noise alone the few rows with the largest outputs would.
     """
     working = [one for one in tried if "failed" not in one]
     if not working:
