@@ -21,6 +21,7 @@ from PIL import Image
 from training import data, train
 from training.compress import __main__ as compress
 from training.data import fashion_mnist
+from training.settings import CACHE
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS, EXAMPLES = ROOT / "layers" / "models", ROOT / "examples"
@@ -121,7 +122,7 @@ def examples() -> None:
 def _images(folder: Path) -> None:
     """The first test image of each class, named by its index and its true label."""
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels = fashion_mnist.load(train.CACHE)["test"]
+    images, labels = fashion_mnist.load(CACHE)["test"]
     for label, name in enumerate(fashion_mnist.LABELS):
         index = int(np.flatnonzero(labels == label)[0])
         plain = name.lower().replace("/", "-").replace(" ", "-")
@@ -130,7 +131,7 @@ def _images(folder: Path) -> None:
 
 def _sounds(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    loaded = data.load("spoken-digits", train.CACHE, seed=0)
+    loaded = data.load("spoken-digits", CACHE, seed=0)
     values, labels = loaded.test
     for label in (1, 4, 7):
         index = int(np.flatnonzero(labels == label)[0])
@@ -141,7 +142,7 @@ def _sounds(folder: Path) -> None:
 
 def _rows(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    loaded = data.load("wine", train.CACHE, seed=0)
+    loaded = data.load("wine", CACHE, seed=0)
     columns = loaded.details["columns"]
     with (folder / "wine.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -18,6 +18,7 @@ from training.errors import TrainingError
 class Language(NamedTuple):
     """files: of the package, those with quotations and proverbs. licence: as its debian/copyright states it."""
 
+    name: str
     package: str
     files: tuple[str, ...]
     licence: str
@@ -25,18 +26,20 @@ class Language(NamedTuple):
 
 # not Czech: fortunes-cs is under GPL-3+, which nothing can be that has fortunes-ru under GPL-2 in it
 LANGUAGES = {
-    "bg": Language("fortunes-bg", ("bg/*",), "GPL-1+"),
-    "de": Language("fortunes-de", ("de/zitate", "de/sprichworte"), "GPL-2+"),
-    "en": Language("fortunes-min", ("fortunes", "literature", "riddles"), "BSD-3-clause"),
-    "eo": Language("fortunes-eo", ("eo/*",), "GPL, of a work in the public domain"),
-    "es": Language("fortunes-es", ("es/sabiduria.*", "es/vida.*", "es/arte.*", "es/refranes.*"), "public domain"),
-    "ga": Language("fortunes-ga", ("ga/proverbs",), "BSD-3-clause"),
-    "it": Language("fortunes-it", ("it/italia", "it/leggi", "it/definizioni"), "public domain"),
-    "pl": Language(
-        "fortunes-pl", ("pl/seneka", "pl/nauka", "pl/sapkowski", "pl/misc", "pl/zen", "pl/stachura"), "GPL-2+"
+    "bg": Language("Bulgarian", "fortunes-bg", ("bg/*",), "GPL-1+"),
+    "de": Language("German", "fortunes-de", ("de/zitate", "de/sprichworte"), "GPL-2+"),
+    "en": Language("English", "fortunes-min", ("fortunes", "literature", "riddles"), "BSD-3-clause"),
+    "eo": Language("Esperanto", "fortunes-eo", ("eo/*",), "GPL, of a work in the public domain"),
+    "es": Language(
+        "Spanish", "fortunes-es", ("es/sabiduria.*", "es/vida.*", "es/arte.*", "es/refranes.*"), "public domain"
     ),
-    "pt": Language("fortunes-br", ("brasil",), "GPL-2+"),
-    "ru": Language("fortunes-ru", ("ru/life", "ru/truth", "ru/knowledge", "ru/time", "ru/citates"), "GPL-2"),
+    "ga": Language("Irish", "fortunes-ga", ("ga/proverbs",), "BSD-3-clause"),
+    "it": Language("Italian", "fortunes-it", ("it/italia", "it/leggi", "it/definizioni"), "public domain"),
+    "pl": Language(
+        "Polish", "fortunes-pl", ("pl/seneka", "pl/nauka", "pl/sapkowski", "pl/misc", "pl/zen", "pl/stachura"), "GPL-2+"
+    ),
+    "pt": Language("Portuguese", "fortunes-br", ("brasil",), "GPL-2+"),
+    "ru": Language("Russian", "fortunes-ru", ("ru/life", "ru/truth", "ru/knowledge", "ru/time", "ru/citates"), "GPL-2"),
 }
 ABOUT = {
     "name": "Fortunes",
@@ -54,15 +57,15 @@ SIGNED = re.compile(r"^\s*(--|—|–|―)\s*\S", re.MULTILINE)  # the author, w
 
 
 def source(root: Path, report: Report) -> Source:
-    """Texts of 20 to 200 characters, their language's code as class. Raises TrainingError when they cannot be had."""
+    """Texts of 20 to 200 characters, their language as class. Raises TrainingError when they cannot be had."""
     file = root / "fortunes" / "fortunes.jsonl"
     if not file.is_file():
         _fetch(file)
     found = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     rows = [row for row in found if row["label"] in LANGUAGES]  # the file may be of a release with others
-    labels = sorted(LANGUAGES)
-    splits = {"train": (objects(row["text"] for row in rows), targets(labels.index(row["label"]) for row in rows))}
-    return Source("text", splits, labels, ABOUT)
+    codes = sorted(LANGUAGES)
+    splits = {"train": (objects(row["text"] for row in rows), targets(codes.index(row["label"]) for row in rows))}
+    return Source("text", splits, [LANGUAGES[code].name for code in codes], ABOUT)
 
 
 def _fetch(file: Path) -> None:
