@@ -23,7 +23,7 @@ import torch
 from training.data import Dataset
 from training.errors import TrainingError
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 PATTERN = "[0-9]*.checkpoint"
 TEMPORARY = "writing.tmp"

@@ -28,8 +28,11 @@ class Training:
     env: dict[str, str]
 
 
-def on_python(python: str | None) -> Training:
-    """In a checkout. python: of the training environment; else AMAAS_TRAINING_PYTHON, else the checkout's."""
+def environment(python: str | None) -> tuple[Path, Path]:
+    """The Python of the training environment, and the checkout around this folder. Raises AmaasError.
+
+    python: else AMAAS_TRAINING_PYTHON, else the checkout's own.
+    """
     here = Path.cwd()
     root = next((folder for folder in (here, *here.parents) if (folder / "training" / "train.py").is_file()), None)
     if root is None:
@@ -40,10 +43,22 @@ def on_python(python: str | None) -> Training:
     given = python or os.environ.get("AMAAS_TRAINING_PYTHON")
     chosen = Path(given) if given else root / ".local" / "envs" / "training" / "bin" / "python"
     if not shutil.which(chosen):
-        hint = "see --python and AMAAS_TRAINING_PYTHON" if given else f"`make -C {root} .local/envs/training/.ready`"
-        raise AmaasError(f"there is no training environment at {chosen}: {hint} sets it up")
+        made = f"`make -C {root} .local/envs/training/.ready` sets it up"
+        hint = "give another with --python or AMAAS_TRAINING_PYTHON" if given else made
+        raise AmaasError(f"there is no training environment at {chosen}: {hint}")
+    return chosen.absolute(), root
+
+
+def on_python(python: str | None) -> Training:
+    """In a checkout, by its training environment or the Python that is given."""
+    chosen, root = environment(python)
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     return Training([str(chosen), "-m", "training.train"], os.environ | {"PYTHONPATH": path})
+
+
+def trained(model: str) -> Path:
+    """Where a training on this machine leaves its package, unless it is told otherwise."""
+    return Path(".local") / "training" / model
 
 
 def in_docker(image: str, data: str, out: Path) -> Training:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import statistics
 import subprocess
 import time
@@ -28,8 +27,6 @@ PARENT = "parent"
 STDERR = 2
 TURNS, CALLS, WARM = 12, 5, 3  # in each turn, every version is asked CALLS times
 CLEAR = 0.75  # share of the turns in which a version has to be faster, or slower, to be called that
-PYTHON = Path(".local/envs/training/bin/python")
-SEARCH = Path("training/compress/search.py")
 
 
 @dataclass
@@ -59,19 +56,6 @@ def registered(client: Client, model: str, version: str, package: Path) -> Json:
             f"{digest[:12]}…, registered is {found['source'][:12]}…): give that folder, or name another version"
         )
     return found
-
-
-def environment(python: str | None) -> tuple[Path, Path]:
-    """The Python of the training environment, and the checkout it is run in. Raises AmaasError."""
-    given = python or os.environ.get("AMAAS_TRAINING_PYTHON")
-    here = Path.cwd()
-    home = next((folder for folder in (here, *here.parents) if (folder / SEARCH).is_file()), None)
-    if home is None:
-        raise AmaasError("there is no training/compress here or above: run it in a checkout of Amaas")
-    path = Path(given).absolute() if given else home / PYTHON
-    if not path.is_file():
-        raise AmaasError(f"{path} is not there: `make training-tests` sets it up, or name another with --python")
-    return path, home
 
 
 def search(python: Path, home: Path, package: Path, out: Path, more: Sequence[str]) -> Json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from amaas.cli import Context, complain, main, reference, verb
+from amaas.errors import AmaasError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 @verb(main)
 @click.argument("model", callback=reference)
 @click.option(
-    "--package", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder that this version was pushed from.",
+    "--package", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder that this version was pushed from. Else where `amaas train --local` left it.",
 )  # fmt: skip
 @click.option("--data", help="What it was trained on, as for training.train; without it, outputs are compared.")
 @click.option("--max-drop", type=click.FloatRange(0), default=0.5, show_default=True, help="Percentage points.")
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def optimize(
     context: Context,
     model: tuple[str, str | None],
-    package: Path,
+    package: Path | None,
     out: Path | None,
     data: str | None,
     max_drop: float,
@@ -47,11 +48,20 @@ def optimize(
     """
     with tempfile.TemporaryDirectory(prefix="amaas-") as folder:
         given = ["--target", target, "--max-drop", str(max_drop), *(["--data", _place(data)] if data else []), *more]
-        wanted = (model[0], model[1] or alias)
+        wanted, package = (model[0], model[1] or alias), package or _trained(model[0])
         done = _optimize(context, wanted, package, out or Path(folder) / "search", given, python, (target, max_drop))
         if promote and done["best"]:
             done["promoted"] = _promote(context, done, alias)
     context.answer(done, lambda console: shown(console, done))
+
+
+def _trained(model: str) -> Path:
+    from amaas.local_training import trained
+
+    folder = trained(model)
+    if not folder.is_dir():
+        raise AmaasError(f"{folder} is not there: give --package, the folder that {model} was pushed from")
+    return folder
 
 
 def _place(data: str) -> str:
@@ -64,12 +74,13 @@ def _optimize(
     python: str | None, gate: tuple[str, float],
 ) -> dict[str, Any]:  # fmt: skip
     from amaas import optimize as work
+    from amaas.local_training import environment
 
     model, version = wanted
     with context.client() as client:
         base = work.registered(client, model, version, package)["version"]
         inputs = work.golden(package)
-        report = work.search(*work.environment(python), package, out, given)
+        report = work.search(*environment(python), package, out, given)
         rows = work.worth(report)
         work.register(client, model, out, rows, complain)
         rows.insert(0, next(row for row in report["steps"] if row["step"] == work.PARENT) | {"version": base})

@@ -118,7 +118,7 @@ def _here(
     from amaas.curve import watching
     from amaas.trainings import arguments
 
-    place = out or Path(".local") / "training" / model
+    place = out or training.trained(model)
     place.mkdir(parents=True, exist_ok=True)  # before Docker makes it, as root's
     chosen = training.in_docker(docker, data, place) if docker else training.on_python(python)
     with watching(f"{model}, into {place}", _epochs(arguments(options)), quiet=context.as_json) as report:

@@ -171,7 +171,7 @@ def test_the_local_deployment_is_found(server: Server, fake: Fake, tmp_path: Pat
 
 def test_every_verb_explains_itself(run: Run) -> None:
     verbs = [[name] for name in main.commands if name != "token"] + [["token", n] for n in ("create", "ls", "revoke")]
-    assert len(verbs) == 25
+    assert len(verbs) == 26
     for verb in verbs:
         shown = run(*verb, "--help").stdout
         assert all(option in shown for option in ("--json", "--url", "--token")), verb

@@ -101,7 +101,7 @@ def test_a_search_that_fails_registers_nothing(client: Client, package: Path, tm
     assert done.exit_code == 1 and "the search ended with exit status 1" in done.stderr
     assert len(client.model("wide")["versions"]) == 1
     done = run(package, "--python", str(tmp_path / "none"))
-    assert done.exit_code == 1 and "is not there" in done.stderr
+    assert done.exit_code == 1 and "there is no training environment" in done.stderr
 
 
 def speed(*turns: float) -> optimize.Speed:
