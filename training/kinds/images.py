@@ -13,12 +13,13 @@ import torch
 from training.augment import augment, random_augment
 from training.errors import TrainingError
 from training.kinds import Inputs
+from training.kinds.single import OneInput
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])  # what torchvision's weights were trained with
 AS_HERE = {"resize": "stretch", "layout": "NCHW"}
 
 
-class Images:
+class Images(OneInput):
     """Pixels [N, H, W, C] uint8 as [N, C, H, W] float32: (pixel / 255 - mean) / std per channel."""
 
     name, task = "image", "image-classification"
@@ -54,14 +55,6 @@ class Images:
             )
         return cls(plan, manifest["inputs"][0]["name"])
 
-    @property
-    def puts(self) -> list[dict[str, Any]]:
-        return [{"name": self.put, "datatype": "FP32", "shape": [-1, *self.shape]}]
-
-    @property
-    def axes(self) -> list[dict[int, str]]:
-        return [{}]
-
     def stored(self, values: np.ndarray) -> Inputs:
         return {self.put: torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))}
 
@@ -81,9 +74,6 @@ class Images:
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         mean, std = (torch.tensor(self.plan[name], dtype=torch.float32)[:, None, None] for name in ("mean", "std"))
         return ((pixels.float() * torch.tensor(1 / 255, dtype=torch.float32) - mean) / std).contiguous()
-
-    def example(self, count: int) -> tuple[torch.Tensor, ...]:
-        return (torch.zeros(count, *self.shape),)
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
         pixels = values.reshape(len(values), -1)

@@ -14,6 +14,7 @@ from shared.registry import plans
 from shared.serving.inputs import sounds
 from training.errors import TrainingError
 from training.kinds import Inputs
+from training.kinds.single import OneInput
 
 MELS = 40
 FRAME, HOP = 0.032, 0.010  # seconds
@@ -21,7 +22,7 @@ TOP_DB = 80.0
 LONGEST = 600.0  # seconds that the service hears at once
 
 
-class Sounds:
+class Sounds(OneInput):
     """Samples in -1..1 of one channel as decibels of mel bands [N, 1, mel, frames], with the mean 0 and deviation 1."""
 
     name, task = "audio", "audio-classification"
@@ -52,20 +53,9 @@ class Sounds:
             raise TrainingError("this package does not take spectrograms [mel, time] of sounds of one length")
         return cls(plan, manifest["inputs"][0]["name"])
 
-    @property
-    def puts(self) -> list[dict[str, Any]]:
-        return [{"name": self.put, "datatype": "FP32", "shape": [-1, *self.shape]}]
-
-    @property
-    def axes(self) -> list[dict[int, str]]:
-        return [{}]
-
     def stored(self, values: np.ndarray) -> Inputs:
         made = [sounds.features(sounds.windows(samples, self.audio)[0][1], self.audio) for samples in values]
         return {self.put: torch.from_numpy(np.stack(made).astype(np.float32))[:, None]}
-
-    def inputs(self, stored: Inputs, picked: torch.Tensor | slice) -> Inputs:
-        return {self.put: stored[self.put][picked]}
 
     def augmented(self, stored: Inputs, picked: torch.Tensor, random: torch.Generator, s: argparse.Namespace) -> Inputs:
         """Shifted in time; bands of frequencies and spans of time masked (SpecAugment, Park et al. 2019)."""
@@ -76,9 +66,6 @@ class Sounds:
             if most:
                 made = _masked(made, axis, most, random)
         return {self.put: made}
-
-    def example(self, count: int) -> tuple[torch.Tensor, ...]:
-        return (torch.zeros(count, *self.shape),)
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
         rate = self.audio.sample_rate

@@ -21,6 +21,7 @@ from shared.serving.cache import Loaded
 from shared.serving.inputs import tables
 from training.errors import TrainingError
 from training.kinds import Inputs
+from training.kinds.single import OneInput
 
 FILE = "reference.csv"
 ROWS = 50  # of the training split, against which the service explains a prediction
@@ -28,7 +29,7 @@ CATEGORIES = 100  # of a column, the most frequent; the others count as unknown
 TOLD = 20  # columns that the drift reference describes
 
 
-class Tables:
+class Tables(OneInput):
     """Rows [N], each {column: value}, as features [N, width] float32."""
 
     name, task = "table", "tabular"
@@ -63,14 +64,6 @@ class Tables:
             )
         return cls(plan, {plan["reference"]: (folder / plan["reference"]).read_bytes()}, manifest["inputs"][0]["name"])
 
-    @property
-    def puts(self) -> list[dict[str, Any]]:
-        return [{"name": self.put, "datatype": "FP32", "shape": [-1, *self.shape]}]
-
-    @property
-    def axes(self) -> list[dict[int, str]]:
-        return [{}]
-
     def stored(self, values: np.ndarray) -> Inputs:
         try:
             made = tables.feeds(self.loaded, list(values), self.table)[self.put]
@@ -78,18 +71,12 @@ class Tables:
             raise TrainingError(f"the rows cannot be taken as the package declares them: {error}") from error
         return {self.put: torch.from_numpy(made)}
 
-    def inputs(self, stored: Inputs, picked: torch.Tensor | slice) -> Inputs:
-        return {self.put: stored[self.put][picked]}
-
     def augmented(self, stored: Inputs, picked: torch.Tensor, random: torch.Generator, s: argparse.Namespace) -> Inputs:
         """With noise of so many deviations on every feature that is scaled."""
         made = self.inputs(stored, picked)[self.put]
         if s.noise:
             made = made + s.noise * torch.randn(made.shape, generator=random)
         return {self.put: made}
-
-    def example(self, count: int) -> tuple[torch.Tensor, ...]:
-        return (torch.zeros(count, *self.shape),)
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
         numbers = [column.name for column in self.table.columns if column.type == "number"][:TOLD]
