@@ -135,7 +135,7 @@ def show_model(context: Context, model: tuple[str, str | None]) -> None:
 @verb(main)
 @click.argument("model", callback=reference)
 @click.argument("input", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option("--data", help="The input as JSON, written out.")
+@click.option("--data", help="The input written out: JSON, or with --type text/plain a text.")
 @click.option("--type", "content_type", help="Content type of the input. Else by its bytes.")
 @click.option("--top-k", type=click.IntRange(1), help="How many labels to answer.")
 @click.option("--key", help="Who is asking: the same key gets the same version of a split.")
@@ -153,7 +153,8 @@ def predict(
 
     if (input is None) == (data is None):
         raise click.UsageError("give either INPUT or --data")
-    content = _written(data) if data is not None else sys.stdin.buffer.read() if input == "-" else str(input)
+    written = _written(data, content_type) if data is not None else None
+    content = written if written is not None else sys.stdin.buffer.read() if input == "-" else str(input)
     options = {"top_k": str(top_k)} if top_k else {}
     name, version = model
     with context.client() as client:
@@ -195,11 +196,13 @@ def explain(
         context.answer(why, lambda show_out: show.reasons(show_out, why))
 
 
-def _written(data: str) -> bytes:
-    try:
-        json.loads(data)
-    except ValueError as error:
-        raise click.BadParameter(f"is no valid JSON: {error}", param_hint="--data") from error
+def _written(data: str, content_type: str | None) -> bytes:
+    if content_type is None or content_type.endswith("json"):
+        try:
+            json.loads(data)
+        except ValueError as error:
+            hint = "; a text or CSV needs its --type, as text/plain"
+            raise click.BadParameter(f"is no valid JSON: {error}{hint}", param_hint="--data") from error
     return data.encode()
 
 

@@ -61,7 +61,8 @@ class Sounds(OneInput):
         """Shifted in time; bands of frequencies and spans of time masked (SpecAugment, Park et al. 2019)."""
         made = stored[self.put][picked]
         if s.time_shift:
-            made = _shifted(made, round(s.time_shift / HOP), random)
+            frames = round(s.time_shift * self.audio.sample_rate / self.audio.hop_length)
+            made = _shifted(made, frames, random)
         for axis, most in ((2, s.frequency_mask), (3, s.time_mask)):
             if most:
                 made = _masked(made, axis, most, random)
