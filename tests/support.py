@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from tests import conformance
@@ -86,6 +87,30 @@ def tiny_classifier(classes: int = 3, channels: int = 1, size: int = 4) -> bytes
         [numpy_helper.from_array(weight, "w")],
     )
     return _model(graph)
+
+
+def float_package(folder: Path) -> Path:
+    """A package of a small CNN with random FP32 weights, for images [N, 1, 12, 12]; its golden set is its own."""
+    random = np.random.default_rng(0)
+    weights = {"kernel": (8, 1, 3, 3), "bias": (8,), "head": (200, 4), "offset": (4,)}
+    tensors = [numpy_helper.from_array(random.normal(0, 0.2, s).astype(np.float32), n) for n, s in weights.items()]
+    nodes = [
+        helper.make_node("Conv", ["image", "kernel", "bias"], ["felt"]), helper.make_node("Relu", ["felt"], ["lit"]),
+        helper.make_node("MaxPool", ["lit"], ["seen"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Flatten", ["seen"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "head", "offset"], ["logits"]),
+    ]  # fmt: skip
+    images = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 12, 12])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 4])
+    body = _model(helper.make_graph(nodes, "cnn", [images], [logits], tensors))
+    rows = random.normal(size=(16, 1, 12, 12)).astype(np.float32)
+    answers = onnxruntime.InferenceSession(body, providers=["CPUExecutionProvider"]).run(None, {"image": rows})[0]
+    described = {"task": "tensor", "golden": {"file": "golden.npz", "rtol": 1e-3, "atol": 1e-4}}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(body)
+    (folder / "amaas.json").write_text(json.dumps(described))
+    np.savez(folder / "golden.npz", **{"input.image": rows, "output.logits": answers})
+    return folder
 
 
 def identity(element: int, shape: list[int | str]) -> bytes:

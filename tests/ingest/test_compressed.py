@@ -1,4 +1,4 @@
-"""The gate takes what the steps after training make of the bundled model; their golden sets hold on what is served."""
+"""The gate takes what the steps after training make of a model; their golden sets hold on what is served."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pytest
 
 from shared.ingest import validate
 from shared.registry import manifest
+from tests.support import float_package
 from training.compress import __main__ as command
-
-BUNDLED = Path(__file__).resolve().parents[2] / "layers" / "models" / "fashion-mnist"
 
 
 # not int4: its tool needs a package that only the environment `training` has
 @pytest.mark.parametrize("step", ["graph", "fp16", "int8", "dynamic"])
 def test_a_compressed_package_is_accepted(step: str, tmp_path: Path) -> None:
-    rows = np.load(BUNDLED / "golden.npz")["input.image"]
+    parent = float_package(tmp_path / "parent")
+    rows = np.load(parent / "golden.npz")["input.image"]
     np.savez(tmp_path / "rows.npz", image=np.concatenate([rows, rows[:, :, ::-1], rows[..., ::-1]]))
     out = tmp_path / step
-    assert command.main([step, str(BUNDLED), "--out", str(out), "--calibration", str(tmp_path / "rows.npz")]) == 0
+    assert command.main([step, str(parent), "--out", str(out), "--calibration", str(tmp_path / "rows.npz")]) == 0
     described = manifest.decode((out / "amaas.json").read_bytes())
     assert described.lineage is not None
     assert described.lineage.step == ("optimize" if step == "graph" else "quantize")
