@@ -128,20 +128,20 @@ def declared(image: Image.Image, plan: dict[str, Any]) -> np.ndarray:
 
 
 def check_graph(package: Path, described: dict[str, Any]) -> None:
-    """Standard operators, and no more of them than the network has."""
+    """Standard operators, no more of them than the network has, and no notes on sources."""
     model = onnx.load(package / "model.onnx", load_external_data=False)
     onnx.checker.check_model(model, full_check=True)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", export.OPSET)]
     assert {node.op_type for node in model.graph.node} == {"Conv", "Relu", "MaxPool", "Reshape", "Gemm"}
+    noted = [model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer]
+    assert not any(part.metadata_props for part in noted)
     check_signature(package, described)
 
 
 def check_signature(package: Path, described: dict[str, Any]) -> None:
-    """One file with its weights inside, the declared inputs and outputs, no notes on sources."""
+    """One file with its weights inside, the declared inputs and outputs, no path of where it was made."""
     model = onnx.load(package / "model.onnx", load_external_data=False)
     assert not any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer)
-    noted = [model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer]
-    assert not any(part.metadata_props for part in noted)
     assert str(ROOT) not in (package / "model.onnx").read_bytes().decode("latin-1")
     for side, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
         shapes = [[dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim] for value in values]
