@@ -81,7 +81,7 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
     data = group.one_first(lambda: load(s))
     fit(s, data.kind)
     teacher = find_teacher(s.teacher, data.labels) if s.teacher else None
-    kind = kinds.of(teacher) if teacher else kinds.fit(data.train[0], data.kind, data.details, s)
+    kind = kinds.of(teacher, data.kind) if teacher else kinds.fit(data.train[0], data.kind, data.details, s)
     x, y = kind.stored(data.train[0]), torch.from_numpy(data.train[1])
     held_out, tested = ((kind.stored(part[0]), part[1]) for part in (data.validation, data.test))
     if len(y) < s.batch:

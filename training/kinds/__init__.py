@@ -60,9 +60,12 @@ def fit(values: np.ndarray, name: str, details: dict[str, Any], s: argparse.Name
     return _class(name).fit(values, details, s)  # type: ignore[no-any-return]
 
 
-def of(teacher: Teacher) -> Kind:
-    """As the teacher takes its inputs, so that both are asked the same."""
-    return declared(teacher.manifest, teacher.folder)
+def of(teacher: Teacher, name: str) -> Kind:
+    """As the teacher takes its inputs, so that both are asked the same. name: of the kind that the data has."""
+    kind = declared(teacher.manifest, teacher.folder)
+    if kind.name != name:
+        raise TrainingError(f"the teacher takes data of the kind {kind.name}, these are {name}: give another --teacher")
+    return kind
 
 
 def declared(manifest: dict[str, Any], folder: Path | None) -> Kind:

@@ -1,0 +1,69 @@
+"""Training with a teacher beside the labels: who taught is told, inputs are the teacher's, other teachers are refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training import teacher as teachers
+from training import train
+
+from .conftest import Run
+from .test_kinds import QUICK, texts
+
+
+def described(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "amaas.json").read_text())
+
+
+def test_a_student_learns_from_answers_to_its_own_augmented_images(
+    folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(folder, tmp_path / "teacher") == 0
+    asked: list[Any] = []
+    real = teachers.PackageTeacher.logits
+
+    def spy(self: Any, inputs: dict[str, Any]) -> Any:
+        asked.append(inputs["image"])
+        return real(self, inputs)
+
+    monkeypatch.setattr(teachers.PackageTeacher, "logits", spy)
+    small = ["--model", "quick-cnn", "--widths", "4", "4", "4", "--teacher", str(tmp_path / "teacher")]
+    # nothing is learnt from labels: what it knows, the teacher told
+    assert run(folder, tmp_path / "out", *small, "--teacher-share", "0.999", "--epochs", "14") == 0
+    student, master = described(tmp_path / "out"), described(tmp_path / "teacher")
+    assert student["lineage"]["step"] == "distil"
+    assert student["lineage"]["details"]["teacher"].startswith("set@sha256:")
+    assert student["preprocess"] == master["preprocess"]
+    assert student["metrics"]["test_accuracy"] > 0.9
+    assert len(asked) == 14 * 5 and asked[0].shape == (16, 1, 12, 12)
+
+
+def test_a_student_of_texts_reads_with_its_teachers_tokenizer(tmp_path: Path) -> None:
+    source = str(texts(tmp_path))
+    master, out = tmp_path / "teacher", tmp_path / "out"
+    small = ["--hidden", "16", "--embedding", "16", "--lr", "0.01"]
+    assert train.main(["--data", source, "--out", str(master), *QUICK, *small, "--layers", "1", "--epochs", "3"]) == 0
+    more = ["--model", "gru", "--teacher", str(master), "--vocabulary", "300", "--epochs", "2"]
+    assert train.main(["--data", source, "--out", str(out), *QUICK, *small, *more]) == 0
+    assert (out / "tokenizer.json").read_bytes() == (master / "tokenizer.json").read_bytes()
+    assert described(out)["preprocess"] == described(master)["preprocess"]
+
+
+def test_a_teacher_with_other_labels_or_other_data_is_refused(
+    folder: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, tmp_path / "teacher", "--epochs", "1") == 0
+    other = shutil.copytree(tmp_path / "teacher", tmp_path / "other")
+    (other / "amaas.json").write_text(json.dumps(described(other) | {"labels": ["right", "left"]}))
+    assert run(folder, tmp_path / "out", "--teacher", str(other)) == 1
+    assert "a teacher must have the same, in the same order" in capsys.readouterr().err
+    (other / "amaas.json").write_text(json.dumps(described(tmp_path / "teacher") | {"labels": ["north", "south"]}))
+    source = str(texts(tmp_path))
+    assert train.main(["--data", source, "--out", str(tmp_path / "out"), *QUICK, "--teacher", str(other)]) == 1
+    assert "the teacher takes data of the kind image, these are text" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "model.onnx").exists()
