@@ -1,4 +1,4 @@
-"""Training with a teacher beside the labels: who taught is told, inputs are the teacher's, other teachers are refused."""
+"""Training with a teacher beside the labels: who taught is told, its inputs are taken, other teachers are refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_student_learns_from_answers_to_its_own_augmented_images(
         return real(self, inputs)
 
     monkeypatch.setattr(teachers.PackageTeacher, "logits", spy)
-    small = ["--model", "quick-cnn", "--widths", "4", "4", "4", "--teacher", str(tmp_path / "teacher")]
+    small = ["--model", "quick-cnn", "--widths", "8", "8", "8", "--teacher", str(tmp_path / "teacher")]
     # nothing is learnt from labels: what it knows, the teacher told
     assert run(folder, tmp_path / "out", *small, "--teacher-share", "0.999", "--epochs", "14") == 0
     student, master = described(tmp_path / "out"), described(tmp_path / "teacher")
