@@ -42,8 +42,9 @@ class Recipe:
 RECIPES = {
     "fashion-mnist": Recipe(
         "fashion-mnist",
-        ("--model", "quick-cnn", "--epochs", "20", "--batch", "256", "--lr", "0.1", "--warmup", "0.2", "--shift", "1",
-         "--ema", "0.998", "--teacher-share", "0.9", *FAST),
+        ("--model", "quick-cnn", "--epochs", "32", "--batch", "128", "--lr", "0.1", "--shift", "1", "--label-smoothing",
+         "0.05", "--ema", "0.999", "--teacher-share", "0.7", *FAST),
+        steps=(("int8",),),
         teacher=("--model", "mirror-resnet", "--epochs", "16", "--batch", "256", "--lr", "0.1", "--warmup", "0.2",
                  "--label-smoothing", "0.1", "--erase", "8", "--ema", "0.998", *FAST),
         intended="to try the service with; small grey pictures of single articles of clothing",

@@ -5,6 +5,7 @@ Only tensors, numbers, strings, lists and dictionaries go into that dictionary: 
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any, Protocol
 
@@ -17,7 +18,10 @@ class Stateful(Protocol):
     def load_state_dict(self, saved: dict[str, Any]) -> None: ...
 
 
-PROGRESS = ("epoch", "step", "batches", "total", "right", "seen", "rows", "best", "best_epoch", "best_weights")
+PROGRESS = (
+    "epoch", "step", "batches", "total", "right", "seen", "rows", "best", "best_loss", "best_epoch",
+    "best_weights",
+)  # fmt: skip
 
 
 class State:
@@ -41,7 +45,7 @@ class State:
         self.batches: list[torch.Tensor] | None = None
         self.total, self.right, self.seen = 0.0, 0, 0
         self.rows: list[dict[str, Any]] = []
-        self.best, self.best_epoch = -1.0, 0
+        self.best, self.best_loss, self.best_epoch = -1.0, math.inf, 0
         self.best_weights: dict[str, torch.Tensor] = {}
         self.started = time.perf_counter()
 
@@ -49,10 +53,10 @@ class State:
         """Spent on the run so far, in the processes before this one too."""
         return time.perf_counter() - self.started
 
-    def consider(self, accuracy: float, weights: dict[str, torch.Tensor]) -> None:
-        """Keep a copy of the weights if their validation accuracy is the highest so far."""
-        if accuracy > self.best:
-            self.best, self.best_epoch = accuracy, self.epoch
+    def consider(self, accuracy: float, loss: float, weights: dict[str, torch.Tensor]) -> None:
+        """Keep a copy of the weights if their validation accuracy is the highest so far, or as high with less loss."""
+        if (accuracy, -loss) > (self.best, -self.best_loss):
+            self.best, self.best_loss, self.best_epoch = accuracy, loss, self.epoch
             self.best_weights = {name: value.detach().clone() for name, value in weights.items()}
 
     def finish_epoch(self, row: dict[str, Any]) -> None:

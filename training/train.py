@@ -244,11 +244,11 @@ def finish(
     finite(found["loss"], state.epoch, checkpoints)
     row = {"epoch": state.epoch, "loss": round(total / seen, 4), "accuracy": round(right / seen, 4),
            "validation_loss": round(found["loss"], 4), "validation_accuracy": round(found["accuracy"], 4)}  # fmt: skip
-    state.consider(found["accuracy"], network.state_dict())
+    state.consider(found["accuracy"], found["loss"], network.state_dict())
     if average:
         averaged = group.told(evaluate(average.network, kind, *held_out, group.device) if group.first else None)
         row["ema_validation_accuracy"] = round(averaged["accuracy"], 4)
-        state.consider(averaged["accuracy"], average.network.state_dict())
+        state.consider(averaged["accuracy"], averaged["loss"], average.network.state_dict())
     row["seconds"] = round(state.seconds(), 1)
     state.finish_epoch(row)
     return row

@@ -116,12 +116,14 @@ def test_the_average_is_kept_where_it_validates_better() -> None:
     network = nn.Linear(2, 2)
     state = State(network, torch.optim.SGD(network.parameters()), None, *(torch.Generator() for _ in range(2)))  # type: ignore[arg-type]
     better = {"weight": torch.ones(2, 2)}
-    state.consider(0.5, network.state_dict())
-    state.consider(0.6, better)
-    state.consider(0.6, network.state_dict())
+    state.consider(0.5, 2.0, network.state_dict())
+    state.consider(0.6, 1.0, better)
+    state.consider(0.6, 1.0, network.state_dict())
     assert torch.equal(state.best_weights["weight"], torch.ones(2, 2))
     better["weight"].zero_()
     assert torch.equal(state.best_weights["weight"], torch.ones(2, 2))  # a copy
+    state.consider(0.6, 0.9, better)  # as accurate, and surer of it
+    assert torch.equal(state.best_weights["weight"], torch.zeros(2, 2))
 
 
 def test_a_run_exports_the_average_when_it_wins(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
