@@ -61,7 +61,7 @@ def amaas(cloud: Cloud, *words: str) -> Any:
     command = [tool("client", "amaas"), *words]
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1]) if "--json" in words else done.stdout
+    return json.loads(done.stdout) if "--json" in words else done.stdout
 
 
 @pytest.mark.parametrize("bundled", KINDS)
