@@ -101,8 +101,8 @@ def _student(taken: dict[str, Any]) -> list[str]:
     by = f", by {' and '.join(met)}" if met else ""
     goal = f"The goal, at most {SMALLER:,} bytes, {CHEAPER} times less CPU time and {GOOD:.0%}: {_met(bool(met))}{by}."
     return [
-        f"## The student\n\n{_options(taken)}, alone, and taught with `--teacher` by the first of the most accurate "
-        "networks; then `python -m training.compress int8`.",
+        f"## The student\n\n{_options(taken)}, alone, and with eight passes only, alone and taught by the first of the "
+        "most accurate networks (`--teacher`); then `python -m training.compress int8`.",
         _table(["", "bytes", "test accuracy", *batches], rows),
         f"{_minutes(taken['runs'])} ONNX Runtime with one thread, medians of interleaved runs. {goal}",
     ]  # fmt: skip

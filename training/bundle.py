@@ -30,12 +30,11 @@ FAST = ("--bf16", "--channels-last")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network trained on data, with a teacher where there is one, then the steps of training.compress in turn."""
+    """A network trained on data, then the steps of training.compress in turn."""
 
     data: str
     options: Sequence[str]
     steps: Sequence[Sequence[str]] = ()
-    teacher: Sequence[str] = ()
     intended: str = ""
 
 
@@ -43,10 +42,8 @@ RECIPES = {
     "fashion-mnist": Recipe(
         "fashion-mnist",
         ("--model", "quick-cnn", "--epochs", "32", "--batch", "128", "--lr", "0.1", "--shift", "1", "--label-smoothing",
-         "0.05", "--ema", "0.999", "--teacher-share", "0.7", *FAST),
+         "0.05", "--ema", "0.999", *FAST),
         steps=(("int8",),),
-        teacher=("--model", "mirror-resnet", "--epochs", "16", "--batch", "256", "--lr", "0.1", "--warmup", "0.2",
-                 "--label-smoothing", "0.1", "--erase", "8", "--ema", "0.998", *FAST),
         intended="to try the service with; small grey pictures of single articles of clothing",
     ),
     "languages": Recipe(
@@ -77,28 +74,22 @@ RECIPES = {
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="MODEL", help=f"only these of {', '.join(RECIPES)}")
-    parser.add_argument("--teacher", type=Path, help="a package that teaches, if it is there already")
     chosen = parser.parse_args(arguments)
     if strange := set(chosen.names) - set(RECIPES):
         parser.error(f"there is no model {', '.join(sorted(strange))}: there are {', '.join(RECIPES)}")
     for name in chosen.names or RECIPES:
         with tempfile.TemporaryDirectory() as folder:
-            status = made(name, RECIPES[name], Path(folder), chosen.teacher)
+            status = made(name, RECIPES[name], Path(folder))
         if status:
             return status
     examples()
     return 0
 
 
-def made(name: str, recipe: Recipe, work: Path, teacher: Path | None) -> int:
+def made(name: str, recipe: Recipe, work: Path) -> int:
     """Train, compress, and put what serving needs into layers/models. The exit status of what failed, or 0."""
     given = ["--data", recipe.data, "--name", name]
     options = [*given, *recipe.options, "--intended-use", recipe.intended]
-    if recipe.teacher:
-        teacher = teacher or work / "teacher"
-        if not teacher.is_dir() and (status := train.main([*given, "--out", str(teacher), *recipe.teacher])):
-            return status
-        options += ["--teacher", str(teacher)]
     package = work / "trained"
     if status := train.main([*options, "--out", str(package)]):
         return status
