@@ -99,7 +99,7 @@ class Bench:
         return {"runs": runs, "options": RECIPES["best"], "accuracy": spread}
 
     def student(self) -> dict[str, Any]:
-        """A small network that learns alone; for fewer passes alone, and taught by the first of the best. In int8 too."""
+        """A small network alone; for few passes alone, and taught by the first of the best. Each in int8, too."""
         tutorial, teacher = self.work / "tutorial" / "model.onnx", self.work / "best-0"
         if not tutorial.is_file():
             self._tutorial()
