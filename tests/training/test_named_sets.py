@@ -67,7 +67,7 @@ def test_fortunes_are_cut_into_sentences_without_their_authors(tmp_path: Path, f
     fake("apt-get", f"import shutil\nfor name in sys.argv[2:]: shutil.copy(f'{mirror}/{{name}}_1_all.deb', '.')")
     source = fortunes.source(tmp_path / "root", [])
     assert source.labels == [fortunes.LANGUAGES[code].name for code in sorted(fortunes.LANGUAGES)]
-    german = source.splits["train"][0][source.splits["train"][1] == source.labels.index("de")].tolist()
+    german = source.splits["train"][0][source.splits["train"][1] == source.labels.index("German")].tolist()
     assert german == ["Wer de sagt, muss auch Nein sagen.", "Ja. Und danach kommt ein Satz in de!"]
     fake("apt-get", "sys.exit(100)")
     assert fortunes.source(tmp_path / "root", []).splits["train"][0].tolist() == source.splits["train"][0].tolist()

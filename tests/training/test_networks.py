@@ -107,7 +107,7 @@ def test_a_network_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("name", "widths", "message"),
     [
-        ("resnet", None, "'resnet' is no network: use cnn, resnet9, gru, .*torchvision:NAME"),
+        ("resnet", None, "'resnet' is no network: use cnn, resnet9, .*gru, .*torchvision:NAME"),
         ("torchvision:resnet17", None, "no classifier 'resnet17'; it has alexnet, .*resnet18"),
         ("torchvision:fasterrcnn_resnet50_fpn", None, "no classifier"),
         ("nowhere:Net", None, "the module 'nowhere' cannot be imported .*No module named"),

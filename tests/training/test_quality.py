@@ -53,7 +53,7 @@ def test_a_footprint_counts_time_and_price() -> None:
     footprint = Footprint("cpu", price=3.6)
     sum(n * n for n in range(1_000_000))
     taken = footprint.taken()
-    assert 0 < taken["seconds"] < 60 and taken["cpu_seconds"] >= 0
+    assert 0 <= taken["seconds"] < 60 and taken["cpu_seconds"] >= 0
     assert taken["energy"].startswith(("estimated", "measured"))
     assert taken["cost"] == pytest.approx(taken["seconds"] / 1000, abs=2e-3)
 
