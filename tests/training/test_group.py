@@ -63,7 +63,7 @@ def test_two_processes_are_one_with_the_whole_batch(folder: Path, tmp_path: Path
 
 def test_a_stopped_group_goes_on_where_it_was(folder: Path, tmp_path: Path) -> None:
     """torchrun hands SIGTERM on; whoever of the group gets it, all stop at one step, with one checkpoint."""
-    changing = ["--shift", "1", "--erase", "3", "--epochs", "25"]
+    changing = ["--shift", "1", "--erase", "3", "--epochs", "12"]
     whole = start(folder, tmp_path / "whole", *changing)
     stopped = start(folder, tmp_path / "stopped", *changing)
     metrics = tmp_path / "stopped" / "metrics.jsonl"
