@@ -17,7 +17,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop sam-local bench bench-inference bench-coldstart bench-quantise soak bundled-models
+.PHONY: run stop sam-local bench bench-inference bench-coldstart bench-quantise bench-training soak bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -41,6 +41,9 @@ bench-inference: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(PEERS) $(ZOO) ## warm i
 
 bench-coldstart: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(ZOO) ## cold starts under Amazon's emulator, beside a handler of ten lines
 	@$(ENVS)/dev/bin/python -m bench.coldstart
+
+bench-training: $(ENVS)/training/.ready ## training beside the classic tutorial's script: two hours, in parts that are kept
+	@$(ENVS)/training/bin/python -m bench.training $(if $(QUICK),--quick)
 
 bench-quantise: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quantising steps beside ONNX Runtime's defaults
 	@$(ENVS)/training/bin/python -m bench.quantise
