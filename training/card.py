@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from training.data import Dataset
+from training.evaluate import outputs
 from training.kinds import Kind
 from training.quality import softmax
 
 BINS = 20
 ITEMS = {"image": "images", "text": "texts", "audio": "sounds", "table": "rows"}
-TOGETHER = 512
 SLICES = 12  # that the card shows; amaas.json has them all
 
 
@@ -133,11 +133,7 @@ def _privacy(metrics: dict[str, Any]) -> str:
 
 def reference(network: torch.nn.Module, data: Dataset, kind: Kind) -> dict[str, Any]:
     """Histograms over the validation set that later traffic can be compared with: plain features, and the top score."""
-    stored, parts = kind.stored(data.validation[0]), []
-    with torch.no_grad():
-        for start in range(0, len(data.validation[1]), TOGETHER):
-            parts.append(network(*kind.inputs(stored, slice(start, start + TOGETHER)).values()).numpy())
-    scores = softmax(np.concatenate(parts))
+    scores = softmax(outputs(network, kind, kind.stored(data.validation[0]), "cpu"))
     predicted = np.bincount(scores.argmax(1), minlength=len(data.labels))
     features = kind.features(data.validation[0])
     return {

@@ -26,6 +26,7 @@ from training.augment import mix
 from training.checkpoint import Checkpoints, Reclaimed, StopSignal, fingerprint
 from training.distillation import divergence
 from training.errors import TrainingError
+from training.evaluate import evaluate, outputs
 from training.footprint import Footprint
 from training.group import Group
 from training.kinds import Inputs, Kind
@@ -36,7 +37,6 @@ from training.state import State
 from training.teacher import find_teacher
 
 RECLAIMED = 75  # EX_TEMPFAIL of sysexits.h: whoever started this may start it again
-TOGETHER = 512  # items that are evaluated at once
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -267,27 +267,6 @@ def save(checkpoints: Checkpoints, state: State, group: Group) -> None:
     owned = group.gathered(state.own())
     if group.first:
         checkpoints.save(state.epoch, state.step, state.pack(owned))
-
-
-@torch.no_grad()
-def outputs(network: torch.nn.Module, kind: Kind, stored: Inputs, device: str) -> np.ndarray:
-    """Logits [N, classes] of all that is stored."""
-    network.eval()
-    count, found = len(next(iter(stored.values()))), []
-    for start in range(0, count, TOGETHER):
-        made = kind.inputs(stored, slice(start, start + TOGETHER))
-        found.append(network(*(value.to(device) for value in made.values())).float().cpu().numpy())
-    return np.concatenate(found)
-
-
-def evaluate(network: torch.nn.Module, kind: Kind, stored: Inputs, labels: np.ndarray, device: str) -> dict[str, float]:
-    """Mean loss and accuracy on a split."""
-    logits = torch.from_numpy(outputs(network, kind, stored, device))
-    target = torch.from_numpy(labels)
-    return {
-        "loss": float(functional.cross_entropy(logits, target)),
-        "accuracy": float((logits.argmax(1) == target).float().mean()),
-    }
 
 
 if __name__ == "__main__":

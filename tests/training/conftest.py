@@ -45,6 +45,18 @@ def left_and_right(root: Path) -> Path:
     return root / "set"
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return left_and_right(tmp_path_factory.mktemp("images"))
+
+
+def sides(images: Path, out: Path, seed: int) -> Path:
+    """The package of a short run on such images."""
+    more = ["--device", "cpu", "--quiet", "--seed", str(seed), "--name", "sides"]
+    assert train.main(["--data", str(images), "--out", str(out), *more, *SHORT]) == 0
+    return out
+
+
 @pytest.fixture
 def run() -> Run:
     def start(data: Path | str, out: Path, *more: str) -> int:

@@ -17,11 +17,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from training import data, train
+from training import data
 from training.compress import __main__ as command
 from training.compress import apply, describe, int8, measure, package, steps
 
-from .conftest import SHORT, left_and_right
+from .conftest import sides
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 3
@@ -29,15 +29,8 @@ SEARCH = ["--max-drop", "5", "--steps", *apply.STEPS]
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return left_and_right(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(scope="module")
 def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("trained") / "sides"
-    more = ["--device", "cpu", "--quiet", "--seed", str(SEED), "--name", "sides"]
-    assert train.main(["--data", str(images), "--out", str(out), *more, *SHORT]) == 0
+    out = sides(images, tmp_path_factory.mktemp("trained") / "sides", SEED)
     (out / "notes.txt").write_text("kept")
     return out
 

@@ -14,14 +14,14 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from training import distillation, export, networks, teacher, train
+from training import distillation, export, networks, teacher
 from training.compress import __main__ as command
 from training.compress import finetune, measure, network, package, prune, sparse
 from training.compress.data import Examples
 from training.errors import TrainingError
 from training.kinds.images import Images
 
-from .conftest import SHORT, left_and_right
+from .conftest import sides
 
 SEED = 3
 QUICK = ["--finetune-epochs", "2", "--batch", "16", "--max-drop", "5", "--quiet"]
@@ -29,16 +29,8 @@ STUDENT = ["--student", "cnn", "--widths", "2", "4", "--hidden", "8"]
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return left_and_right(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(scope="module")
 def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("trained") / "sides"
-    more = ["--device", "cpu", "--quiet", "--seed", str(SEED), "--name", "sides"]
-    assert train.main(["--data", str(images), "--out", str(out), *more, *SHORT]) == 0
-    return out
+    return sides(images, tmp_path_factory.mktemp("trained") / "sides", SEED)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import numpy as np
 from training.compress import measure
 from training.compress.data import Labelled, Material
 from training.compress.package import Arrays, Package
+from training.quality import softmax
 
 RTOL = 1e-3
 STEPS = {
@@ -76,8 +77,7 @@ def reference(parent: Package, validation: Labelled | None, logits: np.ndarray |
     scores = (old or {}).get("scores") or {}
     if not old or validation is None or logits is None or "top" not in scores:
         return old
-    shares = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    top = (shares / shares.sum(1, keepdims=True)).max(1)
+    top = softmax(logits).max(1)
     edges = scores["top"]["edges"]
     counts, _ = np.histogram(top, bins=np.asarray(edges))
     labels = parent.manifest["labels"]

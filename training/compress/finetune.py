@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -16,14 +15,9 @@ from training.compress.data import Examples, Labelled
 from training.errors import TrainingError
 from training.optimizers import rate
 from training.settings import augmentation
+from training.teacher import Teacher
 
 AT_ONCE = 512
-
-
-class Teacher(Protocol):
-    """See training/teacher.py."""
-
-    def logits(self, inputs: dict[str, np.ndarray]) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Kind(Protocol):
 
 def fit(values: np.ndarray, name: str, details: dict[str, Any], s: argparse.Namespace) -> Kind:
     """The kind of this name, fitted on values, which must be the training split's alone. Raises TrainingError."""
-    return _class(name).fit(values, details, s)  # type: ignore[no-any-return]
+    return _class(name).fit(values, details, s)
 
 
 def of(teacher: Teacher, name: str) -> Kind:
@@ -79,7 +79,7 @@ def declared(manifest: dict[str, Any], folder: Path | None) -> Kind:
             f"data sets are for {', '.join(TASKS.values())}: this package's task is {manifest.get('task', 'tensor')}, "
             "or it does not say how its inputs are prepared"
         )
-    return _class(found).declared(manifest, folder)  # type: ignore[no-any-return]
+    return _class(found).declared(manifest, folder)
 
 
 TASKS = {
@@ -94,9 +94,9 @@ def _class(name: str) -> Any:
     if name == "image":
         from training.kinds.images import Images as Found
     elif name == "text":
-        from training.kinds.texts import Texts as Found  # type: ignore[assignment]
+        from training.kinds.texts import Texts as Found
     elif name == "audio":
-        from training.kinds.sounds import Sounds as Found  # type: ignore[assignment]
+        from training.kinds.sounds import Sounds as Found
     else:
-        from training.kinds.tables import Tables as Found  # type: ignore[assignment]
+        from training.kinds.tables import Tables as Found
     return Found
