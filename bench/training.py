@@ -36,7 +36,7 @@ FAST = ["--bf16", "--channels-last", "--quiet"]
 RECIPES = {
     "speed": ["--model", "quick-cnn", "--epochs", "1", "--batch", "128", "--lr", "0.05",
               "--warmup", "0.2", "--shift", "0", "--no-flip", *FAST],
-    "best": ["--model", "mirror-resnet", "--epochs", "16", "--batch", "256", "--lr", "0.1",
+    "best": ["--model", "mirror-resnet", "--epochs", "36", "--batch", "256", "--lr", "0.1",
              "--warmup", "0.2", "--label-smoothing", "0.1", "--erase", "8", "--ema", "0.998", *FAST],
     "student": ["--model", "quick-cnn", "--epochs", "32", "--batch", "128", "--lr", "0.1",
                 "--shift", "1", "--label-smoothing", "0.05", "--ema", "0.999", "--teacher-share", "0.7", *FAST],

@@ -164,7 +164,7 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
                     save(checkpoints, state, group)
                 if asked:
                     raise Reclaimed
-            row = finish(state, network, average, kind, held_out, group, checkpoints)
+            row = finish(state, network, average, kind, held_out, group, checkpoints, s.bf16)
             footprint.look()
             log.write(json.dumps(row) + "\n")
             log.flush()
@@ -236,17 +236,17 @@ def on(value: torch.Tensor, device: str, layout: torch.memory_format) -> torch.T
 
 def finish(
     state: State, network: torch.nn.Module, average: Average | None, kind: Kind, held_out: tuple[Inputs, np.ndarray],
-    group: Group, checkpoints: Checkpoints,
+    group: Group, checkpoints: Checkpoints, bf16: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Validate at the end of an epoch, and note it: the row of metrics.jsonl."""
     total, right, seen = group.sums(state.total, state.right, state.seen)
-    found = group.told(evaluate(network, kind, *held_out, group.device) if group.first else None)
+    found = group.told(evaluate(network, kind, *held_out, group.device, bf16) if group.first else None)
     finite(found["loss"], state.epoch, checkpoints)
     row = {"epoch": state.epoch, "loss": round(total / seen, 4), "accuracy": round(right / seen, 4),
            "validation_loss": round(found["loss"], 4), "validation_accuracy": round(found["accuracy"], 4)}  # fmt: skip
     state.consider(found["accuracy"], found["loss"], network.state_dict())
     if average:
-        averaged = group.told(evaluate(average.network, kind, *held_out, group.device) if group.first else None)
+        averaged = group.told(evaluate(average.network, kind, *held_out, group.device, bf16) if group.first else None)
         row["ema_validation_accuracy"] = round(averaged["accuracy"], 4)
         state.consider(averaged["accuracy"], averaged["loss"], average.network.state_dict())
     row["seconds"] = round(state.seconds(), 1)

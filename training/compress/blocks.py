@@ -1,23 +1,28 @@
 """Weights alone in 8 or 4 bits, in blocks that share a scale; the activations of each row are quantised as it comes.
 
 A row's answer does not depend on its neighbours in the batch, and one large activation spoils a block, not a tensor:
-that is what these have over `dynamic`, which is faster where the CPU multiplies bytes.
+that is what these have over `dynamic`, which is faster where the CPU multiplies bytes. Convolutions keep float
+activations: their weights are expanded when they are asked for, a scale for each output channel.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
 from training.compress import package
-from training.compress.steps import Made, gained, quiet, saved
+from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved
 from training.errors import TrainingError
 
 BLOCK4, BLOCK8 = 32, 128  # weights that share a scale
+LEAST = 256  # a Conv's weights from which on a node and its scales take less than is gained
 BYTES = 4  # accuracy_level of MatMulNBits: activations in int8, a scale per block; 0 multiplies in FP32
 NONE = "there is no MatMul, Gemm or Gather with constant weights"
 
@@ -35,10 +40,15 @@ def int4(model: onnx.ModelProto, *, block: int = BLOCK4) -> Made:
 
 
 def weight8(model: onnx.ModelProto, *, block: int = BLOCK8) -> Made:
-    """MatMul and Gemm: a scale for each `block` of weights (MatMulNBits); tables of Gather in int8."""
+    """MatMul and Gemm: a scale for each `block` of weights (MatMulNBits); tables of Gather and Conv's weights in int8.
+
+    A Conv's normalisation is folded into it first: behind weights that are expanded, ONNX Runtime would not do so.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    made = _blocks(model, bits=8, block_size=block, is_symmetric=True, op_types_to_quantize=("MatMul",))
+    convolutions = opset(model) >= PER_CHANNEL and any(node.op_type == "Conv" for node in model.graph.node)
+    ready = _convolutions(prepared(model)[0]) if convolutions else model
+    made = _blocks(ready, bits=8, block_size=block, is_symmetric=True, op_types_to_quantize=("MatMul",))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "made.onnx"
         try:
@@ -50,9 +60,43 @@ def weight8(model: onnx.ModelProto, *, block: int = BLOCK8) -> Made:
             made = onnx.load(target)
         except Exception as error:  # the tool raises ValueError, RuntimeError and assertions alike
             raise TrainingError(f"the tables cannot be quantised ({str(error)[:300]}): try dynamic") from error
-    count = gained(model, made, NONE)
-    details: dict[str, Any] = {"method": "MatMulNBits, 8 bits", "bits": 8, "block_size": block, "symmetric": True}
+    count = gained(model, made, NONE.replace("MatMul", "Conv, MatMul"))
+    details: dict[str, Any] = {"method": "weights in 8 bits", "bits": 8, "block_size": block, "symmetric": True}
     return package.serialised(made), details | {"quantised_nodes": count}
+
+
+def _convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Conv's weights as int8, symmetric, and DequantizeLinear with a scale per output channel; the bias as it is."""
+    made = copy.deepcopy(model)
+    tensors = {tensor.name: tensor for tensor in made.graph.initializer}
+    convolutions = [node for node in made.graph.node if node.op_type == "Conv"]
+    chosen = {node.input[1] for node in convolutions if _worth(tensors.get(node.input[1]))}
+    for name in sorted(chosen):
+        levels, scale = _levels(numpy_helper.to_array(tensors[name]))
+        put = [f"{name}.int8", f"{name}.scale"]
+        made.graph.initializer.extend(map(numpy_helper.from_array, (levels, scale), put))
+        made.graph.node.insert(
+            0, helper.make_node("DequantizeLinear", put, [f"{name}.float"], f"{name}.expand", axis=0)
+        )
+    for node in convolutions:
+        if node.input[1] in chosen:
+            node.input[1] += ".float"
+    used = {name for node in made.graph.node for name in node.input}
+    for name in chosen - used:
+        made.graph.initializer.remove(tensors[name])
+    return made
+
+
+def _worth(tensor: onnx.TensorProto | None) -> bool:
+    return tensor is not None and tensor.data_type == tensor.FLOAT and math.prod(tensor.dims) >= LEAST
+
+
+def _levels(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(int8, a scale for each of the first axis) of float32 weights [channels, …]."""
+    largest = np.abs(weights.reshape(len(weights), -1)).max(1)
+    scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    by = scale.reshape(-1, *[1] * (weights.ndim - 1))
+    return np.rint(weights / by).clip(-127, 127).astype(np.int8), scale
 
 
 def _blocks(model: onnx.ModelProto, **options: Any) -> onnx.ModelProto:

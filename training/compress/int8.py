@@ -26,7 +26,7 @@ from onnxruntime.quantization import (
 from training.compress import measure, package
 from training.compress.data import Material
 from training.compress.package import Arrays
-from training.compress.steps import Made, gained, prepared, quiet, saved
+from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved
 from training.errors import TrainingError
 
 METHODS = {
@@ -160,8 +160,8 @@ def _judged(body: bytes, material: Material, want: Arrays) -> dict[str, float]:
 
 
 def _check_opset(model: onnx.ModelProto) -> None:
-    version = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    if version < 13:
+    version = opset(model)
+    if version < PER_CHANNEL:
         raise TrainingError(
-            f"the model has opset {version}, scales per channel need 13: export it again with 13 or more"
+            f"the model has opset {version}, scales per channel need {PER_CHANNEL}: export it again with that or more"
         )

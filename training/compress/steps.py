@@ -24,6 +24,7 @@ Made = tuple[bytes, dict[str, Any]]  # the new model, and what its lineage says 
 DYNAMIC = ["MatMul", "Gemm", "Attention", "LSTM", "Gather", "EmbedLayerNormalization"]
 INTEGER = {"MatMulInteger", "DynamicQuantizeLSTM", "QAttention", "QEmbedLayerNormalization", "DequantizeLinear",
            "QLinearMatMul", "QLinearConv", "ConvInteger", "MatMulNBits", "GatherBlockQuantized"}  # fmt: skip
+PER_CHANNEL = 13  # the opset from which on DequantizeLinear takes a scale per channel
 
 
 class NothingToDo(TrainingError):
@@ -128,6 +129,10 @@ def gained(before: onnx.ModelProto, after: onnx.ModelProto, otherwise: str) -> i
     if not count:
         raise NothingToDo(f"nothing to quantise: {otherwise}, or it is quantised already. Try another step")
     return count
+
+
+def opset(model: onnx.ModelProto) -> int:
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
 
 
 def _operators(model: onnx.ModelProto) -> Counter[str]:
