@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -15,13 +14,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from training import data
-from training.compress import __main__ as command
 from training.compress import apply, describe, int8, measure, package, steps
 
 from .conftest import sides
+from .packages import answers, compress, described, digest
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 3
@@ -35,50 +34,11 @@ def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def compress(step: str, source: Path, out: Path, *more: str) -> int:
-    return command.main([step, str(source), "--out", str(out), *more])
-
-
 def normalised(images: np.ndarray, mean: list[float], std: list[float]) -> np.ndarray:
     """Written anew from what amaas.json declares: (pixel / 255 - mean) / std per channel, [N, C, H, W]."""
     scaled = images.astype(np.float32) * np.float32(1 / 255)
     values = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
-
-
-def described(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "amaas.json").read_text())
-
-
-def digest(folder: Path) -> str:
-    return hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
-
-
-def answers(folder: Path, inputs: np.ndarray, level: Any = None) -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    if level is not None:
-        options.graph_optimization_level = level
-    running = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
-    return running.run(None, {running.get_inputs()[0].name: inputs})[0]
-
-
-def matmul(folder: Path, *, constant: bool = True, external: bool = False) -> Path:
-    """A package without labels or data set: x [N, 64] times weights, or plus one where nothing is to be quantised."""
-    random = np.random.default_rng(2)
-    folder.mkdir(parents=True)
-    weights = numpy_helper.from_array(random.normal(size=(64, 64)).astype(np.float32), "w")
-    one = numpy_helper.from_array(np.ones((1, 64), np.int64), "one")
-    kind = TensorProto.FLOAT if constant else TensorProto.INT64
-    puts = [helper.make_tensor_value_info(name, kind, ["N", 64]) for name in "xy"]
-    node = helper.make_node("MatMul", ["x", "w"], ["y"]) if constant else helper.make_node("Add", ["x", "one"], ["y"])
-    graph = helper.make_graph([node], "g", puts[:1], puts[1:], [weights if constant else one])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.save_model(model, folder / "model.onnx", save_as_external_data=external, location="w.data", size_threshold=0)
-    x = random.normal(size=(8, 64)) if constant else np.arange(8 * 64).reshape(8, 64)
-    x = x.astype(np.float32 if constant else np.int64)
-    np.savez(folder / "golden.npz", **{"input.x": x, "output.y": answers(folder, x)})
-    (folder / "amaas.json").write_text(json.dumps({"name": "plain", "task": "tensor", "metrics": {"test_mse": 0.1}}))
-    return folder
 
 
 @pytest.mark.parametrize("step", apply.STEPS)
@@ -200,15 +160,6 @@ def test_a_drop_beyond_what_is_allowed_is_refused(
     assert compress("fp16", trained, tmp_path / "made" / "out", "--data", str(images), "--max-drop", "100") == 0
 
 
-def test_outputs_that_differ_too_much_are_refused_without_data(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = matmul(tmp_path / "plain")
-    assert compress("int4", source, tmp_path / "out", "--max-noise", "0.001") == 1
-    assert "--max-noise" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
 def test_nothing_is_left_half_written(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def half(parent: Any, out: Path, *rest: Any) -> None:
         (out / "model.onnx").write_bytes(b"half")
@@ -225,132 +176,6 @@ def test_what_is_there_is_not_overwritten(trained: Path, tmp_path: Path, capsys:
     assert compress("fp16", trained, tmp_path / "out") == 1
     assert "is there already" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
-
-
-@pytest.mark.parametrize("step", ["fp16", "int8", "dynamic", "weight8", "int4", "graph"])
-def test_nothing_to_do_is_an_error(step: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = matmul(tmp_path / "plain", constant=False)
-    np.savez(tmp_path / "c.npz", x=np.ones((20, 64), np.int64))
-    assert compress(step, source, tmp_path / "out", "--calibration", str(tmp_path / "c.npz")) == 1
-    assert "nothing to" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("step", ["fp16", "dynamic", "weight8", "int4"])
-def test_without_a_data_set_no_accuracy_is_claimed(step: str, tmp_path: Path) -> None:
-    source = matmul(tmp_path / "plain")
-    assert compress(step, source, tmp_path / "out") == 0
-    after = described(tmp_path / "out")
-    assert after["metrics"] == {}
-    assert "accuracy was not measured" in after["card"]
-    assert 0 < after["lineage"]["details"]["noise"] < 0.1
-    assert after["lineage"]["details"]["size"]["after"] < after["lineage"]["details"]["size"]["before"]
-
-
-def table(folder: Path) -> Path:
-    """Words that are looked up, normalised, and multiplied; and a score of the rows with each other, with a mask."""
-    random = np.random.default_rng(3)
-    folder.mkdir()
-    weights = {"words": (200, 64), "w": (64, 64), "scale": (64,), "bias": (64,)}
-    tensors = [numpy_helper.from_array(random.normal(size=size).astype(np.float32), n) for n, size in weights.items()]
-    tensors.append(numpy_helper.from_array(np.float32(np.finfo(np.float32).min), "never"))
-    nodes = [
-        helper.make_node("Gather", ["words", "ids"], ["looked"]),
-        helper.make_node("LayerNormalization", ["looked", "scale", "bias"], ["even"]),
-        helper.make_node("MatMul", ["even", "w"], ["keys"]),
-        helper.make_node("Transpose", ["keys"], ["turned"], perm=[0, 2, 1]),
-        helper.make_node("MatMul", ["even", "turned"], ["scores"]),
-        helper.make_node("Mul", ["mask", "never"], ["hidden"]),
-        helper.make_node("Add", ["scores", "hidden"], ["masked"]),
-        helper.make_node("Softmax", ["masked"], ["shares"]),
-        helper.make_node("MatMul", ["shares", "keys"], ["y"]),
-    ]
-    puts = [
-        helper.make_tensor_value_info("ids", TensorProto.INT64, ["N", 5]),
-        helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["N", 5, 5]),
-        helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 5, 64]),
-    ]
-    graph = helper.make_graph(nodes, "g", puts[:2], puts[2:], tensors)
-    onnx.save_model(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), folder / "model.onnx"
-    )
-    ids = random.integers(0, 200, (64, 5))
-    mask = np.broadcast_to(np.arange(5) > 3, (64, 5, 5)).astype(np.float32)
-    np.savez(folder / "golden.npz", **{"input.ids": ids, "input.mask": mask})
-    return folder
-
-
-def test_a_transformers_scores_and_norms_stay_as_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A mask of -3e38 would take the whole range of an 8-bit scale."""
-    source = table(tmp_path / "table")
-    assert compress("int8", source, tmp_path / "out", "--calibration", str(source / "golden.npz")) == 0
-    details = described(tmp_path / "out")["lineage"]["details"]
-    assert details["operators"] == int8.LINEAR and details["noise"] < 0.1
-    monkeypatch.setattr(int8, "_chosen", lambda model: (None, []))
-    assert compress("int8", source, tmp_path / "all", "--calibration", str(source / "golden.npz")) == 1
-    assert "of their size, more than 10.0%" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("step", "share"), [("weight8", 0.35), ("int4", 0.25)])
-def test_tables_shrink_too_and_rows_do_not_depend_on_each_other(step: str, share: float, tmp_path: Path) -> None:
-    source = table(tmp_path / "table")
-    assert compress(step, source, tmp_path / "out", "--max-noise", "0.3") == 0
-    size = described(tmp_path / "out")["lineage"]["details"]["size"]
-    assert size["after"] < share * size["before"]
-    running = measure.session((tmp_path / "out" / "model.onnx").read_bytes())
-    inputs = package.arrays(source / "golden.npz")
-    together, alone = (measure.outputs(running, inputs, batch)["y"] for batch in (64, 1))
-    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)
-
-
-def test_an_lstm_is_quantised_dynamically(tmp_path: Path) -> None:
-    random = np.random.default_rng(4)
-    source = tmp_path / "lstm"
-    source.mkdir()
-    tensors = [
-        numpy_helper.from_array(random.normal(0, 0.2, shape).astype(np.float32), name)
-        for name, shape in (("w", (1, 64, 8)), ("r", (1, 64, 16)))
-    ]
-    node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=16, layout=0)
-    puts = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("x", [5, 1, 8]), ("y", [5, 1, 1, 16]))
-    ]
-    graph = helper.make_graph([node], "g", puts[:1], puts[1:], tensors)
-    onnx.save_model(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), source / "model.onnx"
-    )
-    np.savez(source / "golden.npz", **{"input.x": random.normal(size=(5, 1, 8)).astype(np.float32)})
-    assert compress("dynamic", source, tmp_path / "out") == 0
-    kinds = {node.op_type for node in onnx.load(tmp_path / "out" / "model.onnx").graph.node}
-    assert "DynamicQuantizeLSTM" in kinds
-
-
-def test_int8_from_a_calibration_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = matmul(tmp_path / "plain")
-    assert compress("int8", source, tmp_path / "out") == 1
-    assert "--calibration FILE.npz" in capsys.readouterr().err
-    rows = np.random.default_rng(5).normal(size=(100, 64)).astype(np.float32)
-    np.savez(tmp_path / "c.npz", **{"input.x": rows})
-    assert compress("int8", source, tmp_path / "out", "--calibration", str(tmp_path / "c.npz")) == 0
-    details = described(tmp_path / "out")["lineage"]["details"]
-    assert details["calibration_rows"] == 64  # of the 80 that are not held out, in whole batches
-    assert all("validation_accuracy" not in tried for tried in details["tried"])
-    wrong = tmp_path / "wrong.npz"
-    np.savez(wrong, z=rows)
-    assert compress("int8", source, tmp_path / "again", "--calibration", str(wrong)) == 1
-    assert "the model takes ['x']" in capsys.readouterr().err
-
-
-def test_weights_beside_the_model_end_up_inside(tmp_path: Path) -> None:
-    source = matmul(tmp_path / "plain", external=True)
-    (source / "model.sig").write_text("of the parent")
-    assert compress("fp16", source, tmp_path / "out") == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["amaas.json", "golden.npz", "model.onnx"]
-    size = described(tmp_path / "out")["lineage"]["details"]["size"]
-    assert size["before"] == sum((source / name).stat().st_size for name in ("model.onnx", "w.data"))
 
 
 def test_steps_follow_each_other(trained: Path, images: Path, tmp_path: Path) -> None:
@@ -411,14 +236,6 @@ def test_search_measures_all_steps_and_names_the_best(trained: Path, images: Pat
         assert row["pareto"] != beaten
     drawn = ElementTree.fromstring((out / "pareto.svg").read_text())
     assert len([e for e in drawn if e.tag.endswith("circle")]) == len(rows)
-
-
-def test_search_leaves_out_what_does_not_apply(tmp_path: Path) -> None:
-    source = matmul(tmp_path / "plain")
-    assert compress("search", source, tmp_path / "out") == 0
-    report = json.loads((tmp_path / "out" / "pareto.json").read_text())
-    assert set(report["refused"]) == {"graph", "int8"}  # nothing to fuse, nothing to calibrate with
-    assert not (tmp_path / "out" / "int8").exists()
 
 
 def test_pytorch_is_not_needed_without_a_data_set(trained: Path, tmp_path: Path) -> None:
