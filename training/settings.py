@@ -64,6 +64,7 @@ def _data(made: argparse.ArgumentParser) -> None:
     add("--task", choices=tuple(FOR), help="the kind of data, where it cannot be seen from the files")
     add("--target", help="the column with the classes (label, or a table's last)")
     add("--text", help="the column with the texts (text)")
+    add("--group", help="the column that says which rows belong together, as a patient: they stay in one split")
     add("--name", help="the model's name; else the data set's")
     add("--licence", help="the model's licence; else the data set's")
     add("--intended-use", help="for the model card: what the model is for, and what it is not for")
@@ -220,8 +221,9 @@ def augmentation(noted: dict[str, Any]) -> argparse.Namespace:
 def reading(s: argparse.Namespace) -> dict[str, Any]:
     """What was said of how the data is to be read: without it, the same splits would not come again."""
     given = {
-        "task": s.task, "size": tuple(s.size) if s.size else None, "text": s.text, "target": s.target, "rate": s.rate,
-        "near": s.near or None, "outliers": None if s.outliers == "off" else s.outliers,
+        "task": s.task, "size": tuple(s.size) if s.size else None, "text": s.text, "target": s.target,
+        "group": s.group, "rate": s.rate, "near": s.near or None,
+        "outliers": None if s.outliers == "off" else s.outliers,
     }  # fmt: skip
     return {name: value for name, value in given.items() if value is not None}
 

@@ -69,6 +69,8 @@ def test_fortunes_are_cut_into_sentences_without_their_authors(tmp_path: Path, f
     assert source.labels == [fortunes.LANGUAGES[code].name for code in sorted(fortunes.LANGUAGES)]
     german = source.splits["train"][0][source.splits["train"][1] == source.labels.index("German")].tolist()
     assert german == ["Wer de sagt, muss auch Nein sagen.", "Ja. Und danach kommt ein Satz in de!"]
+    of = [group for group in source.groups["train"] if group.startswith("de/")]
+    assert len(of) == 2 and len(set(of)) == 1  # both are of one fortune
     fake("apt-get", "sys.exit(100)")
     assert fortunes.source(tmp_path / "root", []).splits["train"][0].tolist() == source.splits["train"][0].tolist()
     with pytest.raises(TrainingError, match="could not be fetched: that needs apt-get"):

@@ -51,17 +51,18 @@ class Dataset:
 
 def load(
     name: str, root: Path, *, seed: int, task: Kind | None = None, size: tuple[int, int] | None = None,
-    text: str | None = None, target: str | None = None, rate: int | None = None,
+    text: str | None = None, target: str | None = None, group: str | None = None, rate: int | None = None,
     near: bool = False, outliers: Outliers = "off",
 ) -> Dataset:  # fmt: skip
     """A data set by name (catalogue.py), or from a file or folder, cleaned and split. Raises TrainingError.
 
     root: where what is downloaded is kept. task: the kind, where it is not to be guessed. size: (height, width) that
-    images are brought to; without it, they must all have the same. text, target: columns. rate: of sounds, in Hz.
+    images are brought to; without it, they must all have the same. text, target: columns. group: the column that says
+    which rows belong together. rate: of sounds, in Hz.
     near: look for look-alikes, too. outliers: report training items with doubtful labels, or drop them.
     """
     report: Report = []
-    source = catalogue.find(name, root, Options(task, size, text, target, rate), report)
+    source = catalogue.find(name, root, Options(task, size, text, target, group, rate), report)
     parts = _split(source, report, seed)
     if near:
         parts = _without_look_alikes(source, parts, report)
@@ -84,11 +85,30 @@ def _split(source: Source, report: Report, seed: int) -> dict[str, Part]:
     for split, (_, labels) in source.splits.items():
         indices = np.array([index for index in range(len(labels)) if (split, index) not in dropped], np.int64)
         left[split] = indices, labels[indices]
+    groups = {split: np.array(names) for split, names in source.groups.items()}
+    if "test" in left and groups:
+        left["train"] = _without_tested_groups(left, groups, report, source.names)
     test_of = "test" if "test" in left else "train"
     if test_of == "train":
-        left["train"], left["test"] = stratified(*left["train"], TEST, seed)
-    train, validation = stratified(*left["train"], VALIDATION, seed)
+        left["train"], left["test"] = stratified(*left["train"], TEST, seed, _of(groups, left["train"]))
+    train, validation = stratified(*left["train"], VALIDATION, seed, _of(groups, left["train"]))
     return {"train": ("train", *train), "validation": ("train", *validation), "test": (test_of, *left["test"])}
+
+
+def _of(groups: dict[str, np.ndarray], train: Split) -> np.ndarray | None:
+    return groups["train"][train[0]] if groups else None
+
+
+def _without_tested_groups(
+    left: dict[str, Split], groups: dict[str, np.ndarray], report: Report, names: dict[str, list[str]]
+) -> Split:
+    """The training items of no group that the test set has, too."""
+    indices, labels = left["train"]
+    tested = np.isin(groups["train"][indices], groups["test"][left["test"][0]])
+    for index in indices[tested]:
+        found = line(("train", int(index)), "of a group in the test set", None, names)
+        report.append(found | {"detail": str(groups["train"][index])})
+    return indices[~tested], labels[~tested]
 
 
 def _without_look_alikes(source: Source, parts: dict[str, Part], report: Report) -> dict[str, Part]:

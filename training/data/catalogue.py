@@ -32,8 +32,8 @@ NAMED: dict[str, Callable[[Path, Report], Source]] = {
     **{name: partial(bundled.source, name) for name in bundled.ABOUT},
 }
 FITS: dict[Kind, set[str]] = {
-    "image": {"--size", "--target"}, "text": {"--text", "--target"}, "audio": {"--rate", "--target"},
-    "table": {"--target"},
+    "image": {"--size", "--target", "--group"}, "text": {"--text", "--target", "--group"},
+    "audio": {"--rate", "--target", "--group"}, "table": {"--target", "--group"},
 }  # fmt: skip
 LONG = 20  # characters of a text that is to be read, on average; categories are shorter
 
@@ -67,21 +67,29 @@ def find(name: str, root: Path, options: Options, report: Report) -> Source:
 def _read(path: Path, options: Options, report: Report) -> Source:
     in_folders = folders.kind_of(path) if path.is_dir() else None
     parts = {} if in_folders else records.read(path, report)
+    groups = {split: part.aside(options.group) for split, part in parts.items()} if options.group else {}
     kind = options.task or in_folders or guess(parts["train"], options)
     if strange := sorted(options.given() - FITS[kind] - {"--task"}):
         raise TrainingError(f"{path} holds {PLURAL[kind]}, for which {', '.join(strange)} means nothing: leave it away")
-    if parts and kind in parquet.DECODED:
-        return parquet.source(parts, kind, path, options, report)
     if parts:
-        return {"text": texts.from_records, "table": tables.from_records}[kind](parts, path, options, report)
+        source = _of_rows(parts, kind, path, options, report)
+        if groups:
+            source.groups = {split: [groups[split][place] for place in source.names[split]] for split in source.splits}
+        return source
     if kind == "table":
         raise TrainingError(
             f"{path} has folders, and no rows: a table is a file of {', '.join(sorted(records.SUFFIXES))}"
         )
-    if columns := sorted(options.given() & {"--text", "--target"}):
+    if columns := sorted(options.given() & {"--text", "--target", "--group"}):
         raise TrainingError(f"{path} has its classes as folders: leave {', '.join(columns)} away")
     reader = {"image": images.from_folder, "text": texts.from_folder, "audio": sounds.from_folder}[kind]
     return reader(path, options, report)
+
+
+def _of_rows(parts: dict[str, Records], kind: Kind, path: Path, options: Options, report: Report) -> Source:
+    if kind in parquet.DECODED:
+        return parquet.source(parts, kind, path, options, report)
+    return {"text": texts.from_records, "table": tables.from_records}[kind](parts, path, options, report)
 
 
 def guess(train: Records, options: Options) -> Kind:

@@ -48,6 +48,7 @@ ABOUT = {
     "copyright": "the collectors named in the packages' copyright files",
     "source": "Debian's packages " + ", ".join(language.package for language in LANGUAGES.values()),
 }
+FILE = "sentences.jsonl"
 PLACE = Path("usr/share/games/fortunes")
 SHORTEST, LONGEST = 20, 200  # characters
 EACH = 3  # pieces of one fortune at most
@@ -58,14 +59,14 @@ SIGNED = re.compile(r"^\s*(--|—|–|―)\s*\S", re.MULTILINE)  # the author, w
 
 def source(root: Path, report: Report) -> Source:
     """Texts of 20 to 200 characters, their language as class. Raises TrainingError when they cannot be had."""
-    file = root / "fortunes" / "fortunes.jsonl"
+    file = root / "fortunes" / FILE
     if not file.is_file():
         _fetch(file)
-    found = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    rows = [row for row in found if row["label"] in LANGUAGES]  # the file may be of a release with others
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     codes = sorted(LANGUAGES)
     splits = {"train": (objects(row["text"] for row in rows), targets(codes.index(row["label"]) for row in rows))}
-    return Source("text", splits, [LANGUAGES[code].name for code in codes], ABOUT)
+    groups = {"train": [row["fortune"] for row in rows]}
+    return Source("text", splits, [LANGUAGES[code].name for code in codes], ABOUT, groups=groups)
 
 
 def _fetch(file: Path) -> None:
@@ -76,22 +77,27 @@ def _fetch(file: Path) -> None:
                 f"the fortunes are not in {file.parent} and could not be fetched: that needs apt-get, dpkg-deb and "
                 f"a Debian mirror with {ABOUT['source'].removeprefix('Debian')}"
             )
-        rows = [{"text": text, "label": code} for code in LANGUAGES for text in of(content / PLACE, code)]
+        rows = [
+            {"text": text, "label": code, "fortune": fortune}
+            for code in LANGUAGES
+            for text, fortune in of(content / PLACE, code)
+        ]
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
     partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     partial.rename(file)
 
 
-def of(folder: Path, code: str) -> list[str]:
-    """One language's pieces, no two equal, at most MOST: the same ones on each machine."""
+def of(folder: Path, code: str) -> list[tuple[str, str]]:
+    """One language's pieces, no two equal, at most MOST: the same ones on each machine. With each, its fortune."""
     paths = sorted({path for pattern in LANGUAGES[code].files for path in folder.glob(pattern)})
     texts = [path for path in paths if path.is_file() and not path.is_symlink() and path.suffix != ".dat"]
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, str]] = {}
     for path in texts:
-        for fortune in re.split(r"^%.*$", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        fortunes = re.split(r"^%.*$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for number, fortune in enumerate(fortunes):
             for piece in pieces(fortune):
-                found.setdefault(piece.casefold(), piece)
+                found.setdefault(piece.casefold(), (piece, f"{code}/{path.name}/{number}"))
     kept = list(found.values())
     picked = np.random.default_rng(0).permutation(len(kept))[:MOST]
     return [kept[index] for index in sorted(picked)]

@@ -35,6 +35,14 @@ class Records:
     def column(self, name: str) -> list[Any]:
         return [row.get(name) for row in self.rows]
 
+    def aside(self, name: str) -> dict[str, str]:
+        """Take a column out: its values by place, the place itself for a row without one. Raises TrainingError."""
+        if name not in self.columns:
+            raise TrainingError(f"there is no column {name!r} for the groups, but {self.columns[:20]}: give --group")
+        self.columns = [column for column in self.columns if column != name]
+        values = zip(self.places, self.column(name), strict=True)
+        return {place: place if missing(value) else str(value) for place, value in values}
+
 
 def files(path: Path) -> dict[str, list[Path]]:
     """The files of each split: in a folder, those whose names begin with `test` are of the test split."""

@@ -26,6 +26,7 @@ class Source:
     text or None, without the target. All but images are arrays of objects.
     labels: the classes' names by index. about: name, licence, source, and copyright or synthetic where they apply.
     names: what the report calls the items of a split; else "split/index".
+    groups: what each item of a split belongs to, as a patient, a speaker, an article: no group is in two splits.
     details: audio, {"sample_rate": Hz}; table, {"columns": names, "types": {name: number or category}, "target": name}.
     """
 
@@ -35,19 +36,22 @@ class Source:
     about: dict[str, Any]
     names: dict[str, list[str]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Options:
     """How the data is to be read, as far as somebody said so; None: as its reader finds out.
 
-    size: (height, width) of images. text, target: columns. rate: of sounds, in Hz.
+    size: (height, width) of images. text, target, group: columns. rate: of sounds, in
+    Hz.
     """
 
     task: Kind | None = None
     size: tuple[int, int] | None = None
     text: str | None = None
     target: str | None = None
+    group: str | None = None
     rate: int | None = None
 
     def given(self) -> set[str]:
