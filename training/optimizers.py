@@ -11,6 +11,8 @@ import torch
 OPTIMIZERS = {"sgd": (0.05, 5e-4), "adamw": (0.001, 0.05)}  # with their usual learning rate and weight decay
 SCHEDULES = {"cosine": 0.1, "one-cycle": 0.3}  # with the share of all steps in which the rate rises
 
+SWING = 0.05  # of one-cycle's momentum, either way
+
 
 def optimizer_for(network: torch.nn.Module, s: argparse.Namespace) -> torch.optim.Optimizer:
     """SGD with Nesterov's momentum, or AdamW (Loshchilov and Hutter 2019), whose first beta is the momentum."""
@@ -26,9 +28,12 @@ def schedule_for(
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Over `steps` steps in all. one-cycle (Smith 2018) is PyTorch's own: it moves the momentum against the rate."""
     if s.schedule == "one-cycle":
+        least, most = max(0.0, s.momentum - SWING), min(s.momentum + SWING, 0.999)
+        warmup = s.warmup if abs(s.warmup * steps - 1) > 1e-6 else s.warmup / 2  # of a single step, it divides by zero
         return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=s.lr, total_steps=steps, pct_start=s.warmup, cycle_momentum=s.momentum > 0
-        )
+            optimizer, max_lr=s.lr, total_steps=steps, pct_start=warmup, cycle_momentum=s.momentum > 0,
+            base_momentum=least, max_momentum=most,
+        )  # fmt: skip
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step / steps, s.warmup))
 
 

@@ -2,11 +2,14 @@
 
 Private is what the weights tell of one training item. What is computed from the training split before the loop
 (scaling, vocabulary, cleaning) and the choice of the best epoch by the validation split are not part of the count.
+Whoever could draw the noise again could take it off: lots and noise come from the machine's entropy, not from --seed.
+(By PyTorch's generator, which is none for cryptography.)
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import warnings
 from typing import Any
 
@@ -15,7 +18,49 @@ from torch import nn
 
 from training.errors import TrainingError
 
+GROUPS = 32  # of channels that GroupNorm takes together, at most
 LEAST = 16  # items of a batch: an empty one by chance is then rarer than one in a million
+
+
+def entropy() -> torch.Generator:
+    """For what nobody may draw again."""
+    random = torch.Generator()
+    random.seed()
+    return random
+
+
+def check(s: argparse.Namespace, processes: int) -> None:
+    """Raises TrainingError for settings with which the count would not be true."""
+    if mixing := [f"--{name}" for name in ("mixup", "cutmix") if getattr(s, name)]:
+        raise TrainingError(
+            f"{mixing[0]} puts an item into the gradients of two, which --epsilon does not count: leave it away"
+        )
+    if s.teacher:
+        raise TrainingError("--epsilon does not count what a --teacher has seen of the training items: leave one away")
+    if processes > 1:
+        raise TrainingError("--epsilon trains in one process: start it without torchrun")
+    if s.batch < LEAST:
+        raise TrainingError(f"--epsilon needs batches of {LEAST} or more on average, not {s.batch}: give a --batch")
+    if not s.clip:
+        raise TrainingError("--epsilon needs a bound for each item's gradient: give --clip, as 1")
+
+
+def without_batches(network: nn.Module) -> nn.Module:
+    """The network with GroupNorm for BatchNorm, which mixes the items of a batch; scale and offset are kept.
+
+    Without places to normalise over (BatchNorm1d), all channels are one group: few numbers in each would lose most of
+    what they say.
+    """
+    for name, part in network.named_children():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            channels = part.num_features
+            groups = 1 if isinstance(part, nn.BatchNorm1d) else math.gcd(channels, GROUPS)
+            made = nn.GroupNorm(groups, channels, part.eps, affine=part.affine)
+            made.load_state_dict({key: value for key, value in part.state_dict().items() if key in ("weight", "bias")})
+            setattr(network, name, made)
+        else:
+            without_batches(part)
+    return network
 
 
 class Privacy:
@@ -25,10 +70,6 @@ class Privacy:
         from opacus.accountants import RDPAccountant
         from opacus.accountants.utils import get_noise_multiplier
 
-        if s.batch < LEAST:
-            raise TrainingError(f"--epsilon needs batches of {LEAST} or more on average, not {s.batch}: give a --batch")
-        if not s.clip:
-            raise TrainingError("--epsilon needs a bound for each item's gradient: give --clip, as 1")
         self.rate, self.batch, self.clip = s.batch / items, s.batch, s.clip
         self.delta = s.delta if s.delta is not None else float(f"{1 / (10 * items):.2g}")
         self.noise = get_noise_multiplier(
@@ -42,12 +83,10 @@ class Privacy:
         from opacus import GradSampleModule
         from opacus.validators import ModuleValidator
 
-        reasons = ModuleValidator.validate(network)
+        reasons = ModuleValidator.validate(network.train())
         if reasons:
-            raise TrainingError(
-                f"this network cannot be trained privately ({str(reasons[0]).splitlines()[0]}): BatchNorm mixes "
-                "the items of a batch; give a --model without it, as cnn or transformer"
-            )
+            reason = str(reasons[0]).splitlines()[0][:300]
+            raise TrainingError(f"this network cannot be trained privately ({reason}): give another --model")
         # the data asks for no gradients, which is as it should be
         warnings.filterwarnings("ignore", "Full backward hook is firing when gradients", UserWarning)
         warnings.filterwarnings("ignore", "Optimal order is the largest alpha", UserWarning)

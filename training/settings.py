@@ -176,6 +176,10 @@ def check(s: argparse.Namespace) -> str:
     for option, folder in (("--out", s.out), ("--checkpoint", s.checkpoint)):
         if folder.exists() and not folder.is_dir():
             raise TrainingError(f"{option} {folder} is a file: give a folder")
+        if folder.parts[0] == "s3:":
+            raise TrainingError(
+                f"{option} is a folder of this machine: `amaas push` and training jobs send to a bucket"
+            )
     try:
         torch.zeros(1, device=s.device)
     except (RuntimeError, AssertionError) as error:

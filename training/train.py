@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from training import card, export, kinds, networks, plots, quality
+from training import card, export, kinds, networks, plots, private, quality
 from training import data as datasets
 from training.allocator import keep_memory
 from training.augment import mix
@@ -31,7 +31,6 @@ from training.footprint import Footprint
 from training.group import Group
 from training.kinds import Inputs, Kind
 from training.optimizers import Average, optimizer_for, schedule_for
-from training.private import Privacy
 from training.settings import check, fit, reading, recipe, settings
 from training.state import State
 from training.teacher import find_teacher
@@ -74,7 +73,9 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
     if s.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS has no fixed order of sums
     torch.use_deterministic_algorithms(s.deterministic)
-    random = torch.Generator().manual_seed(s.seed)
+    if s.epsilon:
+        private.check(s, group.size)
+    random = private.entropy() if s.epsilon else torch.Generator().manual_seed(s.seed)
     started, footprint = time.perf_counter(), Footprint(group.device, s.price)
 
     # ---- data
@@ -95,6 +96,7 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
     # ---- network
     make, described = networks.find(s.model, {o: getattr(s, o) for o in networks.OPTIONS}, s.pretrained)
     network = networks.build(make, kind, len(data.labels))
+    network = private.without_batches(network) if s.epsilon else network
     if s.batch == 1 and networks.needs_batches(network):
         raise TrainingError("the network has BatchNorm, which cannot learn from one item at a time: give a --batch")
     if ":" in s.model:  # not one of ours: better refused now than after hours
@@ -104,7 +106,7 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
     optimizer, steps = optimizer_for(network, s), len(y) // s.batch
     schedule = schedule_for(optimizer, s, s.epochs * steps)
     average = Average(network, s.ema) if s.ema else None
-    privacy = Privacy(s, len(y)) if s.epsilon else None
+    privacy = private.Privacy(s, len(y)) if s.epsilon else None
     forward = privacy.joined(network) if privacy else group.joined(network)  # the weights are the same objects
     stepper = privacy.noisy(optimizer, random) if privacy else optimizer
     forward = torch.compile(forward, backend=s.compile) if s.compile else forward
@@ -215,7 +217,7 @@ def load(s: argparse.Namespace) -> datasets.Dataset:
     return datasets.load(s.data, s.root, seed=s.seed, **reading(s))
 
 
-def order(count: int, batch: int, random: torch.Generator, privacy: Privacy | None) -> list[torch.Tensor]:
+def order(count: int, batch: int, random: torch.Generator, privacy: private.Privacy | None) -> list[torch.Tensor]:
     """The batches of an epoch: each item once, but for those that fill no batch; or by lot, for private training."""
     steps = count // batch
     if privacy:

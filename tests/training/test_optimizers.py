@@ -95,7 +95,25 @@ def test_one_cycle_moves_the_momentum_against_the_rate() -> None:
     assert max(rates) == rates[29] == pytest.approx(1)
     assert rates[0] == pytest.approx(1 / 25)
     assert rates[-1] < 1e-4
-    assert (max(momenta), min(momenta), momenta.index(min(momenta))) == (0.95, 0.85, 29)
+    assert (max(momenta), min(momenta)) == pytest.approx((0.95, 0.85)) and momenta.index(min(momenta)) == 29
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 10])
+@pytest.mark.parametrize("warmup", ["0", "0.1", "0.2", "0.5"])
+def test_one_cycle_of_few_steps(steps: int, warmup: str) -> None:
+    s = given("--schedule", "one-cycle", "--lr", "1", "--warmup", warmup)
+    optimizer = optimizer_for(nn.Linear(1, 1), s)
+    schedule = schedule_for(optimizer, s, steps)
+    for step in range(steps):
+        assert 0 < optimizer.param_groups[0]["lr"] <= 1
+        optimizer.step()
+        if step < steps - 1:
+            schedule.step()
+
+
+def test_one_cycle_swings_around_the_momentum_that_was_given() -> None:
+    _, momenta = walk("--schedule", "one-cycle", "--momentum", "0.5")
+    assert (max(momenta), min(momenta)) == pytest.approx((0.55, 0.45))
 
 
 def test_the_average_follows_weights_and_statistics() -> None:

@@ -1,9 +1,6 @@
-"""Figures of a classifier against hand counts and scikit-learn's; what a run took; privacy that is counted."""
+"""Figures of a classifier against hand counts and scikit-learn's; what a run took."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +8,6 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from training import quality
 from training.footprint import Footprint
-
-from .conftest import Run
 
 
 def test_per_class_figures_are_scikit_learns() -> None:
@@ -56,37 +51,3 @@ def test_a_footprint_counts_time_and_price() -> None:
     assert 0 <= taken["seconds"] < 60 and taken["cpu_seconds"] >= 0
     assert taken["energy"].startswith(("estimated", "measured"))
     assert taken["cost"] == pytest.approx(taken["seconds"] / 1000, abs=2e-3)
-
-
-def test_private_training_tells_its_epsilon(folder: Path, tmp_path: Path, run: Run) -> None:
-    assert run(folder, tmp_path / "out", "--epsilon", "8", "--clip", "1", "--batch", "23", "--lr", "0.5") == 0
-    described = json.loads((tmp_path / "out" / "amaas.json").read_text())
-    spent = described["metrics"]["privacy"]
-    assert 7 < spent["epsilon"] <= 8
-    assert spent["delta"] == pytest.approx(1 / 920, rel=0.05)
-    assert f"ε = {spent['epsilon']:g} at δ = {spent['delta']:g}" in described["card"]
-    assert described["metrics"]["test_accuracy"] > 0.7  # it still learns
-
-
-def test_more_privacy_is_more_noise_and_stopping_loses_no_count(folder: Path, tmp_path: Path, run: Run) -> None:
-    noise = {}
-    for epsilon in ("1", "20"):
-        out = tmp_path / epsilon
-        assert run(folder, out, "--epsilon", epsilon, "--clip", "1", "--batch", "23", "--epochs", "2") == 0
-        noise[epsilon] = json.loads((out / "amaas.json").read_text())["metrics"]["privacy"]["noise_multiplier"]
-    assert noise["1"] > 3 * noise["20"]
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (["--epsilon", "8"], "give --clip"),
-        (["--epsilon", "8", "--clip", "1", "--batch", "8"], "needs batches of 16 or more"),
-        (["--epsilon", "8", "--clip", "1", "--model", "resnet9"], "give a --model without it"),
-    ],
-)
-def test_what_private_training_needs_is_said(
-    folder: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], more: list[str], message: str
-) -> None:
-    assert run(folder, tmp_path / "out", *more) == 1
-    assert message in capsys.readouterr().err

@@ -62,6 +62,10 @@ def test_jsonl_and_parquet_read_the_same_as_csv(tmp_path: Path) -> None:
 def test_what_is_no_text_or_has_no_class_is_reported(tmp_path: Path) -> None:
     lines = [json.dumps({"text": text, "label": label}) for text, label in reviews()]
     lines += ['{"text": 7, "label": "bad"}', '{"text": "x"}', "{broken", "[1]", '{"text": " \\n", "label": "bad"}']
+    lines += [
+        '{"text": "half an emoji \\ud83d", "label": "bad"}',
+        '{"text": "a whole one \\ud83d\\ude00", "label": "bad"}',
+    ]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     loaded = data.load(str(tmp_path / "a.jsonl"), tmp_path, seed=0)
     assert {line["item"]: line["reason"] for line in loaded.report} == {
@@ -70,8 +74,9 @@ def test_what_is_no_text_or_has_no_class_is_reported(tmp_path: Path) -> None:
         "a.jsonl:23": "unreadable",
         "a.jsonl:24": "unreadable",
         "a.jsonl:25": "empty",
+        "a.jsonl:26": "unreadable",
     }
-    assert sum(len(part[1]) for part in (loaded.train, loaded.validation, loaded.test)) == 20
+    assert sum(len(part[1]) for part in (loaded.train, loaded.validation, loaded.test)) == 21
 
 
 def test_a_folder_of_texts_with_a_test_split_of_its_own(tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_the_same_seed_gives_the_same_weights(folder: Path, tmp_path: Path, run:
         (None, ["--data", "cifar10", "--size", "8", "8"], "leave --size away"),
         (None, ["--data", "nowhere"], "is no data set"),
         ("out is a file", [], "give a folder"),
+        ("nothing", ["--checkpoint", "s3://bucket/run"], "is a folder of this machine"),
     ],
 )
 def test_bad_input_is_explained(

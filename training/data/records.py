@@ -142,6 +142,10 @@ def _jsonl(text: str, file: Path, report: Report) -> Records:
             row = json.loads(line)
             if not isinstance(row, dict):
                 raise ValueError(f"an object is expected, not {line.strip()[:40]}")
+            if "\\u" in line:
+                json.dumps(
+                    row, ensure_ascii=False
+                ).encode()  # half of a character, as the first of a pair alone, is no text
         except (ValueError, RecursionError) as error:
             report.append({"item": place, "reason": "unreadable", "detail": str(error)[:200]})
             continue
