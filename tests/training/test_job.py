@@ -264,6 +264,36 @@ def test_data_is_a_file_or_a_folder(store: MemoryStore, tmp_path: Path, key: str
     assert (tmp_path / expected).is_relative_to(place)
 
 
+def test_a_teacher_is_fetched_as_the_data_is(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its package comes as a folder, which is what training.train is given; the record keeps what was asked."""
+    for name in ("model.onnx", "amaas.json", "tokenizer.json"):
+        store.put(f"datasets/teachers/old/{name}", name.encode())
+    seen: list[dict[str, Any]] = []
+
+    def noted(job: Job, *_: Any) -> list[str]:
+        seen.append(job.arguments)
+        return [sys.executable, "-c", "raise SystemExit(1)"]
+
+    monkeypatch.setattr(container, "command", noted)
+    job = asked(store, "digits", teacher="s3://b/datasets/teachers/old/")
+    with Stop() as stop:
+        assert container.run(store, "b", job.id, 1, tmp_path / "work", 0, stop) == 1
+    folder = tmp_path / "work" / "teacher" / "old"
+    assert seen == [ARGUMENTS | {"teacher": str(folder)}]
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        name: name for name in ("model.onnx", "amaas.json", "tokenizer.json")
+    }
+    assert jobs.read(store, job.id) == job
+
+
+def test_no_teacher_is_a_reason(store: MemoryStore, attempt: Attempt) -> None:
+    job = asked(store, "digits", teacher="s3://b/datasets/none")
+    assert attempt(job, PACKAGE) == 1
+    assert "there is nothing at s3://b/datasets/none: aws s3 cp" in progress.status(store, job)["reason"]
+
+
 def test_no_data_is_a_reason(store: MemoryStore, attempt: Attempt) -> None:
     job = asked(store, "s3://b/datasets/none")
     assert attempt(job, PACKAGE) == 1
