@@ -85,6 +85,20 @@ def test_a_rejected_package_is_a_failure_with_the_gates_reason(store: MemoryStor
     assert found["reason"] == "the package was rejected (golden): outputs differ: export again"
 
 
+def test_a_job_that_is_over_says_where_its_reports_are(store: MemoryStore) -> None:
+    job = started()
+    store.put(keys.training_report(job, "cleaning.json"), b"{}")
+    jobs.say(store, job, 1, "running")
+    assert "reports" not in state(job)
+    jobs.say(store, job, 1, "failed", "the class 'cat' has no training images left")
+    reports = state(job)["reports"]
+    assert list(reports) == ["cleaning.json"]
+    assert reports["cleaning.json"].endswith(f"training/{job}/report/cleaning.json")
+    other = started()
+    jobs.say(store, other, 1, "failed", "no such data set")
+    assert state(other)["reports"] == {}
+
+
 def test_without_a_queue_the_answer_names_the_two_ways(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     from functions.training import app
 

@@ -89,6 +89,9 @@ def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
     assert after[: len(before)] == before, "it went on, and did not begin anew"
     assert [row["epoch"] for row in after] == list(range(1, 61))
     assert names(store, keys.training_checkpoints(job.id)) == []
+    assert names(store, keys.training_reports(job.id)) == [
+        "calibration.png", "cleaning.json", "confusion.png", "curves.png",
+    ]  # fmt: skip
     sent = names(store, f"uploads/{job.id}/files/")
     assert {"model.onnx", "amaas.json", "golden.npz"} <= set(sent)
     assert not any(name.endswith((".jsonl", ".checkpoint")) for name in sent)
@@ -143,6 +146,10 @@ CHECKPOINT = """
 (OUT / "checkpoint").mkdir(parents=True, exist_ok=True)
 (OUT / "checkpoint" / "000002-000000003.checkpoint").write_bytes(b"all of it")
 """
+REPORT = """
+OUT.mkdir(parents=True, exist_ok=True)
+(OUT / "cleaning.json").write_text("{}"); (OUT / "curves.png").write_bytes(b"picture"); (OUT / "other.png").touch()
+"""
 PACKAGE = """
 OUT.mkdir(parents=True, exist_ok=True)
 (OUT / "model.onnx").write_bytes(b"model"); (OUT / "amaas.json").write_text("{}"); (OUT / "metrics.jsonl").touch()
@@ -169,6 +176,16 @@ def test_a_failure_is_told_and_keeps_the_checkpoint(
     assert why in found["reason"]
     assert names(store, keys.training_checkpoints(job.id)) == ["000001-000000001.checkpoint"]
     assert names(store, "uploads/") == []
+
+
+@pytest.mark.parametrize(("end", "code"), [("sys.exit(1)", 1), ("sys.exit(75)", 75), (PACKAGE, 0)])
+def test_reports_go_out_however_it_ends(store: MemoryStore, attempt: Attempt, end: str, code: int) -> None:
+    job = asked(store, "digits")
+    assert attempt(job, REPORT + end) == code
+    assert names(store, keys.training_reports(job.id)) == ["cleaning.json", "curves.png"]
+    urls = progress.reports(store, job.id, 60)
+    assert urls["curves.png"].endswith(f"/training/{job.id}/report/curves.png")
+    assert "curves.png" not in " ".join(names(store, "uploads/"))
 
 
 def test_checkpoints_go_out_while_it_runs_and_come_back(store: MemoryStore, attempt: Attempt) -> None:
