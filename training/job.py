@@ -26,13 +26,14 @@ from typing import TypeVar
 
 from amaas import package
 from amaas.errors import AmaasError as PackageError
+from msgspec.structs import replace
 
 from shared.errors import AmaasError, NotFound
 from shared.registry import keys, uploads
 from shared.storage.base import ObjectInfo, ObjectNotFound, Store, Unavailable, list_all
 from shared.training import job as jobs
 from shared.training.job import Job
-from shared.training.request import command_line, located
+from shared.training.request import command_line, located, teacher
 from training.errors import TrainingError
 from training.mirror import Mirror
 
@@ -109,6 +110,7 @@ def run(store: Store, bucket: str, identity: str, attempt: int, work: Path, seco
         say("running")
         shutil.rmtree(work, ignore_errors=True)
         data = bring(store, bucket, job.data, work / "data", stop)
+        job = taught(store, bucket, job, work / "teacher", stop)
         mirror = Mirror(store, identity, work / "out", seconds)
         mirror.restore()
         code, reason = train(command(job, data, work / "out"), mirror, stop)
@@ -178,6 +180,14 @@ def bring(store: Store, bucket: str, data: str, folder: Path, stop: Stop) -> str
     with ThreadPoolExecutor(PARALLEL) as pool:
         list(pool.map(fetch, (target / name for name in found), found.values()))
     return str(target)
+
+
+def taught(store: Store, bucket: str, job: Job, folder: Path, stop: Stop) -> Job:
+    """The same job, with the package that teaches fetched and in its arguments as a folder. Raises as bring does."""
+    place = teacher(job.arguments, bucket)
+    if place is None:
+        return job
+    return replace(job, arguments=job.arguments | {"teacher": bring(store, bucket, place, folder, stop)})
 
 
 def _files(store: Store, place: str) -> dict[str, ObjectInfo]:

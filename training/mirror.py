@@ -10,10 +10,13 @@ from shared.registry import keys
 from shared.storage.base import ObjectNotFound, Store, Unavailable, list_all
 
 CHECKPOINTS = "*.checkpoint"
+REPORTS = {"cleaning.json": "application/json"} | dict.fromkeys(
+    ("curves.png", "confusion.png", "calibration.png"), "image/png"
+)
 
 
 class Mirror:
-    """Of the output folder of one job: metrics as they come, checkpoints every so many seconds."""
+    """Of one job's output folder: metrics as they come, checkpoints every so many seconds, reports at the end."""
 
     def __init__(self, store: Store, job: str, out: Path, seconds: float) -> None:
         self.store, self.job, self.out, self.seconds = store, job, out, seconds
@@ -45,6 +48,7 @@ class Mirror:
         """At the end, whatever it was. Raises Unavailable."""
         self.send_metrics()
         self.send_checkpoints()
+        self.send_reports()
 
     def send_metrics(self) -> None:
         """Whole lines only: the training may be writing one just now."""
@@ -69,6 +73,13 @@ class Mirror:
             self.kept.add(name)
         if there.keys() & self.kept:
             self._drop(self.kept - there.keys())
+
+    def send_reports(self) -> None:
+        """What cleaning dropped, and the pictures, as far as the training came."""
+        for name, kind in REPORTS.items():
+            if (self.out / name).exists():
+                body = (self.out / name).read_bytes()
+                self.store.put(keys.training_report(self.job, name), body, content_type=kind)
 
     def clear(self) -> None:
         """Remove the checkpoints from the bucket: nothing is left to continue. What cannot be removed will expire."""

@@ -64,9 +64,14 @@ class ServiceTeacher:
     """
 
     def __init__(self, model: str, version: int | str | None = None, client: Any = None) -> None:
-        from amaas.client import Client
-        from amaas.errors import AmaasError
-
+        try:
+            from amaas.client import Client
+            from amaas.errors import AmaasError
+        except ImportError as error:
+            raise TrainingError(
+                f"a registered model as teacher is asked over HTTP, which this environment lacks ({error}): "
+                "pip install -r training/requirements.in ./client, or give a package folder"
+            ) from error
         self._error = AmaasError
         self._model = model
         try:
@@ -76,7 +81,7 @@ class ServiceTeacher:
             raise TrainingError(f"the teacher {model}@{version or 'production'} cannot be asked: {error}") from error
         self._version = int(manifest["version"])
         self.reference = f"{model}@{self._version}"
-        described = manifest.get("manifest") or manifest
+        described = _given(manifest.get("manifest") or manifest)
         self.manifest, self.folder = described, None
         self.labels = _labels(described, self.reference)
         self._activation = _activation(described)
@@ -125,6 +130,12 @@ def same_labels(taught_by: Teacher, labels: list[str]) -> None:
             f"the teacher {taught_by.reference} has the labels {taught_by.labels[:5]}…, the data {labels[:5]}…: "
             "a teacher must have the same, in the same order"
         )
+
+
+def _given(described: dict[str, Any]) -> dict[str, Any]:
+    """A manifest as its package gave it: a service also writes out, as null, what was left away."""
+    parts = {name: value for name, value in described.items() if value is not None}
+    return {name: _given(value) if isinstance(value, dict) else value for name, value in parts.items()}
 
 
 def _labels(manifest: dict[str, Any], reference: str) -> list[str]:

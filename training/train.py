@@ -35,6 +35,7 @@ from training.settings import check, fit, reading, recipe, settings
 from training.state import State
 from training.teacher import find_teacher
 
+CLEANING = "cleaning.json"
 RECLAIMED = 75  # EX_TEMPFAIL of sysexits.h: whoever started this may start it again
 
 
@@ -90,8 +91,7 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
     say(f"{data.about['name']}: {len(y):,} to train on, {len(data.validation[1]):,} to validate, "
         f"{len(data.test[1]):,} to test; dropped: {data.dropped() or 'none'}")  # fmt: skip
     s.out.mkdir(parents=True, exist_ok=True)
-    report = {"dropped": data.dropped(), "items": data.report}
-    (s.out / "cleaning.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    datasets.write(data.report, s.out / CLEANING)
 
     # ---- network
     make, described = networks.find(s.model, {o: getattr(s, o) for o in networks.OPTIONS}, s.pretrained)
@@ -214,7 +214,16 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
 
 
 def load(s: argparse.Namespace) -> datasets.Dataset:
-    return datasets.load(s.data, s.root, seed=s.seed, **reading(s))
+    """With the report of cleaning left in OUT where nothing can be trained on what is left."""
+    report: datasets.Report = []
+    try:
+        return datasets.load(s.data, s.root, seed=s.seed, report=report, **reading(s))
+    except TrainingError as error:
+        if not report:
+            raise
+        s.out.mkdir(parents=True, exist_ok=True)
+        datasets.write(report, s.out / CLEANING)
+        raise TrainingError(f"{error}; {s.out / CLEANING} names what was dropped") from error
 
 
 def order(count: int, batch: int, random: torch.Generator, privacy: private.Privacy | None) -> list[torch.Tensor]:

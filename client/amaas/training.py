@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 @click.option("--python", help="With --local: which Python. Else AMAAS_TRAINING_PYTHON, or the checkout's.")
 @click.option("--docker", metavar="IMAGE", help="With --local: train in a container.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="With --local: the output folder.")
+@click.option(
+    "--reports",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Of a job: put cleaning.json and pictures there.",
+)
 @click.option("--to", "alias", help="Point this alias at the new version.")
 @click.option("--canary", type=click.IntRange(1, 99), help="Give it only this share of the alias' calls, in percent.")
 def train(
@@ -42,6 +47,7 @@ def train(
     python: str | None,
     docker: str | None,
     out: Path | None,
+    reports: Path | None,
     alias: str | None,
     canary: int | None,
 ) -> None:
@@ -54,6 +60,8 @@ def train(
         raise click.UsageError("--local needs --data and --model")
     if not local and (python or docker or out):
         raise click.UsageError("--python, --docker and --out need --local")
+    if reports and (local or every or no_wait or cancel is not None):
+        raise click.UsageError("--reports is for a job that is waited for: with --local they are in the output folder")
     alias = alias or ("production" if canary else None)
     with context.client() as client:
         if every:
@@ -65,7 +73,7 @@ def train(
             trained = _here(context, data, model, options, python, docker, out)
             _finished(context, client, _pushed(client, trained, model), alias, canary)
         else:
-            _there(context, client, data, model, options, follow, no_wait, alias, canary)
+            _there(context, client, data, model, options, follow, no_wait, reports, alias, canary)
 
 
 def _there(
@@ -76,6 +84,7 @@ def _there(
     options: tuple[str, ...],
     follow: str | None,
     no_wait: bool,
+    reports: Path | None,
     alias: str | None,
     canary: int | None,
 ) -> None:
@@ -97,11 +106,23 @@ def _there(
         complain(f"the job goes on: `amaas train --follow {job}` follows it, `amaas train --cancel {job}` stops it")
         _said(context, client.training(job))
         return
+    if reports:
+        complain(_fetched(client, job, reports))
     if state["state"] != "succeeded":
         if context.as_json:
             _said(context, state)
-        raise AmaasError(f"training job {job} is {state['state']}: {state.get('reason') or 'by request'}")
+        hint = f"; `amaas train --follow {job} --reports FOLDER` fetches its reports" if state.get("reports") else ""
+        reason = state.get("reason") or "by request"
+        raise AmaasError(f"training job {job} is {state['state']}: {reason}{'' if reports else hint}")
     _finished(context, client, state, alias, canary)
+
+
+def _fetched(client: Client, job: str, folder: Path) -> str:
+    """What to say of a job's reports. That they are not to be had hides neither its reason nor its version."""
+    try:
+        return f"{', '.join(path.name for path in client.training_reports(job, folder))}: in {folder}"
+    except AmaasError as error:
+        return str(error)
 
 
 def _here(

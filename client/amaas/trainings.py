@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from amaas.errors import AmaasError
+import httpx
+
+from amaas import transport
+from amaas.errors import AmaasError, ApiError, NotConnected
 
 Json = dict[str, Any]
 OVER = ("succeeded", "failed", "cancelled")
@@ -40,6 +44,20 @@ class Trainings:
         """Stop a job. Its last checkpoint stays."""
         return self._call("DELETE", _job(job))
 
+    def training_reports(self, job: str, folder: Path) -> list[Path]:
+        """Fetch what a job that is over left beside its package: what cleaning dropped, and pictures of the training.
+
+        Returns the files. Raises AmaasError where it left none.
+        """
+        found = self.training(job).get("reports") or {}
+        if not found:
+            raise AmaasError(f"training job {job} has left no reports: it writes them when it ends")
+        folder.mkdir(parents=True, exist_ok=True)
+        with httpx.Client(timeout=60, verify=transport.certificates()) as http:  # storage is not shown the token
+            for name, url in found.items():
+                (folder / Path(name).name).write_bytes(_fetched(http, name, url))
+        return [folder / Path(name).name for name in found]
+
     def training_wait(
         self, job: str, on_state: Callable[[Json], None] | None = None, timeout: float = 30 * 86400
     ) -> Json:
@@ -56,6 +74,16 @@ class Trainings:
                 still = f"training job {job} is still {state['state']} after {timeout:g} s"
                 raise AmaasError(f"{still}; it goes on by itself")
             time.sleep(PAUSE)
+
+
+def _fetched(http: httpx.Client, name: str, url: str) -> bytes:
+    try:
+        answer = http.get(url)
+    except httpx.TransportError as error:
+        raise NotConnected(f"storage stopped answering while {name} was fetched: {error}") from error
+    if not answer.is_success:
+        raise ApiError(answer.status_code, f"storage did not give {name}: {answer.text[:200]}")
+    return answer.content
 
 
 def _job(job: str) -> str:

@@ -44,7 +44,10 @@ def status(request: Request) -> dict[str, Any]:
     job = jobs.read(store(), request.params["job_id"])
     request.require("read", job.model)
     runs.follow_up(store(), queue(), job)
-    return progress.status(store(), job, after)
+    told = progress.status(store(), job, after)
+    if told["state"] in progress.OVER:
+        told["reports"] = progress.reports(store(), job.id, config().upload_ttl)
+    return told
 
 
 @handler.route("DELETE", "/training-jobs/{job_id}", scope="train")

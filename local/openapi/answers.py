@@ -302,11 +302,15 @@ class TrainingSummary(Struct, kw_only=True):
 
 
 class TrainingJob(TrainingSummary, kw_only=True):
-    """metrics: one row per epoch, those behind the first `after`. next: what to give as `after` the next time."""
+    """metrics: one row per epoch, those behind the first `after`. next: what to give as `after` the next time.
+
+    reports: of a job that is over, where to fetch what cleaning dropped and the pictures, by file name.
+    """
 
     arguments: dict[str, Any]
     metrics: list[dict[str, Any]]
     next: int
+    reports: dict[str, str] | UnsetType = UNSET
 
 
 class TrainingJobs(Struct):

@@ -19,6 +19,7 @@ datasets/{name}/…                                             data to train on
 training/{job}/job.json                                       what was asked for; all of training/ expires
 training/{job}/{batch,container,cancel}.json                  what AWS Batch, the container and a user said last
 training/{job}/metrics.jsonl, training/{job}/checkpoint/…     the container's, while it trains
+training/{job}/report/{file}                                  what cleaning dropped, and the pictures of its end
 """
 
 from __future__ import annotations
@@ -222,6 +223,14 @@ def training_record(job: str, what: str) -> str:
 
 def training_metrics(job: str) -> str:
     return f"{training(job)}metrics.jsonl"
+
+
+def training_reports(job: str) -> str:
+    return f"{training(job)}report/"
+
+
+def training_report(job: str, file: str) -> str:
+    return f"{training_reports(job)}{file_name(file)}"
 
 
 def training_checkpoints(job: str) -> str:

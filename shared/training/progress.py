@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from shared.registry import keys
 from shared.registry.uploads import UPLOAD, Upload
-from shared.storage.base import ObjectNotFound, Store, get_many
+from shared.storage.base import ObjectNotFound, Store, get_many, list_all
 from shared.training.events import LAST, WORD, Word
 from shared.training.job import CANCELLED, JOB, SAID, Cancelled, Job, Said
 
@@ -127,6 +127,14 @@ def metrics(store: Store, job: str) -> list[dict[str, Any]]:
     except ObjectNotFound:
         return []
     return [msgspec.json.decode(line) for line in lines]
+
+
+def reports(store: Store, job: str, expires: int) -> dict[str, str]:
+    """Where to fetch what the container left beside the package, by file name: URLs, for `expires` seconds."""
+    place = keys.training_reports(job)
+    return {
+        info.key.removeprefix(place): store.presign_get(info.key, expires=expires) for info in list_all(store, place)
+    }
 
 
 def heard(store: Store, job: Job) -> Word | None:

@@ -26,7 +26,8 @@ class TrainingRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /training-jobs. model: what the result is pushed as.
 
     data: a name that the container knows, as fashion-mnist, or s3://BUCKET/datasets/… in the deployment's own bucket.
-    arguments: options of training.train without their dashes, each with a value, a list of values, or true.
+    arguments: options of training.train without their dashes, each with a value, a list of values, or true. A teacher
+    is a package folder in s3://BUCKET/datasets/….
     """
 
     model: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -38,6 +39,7 @@ def check(request: TrainingRequest, bucket: str) -> None:
     """Raises BadInput for what the container would refuse, or must not be asked."""
     keys.model_name(request.model)
     located(request.data, bucket)
+    teacher(request.arguments, bucket)
     for name in request.arguments:
         # argparse takes an option by its beginning, too
         if any(own.startswith(name) for own in OWN):
@@ -56,6 +58,24 @@ def located(data: str, bucket: str) -> str | None:
             f"aws s3 cp --recursive FOLDER s3://{bucket}/datasets/NAME/ puts data there"
         )
     return keys.dataset(key)
+
+
+def teacher(arguments: dict[str, Any], bucket: str) -> str | None:
+    """Where the package lies that teaches, s3://…; None where none does. Raises BadInput for one beyond a job's reach.
+
+    A job reads no model of the registry, nor has it a token to ask one with.
+    """
+    named = arguments.get("teacher", False)
+    if named is False:
+        return None
+    if not isinstance(named, str) or not named.startswith("s3://"):
+        raise BadInput(
+            f"the teacher {str(named)[:120]!r} is out of a job's reach: aws s3 cp --recursive PACKAGE "
+            f"s3://{bucket}/datasets/NAME/ puts its package folder there, then give that as teacher; "
+            "a registered model teaches where `amaas train --local` trains"
+        )
+    located(named, bucket)
+    return named
 
 
 def command_line(arguments: dict[str, Any]) -> list[str]:

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -114,6 +116,50 @@ def test_a_failed_job_tells_its_reason(amaas: Run, deployed: Any) -> None:
     assert json.loads(told.stdout)["state"] == "failed"
 
 
+@pytest.fixture
+def storage(log: Log, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The store's objects at presigned URLs, for who shows them no token."""
+
+    class Objects(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"" if "Authorization" in self.headers else log.store.get(self.path[1:]).body
+            self.send_response(200 if body else 403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Objects)
+    Thread(target=server.serve_forever, daemon=True).start()
+    place = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(log.store, "presign_get", lambda key, expires: f"{place}/{key}")
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.usefixtures("storage")
+def test_the_reports_of_a_job_are_fetched(amaas: Run, deployed: Any, log: Log, tmp_path: Path) -> None:
+    def reported(log: Log, job: str) -> None:
+        log.store.put(keys.training_report(job, "cleaning.json"), b'{"dropped": {}}')
+        log.store.put(keys.training_report(job, "curves.png"), b"picture")
+        failed(log, job)
+
+    deployed(reported)
+    done = amaas(*ASK, code=1)
+    [job] = jobs.ids(log.store)
+    assert f"; `amaas train --follow {job} --reports FOLDER` fetches its reports" in done.stderr
+    done = amaas("train", "--follow", job, "--reports", str(tmp_path / "reports"), code=1)
+    assert f"cleaning.json, curves.png: in {tmp_path / 'reports'}" in done.stderr
+    assert (tmp_path / "reports" / "cleaning.json").read_bytes() == b'{"dropped": {}}'
+    assert (tmp_path / "reports" / "curves.png").read_bytes() == b"picture"
+    deployed()
+    done = amaas(*ASK, "--reports", str(tmp_path / "none"))
+    assert "has left no reports" in done.stderr
+    assert "version 4 is registered" in done.stdout
+
+
 def test_ctrl_c_detaches_and_the_job_goes_on(amaas: Run, deployed: Any, log: Log) -> None:
     def interrupted(log: Log, job: str) -> None:
         raise KeyboardInterrupt
@@ -153,6 +199,7 @@ def test_a_deployment_without_a_queue_names_the_other_way(
         ("--model", "m"),
         ("--data", "d", "--model", "m", "--list"),
         ("--follow", "x", "--local"),
+        ("--list", "--reports", "folder"),
         ("--data", "d", "--model", "m", "--docker", "image"),
         ("--data", "d", "--model", "m", "--canary", "100"),
     ],

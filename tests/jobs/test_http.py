@@ -85,6 +85,20 @@ def test_a_rejected_package_is_a_failure_with_the_gates_reason(store: MemoryStor
     assert found["reason"] == "the package was rejected (golden): outputs differ: export again"
 
 
+def test_a_job_that_is_over_says_where_its_reports_are(store: MemoryStore) -> None:
+    job = started()
+    store.put(keys.training_report(job, "cleaning.json"), b"{}")
+    jobs.say(store, job, 1, "running")
+    assert "reports" not in state(job)
+    jobs.say(store, job, 1, "failed", "the class 'cat' has no training images left")
+    reports = state(job)["reports"]
+    assert list(reports) == ["cleaning.json"]
+    assert reports["cleaning.json"].endswith(f"training/{job}/report/cleaning.json")
+    other = started()
+    jobs.say(store, other, 1, "failed", "no such data set")
+    assert state(other)["reports"] == {}
+
+
 def test_without_a_queue_the_answer_names_the_two_ways(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     from functions.training import app
 
@@ -119,6 +133,10 @@ def test_a_job_that_cannot_be_sent_is_noted_as_failed(store: MemoryStore, queue:
         ({"arguments": {"size": [64, "--out=/x"]}}, "an option of its own"),
         ({"arguments": {"licence": "a\nb"}}, "no command line takes"),
         ({"arguments": {"x": {"a": 1}}}, "does not fit"),
+        ({"arguments": {"teacher": "shoes@production"}}, "s3://amaas/datasets/NAME/ puts its package folder there"),
+        ({"arguments": {"teacher": ["shoes"]}}, "out of a job's reach"),
+        ({"arguments": {"teacher": "s3://other/datasets/x"}}, "s3://amaas/datasets/ only"),
+        ({"arguments": {"teacher": "s3://amaas/blobs/sha256/x"}}, "beneath datasets/NAME"),
         ({"argumens": {}}, "does not fit"),
     ],
 )
@@ -127,6 +145,12 @@ def test_what_is_refused_leaves_nothing(store: MemoryStore, queue: Queue, change
     assert answer.status == 400
     assert why in answer.json["error"]
     assert (jobs.ids(store), queue.submitted) == ([], [])
+
+
+def test_a_teacher_is_a_package_beside_the_data(queue: Queue, store: MemoryStore) -> None:
+    for given in ("s3://amaas/datasets/teachers/shoes", False):
+        assert ask("POST", "/training-jobs", ASKED | {"arguments": {"teacher": given}}).status == 202
+    assert len(queue.submitted) == 2
 
 
 def test_who_may(store: MemoryStore) -> None:

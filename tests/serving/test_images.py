@@ -56,6 +56,17 @@ def test_integers_are_the_pixels() -> None:
     assert np.array_equal(values[0], gray)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_grey_of_16_bits_is_scaled(kind: str) -> None:
+    deep = np.array([[0, 128, 129, 257], [1000, 32768, 65406, 65535]], np.uint16)
+    body = io.BytesIO()
+    Image.fromarray(deep).save(body, kind)
+    shallow = np.round(deep / 257).astype(np.uint8)
+    assert shallow.tolist() == [[0, 0, 1, 1], [4, 128, 254, 255]]
+    assert np.array_equal(images.decode(body.getvalue(), "L"), shallow)
+    assert np.array_equal(images.decode(body.getvalue(), "RGB"), np.stack([shallow] * 3, 2))
+
+
 @pytest.mark.parametrize(("mode", "corner"), [("stretch", 255), ("crop", 255), ("pad", 7), ("corner", 255)])
 def test_resize_modes(mode: str, corner: int) -> None:
     wide = Image.fromarray(np.full((10, 30), 255, np.uint8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import pickle
 import shutil
 from collections.abc import Callable
@@ -16,11 +17,14 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision.datasets import CIFAR10, SVHN
 
+from shared.serving.inputs.images import decode
 from training import data
 from training.augment import augment
 from training.data import catalogue, fashion_mnist
 from training.data import images as pictures
 from training.errors import TrainingError
+
+from .conftest import Run
 
 
 def test_cleaning_says_what_it_dropped(folder: Path) -> None:
@@ -93,6 +97,20 @@ def test_images_are_turned_upright_as_serving_does(folder: Path) -> None:
     assert upright[6:].max() == 0
 
 
+def test_grey_of_16_bits_is_read_as_serving_reads_it(folder: Path) -> None:
+    """It was clipped to white, and then dropped as empty."""
+    deep = np.random.default_rng(5).integers(256, 65536, (12, 12)).astype(np.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(deep).save(folder / "left" / "zz.png", exif=exif)
+    source = pictures.from_folder(folder, data.Options(), [])
+    read = source.splits["train"][0][source.names["train"].index("left/zz.png"), :, :, 0]
+    served = decode((folder / "left" / "zz.png").read_bytes(), "L")
+    assert np.array_equal(read, served)
+    assert np.array_equal(read, np.rot90(np.round(deep / 257).astype(np.uint8), -1))
+    assert data.load(str(folder), folder, seed=0).report == []
+
+
 def test_an_image_of_absurd_size_is_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (30, 30), 3).save(folder / "left" / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)  # Pillow refuses more than twice that
@@ -107,6 +125,40 @@ def test_a_class_of_two_is_too_small_to_split(folder: Path) -> None:
         (folder / "left" / f"{n:03d}.png").unlink()
     with pytest.raises(TrainingError, match="'third' has no training images left"):
         data.load(str(folder), folder, seed=0)
+
+
+def test_a_class_that_cleaning_empties_is_told_with_the_reasons(
+    folder: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "third").mkdir()
+    for n in range(5):
+        shutil.copy(folder / "left" / f"{n:03d}.png", folder / "third" / f"{n}.png")
+    for n in range(2):
+        Image.new("L", (12, 12), n).save(folder / "third" / f"empty{n}.png")
+    (folder / "third" / "broken.png").write_bytes(b"no image")
+    assert run(folder, tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert (
+        "the class 'third' has no training images left after cleaning and splitting "
+        "(5 dropped: duplicate with another label, 2 dropped: empty): add some; "
+        f"{tmp_path / 'out' / 'cleaning.json'} names what was dropped"
+    ) in said
+    told = json.loads((tmp_path / "out" / "cleaning.json").read_text())
+    assert told["dropped"] == {"unreadable": 1, "duplicate with another label": 10, "empty": 2}
+    assert {"item": "third/0.png", "reason": "duplicate with another label", "same_as": "left/000.png"} in told["items"]
+
+
+def test_a_test_set_that_cleaning_empties_is_told_with_the_reasons(folder: Path) -> None:
+    for split in ("train", "test"):
+        for label in ("left", "right"):
+            (folder.parent / "own" / split / label).mkdir(parents=True)
+            for n in range(20 if split == "train" else 2):
+                image = Image.open(folder / label / f"{n:03d}.png") if split == "train" else Image.new("L", (12, 12), n)
+                image.save(folder.parent / "own" / split / label / f"{n}.png")
+    with pytest.raises(
+        TrainingError, match=r"test set has no images left after cleaning \(4 dropped: empty\): add some"
+    ):
+        data.load(str(folder.parent / "own"), folder, seed=0)
 
 
 def test_hidden_folders_are_no_classes(folder: Path) -> None:

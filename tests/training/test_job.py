@@ -89,6 +89,9 @@ def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
     assert after[: len(before)] == before, "it went on, and did not begin anew"
     assert [row["epoch"] for row in after] == list(range(1, 61))
     assert names(store, keys.training_checkpoints(job.id)) == []
+    assert names(store, keys.training_reports(job.id)) == [
+        "calibration.png", "cleaning.json", "confusion.png", "curves.png",
+    ]  # fmt: skip
     sent = names(store, f"uploads/{job.id}/files/")
     assert {"model.onnx", "amaas.json", "golden.npz"} <= set(sent)
     assert not any(name.endswith((".jsonl", ".checkpoint")) for name in sent)
@@ -143,6 +146,10 @@ CHECKPOINT = """
 (OUT / "checkpoint").mkdir(parents=True, exist_ok=True)
 (OUT / "checkpoint" / "000002-000000003.checkpoint").write_bytes(b"all of it")
 """
+REPORT = """
+OUT.mkdir(parents=True, exist_ok=True)
+(OUT / "cleaning.json").write_text("{}"); (OUT / "curves.png").write_bytes(b"picture"); (OUT / "other.png").touch()
+"""
 PACKAGE = """
 OUT.mkdir(parents=True, exist_ok=True)
 (OUT / "model.onnx").write_bytes(b"model"); (OUT / "amaas.json").write_text("{}"); (OUT / "metrics.jsonl").touch()
@@ -169,6 +176,16 @@ def test_a_failure_is_told_and_keeps_the_checkpoint(
     assert why in found["reason"]
     assert names(store, keys.training_checkpoints(job.id)) == ["000001-000000001.checkpoint"]
     assert names(store, "uploads/") == []
+
+
+@pytest.mark.parametrize(("end", "code"), [("sys.exit(1)", 1), ("sys.exit(75)", 75), (PACKAGE, 0)])
+def test_reports_go_out_however_it_ends(store: MemoryStore, attempt: Attempt, end: str, code: int) -> None:
+    job = asked(store, "digits")
+    assert attempt(job, REPORT + end) == code
+    assert names(store, keys.training_reports(job.id)) == ["cleaning.json", "curves.png"]
+    urls = progress.reports(store, job.id, 60)
+    assert urls["curves.png"].endswith(f"/training/{job.id}/report/curves.png")
+    assert "curves.png" not in " ".join(names(store, "uploads/"))
 
 
 def test_checkpoints_go_out_while_it_runs_and_come_back(store: MemoryStore, attempt: Attempt) -> None:
@@ -262,6 +279,36 @@ def test_data_is_a_file_or_a_folder(store: MemoryStore, tmp_path: Path, key: str
     place = container.bring(store, "b", data, tmp_path / "data", Stop())
     assert (tmp_path / expected).read_bytes() == b"content"
     assert (tmp_path / expected).is_relative_to(place)
+
+
+def test_a_teacher_is_fetched_as_the_data_is(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its package comes as a folder, which is what training.train is given; the record keeps what was asked."""
+    for name in ("model.onnx", "amaas.json", "tokenizer.json"):
+        store.put(f"datasets/teachers/old/{name}", name.encode())
+    seen: list[dict[str, Any]] = []
+
+    def noted(job: Job, *_: Any) -> list[str]:
+        seen.append(job.arguments)
+        return [sys.executable, "-c", "raise SystemExit(1)"]
+
+    monkeypatch.setattr(container, "command", noted)
+    job = asked(store, "digits", teacher="s3://b/datasets/teachers/old/")
+    with Stop() as stop:
+        assert container.run(store, "b", job.id, 1, tmp_path / "work", 0, stop) == 1
+    folder = tmp_path / "work" / "teacher" / "old"
+    assert seen == [ARGUMENTS | {"teacher": str(folder)}]
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        name: name for name in ("model.onnx", "amaas.json", "tokenizer.json")
+    }
+    assert jobs.read(store, job.id) == job
+
+
+def test_no_teacher_is_a_reason(store: MemoryStore, attempt: Attempt) -> None:
+    job = asked(store, "digits", teacher="s3://b/datasets/none")
+    assert attempt(job, PACKAGE) == 1
+    assert "there is nothing at s3://b/datasets/none: aws s3 cp" in progress.status(store, job)["reason"]
 
 
 def test_no_data_is_a_reason(store: MemoryStore, attempt: Attempt) -> None:

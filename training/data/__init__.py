@@ -5,6 +5,7 @@ catalogue.py finds the reader of a data set, which makes a Source (source.py); w
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from training.data import catalogue
 from training.data.catalogue import named
 from training.data.clean import clean, drops, line
+from training.data.clean import named as item
 from training.data.near import pairs as near_pairs
 from training.data.outliers import suspects
 from training.data.source import PLURAL, Kind, Options, Report, Source, Split
@@ -46,13 +48,24 @@ class Dataset:
     details: dict[str, Any] = field(default_factory=dict)
 
     def dropped(self) -> dict[str, int]:
-        return dict(Counter(entry["reason"] for entry in self.report if "kept" not in entry))
+        return dropped(self.report)
+
+
+def dropped(report: Report) -> dict[str, int]:
+    """How many items were dropped, by reason."""
+    return dict(Counter(entry["reason"] for entry in report if "kept" not in entry))
+
+
+def write(report: Report, path: Path) -> None:
+    """What was dropped, counted by reason, then item by item."""
+    told = {"dropped": dropped(report), "items": report}
+    path.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def load(
     name: str, root: Path, *, seed: int, task: Kind | None = None, size: tuple[int, int] | None = None,
     text: str | None = None, target: str | None = None, group: str | None = None, rate: int | None = None,
-    near: bool = False, outliers: Outliers = "off",
+    near: bool = False, outliers: Outliers = "off", report: Report | None = None,
 ) -> Dataset:  # fmt: skip
     """A data set by name (catalogue.py), or from a file or folder, cleaned and split. Raises TrainingError.
 
@@ -60,8 +73,9 @@ def load(
     images are brought to; without it, they must all have the same. text, target: columns. group: the column that says
     which rows belong together. rate: of sounds, in Hz.
     near: look for look-alikes, too. outliers: report training items with doubtful labels, or drop them.
+    report: is filled as cleaning goes on, so that it is there after an error, too.
     """
-    report: Report = []
+    report = [] if report is None else report
     source = catalogue.find(name, root, Options(task, size, text, target, group, rate), report)
     parts = _split(source, report, seed)
     if near:
@@ -69,7 +83,7 @@ def load(
     if outliers != "off":
         parts["train"] = _judged(source, parts["train"], report, seed, drop=outliers == "drop")
     picked = {part: (source.splits[split][0][indices], labels) for part, (split, indices, labels) in parts.items()}
-    _check(picked["train"], picked["test"], source.labels, source.kind)
+    _check(picked["train"], picked["test"], source, report)
     return Dataset(**picked, labels=source.labels, about=source.about, report=report, kind=source.kind,
                    details=source.details)  # fmt: skip
 
@@ -152,13 +166,26 @@ def _left(part: Part, kept: list[bool]) -> Part:
     return split, indices[np.array(kept, bool)], labels[np.array(kept, bool)]
 
 
-def _check(train: Split, test: Split, labels: list[str], kind: Kind) -> None:
+def _check(train: Split, test: Split, source: Source, report: Report) -> None:
+    """Raises TrainingError, with why items were dropped, for a class or a test set of which nothing is left."""
     counts = Counter(train[1].tolist())
-    items = PLURAL[kind]
-    for target, label in enumerate(labels):
+    items = PLURAL[source.kind]
+    for target, label in enumerate(source.labels):
         if not counts[target]:
+            own = {split: np.flatnonzero(part[1] == target) for split, part in source.splits.items()}
             raise TrainingError(
-                f"the class {label!r} has no training {items} left after cleaning and splitting: add some"
+                f"the class {label!r} has no training {items} left after cleaning and splitting"
+                f"{_why(own, source, report)}: add some"
             )
     if not len(test[1]):
-        raise TrainingError(f"the test set has no {items} left after cleaning: add some")
+        split = "test" if "test" in source.splits else "train"
+        own = {split: np.arange(len(source.splits[split][1]))}
+        raise TrainingError(f"the test set has no {items} left after cleaning{_why(own, source, report)}: add some")
+
+
+def _why(own: dict[str, np.ndarray], source: Source, report: Report) -> str:
+    """ " (12 dropped: duplicate with another label)": of these items of the splits; nothing where none was dropped."""
+    named_so = {item((split, int(index)), source.names) for split, picked in own.items() for index in picked}
+    counted = dropped([entry for entry in report if entry["item"] in named_so])
+    reasons = ", ".join(f"{count} dropped: {reason}" for reason, count in counted.items())
+    return f" ({reasons})" if reasons else ""

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from shared.serving.inputs.colours import coloured
 from training.data import folders
 from training.data.source import Item, Options, Report, Source, every_class, targets
 from training.errors import TrainingError
 
-GREY = {"1", "L", "LA", "I;16"}
+GREY = {"1", "L", "LA", "I;16", "I;16B"}
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises for a bad file
 
 
@@ -63,7 +64,7 @@ def _image(item: Item, mode: str, size: tuple[int, int] | None, report: Report) 
     """[H, W, C], turned upright, in one colour mode, then resized: the order in which serving does it."""
     try:
         with Image.open(_file(item)) as image:
-            plain = ImageOps.exif_transpose(image).convert(mode)
+            plain = coloured(ImageOps.exif_transpose(image), mode)
     except UNREADABLE as error:
         report.append({"item": item.name, "reason": "unreadable", "detail": str(error)[:200]})
         return None

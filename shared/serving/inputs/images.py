@@ -19,6 +19,7 @@ from shared.registry import plans
 from shared.registry.manifest import Tensor
 from shared.runtime.onnx import DTYPES
 from shared.serving.cache import Loaded
+from shared.serving.inputs.colours import coloured
 
 MAX_PIXELS = 50_000_000
 MAX_PIXELS_AT_ONCE = 200_000_000  # of all images of a call: a file of a few kilobytes can hold MAX_PIXELS
@@ -99,7 +100,7 @@ def decode(body: bytes, mode: str) -> Image.Image:
             size = f"{image.width}x{image.height}"
             raise TooLarge(f"the image has {size} pixels, more than {MAX_PIXELS:,} in all; send it smaller")
         upright = ImageOps.exif_transpose(image)
-        return upright.convert("RGB" if mode == "BGR" else mode)
+        return coloured(upright, "RGB" if mode == "BGR" else mode)
     except (OSError, SyntaxError, ValueError) as error:
         raise BadInput("the body is no image that can be read: send a whole PNG or JPEG file") from error
 
