@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     "--package", type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder that this version was pushed from. Else where `amaas train --local` left it.",
 )  # fmt: skip
-@click.option("--data", help="What it was trained on, as for training.train; without it, outputs are compared.")
+@click.option(
+    "--data",
+    help="What it was trained on, as for training.train; without it, outputs are compared, and none is promoted.",
+)
 @click.option("--max-drop", type=click.FloatRange(0), default=0.5, show_default=True, help="Percentage points.")
 @click.option("--target", type=click.Choice(["latency", "size"]), default="latency", show_default=True)
 @click.option("--alias", default="production", show_default=True, help="What --promote moves.")
@@ -50,9 +53,10 @@ def optimize(
         given = ["--target", target, "--max-drop", str(max_drop), *(["--data", _place(data)] if data else []), *more]
         wanted, package = (model[0], model[1] or alias), package or _trained(model[0])
         done = _optimize(context, wanted, package, out or Path(folder) / "search", given, python, (target, max_drop))
-        if promote and done["best"]:
-            done["promoted"] = _promote(context, done, alias)
+        refused = _promoted(context, done, alias) if promote and done["best"] else None
     context.answer(done, lambda console: shown(console, done))
+    if refused:
+        raise refused
 
 
 def _trained(model: str) -> Path:
@@ -93,11 +97,16 @@ def _optimize(
     }  # fmt: skip
 
 
-def _promote(context: Context, done: dict[str, Any], alias: str) -> dict[str, Any]:
+def _promoted(context: Context, done: dict[str, Any], alias: str) -> AmaasError | None:
+    """Notes `promoted`, or returns why nothing was: what was measured is to be shown all the same."""
     from amaas import optimize as work
 
     with context.client() as client:
-        return work.promote(client, done["model"], done["from"], done["best"], alias)
+        try:
+            done["promoted"] = work.promote(client, done["model"], done["from"], done["best"], alias)
+        except AmaasError as error:
+            return error
+    return None
 
 
 def shown(out: Console, done: dict[str, Any]) -> None:
@@ -110,8 +119,8 @@ def shown(out: Console, done: dict[str, Any]) -> None:
         own = f"{row['latency_ms']:.3f} ms" if "latency_ms" in row else ""
         trip = f"{row['round_trip_ms']:.1f} ms" if "round_trip_ms" in row else ""
         said = "not registered" if "refused" in row else "" if row["step"] == "parent" else row["speed"]
-        drop = row.get("drop") if accuracy else ""
-        show._row(table, row["step"], row.get("version"), show.size(row["size"]), accuracy, drop, own, trip, said)
+        size = show.size(row["size"])
+        show._row(table, row["step"], row.get("version"), size, accuracy, row.get("drop"), own, trip, said)
     out.print(table)
     for step, reason in done["refused"].items():
         show.line(out, step, f"was left out: {reason}")
@@ -126,4 +135,6 @@ def _verdict(done: dict[str, Any]) -> str:
     named = f"version {chosen['version']} ({chosen['step']}) is best by {done['compared']}"
     if done["promoted"]:
         return f"{named}; {done['promoted']['alias']} is now version {chosen['version']}"
+    if chosen["drop"] is None:
+        named += ", but what it costs in accuracy was not measured"
     return f"{named}; `amaas promote {done['model']} {chosen['version']}` takes it into use"

@@ -65,13 +65,48 @@ def test_what_is_worth_it_is_registered_and_nothing_promoted(client: Client, pac
     assert client.model("wide")["aliases"]["production"]["version"] == 1
 
 
+def judged(monkeypatch: pytest.MonkeyPatch, *accuracy: float) -> None:
+    """As if the search had been given data: accuracy of the parent, then of each step."""
+    real = optimize.search
+
+    def search(*given: Any) -> dict[str, Any]:
+        report = real(*given)
+        for row, measured in zip(report["steps"], accuracy, strict=True):
+            row["validation_accuracy"] = measured
+        return report
+
+    monkeypatch.setattr(optimize, "search", search)
+
+
 def test_the_best_is_promoted_on_request(client: Client, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimize, "_verdict", lambda mine, theirs: "faster")
+    judged(monkeypatch, 0.92, 0.916)
     done = run(package, "--promote", "--", "--steps", "fp16")
     assert done.exit_code == 0, done.output
     assert "production is now version 2" in done.stdout
     assert client.model("wide")["aliases"]["production"]["version"] == 2
     assert client.history("wide", 1)[0]["reason"].startswith("amaas optimize: fp16, ")
+
+
+def test_nothing_is_promoted_whose_accuracy_is_not_known(
+    client: Client, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimize, "_verdict", lambda mine, theirs: "faster")
+    done = run(package, "--promote", "--json", "--", "--steps", "fp16")
+    assert done.exit_code == 1
+    assert "accuracy was not measured, so nothing was promoted" in done.stderr and "Give --data" in done.stderr
+    assert "`amaas promote wide 2` does" in done.stderr
+    found = json.loads(done.stdout[done.stdout.index("{\n") :])
+    assert found["best"]["version"] == 2 and found["best"]["drop"] is None and found["promoted"] is None
+    assert client.version("wide", 2)["lineage"]["details"]["step"] == "fp16", "it is registered all the same"
+    assert client.model("wide")["aliases"]["production"]["version"] == 1
+
+
+def test_what_loses_too_much_is_not_promoted(client: Client, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimize, "_verdict", lambda mine, theirs: "faster")
+    judged(monkeypatch, 0.92, 0.91)
+    done = run(package, "--promote", "--", "--steps", "fp16")
+    assert done.exit_code == 0 and client.model("wide")["aliases"]["production"]["version"] == 1
 
 
 def test_what_is_not_faster_is_not_promoted(client: Client, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +118,7 @@ def test_what_is_not_faster_is_not_promoted(client: Client, package: Path, monke
 
 def test_an_alias_that_was_moved_meanwhile_stays(client: Client, package: Path) -> None:
     client.push(package)
-    chosen = {"version": 2, "step": "fp16", "latency_ms": 1.0, "size": 1}
+    chosen = {"version": 2, "step": "fp16", "latency_ms": 1.0, "size": 1, "drop": 0.1}
     client.promote("wide", 2)
     with pytest.raises(AmaasError, match="does not name version 1 alone"):
         optimize.promote(client, "wide", 1, chosen, "production")
