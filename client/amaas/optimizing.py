@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from amaas import places
 from amaas.cli import Context, complain, main, reference, verb
 from amaas.errors import AmaasError
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 @click.option("--target", type=click.Choice(["latency", "size"]), default="latency", show_default=True)
 @click.option("--alias", default="production", show_default=True, help="What --promote moves.")
 @click.option("--promote", is_flag=True, help="Move the alias, if a version is better where it is served.")
-@click.option("--out", type=click.Path(path_type=Path), help="Keep the packages here; must not be there yet.")
+@click.option("--out", type=click.Path(path_type=Path), callback=places.local,
+              help="Keep the packages here; must not be there yet.")  # fmt: skip
 @click.option("--python", help="Of the training environment. Else AMAAS_TRAINING_PYTHON, else the checkout's.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
 def optimize(
@@ -50,7 +52,7 @@ def optimize(
     None is promoted unless --promote. MORE, after --, goes to the search: -- --student cnn --steps int8 prune+int8
     """
     with tempfile.TemporaryDirectory(prefix="amaas-") as folder:
-        given = ["--target", target, "--max-drop", str(max_drop), *(["--data", _place(data)] if data else []), *more]
+        given = ["--target", target, "--max-drop", str(max_drop), *(["--data", data] if data else []), *more]
         wanted, package = (model[0], model[1] or alias), package or _trained(model[0])
         done = _optimize(context, wanted, package, out or Path(folder) / "search", given, python, (target, max_drop))
         refused = _promoted(context, done, alias) if promote and done["best"] else None
@@ -68,11 +70,6 @@ def _trained(model: str) -> Path:
     return folder
 
 
-def _place(data: str) -> str:
-    """A folder's absolute path: the search runs elsewhere."""
-    return str(Path(data).absolute()) if Path(data).is_dir() else data
-
-
 def _optimize(
     context: Context, wanted: tuple[str, str], package: Path, out: Path, given: list[str],
     python: str | None, gate: tuple[str, float],
@@ -84,7 +81,7 @@ def _optimize(
     with context.client() as client:
         base = work.registered(client, model, version, package)["version"]
         inputs = work.golden(package)
-        report = work.search(*environment(python), package, out, given)
+        report = work.search(*environment(python), package, out, places.placed(given))
         rows = work.worth(report)
         work.register(client, model, out, rows, complain)
         rows.insert(0, next(row for row in report["steps"] if row["step"] == work.PARENT) | {"version": base})

@@ -139,6 +139,27 @@ def test_a_search_that_fails_registers_nothing(client: Client, package: Path, tm
     assert done.exit_code == 1 and "there is no training environment" in done.stderr
 
 
+def test_paths_are_the_callers(client: Client, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search runs elsewhere: in the checkout's root."""
+    asked: list[Any] = []
+
+    def search(python: Path, home: Path, package: Path, out: Path, more: list[str]) -> Any:
+        asked.extend(more)
+        raise AmaasError("enough")
+
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "train.py").touch()
+    (below := tmp_path / "sub").mkdir()
+    (below / "reviews.csv").touch()
+    (below / "rows.npz").touch()
+    monkeypatch.chdir(below)
+    monkeypatch.setattr(optimize, "search", search)
+    run(package, "--data", "reviews.csv", "--", "--calibration=rows.npz", "--teacher", "wine@2", "--steps", "fp16")
+    assert asked[4:] == ["--data", f"{below}/reviews.csv", f"--calibration={below}/rows.npz", "--teacher", "wine@2",
+                         "--steps", "fp16"]  # fmt: skip
+    assert run(package, "--out", "s3://bucket/out").exit_code == 2
+
+
 def speed(*turns: float) -> optimize.Speed:
     return optimize.Speed([[10.0]] * len(turns), list(turns))
 
