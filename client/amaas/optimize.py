@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import statistics
 import subprocess
 import time
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 PARENT, ALIAS = "parent", "production"
+FIGURES = ("pareto.json", "pareto.svg")
 STDERR = 2
 TURNS, CALLS, WARM = 12, 5, 3  # in each turn, every version is asked CALLS times
 CLEAR = 0.75  # share of the turns in which a version has to be faster, or slower, to be called that
@@ -65,6 +67,15 @@ def search(python: Path, home: Path, package: Path, out: Path, more: Sequence[st
     if done.returncode:
         raise AmaasError(f"the search ended with exit status {done.returncode}; what it said is above")
     return dict(json.loads((out / "pareto.json").read_text(encoding="utf-8")))
+
+
+def keep(out: Path, place: Path) -> None:
+    """Figures and plot of a search in `out`, which may be temporary, into `place`, over those of one before."""
+    if out == place:
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    for name in FIGURES:
+        shutil.copyfile(out / name, place / name)
 
 
 def worth(report: Json) -> list[Json]:

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 @click.option("--target", type=click.Choice(["latency", "size"]), default="latency", show_default=True)
 @click.option("--alias", default="production", show_default=True, help="What --promote moves.")
 @click.option("--promote", is_flag=True, help="Move the alias, if a version is better where it is served.")
-@click.option("--out", type=click.Path(path_type=Path), callback=places.local,
-              help="Keep the packages here; must not be there yet.")  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), callback=places.local,
+    help="Keep all packages here; must not be there yet. Else only .local/optimised/MODEL/pareto.* is kept.",
+)  # fmt: skip
 @click.option("--python", help="Of the training environment. Else AMAAS_TRAINING_PYTHON, else the checkout's.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
 def optimize(
@@ -51,10 +53,12 @@ def optimize(
 
     None is promoted unless --promote. MORE, after --, goes to the search: -- --student cnn --steps int8 prune+int8
     """
+    kept = out or Path(".local") / "optimised" / model[0]
     with tempfile.TemporaryDirectory(prefix="amaas-") as folder:
         given = ["--target", target, "--max-drop", str(max_drop), *(["--data", data] if data else []), *more]
         wanted, package = (model[0], model[1] or alias), package or _trained(model[0])
-        done = _optimize(context, wanted, package, out or Path(folder) / "search", given, python, (target, max_drop))
+        made = out or Path(folder) / "search"
+        done = _optimize(context, wanted, package, (made, kept), given, python, (target, max_drop))
         refused = _promoted(context, done, alias) if promote and done["best"] else None
     context.answer(done, lambda console: shown(console, done))
     if refused:
@@ -71,17 +75,19 @@ def _trained(model: str) -> Path:
 
 
 def _optimize(
-    context: Context, wanted: tuple[str, str], package: Path, out: Path, given: list[str],
+    context: Context, wanted: tuple[str, str], package: Path, folders: tuple[Path, Path], given: list[str],
     python: str | None, gate: tuple[str, float],
 ) -> dict[str, Any]:  # fmt: skip
+    """folders: where the search writes its packages, and where its figures and plot stay."""
     from amaas import optimize as work
     from amaas.local_training import environment
 
-    model, version = wanted
+    (model, version), (out, kept) = wanted, folders
     with context.client() as client:
         base = work.registered(client, model, version, package)["version"]
         inputs = work.golden(package)
         report = work.search(*environment(python), package, out, places.placed(given))
+        work.keep(out, kept)
         rows = work.worth(report)
         work.register(client, model, out, rows, complain)
         rows.insert(0, next(row for row in report["steps"] if row["step"] == work.PARENT) | {"version": base})
@@ -90,7 +96,7 @@ def _optimize(
     chosen = work.best(rows, *gate)
     return {
         "model": model, "from": base, "target": gate[0], "max_drop": gate[1], "compared": compared, "versions": rows,
-        "best": chosen, "refused": report["refused"], "promoted": None,
+        "best": chosen, "refused": report["refused"], "promoted": None, "kept": str(kept),
     }  # fmt: skip
 
 
@@ -121,6 +127,11 @@ def shown(out: Console, done: dict[str, Any]) -> None:
     out.print(table)
     for step, reason in done["refused"].items():
         show.line(out, step, f"was left out: {reason}")
+    show.line(
+        out,
+        f"{done['kept']}/pareto.svg",
+        "shows accuracy against size and latency, pareto.json beside it has the figures",
+    )
     show.line(out, done["model"], _verdict(done))
 
 

@@ -20,11 +20,16 @@ from shared.storage.memory import MemoryStore
 from tests.functions.service import connected
 from tests.support import linear
 
+ROOT = Path(__file__).resolve().parents[2]
 ROWS = np.random.default_rng(0).normal(size=(8, 64)).astype(np.float32)
 
 
 @pytest.fixture
-def client(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Client:
+def client(store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Called in a folder that is a checkout as far as the search needs one: what it leaves stays there."""
+    for name in ("training", "shared"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
     made = connected(store, monkeypatch)
     monkeypatch.setattr(Context, "client", lambda self: made)
     monkeypatch.setattr(made, "close", lambda: None)  # the verb opens one for each part of its work
@@ -78,7 +83,9 @@ def judged(monkeypatch: pytest.MonkeyPatch, *accuracy: float) -> None:
     monkeypatch.setattr(optimize, "search", search)
 
 
-def test_the_best_is_promoted_on_request(client: Client, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_is_promoted_on_request(
+    client: Client, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(optimize, "_verdict", lambda mine, theirs: "faster")
     judged(monkeypatch, 0.92, 0.916)
     done = run(package, "--promote", "--", "--steps", "fp16")
@@ -86,6 +93,10 @@ def test_the_best_is_promoted_on_request(client: Client, package: Path, monkeypa
     assert "production is now version 2" in done.stdout
     assert client.model("wide")["aliases"]["production"]["version"] == 2
     assert client.history("wide", 1)[0]["reason"].startswith("amaas optimize: fp16, ")
+    assert ".local/optimised/wide/pareto.svg shows accuracy against size and latency" in done.stdout
+    kept = tmp_path / ".local" / "optimised" / "wide"
+    assert {row["step"] for row in json.loads((kept / "pareto.json").read_text())["steps"]} == {"parent", "fp16"}
+    assert (kept / "pareto.svg").read_text().startswith("<svg ")
 
 
 def test_nothing_is_promoted_whose_accuracy_is_not_known(
@@ -147,8 +158,6 @@ def test_paths_are_the_callers(client: Client, package: Path, tmp_path: Path, mo
         asked.extend(more)
         raise AmaasError("enough")
 
-    (tmp_path / "training").mkdir()
-    (tmp_path / "training" / "train.py").touch()
     (below := tmp_path / "sub").mkdir()
     (below / "reviews.csv").touch()
     (below / "rows.npz").touch()
