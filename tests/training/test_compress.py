@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -17,9 +16,10 @@ import pytest
 from onnx import numpy_helper
 
 from training import data
-from training.compress import apply, describe, int8, measure, package, plot, steps
+from training.compress import apply, describe, int8, measure, package, steps
 
 from .conftest import sides
+from .drawn import drawn_is
 from .packages import answers, compress, described, digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -235,47 +235,6 @@ def test_search_measures_all_steps_and_names_the_best(trained: Path, images: Pat
         beaten = any(c != mine and all(a <= b for a, b in zip(c, mine, strict=True)) for c in costs)
         assert row["pareto"] != beaten
     drawn_is(report, (out / "pareto.svg").read_text())
-
-
-def drawn_is(report: dict[str, Any], text: str) -> None:
-    """Each panel has a point per step, in the order of what its axes say; the Pareto set is filled, and named."""
-    panels = {e.get("id"): e for e in ElementTree.fromstring(text) if e.tag.endswith("}g")}
-    rows = {row["step"]: row for row in report["steps"]}
-    assert set(panels) == {"size", "latency"}
-    for name, across in (("size", "size"), ("latency", "latency_us")):
-        parts = {kind: [e for e in panels[name] if e.tag.endswith("}" + kind)] for kind in ("circle", "text")}
-        at = {str(e[0].text).partition(":")[0]: (float(e.get("cx", 0)), float(e.get("cy", 0))) for e in parts["circle"]}
-        filled = {str(e[0].text).partition(":")[0] for e in parts["circle"] if e.get("fill") == plot.ON}
-        assert set(at) == set(rows) and filled == {step for step, row in rows.items() if row["pareto"]}
-        assert filled <= {e.text for e in parts["text"] if e.get("font-weight") == "bold"}
-        for one, first in rows.items():
-            for other, second in rows.items():
-                if first[across] < second[across]:
-                    assert at[one][0] <= at[other][0]
-                quality = [row.get("validation_accuracy", -row["noise"]) for row in (first, second)]
-                if quality[0] > quality[1]:
-                    assert at[one][1] <= at[other][1], "the better is further up"
-        left, right = plot.LEFTS[name], plot.LEFTS[name] + plot.ACROSS
-        assert all(left <= x <= right and plot.TOP <= y <= plot.BOTTOM for x, y in at.values())
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.05])
-def test_the_picture_shows_noise_where_there_was_no_data(noise: float) -> None:
-    steps = [{"step": name, "size": size, "latency_us": 5.0 + n, "noise": noise * n, "pareto": name != "int4"}
-             for n, (name, size) in enumerate({"parent": 9000, "int8": 3000, "int4": 4000}.items())]  # fmt: skip
-    report = {"parent": "m<1>@sha256:0", "machine": {"cpu": "x & y"}, "target": "size", "best": "int8", "max_drop": 0.5}
-    drawn = plot.svg(report | {"steps": steps})
-    drawn_is({"steps": steps}, drawn)
-    assert "noise of the outputs, less is further up, over size" in drawn and "accuracy" not in drawn
-    assert "int8: 3,000 bytes, 6.0 µs" in drawn
-
-
-def test_the_picture_goes_to_an_accuracy_of_one_and_not_beyond() -> None:
-    steps = [{"step": name, "size": 9, "latency_us": 5.0, "noise": 0.0, "validation_accuracy": 1.0, "pareto": True}
-             for name in ("parent", "fp16")]  # fmt: skip
-    report = {"parent": "m", "machine": {"cpu": "x"}, "target": "size", "best": "fp16", "max_drop": 0.5, "steps": steps}
-    drawn_is(report, drawn := plot.svg(report))
-    assert ">100.0%<" in drawn and ">100.1%<" not in drawn
 
 
 def test_pytorch_is_not_needed_without_a_data_set(trained: Path, tmp_path: Path) -> None:
