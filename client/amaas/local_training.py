@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from amaas import places
 from amaas.errors import AmaasError
 
 PAUSE = 0.5
 SAYS = "training: "
 LOG = "training.log"
+PACKAGE = ("model.onnx", "amaas.json")  # what a training writes last
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,6 @@ def trained(model: str) -> Path:
     return Path(".local") / "training" / model
 
 
-def in_docker(image: str, data: str, out: Path) -> Training:
-    """In a container that sees the data, if that is a path, and the output folder; with GPUs where there are some."""
-    if not shutil.which("docker"):
-        raise AmaasError("--docker needs Docker, which is not on this machine: leave it away to train in a checkout")
-    mounts = ["-v", f"{out.resolve()}:{out.resolve()}"]
-    if Path(data).exists():
-        mounts += ["-v", f"{Path(data).resolve()}:{Path(data).resolve()}:ro"]
-    gpus = ["--gpus", "all"] if shutil.which("nvidia-smi") else []
-    user = ["--user", f"{os.getuid()}:{os.getgid()}"] if hasattr(os, "getuid") else []
-    start = ["docker", "run", "--rm", "--init", "-e", "HOME=/tmp", *user, *gpus, *mounts, image]
-    return Training([*start, "python", "-m", "training.train"], dict(os.environ))
-
-
 def run(
     training: Training,
     model: str,
@@ -88,12 +77,15 @@ def run(
     the same call goes on at the last checkpoint.
     """
     out.mkdir(parents=True, exist_ok=True)
-    place = str(Path(data).resolve()) if Path(data).exists() else data
-    own = ["--data", place, "--out", str(out.resolve()), "--name", model, "--quiet"]
-    rows = Rows(out / "metrics.jsonl")
+    own = ["--data", places.absolute(data), "--out", str(out.resolve()), "--name", model, "--quiet"]
+    rows, before = Rows(out / "metrics.jsonl"), [_stamp(out / name) for name in PACKAGE]
     with (out / LOG).open("w") as log:
         process = subprocess.Popen(
-            [*training.command, *own, *more], env=training.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [*training.command, *own, *places.placed(more)],
+            env=training.env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
         try:
             with _handing_on(process):
@@ -112,7 +104,20 @@ def run(
     on_state({"state": "trained", "metrics": rows.new()})
     if process.returncode:
         raise AmaasError(_reason(out / LOG, process.returncode))
+    _check_written(out, before)
     return rows.all
+
+
+def _check_written(out: Path, before: list[int | None]) -> None:
+    """Raises AmaasError where the package is that of a run before, or none."""
+    for name, earlier in zip(PACKAGE, before, strict=True):
+        if _stamp(out / name) in (None, earlier):
+            kept = f"what is in {out} is of a run before" if earlier else f"there is no {name} in {out}"
+            raise AmaasError(f"the training ended without writing a package: {kept}; see {out / LOG}")
+
+
+def _stamp(file: Path) -> int | None:
+    return file.stat().st_mtime_ns if file.exists() else None
 
 
 @contextmanager
@@ -130,13 +135,10 @@ class Rows:
 
     def __init__(self, file: Path) -> None:
         self.file, self.all = file, list[dict[str, Any]]()
-        self.before = self._stamp()
-
-    def _stamp(self) -> int | None:
-        return self.file.stat().st_mtime_ns if self.file.exists() else None
+        self.before = _stamp(file)
 
     def new(self) -> list[dict[str, Any]]:
-        if self._stamp() in (None, self.before):
+        if _stamp(self.file) in (None, self.before):
             return []
         lines = self.file.read_bytes().split(b"\n")[:-1]  # the last one may not be whole yet
         found = [json.loads(line) for line in lines[len(self.all) :]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import statistics
 import subprocess
 import time
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from amaas.client import Client
 
 Json = dict[str, Any]
-PARENT = "parent"
+PARENT, ALIAS = "parent", "production"
+FIGURES = ("pareto.json", "pareto.svg")
 STDERR = 2
 TURNS, CALLS, WARM = 12, 5, 3  # in each turn, every version is asked CALLS times
 CLEAR = 0.75  # share of the turns in which a version has to be faster, or slower, to be called that
@@ -65,6 +67,15 @@ def search(python: Path, home: Path, package: Path, out: Path, more: Sequence[st
     if done.returncode:
         raise AmaasError(f"the search ended with exit status {done.returncode}; what it said is above")
     return dict(json.loads((out / "pareto.json").read_text(encoding="utf-8")))
+
+
+def keep(out: Path, place: Path) -> None:
+    """Figures and plot of a search in `out`, which may be temporary, into `place`, over those of one before."""
+    if out == place:
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    for name in FIGURES:
+        shutil.copyfile(out / name, place / name)
 
 
 def worth(report: Json) -> list[Json]:
@@ -163,30 +174,43 @@ def best(rows: list[Json], target: str, max_drop: float) -> Json | None:
     """The version to promote; None when none is better there than what the search began with.
 
     For `latency` it has to be faster where it is served, for `size` smaller and not slower; accuracy on the validation
-    split may fall by max_drop percentage points.
+    split may fall by max_drop percentage points. Notes in each row `drop`, None where accuracy was not measured: such a
+    version may be the best, but is not promoted.
     """
     before = rows[0]
     fit = []
     for row in rows[1:]:
-        row["drop"] = round(100 * (before.get("validation_accuracy", 0) - row.get("validation_accuracy", 0)), 2)
+        row["drop"] = _drop(before, row)
         smaller = row["size"] < before["size"] and row.get("speed") in ("faster", "alike")
         if (
             "version" in row
-            and row["drop"] <= max_drop
+            and (row["drop"] is None or row["drop"] <= max_drop)
             and (row["speed"] == "faster" if target == "latency" else smaller)
         ):
             fit.append(row)
     return min(fit, key=lambda row: row["latency_ms" if target == "latency" else "size"], default=None)
 
 
+def _drop(before: Json, after: Json) -> float | None:
+    """Percentage points of validation accuracy."""
+    had, has = before.get("validation_accuracy"), after.get("validation_accuracy")
+    return None if had is None or has is None else round(100 * (had - has), 2)
+
+
 def promote(client: Client, model: str, base: int, chosen: Json, alias: str) -> Json:
-    """Move the alias, unless somebody else has moved it meanwhile. Raises AmaasError."""
+    """Move the alias, unless accuracy is not known, or somebody else has moved it meanwhile. Raises AmaasError."""
+    by_hand = f"`amaas promote {model} {chosen['version']}{'' if alias == ALIAS else f' --alias {alias}'}` does"
+    if chosen.get("drop") is None:
+        raise AmaasError(
+            "accuracy was not measured, so nothing was promoted; the versions are registered. Give --data with what "
+            f"{model} was trained on, or, if you know that version {chosen['version']} is good, {by_hand}"
+        )
     state = client.model(model)
     now = (state.get("aliases") or {}).get(alias) or {}
     if now.get("version") != base or now.get("split"):
         raise AmaasError(
             f"{alias} does not name version {base} alone, which this was compared with: the versions are registered, "
-            f"nothing was promoted; `amaas promote {model} {chosen['version']}` does"
+            f"nothing was promoted; {by_hand}"
         )
     reason = f"amaas optimize: {chosen['step']}, {chosen['latency_ms']:g} ms, {chosen['size']:,} bytes"
     return client.promote(model, chosen["version"], alias, reason=reason, expect_revision=state["revision"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from amaas import places
 from amaas.cli import Context, complain, main, reference, verb
 from amaas.errors import AmaasError
 
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
     "--package", type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder that this version was pushed from. Else where `amaas train --local` left it.",
 )  # fmt: skip
-@click.option("--data", help="What it was trained on, as for training.train; without it, outputs are compared.")
+@click.option(
+    "--data",
+    help="What it was trained on, as for training.train; without it, outputs are compared, and none is promoted.",
+)
 @click.option("--max-drop", type=click.FloatRange(0), default=0.5, show_default=True, help="Percentage points.")
 @click.option("--target", type=click.Choice(["latency", "size"]), default="latency", show_default=True)
 @click.option("--alias", default="production", show_default=True, help="What --promote moves.")
 @click.option("--promote", is_flag=True, help="Move the alias, if a version is better where it is served.")
-@click.option("--out", type=click.Path(path_type=Path), help="Keep the packages here; must not be there yet.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), callback=places.local,
+    help="Keep all packages here; must not be there yet. Else only .local/optimised/MODEL/pareto.* is kept.",
+)  # fmt: skip
 @click.option("--python", help="Of the training environment. Else AMAAS_TRAINING_PYTHON, else the checkout's.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
 def optimize(
@@ -46,13 +53,16 @@ def optimize(
 
     None is promoted unless --promote. MORE, after --, goes to the search: -- --student cnn --steps int8 prune+int8
     """
+    kept = out or Path(".local") / "optimised" / model[0]
     with tempfile.TemporaryDirectory(prefix="amaas-") as folder:
-        given = ["--target", target, "--max-drop", str(max_drop), *(["--data", _place(data)] if data else []), *more]
+        given = ["--target", target, "--max-drop", str(max_drop), *(["--data", data] if data else []), *more]
         wanted, package = (model[0], model[1] or alias), package or _trained(model[0])
-        done = _optimize(context, wanted, package, out or Path(folder) / "search", given, python, (target, max_drop))
-        if promote and done["best"]:
-            done["promoted"] = _promote(context, done, alias)
+        made = out or Path(folder) / "search"
+        done = _optimize(context, wanted, package, (made, kept), given, python, (target, max_drop))
+        refused = _promoted(context, done, alias) if promote and done["best"] else None
     context.answer(done, lambda console: shown(console, done))
+    if refused:
+        raise refused
 
 
 def _trained(model: str) -> Path:
@@ -64,23 +74,20 @@ def _trained(model: str) -> Path:
     return folder
 
 
-def _place(data: str) -> str:
-    """A folder's absolute path: the search runs elsewhere."""
-    return str(Path(data).absolute()) if Path(data).is_dir() else data
-
-
 def _optimize(
-    context: Context, wanted: tuple[str, str], package: Path, out: Path, given: list[str],
+    context: Context, wanted: tuple[str, str], package: Path, folders: tuple[Path, Path], given: list[str],
     python: str | None, gate: tuple[str, float],
 ) -> dict[str, Any]:  # fmt: skip
+    """folders: where the search writes its packages, and where its figures and plot stay."""
     from amaas import optimize as work
     from amaas.local_training import environment
 
-    model, version = wanted
+    (model, version), (out, kept) = wanted, folders
     with context.client() as client:
         base = work.registered(client, model, version, package)["version"]
         inputs = work.golden(package)
-        report = work.search(*environment(python), package, out, given)
+        report = work.search(*environment(python), package, out, places.placed(given))
+        work.keep(out, kept)
         rows = work.worth(report)
         work.register(client, model, out, rows, complain)
         rows.insert(0, next(row for row in report["steps"] if row["step"] == work.PARENT) | {"version": base})
@@ -89,15 +96,20 @@ def _optimize(
     chosen = work.best(rows, *gate)
     return {
         "model": model, "from": base, "target": gate[0], "max_drop": gate[1], "compared": compared, "versions": rows,
-        "best": chosen, "refused": report["refused"], "promoted": None,
+        "best": chosen, "refused": report["refused"], "promoted": None, "kept": str(kept),
     }  # fmt: skip
 
 
-def _promote(context: Context, done: dict[str, Any], alias: str) -> dict[str, Any]:
+def _promoted(context: Context, done: dict[str, Any], alias: str) -> AmaasError | None:
+    """Notes `promoted`, or returns why nothing was: what was measured is to be shown all the same."""
     from amaas import optimize as work
 
     with context.client() as client:
-        return work.promote(client, done["model"], done["from"], done["best"], alias)
+        try:
+            done["promoted"] = work.promote(client, done["model"], done["from"], done["best"], alias)
+        except AmaasError as error:
+            return error
+    return None
 
 
 def shown(out: Console, done: dict[str, Any]) -> None:
@@ -110,11 +122,16 @@ def shown(out: Console, done: dict[str, Any]) -> None:
         own = f"{row['latency_ms']:.3f} ms" if "latency_ms" in row else ""
         trip = f"{row['round_trip_ms']:.1f} ms" if "round_trip_ms" in row else ""
         said = "not registered" if "refused" in row else "" if row["step"] == "parent" else row["speed"]
-        drop = row.get("drop") if accuracy else ""
-        show._row(table, row["step"], row.get("version"), show.size(row["size"]), accuracy, drop, own, trip, said)
+        size = show.size(row["size"])
+        show._row(table, row["step"], row.get("version"), size, accuracy, row.get("drop"), own, trip, said)
     out.print(table)
     for step, reason in done["refused"].items():
         show.line(out, step, f"was left out: {reason}")
+    show.line(
+        out,
+        f"{done['kept']}/pareto.svg",
+        "shows accuracy against size and latency, pareto.json beside it has the figures",
+    )
     show.line(out, done["model"], _verdict(done))
 
 
@@ -126,4 +143,6 @@ def _verdict(done: dict[str, Any]) -> str:
     named = f"version {chosen['version']} ({chosen['step']}) is best by {done['compared']}"
     if done["promoted"]:
         return f"{named}; {done['promoted']['alias']} is now version {chosen['version']}"
+    if chosen["drop"] is None:
+        named += ", but what it costs in accuracy was not measured"
     return f"{named}; `amaas promote {done['model']} {chosen['version']}` takes it into use"

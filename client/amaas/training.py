@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from amaas import places
 from amaas.cli import Context, complain, main, verb
 from amaas.errors import AmaasError, ApiError, NotConnected
 from amaas.verbs import target
@@ -26,12 +27,10 @@ if TYPE_CHECKING:
 @click.option("--local", is_flag=True, help="Train on this machine, then push the result.")
 @click.option("--python", help="With --local: which Python. Else AMAAS_TRAINING_PYTHON, or the checkout's.")
 @click.option("--docker", metavar="IMAGE", help="With --local: train in a container.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="With --local: the output folder.")
-@click.option(
-    "--reports",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Of a job: put cleaning.json and pictures there.",
-)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), callback=places.local,
+              help="With --local: the output folder.")  # fmt: skip
+@click.option("--reports", type=click.Path(file_okay=False, path_type=Path), callback=places.local,
+              help="Of a job: put cleaning.json and pictures there.")  # fmt: skip
 @click.option("--to", "alias", help="Point this alias at the new version.")
 @click.option("--canary", type=click.IntRange(1, 99), help="Give it only this share of the alias' calls, in percent.")
 def train(
@@ -136,13 +135,15 @@ def _here(
 ) -> Path:
     """The folder with the package that came out of it."""
     from amaas import local_training as training
+    from amaas.container import in_docker
     from amaas.curve import watching
     from amaas.trainings import arguments
 
+    epochs = _epochs(arguments(options))
     place = out or training.trained(model)
     place.mkdir(parents=True, exist_ok=True)  # before Docker makes it, as root's
-    chosen = training.in_docker(docker, data, place) if docker else training.on_python(python)
-    with watching(f"{model}, into {place}", _epochs(arguments(options)), quiet=context.as_json) as report:
+    chosen = in_docker(docker, data, place, options) if docker else training.on_python(python)
+    with watching(f"{model}, into {place}", epochs, quiet=context.as_json) as report:
         training.run(chosen, model, data, place, options, report)
     return place
 

@@ -16,6 +16,15 @@ from amaas.errors import AmaasError, ApiError, NotConnected
 Json = dict[str, Any]
 OVER = ("succeeded", "failed", "cancelled")
 PAUSE = 5.0  # seconds between two looks
+# options of training.train that are set here or by the job; what to do instead
+SET = {
+    "data": "give --data before the --",
+    "out": "give --out before the --",
+    "name": "--model, before the --, names it",
+    "checkpoint": "checkpoints are in the output folder",
+    "quiet": "leave it away",
+    "help": "`python -m training.train --help` lists the options",
+}
 
 
 class Trainings:
@@ -91,12 +100,18 @@ def _job(job: str) -> str:
 
 
 def arguments(words: list[str] | tuple[str, ...]) -> Json:
-    """Options as one writes them, --epochs 20 --size 64 64 --no-flip, as the service takes them. Raises AmaasError."""
+    """Options as one writes them, --epochs 20 --size 64 64 --no-flip, as the service takes them.
+
+    Raises AmaasError for what is no option, and for those that are not the caller's to set: of two, the last would
+    hold, and what is pushed would not be what was trained.
+    """
     found: Json = {}
     name = None
     for word in words:
         if word.startswith("--") and len(word) > 2:
             name, given, value = word[2:].partition("=")
+            if own := next((own for own in SET if own.startswith(name)), None):  # argparse takes beginnings, too
+                raise AmaasError(f"--{name} is set by `amaas train` itself: {SET[own]}")
             if name in found:
                 raise AmaasError(f"--{name} is given twice")
             found[name] = value if given else True

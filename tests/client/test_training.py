@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from amaas import curve, trainings
+from amaas import container, curve, trainings
 from amaas.errors import AmaasError
 
 from functions.training import app
@@ -212,6 +212,7 @@ def test_options_that_are_none(amaas: Run, deployed: Any) -> None:
     deployed()
     assert "'3' belongs to no option" in amaas(*ASK, "--", "3", code=1).stderr
     assert "--lr is given twice" in amaas(*ASK, "--", "--lr", "1", "--lr", "2", code=1).stderr
+    assert "--name is set by `amaas train` itself: --model" in amaas(*ASK, "--", "--name", "x", code=1).stderr
 
 
 # ---- on this machine
@@ -288,6 +289,28 @@ def test_a_local_failure_tells_why_and_pushes_nothing(
     assert fake.uploads == {}
 
 
+@pytest.mark.parametrize("own", ["--out=other", "--ou other", "--data x", "--name x", "--checkpoint x", "--help"])
+def test_options_that_are_set_already_are_refused(run: conftest.Run, checkout: Path, fake: Fake, own: str) -> None:
+    """Of two, the last holds: the package would be elsewhere, and that of a run before would be pushed."""
+    (folder := checkout / "below" / ".local" / "training" / "shoes").mkdir(parents=True)
+    for name in ("model.onnx", "amaas.json"):
+        (folder / name).write_text("{}")
+    done = run(*HERE, "--", "--epochs", "1", *own.split())
+    assert done.exit_code == 1 and "is set by `amaas train` itself: " in done.stderr
+    assert fake.uploads == {} and not (folder / "training.log").exists(), "nothing was started"
+
+
+def test_a_package_of_a_run_before_is_not_pushed(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+    assert run(*HERE, "--", "--epochs", "1").exit_code == 0
+    pushed = len(fake.uploads)
+    (checkout / "training" / "train.py").write_text("")
+    done = run(*HERE, "--", "--epochs", "1")
+    assert done.exit_code == 1 and "what is in .local/training/shoes is of a run before" in done.stderr
+    done = run(*HERE, "--out", "new", "--", "--epochs", "1")
+    assert done.exit_code == 1 and "there is no model.onnx in new; see new/training.log" in done.stderr
+    assert len(fake.uploads) == pushed
+
+
 def test_a_package_that_could_not_be_sent_is_not_lost(run: conftest.Run, checkout: Path, fake: Fake) -> None:
     fake.models.clear()
     done = run("train", "--local", "--data", "data", "--model", "no name", "--out", "out", "--", "--epochs", "1")
@@ -331,10 +354,9 @@ def test_what_is_missing_is_named(
     assert "--docker needs Docker" in run(*HERE, "--docker", "image").stderr
 
 
-def test_docker_sees_the_data_and_the_output(
-    run: conftest.Run, checkout: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Docker's place is taken by a script that does what is behind the image's name."""
+@pytest.fixture
+def docker(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Docker's place is taken by a script that does what is behind the image's name. Returns where its options are."""
     docker = checkout / "bin" / "docker"
     docker.parent.mkdir()
     docker.write_text(
@@ -348,12 +370,58 @@ def test_docker_sees_the_data_and_the_output(
     ):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", str(checkout))
-    done = run(*HERE, "--out", "out", "--docker", "image", "--", "--epochs", "2")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    return checkout / "asked"
+
+
+IN_DOCKER = (*HERE, "--out", "out", "--docker", "image", "--", "--epochs", "2")
+
+
+def test_docker_sees_the_data_and_the_output(run: conftest.Run, checkout: Path, docker: Path) -> None:
+    done = run(*IN_DOCKER)
     assert done.exit_code == 0, done.output
-    asked = (checkout / "asked").read_text()
+    asked = docker.read_text()
     below = checkout / "below"
     assert f"-v {below}/out:{below}/out -v {below}/data:{below}/data:ro image python -m training.train" in asked
     assert f"--user {os.getuid()}:{os.getgid()}" in asked
+
+
+def test_docker_sees_what_the_options_name_and_the_credentials(
+    run: conftest.Run, checkout: Path, docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = checkout / "below"
+    for name in ("taught", "cache"):
+        (below / name).mkdir()
+    (below / "weights.pth").touch()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do not tell")
+    given = ("--teacher", "taught", "--pretrained=weights.pth", "--root", "cache", "--epochs", "1")
+    run("train", "--local", "--data", "s3://b/shoes", "--model", "shoes", "--docker", "image", "--", *given)
+    asked = docker.read_text()
+    assert f"-v {below}/taught:{below}/taught:ro -v {below}/weights.pth:{below}/weights.pth:ro" in asked
+    assert f"-v {below}/cache:{below}/cache image" in asked, "downloads are kept there"
+    assert f"--teacher {below}/taught --pretrained={below}/weights.pth --root {below}/cache" in asked
+    assert "-e AMAAS_TOKEN -e AMAAS_TRAINING_PYTHON -e AMAAS_URL -e AWS_SECRET_ACCESS_KEY" in asked
+    assert "do not tell" not in asked and TOKEN not in asked, "it would be in the list of processes"
+
+
+def test_what_a_container_cannot_reach_is_refused(
+    run: conftest.Run, docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run(*IN_DOCKER, "--teacher", "fashion-mnist@3")
+    assert done.exit_code == 1 and "is the container: set AMAAS_URL to an address that it reaches" in done.stderr
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    done = run("train", "--local", "--data", "s3://b/shoes", "--model", "shoes", "--docker", "image")
+    assert done.exit_code == 1 and "the container does not see the file with the AWS profile" in done.stderr
+    with pytest.raises(AmaasError, match="set AMAAS_URL and AMAAS_TOKEN for a registered model"):
+        container.in_docker("image", "wine", Path("out"), ["--teacher", "fashion-mnist@3"])
+    assert not docker.exists(), "it was not started"
+
+
+def test_an_output_in_a_bucket_is_refused(run: conftest.Run, checkout: Path) -> None:
+    done = run(*HERE, "--out", "s3://bucket/shoes", "--", "--epochs", "1")
+    assert done.exit_code == 2 and "the folder is on this machine" in done.stderr
+    assert not (checkout / "below" / "s3:").exists()
 
 
 # ---- the picture

@@ -42,6 +42,7 @@ def test_versions_are_registered_measured_and_offered(
     before = client.model("optimized")["aliases"]
     access = ["--url", cloud.access["api_url"], "--token", cloud.access["token"]]
     given = ["optimized", "--package", str(package), "--python", sys.executable, "--json", *access]
+    given += ["--out", str(tmp_path / "out")]
     done = CliRunner().invoke(main, ["optimize", *given, "--", "--steps", "fp16", "dynamic"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)

@@ -20,11 +20,16 @@ from shared.storage.memory import MemoryStore
 from tests.functions.service import connected
 from tests.support import linear
 
+ROOT = Path(__file__).resolve().parents[2]
 ROWS = np.random.default_rng(0).normal(size=(8, 64)).astype(np.float32)
 
 
 @pytest.fixture
-def client(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Client:
+def client(store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Called in a folder that is a checkout as far as the search needs one: what it leaves stays there."""
+    for name in ("training", "shared"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
     made = connected(store, monkeypatch)
     monkeypatch.setattr(Context, "client", lambda self: made)
     monkeypatch.setattr(made, "close", lambda: None)  # the verb opens one for each part of its work
@@ -65,13 +70,54 @@ def test_what_is_worth_it_is_registered_and_nothing_promoted(client: Client, pac
     assert client.model("wide")["aliases"]["production"]["version"] == 1
 
 
-def test_the_best_is_promoted_on_request(client: Client, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def judged(monkeypatch: pytest.MonkeyPatch, *accuracy: float) -> None:
+    """As if the search had been given data: accuracy of the parent, then of each step."""
+    real = optimize.search
+
+    def search(*given: Any) -> dict[str, Any]:
+        report = real(*given)
+        for row, measured in zip(report["steps"], accuracy, strict=True):
+            row["validation_accuracy"] = measured
+        return report
+
+    monkeypatch.setattr(optimize, "search", search)
+
+
+def test_the_best_is_promoted_on_request(
+    client: Client, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(optimize, "_verdict", lambda mine, theirs: "faster")
+    judged(monkeypatch, 0.92, 0.916)
     done = run(package, "--promote", "--", "--steps", "fp16")
     assert done.exit_code == 0, done.output
     assert "production is now version 2" in done.stdout
     assert client.model("wide")["aliases"]["production"]["version"] == 2
     assert client.history("wide", 1)[0]["reason"].startswith("amaas optimize: fp16, ")
+    assert ".local/optimised/wide/pareto.svg shows accuracy against size and latency" in done.stdout
+    kept = tmp_path / ".local" / "optimised" / "wide"
+    assert {row["step"] for row in json.loads((kept / "pareto.json").read_text())["steps"]} == {"parent", "fp16"}
+    assert (kept / "pareto.svg").read_text().startswith("<svg ")
+
+
+def test_nothing_is_promoted_whose_accuracy_is_not_known(
+    client: Client, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimize, "_verdict", lambda mine, theirs: "faster")
+    done = run(package, "--promote", "--json", "--", "--steps", "fp16")
+    assert done.exit_code == 1
+    assert "accuracy was not measured, so nothing was promoted" in done.stderr and "Give --data" in done.stderr
+    assert "`amaas promote wide 2` does" in done.stderr
+    found = json.loads(done.stdout[done.stdout.index("{\n") :])
+    assert found["best"]["version"] == 2 and found["best"]["drop"] is None and found["promoted"] is None
+    assert client.version("wide", 2)["lineage"]["details"]["step"] == "fp16", "it is registered all the same"
+    assert client.model("wide")["aliases"]["production"]["version"] == 1
+
+
+def test_what_loses_too_much_is_not_promoted(client: Client, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimize, "_verdict", lambda mine, theirs: "faster")
+    judged(monkeypatch, 0.92, 0.91)
+    done = run(package, "--promote", "--", "--steps", "fp16")
+    assert done.exit_code == 0 and client.model("wide")["aliases"]["production"]["version"] == 1
 
 
 def test_what_is_not_faster_is_not_promoted(client: Client, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +129,7 @@ def test_what_is_not_faster_is_not_promoted(client: Client, package: Path, monke
 
 def test_an_alias_that_was_moved_meanwhile_stays(client: Client, package: Path) -> None:
     client.push(package)
-    chosen = {"version": 2, "step": "fp16", "latency_ms": 1.0, "size": 1}
+    chosen = {"version": 2, "step": "fp16", "latency_ms": 1.0, "size": 1, "drop": 0.1}
     client.promote("wide", 2)
     with pytest.raises(AmaasError, match="does not name version 1 alone"):
         optimize.promote(client, "wide", 1, chosen, "production")
@@ -102,6 +148,25 @@ def test_a_search_that_fails_registers_nothing(client: Client, package: Path, tm
     assert len(client.model("wide")["versions"]) == 1
     done = run(package, "--python", str(tmp_path / "none"))
     assert done.exit_code == 1 and "there is no training environment" in done.stderr
+
+
+def test_paths_are_the_callers(client: Client, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search runs elsewhere: in the checkout's root."""
+    asked: list[Any] = []
+
+    def search(python: Path, home: Path, package: Path, out: Path, more: list[str]) -> Any:
+        asked.extend(more)
+        raise AmaasError("enough")
+
+    (below := tmp_path / "sub").mkdir()
+    (below / "reviews.csv").touch()
+    (below / "rows.npz").touch()
+    monkeypatch.chdir(below)
+    monkeypatch.setattr(optimize, "search", search)
+    run(package, "--data", "reviews.csv", "--", "--calibration=rows.npz", "--teacher", "wine@2", "--steps", "fp16")
+    assert asked[4:] == ["--data", f"{below}/reviews.csv", f"--calibration={below}/rows.npz", "--teacher", "wine@2",
+                         "--steps", "fp16"]  # fmt: skip
+    assert run(package, "--out", "s3://bucket/out").exit_code == 2
 
 
 def speed(*turns: float) -> optimize.Speed:

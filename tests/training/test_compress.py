@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -20,6 +19,7 @@ from training import data
 from training.compress import apply, describe, int8, measure, package, steps
 
 from .conftest import sides
+from .drawn import drawn_is
 from .packages import answers, compress, described, digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -234,8 +234,7 @@ def test_search_measures_all_steps_and_names_the_best(trained: Path, images: Pat
         mine = (row["size"], row["latency_us"], -row["validation_accuracy"])
         beaten = any(c != mine and all(a <= b for a, b in zip(c, mine, strict=True)) for c in costs)
         assert row["pareto"] != beaten
-    drawn = ElementTree.fromstring((out / "pareto.svg").read_text())
-    assert len([e for e in drawn if e.tag.endswith("circle")]) == len(rows)
+    drawn_is(report, (out / "pareto.svg").read_text())
 
 
 def test_pytorch_is_not_needed_without_a_data_set(trained: Path, tmp_path: Path) -> None:

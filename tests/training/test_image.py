@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from amaas import local_training
+from amaas import container, local_training
 
 from .conftest import SHORT
 
@@ -73,7 +73,7 @@ def test_what_is_copied_is_enough(tmp_path: Path) -> None:
 def test_the_image_trains(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    chosen = local_training.in_docker(IMAGE, str(folder), out)
+    chosen = container.in_docker(IMAGE, str(folder), out)
     states: list[dict] = []
     rows = local_training.run(chosen, "sides", str(folder), out, [*SHORT, "--device", "cpu"], states.append)
     assert len(rows) == 6

@@ -7,8 +7,10 @@ and says which is best.
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from training.errors import TrainingError
 
 CACHE = Path.home() / ".cache" / "amaas"
 SIZES = ("embedding", "hidden", "layers", "heads")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 METHODS = ("minmax", "entropy", "percentile")
 
 
@@ -89,9 +92,22 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainingError as error:
         print(f"compress: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"compress: {error}; nothing was written: {_mended(error, s.out)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("compress: stopped; nothing was written", file=sys.stderr)
         return 130
+
+
+def _mended(error: OSError, out: Path) -> str:
+    """What to do about it."""
+    if error.errno in FULL:
+        return (
+            f"free space there (temporary files are in {tempfile.gettempdir()}, or where TMPDIR says; the package goes "
+            f"to {out.absolute().parent}), or raise the limit that is set for it"
+        )
+    return "give paths that can be read, and an --out where a folder can be made"
 
 
 def run(s: argparse.Namespace) -> None:

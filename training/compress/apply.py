@@ -131,6 +131,8 @@ def child(parent: Package, outcome: Outcome, material: Material) -> Package:
 def _made(parent: Package, step: str, material: Material, options: Options) -> steps.Made:
     if step == "graph":
         return steps.graph(parent.model)
+    if step not in TRAINED:  # of those, distil takes any; what the others need, network.py says
+        steps.unquantised(parent)
     if step == "fp16":
         return steps.fp16(parent.model)
     if step == "dynamic":

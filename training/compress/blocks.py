@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from training.compress import package
-from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved
+from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved, scratch
 from training.errors import TrainingError
 
 BLOCK4, BLOCK8 = 32, 128  # weights that share a scale
@@ -49,7 +48,7 @@ def weight8(model: onnx.ModelProto, *, block: int = BLOCK8) -> Made:
     convolutions = opset(model) >= PER_CHANNEL and any(node.op_type == "Conv" for node in model.graph.node)
     ready = _convolutions(prepared(model)[0]) if convolutions else model
     made = _blocks(ready, bits=8, block_size=block, is_symmetric=True, op_types_to_quantize=("MatMul",))
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch(made) as folder:
         target = Path(folder) / "made.onnx"
         try:
             with quiet():

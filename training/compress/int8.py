@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from onnxruntime.quantization import (
 from training.compress import measure, package
 from training.compress.data import Material
 from training.compress.package import Arrays
-from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved
+from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved, scratch
 from training.errors import TrainingError
 
 METHODS = {
@@ -135,7 +134,7 @@ def _quantised(
     model: onnx.ModelProto, reader: Reader, method: str, reduce_range: bool, kinds: list[str] | None, without: list[str]
 ) -> onnx.ModelProto:
     options = {"WeightSymmetric": True, "CalibStridedMinMax": reader.stride}  # the stride is for all methods
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch(model) as folder:
         target = Path(folder) / "made.onnx"
         try:
             with quiet(), contextlib.chdir(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -113,8 +114,14 @@ def whole(out: Path) -> Iterator[Path]:
 
 
 def vacant(out: Path) -> None:
+    """Raises TrainingError where the package could not be written in the end: better now than after minutes."""
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise TrainingError(f"--out {out} is there already: give a folder that does not exist yet")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise TrainingError(f"--out {out} cannot be made: {above} is a file. Give a path below folders")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise TrainingError(f"--out {out} cannot be made: you may not write in {above}. Give another path")
 
 
 def golden_name(manifest: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ Made = tuple[bytes, dict[str, Any]]  # the new model, and what its lineage says 
 DYNAMIC = ["MatMul", "Gemm", "Attention", "LSTM", "Gather", "EmbedLayerNormalization"]
 INTEGER = {"MatMulInteger", "DynamicQuantizeLSTM", "QAttention", "QEmbedLayerNormalization", "DequantizeLinear",
            "QLinearMatMul", "QLinearConv", "ConvInteger", "MatMulNBits", "GatherBlockQuantized"}  # fmt: skip
+QUANTISING = ("int8", "dynamic", "weight8", "int4")
 PER_CHANNEL = 13  # the opset from which on DequantizeLinear takes a scale per channel
 
 
@@ -31,10 +32,26 @@ class NothingToDo(TrainingError):
     """The model has nothing that this step is for."""
 
 
+def unquantised(parent: package.Package) -> None:
+    """Raises TrainingError where the model is in integers already: quantised twice, it would round what was rounded."""
+    found = sorted(INTEGER & _operators(parent.model).keys())
+    if not found:
+        return
+    lineage = parent.manifest.get("lineage") or {}
+    step = (lineage.get("details") or {}).get("step")
+    if step in QUANTISING and lineage.get("parent"):
+        raise TrainingError(f"the model is quantised already (by {step}): give its parent, {lineage['parent']}")
+    before = f"; its own parent is {lineage['parent']}" if lineage.get("parent") else ""
+    raise TrainingError(
+        f"the model is quantised already (it has {', '.join(found)}): give the one in floating point that it was made "
+        f"from{before}"
+    )
+
+
 def graph(model: onnx.ModelProto) -> Made:
     """ONNX Runtime's graph optimisation up to EXTENDED: the next level bakes in the layout of the CPU it runs on."""
     body = package.serialised(model)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch(model) as folder:
         options = ort.SessionOptions()
         options.graph_optimization_level, options.log_severity_level = Level.ORT_ENABLE_EXTENDED, 3
         options.optimized_model_filepath = str(Path(folder) / "model.onnx")
@@ -71,7 +88,7 @@ def dynamic(model: onnx.ModelProto, *, reduce_range: bool = False) -> Made:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     ready, symbolic = prepared(model)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch(model) as folder:
         target = Path(folder) / "made.onnx"
         try:
             with quiet():
@@ -92,7 +109,7 @@ def prepared(model: onnx.ModelProto) -> tuple[onnx.ModelProto, bool]:
     """With shapes inferred, as quantising needs them, and constants folded; and whether symbolically too."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch(model) as folder:
         target = Path(folder) / "made.onnx"
         for symbolic in (True, False):
             try:
@@ -101,7 +118,25 @@ def prepared(model: onnx.ModelProto) -> tuple[onnx.ModelProto, bool]:
                 return onnx.load(target), symbolic
             except Exception as error:  # symbolic inference gives up on operators that it does not know
                 reason = error
-    raise TrainingError(f"the model cannot be prepared for quantisation ({str(reason)[:300]})")
+        raise TrainingError(f"the model cannot be prepared for quantisation ({str(reason)[:300]})")
+
+
+@contextlib.contextmanager
+def scratch(model: onnx.ModelProto) -> Iterator[str]:
+    """A folder for the files of ONNX Runtime's tools, which say anything but that there is no room for them.
+
+    So whatever they raise is an OSError, with the place and the reason, while another file as large as the model cannot
+    be written there.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield folder
+        except Exception as error:
+            try:
+                (Path(folder) / "room").write_bytes(bytes(model.ByteSize()))
+            except OSError as full:
+                raise OSError(full.errno, full.strerror, tempfile.gettempdir()) from error
+            raise
 
 
 @contextlib.contextmanager
