@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from amaas.client import Client
 
 
+class Folder(click.Path):
+    """A folder on this machine: of s3://BUCKET/…, one named s3: would be made."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "://" in str(value):
+            self.fail("the folder is on this machine: give one, and copy it from there", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Context:
     """What every verb shares: how to reach the service, and how to answer."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from amaas import places
-from amaas.cli import Context, complain, main, reference, verb
+from amaas.cli import Context, Folder, complain, main, reference, verb
 from amaas.errors import AmaasError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--alias", default="production", show_default=True, help="What --promote moves.")
 @click.option("--promote", is_flag=True, help="Move the alias, if a version is better where it is served.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), callback=places.local,
+    "--out", type=Folder(path_type=Path),
     help="Keep all packages here; must not be there yet. Else only .local/optimised/MODEL/pareto.* is kept.",
 )  # fmt: skip
 @click.option("--python", help="Of the training environment. Else AMAAS_TRAINING_PYTHON, else the checkout's.")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import click
 
 NAMED = ("teacher", "pretrained", "calibration", "root", "data")  # options whose value may be a path
 Found = tuple[int, str, str, str]
@@ -36,10 +33,3 @@ def placed(words: Sequence[str]) -> list[str]:
     for place, _, before, value in of(words):
         made[place] = before + absolute(value)
     return made
-
-
-def local(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """A callback: refuses s3://BUCKET/…, of which Path would make a folder named s3:."""
-    if value is not None and re.match("[a-z][a-z0-9]+:/", str(value)):
-        raise click.BadParameter("the folder is on this machine: give one, and copy it from there", context, parameter)
-    return value

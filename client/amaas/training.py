@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas import places
-from amaas.cli import Context, complain, main, verb
+from amaas.cli import Context, Folder, complain, main, verb
 from amaas.errors import AmaasError, ApiError, NotConnected
 from amaas.verbs import target
 
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 @click.option("--local", is_flag=True, help="Train on this machine, then push the result.")
 @click.option("--python", help="With --local: which Python. Else AMAAS_TRAINING_PYTHON, or the checkout's.")
 @click.option("--docker", metavar="IMAGE", help="With --local: train in a container.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), callback=places.local,
+@click.option("--out", type=Folder(file_okay=False, path_type=Path),
               help="With --local: the output folder.")  # fmt: skip
-@click.option("--reports", type=click.Path(file_okay=False, path_type=Path), callback=places.local,
+@click.option("--reports", type=Folder(file_okay=False, path_type=Path),
               help="Of a job: put cleaning.json and pictures there.")  # fmt: skip
 @click.option("--to", "alias", help="Point this alias at the new version.")
 @click.option("--canary", type=click.IntRange(1, 99), help="Give it only this share of the alias' calls, in percent.")

@@ -23,7 +23,7 @@ from local.openapi.document import ERRORS, document
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
-from shared.registry import uploads
+from shared.registry import keys, uploads
 from shared.registry.log import Log
 from shared.runtime import layout
 from shared.storage.memory import MemoryStore
@@ -384,6 +384,22 @@ def test_the_container_can_neither_read_models_nor_write_records() -> None:
             place = resource["Fn::Sub"].removeprefix("${Data.Arn}/")
             assert place.startswith(("datasets/", "training/", "uploads/", "models/*/uploads/")), place
             assert "s3:DeleteObject" not in listed(statement["Action"]) or place == "training/*/checkpoint/*"
+
+
+def test_the_container_may_write_all_that_it_sends() -> None:
+    [policy] = TEMPLATE["Resources"]["TrainingJobRole"]["Properties"]["Policies"]
+    put = [s for s in policy["PolicyDocument"]["Statement"] if s["Action"] == "s3:PutObject"]
+    places = [resource["Fn::Sub"].removeprefix("${Data.Arn}/") for resource in put[0]["Resource"]]
+    job = "019bae2fd40-0123456789abcdef"
+    sent = [
+        keys.training_record(job, "container"), keys.training_metrics(job), keys.training_checkpoint(job, "1-2"),
+        keys.training_report(job, "cleaning.json"), keys.ticket(job), keys.upload_file(job, "model.onnx"),
+        keys.upload_state("shoes", job),
+    ]  # fmt: skip
+    for key in sent:
+        assert any(fnmatch.fnmatchcase(key, place) for place in places), key
+    for what in ("job", "batch", "cancel"):
+        assert not any(fnmatch.fnmatchcase(keys.training_record(job, what), place) for place in places)
 
 
 def test_only_this_queues_events_are_noted() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +120,55 @@ def test_what_apt_would_install_is_what_is_fetched(fake: Fake) -> None:
     assert debian.missing_for("espeak-ng") == ["libsonic0", "espeak-ng"]
     fake("apt-get", "sys.exit('E: Unable to locate package')")
     assert debian.missing_for("espeak-ng") == ["espeak-ng"]
+
+
+SLIM = """
+import pathlib, shutil
+words, options = sys.argv[1:], {}
+while words[0] == "-o":
+    name, _, value = words[1].partition("=")
+    options[name] = value
+    words = words[2:]
+lists = pathlib.Path(options.get("Dir::State::lists", "/nowhere"))
+if words == ["update"]:
+    assert (lists / "partial").is_dir() and pathlib.Path(options["Dir::Cache"]).is_dir()
+    (lists / "main").touch()
+elif not (lists / "main").exists():
+    sys.exit("E: Unable to locate package")
+elif "--simulate" in words:
+    print("Inst libsonic0 (1 Debian)\\nInst espeak-ng (1 Debian)")
+else:
+    for name in words[1:]: shutil.copy(f"{mirror}/{name}_1_all.deb", ".")
+"""
+
+
+@pytest.fixture
+def no_lists_yet() -> Iterator[None]:
+    debian.own_lists.cache_clear()
+    yield
+    debian.own_lists.cache_clear()
+
+
+@DEB
+@pytest.mark.usefixtures("no_lists_yet")
+def test_where_there_are_no_package_lists_they_are_fetched_into_a_private_place(tmp_path: Path, fake: Fake) -> None:
+    """A slim image, as the training container's, has none, and its user may not write where apt keeps them."""
+    built(tmp_path / "mirror", "some-data", {"usr/share/some/file": "content"})
+    fake("apt-get", SLIM.replace("{mirror}", str(tmp_path / "mirror")))
+    with debian.unpacked(["some-data"]) as content:
+        assert content is not None
+        assert (content / "usr/share/some/file").read_text() == "content"
+    assert debian.missing_for("espeak-ng") == ["libsonic0", "espeak-ng"]
+    [lists] = [word.partition("=")[2] for word in debian.own_lists() if word.startswith("Dir::State::lists")]
+    assert (Path(lists) / "main").exists()
+
+
+@pytest.mark.usefixtures("no_lists_yet")
+def test_without_a_network_there_are_no_lists_either(fake: Fake) -> None:
+    fake("apt-get", "sys.exit(100)")
+    with debian.unpacked(["some-data"]) as content:
+        assert content is None
+    assert debian.own_lists() == ()
 
 
 # ---- the real ones: fetched once into the folder where data sets are kept

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+Options = tuple[str, ...]
 
 
 @contextmanager
@@ -19,14 +25,43 @@ def unpacked(packages: list[str]) -> Iterator[Path | None]:
         return
     with tempfile.TemporaryDirectory() as name:
         folder, content = Path(name), Path(name) / "content"
-        done = subprocess.run(["apt-get", "download", *packages], cwd=folder, capture_output=True, check=False)
-        archives = sorted(folder.glob("*.deb"))
-        if done.returncode or len(archives) < len(packages):
-            yield None
-            return
+        archives = _by_some_lists(lambda options: _downloaded(packages, folder, options))
         for archive in archives:
             unpack(archive, content)
-        yield content
+        yield content if archives else None
+
+
+def _downloaded(packages: list[str], folder: Path, options: Options) -> list[Path]:
+    """Their archives in the folder; nothing where one of them cannot be had."""
+    done = subprocess.run(["apt-get", *options, "download", *packages], cwd=folder, capture_output=True, check=False)
+    archives = sorted(folder.glob("*.deb"))
+    return archives if not done.returncode and len(archives) >= len(packages) else []
+
+
+def _by_some_lists(act: Callable[[Options], list[T]]) -> list[T]:
+    """What apt finds by the machine's package lists, else by lists of our own: a slim image comes without any."""
+    found = act(())
+    if found:
+        return found
+    own = own_lists()
+    return act(own) if own else []
+
+
+@cache
+def own_lists() -> Options:
+    """Options for apt-get: package lists fetched into a folder of this process. Needs no root; () where that fails."""
+    folder = Path(tempfile.mkdtemp(prefix="apt-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in ("lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True)
+    settings = {
+        "Dir::State::lists": f"{folder / 'lists'}/", "Dir::Cache": f"{folder / 'cache'}/", "Debug::NoLocking": "1",
+        "APT::Sandbox::User": "root",  # root's downloads would be another user's, who may not write here
+        "Acquire::Retries": "1", "Acquire::http::Timeout": "20", "Acquire::https::Timeout": "20",
+    }  # fmt: skip
+    options = tuple(word for name, value in settings.items() for word in ("-o", f"{name}={value}"))
+    done = subprocess.run(["apt-get", *options, "update"], capture_output=True, check=False)
+    return () if done.returncode else options
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -46,12 +81,16 @@ def moved(unpacked: Path, target: Path) -> Path | None:
 
 def missing_for(package: str) -> list[str]:
     """The package, and what it needs that is not installed here; the package alone where apt cannot tell."""
+    return _by_some_lists(lambda options: _to_install(package, options)) or [package]
+
+
+def _to_install(package: str, options: Options) -> list[str]:
     done = subprocess.run(
-        ["apt-get", "--simulate", "--no-install-recommends", "install", package],
+        ["apt-get", *options, "--simulate", "--no-install-recommends", "install", package],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     found = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst ")]
-    return found if package in found else [package]
+    return found if package in found else []
 
 
 def environment(content: Path) -> dict[str, str]:
