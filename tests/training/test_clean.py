@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from training import data
 from training.data import bundled, features, near, outliers
 from training.data.source import objects
+from training.errors import TrainingError
 
 RATE = {"sample_rate": 8000}
 
@@ -98,6 +99,11 @@ def test_sounds_that_are_louder_or_noisier_are_look_alikes() -> None:
     longer = np.concatenate([sounds[5], sounds[5]])
     assert near.pairs(objects([*sounds, louder, noisier, longer]), "audio", RATE) == {(3, 40), (4, 41)}
     assert near.pairs(objects([np.ones(3, np.float32), np.zeros(9, np.float32)]), "audio", RATE) == set()
+
+
+def test_look_alikes_of_rows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="--near looks for images, texts or sounds that are all but equal"):
+        data.load("wine", tmp_path, seed=0, near=True)
 
 
 def melody(random: np.random.Generator) -> np.ndarray:

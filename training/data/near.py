@@ -11,6 +11,7 @@ import numpy as np
 from training.data import features
 from training.data.clean import plain
 from training.data.source import Kind
+from training.errors import TrainingError
 
 Pairs = set[tuple[int, int]]  # the smaller index first
 FIELDS, IMAGE, PIXELS = 8, 0.99, 0.99  # correlations: of thumbnails of 8 x 8 fields, and of all pixels
@@ -22,15 +23,20 @@ BLOCK = 1024
 
 
 def pairs(values: np.ndarray, kind: Kind, details: dict[str, Any]) -> Pairs:
-    """All pairs of look-alikes among items of one kind (as in Source). Rows of a table have none."""
+    """All pairs of look-alikes among items of one kind (as in Source). Raises TrainingError for rows of a table."""
     from threadpoolctl import threadpool_limits
 
+    if kind == "table":
+        raise TrainingError(
+            "--near looks for images, texts or sounds that are all but equal, and rows of a table that differ are "
+            "different: leave it away (equal rows are dropped without it)"
+        )
     with threadpool_limits(1):  # beside other work, threads that wait for each other take a multiple of the time
         if kind == "image":
             return _images(values)
         if kind == "text":
             return _texts(values)
-        return _sounds(values, details["sample_rate"]) if kind == "audio" else set()
+        return _sounds(values, details["sample_rate"])
 
 
 def close(vectors: np.ndarray, least: float) -> np.ndarray:
