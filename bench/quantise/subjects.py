@@ -15,6 +15,7 @@ from training import train
 from training.compress import data, measure, package
 from training.compress.data import Material
 from training.compress.package import Arrays, Package
+from training.settings import CACHE
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKENS = 64  # per sentence at most
@@ -86,7 +87,7 @@ def resnet(zoo: Path) -> Subject:
         raise SystemExit("the ResNet-18 could not be trained")
     parent = package.read(folder)
     material = data.gather(
-        parent, data="fashion-mnist", root=train.CACHE, seed=None, calibration=None, rows=4 * CALIBRATION
+        parent, data="fashion-mnist", root=CACHE, seed=None, calibration=None, rows=4 * CALIBRATION
     )
     assert material.test is not None and material.calibration is not None
     images = {name: values[:IMAGES] for name, values in material.test.inputs.items()}
