@@ -86,9 +86,7 @@ def resnet(zoo: Path) -> Subject:
     if not (folder / "amaas.json").is_file() and train.main([*RESNET, "--name", "resnet18", "--out", str(folder)]):
         raise SystemExit("the ResNet-18 could not be trained")
     parent = package.read(folder)
-    material = data.gather(
-        parent, data="fashion-mnist", root=CACHE, seed=None, calibration=None, rows=4 * CALIBRATION
-    )
+    material = data.gather(parent, data="fashion-mnist", root=CACHE, seed=None, calibration=None, rows=4 * CALIBRATION)
     assert material.test is not None and material.calibration is not None
     images = {name: values[:IMAGES] for name, values in material.test.inputs.items()}
     labels = material.test.labels[:IMAGES]
