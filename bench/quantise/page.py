@@ -10,7 +10,7 @@ from bench.svg import text as word
 
 WIDTH, PANEL, LEFT, RIGHT, TOP, BOTTOM = 860, 330, 70, 190, 50, 40
 COLOURS = {"ours": "#2f6db3", "ONNX Runtime's default": "#d9741b"}
-LOWEST, HIGHEST = 0.003, 3.0  # noise that is drawn
+LOWEST, HIGHEST = 0.001, 3.0  # noise that is drawn
 LINE = 14
 COMMON = ("name", "by", "bytes", "noise", "us")
 
@@ -61,7 +61,7 @@ def _panel(model: dict[str, Any], top: int) -> list[str]:
     across = 1.05 * max(row["bytes"] for row in model["rows"])
     low, high = top + PANEL - BOTTOM, top + 30
     parts = [word(16, top + 16, f"{model['title']}: {model['about']}", 13, weight="bold")]
-    for noise in (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3):
+    for noise in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3):
         y = _height(noise, low, high)
         parts.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}" stroke="#eeeeee"/>')
         parts.append(word(LEFT - 6, y + 4, f"{noise:.1%}", 11, "end", "#666"))
@@ -74,7 +74,7 @@ def _panel(model: dict[str, Any], top: int) -> list[str]:
         y = _height(row["noise"], low, high)
         lowest = max(y + 4, lowest + LINE)
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{COLOURS[row["by"]]}"/>')
-        parts.append(word(x + 9, lowest, f"{row['name']}, {row['noise']:.1%}", 11))
+        parts.append(word(x + 9, min(lowest, low - 3), f"{row['name']}, {row['noise']:.1%}", 11))
     return parts
 
 
