@@ -172,8 +172,14 @@ class Reclaimed(BaseException):
     """SIGTERM: the machine is wanted back. Like KeyboardInterrupt, it is no error that `except Exception` may eat."""
 
 
+AGAIN = 0.5  # seconds
+
+
 class StopSignal:
-    """SIGTERM within `with`. While `waits` is set the signal is only noted, in `asked`; else Reclaimed is raised."""
+    """SIGTERM within `with`. While `waits` is set the signal is only noted, in `asked`; else Reclaimed is raised.
+
+    It is raised again while the block goes on: Python eats what is raised in a weak reference's callback, for one.
+    """
 
     def __init__(self) -> None:
         self.asked, self.waits = False, False
@@ -182,13 +188,17 @@ class StopSignal:
         self._before = None
         if threading.current_thread() is threading.main_thread():  # Python sets handlers nowhere else
             self._before = signal.signal(signal.SIGTERM, self._note)
+            self._alarm = signal.signal(signal.SIGALRM, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._before is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._alarm)
             signal.signal(signal.SIGTERM, self._before)
 
     def _note(self, _signal: int, _frame: FrameType | None) -> None:
         self.asked = True
         if not self.waits:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
             raise Reclaimed

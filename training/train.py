@@ -281,4 +281,10 @@ def save(checkpoints: Checkpoints, state: State, group: Group) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if int(os.environ.get("RANK", "0")):
+        # gloo's threads can abort a process at its end: torchrun would then stop the first one, which still packages
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 import torch
 
 from training import checkpoint, export, train
-from training.checkpoint import Checkpoints
+from training.checkpoint import Checkpoints, Reclaimed, StopSignal
 from training.errors import TrainingError
 
 from .conftest import Run
@@ -150,3 +153,19 @@ def test_clearing_leaves_what_is_not_ours(kept: Checkpoints) -> None:
     with pytest.raises(TrainingError, match="no checkpoint that can be read"):
         kept.load(True)
     assert json.dumps(kept.load(None)) == "null"
+
+
+def eaten() -> None:
+    """As an exception out of a weak reference's callback, which is only printed."""
+    with StopSignal() as stop:
+        with contextlib.suppress(Reclaimed):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        assert stop.asked
+        time.sleep(5)
+
+
+def test_a_stop_that_python_has_eaten_comes_again() -> None:
+    with pytest.raises(Reclaimed):
+        eaten()
+    time.sleep(0.6)  # it is over: nothing comes any more
