@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from amaas import transport, uploads
-from amaas.errors import AmaasError, ApiError, NotConnected
+from amaas.errors import AmaasError
 
 Json = dict[str, Any]
 AT_ONCE = 500  # files per ticket, as the service has it
@@ -108,11 +108,5 @@ def _announced(files: dict[str, Path], names: list[str]) -> list[Json]:
 
 
 def _lines(http: httpx.Client, url: str) -> Iterator[Json]:
-    try:
-        answer = http.get(url)
-    except httpx.TransportError as error:
-        raise NotConnected(f"storage stopped answering while the answers were fetched: {error}") from error
-    if not answer.is_success:
-        raise ApiError(answer.status_code, f"storage did not give the answers: {answer.text[:200]}")
-    for line in answer.content.splitlines():
+    for line in transport.stored(http, url, "the answers", "were").splitlines():
         yield json.loads(line)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from amaas import transport
-from amaas.errors import AmaasError, ApiError, NotConnected
+from amaas.errors import AmaasError
 
 Json = dict[str, Any]
 OVER = ("succeeded", "failed", "cancelled")
@@ -64,7 +64,7 @@ class Trainings:
         folder.mkdir(parents=True, exist_ok=True)
         with httpx.Client(timeout=60, verify=transport.certificates()) as http:  # storage is not shown the token
             for name, url in found.items():
-                (folder / Path(name).name).write_bytes(_fetched(http, name, url))
+                (folder / Path(name).name).write_bytes(transport.stored(http, url, name))
         return [folder / Path(name).name for name in found]
 
     def training_wait(
@@ -83,16 +83,6 @@ class Trainings:
                 still = f"training job {job} is still {state['state']} after {timeout:g} s"
                 raise AmaasError(f"{still}; it goes on by itself")
             time.sleep(PAUSE)
-
-
-def _fetched(http: httpx.Client, name: str, url: str) -> bytes:
-    try:
-        answer = http.get(url)
-    except httpx.TransportError as error:
-        raise NotConnected(f"storage stopped answering while {name} was fetched: {error}") from error
-    if not answer.is_success:
-        raise ApiError(answer.status_code, f"storage did not give {name}: {answer.text[:200]}")
-    return answer.content
 
 
 def _job(job: str) -> str:

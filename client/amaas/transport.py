@@ -57,6 +57,17 @@ def request(
     raise AssertionError("the last attempt returns or raises")
 
 
+def stored(http: httpx.Client, url: str, what: str, was: str = "was") -> bytes:
+    """What storage gives for a presigned URL. what, was: for the messages of NotConnected and ApiError."""
+    try:
+        answer = http.get(url)
+    except httpx.TransportError as error:
+        raise NotConnected(f"storage stopped answering while {what} {was} fetched: {error}") from error
+    if not answer.is_success:
+        raise ApiError(answer.status_code, f"storage did not give {what}: {answer.text[:200]}")
+    return answer.content
+
+
 def backoff(attempt: int) -> float:
     """Seconds to wait after an attempt, counted from 0: full jitter, so that many clients do not come back at once."""
     return random.uniform(0, PAUSE * 2**attempt)
