@@ -15,9 +15,9 @@ import onnxruntime
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = [
-    "--device", "cpu", "--quiet", "--batch", "16", "--epochs", "3", "--shift", "0", "--no-flip", "--widths", "4", "8",
-    "--hidden", "16", "--seed", "3",
+    "--device", "cpu", "--quiet", "--batch", "16", "--epochs", "3", "--shift", "0", "--no-flip", "--seed", "3",
 ]  # fmt: skip
+CNN = ["--widths", "4", "8", "--hidden", "16"]
 
 
 def command(folder: Path, out: Path, *more: str, processes: int) -> list[str]:
@@ -28,9 +28,9 @@ def command(folder: Path, out: Path, *more: str, processes: int) -> list[str]:
     return [sys.executable, "-m", *torchrun, sys.executable, "-m", *arguments]
 
 
-def start(folder: Path, out: Path, *more: str, processes: int = 2) -> subprocess.Popen[str]:
+def start(folder: Path, out: Path, *more: str, processes: int = 2, **env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command(folder, out, *more, processes=processes), cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        command(folder, out, *more, processes=processes), cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", **env},
         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -52,8 +52,8 @@ def losses(out: Path) -> list[float]:
 
 
 def test_two_processes_are_one_with_the_whole_batch(folder: Path, tmp_path: Path) -> None:
-    one = start(folder, tmp_path / "one", processes=1)
-    two = start(folder, tmp_path / "two", "--checkpoint-minutes", "0")
+    one = start(folder, tmp_path / "one", *CNN, processes=1)
+    two = start(folder, tmp_path / "two", *CNN, "--checkpoint-minutes", "0")
     done(one)
     printed = done(two)
     assert printed.count("epoch 1 ") == printed.count("packaged in") == 1  # the first process alone speaks
@@ -63,19 +63,19 @@ def test_two_processes_are_one_with_the_whole_batch(folder: Path, tmp_path: Path
 
 def test_a_stopped_group_goes_on_where_it_was(folder: Path, tmp_path: Path) -> None:
     """torchrun hands SIGTERM on; whoever of the group gets it, all stop at one step, with one checkpoint."""
-    changing = ["--shift", "1", "--erase", "3", "--epochs", "12"]
+    changing = ["--shift", "1", "--erase", "3", "--model", "tests.training.held:Held"]
     whole = start(folder, tmp_path / "whole", *changing)
-    stopped = start(folder, tmp_path / "stopped", *changing)
-    metrics = tmp_path / "stopped" / "metrics.jsonl"
+    held = tmp_path / "8"  # of 5 steps an epoch
+    stopped = start(folder, tmp_path / "stopped", *changing, HOLD=str(held))
     deadline = time.monotonic() + 100
-    while not (metrics.exists() and metrics.read_text().count("\n") >= 2):
+    while not held.exists():
         assert stopped.poll() is None and time.monotonic() < deadline, stopped.communicate()
         time.sleep(0.02)
     stopped.send_signal(signal.SIGTERM)
     stopped.communicate(timeout=100)
     assert stopped.returncode != 0
-    assert len(list((tmp_path / "stopped" / "checkpoint").iterdir())) >= 1
-    assert "continues in epoch" in done(start(folder, tmp_path / "stopped", *changing))
+    assert len(losses(tmp_path / "stopped")) == 1
+    assert "continues in epoch 2 after step 3" in done(start(folder, tmp_path / "stopped", *changing))
     done(whole)
     assert losses(tmp_path / "whole") == losses(tmp_path / "stopped")
     assert np.array_equal(logits(tmp_path / "whole"), logits(tmp_path / "stopped"))
