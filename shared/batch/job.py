@@ -6,8 +6,6 @@ left. Nothing here is ever overwritten.
 
 from __future__ import annotations
 
-import secrets
-import time
 from typing import Annotated, Literal
 
 import msgspec
@@ -58,11 +56,6 @@ class Ended(Struct, frozen=True, kw_only=True, omit_defaults=True):
 JOB = msgspec.json.Decoder(Job)
 RUN = msgspec.json.Decoder(Run)
 ENDED = msgspec.json.Decoder(Ended)
-
-
-def new_id() -> str:
-    """Starts with the time, so that a listing is in order, and cannot be guessed."""
-    return f"{int(time.time() * 1000):011x}-{secrets.token_hex(8)}"
 
 
 def create(store: Store, job: Job) -> Job:

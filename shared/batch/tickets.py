@@ -13,6 +13,7 @@ from shared.batch.job import Job, Kind
 from shared.config import Config, MiB
 from shared.errors import BadInput, Conflict, Forbidden
 from shared.registry import keys
+from shared.registry.ids import new_id
 from shared.registry.log import Log, now
 from shared.storage.base import Store, list_all
 from shared.storage.targets import target
@@ -66,7 +67,7 @@ def create(log: Log, model: str, request: BatchRequest, by: str, granted: Sequen
         raise BadInput("give either files, to send them, or the prefix of inputs that are there")
     head = log.read(keys.model_name(model))
     reference = None if request.version is None else str(request.version)
-    identity = jobs.new_id()
+    identity = new_id()
     version = head.number(reference, key or identity)
     prefix = f"{keys.batch(identity)}in/"
     for file in request.files:

@@ -7,8 +7,6 @@ however often and in whatever order storage events arrive.
 from __future__ import annotations
 
 import hashlib
-import secrets
-import time
 from typing import Literal
 
 import msgspec
@@ -16,6 +14,7 @@ from msgspec import Struct, field
 
 from shared.errors import NotFound
 from shared.registry import keys
+from shared.registry.ids import new_id
 from shared.registry.log import now
 from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, list_all
 
@@ -63,11 +62,11 @@ UPLOAD = msgspec.json.Decoder(Upload)
 
 
 def open_ticket(store: Store, model: str, files: list[File], by: str, upload: str | None = None) -> Ticket:
-    """Announce an upload. The id starts with the time, so that a listing is in order.
+    """Announce an upload.
 
     upload: an id that the caller has, and comes back with after an interruption: the ticket is then the first one.
     """
-    upload = upload or f"{int(time.time() * 1000):011x}-{secrets.token_hex(8)}"
+    upload = upload or new_id()
     places = {file.name: keys.upload_file(upload, file.name) for file in files}
     return _write(store, Ticket(upload_id=upload, model=model, by=by, created_at=now(), files=files, keys=places))
 
@@ -78,7 +77,7 @@ def inbox_ticket(store: Store, model: str, key: str, tag: str, modified: float, 
     tag: the object's version or ETag. modified: seconds since the epoch.
     """
     mark = hashlib.sha256(f"{key}\n{tag}\n{modified}".encode()).hexdigest()[:16]
-    upload = f"{int(modified * 1000):011x}-{mark}"
+    upload = new_id(modified, mark)
     files = [File("model.onnx")]
     return _write(
         store, Ticket(upload_id=upload, model=model, by=by, created_at=now(), files=files, keys={"model.onnx": key})

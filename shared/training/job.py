@@ -6,8 +6,6 @@ that nobody overwrites another. What all of it amounts to is in progress.py.
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -24,7 +22,7 @@ Phase = Literal["running", "stopped", "publishing", "published", "failed"]
 
 
 class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """model: the name that the result is pushed as. data, arguments: as request.py allows them."""
+    """id: also of the result's upload. model: what it is pushed as. data, arguments: as request.py allows them."""
 
     id: str
     model: str
@@ -51,11 +49,6 @@ class Cancelled(Struct, frozen=True, kw_only=True):
 JOB = msgspec.json.Decoder(Job)
 SAID = msgspec.json.Decoder(Said)
 CANCELLED = msgspec.json.Decoder(Cancelled)
-
-
-def new_id() -> str:
-    """Starts with the time, so that a listing is in order, and cannot be guessed. The result's upload has it, too."""
-    return f"{int(time.time() * 1000):011x}-{secrets.token_hex(8)}"
 
 
 def create(store: Store, job: Job) -> Job:

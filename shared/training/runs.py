@@ -6,6 +6,7 @@ import logging
 from typing import Any, Protocol
 
 from shared.errors import Conflict, NotImplemented_, Unavailable
+from shared.registry.ids import new_id
 from shared.registry.log import now
 from shared.storage.base import Store
 from shared.training import events, progress
@@ -37,7 +38,7 @@ def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, 
     job = jobs.create(
         store,
         Job(
-            id=jobs.new_id(),
+            id=new_id(),
             model=request.model,
             data=request.data,
             by=by,

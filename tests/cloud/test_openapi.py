@@ -19,8 +19,8 @@ from PIL import Image
 
 from local.openapi.document import document
 from shared.registry import keys
+from shared.registry.ids import new_id
 from shared.registry.log import now
-from shared.training import job as jobs
 from shared.training.job import Job
 from tests import conformance
 from tests.cloud.conftest import ROOT, Cloud
@@ -94,7 +94,7 @@ def _job(cloud: Cloud, model: str) -> str:
 
 def _training(cloud: Cloud) -> str:
     """A training job that waits: as the function notes it where there is a queue."""
-    job = Job(id=jobs.new_id(), model=MOVING, data="fashion-mnist", by="ann", created_at=now())
+    job = Job(id=new_id(), model=MOVING, data="fashion-mnist", by="ann", created_at=now())
     key = keys.training_record(job.id, "job")
     cloud.s3.put_object(Bucket=cloud.access["bucket"], Key=key, Body=msgspec.json.encode(job))
     return job.id

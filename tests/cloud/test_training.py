@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from shared.registry.ids import new_id
 from shared.registry.log import now
-from shared.training import job as jobs
 from tests.cloud.conftest import Cloud
 
 pytestmark = pytest.mark.cloud
@@ -33,7 +33,7 @@ def test_a_request_without_a_queue_says_what_to_do(cloud: Cloud) -> None:
 
 
 def test_a_job_is_followed_listed_and_cancelled(cloud: Cloud) -> None:
-    job = jobs.new_id()
+    job = new_id()
     put(cloud, job, "job.json", {**ASKED, "id": job, "by": "ann", "created_at": now()})
     put(cloud, job, "container.json", {"attempt": 1, "phase": "running", "at": now()})
     put(cloud, job, "metrics.jsonl", '{"epoch": 1, "loss": 2.5}\n{"epoch": 2, "loss": 1.5}\n')

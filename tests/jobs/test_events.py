@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.registry.ids import new_id
 from shared.registry.log import now
 from shared.storage.memory import MemoryStore
 from shared.training import events, progress
@@ -23,7 +24,7 @@ STORY = [
 
 @pytest.fixture
 def job(store: MemoryStore) -> Job:
-    return jobs.create(store, Job(id=jobs.new_id(), model="m", data="d", by="ann", created_at=now()))
+    return jobs.create(store, Job(id=new_id(), model="m", data="d", by="ann", created_at=now()))
 
 
 def word(store: MemoryStore, job: Job) -> events.Word:
@@ -55,7 +56,7 @@ def test_others_jobs_are_none_of_ours(store: MemoryStore, job: Job) -> None:
     tell(job.id, "RUNNING")
     before = {info.key: info.etag for info in store.list_page("").objects}
     assert tell("event-test", "FAILED")["holds"] is None
-    assert tell(jobs.new_id(), "FAILED")["holds"] is None
+    assert tell(new_id(), "FAILED")["holds"] is None
     assert tell(job.id, "FAILED", number="another-with-the-same-name")["holds"] == "RUNNING"
     assert tell(job.id, "NEW_STATUS")["holds"] is None
     assert {info.key: info.etag for info in store.list_page("").objects} == before

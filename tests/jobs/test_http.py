@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from shared.errors import Unavailable
-from shared.registry import keys, uploads
+from shared.registry import ids, keys, uploads
+from shared.registry.ids import new_id
 from shared.storage.memory import MemoryStore
 from shared.training import job as jobs
 from shared.training import progress
@@ -163,12 +164,12 @@ def test_who_may(store: MemoryStore) -> None:
     assert ask("DELETE", f"/training-jobs/{job}", scopes="read write").status == 403
     assert ask("GET", "/training-jobs", scopes="read:boots").json["jobs"] == []
     assert ask("GET", "/training-jobs/nonsense").status == 400
-    assert ask("GET", f"/training-jobs/{jobs.new_id()}").status == 404
+    assert ask("GET", f"/training-jobs/{new_id()}").status == 404
 
 
 def test_the_list_is_newest_first_a_page_at_a_time(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1_700_000_000, 1_700_000_100))
-    monkeypatch.setattr(jobs.time, "time", lambda: next(clock))
+    monkeypatch.setattr(ids.time, "time", lambda: next(clock))
     made = [started() for _ in range(5)]
     store.put("training/strange/file", b"")
     first = ask("GET", "/training-jobs", query={"limit": "3"}).json
@@ -215,7 +216,7 @@ def test_aws_batch_is_asked_where_no_event_came(
 
 def test_a_job_without_a_number_is_given_up(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     job = jobs.create(
-        store, jobs.Job(id=jobs.new_id(), model="m", data="d", by="ann", created_at="2026-01-01T00:00:00.000Z")
+        store, jobs.Job(id=new_id(), model="m", data="d", by="ann", created_at="2026-01-01T00:00:00.000Z")
     )
     assert state(job.id)["state"] == "failed"
     assert "never reached the queue" in state(job.id)["reason"]

@@ -10,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from shared.errors import Unavailable
+from shared.registry.ids import new_id
 from shared.registry.log import now
 from shared.storage.memory import MemoryStore
 from shared.training import events
@@ -68,7 +69,7 @@ def queue(batch: Any) -> BatchQueue:
 
 def test_a_job_is_sent_found_and_noted(queue: BatchQueue) -> None:
     store = MemoryStore()
-    job = jobs.create(store, Job(id=jobs.new_id(), model="m", data="d", by="ann", created_at=now()))
+    job = jobs.create(store, Job(id=new_id(), model="m", data="d", by="ann", created_at=now()))
     number = queue.submit(job.id, "bucket")
     events.submitted(store, job.id, number, now())
     detail = queue.find(number)
@@ -83,4 +84,4 @@ def test_a_job_is_sent_found_and_noted(queue: BatchQueue) -> None:
 
 def test_what_aws_refuses_is_told(batch: Any) -> None:
     with pytest.raises(Unavailable, match=r"AWS Batch answered \w+: .+; try again"):
-        BatchQueue("arn:aws:batch:us-east-1:123456789012:job-queue/gone", "none:1").submit(jobs.new_id(), "bucket")
+        BatchQueue("arn:aws:batch:us-east-1:123456789012:job-queue/gone", "none:1").submit(new_id(), "bucket")

@@ -18,6 +18,7 @@ from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
 from shared.registry import keys, uploads
+from shared.registry.ids import new_id
 from shared.registry.log import Log, now
 from shared.storage.base import Store, Unavailable, list_all
 from shared.storage.memory import MemoryStore
@@ -33,7 +34,7 @@ ARGUMENTS = {"epochs": 9, "batch": 16, "device": "cpu", "no-flip": True, "shift"
 
 
 def asked(store: Store, data: str, **arguments: Any) -> Job:
-    made = Job(id=jobs.new_id(), model="sides", data=data, by="ann", created_at=now(), arguments=ARGUMENTS | arguments)
+    made = Job(id=new_id(), model="sides", data=data, by="ann", created_at=now(), arguments=ARGUMENTS | arguments)
     return jobs.create(store, made)
 
 
@@ -326,7 +327,7 @@ def test_a_cancelled_job_does_nothing(store: MemoryStore, attempt: Attempt) -> N
 
 
 def test_the_command_line_and_torchrun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    job = Job(id=jobs.new_id(), model="m", data="d", by="a", created_at="", arguments=json.loads(
+    job = Job(id=new_id(), model="m", data="d", by="a", created_at="", arguments=json.loads(
         '{"epochs": 2, "size": [8, 8], "no-flip": true, "bf16": false, "lr": -0.5, "licence": "-x"}'
     ))  # fmt: skip
     monkeypatch.delenv("TORCHRUN", raising=False)

@@ -1,0 +1,224 @@
+"""`amaas train --local`: with a script, and a docker, in the place of the real ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from amaas import container
+from amaas.errors import AmaasError
+
+from tests.client import conftest
+from tests.client.fake_service import TOKEN, Fake
+from tests.client.server import Server
+
+SCRIPT = """
+import argparse, json, os, signal, sys, time
+from pathlib import Path
+add = (made := argparse.ArgumentParser()).add_argument
+for name in ("--data", "--out", "--name", "--epochs", "--end"): add(name)
+add("--quiet", action="store_true")
+s = made.parse_args()
+out = Path(s.out)
+if s.end == "refuse":
+    sys.exit(print("training: the folder has no images: give another --data", file=sys.stderr) or 1)
+if s.end == "crash":
+    raise ValueError("a bug")
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("training: stopped by SIGTERM", file=sys.stderr) or 75))
+with (out / "metrics.jsonl").open("w") as log:
+    for n in range(int(s.epochs)):
+        print(json.dumps({"epoch": n + 1, "loss": 1 / (n + 1), "data": s.data}), file=log, flush=True)
+        time.sleep(float(s.end or 0.05))
+(out / "model.onnx").write_bytes(b"graph")
+(out / "amaas.json").write_text(json.dumps({"name": s.name}))
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a training in it; commands run somewhere below."""
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "__init__.py").touch()
+    (tmp_path / "training" / "train.py").write_text(SCRIPT)
+    (tmp_path / "below" / "data").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "below")
+    monkeypatch.setenv("AMAAS_TRAINING_PYTHON", sys.executable)
+    return tmp_path
+
+
+HERE = ("train", "--local", "--data", "data", "--model", "shoes")
+
+
+def test_a_local_training_is_followed_pushed_and_named(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+    fake.add("shoes")
+    done = run(*HERE, "--to", "production", "--", "--epochs", "4")
+    assert done.exit_code == 0, done.output
+    assert "shoes version 2 is registered, production is now version 2" in done.stdout
+    rows = [line for line in done.stderr.splitlines() if line.startswith("epoch")]
+    assert [row.split("  ")[0] for row in rows] == ["epoch 1", "epoch 2", "epoch 3", "epoch 4"]
+    assert str(checkout / "below" / "data") in rows[0], "relative paths are the caller's"
+    [upload] = fake.uploads.values()
+    assert {file["name"] for file in upload["files"]} == {"model.onnx", "amaas.json"}
+
+
+def test_rows_of_the_run_before_are_not_shown_again(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+    for count in (3, 2):
+        done = run(*HERE, "--out", "out", "--", "--epochs", str(count))
+        assert len([line for line in done.stderr.splitlines() if line.startswith("epoch")]) == count
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        ("refuse", "the training stopped: the folder has no images: give another --data"),
+        ("crash", "the training ended with exit code 1: ValueError: a bug; see out/training.log"),
+    ],
+)
+def test_a_local_failure_tells_why_and_pushes_nothing(
+    run: conftest.Run, checkout: Path, fake: Fake, end: str, why: str
+) -> None:
+    (checkout / "below" / "out").mkdir()
+    (checkout / "below" / "out" / "model.onnx").write_bytes(b"of a run before")
+    done = run(*HERE, "--out", "out", "--", "--epochs", "1", "--end", end)
+    assert (done.exit_code, why in done.stderr) == (1, True), done.stderr
+    assert fake.uploads == {}
+
+
+@pytest.mark.parametrize("own", ["--out=other", "--ou other", "--data x", "--name x", "--checkpoint x", "--help"])
+def test_options_that_are_set_already_are_refused(run: conftest.Run, checkout: Path, fake: Fake, own: str) -> None:
+    """Of two, the last holds: the package would be elsewhere, and that of a run before would be pushed."""
+    (folder := checkout / "below" / ".local" / "training" / "shoes").mkdir(parents=True)
+    for name in ("model.onnx", "amaas.json"):
+        (folder / name).write_text("{}")
+    done = run(*HERE, "--", "--epochs", "1", *own.split())
+    assert done.exit_code == 1 and "is set by `amaas train` itself: " in done.stderr
+    assert fake.uploads == {} and not (folder / "training.log").exists(), "nothing was started"
+
+
+def test_a_package_of_a_run_before_is_not_pushed(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+    assert run(*HERE, "--", "--epochs", "1").exit_code == 0
+    pushed = len(fake.uploads)
+    (checkout / "training" / "train.py").write_text("")
+    done = run(*HERE, "--", "--epochs", "1")
+    assert done.exit_code == 1 and "what is in .local/training/shoes is of a run before" in done.stderr
+    done = run(*HERE, "--out", "new", "--", "--epochs", "1")
+    assert done.exit_code == 1 and "there is no model.onnx in new; see new/training.log" in done.stderr
+    assert len(fake.uploads) == pushed
+
+
+def test_a_package_that_could_not_be_sent_is_not_lost(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+    fake.models.clear()
+    done = run("train", "--local", "--data", "data", "--model", "no name", "--out", "out", "--", "--epochs", "1")
+    assert done.exit_code == 1
+    assert "the package is in out: `amaas push out --model no name` sends it" in done.stderr
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_a_local_training_is_stopped_by_signals(server: Server, checkout: Path, told: signal.Signals) -> None:
+    env = os.environ | {"AMAAS_URL": server.api_url, "AMAAS_TOKEN": TOKEN}
+    line = [sys.executable, "-m", "amaas", *HERE, "--out", "out", "--", "--epochs", "9", "--end", "5"]
+    process = subprocess.Popen(
+        line, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
+    )  # fmt: skip
+    rows = checkout / "below" / "out" / "metrics.jsonl"
+    deadline = time.monotonic() + 30
+    while not (rows.exists() and rows.read_text()):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    if told == signal.SIGINT:
+        os.killpg(process.pid, told)  # as a terminal does
+    else:
+        process.send_signal(told)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 1
+    assert ("stopped by SIGTERM" in said) or ("KeyboardInterrupt" in said), said
+    assert server.fake.uploads == {}
+
+
+def test_what_is_missing_is_named(
+    run: conftest.Run, checkout: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "no training environment at /none" in run(*HERE, "--python", "/none").stderr
+    monkeypatch.delenv("AMAAS_TRAINING_PYTHON")
+    assert f"`make -C {checkout} .local/envs/training/.ready` sets it up" in run(*HERE).stderr
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert "needs the checkout" in run(*HERE).stderr
+    monkeypatch.setenv("PATH", "")
+    assert "--docker needs Docker" in run(*HERE, "--docker", "image").stderr
+
+
+@pytest.fixture
+def docker(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Docker's place is taken by a script that does what is behind the image's name. Returns where its options are."""
+    docker = checkout / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(
+        '#!/bin/sh\necho "$@" > "$ASKED"\nwhile [ "$1" != image ]; do shift; done\nshift 2\nexec "$PY" "$@"\n'
+    )
+    docker.chmod(0o755)
+    for name, value in (
+        ("PATH", f"{docker.parent}:/bin:/usr/bin"),
+        ("ASKED", str(checkout / "asked")),
+        ("PY", sys.executable),
+    ):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", str(checkout))
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    return checkout / "asked"
+
+
+IN_DOCKER = (*HERE, "--out", "out", "--docker", "image", "--", "--epochs", "2")
+
+
+def test_docker_sees_the_data_and_the_output(run: conftest.Run, checkout: Path, docker: Path) -> None:
+    done = run(*IN_DOCKER)
+    assert done.exit_code == 0, done.output
+    asked = docker.read_text()
+    below = checkout / "below"
+    assert f"-v {below}/out:{below}/out -v {below}/data:{below}/data:ro image python -m training.train" in asked
+    assert f"--user {os.getuid()}:{os.getgid()}" in asked
+
+
+def test_docker_sees_what_the_options_name_and_the_credentials(
+    run: conftest.Run, checkout: Path, docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = checkout / "below"
+    for name in ("taught", "cache"):
+        (below / name).mkdir()
+    (below / "weights.pth").touch()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do not tell")
+    given = ("--teacher", "taught", "--pretrained=weights.pth", "--root", "cache", "--epochs", "1")
+    run("train", "--local", "--data", "s3://b/shoes", "--model", "shoes", "--docker", "image", "--", *given)
+    asked = docker.read_text()
+    assert f"-v {below}/taught:{below}/taught:ro -v {below}/weights.pth:{below}/weights.pth:ro" in asked
+    assert f"-v {below}/cache:{below}/cache image" in asked, "downloads are kept there"
+    assert f"--teacher {below}/taught --pretrained={below}/weights.pth --root {below}/cache" in asked
+    assert "-e AMAAS_TOKEN -e AMAAS_TRAINING_PYTHON -e AMAAS_URL -e AWS_SECRET_ACCESS_KEY" in asked
+    assert "do not tell" not in asked and TOKEN not in asked, "it would be in the list of processes"
+
+
+def test_what_a_container_cannot_reach_is_refused(
+    run: conftest.Run, docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run(*IN_DOCKER, "--teacher", "fashion-mnist@3")
+    assert done.exit_code == 1 and "is the container: set AMAAS_URL to an address that it reaches" in done.stderr
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    done = run("train", "--local", "--data", "s3://b/shoes", "--model", "shoes", "--docker", "image")
+    assert done.exit_code == 1 and "the container does not see the file with the AWS profile" in done.stderr
+    with pytest.raises(AmaasError, match="set AMAAS_URL and AMAAS_TOKEN for a registered model"):
+        container.in_docker("image", "wine", Path("out"), ["--teacher", "fashion-mnist@3"])
+    assert not docker.exists(), "it was not started"
+
+
+def test_an_output_in_a_bucket_is_refused(run: conftest.Run, checkout: Path) -> None:
+    done = run(*HERE, "--out", "s3://bucket/shoes", "--", "--epochs", "1")
+    assert done.exit_code == 2 and "the folder is on this machine" in done.stderr
+    assert not (checkout / "below" / "s3:").exists()
