@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import checkpoint, export, train
+from training import checkpoint, export, loop
 from training.checkpoint import Checkpoints, Reclaimed, StopSignal
 from training.errors import TrainingError
+from training.state import State
 
 from .conftest import Run
 
@@ -118,7 +119,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(
         calls.append(1)
         return images * (float("nan") if len(calls) == 8 else 1), torch.arange(len(images)), 1.0
 
-    monkeypatch.setattr(train, "mix", broken)
+    monkeypatch.setattr(loop, "mix", broken)
     assert run(folder, tmp_path / "out") == 1
     told = capsys.readouterr().err
     assert "the loss became nan in epoch 2: give a smaller --lr, with --no-resume; the checkpoint of epoch 2" in told
@@ -129,7 +130,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(
 def test_broken_weights_are_never_written(
     folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(train.State, "finite", lambda state: state.step < 3)
+    monkeypatch.setattr(State, "finite", lambda state: state.step < 3)
     assert run(folder, tmp_path / "out", "--checkpoint-minutes", "0") == 1
     assert "the loss became nan in epoch 1" in capsys.readouterr().err
     assert sorted(path.stem[-1] for path in (tmp_path / "out" / "checkpoint").iterdir()) == ["1", "2"]
