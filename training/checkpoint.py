@@ -6,6 +6,8 @@ A file is the SHA-256 of what follows, then torch's own format. Its name is the 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -17,13 +19,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 
 from training.data import Dataset
+from training.data.digest import digest
 from training.errors import TrainingError
 
-FORMAT = 2
+FORMAT = 3
 KEPT = 2
 PATTERN = "[0-9]*.checkpoint"
 TEMPORARY = "writing.tmp"
@@ -38,21 +40,16 @@ class Damaged(Exception):
     """A checkpoint that is not what was written."""
 
 
-def fingerprint(s: argparse.Namespace, data: Dataset) -> dict[str, str]:
-    """All that decides the weights, as text that can be compared and shown."""
+def fingerprint(s: argparse.Namespace, data: Dataset, processes: int = 1, teacher: str | None = None) -> dict[str, str]:
+    """All that decides the weights, as text that can be compared and shown.
+
+    processes: that share each batch. teacher: the reference of what --teacher named: an alias may move meanwhile.
+    """
     fixed = {name.replace("_", "-"): str(value) for name, value in vars(s).items() if name not in FREE}
-    parts = {split: getattr(data, split) for split in ("train", "validation", "test")}
-    contents = {f"data ({split})": _digest(*part) for split, part in parts.items()}
+    contents = {f"data ({split})": digest(getattr(data, split)) for split in ("train", "validation", "test")}
     versions = {"torch": str(torch.__version__), "checkpoint format": str(FORMAT)}
-    return {**fixed, **contents, "labels": ", ".join(data.labels), **versions}
-
-
-def _digest(values: np.ndarray, labels: np.ndarray) -> str:
-    digest = hashlib.sha256(str(values.shape).encode())
-    for part in values if values.dtype == object else [values]:  # texts, sounds of any length, rows
-        digest.update(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else repr(part).encode())
-    digest.update(np.ascontiguousarray(labels))
-    return f"{len(labels)} items, {digest.hexdigest()[:12]}"
+    others = {"labels": ", ".join(data.labels), "processes": str(processes), "teacher": str(teacher)}
+    return {**fixed, **contents, **others, **versions}
 
 
 class Checkpoints:
@@ -81,10 +78,11 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             _write(self.folder / f"{epoch:06d}-{step:09d}.checkpoint", hashlib.sha256(body).digest(), body)
         except OSError as error:
-            (self.folder / TEMPORARY).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self.folder / TEMPORARY).unlink()
             print(
-                f"training: the checkpoint could not be written ({error.strerror}): free {len(body) / 1e6:.0f} MB in "
-                f"{self.folder}; {self.kept()}, the training goes on",
+                f"note: the checkpoint could not be written ({error.strerror}): "
+                f"{_advice(error, self.folder, len(body))}; {self.kept()}, the training goes on",
                 file=sys.stderr,
             )
             return False
@@ -103,7 +101,7 @@ class Checkpoints:
             try:
                 saved = _read(path)
             except Damaged:
-                print(f"training: the checkpoint {path} is damaged: removed, the one before is tried", file=sys.stderr)
+                print(f"note: the checkpoint {path} is damaged: removed, the one before is tried", file=sys.stderr)
                 path.unlink()
                 continue
             self._compare(saved["fingerprint"])
@@ -140,6 +138,12 @@ class Checkpoints:
             path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+
+def _advice(error: OSError, folder: Path, size: int) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"free {size / 1e6:.0f} MB in {folder}"
+    return f"{folder} must be a folder that can be written in; --checkpoint names another"
 
 
 def _write(path: Path, *parts: bytes | memoryview) -> None:

@@ -8,25 +8,17 @@ from torch.nn import functional
 TEMPERATURE, ALPHA = 4.0, 0.5
 
 
-def loss(
-    logits: torch.Tensor, target: torch.Tensor, taught: torch.Tensor | None,
-    temperature: float = TEMPERATURE, alpha: float = ALPHA,
+def blended(
+    loss: torch.Tensor, logits: torch.Tensor, taught: torch.Tensor, temperature: float = TEMPERATURE,
+    alpha: float = ALPHA,
 ) -> torch.Tensor:  # fmt: skip
-    """alpha of the divergence from the teacher's softened scores, the rest of the cross entropy with the labels.
+    """alpha of the divergence from the teacher's softened scores, the rest of the loss with the labels.
 
-    logits, taught: [N, classes], the student's and the teacher's; without taught, labels alone. target: labels [N].
-    The divergence is multiplied by temperature², so that its gradients stay as large as those of the labels.
+    logits, taught: [N, classes], the student's and the teacher's. The divergence (Kullback and Leibler's) is multiplied
+    by temperature², so that its gradients stay as large as those of the labels.
     """
-    hard = functional.cross_entropy(logits, target)
-    if taught is None or not alpha:
-        return hard
-    return alpha * divergence(logits, taught, temperature) + (1 - alpha) * hard
-
-
-def divergence(logits: torch.Tensor, taught: torch.Tensor, temperature: float = TEMPERATURE) -> torch.Tensor:
-    """Kullback and Leibler's, of the softened scores, times temperature²: so its gradients stay as large as before."""
     soft = functional.kl_div(
         functional.log_softmax(logits / temperature, 1), functional.log_softmax(taught / temperature, 1),
         reduction="batchmean", log_target=True,
     )  # fmt: skip
-    return temperature**2 * soft
+    return alpha * (temperature**2 * soft) + (1 - alpha) * loss

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +15,41 @@ CORE_WATTS = 10.0  # of one busy core with its share of the machine: the estimat
 JOULES = 3.6e6  # in a kilowatt hour
 
 
+Sums = Callable[[float], list[float]]  # of what each process of a group gives
+
+
 class Footprint:
-    """Counts from when it is made. price: of an hour of this machine, in whatever currency."""
+    """Counts from when it is made. price: of an hour of this machine, in whatever currency.
+
+    What is counted stands still between two looks: the counters of a processor begin anew after some minutes.
+    """
 
     def __init__(self, device: str, price: float | None = None) -> None:
         self.device, self.price = device, price
-        self.started, self.cpu, self.package = time.perf_counter(), _cpu_seconds(), _packages()
-        self.gpu_joules, self.looked = 0.0, self.started
-        self.before = {"seconds": 0.0, "cpu_seconds": 0.0, "joules": 0.0}
+        self.looked, self.cpu, self.package = time.perf_counter(), _cpu_seconds(), _packages()
+        self.total = {"seconds": 0.0, "cpu_seconds": 0.0, "joules": 0.0}
 
-    def look(self) -> None:
-        """Add what the GPU draws at present, for the time since the last look; without a GPU, nothing."""
-        if self.device.startswith("cuda"):
-            now, watts = time.perf_counter(), _gpu_watts()
-            self.gpu_joules += watts * (now - self.looked)
-            self.looked = now
+    def look(self, sums: Sums = lambda value: [value]) -> None:
+        """Add what was taken since the last look. sums: of a group, whose processes all look at once."""
+        now, cpu, package = time.perf_counter(), _cpu_seconds(), _packages()
+        seconds, spent = now - self.looked, sums(cpu - self.cpu)[0]
+        counted = [(after - before) % span for (before, span), (after, _) in zip(self.package, package, strict=False)]
+        joules = sum(counted) / 1e6 if self.package else spent * CORE_WATTS
+        joules += _gpu_watts() * seconds if self.device.startswith("cuda") else 0.0
+        self.looked, self.cpu, self.package = now, cpu, package
+        for name, more in (("seconds", seconds), ("cpu_seconds", spent), ("joules", joules)):
+            self.total[name] += more
 
     def state_dict(self) -> dict[str, float]:
-        """So far, with the processes before this one."""
-        self.look()
-        seconds, cpu = time.perf_counter() - self.started, _cpu_seconds() - self.cpu
-        own = {"seconds": seconds, "cpu_seconds": cpu, "joules": self._joules(cpu)}
-        return {name: value + self.before[name] for name, value in own.items()}
+        """Up to the last look, with the processes before this one."""
+        return dict(self.total)
 
     def load_state_dict(self, saved: dict[str, float]) -> None:
-        self.before = dict(saved)
+        self.total = dict(saved)
 
     def taken(self) -> dict[str, Any]:
         """seconds, cpu_seconds, kilowatt_hours with how they were found, and cost where there is a price."""
-        so_far = self.state_dict()
+        self.look()
         gpu = ", the GPU's power looked at once an epoch" if self.device.startswith("cuda") else ""
         how = (
             "measured (RAPL: all that the machine did)"
@@ -50,19 +57,13 @@ class Footprint:
             else f"estimated: {CORE_WATTS:g} W per busy core"
         )
         told: dict[str, Any] = {
-            "seconds": round(so_far["seconds"], 1), "cpu_seconds": round(so_far["cpu_seconds"], 1),
-            "kilowatt_hours": float(f"{so_far['joules'] / JOULES:.3g}"), "energy": how + gpu,
+            "seconds": round(self.total["seconds"], 1), "cpu_seconds": round(self.total["cpu_seconds"], 1),
+            "kilowatt_hours": float(f"{self.total['joules'] / JOULES:.3g}"), "energy": how + gpu,
             "cores": os.cpu_count() or 1,
         }  # fmt: skip
         if self.price is not None:
-            told["cost"] = round(so_far["seconds"] / 3600 * self.price, 4)
+            told["cost"] = round(self.total["seconds"] / 3600 * self.price, 4)
         return told
-
-    def _joules(self, cpu: float) -> float:
-        counted = [
-            (after - before) % span for (before, span), (after, _) in zip(self.package, _packages(), strict=False)
-        ]
-        return (sum(counted) / 1e6 if self.package else cpu * CORE_WATTS) + self.gpu_joules
 
 
 def _cpu_seconds() -> float:

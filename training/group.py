@@ -1,13 +1,15 @@
 """The processes that train together, started by torchrun; one alone is a group of one, and asks nobody.
 
 Each takes its part of every batch, and gradients are averaged (PyTorch's DistributedDataParallel), so that the steps
-are those of one process with the whole batch. The first one validates, writes and prints.
+are those of one process with the whole batch; but for BatchNorm on CPUs, which sees each one's part alone: PyTorch
+has it synchronised for GPUs only. The first one validates, writes and prints.
 """
 
 from __future__ import annotations
 
 import datetime
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,6 +19,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.errors import TrainingError
+from training.networks import needs_batches
 
 T = TypeVar("T")
 PATIENCE = datetime.timedelta(minutes=30)  # in which the first may validate, and the others wait
@@ -39,7 +42,10 @@ class Group:
 
     def __enter__(self) -> Group:
         if self.size > 1:
-            backend = "nccl" if self.device.startswith("cuda") else "gloo"
+            if self.device.startswith("cuda"):
+                torch.cuda.set_device(self.device)  # else whatever says "cuda" means the first one, in every process
+            # gradients go by NCCL; numbers and objects by gloo, which needs no GPU for them
+            backend = "cpu:gloo,cuda:nccl" if self.device.startswith("cuda") else "gloo"
             dist.init_process_group(backend, timeout=PATIENCE)
         return self
 
@@ -53,6 +59,11 @@ class Group:
             return network
         if self.device.startswith("cuda"):
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        elif self.first and needs_batches(network):
+            print(
+                f"note: on CPUs, BatchNorm sees a part of each batch, in each of {self.size} processes",
+                file=sys.stderr,
+            )
         return DistributedDataParallel(network)
 
     def part(self, batch: torch.Tensor) -> torch.Tensor:
@@ -67,7 +78,7 @@ class Group:
         """Added up over the group."""
         if self.size == 1:
             return list(values)
-        added = torch.tensor(values, dtype=torch.float64, device=self.device)
+        added = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(added)
         return [float(value) for value in added]
 
@@ -86,7 +97,7 @@ class Group:
         if self.size == 1:
             return value
         box = [value]
-        dist.broadcast_object_list(box, src=0)
+        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
 
     def gathered(self, value: Any) -> list[Any]:

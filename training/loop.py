@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from training.augment import mix
 from training.checkpoint import Checkpoints, Reclaimed, StopSignal
-from training.distillation import divergence
+from training.distillation import blended
 from training.errors import TrainingError
 from training.evaluate import evaluate
+from training.footprint import Footprint
 from training.group import Group
 from training.kinds import Inputs
 from training.learner import Learner
@@ -30,9 +31,10 @@ class Loop:
 
     def __init__(
         self, s: argparse.Namespace, task: Task, learner: Learner, state: State, checkpoints: Checkpoints, group: Group,
+        footprint: Footprint,
     ) -> None:  # fmt: skip
         self.s, self.task, self.learner, self.state = s, task, learner, state
-        self.checkpoints, self.group = checkpoints, group
+        self.checkpoints, self.group, self.footprint = checkpoints, group, footprint
 
     def run(self, stop: StopSignal) -> None:
         """Metrics go to metrics.jsonl and the screen. Raises Reclaimed after a stop, with a checkpoint of that step."""
@@ -95,8 +97,7 @@ class Loop:
             loss = own * loss + (1 - own) * foreign
         if self.task.teacher:
             taught = torch.from_numpy(self.task.teacher.logits({p: v.cpu().numpy() for p, v in inputs.items()}))
-            soft = divergence(logits, taught.to(self.learner.device), s.temperature)
-            loss = (1 - s.teacher_share) * loss + s.teacher_share * soft
+            loss = blended(loss, logits, taught.to(self.learner.device), s.temperature, s.teacher_share)
         return loss
 
     def validate(self) -> dict[str, Any]:
@@ -127,6 +128,7 @@ class Loop:
     def save(self) -> None:
         """A checkpoint of now; but never of weights that are broken, which would push out the last good one."""
         finite(0.0 if self.state.finite() else math.nan, self.state.epoch, self.checkpoints)
+        self.footprint.look(self.group.sums)
         owned = self.group.gathered(self.state.own())
         if self.group.first:
             self.checkpoints.save(self.state.epoch, self.state.step, self.state.pack(owned))

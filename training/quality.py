@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from training.compress.measure import wilson
-
 BINS = 15  # of the calibration
 FEWEST = 20  # items of a slice that is told
-LEAST = 1e-12
 
 
 def measured(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, Any]:
@@ -30,11 +28,23 @@ def measured(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[s
     return {
         "accuracy": accuracy,
         "interval": wilson(accuracy, len(labels)),
-        "loss": float(-np.log(np.maximum(scores[np.arange(len(labels)), labels], LEAST)).mean()),
+        "loss": cross_entropy(logits, labels),
         "calibration_error": calibration(scores, labels)["error"],
         "classes": classes,
         "macro_f1": float(np.mean([one["f1"] for one in classes.values()])),
     }
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The mean over items; of logits, since a score may be too small for a logarithm."""
+    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    return float((np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(labels)), labels]).mean())
+
+
+def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion (Wilson 1927)."""
+    centre, spread = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
+    return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

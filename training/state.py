@@ -72,12 +72,15 @@ class State:
         """Whether every weight is a number: a step can break them while its loss was still one."""
         return all(bool(torch.isfinite(weight).all()) for weight in self.network.parameters())
 
+    def _on_gpu(self) -> bool:
+        return any(weight.is_cuda for weight in self.network.parameters())
+
     def own(self) -> dict[str, Any]:
         """What only this process of a group has: random numbers, and the sums over its parts of the batches."""
         return {
             "changes": self.changes.get_state(),
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda": torch.cuda.get_rng_state() if self._on_gpu() else None,
             "sums": [self.total, self.right, self.seen],
         }
 
@@ -109,5 +112,5 @@ class State:
         self.total, self.right, self.seen = own["sums"]
         self.changes.set_state(own["changes"])
         torch.set_rng_state(own["torch"])
-        if own["cuda"]:
-            torch.cuda.set_rng_state_all(own["cuda"])
+        if own["cuda"] is not None:
+            torch.cuda.set_rng_state(own["cuda"])

@@ -19,7 +19,7 @@ from training import card, export, plots, private, quality
 from training import data as datasets
 from training.allocator import keep_memory
 from training.checkpoint import Checkpoints, Reclaimed, StopSignal, fingerprint
-from training.errors import TrainingError
+from training.errors import TrainingError, out_of_memory
 from training.evaluate import outputs
 from training.footprint import Footprint
 from training.group import Group
@@ -44,6 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except OSError as error:
         print(f"training: {error}; {kept(s)}", file=sys.stderr)
+        return 1
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        there = Checkpoints(s.checkpoint, {}, 0).kept()
+        print(f"training: memory ran out: give a smaller --batch, with --no-resume; {there}", file=sys.stderr)
         return 1
     except Reclaimed:
         print(f"training: stopped by SIGTERM; {kept(s)}", file=sys.stderr)
@@ -82,12 +88,13 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
         average=learner.average, privacy=learner.privacy, footprint=footprint,
     )  # fmt: skip
     state.started = started
-    checkpoints = Checkpoints(s.checkpoint, fingerprint(s, task.data), s.checkpoint_minutes)
+    identity = fingerprint(s, task.data, group.size, task.teacher.reference if task.teacher else None)
+    checkpoints = Checkpoints(s.checkpoint, identity, s.checkpoint_minutes)
     if saved := group.told(checkpoints.load(s.resume) if group.first else None):
         state.unpack(saved, group.rank)
         say(f"continues in epoch {state.epoch} after step {state.step} of {len(task) // s.batch}")
 
-    Loop(s, task, learner, state, checkpoints, group).run(stop)
+    Loop(s, task, learner, state, checkpoints, group, footprint).run(stop)
     if not group.first:
         return
     if state.epoch <= s.epochs:

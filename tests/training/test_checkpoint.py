@@ -69,6 +69,29 @@ def test_no_code_is_read_from_a_checkpoint(kept: Checkpoints) -> None:
         kept.load(None)
 
 
+def test_no_folder_to_write_in_is_not_called_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert not Checkpoints(tmp_path / "file" / "below", IDENTITY, 1).save(1, 1, {})
+    told = capsys.readouterr().err
+    assert told.startswith("note: the checkpoint could not be written (Not a directory)")
+    assert "must be a folder that can be written in; --checkpoint names another" in told
+    assert "free" not in told
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")])
+def test_no_memory_says_what_helps(
+    folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:  # fmt: skip
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(loop, "mix", full)
+    assert run(folder, tmp_path / "out") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("training: memory ran out: give a smaller --batch, with --no-resume; there is no checkpoint")
+
+
 def test_a_full_disk_is_told_and_leaves_the_checkpoint_before(
     kept: Checkpoints, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from training import data
+from training import data, quality
 from training.compress import apply, describe, int8, measure, package, steps
 
 from .conftest import sides
@@ -31,6 +31,7 @@ SEARCH = ["--max-drop", "5", "--steps", *apply.STEPS]
 def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = sides(images, tmp_path_factory.mktemp("trained") / "sides", SEED)
     (out / "notes.txt").write_text("kept")
+    assert (out / "curves.png").is_file()
     return out
 
 
@@ -57,11 +58,12 @@ def test_a_step_writes_a_package_with_figures_of_its_own(
     plan = before["preprocess"]
     right = answers(out, normalised(found.test[0], plan["mean"], plan["std"])).argmax(1) == found.test[1]
     assert after["metrics"]["test_accuracy"] == details["accuracy"]["after"] == round(float(right.mean()), 4)
-    assert after["metrics"]["test_interval"] == [round(v, 4) for v in measure.wilson(right.mean(), len(right))]
+    assert after["metrics"]["test_interval"] == [round(v, 4) for v in quality.wilson(right.mean(), len(right))]
     assert f"{details['size']['after']:,} bytes instead of" in after["card"] and "its parent's" in after["card"]
     assert ("larger than before" in after["card"]) == (details["size"]["after"] > details["size"]["before"])
     assert sum(after["reference"]["scores"]["top"]["counts"]) == len(found.validation[1])
     assert (out / "notes.txt").read_text() == "kept"
+    assert not (out / "curves.png").exists(), "the parent's training was not the child's"
     assert {key: after[key] for key in ("inputs", "outputs", "labels", "preprocess", "dataset")} == {
         key: before[key] for key in ("inputs", "outputs", "labels", "preprocess", "dataset")
     }
@@ -203,6 +205,12 @@ def test_other_data_than_it_was_trained_on_is_refused(
         path.unlink()
     assert compress("int8", trained, tmp_path / "out", "--data", str(fewer)) == 1
     assert "splits" in capsys.readouterr().err
+    renamed = tmp_path / "renamed"
+    shutil.copytree(images, renamed)
+    for n, path in enumerate(sorted((renamed / "left").iterdir())):
+        path.rename(path.with_name(f"{(n * 7) % 100:03d}-{path.name}"))  # the same items, split otherwise
+    assert compress("int8", trained, tmp_path / "out", "--data", str(renamed)) == 1
+    assert "but others, or in another order, in the splits train, validation, test" in capsys.readouterr().err
     assert compress("int8", trained, tmp_path / "out", "--data", str(images), "--seed", "9") == 1
     assert "seed 3, not 9" in capsys.readouterr().err
 
@@ -215,6 +223,20 @@ def test_what_is_no_package_is_refused(trained: Path, tmp_path: Path, capsys: py
     (broken / "model.onnx").write_bytes(b"\x00not a model")
     assert compress("fp16", broken, tmp_path / "out") == 1
     assert capsys.readouterr().err.startswith("compress: ")
+
+
+def test_a_step_that_runs_out_of_memory_takes_no_other_with_it(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(steps, "dynamic", full)
+    out = tmp_path / "out"
+    assert compress("search", trained, out, "--steps", "fp16", "dynamic", "--max-noise", "9") == 0
+    report = json.loads((out / "pareto.json").read_text())
+    assert report["refused"]["dynamic"].startswith("memory ran out: give a smaller --batch")
+    assert (out / "fp16" / "model.onnx").is_file()
 
 
 def test_search_measures_all_steps_and_names_the_best(trained: Path, images: Path, tmp_path: Path) -> None:

@@ -209,6 +209,14 @@ def test_a_student_is_taught_by_the_package(trained: Path, images: Path, tmp_pat
     assert puts(out) == puts(trained)
 
 
+def test_batches_of_one_are_refused_where_they_have_no_variance(
+    trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--data", str(images), "--student", "small-resnet", "--batch", "1"]
+    assert compress("distil", trained, tmp_path / "out", *more) == 1
+    assert "BatchNorm, which cannot learn from one item at a time: give a --batch" in capsys.readouterr().err
+
+
 def test_a_student_needs_a_name(
     trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,12 +239,11 @@ def test_what_the_teacher_says_counts() -> None:
     """The gradient of the soft part is that of Hinton's equation 2: (q - p) · T, after the factor T²."""
     logits = torch.tensor([[1.0, 0.0, -1.0]], requires_grad=True)
     taught, target, heat = torch.tensor([[0.0, 2.0, 0.0]]), torch.tensor([1]), 3.0
-    distillation.loss(logits, target, taught, heat, 1.0).backward()
+    plain = torch.nn.functional.cross_entropy(logits, target)
+    distillation.blended(plain, logits, taught, heat, 1.0).backward()
     want = heat * (torch.softmax(logits.detach() / heat, 1) - torch.softmax(taught / heat, 1))
     torch.testing.assert_close(logits.grad, want)
-    plain = torch.nn.functional.cross_entropy(logits, target)
-    torch.testing.assert_close(distillation.loss(logits, target, taught, heat, 0.0), plain)
-    torch.testing.assert_close(distillation.loss(logits, target, None), plain)
+    torch.testing.assert_close(distillation.blended(plain, logits, taught, heat, 0.0), plain)
 
 
 def test_a_package_teaches_what_it_answers(trained: Path) -> None:

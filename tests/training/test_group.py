@@ -12,6 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pytest
+import torch
+import torch.distributed as dist
+
+from training import group
+from training.group import Group
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = [
@@ -59,6 +65,26 @@ def test_two_processes_are_one_with_the_whole_batch(folder: Path, tmp_path: Path
     assert printed.count("epoch 1 ") == printed.count("packaged in") == 1  # the first process alone speaks
     np.testing.assert_allclose(logits(tmp_path / "one"), logits(tmp_path / "two"), atol=2e-4)
     np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "two"), atol=2e-4)
+
+
+def test_on_gpus_each_process_takes_its_own_before_it_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else objects and random numbers of all of them go to the first GPU, which NCCL refuses."""
+    called: list[tuple[str, str]] = []
+    for name, value in (("RANK", "3"), ("LOCAL_RANK", "1"), ("WORLD_SIZE", "4")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: called.append(("own", device)))
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **_: called.append(("join", backend)))
+    with Group("cuda") as joined:
+        assert joined.device == "cuda:1"
+    assert called == [("own", "cuda:1"), ("join", "cpu:gloo,cuda:nccl")]
+
+
+def test_what_batchnorm_sees_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(group, "DistributedDataParallel", lambda network: network)
+    for network, told in ((torch.nn.BatchNorm1d(2), True), (torch.nn.Linear(2, 2), False)):
+        Group("cpu").joined(network)
+        assert ("BatchNorm sees a part of each batch, in each of 2 processes" in capsys.readouterr().err) == told
 
 
 def test_a_stopped_group_goes_on_where_it_was(folder: Path, tmp_path: Path) -> None:

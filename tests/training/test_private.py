@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from training import networks, private, train
+from training.compress import __main__ as compress
 from training.settings import settings
 
 from .conftest import Run
@@ -30,6 +31,26 @@ def test_private_training_tells_its_epsilon(folder: Path, tmp_path: Path, run: R
     assert spent["delta"] == pytest.approx(1 / 920, rel=0.05)
     assert f"ε = {spent['epsilon']:g} at δ = {spent['delta']:g}" in described["card"]
     assert described["metrics"]["test_accuracy"] > 0.7  # it still learns
+
+
+def test_steps_that_look_at_training_items_again_are_refused(
+    folder: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What looks at none keeps the promise; nor does a private package tell digests of its splits."""
+    out = tmp_path / "out"
+    assert run(folder, out, *PRIVATE, "--epochs", "1", "--widths", "4", "8", "--hidden", "16") == 0
+    described = json.loads((out / "amaas.json").read_text())
+    assert "digests" not in described["dataset"]
+    own = ["--data", str(folder), "--max-drop", "100"]
+    for step, more in (("prune", []), ("magnitude", []), ("distil", ["--student", "cnn"]), ("int8", [])):
+        assert compress.main([step, str(out), "--out", str(tmp_path / step), *own, *more]) == 1
+        assert f"{step} would look at training items again, which the ε = " in capsys.readouterr().err
+    np.savez(tmp_path / "others.npz", image=np.load(out / "golden.npz")["input.image"])
+    others = ["--calibration", str(tmp_path / "others.npz")]
+    for step, more in (("weight8", []), ("int8", others)):
+        assert compress.main([step, str(out), "--out", str(tmp_path / step), *own, *more]) == 0
+        made = json.loads((tmp_path / step / "amaas.json").read_text())
+        assert made["metrics"]["privacy"] == described["metrics"]["privacy"]
 
 
 def test_more_privacy_is_more_noise_and_stopping_loses_no_count(folder: Path, tmp_path: Path, run: Run) -> None:

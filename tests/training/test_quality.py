@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from training import quality
+from training import footprint, quality
 from training.footprint import Footprint
 
 
@@ -44,10 +44,35 @@ def test_slices_are_the_thirds_of_a_feature() -> None:
     assert found[0]["interval"][1] > 0.1
 
 
+def test_energy_is_counted_though_the_counters_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor that counts to 65 kJ and begins anew each 1,000 s at 65 W; looked at each 300 s, for two hours."""
+    span, watts, now = 65_000_000_000, 65, [0.0]
+    monkeypatch.setattr(footprint, "_packages", lambda: [(int(now[0] * watts * 1e6) % span, span)])
+    monkeypatch.setattr(footprint.time, "perf_counter", lambda: now[0])
+    counted = Footprint("cpu")
+    for _ in range(24):
+        now[0] += 300
+        counted.look()
+    taken = counted.taken()
+    assert taken["seconds"] == 7200
+    assert taken["kilowatt_hours"] == pytest.approx(0.13)
+    assert taken["energy"].startswith("measured")
+
+
+def test_the_processes_of_a_group_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = [10.0]
+    monkeypatch.setattr(footprint, "_cpu_seconds", lambda: spent[0])
+    counted = Footprint("cpu")
+    spent[0] += 4
+    counted.look(lambda own: [own + 3.5])
+    spent[0] += 1
+    assert counted.taken()["cpu_seconds"] == 8.5
+
+
 def test_a_footprint_counts_time_and_price() -> None:
-    footprint = Footprint("cpu", price=3.6)
+    counted = Footprint("cpu", price=3.6)
     sum(n * n for n in range(1_000_000))
-    taken = footprint.taken()
+    taken = counted.taken()
     assert 0 <= taken["seconds"] < 60 and taken["cpu_seconds"] >= 0
     assert taken["energy"].startswith(("estimated", "measured"))
     assert taken["cost"] == pytest.approx(taken["seconds"] / 1000, abs=2e-3)

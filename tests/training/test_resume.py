@@ -10,7 +10,8 @@ import torch
 
 from training import data as datasets
 from training import export, train
-from training.checkpoint import fingerprint
+from training.checkpoint import Checkpoints, fingerprint
+from training.errors import TrainingError
 from training.settings import settings
 
 from . import children
@@ -121,3 +122,17 @@ def test_where_what_and_how_loud_may_change(folder: Path, tmp_path: Path) -> Non
         runs.append(fingerprint(s, datasets.load(str(folder), tmp_path, seed=0)))
     assert runs[0] == runs[1]
     assert {"lr", "seed", "device", "model", "data (test)", "labels", "torch"} <= runs[0].keys()
+
+
+def test_another_number_of_processes_or_another_teacher_is_another_run(folder: Path, tmp_path: Path) -> None:
+    """A teacher by what its name meant when the run began: an alias may have moved since."""
+    s = settings(["--data", str(folder), "--out", str(tmp_path), "--teacher", "sides"])
+    data = datasets.load(str(folder), tmp_path, seed=0)
+    Checkpoints(tmp_path, fingerprint(s, data, 1, "sides@3"), 1).save(1, 1, {})
+    for processes, teacher, told in (
+        (2, "sides@3", "processes was 1, is 2"),
+        (1, "sides@4", "was sides@3, is sides@4"),
+    ):
+        with pytest.raises(TrainingError, match=told):
+            Checkpoints(tmp_path, fingerprint(s, data, processes, teacher), 1).load(None)
+    assert Checkpoints(tmp_path, fingerprint(s, data, 1, "sides@3"), 1).load(None) == {}

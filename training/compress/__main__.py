@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from training.compress import apply, data, package, search
-from training.errors import TrainingError
+from training.compress.search import SMALLER
+from training.errors import TrainingError, out_of_memory
 
 CACHE = Path.home() / ".cache" / "amaas"
 SIZES = ("embedding", "hidden", "layers", "heads")
@@ -94,6 +95,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except OSError as error:
         print(f"compress: {error}; nothing was written: {_mended(error, s.out)}", file=sys.stderr)
+        return 1
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        print(f"compress: memory ran out, nothing was written: {SMALLER}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("compress: stopped; nothing was written", file=sys.stderr)

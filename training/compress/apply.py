@@ -131,6 +131,7 @@ def child(parent: Package, outcome: Outcome, material: Material) -> Package:
 def _made(parent: Package, step: str, material: Material, options: Options) -> steps.Made:
     if step == "graph":
         return steps.graph(parent.model)
+    _private(parent, step, material)
     if step not in TRAINED:  # of those, distil takes any; what the others need, network.py says
         steps.unquantised(parent)
     if step == "fp16":
@@ -152,6 +153,17 @@ def _made(parent: Package, step: str, material: Material, options: Options) -> s
     from training.compress import int8  # brings SymPy, which takes a second
 
     return int8.int8(parent.model, material, methods=list(options.methods), reduce_range=options.reduce_range)
+
+
+def _private(parent: Package, step: str, material: Material) -> None:
+    """Raises TrainingError for a step that looks at training items again, which no ε of the training has counted."""
+    spent = (parent.manifest.get("metrics") or {}).get("privacy")
+    if spent and (step in TRAINED or (step == "int8" and material.own)):
+        instead = ", or int8 with other rows in --calibration" if step == "int8" else ""
+        raise TrainingError(
+            f"{step} would look at training items again, which the ε = {spent.get('epsilon')} of this package does not "
+            f"count: use a step that looks at none (graph, fp16, dynamic, weight8, int4){instead}"
+        )
 
 
 def _same_interface(before: bytes, after: bytes) -> None:

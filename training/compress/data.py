@@ -12,6 +12,7 @@ import numpy as np
 from training import data as datasets
 from training.compress import measure, package
 from training.compress.package import Arrays, Package
+from training.data.digest import digest
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 HELD_OUT = 0.2  # of a calibration file without a data set beside it: chosen by, not calibrated with
 GOLDEN = 16
+OTHERWISE = "give the data it was trained on, as it was, or items of its training set could be tested with"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Material:
-    """calibration: rows of the training split, or of the caller's file. choice: rows that were not calibrated with.
+    """calibration: rows of the training split (own), or of the caller's file. choice: rows not calibrated with.
 
     validation, test: None when no data set is at hand. about: what amaas.json is to say of it. golden: inputs to
     compare the models on. examples: makes the training split when a step asks for it; it is large.
@@ -55,6 +57,7 @@ class Material:
     test: Labelled | None = None
     about: dict[str, Any] | None = None
     examples: Callable[[], Examples] | None = None
+    own: bool = False
 
 
 def gather(
@@ -96,7 +99,7 @@ def _labelled(parent: Package, data: str, root: Path, seed: int | None, given: A
     def examples() -> Examples:
         return Examples(kind, kind.stored(values), labels, augmentation)
 
-    return Material(golden, calibration, validation.inputs, validation, test, about, examples)
+    return Material(golden, calibration, validation.inputs, validation, test, about, examples, given is None)
 
 
 def _inputs(kind: Kind, values: np.ndarray) -> Arrays:
@@ -154,9 +157,12 @@ def _same(manifest: dict[str, Any], found: datasets.Dataset) -> None:
     want = told.get("splits") if isinstance(told, dict) else None
     have = {split: len(getattr(found, split)[1]) for split in ("train", "validation", "test")}
     if want and want != have:
+        raise TrainingError(f"the package was trained on splits of {want}, this data has {have}: {OTHERWISE}")
+    digests = told.get("digests") if isinstance(told, dict) else None
+    if digests and (other := [split for split, noted in digests.items() if digest(getattr(found, split)) != noted]):
         raise TrainingError(
-            f"the package was trained on splits of {want}, this data has {have}: "
-            "give the data it was trained on, or images of its training set could be tested with"
+            f"this data has as many items as the package was trained on, but others, or in another order, in the "
+            f"splits {', '.join(other)}: {OTHERWISE}"
         )
 
 

@@ -49,6 +49,8 @@ def metrics(
     kept = {"parameters": parent.manifest["metrics"]["parameters"]} if _counted(parent) else {}
     if "parameters" in details:
         kept = {"parameters": details["parameters"]["after"]}
+    if spent := (parent.manifest.get("metrics") or {}).get("privacy"):
+        kept |= {"privacy": spent}  # what looks at no training item spends nothing (apply.py refuses what does)
     if not material.test:
         return kept
     test = after["test"]

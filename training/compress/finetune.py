@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch.nn import functional
 from tqdm import tqdm
 
 from training import distillation
 from training.compress.data import Examples, Labelled
 from training.errors import TrainingError
+from training.networks import needs_batches
 from training.optimizers import rate
 from training.settings import augmentation
 from training.teacher import Teacher
@@ -48,6 +50,8 @@ def tune(
     kind, x, y = examples.kind, examples.stored, torch.from_numpy(examples.labels)
     changes = augmentation(examples.augmentation)
     batch = min(how.batch, len(y))
+    if batch == 1 and needs_batches(network):
+        raise TrainingError("the network has BatchNorm, which cannot learn from one item at a time: give a --batch")
     steps = len(y) // batch
     random = torch.Generator().manual_seed(how.seed)
     torch.manual_seed(how.seed)  # dropout
@@ -71,7 +75,9 @@ def tune(
                 asked = {put: value.numpy() for put, value in inputs.items()}
                 taught = torch.from_numpy(teacher.logits(asked)).to(how.device)
             logits = network(*(value.to(how.device) for value in inputs.values()))
-            loss = distillation.loss(logits, y[picked].to(how.device), taught, how.temperature, how.alpha)
+            loss = functional.cross_entropy(logits, y[picked].to(how.device))
+            if taught is not None:
+                loss = distillation.blended(loss, logits, taught, how.temperature, how.alpha)
             if not torch.isfinite(loss):
                 raise TrainingError(f"the loss became {loss.item()} in epoch {epoch + 1}: give a smaller --finetune-lr")
             optimizer.zero_grad(set_to_none=True)

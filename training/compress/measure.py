@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import statistics
 import time
@@ -15,6 +14,7 @@ import onnxruntime as ort
 
 from training.compress.package import Arrays
 from training.errors import TrainingError
+from training.quality import cross_entropy, wilson
 
 Level = ort.GraphOptimizationLevel
 LEVELS = (Level.ORT_DISABLE_ALL, Level.ORT_ENABLE_BASIC, Level.ORT_ENABLE_EXTENDED, Level.ORT_ENABLE_ALL)
@@ -73,18 +73,10 @@ def fixed_batch(running: ort.InferenceSession) -> int | None:
 def scored(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, Any]:
     """accuracy with Wilson's interval, mean cross entropy, recall per class; of logits [N, classes], labels [N]."""
     right = logits.argmax(1) == labels
-    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(labels)), labels]
     accuracy = float(right.mean())
     recall = {name: float(right[labels == k].mean()) if (labels == k).any() else 0.0 for k, name in enumerate(names)}
-    return {"accuracy": accuracy, "interval": wilson(accuracy, len(labels)), "loss": float(losses.mean()),
+    return {"accuracy": accuracy, "interval": wilson(accuracy, len(labels)), "loss": cross_entropy(logits, labels),
             "recall": recall}  # fmt: skip
-
-
-def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion (Wilson 1927)."""
-    centre, spread = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
-    return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)
 
 
 def apart(before: Arrays, after: Arrays) -> dict[str, float]:

@@ -23,6 +23,7 @@ from training.errors import TrainingError
 Arrays = dict[str, np.ndarray]
 MODEL, MANIFEST, GOLDEN = "model.onnx", "amaas.json", "golden.npz"
 SIGNATURE = "model.sig"  # of the parent's bytes: it would not hold for what a step makes
+PARENTS = {"metrics.jsonl", "cleaning.json", "training.log", "curves.png", "confusion.png", "calibration.png"}
 LARGEST = 2**31 - 1  # bytes of one protobuf message
 
 
@@ -88,10 +89,10 @@ def serialised(model: onnx.ModelProto) -> bytes:
 
 
 def write(parent: Package, out: Path, body: bytes, manifest: Mapping[str, Any], golden: Arrays) -> None:
-    """model.onnx, amaas.json, golden.npz into out, beside the parent's other files."""
+    """model.onnx, amaas.json, golden.npz into out, beside the parent's other files but those of its training."""
     replaced = {MODEL, MANIFEST, GOLDEN, SIGNATURE, golden_name(parent.manifest), *parent.weights}
     for path in sorted(parent.folder.iterdir()):
-        if path.is_file() and path.name not in replaced:
+        if path.is_file() and path.name not in replaced | PARENTS:
             shutil.copyfile(path, out / path.name)
     (out / MODEL).write_bytes(body)
     with (out / GOLDEN).open("wb") as file:

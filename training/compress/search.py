@@ -11,9 +11,10 @@ from training.compress import apply, measure, package, plot
 from training.compress.apply import Measured, Options, Outcome
 from training.compress.data import Material
 from training.compress.package import Package
-from training.errors import TrainingError
+from training.errors import TrainingError, out_of_memory
 
 PARENT = "parent"
+SMALLER = "give a smaller --batch or fewer --calibration-rows, or take a machine with more"
 THEN = ("int8", "fp16")  # steps that are tried on what a step that trained has made
 
 
@@ -83,9 +84,11 @@ def _ladder(
         try:
             rungs[name] = _rung(parent, before, name, rungs.get(first), material, options)
             apply.accept(before, rungs[name].outcome, options)
-        except TrainingError as error:
+        except (TrainingError, RuntimeError, MemoryError) as error:
+            if not isinstance(error, TrainingError) and not out_of_memory(error):
+                raise
             rungs.pop(name, None)
-            refused[name] = str(error)
+            refused[name] = str(error) if isinstance(error, TrainingError) else f"memory ran out: {SMALLER}"
     return rungs, refused
 
 
