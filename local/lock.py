@@ -36,7 +36,7 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "batchplan": ([BATCHPLAN], ["core"], []),
     "cloud": (["requirements/cloud.in"], [], []),
     "sam": (["requirements/sam.in"], [], []),
-    "client": ([CLIENT], [], []),
+    "client": ([CLIENT], ["runtime"], []),
     "dev": (
         ["requirements/dev.in", CORE, RUNTIME, INGEST, BATCHPLAN, CLIENT],
         ["core", "runtime", "ingest", "batchplan"],
@@ -75,6 +75,7 @@ def lock(uv: str, name: str) -> None:
     agree = [f"--constraints=requirements/{other}.txt" for other in constraints if _locked(other).exists()]
     leave = [f"--no-emit-package={package}" for package in without]
     alone = ["--no-deps"] if name in FILES_ONLY else []
+    alone += ["--extra=tensors"] if name == "client" else []
     output = f"--output-file={_locked(name).relative_to(ROOT)}"
     subprocess.run([uv, "pip", "compile", *FLAGS, *alone, *agree, *leave, *sources, output], cwd=ROOT, check=True)
     count = sum("==" in line for line in _locked(name).read_text().splitlines())

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amaas import tensors
 from amaas.errors import AmaasError, Rejected
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def register(client: Client, model: str, out: Path, rows: list[Json], told: Call
 
 def golden(package: Path) -> dict[str, np.ndarray]:
     """The first row of the golden inputs: what a single caller sends. Raises AmaasError."""
-    import numpy as np
-
+    np = tensors.numpy()
     path = package / "golden.npz"
     try:
         with np.load(path, allow_pickle=False) as file:

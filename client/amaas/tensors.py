@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -75,10 +76,18 @@ def written(inputs: Arrays, outputs: Sequence[str] = ()) -> tuple[bytes, int]:
     return b"".join([head, *buffers]), len(head)
 
 
+def numpy() -> ModuleType:
+    """NumPy itself, imported where it is used: everything else does without. Raises AmaasError."""
+    try:
+        import numpy
+    except ImportError as error:
+        raise AmaasError(f"binary tensors need NumPy ({error}): pip install './client[tensors]'") from error
+    return numpy
+
+
 def read(body: bytes, length: str | None) -> Arrays:
     """The outputs in an answer's body; length: the header that says how much of it is JSON, None when all is."""
-    import numpy as np
-
+    np = numpy()
     end = len(body) if length is None else int(length)
     found: Arrays = {}
     for tensor in json.loads(body[:end])["outputs"]:

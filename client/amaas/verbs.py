@@ -27,11 +27,17 @@ def target(found: dict[str, Any]) -> str:
     return (split or f"version {found['version']}") + shadow
 
 
+def back(done: dict[str, Any]) -> str:
+    """Where a rollback would go. After a move, that is where the alias was; after a rollback, a step further."""
+    if not done.get("previous"):
+        return ""
+    return f" (a rollback goes to {target({'version': done['previous'], 'split': done.get('previous_split')})})"
+
+
 def moved(context: Context, done: dict[str, Any]) -> None:
     from amaas import show
 
-    before = f" (before: version {done['previous']})" if done.get("previous") else ""
-    said = f"{done['alias']} is now {target(done)}{before}, {TAKES_EFFECT}"
+    said = f"{done['alias']} is now {target(done)}{back(done)}, {TAKES_EFFECT}"
     context.answer(done, lambda out: show.line(out, done["model"], said))
 
 

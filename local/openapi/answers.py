@@ -38,10 +38,14 @@ class Place(Struct, kw_only=True):
 
 
 class AliasState(Place, kw_only=True):
-    """since: the revision that set it. previous: the version before, to which a rollback goes."""
+    """since: the revision that set it. previous: the version to which a rollback goes, the first of a split.
+
+    previous_split: the weights, where it goes back to a split.
+    """
 
     since: int
     previous: int | None
+    previous_split: dict[str, int] | UnsetType = UNSET
 
 
 class PolicyState(Struct):

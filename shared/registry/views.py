@@ -50,8 +50,9 @@ def aliases(given: dict[str, Alias]) -> dict[str, Any]:
 
 
 def alias(given: Alias) -> dict[str, Any]:
-    """split and shadow only where there are any."""
-    return {**target(given.target), "since": given.since, "previous": given.previous}
+    """split and shadow only where there are any; previous_split where a rollback goes back to a split."""
+    split = {"previous_split": target(given.trail[-1])["split"]} if given.trail and given.trail[-1].split else {}
+    return {**target(given.target), "since": given.since, "previous": given.previous, **split}
 
 
 def target(given: Target) -> dict[str, Any]:

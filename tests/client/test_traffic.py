@@ -22,23 +22,28 @@ DIGEST = "0" * 64
 
 def test_promote_split_and_roll_back(amaas: Run) -> None:
     said = amaas("promote", "m", "2", "--reason", "better").stdout
-    assert said.startswith("m production is now version 2 (before: version 1), in effect everywhere within")
+    assert said.startswith("m production is now version 2 (a rollback goes to version 1), in effect everywhere within")
     assert "90 to version 2, 10 to version 3" in amaas("split", "m", "2=90", "3=10").stdout
     assert "2: 90 / 3: 10" in amaas("ls").stdout
     shown = amaas("show", "m").stdout
     assert "production 90" in shown
     assert "production 10" in shown
-    assert "production is now version 2" in amaas("rollback", "m", "--reason", "night").stdout
-    assert "production is now version 1" in amaas("rollback", "m").stdout
+    moved = amaas("promote", "m", "1").stdout
+    assert "is now version 1 (a rollback goes to 90 to version 2, 10 to version 3), in effect" in moved
+    assert "is now 90 to version 2, 10 to version 3 (a rollback goes to version 2)" in amaas("rollback", "m").stdout
+    back = amaas("rollback", "m", "--reason", "night").stdout
+    assert "production is now version 2 (a rollback goes to version 1)" in back
+    assert "production is now version 1, in effect" in amaas("rollback", "m").stdout
     assert "nothing to go back to" in amaas("rollback", "m", code=1).stderr
     assert "production is now version 3" in amaas("rollback", "m", "--to", "3").stdout
-    rows = amaas("history", "m", "--limit", "5").stdout.splitlines()
-    assert len(rows) == 6
+    rows = amaas("history", "m", "--limit", "7").stdout.splitlines()
+    assert len(rows) == 8
     assert "production → back to 3" in rows[1]
     assert "ann's" in rows[1]
     assert "night" in rows[3]
-    assert "production → 2: 90 / 3: 10" in rows[4]
-    assert len(json.loads(amaas("history", "m", "--all", "--json").stdout)) == 8
+    assert "production → back to 2: 90 / 3: 10" in rows[4]
+    assert "production → 2: 90 / 3: 10" in rows[6]
+    assert len(json.loads(amaas("history", "m", "--all", "--json").stdout)) == 10
 
 
 def test_splits_that_are_none(amaas: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def test_binary_tensors_pass_the_gateway(client: Client) -> None:
         got = client.infer_binary("fashion-mnist", {"image": golden["input.image"]}, outputs=["logits"])
         allowed = json.loads((PACKAGE / "amaas.json").read_text())["golden"]["atol"]
         np.testing.assert_allclose(got["logits"], golden["output.logits"], rtol=1e-3, atol=allowed)
+
+
+def test_the_client_that_make_run_sets_up_can_measure() -> None:
+    """In its own environment, which is not that of the tests."""
+    python = PACKAGE.parents[2] / ".local" / "envs" / "client" / "bin" / "python"
+    line = f"from pathlib import Path; from amaas.optimize import golden; print(*golden(Path({str(PACKAGE)!r})))"
+    assert subprocess.run([python, "-c", line], capture_output=True, text=True, check=True).stdout == "image\n"
 
 
 def test_versions_are_registered_measured_and_offered(

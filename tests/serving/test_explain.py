@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
@@ -18,6 +19,7 @@ from shared.serving.explain import explain
 from shared.serving.explain import images as on_images
 from shared.serving.explain import texts as on_texts
 from shared.serving.inputs import images
+from shared.serving.protocol.reply import packed
 from tests.serving import packages
 from tests.serving.test_sounds import RATE, encoded, loud_or_quiet
 from tests.support import linear
@@ -212,6 +214,7 @@ def test_the_stretch_of_a_sound_that_counts() -> None:
     sound = np.zeros(RATE, np.float32)
     sound[4000:4800] = 0.9
     told = explain(loud_or_quiet(RATE), encoded(sound), "audio/wav", {"label": "loud"})
+    assert orjson.loads(packed(told, None).body) == told, "as it is sent"
     assert isinstance(told, dict)
     best = max(told["attributions"], key=lambda part: part["attribution"])
     assert (best["start"], best["end"]) == (0.25, 0.3)

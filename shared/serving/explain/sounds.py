@@ -22,7 +22,7 @@ def explain(loaded: Loaded, body: bytes, content_type: str, options: Options) ->
         raise BadInput("one sound is explained at a time")
     _tensor, plan = sounds.signature(loaded)
     samples = sounds.decode(given.items[0], plan.sample_rate)
-    edges = np.linspace(0, len(samples), min(BANDS, len(samples)) + 1).astype(int)
+    edges = np.linspace(0, len(samples), min(BANDS, len(samples)) + 1).astype(int).tolist()
     bands = list(itertools.pairwise(edges))
     whole = _scores(loaded, samples)
     index = chosen(loaded, whole, options)
