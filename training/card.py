@@ -86,7 +86,8 @@ calibration error {metrics["test_calibration_error"]:.1%}.
 {synthetic}Training {counts["train"]:,}, validation {counts["validation"]:,}, test {counts["test"]:,}.
 Dropped in cleaning: {dropped}.
 
-**Training:** {settings}. {metrics["parameters"]:,} parameters. {_footprint(metrics["footprint"])}
+**Training:** {settings}. {metrics["parameters"]:,} parameters; the weights are those
+after epoch {metrics["best_epoch"]}, which did best on the validation split. {_footprint(metrics["footprint"])}
 {_privacy(metrics)}
 **Licence:** {told.licence or data_licence}.
 

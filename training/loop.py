@@ -61,7 +61,7 @@ class Loop:
             state.batches = order(len(self.task), s.batch, state.random, self.learner.privacy)
         todo, title = state.batches[state.step :], f"epoch {state.epoch}/{s.epochs}"
         hidden = s.quiet or not self.group.first
-        for batch in tqdm(todo, desc=title, initial=state.step, total=steps, disable=hidden, leave=False):
+        for batch in tqdm(todo, desc=title, initial=state.step, total=steps, disable=hidden or None, leave=False):
             self.step(self.group.part(batch))
             asked, due = self.group.any(stop.asked, self.checkpoints.due())
             if asked or due:

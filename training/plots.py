@@ -11,11 +11,15 @@ from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#1f6feb", "#d9730d", "#8c959f"
 MOST = 30  # classes whose counts are written into the matrix
+STEEP = 10
 META = {"Software": None}  # the same bytes from the same numbers
 
 
-def curves(rows: list[dict[str, Any]], path: Path) -> None:
-    """Loss and accuracy by epoch, of the training and of the validation split. rows: those of metrics.jsonl."""
+def curves(rows: list[dict[str, Any]], path: Path, best: int | None = None) -> None:
+    """Loss and accuracy by epoch, of the training and of the validation split. rows: those of metrics.jsonl.
+
+    best: the epoch whose weights were kept.
+    """
     figure, (left, right) = _figure(9, 3.6, 2)
     epochs = [row["epoch"] for row in rows]
     for axes, name in ((left, "loss"), (right, "accuracy")):
@@ -24,11 +28,20 @@ def curves(rows: list[dict[str, Any]], path: Path) -> None:
         if name == "accuracy" and "ema_validation_accuracy" in rows[0]:
             averaged = [row["ema_validation_accuracy"] for row in rows]
             axes.plot(epochs, averaged, color=ORANGE, label="validation, averaged weights", marker=".", linewidth=1.6)
+        if best is not None:
+            axes.axvline(best, color=GREY, linewidth=1, linestyle="--", label="kept")
         axes.set_xlabel("epoch")
         axes.set_ylabel(name)
+        if name == "loss" and _steep([row[key] for row in rows for key in ("loss", "validation_loss")]):
+            axes.set_yscale("log")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)
     _save(figure, path)
+
+
+def _steep(losses: list[float]) -> bool:
+    """Whether a few of them would press all others to the floor, as of a network's first steps."""
+    return min(losses) > 0 and max(losses) > STEEP * float(np.median(losses))
 
 
 def confusion(counts: np.ndarray, labels: list[str], path: Path) -> None:

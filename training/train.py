@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ from training.settings import check, reading, recipe, settings
 from training.state import State
 from training.task import CLEANING, Task, find_task
 
+FEW_STEPS, FEW_ITEMS = 10, 50  # below which a run is told that it may learn or know too little
 RECLAIMED = 75  # EX_TEMPFAIL of sysexits.h: whoever started this may start it again
 
 
@@ -77,6 +79,8 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
     task = find_task(s, group)
     say(f"{task.data.about['name']}: {len(task):,} to train on, {len(task.data.validation[1]):,} to validate, "
         f"{len(task.data.test[1]):,} to test; dropped: {task.data.dropped() or 'none'}")  # fmt: skip
+    for note in notes(s, task):
+        say(note)
     s.out.mkdir(parents=True, exist_ok=True)
     datasets.write(task.data.report, s.out / CLEANING)
     learner = Learner(s, task, group, random)
@@ -100,13 +104,31 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
     if state.epoch <= s.epochs:
         print(f"stopped early: no progress in {s.patience} epochs, the best was epoch {state.best_epoch}")
     metrics = tested(s, task, learner, state)
-    print(f"test accuracy {metrics['test_accuracy']:.2%}")
+    print(f"test accuracy {metrics['test_accuracy']:.2%}, with the weights of epoch {state.best_epoch}")
     metrics |= {"footprint": footprint.taken(), **({"privacy": learner.privacy.spent()} if learner.privacy else {})}
     told = card.Told(name, recipe(s, learner.described, task.kind.name), reading(s), s.licence, s.intended_use,
                      task.teacher.reference if task.teacher else None)  # fmt: skip
     export.package(learner.network, task.data, task.kind, s.out, metrics, told)
     checkpoints.clear()  # nothing is left to continue: the same command trains anew
     print(f"packaged in {s.out} after {state.seconds():.0f} s")
+
+
+def notes(s: argparse.Namespace, task: Task) -> list[str]:
+    """What is no error, but is better known before the training than after it."""
+    told = []
+    doubtful = Counter(entry["reason"] for entry in task.data.report if "kept" in entry)
+    if doubtful:
+        counted = ", ".join(f"{count:,} {reason}" for reason, count in doubtful.items())
+        told.append(f"note: noticed and kept: {counted}; {s.out / CLEANING} names them")
+    steps, left = divmod(len(task), s.batch)
+    if not s.epsilon and (steps < FEW_STEPS or left > len(task) / 10):
+        told.append(
+            f"note: a batch of {s.batch} makes {steps} steps an epoch, and leaves out {left} of {len(task)} items each "
+            "time: a smaller --batch learns more from as many epochs"
+        )
+    if (held_out := len(task.held_out[1])) < FEW_ITEMS:
+        told.append(f"note: {held_out} items to validate tell little of which epoch was best: more data would")
+    return told
 
 
 def reproducible(s: argparse.Namespace) -> None:
@@ -124,7 +146,7 @@ def tested(s: argparse.Namespace, task: Task, learner: Learner, state: State) ->
     logits = outputs(learner.network, task.kind, task.tested[0], "cpu")
     labels = task.tested[1]
     found = quality.measured(logits, labels, task.data.labels)
-    plots.curves(state.rows, s.out / "curves.png")
+    plots.curves(state.rows, s.out / "curves.png", state.best_epoch)
     plots.confusion(quality.confusion(logits, labels), task.data.labels, s.out / "confusion.png")
     plots.calibration(quality.calibration(quality.softmax(logits), labels), s.out / "calibration.png")
     return {
@@ -137,6 +159,7 @@ def tested(s: argparse.Namespace, task: Task, learner: Learner, state: State) ->
         "test_calibration_error": round(found["calibration_error"], 4),
         "test_slices": quality.slices(task.kind.features(task.data.test[0]), logits.argmax(1) == labels),
         "validation_accuracy": round(state.best, 4),
+        "best_epoch": state.best_epoch,
         "parameters": sum(p.numel() for p in learner.network.parameters()),
     }
 

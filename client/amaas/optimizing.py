@@ -56,6 +56,7 @@ def optimize(
     kept = out or Path(".local") / "optimised" / model[0]
     with tempfile.TemporaryDirectory(prefix="amaas-") as folder:
         given = ["--target", target, "--max-drop", str(max_drop), *(["--data", data] if data else []), *more]
+        given += [] if out else ["--brief"]
         wanted, package = (model[0], model[1] or alias), package or _trained(model[0])
         made = out or Path(folder) / "search"
         done = _optimize(context, wanted, package, (made, kept), given, python, (target, max_drop))
@@ -115,8 +116,8 @@ def _promoted(context: Context, done: dict[str, Any], alias: str) -> AmaasError 
 def shown(out: Console, done: dict[str, Any]) -> None:
     from amaas import show
 
-    right = ("version", "size", "accuracy", "drop", "in service", "round trip")
-    table = show._table("step", "version", "size", "accuracy", "drop", "in service", "round trip", "", right=right)
+    right = ("version", "size", "validation", "drop", "in service", "round trip")
+    table = show._table("step", "version", "size", "validation", "drop", "in service", "round trip", "", right=right)
     for row in done["versions"]:
         accuracy = f"{row['validation_accuracy']:.2%}" if "validation_accuracy" in row else ""
         own = f"{row['latency_ms']:.3f} ms" if "latency_ms" in row else ""

@@ -52,6 +52,11 @@ TRAININGS = "training/"
 
 def model_name(name: str) -> str:
     if not is_model(name):
+        own, _, reference = name.partition("@")
+        if reference and is_model(own):
+            raise BadInput(
+                f"{name[:120]!r} is a model's version: over HTTP that is /models/{own}/versions/{reference[:40]}"
+            )
         raise BadInput(
             f"{name[:120]!r} is not a model name: use letters, digits, '.', '_' and '-', at most 100, "
             "starting with a letter or a digit, without '..'"

@@ -144,6 +144,11 @@ def test_a_lost_reply_is_settled_by_sending_the_same_record_again(log: Log, monk
     assert models.get(log, "m").revision == 3
 
 
+def test_a_reference_is_told_how_to_be_asked_for(log: Log) -> None:
+    with pytest.raises(BadInput, match=r"over HTTP that is /models/m/versions/production$"):
+        keys.model_name("m@production")
+
+
 @pytest.mark.parametrize("name", ["../x", "", "a/b", "a..b", ".hidden", "x" * 101, "a b", "é"])
 def test_bad_model_names(log: Log, name: str) -> None:
     with pytest.raises(BadInput):

@@ -46,6 +46,7 @@ def settings(arguments: list[str] | None) -> argparse.Namespace:
     add("--max-noise", type=_share, default=0.1, help="without --data: change of outputs, of their size (%(default)s)")
     add("--target", choices=("latency", "size"), default="latency", help="search: what is best (%(default)s)")
     add("--steps", nargs="+", metavar="STEP", default=[], help="search: only these, as int8 prune prune+int8")
+    add("--brief", action="store_true", help="search: do not say where the packages are")
     _of_training(parser.add_argument_group("steps that train (prune, magnitude, distil): need --data").add_argument)
     return parser.parse_args(arguments)
 
@@ -126,7 +127,7 @@ def run(s: argparse.Namespace) -> None:
         s.max_drop, s.max_noise, tuple(s.method or METHODS), s.reduce_range, s.block, tuple(s.steps), _training(s)
     )
     if s.step == "search":
-        search.search(parent, material, s.out, options, s.target)
+        search.search(parent, material, s.out, options, s.target, told=not s.brief)
     else:
         report(apply.step(parent, s.step, material, s.out, options), s.out)
 

@@ -64,7 +64,7 @@ def tune(
         network.train()
         order = torch.randperm(len(y), generator=random)[: steps * batch].split(batch)
         for step, picked in enumerate(
-            tqdm(order, desc=f"epoch {epoch + 1}/{how.epochs}", disable=how.quiet, leave=False)
+            tqdm(order, desc=f"epoch {epoch + 1}/{how.epochs}", disable=how.quiet or None, leave=False)
         ):
             progress = (epoch * steps + step) / (how.epochs * steps)
             for group in optimizer.param_groups:

@@ -19,7 +19,7 @@ TOP, BOTTOM = 96, 388
 LEFTS, ACROSS = {"size": 76, "latency": 556}, 388  # left edge of each panel; width of both
 FONT = 'font-family="Helvetica, Arial, sans-serif"'
 ON, OFF, BEST = "#2f6db3", "#bbbbbb", "#d9822b"
-RADIUS, LINE, LETTER = 5, 14, 6.4  # of a point; of a label: its height, and the width of a letter
+RADIUS, LINE, LETTER, GAP = 5, 14, 6.4, 4  # of a point; of a label: height, width of a letter, room at its ends
 LEAST = {"accuracy": 0.004, "noise": 0.002}  # that the upward axis spans: less is chance, and is not to look large
 
 
@@ -121,7 +121,7 @@ def _label(name: str, x: float, y: float, taken: list[Box], panel: Box, *, named
     for shift in (0, -1, 1, -2, 2, -3, 3, -4, 4, -5, 5):
         for anchor, start in (("start", x + 10), ("end", x - 10 - width)):
             middle = y + LINE * shift
-            box = (start, middle - LINE / 2, start + width, middle + LINE / 2)
+            box = (start - GAP, middle - LINE / 2, start + width + GAP, middle + LINE / 2)
             if _within(box, panel) and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
                 edge = start - 2 if anchor == "start" else start + width + 2

@@ -27,11 +27,14 @@ class Rung:
     under: str | None = None
 
 
-def search(parent: Package, material: Material, out: Path, options: Options, target: str) -> dict[str, Any]:
+def search(
+    parent: Package, material: Material, out: Path, options: Options, target: str, *, told: bool = True
+) -> dict[str, Any]:
     """Write out/STEP for each step that was accepted, out/pareto.json and out/pareto.svg; returns the report.
 
-    target: `latency` or `size`. The best is chosen by validation accuracy; test figures are only reported. Two steps
-    in turn, as prune+int8, are two packages, the second with the first as its parent.
+    target: `latency` or `size`. told: whether to say where the packages are. The best is chosen by validation accuracy;
+    test figures are only reported. Two steps in turn, as prune+int8, are two packages, the second with the first as its
+    parent.
     """
     before = apply.measured(parent, package.serialised(parent.model), material)
     rungs, refused = _ladder(parent, before, material, options)
@@ -49,7 +52,7 @@ def search(parent: Package, material: Material, out: Path, options: Options, tar
         report = _report(parent, rows, refused, options, target) | {"machine": machine}
         (draft / "pareto.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         (draft / "pareto.svg").write_text(plot.svg(report))
-    _print(report, out)
+    _print(report, out, told)
     return report
 
 
@@ -134,11 +137,14 @@ def _costs(row: dict[str, Any]) -> tuple[float, float, float]:
     return row["size"], row["latency_us"], -row.get("validation_accuracy", -row["noise"])
 
 
-def _print(report: dict[str, Any], out: Path) -> None:
+def _print(report: dict[str, Any], out: Path, told: bool) -> None:
     for row in report["steps"]:
-        accuracy = f"{row['test_accuracy']:.2%}" if "test_accuracy" in row else f"noise {row['noise']:.2%}"
+        accuracy = (
+            f"test accuracy {row['test_accuracy']:.2%}" if "test_accuracy" in row else f"noise {row['noise']:.2%}"
+        )
         mark = "  ← best" if row["step"] == report["best"] else ""
         print(f"{row['step']:11} {row['size']:>12,} bytes {row['latency_us']:>10.1f} µs  {accuracy}{mark}")
     for step, reason in report["refused"].items():
         print(f"{step:11} left out: {reason}")
-    print(f"packages, pareto.json and pareto.svg are in {out}")
+    if told:
+        print(f"packages, pareto.json and pareto.svg are in {out}")

@@ -1,0 +1,59 @@
+"""What a run says before it begins, that is no error; and which epoch's weights it kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from training import plots, train
+
+from .conftest import Run
+
+
+class Items(SimpleNamespace):
+    """A task of so many items to train on and to validate."""
+
+    def __len__(self) -> int:
+        return int(self.count)
+
+
+def told(count: int, batch: int, held_out: int = 100, report: Any = (), epsilon: float | None = None) -> list[str]:
+    s = SimpleNamespace(batch=batch, out=Path("out"), epsilon=epsilon)
+    return train.notes(s, Items(count=count, held_out=({}, range(held_out)), data=SimpleNamespace(report=report)))
+
+
+def test_a_batch_that_wastes_a_small_set_is_told() -> None:
+    assert told(6400, 64) == []
+    [note] = told(114, 64)
+    assert "a batch of 64 makes 1 steps an epoch, and leaves out 50 of 114 items each time: a smaller --batch" in note
+    assert told(114, 64, epsilon=3.0) == [], "private batches are drawn by lot"
+    [note] = told(6400, 64, held_out=12)
+    assert "12 items to validate tell little" in note
+
+
+def test_doubtful_items_that_stay_are_counted() -> None:
+    doubtful = {"split": "train", "reason": "doubtful label", "kept": True}
+    [note] = told(6400, 64, report=[doubtful, doubtful, {"split": "train", "reason": "duplicate"}])
+    assert note == "note: noticed and kept: 2 doubtful label; out/cleaning.json names them"
+
+
+def test_the_epoch_that_was_kept_is_told(
+    folder: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, tmp_path / "out") == 0
+    described = json.loads((tmp_path / "out" / "amaas.json").read_text())
+    best = described["metrics"]["best_epoch"]
+    rows = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[best - 1]["validation_accuracy"] == max(row["validation_accuracy"] for row in rows)
+    assert f"with the weights of epoch {best}" in capsys.readouterr().out
+    assert f"those\nafter epoch {best}, which did best" in described["card"]
+
+
+def test_a_steep_beginning_does_not_flatten_the_rest() -> None:
+    assert plots._steep([1256.0, 9.0, 0.6, 0.5, 0.5, 0.4])
+    assert not plots._steep([2.3, 1.9, 0.6, 0.5, 0.5, 0.4])
+    assert not plots._steep([0.0, 900.0, 0.1])
