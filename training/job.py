@@ -43,6 +43,7 @@ PARALLEL = 16
 PATIENCE = 5  # attempts to reach a bucket that is away, each twice as long after the one before
 SAYS = "training: "
 T = TypeVar("T")
+Say = Callable[[jobs.Phase], None]
 
 
 class Stopped(Exception):
@@ -101,33 +102,19 @@ def run(store: Store, bucket: str, identity: str, attempt: int, work: Path, seco
         insist(lambda: jobs.say(store, identity, attempt, phase, reason))
 
     try:
-        job = insist(lambda: jobs.read(store, identity))
-        if jobs.cancelled(store, identity):
-            return 0
-        if delivered(store, job):
+        try:
+            job = insist(lambda: jobs.read(store, identity))
+            if jobs.cancelled(store, identity):
+                return 0
+            if not delivered(store, job):
+                say("running")
+                carry_out(store, bucket, job, work, seconds, stop, say)
             say("published")
             return 0
-        say("running")
-        shutil.rmtree(work, ignore_errors=True)
-        data = bring(store, bucket, job.data, work / "data", stop)
-        job = taught(store, bucket, job, work / "teacher", stop)
-        mirror = Mirror(store, identity, work / "out", seconds)
-        mirror.restore()
-        code, reason = train(command(job, data, work / "out"), mirror, stop)
-        insist(mirror.everything)
-        if stop.asked or code == AGAIN:
-            raise Stopped
-        if code:
-            raise TrainingError(reason)
-        say("publishing")
-        insist(lambda: publish(store, job, work / "out"))
-        say("published")
-        mirror.clear()
-        return 0
-    except Stopped:
-        say("stopped")
-        return AGAIN
-    except Unavailable as error:
+        except Stopped:
+            say("stopped")
+            return AGAIN
+    except Unavailable as error:  # of what was said last, too
         print(f"{SAYS}{error}; the checkpoints that reached the bucket are kept there", file=sys.stderr)
         return AGAIN
     except (AmaasError, PackageError, TrainingError, OSError) as error:
@@ -137,6 +124,28 @@ def run(store: Store, bucket: str, identity: str, attempt: int, work: Path, seco
         except Unavailable as away:
             print(f"{SAYS}that could not be noted: {away}", file=sys.stderr)
         return 1
+
+
+def carry_out(store: Store, bucket: str, job: Job, work: Path, seconds: float, stop: Stop, say: Say) -> None:
+    """From the data to a package that is sent. Raises Stopped, Unavailable, and errors that end the job.
+
+    What SIGTERM finds finished is published all the same, within the notice of two minutes: the next attempt would only
+    train its last epochs again. A user who cancels sends SIGTERM too, and wants no package.
+    """
+    shutil.rmtree(work, ignore_errors=True)
+    data = bring(store, bucket, job.data, work / "data", stop)
+    job = taught(store, bucket, job, work / "teacher", stop)
+    mirror = Mirror(store, job.id, work / "out", seconds)
+    mirror.restore()
+    code, reason = train(command(job, data, work / "out"), mirror, stop)
+    insist(mirror.everything)
+    if code == AGAIN or (stop.asked and (code or insist(lambda: jobs.cancelled(store, job.id)))):
+        raise Stopped
+    if code:
+        raise TrainingError(reason)
+    say("publishing")
+    insist(lambda: publish(store, job, work / "out"))
+    mirror.clear()
 
 
 def insist(act: Callable[[], T]) -> T:

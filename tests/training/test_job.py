@@ -252,6 +252,56 @@ def test_a_bucket_that_is_gone_is_told_and_the_job_is_to_come_again(
     assert "training: the store answered NoSuchBucket" in capfd.readouterr().err
 
 
+def test_a_stop_that_cannot_be_noted_is_to_come_again_too(
+    store: MemoryStore, attempt: Attempt, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """AWS Batch looks at the exit code, and only 75 is tried again."""
+    job, put = asked(store, "digits"), store.put
+
+    def away(key: str, body: bytes, **options: Any) -> str:
+        if b"stopped" in body:
+            raise Unavailable("the store is out of reach")
+        return put(key, body, **options)
+
+    monkeypatch.setattr(store, "put", away)
+    assert attempt(job, "sys.exit(75)") == 75
+    assert "training: the store is out of reach; the checkpoints that reached the bucket" in capfd.readouterr().err
+
+
+LATE = (
+    PACKAGE
+    + """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is written, and the next thing is the end
+os.kill(os.getppid(), signal.SIGTERM)
+time.sleep(0.2)
+"""
+)
+
+
+def test_a_package_that_is_finished_when_sigterm_comes_is_published(store: MemoryStore, attempt: Attempt) -> None:
+    job = asked(store, "digits")
+    assert attempt(job, LATE) == 0
+    assert uploads.missing(store, uploads.read_ticket(store, job.id)) == []
+    assert progress.status(store, job)["state"] == "publishing"
+
+
+def test_a_package_that_is_finished_when_the_user_cancels_is_not(
+    store: MemoryStore, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancel is noted while the training runs, and AWS Batch then sends SIGTERM."""
+    job, train = asked(store, "digits"), container.train
+
+    def cancelled(*given: Any) -> tuple[int, str]:
+        jobs.cancel(store, job.id, "ann")
+        return train(*given)
+
+    monkeypatch.setattr(container, "train", cancelled)
+    assert attempt(job, LATE) == 75
+    assert names(store, "uploads/") == []
+    assert progress.status(store, job)["state"] == "cancelled"
+
+
 def test_a_disk_that_is_full_says_what_to_deploy(
     store: MemoryStore, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
