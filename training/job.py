@@ -41,7 +41,8 @@ AGAIN = 75  # EX_TEMPFAIL of sysexits.h, as train.py has it
 PAUSE = 1.0  # seconds between two looks at what the training wrote
 PARALLEL = 16
 PATIENCE = 5  # attempts to reach a bucket that is away, each twice as long after the one before
-SAYS = "training: "
+SAYS = "training: "  # why the training, or this, ended
+NOTE = "note: "  # what goes wrong while it goes on
 T = TypeVar("T")
 Say = Callable[[jobs.Phase], None]
 
@@ -156,7 +157,7 @@ def insist(act: Callable[[], T]) -> T:
         except Unavailable as error:
             if attempt == PATIENCE - 1:
                 raise
-            print(f"{SAYS}{error}", file=sys.stderr, flush=True)
+            print(f"{NOTE}{error}; it is tried again", file=sys.stderr, flush=True)
             time.sleep(PAUSE * 2**attempt)
     raise AssertionError("the last attempt returns or raises")
 
@@ -255,12 +256,12 @@ def _listen(process: subprocess.Popen[str], said: list[str]) -> None:
 
 
 def last_words(said: list[str], code: int) -> str:
-    """The training's own reason, where it gave one."""
+    """The training's own reason, where it gave one. One that was killed had no time to."""
+    if code == -signal.SIGKILL:
+        return "the training was killed, most often because memory ran out: give a smaller --batch"
     own = [line.removeprefix(SAYS) for line in said if line.startswith(SAYS)]
     if own:
         return own[-1]
-    if code == -signal.SIGKILL:
-        return "the training was killed, most often because memory ran out: give a smaller --batch"
     spoken = [line for line in said if line]
     return f"the training ended with exit code {code}: {spoken[-1][:500] if spoken else 'it said nothing'}"
 

@@ -17,7 +17,8 @@ from amaas import places
 from amaas.errors import AmaasError
 
 PAUSE = 0.5
-SAYS = "training: "
+SAYS = "training: "  # why it ended; what goes wrong while it goes on begins with "note: "
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # by itself, and as `docker run` tells it
 LOG = "training.log"
 PACKAGE = ("model.onnx", "amaas.json")  # what a training writes last
 
@@ -147,10 +148,11 @@ class Rows:
 
 
 def _reason(log: Path, code: int) -> str:
+    """A training that was killed had no time to say why: what it said is of before."""
+    if code in KILLED:
+        return f"the training was killed, most often because memory ran out: give a smaller --batch; see {log}"
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     own = [line.removeprefix(SAYS) for line in lines if line.startswith(SAYS)]
     if own:
         return f"the training stopped: {own[-1]}"
-    if code == -signal.SIGKILL:
-        return f"the training was killed, most often because memory ran out: give a smaller --batch; see {log}"
     return f"the training ended with exit code {code}: {lines[-1][:300] if lines else 'it said nothing'}; see {log}"

@@ -29,6 +29,9 @@ if s.end == "refuse":
     sys.exit(print("training: the folder has no images: give another --data", file=sys.stderr) or 1)
 if s.end == "crash":
     raise ValueError("a bug")
+if s.end in ("killed", "137"):
+    print("training: the checkpoint could not be written; the training goes on", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL) if s.end == "killed" else sys.exit(137)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("training: stopped by SIGTERM", file=sys.stderr) or 75))
 with (out / "metrics.jsonl").open("w") as log:
     for n in range(int(s.epochs)):
@@ -77,6 +80,8 @@ def test_rows_of_the_run_before_are_not_shown_again(run: conftest.Run, checkout:
     [
         ("refuse", "the training stopped: the folder has no images: give another --data"),
         ("crash", "the training ended with exit code 1: ValueError: a bug; see out/training.log"),
+        ("killed", "the training was killed, most often because memory ran out: give a smaller --batch; see out/"),
+        ("137", "the training was killed, most often because memory ran out: give a smaller --batch; see out/"),
     ],
 )
 def test_a_local_failure_tells_why_and_pushes_nothing(

@@ -158,12 +158,21 @@ OUT.mkdir(parents=True, exist_ok=True)
 """
 
 
+WARNING = "print('training: the checkpoint could not be written; the training goes on', file=sys.stderr, flush=True)\n"
+
+
 @pytest.mark.parametrize(
     ("script", "why"),
     [
         ("print('training: no such option', file=sys.stderr); sys.exit(1)", "no such option"),
         ("print('noise', file=sys.stderr); sys.exit(3)", "the training ended with exit code 3: noise"),
         ("os.kill(os.getpid(), 9)", "most often because memory ran out"),
+        (f"{WARNING}os.kill(os.getpid(), 9)", "most often because memory ran out"),
+        (
+            "print('note: no checkpoint; the training goes on', file=sys.stderr)\nraise ValueError('a bug')",
+            "exit code 1: ValueError: a bug",
+        ),
+        (f"{WARNING}print('training: no such option', file=sys.stderr); sys.exit(1)", "no such option"),
         ("", "is no package: it has no model.onnx"),
     ],
 )
@@ -237,7 +246,9 @@ def test_a_bucket_that_is_away_for_a_while_stops_no_training(
 
     monkeypatch.setattr(store, "put", shaky)
     assert attempt(job, CHECKPOINT + "time.sleep(1)\n" + PACKAGE) == 0
-    assert "progress was not sent (the store answered NoSuchBucket); the training goes on" in capfd.readouterr().err
+    assert (
+        "note: progress was not sent (the store answered NoSuchBucket); the training goes on" in capfd.readouterr().err
+    )
 
 
 def test_a_bucket_that_is_gone_is_told_and_the_job_is_to_come_again(
