@@ -214,6 +214,17 @@ def test_aws_batch_is_asked_where_no_event_came(
     assert (found["state"], found["reason"]) == ("failed", "AWS Batch has forgotten this job")
 
 
+def test_a_job_that_aws_batch_has_forgotten_is_over_after_any_attempt(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its word is later than the last one known, of the second attempt here: else whoever follows it waits on."""
+    job = started()
+    tell(job, "RUNNING", ended=1)
+    monkeypatch.setattr(progress, "QUIET", -2.0)
+    found = state(job)
+    assert (found["state"], found["reason"]) == ("failed", "AWS Batch has forgotten this job")
+
+
 def test_a_job_without_a_number_is_given_up(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     job = jobs.create(
         store, jobs.Job(id=new_id(), model="m", data="d", by="ann", created_at="2026-01-01T00:00:00.000Z")
