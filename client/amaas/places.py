@@ -15,7 +15,7 @@ def of(words: Sequence[str]) -> Iterator[Found]:
     for place, word in enumerate(words):
         if word.startswith("--") and len(word) > 2:
             name, equals, value = word[2:].partition("=")
-            option = next((named for named in NAMED if named.startswith(name)), None)  # argparse takes beginnings, too
+            option = name if name in NAMED else None
             if option and equals:
                 yield place, option, f"--{name}=", value
         elif option:

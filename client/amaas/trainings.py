@@ -100,8 +100,8 @@ def arguments(words: list[str] | tuple[str, ...]) -> Json:
     for word in words:
         if word.startswith("--") and len(word) > 2:
             name, given, value = word[2:].partition("=")
-            if own := next((own for own in SET if own.startswith(name)), None):  # argparse takes beginnings, too
-                raise AmaasError(f"--{name} is set by `amaas train` itself: {SET[own]}")
+            if name in SET:
+                raise AmaasError(f"--{name} is set by `amaas train` itself: {SET[name]}")
             if name in found:
                 raise AmaasError(f"--{name} is given twice")
             found[name] = value if given else True

@@ -20,7 +20,7 @@ from tests.client.server import Server
 SCRIPT = """
 import argparse, json, os, signal, sys, time
 from pathlib import Path
-add = (made := argparse.ArgumentParser()).add_argument
+add = (made := argparse.ArgumentParser(allow_abbrev=False)).add_argument
 for name in ("--data", "--out", "--name", "--epochs", "--end"): add(name)
 add("--quiet", action="store_true")
 s = made.parse_args()
@@ -94,7 +94,7 @@ def test_a_local_failure_tells_why_and_pushes_nothing(
     assert fake.uploads == {}
 
 
-@pytest.mark.parametrize("own", ["--out=other", "--ou other", "--data x", "--name x", "--checkpoint x", "--help"])
+@pytest.mark.parametrize("own", ["--out=other", "--data x", "--name x", "--checkpoint x", "--help"])
 def test_options_that_are_set_already_are_refused(run: conftest.Run, checkout: Path, fake: Fake, own: str) -> None:
     """Of two, the last holds: the package would be elsewhere, and that of a run before would be pushed."""
     (folder := checkout / "below" / ".local" / "training" / "shoes").mkdir(parents=True)
@@ -103,6 +103,13 @@ def test_options_that_are_set_already_are_refused(run: conftest.Run, checkout: P
     done = run(*HERE, "--", "--epochs", "1", *own.split())
     assert done.exit_code == 1 and "is set by `amaas train` itself: " in done.stderr
     assert fake.uploads == {} and not (folder / "training.log").exists(), "nothing was started"
+
+
+def test_an_option_has_one_name(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+    """The training takes none by its beginning, so that the client need not look for them."""
+    done = run(*HERE, "--", "--epochs", "1", "--ou", "other")
+    assert done.exit_code == 1 and "exit code 2: train.py: error: unrecognized arguments: --ou other" in done.stderr
+    assert fake.uploads == {} and not (checkout / "below" / "other").exists()
 
 
 def test_a_package_of_a_run_before_is_not_pushed(run: conftest.Run, checkout: Path, fake: Fake) -> None:

@@ -25,9 +25,11 @@ from shared.storage.memory import MemoryStore
 from shared.training import job as jobs
 from shared.training import progress
 from shared.training.job import Job
+from shared.training.request import command_line
 from tests import servers
 from training import job as container
 from training.job import Stop, command
+from training.settings import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = {"epochs": 9, "batch": 16, "device": "cpu", "no-flip": True, "shift": 1}
@@ -385,6 +387,14 @@ def test_a_cancelled_job_does_nothing(store: MemoryStore, attempt: Attempt) -> N
     jobs.cancel(store, job.id, "ann")
     assert attempt(job, "sys.exit(1)") == 0
     assert jobs.said(store, job.id) is None
+
+
+@pytest.mark.parametrize("name", ["teach", "ou", "check"])
+def test_the_training_takes_no_option_by_its_beginning(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Requests are checked by whole names: a teacher that is called teach would not be seen."""
+    with pytest.raises(SystemExit):
+        settings(["--data", "x", "--out", "y", *command_line({name: "model@3"})])
+    assert f"unrecognized arguments: --{name}=model@3" in capsys.readouterr().err
 
 
 def test_the_command_line_and_torchrun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
