@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amaas import places
 from amaas.errors import AmaasError
 
 PAUSE = 0.5
@@ -55,8 +54,13 @@ def environment(python: str | None) -> tuple[Path, Path]:
 def on_python(python: str | None) -> Training:
     """In a checkout, by its training environment or the Python that is given."""
     chosen, root = environment(python)
+    return Training([str(chosen), "-m", "training.train"], importing(root))
+
+
+def importing(root: Path) -> dict[str, str]:
+    """The variables with which a Python finds a checkout's modules from any folder."""
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-    return Training([str(chosen), "-m", "training.train"], os.environ | {"PYTHONPATH": path})
+    return os.environ | {"PYTHONPATH": path}
 
 
 def trained(model: str) -> Path:
@@ -74,15 +78,16 @@ def run(
 ) -> list[dict[str, Any]]:
     """Train into `out`; returns all rows of metrics. Raises AmaasError with the training's own reason.
 
-    on_state is told as of a training job. What the process prints is in training.log, in `out`. After an interruption,
-    the same call goes on at the last checkpoint.
+    It runs in the caller's folder, and reads `data` and `more` as they are written: what `wine` or `./wine` means, it
+    decides. on_state is told as of a training job. What the process prints is in training.log, in `out`. After an
+    interruption, the same call goes on at the last checkpoint.
     """
     out.mkdir(parents=True, exist_ok=True)
-    own = ["--data", places.absolute(data), "--out", str(out.resolve()), "--name", model, "--quiet"]
+    own = ["--data", data, "--out", str(out.resolve()), "--name", model, "--quiet"]
     rows, before = Rows(out / "metrics.jsonl"), [_stamp(out / name) for name in PACKAGE]
     with (out / LOG).open("w") as log:
         process = subprocess.Popen(
-            [*training.command, *own, *places.placed(more)],
+            [*training.command, *own, *more],
             env=training.env,
             stdin=subprocess.DEVNULL,
             stdout=log,
