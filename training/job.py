@@ -41,8 +41,10 @@ AGAIN = 75  # EX_TEMPFAIL of sysexits.h, as train.py has it
 PAUSE = 1.0  # seconds between two looks at what the training wrote
 PARALLEL = 16
 PATIENCE = 5  # attempts to reach a bucket that is away, each twice as long after the one before
-SAYS = "training: "
+SAYS = "training: "  # why the training, or this, ended
+NOTE = "note: "  # what goes wrong while it goes on
 T = TypeVar("T")
+Say = Callable[[jobs.Phase], None]
 
 
 class Stopped(Exception):
@@ -101,33 +103,19 @@ def run(store: Store, bucket: str, identity: str, attempt: int, work: Path, seco
         insist(lambda: jobs.say(store, identity, attempt, phase, reason))
 
     try:
-        job = insist(lambda: jobs.read(store, identity))
-        if jobs.cancelled(store, identity):
-            return 0
-        if delivered(store, job):
+        try:
+            job = insist(lambda: jobs.read(store, identity))
+            if jobs.cancelled(store, identity):
+                return 0
+            if not delivered(store, job):
+                say("running")
+                carry_out(store, bucket, job, work, seconds, stop, say)
             say("published")
             return 0
-        say("running")
-        shutil.rmtree(work, ignore_errors=True)
-        data = bring(store, bucket, job.data, work / "data", stop)
-        job = taught(store, bucket, job, work / "teacher", stop)
-        mirror = Mirror(store, identity, work / "out", seconds)
-        mirror.restore()
-        code, reason = train(command(job, data, work / "out"), mirror, stop)
-        insist(mirror.everything)
-        if stop.asked or code == AGAIN:
-            raise Stopped
-        if code:
-            raise TrainingError(reason)
-        say("publishing")
-        insist(lambda: publish(store, job, work / "out"))
-        say("published")
-        mirror.clear()
-        return 0
-    except Stopped:
-        say("stopped")
-        return AGAIN
-    except Unavailable as error:
+        except Stopped:
+            say("stopped")
+            return AGAIN
+    except Unavailable as error:  # of what was said last, too
         print(f"{SAYS}{error}; the checkpoints that reached the bucket are kept there", file=sys.stderr)
         return AGAIN
     except (AmaasError, PackageError, TrainingError, OSError) as error:
@@ -139,6 +127,28 @@ def run(store: Store, bucket: str, identity: str, attempt: int, work: Path, seco
         return 1
 
 
+def carry_out(store: Store, bucket: str, job: Job, work: Path, seconds: float, stop: Stop, say: Say) -> None:
+    """From the data to a package that is sent. Raises Stopped, Unavailable, and errors that end the job.
+
+    What SIGTERM finds finished is published all the same, within the notice of two minutes: the next attempt would only
+    train its last epochs again. A user who cancels sends SIGTERM too, and wants no package.
+    """
+    shutil.rmtree(work, ignore_errors=True)
+    data = bring(store, bucket, job.data, work / "data", stop)
+    job = taught(store, bucket, job, work / "teacher", stop)
+    mirror = Mirror(store, job.id, work / "out", seconds)
+    mirror.restore()
+    code, reason = train(command(job, data, work / "out"), mirror, stop)
+    insist(mirror.everything)
+    if code == AGAIN or (stop.asked and (code or insist(lambda: jobs.cancelled(store, job.id)))):
+        raise Stopped
+    if code:
+        raise TrainingError(reason)
+    say("publishing")
+    insist(lambda: publish(store, job, work / "out"))
+    mirror.clear()
+
+
 def insist(act: Callable[[], T]) -> T:
     """Try for a quarter of a minute what fails because the bucket is away. Raises Unavailable in the end."""
     for attempt in range(PATIENCE):
@@ -147,7 +157,7 @@ def insist(act: Callable[[], T]) -> T:
         except Unavailable as error:
             if attempt == PATIENCE - 1:
                 raise
-            print(f"{SAYS}{error}", file=sys.stderr, flush=True)
+            print(f"{NOTE}{error}; it is tried again", file=sys.stderr, flush=True)
             time.sleep(PAUSE * 2**attempt)
     raise AssertionError("the last attempt returns or raises")
 
@@ -246,12 +256,12 @@ def _listen(process: subprocess.Popen[str], said: list[str]) -> None:
 
 
 def last_words(said: list[str], code: int) -> str:
-    """The training's own reason, where it gave one."""
+    """The training's own reason, where it gave one. One that was killed had no time to."""
+    if code == -signal.SIGKILL:
+        return "the training was killed, most often because memory ran out: give a smaller --batch"
     own = [line.removeprefix(SAYS) for line in said if line.startswith(SAYS)]
     if own:
         return own[-1]
-    if code == -signal.SIGKILL:
-        return "the training was killed, most often because memory ran out: give a smaller --batch"
     spoken = [line for line in said if line]
     return f"the training ended with exit code {code}: {spoken[-1][:500] if spoken else 'it said nothing'}"
 

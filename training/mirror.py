@@ -42,7 +42,7 @@ class Mirror:
                 self.last = time.monotonic()
                 self.send_checkpoints()
         except Unavailable as error:
-            print(f"training: progress was not sent ({error}); the training goes on", file=sys.stderr, flush=True)
+            print(f"note: progress was not sent ({error}); the training goes on", file=sys.stderr, flush=True)
 
     def everything(self) -> None:
         """At the end, whatever it was. Raises Unavailable."""
@@ -86,7 +86,7 @@ class Mirror:
         try:
             self._drop(set(self.kept))
         except (Unavailable, ObjectNotFound) as error:
-            print(f"checkpoints stay in the bucket for a while: {error}", file=sys.stderr)
+            print(f"note: checkpoints stay in the bucket for a while: {error}", file=sys.stderr)
 
     def _drop(self, names: set[str]) -> None:
         for name in names:

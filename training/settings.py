@@ -51,7 +51,10 @@ COUNT, SHARE = number(int, 1), number(float, 0, 1)
 
 
 def parser(about: str | None) -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    # an option has one name: who starts a training looks at some of them before (shared/training/request.py)
+    made = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     for group in (_data, _network, _optimisation, _images, _others, _machine, _interruption):
         group(made)
     return made

@@ -1,17 +1,21 @@
-"""A training in a container: what it sees of this machine's files and of the environment, and what it cannot see."""
+"""A training in a container: what it sees of this machine's files and of the environment, and what it cannot see.
+
+What a word means, only the training knows: `wine` is its data set of that name even where there is a folder of that
+name, `./wine` is the folder. So words are handed on as they are written, and the container runs at the caller's folder.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from amaas import places
 from amaas.errors import AmaasError
 from amaas.local_training import Training
 
+NAMED = ("teacher", "pretrained", "root")  # options whose value may be a path, beside --data and --out
 HANDED = ("AWS_", "AMAAS_")  # beginnings of environment variables
 ITSELF = ("localhost", "127.0.0.1", "::1")  # of a container
 
@@ -25,20 +29,47 @@ def in_docker(image: str, data: str, out: Path, more: Sequence[str] = ()) -> Tra
         raise AmaasError("--docker needs Docker, which is not on this machine: leave it away to train in a checkout")
     _check(data, more)
     gpus = ["--gpus", "all"] if shutil.which("nvidia-smi") else []
+    here = ["--workdir", str(Path.cwd())]  # where its options were written
     user = ["--user", f"{os.getuid()}:{os.getgid()}"] if hasattr(os, "getuid") else []
     # by name alone: values would be in the list of processes
     handed = [part for name in sorted(os.environ) if name.startswith(HANDED) for part in ("-e", name)]
-    start = ["docker", "run", "--rm", "--init", "-e", "HOME=/tmp", *handed, *user, *gpus, *_mounts(data, out, more)]
+    start = [
+        "docker",
+        "run",
+        "--rm",
+        "--init",
+        "-e",
+        "HOME=/tmp",
+        *handed,
+        *user,
+        *gpus,
+        *here,
+        *_mounts(data, out, more),
+    ]
     return Training([*start, image, "python", "-m", "training.train"], dict(os.environ))
 
 
 def _mounts(data: str, out: Path, more: Sequence[str]) -> list[str]:
-    """Each at its own path. Written to are the output folder and --root, which keeps downloads."""
-    seen = {str(out.resolve()): ""}
-    for option, value in [("data", data), *((option, value) for _, option, _, value in places.of(more))]:
-        if Path(value).exists():
-            seen.setdefault(places.absolute(value), "" if option == "root" else ":ro")
-    return [part for path, how in seen.items() for part in ("-v", f"{path}:{path}{how}")]
+    """Each at the path that it has here, links followed. Written to are the output folder and --root, for downloads."""
+    seen = {str(out.resolve()): f"{out.resolve()}:{out.resolve()}"}
+    for option, value in [("data", data), *_named(more)]:
+        if value and Path(value).exists():
+            there = os.path.abspath(value)
+            seen.setdefault(there, f"{Path(value).resolve()}:{there}{'' if option == 'root' else ':ro'}")
+    return [part for mount in seen.values() for part in ("-v", mount)]
+
+
+def _named(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each value of an option in NAMED, after the option."""
+    option = None
+    for word in words:
+        if word.startswith("--") and len(word) > 2:
+            name, equals, value = word[2:].partition("=")
+            option = name if name in NAMED else None
+            if option and equals:
+                yield option, value
+        elif option:
+            yield option, word
 
 
 def _check(data: str, more: Sequence[str]) -> None:
@@ -48,7 +79,7 @@ def _check(data: str, more: Sequence[str]) -> None:
             "the container does not see the file with the AWS profile: unset AWS_PROFILE after "
             '`eval "$(aws configure export-credentials --format env)"`, which sets the credentials themselves'
         )
-    asked = [value for _, option, _, value in places.of(more) if option == "teacher" and not Path(value).exists()]
+    asked = [value for option, value in _named(more) if option == "teacher" and not Path(value).exists()]
     if not asked:
         return
     if not (env.get("AMAAS_URL") and env.get("AMAAS_TOKEN")):

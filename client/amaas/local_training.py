@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amaas import places
 from amaas.errors import AmaasError
 
 PAUSE = 0.5
-SAYS = "training: "
+SAYS = "training: "  # why it ended; what goes wrong while it goes on begins with "note: "
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # by itself, and as `docker run` tells it
 LOG = "training.log"
 PACKAGE = ("model.onnx", "amaas.json")  # what a training writes last
 
@@ -54,8 +54,13 @@ def environment(python: str | None) -> tuple[Path, Path]:
 def on_python(python: str | None) -> Training:
     """In a checkout, by its training environment or the Python that is given."""
     chosen, root = environment(python)
+    return Training([str(chosen), "-m", "training.train"], importing(root))
+
+
+def importing(root: Path) -> dict[str, str]:
+    """The variables with which a Python finds a checkout's modules from any folder."""
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-    return Training([str(chosen), "-m", "training.train"], os.environ | {"PYTHONPATH": path})
+    return os.environ | {"PYTHONPATH": path}
 
 
 def trained(model: str) -> Path:
@@ -73,15 +78,16 @@ def run(
 ) -> list[dict[str, Any]]:
     """Train into `out`; returns all rows of metrics. Raises AmaasError with the training's own reason.
 
-    on_state is told as of a training job. What the process prints is in training.log, in `out`. After an interruption,
-    the same call goes on at the last checkpoint.
+    It runs in the caller's folder, and reads `data` and `more` as they are written: what `wine` or `./wine` means, it
+    decides. on_state is told as of a training job. What the process prints is in training.log, in `out`. After an
+    interruption, the same call goes on at the last checkpoint.
     """
     out.mkdir(parents=True, exist_ok=True)
-    own = ["--data", places.absolute(data), "--out", str(out.resolve()), "--name", model, "--quiet"]
+    own = ["--data", data, "--out", str(out.resolve()), "--name", model, "--quiet"]
     rows, before = Rows(out / "metrics.jsonl"), [_stamp(out / name) for name in PACKAGE]
     with (out / LOG).open("w") as log:
         process = subprocess.Popen(
-            [*training.command, *own, *places.placed(more)],
+            [*training.command, *own, *more],
             env=training.env,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -147,10 +153,11 @@ class Rows:
 
 
 def _reason(log: Path, code: int) -> str:
+    """A training that was killed had no time to say why: what it said is of before."""
+    if code in KILLED:
+        return f"the training was killed, most often because memory ran out: give a smaller --batch; see {log}"
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     own = [line.removeprefix(SAYS) for line in lines if line.startswith(SAYS)]
     if own:
         return f"the training stopped: {own[-1]}"
-    if code == -signal.SIGKILL:
-        return f"the training was killed, most often because memory ran out: give a smaller --batch; see {log}"
     return f"the training ended with exit code {code}: {lines[-1][:300] if lines else 'it said nothing'}; see {log}"

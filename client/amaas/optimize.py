@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from amaas import tensors
 from amaas.errors import AmaasError, Rejected
+from amaas.local_training import importing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,9 +63,12 @@ def registered(client: Client, model: str, version: str, package: Path) -> Json:
 
 
 def search(python: Path, home: Path, package: Path, out: Path, more: Sequence[str]) -> Json:
-    """Run the search; it prints on standard error. Returns pareto.json. Raises AmaasError when it fails."""
+    """Run the search in the caller's folder, whose paths `more` has; it prints on standard error. Returns pareto.json.
+
+    home: the checkout. Raises AmaasError when it fails.
+    """
     command = [python, "-m", "training.compress", "search", package.absolute(), "--out", out.absolute(), *more]
-    done = subprocess.run([str(part) for part in command], cwd=home, stdout=STDERR, check=False)
+    done = subprocess.run([str(part) for part in command], env=importing(home), stdout=STDERR, check=False)
     if done.returncode:
         raise AmaasError(f"the search ended with exit status {done.returncode}; what it said is above")
     return dict(json.loads((out / "pareto.json").read_text(encoding="utf-8")))

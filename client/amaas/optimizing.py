@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas import places
 from amaas.cli import Context, Folder, complain, main, reference, verb
 from amaas.errors import AmaasError
 
@@ -87,7 +86,7 @@ def _optimize(
     with context.client() as client:
         base = work.registered(client, model, version, package)["version"]
         inputs = work.golden(package)
-        report = work.search(*environment(python), package, out, places.placed(given))
+        report = work.search(*environment(python), package, out, given)
         work.keep(out, kept)
         rows = work.worth(report)
         work.register(client, model, out, rows, complain)

@@ -97,6 +97,8 @@ def _there(
         _said(context, state)
         return
     job = state["id"]
+    if follow is None:  # at once: whatever happens to this process, the job is not lost
+        complain(f"job {job} is started: `amaas train --follow {job}` follows it")
     try:
         with watching(f"{state['model']}, job {job}", _epochs(state["arguments"]), quiet=context.as_json) as report:
             state = client.training_wait(job, report)

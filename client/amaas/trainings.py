@@ -11,11 +11,12 @@ from urllib.parse import quote
 import httpx
 
 from amaas import transport
-from amaas.errors import AmaasError
+from amaas.errors import AmaasError, ApiError, NotConnected
 
 Json = dict[str, Any]
 OVER = ("succeeded", "failed", "cancelled")
 PAUSE = 5.0  # seconds between two looks
+AWAY = (5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0, 60.0)  # seconds between two of a service that is away: five minutes
 # options of training.train that are set here or by the job; what to do instead
 SET = {
     "data": "give --data before the --",
@@ -70,10 +71,14 @@ class Trainings:
     def training_wait(
         self, job: str, on_state: Callable[[Json], None] | None = None, timeout: float = 30 * 86400
     ) -> Json:
-        """Wait for a job's end; on_state is told how far it is, with the new rows. Returns it with all rows."""
+        """Wait for a job's end; on_state is told how far it is, with the new rows. Returns it with all rows.
+
+        A service that is away is waited for. Raises NotConnected, which says how to go on, after five minutes of that,
+        or at the end of `timeout`.
+        """
         deadline, rows = time.monotonic() + timeout, []
         while True:
-            state = self.training(job, len(rows))
+            state = self._insist(job, len(rows), deadline)
             rows += state["metrics"]
             if on_state:
                 on_state(state)
@@ -83,6 +88,20 @@ class Trainings:
                 still = f"training job {job} is still {state['state']} after {timeout:g} s"
                 raise AmaasError(f"{still}; it goes on by itself")
             time.sleep(PAUSE)
+
+    def _insist(self, job: str, after: int, deadline: float) -> Json:
+        """training(), of a service that may be away for a while: the job takes hours, and needs no connection."""
+        for pause in (*AWAY, None):
+            try:
+                return self.training(job, after)
+            except (NotConnected, ApiError) as error:
+                if isinstance(error, ApiError) and error.status not in {429, *transport.PASSING}:
+                    raise
+                if pause is None or time.monotonic() + pause > deadline:
+                    hint = f"the job goes on by itself: `amaas train --follow {job}` follows it"
+                    raise NotConnected(f"{error}; {hint}") from error
+            time.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
 
 
 def _job(job: str) -> str:
@@ -100,8 +119,8 @@ def arguments(words: list[str] | tuple[str, ...]) -> Json:
     for word in words:
         if word.startswith("--") and len(word) > 2:
             name, given, value = word[2:].partition("=")
-            if own := next((own for own in SET if own.startswith(name)), None):  # argparse takes beginnings, too
-                raise AmaasError(f"--{name} is set by `amaas train` itself: {SET[own]}")
+            if name in SET:
+                raise AmaasError(f"--{name} is set by `amaas train` itself: {SET[name]}")
             if name in found:
                 raise AmaasError(f"--{name} is given twice")
             found[name] = value if given else True

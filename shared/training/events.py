@@ -41,6 +41,12 @@ def submitted(store: Store, job: str, number: str, at: str) -> Word:
     return _keep(store, job, Word(id=number, status="SUBMITTED", at=at))
 
 
+def forgotten(store: Store, job: str, known: Word, at: str) -> Word:
+    """Keep that AWS Batch does not know the job any more. known: its last word, whose attempts have ended as before."""
+    reason = "AWS Batch has forgotten this job"
+    return _keep(store, job, Word(id=known.id, status="FAILED", at=at, ended=known.ended, reason=reason))
+
+
 def note(store: Store, detail: dict[str, Any], at: str) -> Word | None:
     """Keep what an event, or an answer of DescribeJobs, says. Returns what holds now; None for jobs that are not ours.
 

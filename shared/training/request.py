@@ -1,7 +1,8 @@
 """What a training request may say, and how its arguments become a command line.
 
 The options of training.train are not repeated here: a name and values pass through, and what is wrong with them the job
-says itself. Kept back is only what belongs to the container: where data, output and checkpoints are.
+says itself. Kept back is only what belongs to the container: where data, output and checkpoints are. The training takes
+an option by its whole name only, so that names can be compared.
 """
 
 from __future__ import annotations
@@ -41,8 +42,7 @@ def check(request: TrainingRequest, bucket: str) -> None:
     located(request.data, bucket)
     teacher(request.arguments, bucket)
     for name in request.arguments:
-        # argparse takes an option by its beginning, too
-        if any(own.startswith(name) for own in OWN):
+        if name in OWN:
             raise BadInput(f"the argument {name!r} is the job's own to set: leave it away")
     command_line(request.arguments)
 

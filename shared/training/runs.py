@@ -66,8 +66,9 @@ def follow_up(store: Store, queue: Queue | None, job: Job) -> None:
         logger.warning("training job %s: %s", job.id, error)
         return
     if detail is None:
-        detail = {"jobId": word.id, "status": "FAILED", "statusReason": "AWS Batch has forgotten this job"}
-    events.note(store, {**detail, "jobName": job.id}, now())
+        events.forgotten(store, job.id, word, now())
+    else:
+        events.note(store, {**detail, "jobName": job.id}, now())
 
 
 def cancel(store: Store, queue: Queue | None, job: Job, by: str) -> None:

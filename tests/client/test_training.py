@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from amaas import trainings
-from amaas.errors import AmaasError
+from amaas.errors import AmaasError, ApiError, NotConnected
 
 from functions.training import app
 from shared.config import Config
@@ -72,8 +72,11 @@ def test_a_job_is_started_followed_and_its_version_named(amaas: Run, deployed: A
     deployed()
     done = amaas(*ASK, "--", "--epochs", "3", "--size", "8", "8", "--no-flip", "--lr=-0.5")
     assert done.stdout == "m version 4 is registered\n"
-    assert done.stderr.splitlines() == [f"epoch {n}  validation_accuracy {n / 4}" for n in (1, 2, 3)]
     [job] = jobs.ids(log.store)
+    assert done.stderr.splitlines() == [
+        f"amaas: job {job} is started: `amaas train --follow {job}` follows it",
+        *(f"epoch {n}  validation_accuracy {n / 4}" for n in (1, 2, 3)),
+    ]
     asked = jobs.read(log.store, job)
     assert asked.arguments == {"epochs": "3", "size": ["8", "8"], "no-flip": True, "lr": "-0.5"}
     assert log.read("m").aliases["production"].version == 1, "a training moves no alias by itself"
@@ -161,6 +164,48 @@ def test_ctrl_c_detaches_and_the_job_goes_on(amaas: Run, deployed: Any, log: Log
     assert jobs.cancelled(log.store, job) is None
     deployed(rows=1)
     assert "version 4 is registered" in amaas("train", "--follow", job).stdout
+
+
+def test_a_connection_that_comes_back_is_waited_for(amaas: Run, deployed: Any, gateway: Any, log: Log) -> None:
+    away: list[str] = []
+
+    def lost(log: Log, job: str) -> None:
+        if not away:
+            away.append(job)
+            gateway.lost = 10  # replies: more than the attempts of two calls
+        elif not gateway.lost:
+            registered(log, job)
+
+    deployed(lost, rows=1)
+    assert "version 4 is registered" in amaas(*ASK).stdout
+
+
+def test_a_connection_that_stays_lost_says_how_to_go_on(
+    amaas: Run, client: Any, deployed: Any, gateway: Any, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(log: Log, job: str) -> None:
+        gateway.lost = 10_000
+
+    deployed(lost, rows=1)
+    slept: list[float] = []
+    step = trainings.time.sleep
+    monkeypatch.setattr(trainings.time, "sleep", lambda seconds: slept.append(seconds) or step(seconds))
+    done = amaas(*ASK, code=1)
+    [job] = jobs.ids(log.store)
+    assert f"the job goes on by itself: `amaas train --follow {job}` follows it" in done.stderr.splitlines()[-1]
+    assert 240 < sum(slept) < 600 and max(slept) == 60, "minutes, with pauses that grow"
+    with pytest.raises(NotConnected, match=f"`amaas train --follow {job}`"):
+        client.training_wait(job, timeout=1)
+    assert slept[-1] < 1, "no longer than it was told"
+    gateway.lost = 0
+    deployed(rows=1)
+    assert "version 4 is registered" in amaas("train", "--follow", job).stdout
+
+
+def test_what_the_service_refuses_is_not_waited_for(client: Any, deployed: Any) -> None:
+    deployed()
+    with pytest.raises(ApiError, match="there is no training job"):
+        client.training_wait("019bae2fd40-0123456789abcdef")
 
 
 def test_without_waiting_and_cancelling(amaas: Run, deployed: Any, log: Log) -> None:

@@ -20,7 +20,7 @@ from tests.client.server import Server
 SCRIPT = """
 import argparse, json, os, signal, sys, time
 from pathlib import Path
-add = (made := argparse.ArgumentParser()).add_argument
+add = (made := argparse.ArgumentParser(allow_abbrev=False)).add_argument
 for name in ("--data", "--out", "--name", "--epochs", "--end"): add(name)
 add("--quiet", action="store_true")
 s = made.parse_args()
@@ -29,10 +29,14 @@ if s.end == "refuse":
     sys.exit(print("training: the folder has no images: give another --data", file=sys.stderr) or 1)
 if s.end == "crash":
     raise ValueError("a bug")
+if s.end in ("killed", "137"):
+    print("training: the checkpoint could not be written; the training goes on", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL) if s.end == "killed" else sys.exit(137)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("training: stopped by SIGTERM", file=sys.stderr) or 75))
 with (out / "metrics.jsonl").open("w") as log:
     for n in range(int(s.epochs)):
-        print(json.dumps({"epoch": n + 1, "loss": 1 / (n + 1), "data": s.data}), file=log, flush=True)
+        row = {"epoch": n + 1, "loss": 1 / (n + 1), "data": s.data, "at": os.getcwd()}
+        print(json.dumps(row), file=log, flush=True)
         time.sleep(float(s.end or 0.05))
 (out / "model.onnx").write_bytes(b"graph")
 (out / "amaas.json").write_text(json.dumps({"name": s.name}))
@@ -61,9 +65,17 @@ def test_a_local_training_is_followed_pushed_and_named(run: conftest.Run, checko
     assert "shoes version 2 is registered, production is now version 2" in done.stdout
     rows = [line for line in done.stderr.splitlines() if line.startswith("epoch")]
     assert [row.split("  ")[0] for row in rows] == ["epoch 1", "epoch 2", "epoch 3", "epoch 4"]
-    assert str(checkout / "below" / "data") in rows[0], "relative paths are the caller's"
+    assert rows[0].endswith(f"data data  at {checkout / 'below'}"), "relative paths are the caller's"
     [upload] = fake.uploads.values()
     assert {file["name"] for file in upload["files"]} == {"model.onnx", "amaas.json"}
+
+
+def test_a_name_is_left_to_the_training(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+    """To it, wine is its own data set and ./wine the folder; there being one must not change what is trained on."""
+    (checkout / "below" / "wine").mkdir()
+    for name in ("wine", "./wine"):
+        done = run("train", "--local", "--data", name, "--model", "shoes", "--", "--epochs", "1")
+        assert f"data {name}  at " in done.stderr, done.output
 
 
 def test_rows_of_the_run_before_are_not_shown_again(run: conftest.Run, checkout: Path, fake: Fake) -> None:
@@ -77,6 +89,8 @@ def test_rows_of_the_run_before_are_not_shown_again(run: conftest.Run, checkout:
     [
         ("refuse", "the training stopped: the folder has no images: give another --data"),
         ("crash", "the training ended with exit code 1: ValueError: a bug; see out/training.log"),
+        ("killed", "the training was killed, most often because memory ran out: give a smaller --batch; see out/"),
+        ("137", "the training was killed, most often because memory ran out: give a smaller --batch; see out/"),
     ],
 )
 def test_a_local_failure_tells_why_and_pushes_nothing(
@@ -89,7 +103,7 @@ def test_a_local_failure_tells_why_and_pushes_nothing(
     assert fake.uploads == {}
 
 
-@pytest.mark.parametrize("own", ["--out=other", "--ou other", "--data x", "--name x", "--checkpoint x", "--help"])
+@pytest.mark.parametrize("own", ["--out=other", "--data x", "--name x", "--checkpoint x", "--help"])
 def test_options_that_are_set_already_are_refused(run: conftest.Run, checkout: Path, fake: Fake, own: str) -> None:
     """Of two, the last holds: the package would be elsewhere, and that of a run before would be pushed."""
     (folder := checkout / "below" / ".local" / "training" / "shoes").mkdir(parents=True)
@@ -98,6 +112,13 @@ def test_options_that_are_set_already_are_refused(run: conftest.Run, checkout: P
     done = run(*HERE, "--", "--epochs", "1", *own.split())
     assert done.exit_code == 1 and "is set by `amaas train` itself: " in done.stderr
     assert fake.uploads == {} and not (folder / "training.log").exists(), "nothing was started"
+
+
+def test_an_option_has_one_name(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+    """The training takes none by its beginning, so that the client need not look for them."""
+    done = run(*HERE, "--", "--epochs", "1", "--ou", "other")
+    assert done.exit_code == 1 and "exit code 2: train.py: error: unrecognized arguments: --ou other" in done.stderr
+    assert fake.uploads == {} and not (checkout / "below" / "other").exists()
 
 
 def test_a_package_of_a_run_before_is_not_pushed(run: conftest.Run, checkout: Path, fake: Fake) -> None:
@@ -184,6 +205,7 @@ def test_docker_sees_the_data_and_the_output(run: conftest.Run, checkout: Path, 
     asked = docker.read_text()
     below = checkout / "below"
     assert f"-v {below}/out:{below}/out -v {below}/data:{below}/data:ro image python -m training.train" in asked
+    assert f"--workdir {below} " in asked and "training.train --data data --out" in asked, "it means what it does here"
     assert f"--user {os.getuid()}:{os.getgid()}" in asked
 
 
@@ -200,9 +222,15 @@ def test_docker_sees_what_the_options_name_and_the_credentials(
     asked = docker.read_text()
     assert f"-v {below}/taught:{below}/taught:ro -v {below}/weights.pth:{below}/weights.pth:ro" in asked
     assert f"-v {below}/cache:{below}/cache image" in asked, "downloads are kept there"
-    assert f"--teacher {below}/taught --pretrained={below}/weights.pth --root {below}/cache" in asked
+    assert "--teacher taught --pretrained=weights.pth --root cache" in asked
     assert "-e AMAAS_TOKEN -e AMAAS_TRAINING_PYTHON -e AMAAS_URL -e AWS_SECRET_ACCESS_KEY" in asked
     assert "do not tell" not in asked and TOKEN not in asked, "it would be in the list of processes"
+
+
+def test_docker_sees_behind_links(run: conftest.Run, checkout: Path, docker: Path) -> None:
+    (checkout / "below" / "link").symlink_to(checkout / "below" / "data")
+    run("train", "--local", "--data", "link", "--model", "shoes", "--docker", "image", "--", "--epochs", "1")
+    assert f"-v {checkout}/below/data:{checkout}/below/link:ro" in docker.read_text()
 
 
 def test_what_a_container_cannot_reach_is_refused(

@@ -347,6 +347,14 @@ def test_nothing_is_paid_while_nobody_trains() -> None:
     assert (machines["Type"], machines["MinvCpus"]) == ("SPOT", 0)
 
 
+def test_training_machines_reach_data_sets_by_name_and_nobody_reaches_them() -> None:
+    """Debian's mirrors, from which most named sets come, and torchvision's of Fashion-MNIST are http:// only."""
+    group = TEMPLATE["Resources"]["TrainingSecurityGroup"]["Properties"]
+    ports = {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in group["SecurityGroupEgress"]}
+    assert ports == {("tcp", 443, 443), ("tcp", 80, 80)}
+    assert "SecurityGroupIngress" not in group
+
+
 def test_a_job_is_tried_again_only_where_that_may_help() -> None:
     definition = TEMPLATE["Resources"]["TrainingDefinition"]["Properties"]
     rules = definition["RetryStrategy"]["EvaluateOnExit"]

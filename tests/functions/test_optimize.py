@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -151,21 +153,21 @@ def test_a_search_that_fails_registers_nothing(client: Client, package: Path, tm
 
 
 def test_paths_are_the_callers(client: Client, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search runs elsewhere: in the checkout's root."""
+    """The search runs in their folder, with the checkout's modules, and reads words as they are written."""
     asked: list[Any] = []
 
-    def search(python: Path, home: Path, package: Path, out: Path, more: list[str]) -> Any:
-        asked.extend(more)
-        raise AmaasError("enough")
+    def process(command: list[str], **options: Any) -> Any:
+        asked.extend((command, options))
+        return subprocess.CompletedProcess(command, 1)
 
-    (below := tmp_path / "sub").mkdir()
-    (below / "reviews.csv").touch()
-    (below / "rows.npz").touch()
+    (below := tmp_path / "wine").mkdir()
     monkeypatch.chdir(below)
-    monkeypatch.setattr(optimize, "search", search)
-    run(package, "--data", "reviews.csv", "--", "--calibration=rows.npz", "--teacher", "wine@2", "--steps", "fp16")
-    assert asked[4:] == ["--data", f"{below}/reviews.csv", f"--calibration={below}/rows.npz", "--teacher", "wine@2",
-                         "--steps", "fp16"]  # fmt: skip
+    monkeypatch.setattr(optimize.subprocess, "run", process)
+    given = ["--data", "wine", "--calibration=rows.npz", "--teacher", "wine@2", "--steps", "fp16"]
+    assert "the search ended with exit status 1" in run(package, *given[:2], "--", *given[2:]).stderr
+    command, options = asked
+    assert command[-len(given) :] == given and options.get("cwd") is None
+    assert options["env"]["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path)
     assert run(package, "--out", "s3://bucket/out").exit_code == 2
 
 

@@ -128,7 +128,7 @@ def test_a_job_that_cannot_be_sent_is_noted_as_failed(store: MemoryStore, queue:
         ({"data": "s3://amaas/models/m"}, "beneath datasets/NAME"),
         ({"data": "s3://amaas/datasets/a/../../models"}, "beneath datasets/NAME"),
         ({"arguments": {"out": "/x"}}, "the job's own"),
-        ({"arguments": {"check": "/x"}}, "the job's own"),
+        ({"arguments": {"checkpoint": "/x"}}, "the job's own"),
         ({"arguments": {"no-resume": True}}, "the job's own"),
         ({"arguments": {"Epochs": 3}}, "does not fit"),
         ({"arguments": {"size": [64, "--out=/x"]}}, "an option of its own"),
@@ -152,6 +152,12 @@ def test_a_teacher_is_a_package_beside_the_data(queue: Queue, store: MemoryStore
     for given in ("s3://amaas/datasets/teachers/shoes", False):
         assert ask("POST", "/training-jobs", ASKED | {"arguments": {"teacher": given}}).status == 202
     assert len(queue.submitted) == 2
+
+
+def test_what_only_begins_like_the_jobs_own_is_the_trainings_to_judge(queue: Queue, store: MemoryStore) -> None:
+    """It takes no option by its beginning."""
+    assert ask("POST", "/training-jobs", ASKED | {"arguments": {"check": "/x", "d": 1}}).status == 202
+    assert len(queue.submitted) == 1
 
 
 def test_who_may(store: MemoryStore) -> None:
@@ -210,6 +216,17 @@ def test_aws_batch_is_asked_where_no_event_came(
     assert state(job)["state"] == "running", "what is known is told all the same"
     queue.trouble = None
     queue.details.clear()
+    found = state(job)
+    assert (found["state"], found["reason"]) == ("failed", "AWS Batch has forgotten this job")
+
+
+def test_a_job_that_aws_batch_has_forgotten_is_over_after_any_attempt(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its word is later than the last one known, of the second attempt here: else whoever follows it waits on."""
+    job = started()
+    tell(job, "RUNNING", ended=1)
+    monkeypatch.setattr(progress, "QUIET", -2.0)
     found = state(job)
     assert (found["state"], found["reason"]) == ("failed", "AWS Batch has forgotten this job")
 

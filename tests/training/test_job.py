@@ -25,9 +25,11 @@ from shared.storage.memory import MemoryStore
 from shared.training import job as jobs
 from shared.training import progress
 from shared.training.job import Job
+from shared.training.request import command_line
 from tests import servers
 from training import job as container
 from training.job import Stop, command
+from training.settings import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = {"epochs": 9, "batch": 16, "device": "cpu", "no-flip": True, "shift": 1}
@@ -158,12 +160,21 @@ OUT.mkdir(parents=True, exist_ok=True)
 """
 
 
+WARNING = "print('training: the checkpoint could not be written; the training goes on', file=sys.stderr, flush=True)\n"
+
+
 @pytest.mark.parametrize(
     ("script", "why"),
     [
         ("print('training: no such option', file=sys.stderr); sys.exit(1)", "no such option"),
         ("print('noise', file=sys.stderr); sys.exit(3)", "the training ended with exit code 3: noise"),
         ("os.kill(os.getpid(), 9)", "most often because memory ran out"),
+        (f"{WARNING}os.kill(os.getpid(), 9)", "most often because memory ran out"),
+        (
+            "print('note: no checkpoint; the training goes on', file=sys.stderr)\nraise ValueError('a bug')",
+            "exit code 1: ValueError: a bug",
+        ),
+        (f"{WARNING}print('training: no such option', file=sys.stderr); sys.exit(1)", "no such option"),
         ("", "is no package: it has no model.onnx"),
     ],
 )
@@ -237,7 +248,9 @@ def test_a_bucket_that_is_away_for_a_while_stops_no_training(
 
     monkeypatch.setattr(store, "put", shaky)
     assert attempt(job, CHECKPOINT + "time.sleep(1)\n" + PACKAGE) == 0
-    assert "progress was not sent (the store answered NoSuchBucket); the training goes on" in capfd.readouterr().err
+    assert (
+        "note: progress was not sent (the store answered NoSuchBucket); the training goes on" in capfd.readouterr().err
+    )
 
 
 def test_a_bucket_that_is_gone_is_told_and_the_job_is_to_come_again(
@@ -250,6 +263,56 @@ def test_a_bucket_that_is_gone_is_told_and_the_job_is_to_come_again(
     monkeypatch.setattr(store, "get", gone)
     assert attempt(job, PACKAGE) == 75
     assert "training: the store answered NoSuchBucket" in capfd.readouterr().err
+
+
+def test_a_stop_that_cannot_be_noted_is_to_come_again_too(
+    store: MemoryStore, attempt: Attempt, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """AWS Batch looks at the exit code, and only 75 is tried again."""
+    job, put = asked(store, "digits"), store.put
+
+    def away(key: str, body: bytes, **options: Any) -> str:
+        if b"stopped" in body:
+            raise Unavailable("the store is out of reach")
+        return put(key, body, **options)
+
+    monkeypatch.setattr(store, "put", away)
+    assert attempt(job, "sys.exit(75)") == 75
+    assert "training: the store is out of reach; the checkpoints that reached the bucket" in capfd.readouterr().err
+
+
+LATE = (
+    PACKAGE
+    + """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is written, and the next thing is the end
+os.kill(os.getppid(), signal.SIGTERM)
+time.sleep(0.2)
+"""
+)
+
+
+def test_a_package_that_is_finished_when_sigterm_comes_is_published(store: MemoryStore, attempt: Attempt) -> None:
+    job = asked(store, "digits")
+    assert attempt(job, LATE) == 0
+    assert uploads.missing(store, uploads.read_ticket(store, job.id)) == []
+    assert progress.status(store, job)["state"] == "publishing"
+
+
+def test_a_package_that_is_finished_when_the_user_cancels_is_not(
+    store: MemoryStore, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancel is noted while the training runs, and AWS Batch then sends SIGTERM."""
+    job, train = asked(store, "digits"), container.train
+
+    def cancelled(*given: Any) -> tuple[int, str]:
+        jobs.cancel(store, job.id, "ann")
+        return train(*given)
+
+    monkeypatch.setattr(container, "train", cancelled)
+    assert attempt(job, LATE) == 75
+    assert names(store, "uploads/") == []
+    assert progress.status(store, job)["state"] == "cancelled"
 
 
 def test_a_disk_that_is_full_says_what_to_deploy(
@@ -324,6 +387,14 @@ def test_a_cancelled_job_does_nothing(store: MemoryStore, attempt: Attempt) -> N
     jobs.cancel(store, job.id, "ann")
     assert attempt(job, "sys.exit(1)") == 0
     assert jobs.said(store, job.id) is None
+
+
+@pytest.mark.parametrize("name", ["teach", "ou", "check"])
+def test_the_training_takes_no_option_by_its_beginning(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Requests are checked by whole names: a teacher that is called teach would not be seen."""
+    with pytest.raises(SystemExit):
+        settings(["--data", "x", "--out", "y", *command_line({name: "model@3"})])
+    assert f"unrecognized arguments: --{name}=model@3" in capsys.readouterr().err
 
 
 def test_the_command_line_and_torchrun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
