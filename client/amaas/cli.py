@@ -60,7 +60,24 @@ def complain(message: str) -> None:
     click.echo(f"amaas: {clean(message)}", err=True)
 
 
-def verb(group: click.Group, name: str | None = None) -> Callable[[Callable[..., None]], click.Command]:
+class HandingOn(click.Command):
+    """A verb that hands on what stands behind --."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            error.message = (
+                f"{name} is no option of `amaas {self.name}`. What is for the training goes behind --: -- {name}"
+            )
+            error.possibilities = None
+            raise
+
+
+def verb(
+    group: click.Group, name: str | None = None, kind: type[click.Command] = click.Command
+) -> Callable[[Callable[..., None]], click.Command]:
     """A command with the options that all of them have; its function gets a Context first."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -79,7 +96,7 @@ def verb(group: click.Group, name: str | None = None) -> Callable[[Callable[...,
                 complain(str(error))
                 sys.exit(1)
 
-        return group.command(name)(run)
+        return group.command(name, cls=kind)(run)
 
     return decorate
 

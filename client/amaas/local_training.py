@@ -18,6 +18,7 @@ from amaas.errors import AmaasError
 PAUSE = 0.5
 SAYS = "training: "  # why it ended; what goes wrong while it goes on begins with "note: "
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # by itself, and as `docker run` tells it
+DOCKERS_OWN = 125  # the container was not even started; why comes first, then how to get help
 LOG = "training.log"
 PACKAGE = ("model.onnx", "amaas.json")  # what a training writes last
 
@@ -107,11 +108,24 @@ def run(
             if process.poll() is None:
                 process.terminate()
                 process.wait()
-    on_state({"state": "trained", "metrics": rows.new()})
+    on_state({"state": "stopped" if process.returncode else "trained", "metrics": rows.new()})
     if process.returncode:
         raise AmaasError(_reason(out / LOG, process.returncode))
     _check_written(out, before)
     return rows.all
+
+
+def told(out: Path) -> list[str]:
+    """What is to be known of a training that has ended well: its notes, how good it is, and where all of it is."""
+    notes = [line for line in _lines(out / LOG) if line.startswith("note: ")]
+    manifest = json.loads((out / "amaas.json").read_text(encoding="utf-8"))
+    metrics, dropped = manifest.get("metrics") or {}, (manifest.get("dataset") or {}).get("dropped") or {}
+    counted = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "none"
+    if "test_accuracy" in metrics:
+        low, high = metrics["test_interval"]
+        good = f"test accuracy {metrics['test_accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%})"
+        notes.append(f"{good}, items dropped: {counted}")
+    return [*notes, f"package, curves and {LOG} are in {out}"]
 
 
 def _check_written(out: Path, before: list[int | None]) -> None:
@@ -156,8 +170,15 @@ def _reason(log: Path, code: int) -> str:
     """A training that was killed had no time to say why: what it said is of before."""
     if code in KILLED:
         return f"the training was killed, most often because memory ran out: give a smaller --batch; see {log}"
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    if code == -signal.SIGINT:
+        return "the training was stopped before it could write anything down: the same command starts it"
+    lines = _lines(log)
     own = [line.removeprefix(SAYS) for line in lines if line.startswith(SAYS)]
     if own:
         return f"the training stopped: {own[-1]}"
-    return f"the training ended with exit code {code}: {lines[-1][:300] if lines else 'it said nothing'}; see {log}"
+    last = lines[0 if code == DOCKERS_OWN else -1][:300] if lines else "it said nothing"
+    return f"the training ended with exit code {code}: {last}; see {log}"
+
+
+def _lines(log: Path) -> list[str]:
+    return [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]

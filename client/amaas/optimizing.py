@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas.cli import Context, Folder, complain, main, reference, verb
+from amaas.cli import Context, Folder, HandingOn, complain, main, reference, verb
 from amaas.errors import AmaasError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-@verb(main)
+@verb(main, kind=HandingOn)
 @click.argument("model", callback=reference)
 @click.option(
     "--package", type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -54,8 +54,15 @@ def optimize(
     """
     kept = out or Path(".local") / "optimised" / model[0]
     with tempfile.TemporaryDirectory(prefix="amaas-") as folder:
-        given = ["--target", target, "--max-drop", str(max_drop), *(["--data", data] if data else []), *more]
-        given += [] if out else ["--brief"]
+        given = [
+            *([] if out else ["--brief"]),
+            "--target",
+            target,
+            "--max-drop",
+            str(max_drop),
+            *(["--data", data] if data else []),
+            *more,
+        ]
         wanted, package = (model[0], model[1] or alias), package or _trained(model[0])
         made = out or Path(folder) / "search"
         done = _optimize(context, wanted, package, (made, kept), given, python, (target, max_drop))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas.cli import Context, Folder, complain, main, verb
+from amaas.cli import Context, Folder, HandingOn, complain, main, verb
 from amaas.errors import AmaasError, ApiError, NotConnected
 from amaas.verbs import target
 
 if TYPE_CHECKING:
     from amaas.client import Client
 
+IN_REACH = r"[\w.-]+|s3://.*"  # of a job: the name of a data set, or what is in a bucket
 
-@verb(main)
+
+@verb(main, kind=HandingOn)
 @click.argument("options", nargs=-1, metavar="[-- OPTIONS]")
 @click.option("--data", help="A data set's name, or s3://BUCKET/datasets/…; with --local, a file or folder too.")
 @click.option("--model", help="What the result is pushed as.")
@@ -56,6 +59,10 @@ def train(
         raise click.UsageError("give both --data and --model")
     if local and data is None:
         raise click.UsageError("--local needs --data and --model")
+    if not local and data is not None and not re.fullmatch(IN_REACH, data):
+        raise click.UsageError(
+            f"{data} is on this machine: --local trains here, a job reads s3://BUCKET/datasets/… or a data set by name"
+        )
     if not local and (python or docker or out):
         raise click.UsageError("--python, --docker and --out need --local")
     if reports and (local or every or no_wait or cancel is not None):
@@ -142,10 +149,11 @@ def _here(
 
     epochs = _epochs(arguments(options))
     place = out or training.trained(model)
-    place.mkdir(parents=True, exist_ok=True)  # before Docker makes it, as root's
     chosen = in_docker(docker, data, place, options) if docker else training.on_python(python)
     with watching(f"{model}, into {place}", epochs, quiet=context.as_json) as report:
         training.run(chosen, model, data, place, options, report)
+    for line in training.told(place):
+        complain(line)
     return place
 
 

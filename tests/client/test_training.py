@@ -225,6 +225,13 @@ def test_a_deployment_without_a_queue_names_the_other_way(
     assert "`amaas train --local` trains on your own machine" in amaas(*ASK, code=1).stderr
 
 
+def test_what_was_forgotten_is_named(amaas: Run) -> None:
+    here = amaas("train", "--data", "./shapes", "--model", "m", code=2).stderr
+    assert "./shapes is on this machine: --local trains here" in here
+    behind = amaas("train", "--local", "--data", "d", "--model", "m", "--epochs", "3", code=2).stderr
+    assert "--epochs is no option of `amaas train`. What is for the training goes behind --: -- --epochs" in behind
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
