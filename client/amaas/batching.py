@@ -64,6 +64,9 @@ def batch(
         click.echo(f"{name}: {told}", err=True)
     if state["state"] in ("incomplete", "failed"):
         raise AmaasError(f"{state.get('error')}; amaas batch {name} --resume {state['id']} does what is left")
+    if state["state"] == "done" and 0 < state["done"] == state["failed"]:
+        first = next(iter(state.get("failures") or []), {})
+        raise AmaasError(f"none of the inputs could be answered; {first.get('input')}: {first.get('error')}")
 
 
 def _answers(context: Context, client: Any, job: str, out: str | None) -> None:

@@ -50,16 +50,19 @@ def registered(client: Client, model: str, version: str, package: Path) -> Json:
     The service hands no models out, so the folder has to be at hand; its digest says whether it is the right one.
     """
     found = client.version(model, version)
-    path = package / "model.onnx"
-    if not path.is_file():
+    if not (package / "model.onnx").is_file():
         raise AmaasError(f"{package} is no package: it has no model.onnx")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = _digest(package)
     if found.get("source") not in (None, digest):
         raise AmaasError(
             f"{package} is not what version {found['version']} of {model} was made from (its model.onnx has the digest "
             f"{digest[:12]}…, registered is {found['source'][:12]}…): give that folder, or name another version"
         )
     return found
+
+
+def _digest(package: Path) -> str:
+    return hashlib.sha256((package / "model.onnx").read_bytes()).hexdigest()
 
 
 def search(python: Path, home: Path, package: Path, out: Path, more: Sequence[str]) -> Json:
@@ -92,8 +95,16 @@ def worth(report: Json) -> list[Json]:
 
 
 def register(client: Client, model: str, out: Path, rows: list[Json], told: Callable[[str], None]) -> None:
-    """Push each row's package; notes `version`, or `refused` with the service's reason, in the row."""
+    """Push each row's package; notes `version`, or `refused` with the service's reason, in the row.
+
+    What a search before this one has registered, is not registered again.
+    """
+    there = {one.get("source"): one["version"] for one in client.model(model)["versions"] if one["state"] == "active"}
     for row in rows:
+        if known := there.get(_digest(out / row["step"])):
+            row["version"] = known
+            told(f"{row['step']}: is version {known} already")
+            continue
         try:
             state = client.push(out / row["step"], model)
         except Rejected as error:

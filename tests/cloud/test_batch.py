@@ -98,6 +98,9 @@ def test_bad_inputs_are_listed_and_stop_no_other(cloud: Cloud, client: Client, t
         ("some.jsonl:2", 400),
         ("some.jsonl:3", 400),
     ]
+    (tmp_path / "none.jsonl").write_text('{"input": {"a": "x", "b": 1}}\n' * 3)
+    failed = amaas(cloud, "batch", "sums", str(tmp_path / "none.jsonl"), status=1).stderr
+    assert "amaas: none of the inputs could be answered; none.jsonl:1: " in failed
     again = amaas(cloud, "batch", "sums", "--resume", told["id"])
     assert json.loads(again.stdout.splitlines()[0])["prediction"] == {"value": 11.0}
 

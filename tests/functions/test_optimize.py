@@ -70,6 +70,10 @@ def test_what_is_worth_it_is_registered_and_nothing_promoted(client: Client, pac
         assert manifest["lineage"]["parent"].startswith("wide@sha256:")
         assert rows[step]["latency_ms"] > 0 and rows[step]["speed"] in ("faster", "slower", "alike")
     assert client.model("wide")["aliases"]["production"]["version"] == 1
+    before = len(client.model("wide")["versions"])
+    again = run(package, "--target", "size", "--", "--steps", "fp16", "dynamic")
+    assert f"fp16: is version {rows['fp16']['version']} already" in again.stderr
+    assert len(client.model("wide")["versions"]) == before
 
 
 def judged(monkeypatch: pytest.MonkeyPatch, *accuracy: float) -> None:
