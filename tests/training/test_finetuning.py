@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -153,6 +154,26 @@ def test_without_data_nothing_is_trained(
     assert compress(step, trained, tmp_path / "out", *STUDENT) == 1
     assert "give --data" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_small_batches_take_small_steps_and_what_was_better_before_stays(
+    trained: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[finetune.Tuning] = []
+    real = finetune.tune
+
+    def watched(made: torch.nn.Module, examples: Any, validation: Any, how: finetune.Tuning, **more: Any) -> Any:
+        seen.append(how)
+        before = {name: value.clone() for name, value in made.state_dict().items()}
+        wrong = dataclasses.replace(how, lr=50.0)  # nothing good comes of that
+        told = real(made, examples, validation, wrong, **(more | {"had": 0.9}))
+        assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+        return told
+
+    monkeypatch.setattr(finetune, "tune", watched)
+    more = ["--data", str(images), "--batch", "16", "--max-drop", "100", "--finetune-epochs", "1"]
+    assert compress("prune", trained, tmp_path / "out", *more) == 0
+    assert seen[0].lr == pytest.approx(0.02 / 4)
 
 
 def test_a_drop_is_refused(

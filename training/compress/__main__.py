@@ -63,7 +63,11 @@ def _of_training(add: Callable[..., Any]) -> None:
         add(f"--{option}", type=_count, help="distil: the student's")
     add("--teacher", help="distil: a package folder, or MODEL[@VERSION] of a running service; else PACKAGE itself")
     add("--finetune-epochs", type=_count, help="passes over the training data (prune 10, magnitude 5, distil 15)")
-    add("--finetune-lr", type=_share, help="the highest learning rate (prune 0.02, magnitude 0.01, distil 0.05)")
+    add(
+        "--finetune-lr",
+        type=_share,
+        help="the highest learning rate (prune 0.02, magnitude 0.01, distil 0.05; less for a --batch below 64)",
+    )
     add("--batch", type=_count, default=usual.batch, help="rows per step (%(default)s)")
     add("--temperature", type=_share, help="of the teacher's scores (4)")
     add("--alpha", type=_share, help="what the teacher counts beside the labels, 0 to 1 (0.5)")

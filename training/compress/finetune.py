@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,13 +40,13 @@ class Tuning:
 
 def tune(
     network: torch.nn.Module, examples: Examples, validation: Labelled, how: Tuning, *, teacher: Teacher | None = None,
-    after_step: Callable[[float], None] = lambda progress: None, settled: float = 0.0,
+    after_step: Callable[[float], None] = lambda progress: None, settled: float = 0.0, had: float | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Changes the network in place, to the weights of the epoch that validated best; returns what the lineage says.
 
     teacher: sees the same augmented batch as the network does (Beyer et al. 2022, A good teacher is patient and
     consistent). after_step(progress) is called with the share of steps done. settled: only epochs that end after this
-    share of the steps are candidates.
+    share of the steps are candidates. had: the accuracy before, where those weights stay if every epoch is worse.
     """
     kind, x, y = examples.kind, examples.stored, torch.from_numpy(examples.labels)
     changes = augmentation(examples.augmentation)
@@ -59,7 +60,8 @@ def tune(
     optimizer = torch.optim.SGD(
         network.parameters(), lr=how.lr, momentum=0.9, weight_decay=how.weight_decay, nesterov=True
     )
-    best, weights, history = -1.0, None, []
+    history: list[float] = []
+    best, weights = (-1.0, None) if had is None else (math.nextafter(had, -1), copy.deepcopy(network.state_dict()))
     for epoch in range(how.epochs):
         network.train()
         order = torch.randperm(len(y), generator=random)[: steps * batch].split(batch)

@@ -29,7 +29,8 @@ def prune(parent: Package, material: Material, *, ratio: float, how: Tuning) -> 
     if after == before:
         raise NothingToDo(f"no channel can be removed at a ratio of {ratio:g}: give a larger --ratio")
     raw = finetune.accuracy(made, validation)
-    tuned = finetune.tune(made, examples, validation, how, teacher=PackageTeacher.of(parent, torch.get_num_threads()))
+    tuned = finetune.tune(made, examples, validation, how, teacher=PackageTeacher.of(parent, torch.get_num_threads()),
+                          had=raw)  # fmt: skip
     details: dict[str, Any] = {
         "method": f"{ratio:.0%} of each layer's channels removed, fine-tuned for {how.epochs} epochs", "ratio": ratio,
         "importance": "L2 norm of the group", "parameters": {"before": before, "after": after},

@@ -18,6 +18,8 @@ from training.distillation import ALPHA, TEMPERATURE
 from training.errors import TrainingError
 
 USUAL = {"prune": (10, 0.02), "magnitude": (5, 0.01), "distil": (15, 0.05)}  # epochs, highest learning rate
+BATCH = 64  # to which these belong: smaller batches take smaller steps (Goyal et al. 2017), or exported networks, whose
+# BatchNorm is folded into their weights, come apart
 
 
 def how(step: str, given: Training) -> Tuning:
@@ -27,6 +29,7 @@ def how(step: str, given: Training) -> Tuning:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise TrainingError(f"the device {given.device!r} cannot be used ({reason}): try --device cpu") from error
+    lr *= min(1, given.batch / BATCH)
     return Tuning(
         epochs=given.epochs or epochs, batch=given.batch, lr=given.lr or lr, seed=given.seed, device=given.device,
         temperature=TEMPERATURE if given.temperature is None else given.temperature,
