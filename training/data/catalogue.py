@@ -67,7 +67,7 @@ def find(name: str, root: Path, options: Options, report: Report) -> Source:
 def _read(path: Path, options: Options, report: Report) -> Source:
     in_folders = folders.kind_of(path) if path.is_dir() else None
     parts = {} if in_folders else records.read(path, report)
-    groups = {split: part.aside(options.group) for split, part in parts.items()} if options.group else {}
+    groups = {split: part.aside(options.group, report) for split, part in parts.items()} if options.group else {}
     kind = options.task or in_folders or guess(parts["train"], options)
     if strange := sorted(options.given() - FITS[kind] - {"--task"}):
         raise TrainingError(f"{path} holds {PLURAL[kind]}, for which {', '.join(strange)} means nothing: leave it away")
