@@ -161,6 +161,18 @@ def test_a_test_set_that_cleaning_empties_is_told_with_the_reasons(folder: Path)
         data.load(str(folder.parent / "own"), folder, seed=0)
 
 
+@pytest.mark.parametrize("name", ["0.png", "notes.txt"])
+def test_a_test_set_that_cannot_be_read_is_not_replaced(folder: Path, name: str) -> None:
+    """A part of the training set was the test, and nobody was told."""
+    own = folder.parent / "own"
+    shutil.copytree(folder, own / "train")
+    for label in ("left", "right"):
+        (own / "test" / label).mkdir(parents=True)
+        (own / "test" / label / name).write_bytes(b"no image")
+    with pytest.raises(TrainingError, match="test set has no images left after cleaning: add some, or take it away"):
+        data.load(str(own), folder, seed=0)
+
+
 def test_hidden_folders_are_no_classes(folder: Path) -> None:
     (folder / ".checkpoints").mkdir()
     assert data.load(str(folder), folder, seed=0).labels == ["left", "right"]

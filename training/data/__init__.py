@@ -180,7 +180,10 @@ def _check(train: Split, test: Split, source: Source, report: Report) -> None:
     if not len(test[1]):
         split = "test" if "test" in source.splits else "train"
         own = {split: np.arange(len(source.splits[split][1]))}
-        raise TrainingError(f"the test set has no {items} left after cleaning{_why(own, source, report)}: add some")
+        raise TrainingError(
+            f"the test set has no {items} left after cleaning{_why(own, source, report)}: add some, or take it away, "
+            "and a part of the training set becomes the test"
+        )
 
 
 def _why(own: dict[str, np.ndarray], source: Source, report: Report) -> str:
