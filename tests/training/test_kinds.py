@@ -22,6 +22,7 @@ from training.kinds.tables import Tables
 from training.kinds.texts import Texts
 from training.settings import settings
 
+BUNDLED = Path(__file__).resolve().parents[2] / "layers" / "models"
 QUICK = ["--device", "cpu", "--quiet", "--batch", "16", "--optimizer", "adamw"]
 
 
@@ -188,6 +189,31 @@ def test_columns_are_described_by_the_training_rows_alone() -> None:
     assert made[1, 0] == 0
     assert kind.files["reference.csv"].decode().splitlines()[0] == "n,c"
     assert "reference" not in kinds.fit(values, "table", {"columns": ["n", "c"]}, chosen("--no-reference-rows")).plan
+
+
+@pytest.mark.parametrize("start", [0, 1_700_000_000, -1e12])
+@pytest.mark.parametrize("step", [0.001, 1, 7e5])
+def test_numbers_far_from_zero_are_centred(start: float, step: float) -> None:
+    """Times of one hour were 1.8 deviations away from zero, and a gap among them before all of them."""
+    numbers = start + step * np.arange(3600)
+    values = np.array(
+        [{"time": float(number), "same": start + 0.1} for number in numbers] + [{"time": None, "same": None}]
+    )
+    kind = kinds.fit(values[:-1], "table", {"columns": ["time", "same"]}, chosen())
+    assert isinstance(kind, Tables) and kind.plan["columns"][1]["std"] == 1
+    made = kind.stored(values)["features"].double()
+    # -1e12 has steps of 0.0001
+    assert abs(made[:-1, 0].mean()) < 0.002 and abs(made[:-1, 0].std() - 1) < 0.002
+    assert abs(made[-1, 0]) < 0.002 and made[:, 1].abs().max() < 0.002
+
+
+def test_what_is_near_zero_is_noted_as_the_bundled_table_has_it(tmp_path: Path) -> None:
+    described = json.loads((BUNDLED / "wine" / "amaas.json").read_text())
+    values, _ = data.load("wine", tmp_path, seed=0).train
+    columns = [column["name"] for column in described["preprocess"]["columns"]]
+    assert (
+        kinds.fit(values, "table", {"columns": columns}, chosen()).plan["columns"] == described["preprocess"]["columns"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ FILE = "reference.csv"
 ROWS = 50  # of the training split, against which the service explains a prediction
 CATEGORIES = 100  # of a column, the most frequent; the others count as unknown
 TOLD = 20  # columns that the drift reference describes
+SHIFT = 1e-3  # of a deviation, by which rounding may move a column
 
 
 class Tables(OneInput):
@@ -93,9 +94,10 @@ def _column(name: str, values: list[Any], kind: str | None) -> dict[str, Any]:
         raise TrainingError(f"the column {name!r} has no value in any training row: remove it")
     if kind == "number" or (kind is None and all(isinstance(value, int | float) for value in known)):
         numbers = np.array(known, np.float64)
-        std = float(numbers.std())
-        scale = {"mean": float(f"{numbers.mean():.6g}"), "std": float(f"{std:.6g}") if std > 0 else 1.0}
-        return {"name": name, "type": "number", "missing": float(f"{np.median(numbers):.6g}"), **scale}
+        # of equal numbers, rounding alone may make a deviation of 1e-17
+        std = float(f"{numbers.std():.6g}") if numbers.min() < numbers.max() else 1.0
+        mean, median = (_rounded(float(value), SHIFT * std) for value in (numbers.mean(), np.median(numbers)))
+        return {"name": name, "type": "number", "missing": median, "mean": mean, "std": std}
     frequent = sorted(Counter(str(value) for value in known).items(), key=lambda item: (-item[1], item[0]))
     categories = sorted(value for value, _ in frequent[:CATEGORIES])
     return {
@@ -106,6 +108,12 @@ def _column(name: str, values: list[Any], kind: str | None) -> dict[str, Any]:
         "missing": "",
         "unknown": -1,
     }
+
+
+def _rounded(value: float, most: float) -> float:
+    """To six digits, or as many more as keep the error within `most`: of a time in seconds, six are days."""
+    rounded = (float(f"{value:.{digits}g}") for digits in range(6, 17))
+    return next((one for one in rounded if abs(one - value) <= most), value)
 
 
 def _csv(rows: np.ndarray, columns: list[str]) -> bytes:
