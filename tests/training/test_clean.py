@@ -233,6 +233,31 @@ def test_doubtful_labels_are_told_or_dropped(tmp_path: Path) -> None:
     assert np.array_equal(told.test[1], dropped.test[1])
 
 
+@pytest.mark.parametrize("kind", ["table", "text"])
+def test_the_only_training_item_of_a_class_is_told_and_not_judged(tmp_path: Path, kind: data.Kind) -> None:
+    """It was an error of scikit-learn's, another one for each kind."""
+    random = np.random.default_rng(0)
+    rows = [[*random.normal(3 * (n % 2), 1, 2).round(6), ("no", "yes")[n % 2]] for n in range(100)]
+    if kind == "text":
+        rows = [[f"{'ab'[n % 2] * 9} {n}" * 3, ("no", "yes")[n % 2]] for n in range(100)]
+    rows = [row for row in rows if row[-1] == "yes"] + [[*row[:-1], "no"] for row in rows[:6:2]]
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["text", "label"] if kind == "text" else ["a", "b", "class"], *rows])
+    loaded = data.load(str(tmp_path / "t.csv"), tmp_path, seed=0, outliers="drop")
+    assert [line["reason"] for line in loaded.report] == ["the only one of its class: not judged"]
+    assert loaded.report[0]["item"] in {"t.csv:52", "t.csv:53", "t.csv:54"}
+    assert loaded.dropped() == {} and len(loaded.train[1]) + len(loaded.validation[1]) + len(loaded.test[1]) == 53
+
+
+def test_the_others_are_judged_beside_a_class_of_one() -> None:
+    values, labels, details = words()
+    labels[::20] = (labels[::20] + 1) % 3
+    found = outliers.suspects(values, labels, "text", details)
+    assert len(found) > 15
+    beside = outliers.suspects(objects([*values[:9], "one", *values[9:]]), np.insert(labels, 9, 3), "text", details)
+    assert [one._replace(index=one.index - (one.index > 9)) for one in beside] == found
+
+
 def test_a_class_of_one_and_short_sounds_do_not_stop_the_search() -> None:
     rows = objects([{"a": float(n)} for n in range(20)])
     details = {"types": {"a": "number"}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -171,6 +172,29 @@ def test_a_test_set_that_cannot_be_read_is_not_replaced(folder: Path, name: str)
         (own / "test" / label / name).write_bytes(b"no image")
     with pytest.raises(TrainingError, match="test set has no images left after cleaning: add some, or take it away"):
         data.load(str(own), folder, seed=0)
+
+
+def test_a_files_name_need_not_be_utf_8_but_a_class_and_a_data_sets_must(folder: Path) -> None:
+    """The report of what was dropped could not be written, nor amaas.json after the whole training."""
+    strange = os.fsdecode(b"caf\xe9")
+    (folder / "left" / f"{strange}.png").write_bytes(b"no image")
+    shutil.copy(folder / "left" / "000.png", folder / "left" / f"twin {strange}.png")
+    loaded = data.load(str(folder), folder, seed=0)
+    data.write(loaded.report, folder.parent / "cleaning.json")
+    told = json.loads((folder.parent / "cleaning.json").read_text(encoding="utf-8"))["items"]
+    assert {line["item"] for line in told} == {r"left/caf\xe9.png", r"left/twin caf\xe9.png"}
+    (folder / "right").rename(folder / strange)
+    with pytest.raises(TrainingError, match=r"the class folder 'caf\\xe9' is not UTF-8.*: rename it"):
+        data.load(str(folder), folder, seed=0)
+    (folder / strange).rename(folder / "right")
+    named = folder.rename(folder.with_name(strange))
+    with pytest.raises(TrainingError, match=r"the data set 'caf\\xe9' is not UTF-8"):
+        data.load(str(named), named, seed=0)
+    rows = folder.parent / "rows"
+    rows.mkdir()
+    (rows / f"{strange}.csv").write_text("a,b\n1,x\n2,y\n")
+    with pytest.raises(TrainingError, match=r"the file 'caf\\xe9.csv' is not UTF-8"):
+        data.load(str(rows), rows, seed=0)
 
 
 def test_hidden_folders_are_no_classes(folder: Path) -> None:

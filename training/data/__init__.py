@@ -18,7 +18,7 @@ from training.data.catalogue import named
 from training.data.clean import clean, drops, line
 from training.data.clean import named as item
 from training.data.near import pairs as near_pairs
-from training.data.outliers import suspects
+from training.data.outliers import alone, suspects
 from training.data.source import PLURAL, Kind, Options, Report, Source, Split
 from training.data.split import spread, stratified
 from training.errors import TrainingError
@@ -28,6 +28,7 @@ __all__ = [
     "stratified",
 ]  # fmt: skip
 Outliers = Literal["off", "report", "drop"]
+KEPT = {"kept": "yes"}  # in the line of what was only noticed
 VALIDATION, TEST = 0.1, 0.15  # shares; TEST only where the data set has no test split of its own
 
 
@@ -141,7 +142,7 @@ def _without_look_alikes(source: Source, parts: dict[str, Part], report: Report)
         (part, *place), (other, *twin) = places[second], places[first]
         reason = "near duplicate" if labels[first] == labels[second] else "near duplicate with another label"
         if part == other:
-            report.append(line(tuple(place), reason, tuple(twin), source.names) | {"kept": "yes"})
+            report.append(line(tuple(place), reason, tuple(twin), source.names) | KEPT)
         else:
             report.append(line(tuple(place), f"{reason} in the {other} set", tuple(twin), source.names))
     gone = {places[second][1:] for second, first in twins.items() if places[second][0] != places[first][0]}
@@ -149,14 +150,16 @@ def _without_look_alikes(source: Source, parts: dict[str, Part], report: Report)
 
 
 def _judged(source: Source, part: Part, report: Report, seed: int, *, drop: bool) -> Part:
-    """Report, or drop, the items of a part that carry a doubtful label."""
+    """Report, or drop, the items of a part that carry a doubtful label. Those that cannot be judged are told."""
     split, indices, labels = part
+    for index in indices[alone(labels)]:
+        report.append(line((split, int(index)), "the only one of its class: not judged", None, source.names) | KEPT)
     found = suspects(source.splits[split][0][indices], labels, source.kind, source.details, seed=seed)
     for one in found:
         told = line((split, int(indices[one.index])), "doubtful label", None, source.names)
         given, likely = source.labels[one.given], source.labels[one.likely]
         told["detail"] = f"given {given!r}, likely {likely!r} ({one.confidence:.2f})"
-        report.append(told if drop else told | {"kept": "yes"})
+        report.append(told if drop else told | KEPT)
     doubted = {one.index for one in found}
     return _left(part, [n not in doubted for n in range(len(indices))]) if drop else part
 

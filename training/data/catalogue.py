@@ -22,7 +22,7 @@ from training.data import (
 )
 from training.data import torchvision_sets as torchvision
 from training.data.records import Records
-from training.data.source import PLURAL, Kind, Options, Report, Source
+from training.data.source import PLURAL, Kind, Options, Report, Source, spelt
 from training.errors import TrainingError
 
 NAMED: dict[str, Callable[[Path, Report], Source]] = {
@@ -61,6 +61,8 @@ def find(name: str, root: Path, options: Options, report: Report) -> Source:
             f"{name!r} is no data set: use {', '.join([*NAMED, *torchvision.SHORT])}, {torchvision.PREFIX}NAME, "
             "a folder with a folder per class, a CSV, JSONL or Parquet file, or one of these in s3://"
         )
+    for place in (path, path.resolve()):
+        spelt(place, "data set")
     return _read(path, options, report)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from training.data.source import Report, targets
+from training.data.source import Report, spelt, targets
 from training.errors import TrainingError
 
 SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
@@ -90,6 +90,8 @@ def read(path: Path, report: Report) -> dict[str, Records]:
             f"{path} holds no data to train on: use a folder with a folder of files per class, "
             f"or {', '.join(sorted(SUFFIXES))} files"
         )
+    for file in [file for part in found.values() for file in part]:
+        spelt(file, "file")
     return {split: _joined([_read(file, report) for file in part], part[0]) for split, part in found.items()}
 
 

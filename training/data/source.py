@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,17 @@ def objects(values: Iterable[Any]) -> np.ndarray:
 
 def targets(values: Iterable[int]) -> np.ndarray:
     return np.fromiter(values, np.int64)
+
+
+def printable(name: str) -> str:
+    """A file's name as text that can be written; what is not UTF-8 in it as \\xe9."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def spelt(path: Path, what: str) -> None:
+    """Raises TrainingError for a name that is not UTF-8, and is to stand in the package."""
+    if (shown := printable(path.name)) != path.name:
+        raise TrainingError(f"the name of the {what} '{shown}' is not UTF-8, and the package is to tell it: rename it")
 
 
 def every_class(counted: np.ndarray, labels: list[str], kind: Kind, what: str) -> None:
