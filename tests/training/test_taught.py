@@ -7,13 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from training import kinds, train
 from training import teacher as teachers
-from training import train
+from training.errors import TrainingError
 
 from .conftest import Run
-from .test_kinds import QUICK, texts
+from .test_kinds import QUICK, chosen, texts
 
 
 def described(folder: Path) -> dict[str, Any]:
@@ -52,6 +54,38 @@ def test_a_student_of_texts_reads_with_its_teachers_tokenizer(tmp_path: Path) ->
     assert train.main(["--data", source, "--out", str(out), *QUICK, *small, *more]) == 0
     assert (out / "tokenizer.json").read_bytes() == (master / "tokenizer.json").read_bytes()
     assert described(out)["preprocess"] == described(master)["preprocess"]
+
+
+def renamed(master: Path, direction: str) -> None:
+    """The tokenizer as another file, which pads on this side."""
+    rules = json.loads((master / "tokenizer.json").read_text())
+    pad = {"strategy": "BatchLongest", "direction": direction, "pad_to_multiple_of": None}
+    rules["padding"] = pad | {"pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"}
+    (master / "tokenizer.json").unlink(missing_ok=True)
+    (master / "tok.json").write_text(json.dumps(rules))
+    told = described(master)
+    (master / "amaas.json").write_text(
+        json.dumps(told | {"preprocess": told["preprocess"] | {"tokenizer": "tok.json"}})
+    )
+
+
+def test_a_tokenizer_of_another_name_comes_along_and_one_that_pads_on_the_left_is_refused(tmp_path: Path) -> None:
+    values = np.array(["one", "one two three four five six"] * 10, object)
+    made = kinds.fit(values, "text", {}, chosen("--vocabulary", "300"))
+    master = tmp_path / "teacher"
+    master.mkdir()
+    (master / "tokenizer.json").write_bytes(made.files["tokenizer.json"])
+    told = {"task": made.task, "inputs": made.puts, "preprocess": made.plan}
+    (master / "amaas.json").write_text(json.dumps(told))
+    renamed(master, "Right")
+    kind = kinds.declared(described(master), master)
+    assert set(kind.files) == {kind.plan["tokenizer"]}
+    (master / "tok.json").rename(master / "tokenizer.json")
+    renamed(master, "Left")
+    with pytest.raises(
+        TrainingError, match=r"pads on the left \(padding.direction in tok.json\).* give a package whose"
+    ):
+        kinds.declared(described(master), master)
 
 
 def test_a_teacher_with_other_labels_or_other_data_is_refused(
