@@ -15,15 +15,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from training import data
-from training.data import bundled, features, near, outliers
+from training.data import bundled, clean, features, near, outliers
 from training.data.source import objects
 from training.errors import TrainingError
 
 RATE = {"sample_rate": 8000}
-
-
-def reasons(report: data.Report) -> list[tuple[str, str, str | None]]:
-    return [(line["item"], line["reason"], line.get("same_as")) for line in report]
 
 
 # ---- equal
@@ -31,27 +27,21 @@ def reasons(report: data.Report) -> list[tuple[str, str, str | None]]:
 
 def test_texts_are_equal_whatever_the_white_space_and_the_form_of_umlauts() -> None:
     texts = ["für  dich", unicodedata.normalize("NFD", "für dich\n"), "Für dich", " \t", "anderes"]
-    report: data.Report = []
-    cleaned = data.clean({"train": (objects(texts), np.zeros(5, np.int64))}, report, None, "text")
-    assert cleaned["train"][0].tolist() == ["für  dich", "Für dich", "anderes"]
-    assert reasons(report) == [("train/1", "duplicate", "train/0"), ("train/3", "empty", None)]
+    dropped = clean.drops({"train": (objects(texts), np.zeros(5, np.int64))}, "text")
+    assert dropped == {("train", 1): ("duplicate", ("train", 0)), ("train", 3): ("empty", None)}
 
 
 def test_sounds_are_equal_by_their_samples_and_silence_is_empty() -> None:
     sounds = [np.arange(9, dtype=np.float32), np.zeros(9, np.float32), np.arange(8, dtype=np.float32)]
-    report: data.Report = []
     parts = {"train": (objects(sounds), np.array([0, 0, 1])), "test": (objects(sounds[:1]), np.array([1]))}
-    cleaned = data.clean(parts, report, None, "audio")
-    assert cleaned["train"][1].tolist() == [1]
-    assert reasons(report) == [("train/0", "in the test set too", "test/0"), ("train/1", "empty", None)]
+    dropped = clean.drops(parts, "audio")
+    assert dropped == {("train", 0): ("in the test set too", ("test", 0)), ("train", 1): ("empty", None)}
 
 
 def test_rows_with_one_look_and_two_targets_are_two_cases() -> None:
     rows = objects([{"a": 1.0, "b": None}, {"b": None, "a": 1.0}, {"a": 1.0, "b": None}, {"a": None, "b": None}])
-    report: data.Report = []
-    cleaned = data.clean({"train": (rows, np.array([0, 1, 0, 0]))}, report, None, "table")
-    assert cleaned["train"][1].tolist() == [0, 1]
-    assert reasons(report) == [("train/2", "duplicate", "train/0"), ("train/3", "empty", None)]
+    dropped = clean.drops({"train": (rows, np.array([0, 1, 0, 0]))}, "table")
+    assert dropped == {("train", 2): ("duplicate", ("train", 0)), ("train", 3): ("empty", None)}
 
 
 # ---- alike

@@ -21,7 +21,7 @@ from torchvision.datasets import CIFAR10, SVHN
 from shared.serving.inputs.images import decode
 from training import data
 from training.augment import augment
-from training.data import catalogue, fashion_mnist
+from training.data import catalogue, clean, fashion_mnist
 from training.data import images as pictures
 from training.errors import TrainingError
 
@@ -55,19 +55,19 @@ def test_cleaning_says_what_it_dropped(folder: Path) -> None:
 
 def test_a_third_copy_of_contradicting_images_goes_too() -> None:
     image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
-    report: data.Report = []
-    cleaned = data.clean({"train": (np.concatenate([image] * 3), np.array([0, 1, 0]))}, report)
-    assert len(cleaned["train"][1]) == 0
-    assert [line["reason"] for line in report] == ["duplicate with another label"] * 3
+    dropped = clean.drops({"train": (np.concatenate([image] * 3), np.array([0, 1, 0]))}, "image")
+    assert sorted(dropped) == [("train", n) for n in range(3)]
+    assert [reason for reason, _ in dropped.values()] == ["duplicate with another label"] * 3
 
 
 def test_what_is_in_the_test_set_leaves_the_training_set() -> None:
     images = np.random.default_rng(0).integers(0, 255, (6, 4, 4, 1), dtype=np.uint8)
     labels = np.array([0, 1, 0, 1, 0, 1])
-    report: data.Report = []
-    cleaned = data.clean({"train": (images, labels), "test": (images[:2], labels[:2])}, report)
-    assert (len(cleaned["train"][1]), len(cleaned["test"][1])) == (4, 2)
-    assert report == [{"item": f"train/{n}", "reason": "in the test set too", "same_as": f"test/{n}"} for n in range(2)]
+    dropped = clean.drops({"train": (images, labels), "test": (images[:2], labels[:2])}, "image")
+    assert dropped == {("train", n): ("in the test set too", ("test", n)) for n in range(2)}
+    assert clean.line(("train", 1), *dropped["train", 1], {"train": ["a.png", "b.png"]}) == {
+        "item": "b.png", "reason": "in the test set too", "same_as": "test/1",
+    }  # fmt: skip
 
 
 def test_splits_are_stratified_and_disjoint() -> None:

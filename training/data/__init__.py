@@ -15,7 +15,7 @@ import numpy as np
 
 from training.data import catalogue
 from training.data.catalogue import named
-from training.data.clean import clean, drops, line
+from training.data.clean import drops, line
 from training.data.clean import named as item
 from training.data.near import pairs as near_pairs
 from training.data.outliers import alone, suspects
@@ -24,7 +24,7 @@ from training.data.split import spread, stratified
 from training.errors import TrainingError
 
 __all__ = [
-    "Dataset", "Kind", "Options", "Report", "Source", "Split", "clean", "load", "named", "spread",
+    "Dataset", "Kind", "Options", "Report", "Source", "Split", "load", "named", "spread",
     "stratified",
 ]  # fmt: skip
 Outliers = Literal["off", "report", "drop"]
