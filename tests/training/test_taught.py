@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from training import kinds, train
 from training import teacher as teachers
@@ -86,6 +87,23 @@ def test_a_tokenizer_of_another_name_comes_along_and_one_that_pads_on_the_left_i
         TrainingError, match=r"pads on the left \(padding.direction in tok.json\).* give a package whose"
     ):
         kinds.declared(described(master), master)
+
+
+def test_files_are_read_as_the_teacher_takes_them_and_what_cannot_be_is_refused(
+    folder: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, tmp_path / "teacher", "--epochs", "1") == 0
+    for path in folder.rglob("*.png"):
+        Image.open(path).resize((24, 20)).save(path)
+    taught = ["--epochs", "1", "--teacher", str(tmp_path / "teacher")]
+    assert run(folder, tmp_path / "out", *taught) == 0
+    assert described(tmp_path / "out")["inputs"] == described(tmp_path / "teacher")["inputs"]
+    assert described(tmp_path / "out")["dataset"]["read"] == {"size": [12, 12]}  # so that a later step finds the same
+    capsys.readouterr()
+    assert run(folder, tmp_path / "other", *taught, "--size", "20", "24") == 1
+    assert (
+        "takes images of 12x12 with 1 channels, these are of 20x24 with 1: leave --size away, or give another --teacher"
+    ) in capsys.readouterr().err
 
 
 def test_a_teacher_with_other_labels_or_other_data_is_refused(

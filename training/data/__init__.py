@@ -67,6 +67,7 @@ def load(
     name: str, root: Path, *, seed: int, task: Kind | None = None, size: tuple[int, int] | None = None,
     text: str | None = None, target: str | None = None, group: str | None = None, rate: int | None = None,
     near: bool = False, outliers: Outliers = "off", report: Report | None = None,
+    usual: dict[str, Any] | None = None,
 ) -> Dataset:  # fmt: skip
     """A data set by name (catalogue.py), or from a file or folder, cleaned and split. Raises TrainingError.
 
@@ -74,10 +75,11 @@ def load(
     images are brought to; without it, they must all have the same. text, target: columns. group: the column that says
     which rows belong together. rate: of sounds, in Hz.
     near: look for look-alikes, too. outliers: report training items with doubtful labels, or drop them.
+    usual: a size or a rate where none is given, for files of that kind.
     report: is filled as cleaning goes on, so that it is there after an error, too.
     """
     report = [] if report is None else report
-    source = catalogue.find(name, root, Options(task, size, text, target, group, rate), report)
+    source = catalogue.find(name, root, Options(task, size, text, target, group, rate, usual or {}), report)
     parts = _split(source, report, seed)
     if near:
         parts = _without_look_alikes(source, parts, report)

@@ -73,6 +73,7 @@ def _read(path: Path, options: Options, report: Report) -> Source:
     kind = options.task or in_folders or guess(parts["train"], options)
     if strange := sorted(options.given() - FITS[kind] - {"--task"}):
         raise TrainingError(f"{path} holds {PLURAL[kind]}, for which {', '.join(strange)} means nothing: leave it away")
+    options = options.filled(FITS[kind])
     if parts:
         source = _of_rows(parts, kind, path, options, report)
         if groups:

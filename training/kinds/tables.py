@@ -65,6 +65,23 @@ class Tables(OneInput):
             )
         return cls(plan, {plan["reference"]: (folder / plan["reference"]).read_bytes()}, manifest["inputs"][0]["name"])
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        return {}
+
+    def unlike(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+        """By the columns' names and types: a column that is not there would count as gaps, and another be left out."""
+        want = {column.name: column.type for column in self.table.columns}
+        have = {name: details["types"].get(name) for name in details["columns"]}
+        if strange := sorted(set(want) ^ set(have)):
+            told = ", ".join(f"{'no' if name in want else 'besides'} {name}" for name in strange[:10])
+            return f"rows with the columns {list(want)[:20]}, these have {told}: give the same columns"
+        others = [name for name in want if (want[name] == "number") != (have[name] == "number")]
+        if others:
+            told = ", ".join(f"{name} as {want[name]}" for name in others[:10])
+            return f"{told}, these have another type there: change the values"
+        return None
+
     def stored(self, values: np.ndarray) -> Inputs:
         try:
             made = tables.feeds(self.loaded, list(values), self.table)[self.put]

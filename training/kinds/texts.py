@@ -67,6 +67,13 @@ class Texts:
     def axes(self) -> list[dict[int, str]]:
         return [{1: "T"}, {1: "T"}]
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        return {}
+
+    def unlike(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+        return None
+
     def stored(self, values: np.ndarray) -> Inputs:
         encodings = self.tokenizer.encode_batch([self.text.prefix + str(text) for text in values])
         ids, mask = ([getattr(e, member) for e in encodings] for member in ("ids", "attention_mask"))
