@@ -234,7 +234,7 @@ def test_the_only_training_item_of_a_class_is_told_and_not_judged(tmp_path: Path
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["text", "label"] if kind == "text" else ["a", "b", "class"], *rows])
     loaded = data.load(str(tmp_path / "t.csv"), tmp_path, seed=0, outliers="drop")
-    assert [line["reason"] for line in loaded.report] == ["the only one of its class: not judged"]
+    assert [line["reason"] for line in loaded.report] == ["not judged, alone in its class"]
     assert loaded.report[0]["item"] in {"t.csv:52", "t.csv:53", "t.csv:54"}
     assert loaded.dropped() == {} and len(loaded.train[1]) + len(loaded.validation[1]) + len(loaded.test[1]) == 53
 

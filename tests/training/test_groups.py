@@ -85,7 +85,7 @@ def test_rows_without_a_group_stand_alone(tmp_path: Path) -> None:
     file = table(tmp_path / "t.csv", {"": "yes", **PATIENTS}, each=20)
     loaded = data.load(str(file), tmp_path, seed=0, group="patient")
     assert 0 < sum(int(row["value"]) < 20 for row in loaded.train[0]) < 20
-    told = [line for line in loaded.report if line["reason"] == "no group: it stands alone"]
+    told = [line for line in loaded.report if line["reason"] == "without a group, alone"]
     assert [line["item"] for line in told] == [f"t.csv:{n}" for n in range(2, 22)]
     assert loaded.dropped() == {}
 

@@ -155,7 +155,7 @@ def _judged(source: Source, part: Part, report: Report, seed: int, *, drop: bool
     """Report, or drop, the items of a part that carry a doubtful label. Those that cannot be judged are told."""
     split, indices, labels = part
     for index in indices[alone(labels)]:
-        report.append(line((split, int(index)), "the only one of its class: not judged", None, source.names) | KEPT)
+        report.append(line((split, int(index)), "not judged, alone in its class", None, source.names) | KEPT)
     found = suspects(source.splits[split][0][indices], labels, source.kind, source.details, seed=seed)
     for one in found:
         told = line((split, int(indices[one.index])), "doubtful label", None, source.names)

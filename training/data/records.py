@@ -48,7 +48,7 @@ class Records:
             raise TrainingError(f"there is no column {name!r} for the groups, but {self.columns[:20]}: give --group")
         self.columns = [column for column in self.columns if column != name]
         found = {place: _group(value, name) for place, value in zip(self.places, self.column(name), strict=True)}
-        alone = {"reason": "no group: it stands alone", "kept": "yes"}
+        alone = {"reason": "without a group, alone", "kept": "yes"}
         report += [{"item": place, **alone} for place, group in found.items() if group is None]
         return {place: place if group is None else group for place, group in found.items()}
 
