@@ -22,6 +22,16 @@ from training.kinds import Inputs, Kind
 OPSET = 18
 RTOL, ATOL = 1e-3, 1e-4
 GOLDEN = 16
+TOGETHER = "draws random numbers in evaluation too, or branches on the values of its input"
+ALONE = "lets the items of a batch influence each other (a mean over them, a reshape that mixes them)"
+CHANGE = (
+    "One graph must serve all inputs, without branches and loops that hang on values, and without sizes that fit one "
+    "batch only: change its forward(), for images perhaps the --size, or take another network"
+)
+GOES_ON = (
+    "The last checkpoint is kept: once the network is mended, its weights having their names and shapes, the same "
+    "command goes on there, straight to the export"
+)
 
 
 def package(
@@ -34,7 +44,10 @@ def package(
     stored = kind.stored(values[spread(labels, GOLDEN)])
     sample = kind.inputs(stored, slice(GOLDEN))
     body = to_onnx(network, kind)
-    expected = parity(network, body, kind, stored)
+    try:
+        expected = parity(network, body, kind, stored)
+    except TrainingError as error:
+        raise TrainingError(f"{error}. {GOES_ON}") from error  # train.py removes checkpoints after this only
     (out / "model.onnx").write_bytes(body)
     for file, content in kind.files.items():
         (out / file).write_bytes(content)
@@ -60,9 +73,9 @@ def to_onnx(network: torch.nn.Module, kind: Kind) -> bytes:
             )  # fmt: skip
     except torch.onnx.OnnxExporterError as error:
         cause = next(iter(str(error.__cause__ or error).strip().splitlines()), "")
-        raise TrainingError(f"the network cannot be exported to ONNX ({cause}): change it, or its --size") from error
+        raise TrainingError(f"the network cannot be exported to ONNX ({cause}). {CHANGE}") from error
     if program is None:
-        raise TrainingError("the network cannot be exported to ONNX")
+        raise TrainingError(f"the network cannot be exported to ONNX. {CHANGE}")
     model = program.model_proto
     del model.metadata_props[:], model.graph.metadata_props[:]
     for node in model.graph.node:  # where each node came from in the source: no business of who serves it
@@ -77,7 +90,10 @@ def to_onnx(network: torch.nn.Module, kind: Kind) -> bytes:
 
 
 def parity(network: torch.nn.Module, body: bytes, kind: Kind, stored: Inputs) -> np.ndarray:
-    """ONNX Runtime's logits of what is stored, after making sure that they are PyTorch's, together and one by one."""
+    """ONNX Runtime's logits of what is stored, after making sure that they are PyTorch's, together and one by one.
+
+    Raises TrainingError where they are not.
+    """
     session = onnxruntime.InferenceSession(body, providers=["CPUExecutionProvider"])
 
     def run(picked: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -87,10 +103,11 @@ def parity(network: torch.nn.Module, body: bytes, kind: Kind, stored: Inputs) ->
         return np.asarray(session.run(["logits"], {put: value.numpy() for put, value in inputs.items()})[0]), want
 
     got, want = run(slice(None))
-    alone = [run(slice(n, n + 1))[0] for n in range(len(got))]
-    for outputs in (got, np.concatenate(alone)):
+    alone = np.concatenate([run(slice(n, n + 1))[0] for n in range(len(got))])
+    for outputs, cause in ((got, TOGETHER), (alone, ALONE)):
         if not np.allclose(outputs, want, rtol=RTOL, atol=ATOL):
             raise TrainingError(
-                f"ONNX Runtime differs from PyTorch by {np.abs(outputs - want).max():.3g}: nothing was exported"
+                f"ONNX Runtime differs from PyTorch by {np.abs(outputs - want).max():.3g}: nothing was exported. "
+                f"Usually the network's forward() {cause}"
             )
     return got

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from training import networks
+from training.data.source import printable
 from training.errors import TrainingError
 from training.optimizers import OPTIMIZERS, SCHEDULES
 
@@ -179,7 +180,9 @@ def check(s: argparse.Namespace) -> str:
     for option, folder in (("--out", s.out), ("--checkpoint", s.checkpoint)):
         if folder.exists() and not folder.is_dir():
             raise TrainingError(f"{option} {folder} is a file: give a folder")
-        if folder.parts[0] == "s3:":
+        if (shown := printable(str(folder))) != str(folder):
+            raise TrainingError(f"{option} {shown} is not UTF-8, and could not be told at the end: give another folder")
+        if folder.parts[:1] == ("s3:",):
             raise TrainingError(
                 f"{option} is a folder of this machine: `amaas push` and training jobs send to a bucket"
             )

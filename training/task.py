@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from training import data as datasets
 from training import kinds
+from training import teacher as teachers
 from training.errors import TrainingError
 from training.group import Group
 from training.kinds import Inputs, Kind
 from training.settings import fit, reading
-from training.teacher import Teacher, find_teacher
+from training.teacher import Teacher
 
 CLEANING = "cleaning.json"
 
@@ -37,11 +39,17 @@ class Task:
 
 
 def find_task(s: argparse.Namespace, group: Group) -> Task:
-    """Read, clean, split, and fit the kind on the training split. Raises TrainingError."""
-    data = group.one_first(lambda: load(s))
+    """Read, clean, split, and fit the kind on the training split, or take the teacher's. Raises TrainingError."""
+    teacher = teachers.teacher(s.teacher) if s.teacher else None
+    usual = kinds.reading_of(teacher) if teacher else {}
+    data = group.one_first(lambda: load(s, usual))
     fit(s, data.kind)
-    teacher = find_teacher(s.teacher, data.labels) if s.teacher else None
-    kind = kinds.of(teacher, data.kind) if teacher else kinds.fit(data.train[0], data.kind, data.details, s)
+    if teacher:
+        teachers.same_labels(teacher, data.labels)
+        kind = kinds.of(teacher, data)
+        note(s, usual)
+    else:
+        kind = kinds.fit(data.train[0], data.kind, data.details, s)
     stored, labels = kind.stored(data.train[0]), torch.from_numpy(data.train[1])
     held_out, tested = ((kind.stored(part[0]), part[1]) for part in (data.validation, data.test))
     if len(labels) < s.batch:
@@ -49,11 +57,18 @@ def find_task(s: argparse.Namespace, group: Group) -> Task:
     return Task(data, kind, teacher, stored, labels, held_out, tested)
 
 
-def load(s: argparse.Namespace) -> datasets.Dataset:
-    """With the report of cleaning left in OUT where nothing can be trained on what is left."""
+def note(s: argparse.Namespace, usual: dict[str, Any]) -> None:
+    """How files were read for the teacher's sake, as if it had been asked for: a later step must read them so again."""
+    if not datasets.named(s.data):
+        for name, value in usual.items():
+            setattr(s, name, getattr(s, name) or value)
+
+
+def load(s: argparse.Namespace, usual: dict[str, Any]) -> datasets.Dataset:
+    """With the report of cleaning left in OUT where nothing can be trained on what is left. usual: as data.load's."""
     report: datasets.Report = []
     try:
-        return datasets.load(s.data, s.root, seed=s.seed, report=report, **reading(s))
+        return datasets.load(s.data, s.root, seed=s.seed, report=report, usual=usual, **reading(s))
     except TrainingError as error:
         if not report:
             raise

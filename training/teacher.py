@@ -106,13 +106,6 @@ class ServiceTeacher:
         return np.asarray(next(iter(answer.values())))
 
 
-def find_teacher(wanted: str, labels: list[str], client: Any = None) -> Teacher:
-    """As teacher, for data with these labels. Raises TrainingError where they are others."""
-    found = teacher(wanted, client)
-    same_labels(found, labels)
-    return found
-
-
 def teacher(wanted: str, client: Any = None) -> Teacher:
     """A package folder, or MODEL[@VERSION or ALIAS] of the service that AMAAS_URL or .local/amaas.json names."""
     if Path(wanted).is_dir():

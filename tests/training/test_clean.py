@@ -15,15 +15,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from training import data
-from training.data import bundled, features, near, outliers
+from training.data import bundled, clean, features, near, outliers
 from training.data.source import objects
 from training.errors import TrainingError
 
 RATE = {"sample_rate": 8000}
-
-
-def reasons(report: data.Report) -> list[tuple[str, str, str | None]]:
-    return [(line["item"], line["reason"], line.get("same_as")) for line in report]
 
 
 # ---- equal
@@ -31,27 +27,21 @@ def reasons(report: data.Report) -> list[tuple[str, str, str | None]]:
 
 def test_texts_are_equal_whatever_the_white_space_and_the_form_of_umlauts() -> None:
     texts = ["für  dich", unicodedata.normalize("NFD", "für dich\n"), "Für dich", " \t", "anderes"]
-    report: data.Report = []
-    cleaned = data.clean({"train": (objects(texts), np.zeros(5, np.int64))}, report, None, "text")
-    assert cleaned["train"][0].tolist() == ["für  dich", "Für dich", "anderes"]
-    assert reasons(report) == [("train/1", "duplicate", "train/0"), ("train/3", "empty", None)]
+    dropped = clean.drops({"train": (objects(texts), np.zeros(5, np.int64))}, "text")
+    assert dropped == {("train", 1): ("duplicate", ("train", 0)), ("train", 3): ("empty", None)}
 
 
 def test_sounds_are_equal_by_their_samples_and_silence_is_empty() -> None:
     sounds = [np.arange(9, dtype=np.float32), np.zeros(9, np.float32), np.arange(8, dtype=np.float32)]
-    report: data.Report = []
     parts = {"train": (objects(sounds), np.array([0, 0, 1])), "test": (objects(sounds[:1]), np.array([1]))}
-    cleaned = data.clean(parts, report, None, "audio")
-    assert cleaned["train"][1].tolist() == [1]
-    assert reasons(report) == [("train/0", "in the test set too", "test/0"), ("train/1", "empty", None)]
+    dropped = clean.drops(parts, "audio")
+    assert dropped == {("train", 0): ("in the test set too", ("test", 0)), ("train", 1): ("empty", None)}
 
 
 def test_rows_with_one_look_and_two_targets_are_two_cases() -> None:
     rows = objects([{"a": 1.0, "b": None}, {"b": None, "a": 1.0}, {"a": 1.0, "b": None}, {"a": None, "b": None}])
-    report: data.Report = []
-    cleaned = data.clean({"train": (rows, np.array([0, 1, 0, 0]))}, report, None, "table")
-    assert cleaned["train"][1].tolist() == [0, 1]
-    assert reasons(report) == [("train/2", "duplicate", "train/0"), ("train/3", "empty", None)]
+    dropped = clean.drops({"train": (rows, np.array([0, 1, 0, 0]))}, "table")
+    assert dropped == {("train", 2): ("duplicate", ("train", 0)), ("train", 3): ("empty", None)}
 
 
 # ---- alike
@@ -231,6 +221,31 @@ def test_doubtful_labels_are_told_or_dropped(tmp_path: Path) -> None:
     assert (told.dropped(), dropped.dropped()) == ({}, {"doubtful label": len(told.report)})
     assert len(told.train[1]) - len(dropped.train[1]) == len(told.report) > 0
     assert np.array_equal(told.test[1], dropped.test[1])
+
+
+@pytest.mark.parametrize("kind", ["table", "text"])
+def test_the_only_training_item_of_a_class_is_told_and_not_judged(tmp_path: Path, kind: data.Kind) -> None:
+    """It was an error of scikit-learn's, another one for each kind."""
+    random = np.random.default_rng(0)
+    rows = [[*random.normal(3 * (n % 2), 1, 2).round(6), ("no", "yes")[n % 2]] for n in range(100)]
+    if kind == "text":
+        rows = [[f"{'ab'[n % 2] * 9} {n}" * 3, ("no", "yes")[n % 2]] for n in range(100)]
+    rows = [row for row in rows if row[-1] == "yes"] + [[*row[:-1], "no"] for row in rows[:6:2]]
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["text", "label"] if kind == "text" else ["a", "b", "class"], *rows])
+    loaded = data.load(str(tmp_path / "t.csv"), tmp_path, seed=0, outliers="drop")
+    assert [line["reason"] for line in loaded.report] == ["not judged, alone in its class"]
+    assert loaded.report[0]["item"] in {"t.csv:52", "t.csv:53", "t.csv:54"}
+    assert loaded.dropped() == {} and len(loaded.train[1]) + len(loaded.validation[1]) + len(loaded.test[1]) == 53
+
+
+def test_the_others_are_judged_beside_a_class_of_one() -> None:
+    values, labels, details = words()
+    labels[::20] = (labels[::20] + 1) % 3
+    found = outliers.suspects(values, labels, "text", details)
+    assert len(found) > 15
+    beside = outliers.suspects(objects([*values[:9], "one", *values[9:]]), np.insert(labels, 9, 3), "text", details)
+    assert [one._replace(index=one.index - (one.index > 9)) for one in beside] == found
 
 
 def test_a_class_of_one_and_short_sounds_do_not_stop_the_search() -> None:

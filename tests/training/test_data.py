@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from torchvision.datasets import CIFAR10, SVHN
 from shared.serving.inputs.images import decode
 from training import data
 from training.augment import augment
-from training.data import catalogue, fashion_mnist
+from training.data import catalogue, clean, fashion_mnist
 from training.data import images as pictures
 from training.errors import TrainingError
 
@@ -54,19 +55,19 @@ def test_cleaning_says_what_it_dropped(folder: Path) -> None:
 
 def test_a_third_copy_of_contradicting_images_goes_too() -> None:
     image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
-    report: data.Report = []
-    cleaned = data.clean({"train": (np.concatenate([image] * 3), np.array([0, 1, 0]))}, report)
-    assert len(cleaned["train"][1]) == 0
-    assert [line["reason"] for line in report] == ["duplicate with another label"] * 3
+    dropped = clean.drops({"train": (np.concatenate([image] * 3), np.array([0, 1, 0]))}, "image")
+    assert sorted(dropped) == [("train", n) for n in range(3)]
+    assert [reason for reason, _ in dropped.values()] == ["duplicate with another label"] * 3
 
 
 def test_what_is_in_the_test_set_leaves_the_training_set() -> None:
     images = np.random.default_rng(0).integers(0, 255, (6, 4, 4, 1), dtype=np.uint8)
     labels = np.array([0, 1, 0, 1, 0, 1])
-    report: data.Report = []
-    cleaned = data.clean({"train": (images, labels), "test": (images[:2], labels[:2])}, report)
-    assert (len(cleaned["train"][1]), len(cleaned["test"][1])) == (4, 2)
-    assert report == [{"item": f"train/{n}", "reason": "in the test set too", "same_as": f"test/{n}"} for n in range(2)]
+    dropped = clean.drops({"train": (images, labels), "test": (images[:2], labels[:2])}, "image")
+    assert dropped == {("train", n): ("in the test set too", ("test", n)) for n in range(2)}
+    assert clean.line(("train", 1), *dropped["train", 1], {"train": ["a.png", "b.png"]}) == {
+        "item": "b.png", "reason": "in the test set too", "same_as": "test/1",
+    }  # fmt: skip
 
 
 def test_splits_are_stratified_and_disjoint() -> None:
@@ -159,6 +160,41 @@ def test_a_test_set_that_cleaning_empties_is_told_with_the_reasons(folder: Path)
         TrainingError, match=r"test set has no images left after cleaning \(4 dropped: empty\): add some"
     ):
         data.load(str(folder.parent / "own"), folder, seed=0)
+
+
+@pytest.mark.parametrize("name", ["0.png", "notes.txt"])
+def test_a_test_set_that_cannot_be_read_is_not_replaced(folder: Path, name: str) -> None:
+    """A part of the training set was the test, and nobody was told."""
+    own = folder.parent / "own"
+    shutil.copytree(folder, own / "train")
+    for label in ("left", "right"):
+        (own / "test" / label).mkdir(parents=True)
+        (own / "test" / label / name).write_bytes(b"no image")
+    with pytest.raises(TrainingError, match="test set has no images left after cleaning: add some, or take it away"):
+        data.load(str(own), folder, seed=0)
+
+
+def test_a_files_name_need_not_be_utf_8_but_a_class_and_a_data_sets_must(folder: Path) -> None:
+    """The report of what was dropped could not be written, nor amaas.json after the whole training."""
+    strange = os.fsdecode(b"caf\xe9")
+    (folder / "left" / f"{strange}.png").write_bytes(b"no image")
+    shutil.copy(folder / "left" / "000.png", folder / "left" / f"twin {strange}.png")
+    loaded = data.load(str(folder), folder, seed=0)
+    data.write(loaded.report, folder.parent / "cleaning.json")
+    told = json.loads((folder.parent / "cleaning.json").read_text(encoding="utf-8"))["items"]
+    assert {line["item"] for line in told} == {r"left/caf\xe9.png", r"left/twin caf\xe9.png"}
+    (folder / "right").rename(folder / strange)
+    with pytest.raises(TrainingError, match=r"the class folder 'caf\\xe9' is not UTF-8.*: rename it"):
+        data.load(str(folder), folder, seed=0)
+    (folder / strange).rename(folder / "right")
+    named = folder.rename(folder.with_name(strange))
+    with pytest.raises(TrainingError, match=r"the data set 'caf\\xe9' is not UTF-8"):
+        data.load(str(named), named, seed=0)
+    rows = folder.parent / "rows"
+    rows.mkdir()
+    (rows / f"{strange}.csv").write_text("a,b\n1,x\n2,y\n")
+    with pytest.raises(TrainingError, match=r"the file 'caf\\xe9.csv' is not UTF-8"):
+        data.load(str(rows), rows, seed=0)
 
 
 def test_hidden_folders_are_no_classes(folder: Path) -> None:

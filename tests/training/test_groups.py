@@ -6,7 +6,9 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from training import data
 from training.errors import TrainingError
@@ -83,6 +85,41 @@ def test_rows_without_a_group_stand_alone(tmp_path: Path) -> None:
     file = table(tmp_path / "t.csv", {"": "yes", **PATIENTS}, each=20)
     loaded = data.load(str(file), tmp_path, seed=0, group="patient")
     assert 0 < sum(int(row["value"]) < 20 for row in loaded.train[0]) < 20
+    told = [line for line in loaded.report if line["reason"] == "without a group, alone"]
+    assert [line["item"] for line in told] == [f"t.csv:{n}" for n in range(2, 22)]
+    assert loaded.dropped() == {}
+
+
+def saved(path: Path, patients: list[object], first: int) -> None:
+    columns = {"value": range(first, first + len(patients)), "patient": patients}
+    columns["ill"] = [("no", "yes")[n % 2] for n in range(len(patients))]
+    parquet.write_table(pyarrow.table(columns), path)
+
+
+def test_a_group_is_the_same_in_whatever_type_a_file_has_it(tmp_path: Path) -> None:
+    """A file with one gap has its whole numbers as floats: all of its patients were in both splits."""
+    (tmp_path / "set").mkdir()
+    saved(tmp_path / "set" / "train.parquet", [n // 4 for n in range(80)], 0)
+    saved(tmp_path / "set" / "test.parquet", [float(n // 2) for n in range(10)] + [float("nan"), None], 100)
+    loaded = data.load(str(tmp_path / "set"), tmp_path, seed=0, group="patient")
+    assert loaded.dropped() == {"of a group in the test set": 20}
+    assert {int(row["value"]) // 4 for part in (loaded.train, loaded.validation) for row in part[0]} == {*range(5, 20)}
+    assert [line["item"] for line in loaded.report if "kept" in line] == ["test.parquet:10", "test.parquet:11"]
+
+
+def test_a_group_is_the_same_as_a_text_too(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    table(tmp_path / "set" / "train.csv", {f"{n}": ("yes", "no")[n % 2] for n in range(20)})
+    table(tmp_path / "set" / "test.csv", {"3.0": "no", " 4 ": "yes", "5.0e+00": "no"}, each=4)
+    loaded = data.load(str(tmp_path / "set"), tmp_path, seed=0, group="patient")
+    assert {line["detail"] for line in loaded.report if "detail" in line} == {"3", "4", "5"}
+    assert not (patients(loaded.train) | patients(loaded.validation)) & {3, 4, 5}
+
+
+def test_groups_that_a_file_rounded_are_an_error(tmp_path: Path) -> None:
+    saved(tmp_path / "t.parquet", [2.0**60 + 512 * (n // 4) for n in range(80)], 0)
+    with pytest.raises(TrainingError, match=r"'patient' of the groups has 1\.15\d+e\+18, a float, which is rounded"):
+        data.load(str(tmp_path / "t.parquet"), tmp_path, seed=0, group="patient")
 
 
 def test_a_group_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import onnxruntime
 import pytest
 import soundfile
 import torch
+from PIL import Image
 
 from shared.registry import plans
 from training import data, kinds, train
@@ -22,6 +24,7 @@ from training.kinds.tables import Tables
 from training.kinds.texts import Texts
 from training.settings import settings
 
+BUNDLED = Path(__file__).resolve().parents[2] / "layers" / "models"
 QUICK = ["--device", "cpu", "--quiet", "--batch", "16", "--optimizer", "adamw"]
 
 
@@ -190,6 +193,31 @@ def test_columns_are_described_by_the_training_rows_alone() -> None:
     assert "reference" not in kinds.fit(values, "table", {"columns": ["n", "c"]}, chosen("--no-reference-rows")).plan
 
 
+@pytest.mark.parametrize("start", [0, 1_700_000_000, -1e12])
+@pytest.mark.parametrize("step", [0.001, 1, 7e5])
+def test_numbers_far_from_zero_are_centred(start: float, step: float) -> None:
+    """Times of one hour were 1.8 deviations away from zero, and a gap among them before all of them."""
+    numbers = start + step * np.arange(3600)
+    values = np.array(
+        [{"time": float(number), "same": start + 0.1} for number in numbers] + [{"time": None, "same": None}]
+    )
+    kind = kinds.fit(values[:-1], "table", {"columns": ["time", "same"]}, chosen())
+    assert isinstance(kind, Tables) and kind.plan["columns"][1]["std"] == 1
+    made = kind.stored(values)["features"].double()
+    # -1e12 has steps of 0.0001
+    assert abs(made[:-1, 0].mean()) < 0.002 and abs(made[:-1, 0].std() - 1) < 0.002
+    assert abs(made[-1, 0]) < 0.002 and made[:, 1].abs().max() < 0.002
+
+
+def test_what_is_near_zero_is_noted_as_the_bundled_table_has_it(tmp_path: Path) -> None:
+    described = json.loads((BUNDLED / "wine" / "amaas.json").read_text())
+    values, _ = data.load("wine", tmp_path, seed=0).train
+    columns = [column["name"] for column in described["preprocess"]["columns"]]
+    assert (
+        kinds.fit(values, "table", {"columns": columns}, chosen()).plan["columns"] == described["preprocess"]["columns"]
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "more", "message"),
     [
@@ -213,6 +241,58 @@ def test_what_does_not_fit_the_data_is_said(
     assert train.main(["--data", str(make(tmp_path)), "--out", str(tmp_path / "out"), *QUICK, *more]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out" / "model.onnx").exists()
+
+
+def master(kind: kinds.Kind) -> Any:
+    """A teacher, as far as its preparation goes."""
+    told = {"task": kind.task, "inputs": kind.puts, "preprocess": kind.plan}
+    return SimpleNamespace(manifest=told, folder=None, reference="master@1")
+
+
+def test_sounds_are_read_at_the_rate_of_the_teacher(tmp_path: Path) -> None:
+    """Samples at 16 kHz were taken for samples at 8 kHz, which is an octave lower."""
+    slow = data.load(str(sounds(tmp_path)), tmp_path, seed=0)
+    teacher = master(kinds.fit(slow.train[0], "audio", slow.details, chosen()))
+    for path in (tmp_path / "tones").rglob("*.wav"):
+        soundfile.write(path, np.repeat(soundfile.read(path)[0], 2), 16000)
+    fast = data.load(str(tmp_path / "tones"), tmp_path, seed=0)
+    with pytest.raises(TrainingError, match="master@1 takes sounds at 8000 Hz, these are at 16000: leave --rate away"):
+        kinds.of(teacher, fast)
+    read = data.load(str(tmp_path / "tones"), tmp_path, seed=0, usual=kinds.reading_of(teacher))
+    assert kinds.of(teacher, read).plan == teacher.manifest["preprocess"]
+    assert read.details["sample_rate"] == 8000 and len(read.train[0][0]) * 2 == len(fast.train[0][0])
+
+
+def test_images_of_another_size_or_in_colours_are_not_what_the_teacher_takes(folder: Path, tmp_path: Path) -> None:
+    grey = data.load(str(folder), tmp_path, seed=0, size=(28, 28))
+    teacher = master(kinds.fit(grey.train[0], "image", {}, chosen()))
+    assert kinds.reading_of(teacher) == {"size": (28, 28)}
+    for path in folder.rglob("*.png"):
+        Image.open(path).convert("RGB").resize((64, 64)).save(path)
+    with pytest.raises(
+        TrainingError, match="of 28x28 with 1 channels, these are of 64x64 with 3: save them in the same"
+    ):
+        kinds.of(teacher, data.load(str(folder), tmp_path, seed=0))
+    assert data.load(str(folder), tmp_path, seed=0, usual={"size": (28, 28)}).train[0].shape[1:] == (28, 28, 3)
+    assert data.load(str(folder), tmp_path, seed=0, usual={"size": (28, 28)}, size=(9, 9)).train[0].shape[1] == 9
+    assert data.load(str(texts(tmp_path)), tmp_path, seed=0, usual={"size": (28, 28)}).kind == "text"
+    assert data.load("wine", tmp_path, seed=0, usual={"size": (28, 28)}).kind == "table"
+
+
+def test_rows_with_other_columns_are_not_what_the_teacher_takes(tmp_path: Path) -> None:
+    """A column that is not there was taken for one of gaps only."""
+    loaded = data.load(str(table(tmp_path)), tmp_path, seed=0)
+    teacher = master(kinds.fit(loaded.train[0], "table", loaded.details, chosen("--no-reference-rows")))
+    assert kinds.of(teacher, loaded).plan == teacher.manifest["preprocess"]
+    body = (tmp_path / "loans.csv").read_text()
+    numbered = body.replace("full", "1").replace("part", "2").replace("none", "3")
+    for other, message in (
+        (body.replace("income", "salary"), "these have no income, besides salary: give the same columns"),
+        (numbered, "takes job as category, these have another type there"),
+    ):
+        (tmp_path / "loans.csv").write_text(other)
+        with pytest.raises(TrainingError, match=message):
+            kinds.of(teacher, data.load(str(tmp_path / "loans.csv"), tmp_path, seed=0))
 
 
 def test_a_package_that_prepares_otherwise_is_refused(tmp_path: Path) -> None:

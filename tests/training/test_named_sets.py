@@ -13,7 +13,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from training import data
-from training.data import debian, fortunes, spoken_digits
+from training.data import debian, fashion_mnist, fortunes, kept, spoken_digits
 from training.errors import TrainingError
 from training.settings import CACHE
 
@@ -76,6 +76,63 @@ def test_fortunes_are_cut_into_sentences_without_their_authors(tmp_path: Path, f
     with pytest.raises(TrainingError, match="could not be fetched: that needs apt-get"):
         fortunes.source(tmp_path / "other", [])
     assert not (tmp_path / "other").exists()
+
+
+@DEB
+def test_fortunes_that_cannot_be_unpacked_or_are_not_there_are_not_kept(tmp_path: Path, fake: Fake) -> None:
+    """An empty file was kept, and each training from then on said that a class has no texts."""
+    mirror, root = tmp_path / "mirror", tmp_path / "root"
+    for code, language in fortunes.LANGUAGES.items():
+        name = f"{fortunes.PLACE}/{'elsewhere' if code == 'ga' else language.files[0].replace('*', 'x')}"
+        built(mirror, language.package, {name: "Ein Satz, der lang genug ist.\n"})
+    fake("apt-get", f"import shutil\nfor name in sys.argv[2:]: shutil.copy(f'{mirror}/{{name}}_1_all.deb', '.')")
+    fake("dpkg-deb", "sys.exit('dpkg-deb: error: No space left on device')")
+    with pytest.raises(
+        TrainingError, match=r"cannot be unpacked in .*No space left on device\): look whether that disk"
+    ):
+        data.load("fortunes", root, seed=0)
+    (tmp_path / "programs" / "dpkg-deb").unlink()
+    with pytest.raises(TrainingError, match=r"hold no sentences in Irish under .* so nothing was kept"):
+        data.load("fortunes", root, seed=0)
+    assert not root.exists()
+    (root / "fortunes").mkdir(parents=True)
+    (root / "fortunes" / fortunes.FILE).write_text("")  # as it was kept before
+    with pytest.raises(TrainingError, match=r"has no sentences in Bulgarian, German.*: remove it"):
+        data.load("fortunes", root, seed=0)
+
+
+def test_what_is_in_place_first_stays_and_what_is_not_whole_gives_way(tmp_path: Path) -> None:
+    target = tmp_path / "kept" / "set"
+    for content in (b"first", b"second"):
+        unpacked = tmp_path / content.decode()
+        unpacked.mkdir()
+        for name in "ab":
+            (unpacked / name).write_bytes(content)
+        assert debian.moved(unpacked, target) == target
+        assert (target / "a").read_bytes() == b"first"
+    (target / "b").unlink()
+    debian.moved(tmp_path / "second", target)
+    assert [(target / name).read_bytes() for name in "ab"] == [b"second"] * 2
+    with kept.beside(target / "c") as one, kept.beside(target / "c") as other:
+        for folder in (one, other):
+            (folder / "c").write_text(folder.name)
+            kept.put(folder / "c", target / "c")
+    assert (target / "c").read_text() == one.name
+    assert list(target.parent.iterdir()) == [target]
+    assert sorted(path.name for path in target.iterdir()) == ["a", "b", "c"]
+
+
+@DEB
+def test_fashion_mnist_that_cannot_be_unpacked_says_why(
+    tmp_path: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built(tmp_path / "mirror", fashion_mnist.PACKAGE, {"usr/share/a": "b"})
+    fake("apt-get", f"import shutil\nshutil.copy('{tmp_path}/mirror/{fashion_mnist.PACKAGE}_1_all.deb', '.')")
+    fake("dpkg-deb", "sys.exit(2)")
+    monkeypatch.setattr(fashion_mnist, "INSTALLED", tmp_path / "nowhere")
+    monkeypatch.setattr(fashion_mnist, "_from_torchvision", lambda root, target: None)
+    with pytest.raises(TrainingError, match=r"could not be fetched \(.*cannot be unpacked .*exit code 2.*put its four"):
+        fashion_mnist.load(tmp_path / "root")
 
 
 SPEAKER = """

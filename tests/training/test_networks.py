@@ -134,7 +134,8 @@ def test_what_cannot_be_exported_is_refused_before_the_training(
     options = ["--batch", "16", "--model", "ownnetworks:Unsteady", "--device", "cpu", "--out", str(tmp_path / "out")]
     assert train.main(["--data", str(folder), *options]) == 1
     printed = capsys.readouterr()
-    assert "the network cannot be exported to ONNX" in printed.err
+    assert "the network cannot be exported to ONNX (" in printed.err
+    assert "change its forward(), for images perhaps the --size, or take another network" in printed.err
     assert "epoch" not in printed.out
 
 

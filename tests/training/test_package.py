@@ -65,8 +65,35 @@ def test_parity_is_really_checked() -> None:
     assert export.parity(network, body, images, pixels(3, images)).shape == (3, 2)
     with torch.no_grad():
         network.head[-1].bias += 1
-    with pytest.raises(TrainingError, match="differs"):
+    with pytest.raises(TrainingError, match=r"differs .*Usually the network's forward\(\) draws random numbers"):
         export.parity(network, body, images, pixels(3, images))
+
+
+def test_items_that_influence_each_other_are_told() -> None:
+    class Mixed(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x - x.mean(0, keepdim=True)).flatten(1)[:, :2]
+
+    images = kind(1, 12, 12)
+    network = Mixed().eval()
+    with pytest.raises(TrainingError, match="lets the items of a batch influence each other"):
+        export.parity(network, export.to_onnx(network, images), images, pixels(3, images))
+
+
+def test_after_an_export_that_failed_the_same_command_goes_on_there(
+    folder: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "ATOL", -1.0)
+        assert run(folder, out, "--epochs", "2") == 1
+    said = capsys.readouterr().err
+    assert "nothing was exported" in said and export.GOES_ON in said
+    assert not (out / "model.onnx").exists()
+    assert run(folder, out, "--epochs", "2") == 0
+    told = capsys.readouterr().out
+    assert "continues in epoch 3" in told and "epoch 1 " not in told
+    assert json.loads((out / "amaas.json").read_text())["metrics"]["test_accuracy"] > 0
 
 
 def test_the_batch_size_is_free() -> None:

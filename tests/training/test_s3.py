@@ -93,6 +93,33 @@ def test_a_download_that_breaks_off_leaves_nothing_behind(
     assert len(list(s3.fetch("s3://sets/set/", tmp_path).iterdir())) == 3
 
 
+@pytest.mark.parametrize("breaks_off", [False, True])
+def test_two_trainings_may_fetch_the_same_at_a_time(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks_off: bool
+) -> None:
+    """The second one removed what the first had so far, and the rest was taken for all of it from then on."""
+    for n in range(4):
+        client.put_object(Bucket="sets", Key=f"set/{n}.csv", Body=CSV)
+    monkeypatch.setattr(s3, "THREADS", 1)
+    copy, copied = s3.shutil.copyfileobj, []
+
+    def counting(*given: Any) -> None:
+        copied.append(given)
+        if len(copied) == 3:  # the other training begins
+            try:
+                s3.fetch("s3://sets/set", tmp_path)
+            except OSError:
+                assert breaks_off
+        if len(copied) == 5 and breaks_off:  # and is stopped
+            raise OSError("No space left on device")
+        copy(*given)
+
+    monkeypatch.setattr(s3.shutil, "copyfileobj", counting)
+    found = s3.fetch("s3://sets/set", tmp_path)
+    assert {path.name: path.read_bytes() for path in found.iterdir()} == {f"{n}.csv": CSV for n in range(4)}
+    assert list((tmp_path / "s3").iterdir()) == [found.parent]
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [

@@ -20,7 +20,7 @@ from PIL import Image
 from shared.registry import manifest
 from training.compress import measure, package
 from training.errors import TrainingError
-from training.teacher import PackageTeacher, find_teacher
+from training.teacher import PackageTeacher, same_labels, teacher
 
 from .conftest import Run, sides
 from .packages import described
@@ -130,7 +130,7 @@ def test_a_registered_model_answers_as_its_package_does(
     monkeypatch.setattr("training.teacher.CARRIED", 4 * rows[0].nbytes)
     own = PackageTeacher(master).logits({"image": rows})
     for wanted in ("sides", "sides@3", "sides@production"):
-        taught_by = find_teacher(wanted, LABELS)
+        taught_by = teacher(wanted)
         assert (taught_by.reference, taught_by.labels) == ("sides@3", LABELS)
         np.testing.assert_allclose(taught_by.logits({"image": rows}), own, rtol=1e-5, atol=1e-5)
     assert service.asked == [4, 4, 2] * 3
@@ -150,14 +150,14 @@ def test_a_service_that_cannot_teach_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     with pytest.raises(TrainingError, match=r"the teacher other@production cannot be asked: .*there is no such model"):
-        find_teacher("other", LABELS)
+        teacher("other")
     with pytest.raises(TrainingError, match=r"sides@4 cannot be asked"):
-        find_teacher("sides@4", LABELS)
+        teacher("sides@4")
     with pytest.raises(TrainingError, match="same, in the same order"):
-        find_teacher("sides", ["right", "left"])
+        same_labels(teacher("sides"), ["right", "left"])
     monkeypatch.setenv("AMAAS_TOKEN", "amaas_0002_wrong")
     with pytest.raises(TrainingError, match="this token is not known"):
-        find_teacher("sides", LABELS)
+        teacher("sides")
     monkeypatch.setenv("AMAAS_URL", "http://127.0.0.1:9")
     assert run(images, tmp_path / "out", "--teacher", "sides") == 1
     assert "training: the teacher sides@production cannot be asked: http://127.0.0.1:9 does not answer" in (
@@ -166,11 +166,11 @@ def test_a_service_that_cannot_teach_says_why(
     monkeypatch.delenv("AMAAS_URL")
     monkeypatch.delenv("AMAAS_TOKEN")
     with pytest.raises(TrainingError, match=r"no service is known: .*set AMAAS_URL"):
-        find_teacher("sides", LABELS)
+        teacher("sides")
 
 
 def test_a_service_that_goes_away_ends_the_training_with_its_reason(service: Service) -> None:
-    taught_by = find_teacher("sides", LABELS)
+    taught_by = teacher("sides")
     service.broken = True
     with pytest.raises(TrainingError, match=r"the teacher sides@3 did not answer: .*is it up"):
         taught_by.logits({"image": np.zeros((1, 1, 12, 12), np.float32)})
@@ -181,4 +181,4 @@ def test_an_environment_without_the_clients_packages_says_so(monkeypatch: pytest
     for name in [name for name in sys.modules if name.startswith("amaas.")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(TrainingError, match=r"httpx.*pip install -r training/requirements.in \./client"):
-        find_teacher("sides", LABELS)
+        teacher("sides")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from training.errors import TrainingError
 from training.kinds.images import statistics
 from training.networks import TutorialCNN
 from training.optimizers import rate
+from training.settings import check, settings
 
 from .conftest import Run
 
@@ -100,6 +102,7 @@ def test_the_same_seed_gives_the_same_weights(folder: Path, tmp_path: Path, run:
         (None, ["--data", "cifar10", "--size", "8", "8"], "leave --size away"),
         (None, ["--data", "nowhere"], "is no data set"),
         ("out is a file", [], "give a folder"),
+        ("nothing", ["--checkpoint", os.fsdecode(b"caf\xe9")], r"--checkpoint caf\xe9 is not UTF-8"),
         ("nothing", ["--checkpoint", "s3://bucket/run"], "is a folder of this machine"),
     ],
 )
@@ -127,6 +130,12 @@ def test_bad_input_is_explained(
     assert run(folder, tmp_path / "out", *more) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out" / "model.onnx").exists()
+
+
+def test_the_folder_of_now_is_a_place_for_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no parts, and the first of them was asked for."""
+    monkeypatch.chdir(tmp_path)
+    assert check(settings(["--data", "wine", "--out", ".", "--checkpoint", ".", "--device", "cpu"])) == "wine"
 
 
 @pytest.mark.parametrize(

@@ -15,19 +15,20 @@ import numpy as np
 
 from training.data import catalogue
 from training.data.catalogue import named
-from training.data.clean import clean, drops, line
+from training.data.clean import drops, line
 from training.data.clean import named as item
 from training.data.near import pairs as near_pairs
-from training.data.outliers import suspects
+from training.data.outliers import alone, suspects
 from training.data.source import PLURAL, Kind, Options, Report, Source, Split
 from training.data.split import spread, stratified
 from training.errors import TrainingError
 
 __all__ = [
-    "Dataset", "Kind", "Options", "Report", "Source", "Split", "clean", "load", "named", "spread",
+    "Dataset", "Kind", "Options", "Report", "Source", "Split", "load", "named", "spread",
     "stratified",
 ]  # fmt: skip
 Outliers = Literal["off", "report", "drop"]
+KEPT = {"kept": "yes"}  # in the line of what was only noticed
 VALIDATION, TEST = 0.1, 0.15  # shares; TEST only where the data set has no test split of its own
 
 
@@ -66,6 +67,7 @@ def load(
     name: str, root: Path, *, seed: int, task: Kind | None = None, size: tuple[int, int] | None = None,
     text: str | None = None, target: str | None = None, group: str | None = None, rate: int | None = None,
     near: bool = False, outliers: Outliers = "off", report: Report | None = None,
+    usual: dict[str, Any] | None = None,
 ) -> Dataset:  # fmt: skip
     """A data set by name (catalogue.py), or from a file or folder, cleaned and split. Raises TrainingError.
 
@@ -73,10 +75,11 @@ def load(
     images are brought to; without it, they must all have the same. text, target: columns. group: the column that says
     which rows belong together. rate: of sounds, in Hz.
     near: look for look-alikes, too. outliers: report training items with doubtful labels, or drop them.
+    usual: a size or a rate where none is given, for files of that kind.
     report: is filled as cleaning goes on, so that it is there after an error, too.
     """
     report = [] if report is None else report
-    source = catalogue.find(name, root, Options(task, size, text, target, group, rate), report)
+    source = catalogue.find(name, root, Options(task, size, text, target, group, rate, usual or {}), report)
     parts = _split(source, report, seed)
     if near:
         parts = _without_look_alikes(source, parts, report)
@@ -141,7 +144,7 @@ def _without_look_alikes(source: Source, parts: dict[str, Part], report: Report)
         (part, *place), (other, *twin) = places[second], places[first]
         reason = "near duplicate" if labels[first] == labels[second] else "near duplicate with another label"
         if part == other:
-            report.append(line(tuple(place), reason, tuple(twin), source.names) | {"kept": "yes"})
+            report.append(line(tuple(place), reason, tuple(twin), source.names) | KEPT)
         else:
             report.append(line(tuple(place), f"{reason} in the {other} set", tuple(twin), source.names))
     gone = {places[second][1:] for second, first in twins.items() if places[second][0] != places[first][0]}
@@ -149,14 +152,16 @@ def _without_look_alikes(source: Source, parts: dict[str, Part], report: Report)
 
 
 def _judged(source: Source, part: Part, report: Report, seed: int, *, drop: bool) -> Part:
-    """Report, or drop, the items of a part that carry a doubtful label."""
+    """Report, or drop, the items of a part that carry a doubtful label. Those that cannot be judged are told."""
     split, indices, labels = part
+    for index in indices[alone(labels)]:
+        report.append(line((split, int(index)), "not judged, alone in its class", None, source.names) | KEPT)
     found = suspects(source.splits[split][0][indices], labels, source.kind, source.details, seed=seed)
     for one in found:
         told = line((split, int(indices[one.index])), "doubtful label", None, source.names)
         given, likely = source.labels[one.given], source.labels[one.likely]
         told["detail"] = f"given {given!r}, likely {likely!r} ({one.confidence:.2f})"
-        report.append(told if drop else told | {"kept": "yes"})
+        report.append(told if drop else told | KEPT)
     doubted = {one.index for one in found}
     return _left(part, [n not in doubted for n in range(len(indices))]) if drop else part
 
@@ -180,7 +185,10 @@ def _check(train: Split, test: Split, source: Source, report: Report) -> None:
     if not len(test[1]):
         split = "test" if "test" in source.splits else "train"
         own = {split: np.arange(len(source.splits[split][1]))}
-        raise TrainingError(f"the test set has no {items} left after cleaning{_why(own, source, report)}: add some")
+        raise TrainingError(
+            f"the test set has no {items} left after cleaning{_why(own, source, report)}: add some, or take it away, "
+            "and a part of the training set becomes the test"
+        )
 
 
 def _why(own: dict[str, np.ndarray], source: Source, report: Report) -> str:

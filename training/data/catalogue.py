@@ -22,7 +22,7 @@ from training.data import (
 )
 from training.data import torchvision_sets as torchvision
 from training.data.records import Records
-from training.data.source import PLURAL, Kind, Options, Report, Source
+from training.data.source import PLURAL, Kind, Options, Report, Source, spelt
 from training.errors import TrainingError
 
 NAMED: dict[str, Callable[[Path, Report], Source]] = {
@@ -61,16 +61,19 @@ def find(name: str, root: Path, options: Options, report: Report) -> Source:
             f"{name!r} is no data set: use {', '.join([*NAMED, *torchvision.SHORT])}, {torchvision.PREFIX}NAME, "
             "a folder with a folder per class, a CSV, JSONL or Parquet file, or one of these in s3://"
         )
+    for place in (path, path.resolve()):
+        spelt(place, "data set")
     return _read(path, options, report)
 
 
 def _read(path: Path, options: Options, report: Report) -> Source:
     in_folders = folders.kind_of(path) if path.is_dir() else None
     parts = {} if in_folders else records.read(path, report)
-    groups = {split: part.aside(options.group) for split, part in parts.items()} if options.group else {}
+    groups = {split: part.aside(options.group, report) for split, part in parts.items()} if options.group else {}
     kind = options.task or in_folders or guess(parts["train"], options)
     if strange := sorted(options.given() - FITS[kind] - {"--task"}):
         raise TrainingError(f"{path} holds {PLURAL[kind]}, for which {', '.join(strange)} means nothing: leave it away")
+    options = options.filled(FITS[kind])
     if parts:
         source = _of_rows(parts, kind, path, options, report)
         if groups:

@@ -10,30 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from training.data.source import Kind, Report, Split
+from training.data.source import Kind, Split
 
 Place = tuple[str, int]  # split, index in it
 Twin = Place | None
 
 
-def clean(
-    splits: dict[str, Split], report: Report, names: dict[str, list[str]] | None = None, kind: Kind = "image"
-) -> dict[str, Split]:
-    """Drop items without content, exact duplicates, and training items that are in the test set too.
-
-    Empty is an image or a sound of one value, a text of white space, a row without a value. Texts are equal when they
-    are after Unicode's NFC and with any white space taken as one blank. Equal items with different labels are all
-    dropped: one of them is wrong, and nobody knows which. Rows of a table are no such contradiction, two cases
-    may look alike and end differently: they are equal when their targets are too.
-    names: what the report calls the items of a split; else "split/index".
-    """
-    dropped = drops(splits, kind)
-    report += [line(place, *dropped[place], names or {}) for place in sorted(dropped)]
-    return {split: without(part, [index for s, index in dropped if s == split]) for split, part in splits.items()}
-
-
 def drops(splits: dict[str, Split], kind: Kind) -> dict[Place, tuple[str, Twin]]:
-    """What clean() drops: for each place, the reason, and the place that it equals."""
+    """What is to go: for each place, the reason, and the place that it equals.
+
+    These are items without content, exact duplicates, and training items that are in the test set too.
+    Empty is an image or a sound of one value, a text of white space, a row without a value. Texts are equal when they
+    are after Unicode's NFC and with any white space taken as one blank. Equal items with different labels all go:
+    one of them is wrong, and nobody knows which. Rows of a table are no such contradiction, two cases
+    may look alike and end differently: they are equal when their targets are too.
+    """
     first: dict[bytes, Place] = {}
     dropped: dict[Place, tuple[str, Twin]] = {}
     content = CONTENT[kind]
@@ -82,6 +73,7 @@ def _drop_twin(place: Place, twin: Place, splits: dict[str, Split], dropped: dic
 
 
 def line(place: Place, reason: str, twin: Twin, names: dict[str, list[str]]) -> dict[str, str]:
+    """Of the report. names: what it calls the items of a split; else "split/index"."""
     told = {"item": named(place, names), "reason": reason}
     return told | {"same_as": named(twin, names)} if twin else told
 
@@ -89,7 +81,3 @@ def line(place: Place, reason: str, twin: Twin, names: dict[str, list[str]]) -> 
 def named(place: Place, names: dict[str, list[str]]) -> str:
     split, index = place
     return names[split][index] if split in names else f"{split}/{index}"
-
-
-def without(part: Split, indices: list[int]) -> Split:
-    return (np.delete(part[0], indices, 0), np.delete(part[1], indices)) if indices else part

@@ -13,13 +13,19 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from training.data import kept
+from training.errors import TrainingError
+
 T = TypeVar("T")
 Options = tuple[str, ...]
 
 
 @contextmanager
 def unpacked(packages: list[str]) -> Iterator[Path | None]:
-    """A temporary folder with what the packages install; None where there is no apt, or one of them cannot be had."""
+    """A temporary folder with what the packages install; None where there is no apt, or one of them cannot be had.
+
+    Raises TrainingError for one that cannot be unpacked.
+    """
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         yield None
         return
@@ -65,17 +71,25 @@ def own_lists() -> Options:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    subprocess.run(["dpkg-deb", "-x", str(archive), str(folder)], check=False, capture_output=True)
+    """Raises TrainingError: half of a package is not to be taken for all of it."""
+    done = subprocess.run(["dpkg-deb", "-x", str(archive), str(folder)], check=False, capture_output=True)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()[:200] or f"exit code {done.returncode}"
+        raise TrainingError(
+            f"{archive.name} was downloaded and cannot be unpacked in {folder.parent} ({said}): look whether that disk "
+            "is full (TMPDIR names another place), then try again"
+        )
 
 
 def moved(unpacked: Path, target: Path) -> Path | None:
-    """Copy a folder to where it is kept, in one step: an interrupted copy is never taken for the data."""
+    """Copy a folder to where it is kept, in one step: an interrupted copy is never taken for the data.
+
+    None where there is no such folder.
+    """
     if not unpacked.is_dir():
         return None
-    partial = target.with_suffix(".partial")
-    shutil.copytree(unpacked, partial, dirs_exist_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    with kept.beside(target) as folder:
+        kept.put(shutil.copytree(unpacked, folder / "copy"), target)
     return target
 
 

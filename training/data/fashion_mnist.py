@@ -54,12 +54,16 @@ def _find(root: Path) -> Path:
             return folder
     target = root / "fashion-mnist"
     print(f"fetching Fashion-MNIST (30 MB) into {root}")
+    said = ""
     for fetch in (_from_debian, _from_torchvision):
-        found = fetch(root, target)
+        try:
+            found = fetch(root, target)
+        except TrainingError as error:
+            said, found = f" ({error})", None
         if found:
             return found
     raise TrainingError(
-        f"Fashion-MNIST is not in {root} and could not be fetched: put its four idx files into {target}, "
+        f"Fashion-MNIST is not in {root} and could not be fetched{said}: put its four idx files into {target}, "
         f"or install Debian's package {PACKAGE}"
     )
 

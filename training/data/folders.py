@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from training.data.source import Item, Kind, Report
+from training.data.source import Item, Kind, Report, printable, spelt
 from training.errors import TrainingError
 
 SUFFIXES: dict[Kind, frozenset[str]] = {
@@ -27,12 +27,14 @@ def items(root: Path, kind: Kind, report: Report) -> tuple[list[str], dict[str, 
 
     A root with nothing but the folders `train` and `test`, and folders in them, has its own test split; its files are
     named "train/class/file". Hidden files are passed over, files of another kind go into the report.
-    Raises TrainingError for fewer than two classes.
+    Raises TrainingError for fewer than two classes, and for one whose name is not UTF-8.
     """
     parts = _parts(root)
     labels = _folders(parts["train"])
     if len(labels) < 2:
         raise TrainingError(f"{root} has {len(labels)} class folders: a classifier needs at least two")
+    for label in labels:
+        spelt(parts["train"] / label, "class folder")
     if "test" in parts and (strange := [name for name in _folders(parts["test"]) if name not in labels]):
         raise TrainingError(f"{parts['test']} has the classes {strange[:10]}, which {parts['train']} lacks")
     return labels, {split: _items(part, root, labels, kind, report) for split, part in parts.items()}
@@ -57,7 +59,7 @@ def _items(part: Path, root: Path, labels: list[str], kind: Kind, report: Report
     found = []
     for target, label in enumerate(labels):
         for path in _visible(part / label) if (part / label).is_dir() else ():
-            name = path.relative_to(root).as_posix()
+            name = printable(path.relative_to(root).as_posix())
             if path.suffix.lower() in SUFFIXES[kind]:
                 found.append(Item(name, target, path))
             else:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.data import debian
+from training.data import debian, kept
 from training.data.clean import plain
 from training.data.source import Report, Source, objects, targets
 from training.errors import TrainingError
@@ -63,6 +63,8 @@ def source(root: Path, report: Report) -> Source:
     if not file.is_file():
         _fetch(file)
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    if lacking := _lacking(rows):
+        raise TrainingError(f"{file} has no sentences in {lacking}: remove it, and they are fetched again")
     codes = sorted(LANGUAGES)
     splits = {"train": (objects(row["text"] for row in rows), targets(codes.index(row["label"]) for row in rows))}
     groups = {"train": [row["fortune"] for row in rows]}
@@ -82,10 +84,21 @@ def _fetch(file: Path) -> None:
             for code in LANGUAGES
             for text, fortune in of(content / PLACE, code)
         ]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    partial.rename(file)
+    if lacking := _lacking(rows):
+        raise TrainingError(
+            f"the fortunes were fetched, and hold no sentences in {lacking} under {PLACE}: the Debian mirror of this "
+            "machine has other versions of the packages, so nothing was kept; use the one of another Debian release"
+        )
+    with kept.beside(file) as folder:
+        made = folder / FILE
+        made.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        kept.put(made, file)
+
+
+def _lacking(rows: list[dict[str, str]]) -> str:
+    """The languages of which there is no row, in words; nothing where all are there."""
+    found = {row["label"] for row in rows}
+    return ", ".join(language.name for code, language in LANGUAGES.items() if code not in found)
 
 
 def of(folder: Path, code: str) -> list[tuple[str, str]]:

@@ -38,11 +38,13 @@ def decoded(
         read = ((item, _image(item, mode, options.size, report)) for item in part)
         kept[split] = [(item, image) for item, image in read if image is not None]
     every_class(targets(item.target for item, _ in kept["train"]), labels, "image", "folder")
-    _one_size([image for part in kept.values() for _, image in part])
+    shape = _one_size([image for part in kept.values() for _, image in part])
     splits = {
-        split: (np.stack([image for _, image in part]), targets(item.target for item, _ in part))
+        split: (
+            np.array([image for _, image in part], np.uint8).reshape(-1, *shape),
+            targets(i.target for i, _ in part),
+        )
         for split, part in kept.items()
-        if part
     }
     return Source("image", splits, labels, about, {split: [item.name for item, _ in kept[split]] for split in splits})
 
@@ -73,8 +75,10 @@ def _image(item: Item, mode: str, size: tuple[int, int] | None, report: Report) 
     return np.atleast_3d(np.asarray(plain))
 
 
-def _one_size(images: list[np.ndarray]) -> None:
+def _one_size(images: list[np.ndarray]) -> tuple[int, ...]:
+    """[H, W, C] of all of them. Raises TrainingError."""
     sizes = Counter(f"{image.shape[0]}x{image.shape[1]}" for image in images)
     if len(sizes) > 1:
         found = ", ".join(f"{count} of {size}" for size, count in sizes.most_common(3))
         raise TrainingError(f"the images have different sizes ({found}): give --size HEIGHT WIDTH")
+    return images[0].shape

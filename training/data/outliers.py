@@ -36,11 +36,21 @@ class Suspect(NamedTuple):
 def suspects(
     values: np.ndarray, labels: np.ndarray, kind: Kind, details: dict[str, Any], *, folds: int = FOLDS, seed: int = 0
 ) -> list[Suspect]:
-    """Items (as in Source) with doubtful labels [N], most confident first."""
-    if len(np.unique(labels)) < 2:
+    """Items (as in Source) with doubtful labels [N], most confident first; among those that can be judged."""
+    within = ~alone(labels)
+    if len(np.unique(labels[within])) < 2:
         return []
+    if not within.all():
+        places = np.flatnonzero(within)
+        found = suspects(values[within], labels[within], kind, details, folds=folds, seed=seed)
+        return [one._replace(index=int(places[one.index])) for one in found]
     matrix, model = PREPARED[kind](values, details, seed)
     return doubtful(out_of_fold(matrix, labels, model, folds, seed), labels)
+
+
+def alone(labels: np.ndarray) -> np.ndarray:
+    """Which items [N] are the only one of their class: a model that has not seen them does not know the class."""
+    return np.asarray(np.bincount(labels)[labels] < 2)
 
 
 def doubtful(probabilities: np.ndarray, labels: np.ndarray) -> list[Suspect]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import decimal
 import io
 import json
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from training.data.source import Report, targets
+from training.data.source import Report, spelt, targets
 from training.errors import TrainingError
 
 SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
@@ -21,6 +23,8 @@ SEPARATORS = (",", ";", "\t")  # of a .csv: the first of these in its first line
 LONGEST = 100_000_000  # characters of one value
 FEW = 20  # as many different numbers may be classes, even when they have fractions
 MANY = 1000  # classes
+EXACT = 2**53  # floats from here on are no longer all of the whole numbers
+WHOLE = re.compile(r"[+-]?(\d+\.0+|\d(\.\d+)?e\+\d+)")  # as data frames write whole numbers that became floats
 
 
 @dataclass
@@ -35,13 +39,34 @@ class Records:
     def column(self, name: str) -> list[Any]:
         return [row.get(name) for row in self.rows]
 
-    def aside(self, name: str) -> dict[str, str]:
-        """Take a column out: its values by place, the place itself for a row without one. Raises TrainingError."""
+    def aside(self, name: str, report: Report) -> dict[str, str]:
+        """Take a column out: its groups by place. A row without one is a group of its own, which the report tells.
+
+        Raises TrainingError for a column that is not there, or whose numbers were rounded.
+        """
         if name not in self.columns:
             raise TrainingError(f"there is no column {name!r} for the groups, but {self.columns[:20]}: give --group")
         self.columns = [column for column in self.columns if column != name]
-        values = zip(self.places, self.column(name), strict=True)
-        return {place: place if missing(value) else str(value) for place, value in values}
+        found = {place: _group(value, name) for place, value in zip(self.places, self.column(name), strict=True)}
+        alone = {"reason": "without a group, alone", "kept": "yes"}
+        report += [{"item": place, **alone} for place, group in found.items() if group is None]
+        return {place: place if group is None else group for place, group in found.items()}
+
+
+def _group(value: Any, name: str) -> str | None:
+    """A group by one name, whatever its file made of it: a column of whole numbers with a gap is one of floats."""
+    if missing(value) or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, str) and WHOLE.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, float) and abs(value) > EXACT:
+        raise TrainingError(
+            f"the column {name!r} of the groups has {value!r}, a float, which is rounded: save it as whole numbers or "
+            "as texts"
+        )
+    if isinstance(value, float | decimal.Decimal) and value == (whole := int(value)):
+        return str(whole)
+    return str(value).strip()
 
 
 def files(path: Path) -> dict[str, list[Path]]:
@@ -65,6 +90,8 @@ def read(path: Path, report: Report) -> dict[str, Records]:
             f"{path} holds no data to train on: use a folder with a folder of files per class, "
             f"or {', '.join(sorted(SUFFIXES))} files"
         )
+    for file in [file for part in found.values() for file in part]:
+        spelt(file, "file")
     return {split: _joined([_read(file, report) for file in part], part[0]) for split, part in found.items()}
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from training.data import kept
 from training.errors import TrainingError
 
 SCHEME = "s3://"
@@ -74,12 +76,10 @@ def _kept(client: Any, bucket: str, key: str, listed: Listed, cache: Path) -> Pa
 
 def _download(client: Any, bucket: str, key: str, listed: Listed, target: Path, name: str) -> None:
     """All objects, each as it was listed, into target/name; in one step, so that an interrupted copy is no data set."""
-    partial = target.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     print(f"fetching {len(listed):,} objects from {SCHEME}{bucket}/{key}")
 
-    def one(entry: tuple[str, str]) -> None:
-        path = partial / name
+    def one(entry: tuple[str, str], made: Path) -> None:
+        path = made / name
         if entry[0] != key:
             path = path.joinpath(*_parts(entry[0], key))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,12 +87,10 @@ def _download(client: Any, bucket: str, key: str, listed: Listed, target: Path, 
         with path.open("wb") as file:
             shutil.copyfileobj(body, file)
 
-    try:
+    with kept.beside(target) as folder:
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(one, listed))
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            list(pool.map(one, listed, repeat(folder / "set")))
+        kept.put(folder / "set", target)
 
 
 def _parts(entry: str, key: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -43,8 +44,8 @@ class Source:
 class Options:
     """How the data is to be read, as far as somebody said so; None: as its reader finds out.
 
-    size: (height, width) of images. text, target, group: columns. rate: of sounds, in
-    Hz.
+    size: (height, width) of images. text, target, group: columns. rate: of sounds, in Hz.
+    usual: a size or a rate that is taken where none is given, and has no meaning for data of another kind.
     """
 
     task: Kind | None = None
@@ -53,9 +54,15 @@ class Options:
     target: str | None = None
     group: str | None = None
     rate: int | None = None
+    usual: dict[str, Any] = field(default_factory=dict)
 
     def given(self) -> set[str]:
-        return {f"--{name}" for name, value in vars(self).items() if value is not None}
+        return {f"--{name}" for name, value in vars(self).items() if value is not None and name != "usual"}
+
+    def filled(self, fitting: set[str]) -> Options:
+        """With what is usual, of these options, where nothing is given."""
+        fits = {name: value for name, value in self.usual.items() if f"--{name}" in fitting - self.given()}
+        return replace(self, **fits, usual={})
 
 
 class Item(NamedTuple):
@@ -80,6 +87,17 @@ def objects(values: Iterable[Any]) -> np.ndarray:
 
 def targets(values: Iterable[int]) -> np.ndarray:
     return np.fromiter(values, np.int64)
+
+
+def printable(name: str) -> str:
+    """A file's name as text that can be written; what is not UTF-8 in it as \\xe9."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def spelt(path: Path, what: str) -> None:
+    """Raises TrainingError for a name that is not UTF-8, and is to stand in the package."""
+    if (shown := printable(path.name)) != path.name:
+        raise TrainingError(f"the name of the {what} '{shown}' is not UTF-8, and the package is to tell it: rename it")
 
 
 def every_class(counted: np.ndarray, labels: list[str], kind: Kind, what: str) -> None:

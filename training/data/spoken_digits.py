@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.serving.inputs import sounds as serving
-from training.data import debian
+from training.data import debian, kept
 from training.data.source import Report, Source, Split, objects
 from training.errors import TrainingError
 
@@ -81,11 +81,9 @@ def _make(file: Path) -> None:
             arrays[f"{split}.samples"] = np.concatenate(spoken)
             arrays[f"{split}.lengths"] = np.array([len(samples) for samples in spoken])
             arrays[f"{split}.labels"] = np.arange(len(spoken)) % len(LABELS)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    with partial.open("wb") as opened:
-        np.savez(opened, allow_pickle=False, **arrays)
-    partial.rename(file)
+    with kept.beside(file) as folder:
+        np.savez(folder / file.name, allow_pickle=False, **arrays)
+        kept.put(folder / file.name, file)
 
 
 @contextmanager

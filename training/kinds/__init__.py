@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -16,12 +16,16 @@ import torch
 from training.errors import TrainingError
 from training.teacher import Teacher
 
+if TYPE_CHECKING:
+    from training.data import Dataset
+
 Inputs = dict[str, torch.Tensor]  # a network's inputs by name, in its order; the first axis is the items
 
 
 class Kind(Protocol):
     """name: image, text, audio or table. plan: amaas.json's preprocess. files: what goes into the package with it.
 
+    reading: options of data.load, without which files would come in another size, or at another rate.
     puts: amaas.json's inputs. shape: of one item, as networks are called with. axes: per input, its axes that vary
     beside the first, by name. described: for messages.
     """
@@ -34,10 +38,16 @@ class Kind(Protocol):
     described: str
 
     @property
+    def reading(self) -> dict[str, Any]: ...
+
+    @property
     def puts(self) -> list[dict[str, Any]]: ...
 
     @property
     def axes(self) -> list[dict[int, str]]: ...
+
+    def unlike(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+        """Where these (as in Source) would be taken for what they are not: what is taken, and what these are."""
 
     def stored(self, values: np.ndarray) -> Inputs:
         """All items of a split, as compact as they can be kept, computed once."""
@@ -60,11 +70,23 @@ def fit(values: np.ndarray, name: str, details: dict[str, Any], s: argparse.Name
     return _class(name).fit(values, details, s)
 
 
-def of(teacher: Teacher, name: str) -> Kind:
-    """As the teacher takes its inputs, so that both are asked the same. name: of the kind that the data has."""
+def reading_of(teacher: Teacher) -> dict[str, Any]:
+    """How files are to be read, so that the teacher can take them: what data.load calls `usual`."""
+    return declared(teacher.manifest, teacher.folder).reading
+
+
+def of(teacher: Teacher, data: Dataset) -> Kind:
+    """As the teacher takes its inputs, so that both are asked the same. Raises TrainingError for data of another form.
+
+    What can be read in one way only, or was asked for in another way, has another size, say, even after reading_of.
+    """
     kind = declared(teacher.manifest, teacher.folder)
-    if kind.name != name:
-        raise TrainingError(f"the teacher takes data of the kind {kind.name}, these are {name}: give another --teacher")
+    if kind.name != data.kind:
+        raise TrainingError(
+            f"the teacher takes data of the kind {kind.name}, these are {data.kind}: give another --teacher"
+        )
+    if (found := kind.unlike(data.train[0], data.details)) is not None:
+        raise TrainingError(f"the teacher {teacher.reference} takes {found}, or give another --teacher")
     return kind
 
 

@@ -55,6 +55,17 @@ class Images(OneInput):
             )
         return cls(plan, manifest["inputs"][0]["name"])
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        return {"size": self.shape[1:]}
+
+    def unlike(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+        _, height, width, channels = values.shape
+        if (channels, height, width) == self.shape:
+            return None
+        mend = "save them in the same colours" if channels != self.shape[0] else "leave --size away"
+        return f"{self.described}, these are of {height}x{width} with {channels}: {mend}"
+
     def stored(self, values: np.ndarray) -> Inputs:
         return {self.put: torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))}
 

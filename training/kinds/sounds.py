@@ -53,6 +53,15 @@ class Sounds(OneInput):
             raise TrainingError("this package does not take spectrograms [mel, time] of sounds of one length")
         return cls(plan, manifest["inputs"][0]["name"])
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        return {"rate": self.audio.sample_rate}
+
+    def unlike(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+        if (rate := details["sample_rate"]) == self.audio.sample_rate:
+            return None
+        return f"sounds at {self.audio.sample_rate} Hz, these are at {rate}: leave --rate away"
+
     def stored(self, values: np.ndarray) -> Inputs:
         made = [sounds.features(sounds.windows(samples, self.audio)[0][1], self.audio) for samples in values]
         return {self.put: torch.from_numpy(np.stack(made).astype(np.float32))[:, None]}

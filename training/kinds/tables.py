@@ -27,6 +27,7 @@ FILE = "reference.csv"
 ROWS = 50  # of the training split, against which the service explains a prediction
 CATEGORIES = 100  # of a column, the most frequent; the others count as unknown
 TOLD = 20  # columns that the drift reference describes
+SHIFT = 1e-3  # of a deviation, by which rounding may move a column
 
 
 class Tables(OneInput):
@@ -64,6 +65,23 @@ class Tables(OneInput):
             )
         return cls(plan, {plan["reference"]: (folder / plan["reference"]).read_bytes()}, manifest["inputs"][0]["name"])
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        return {}
+
+    def unlike(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+        """By the columns' names and types: a column that is not there would count as gaps, and another be left out."""
+        want = {column.name: column.type for column in self.table.columns}
+        have = {name: details["types"].get(name) for name in details["columns"]}
+        if strange := sorted(set(want) ^ set(have)):
+            told = ", ".join(f"{'no' if name in want else 'besides'} {name}" for name in strange[:10])
+            return f"rows with the columns {list(want)[:20]}, these have {told}: give the same columns"
+        others = [name for name in want if (want[name] == "number") != (have[name] == "number")]
+        if others:
+            told = ", ".join(f"{name} as {want[name]}" for name in others[:10])
+            return f"{told}, these have another type there: change the values"
+        return None
+
     def stored(self, values: np.ndarray) -> Inputs:
         try:
             made = tables.feeds(self.loaded, list(values), self.table)[self.put]
@@ -93,9 +111,10 @@ def _column(name: str, values: list[Any], kind: str | None) -> dict[str, Any]:
         raise TrainingError(f"the column {name!r} has no value in any training row: remove it")
     if kind == "number" or (kind is None and all(isinstance(value, int | float) for value in known)):
         numbers = np.array(known, np.float64)
-        std = float(numbers.std())
-        scale = {"mean": float(f"{numbers.mean():.6g}"), "std": float(f"{std:.6g}") if std > 0 else 1.0}
-        return {"name": name, "type": "number", "missing": float(f"{np.median(numbers):.6g}"), **scale}
+        # of equal numbers, rounding alone may make a deviation of 1e-17
+        std = float(f"{numbers.std():.6g}") if numbers.min() < numbers.max() else 1.0
+        mean, median = (_rounded(float(value), SHIFT * std) for value in (numbers.mean(), np.median(numbers)))
+        return {"name": name, "type": "number", "missing": median, "mean": mean, "std": std}
     frequent = sorted(Counter(str(value) for value in known).items(), key=lambda item: (-item[1], item[0]))
     categories = sorted(value for value, _ in frequent[:CATEGORIES])
     return {
@@ -106,6 +125,12 @@ def _column(name: str, values: list[Any], kind: str | None) -> dict[str, Any]:
         "missing": "",
         "unknown": -1,
     }
+
+
+def _rounded(value: float, most: float) -> float:
+    """To six digits, or as many more as keep the error within `most`: of a time in seconds, six are days."""
+    rounded = (float(f"{value:.{digits}g}") for digits in range(6, 17))
+    return next((one for one in rounded if abs(one - value) <= most), value)
 
 
 def _csv(rows: np.ndarray, columns: list[str]) -> bytes:

@@ -41,6 +41,7 @@ class Texts:
 
     @classmethod
     def declared(cls, manifest: dict[str, Any], folder: Path | None) -> Texts:
+        """Raises TrainingError for a package without a tokenizer, or with one that pads on the left."""
         if folder is None:
             raise TrainingError("a teacher of texts must be a package folder: the service does not give its tokenizer")
         plan = manifest["preprocess"]
@@ -49,7 +50,14 @@ class Texts:
             raise TrainingError(f"this package does not take {' and '.join(wanted)} of a tokenizer of its own")
         if not plan.get("max_length"):
             raise TrainingError("this package does not say how many tokens it takes at most (preprocess.max_length)")
-        return cls(plan, (folder / plan["tokenizer"]).read_bytes())
+        # whatever its file is called there, a package that is made with it has it as FILE
+        made = cls(plan | {"tokenizer": FILE}, (folder / plan["tokenizer"]).read_bytes())
+        if (made.tokenizer.padding or {}).get("direction") == "left":
+            raise TrainingError(
+                f"the tokenizer of this package pads on the left (padding.direction in {plan['tokenizer']}), and texts "
+                "are cut to the longest on the right here: give a package whose tokenizer pads on the right"
+            )
+        return made
 
     @property
     def puts(self) -> list[dict[str, Any]]:
@@ -58,6 +66,13 @@ class Texts:
     @property
     def axes(self) -> list[dict[int, str]]:
         return [{1: "T"}, {1: "T"}]
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        return {}
+
+    def unlike(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+        return None
 
     def stored(self, values: np.ndarray) -> Inputs:
         encodings = self.tokenizer.encode_batch([self.text.prefix + str(text) for text in values])
