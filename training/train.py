@@ -11,7 +11,6 @@ import argparse
 import os
 import sys
 import time
-from collections import Counter
 from typing import Any
 
 import torch
@@ -26,11 +25,11 @@ from training.footprint import Footprint
 from training.group import Group
 from training.learner import Learner
 from training.loop import Loop
+from training.notes import notes
 from training.settings import check, reading, recipe, settings
 from training.state import State
 from training.task import CLEANING, Task, find_task
 
-FEW_STEPS, FEW_ITEMS = 10, 50  # below which a run is told that it may learn or know too little
 RECLAIMED = 75  # EX_TEMPFAIL of sysexits.h: whoever started this may start it again
 
 
@@ -111,24 +110,6 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
     export.package(learner.network, task.data, task.kind, s.out, metrics, told)
     checkpoints.clear()  # nothing is left to continue: the same command trains anew
     print(f"packaged in {s.out} after {state.seconds():.0f} s")
-
-
-def notes(s: argparse.Namespace, task: Task) -> list[str]:
-    """What is no error, but is better known before the training than after it."""
-    told = []
-    doubtful = Counter(entry["reason"] for entry in task.data.report if "kept" in entry)
-    if doubtful:
-        counted = ", ".join(f"{count:,} {reason}" for reason, count in doubtful.items())
-        told.append(f"note: noticed and kept: {counted}; {s.out / CLEANING} names them")
-    steps, left = divmod(len(task), s.batch)
-    if not s.epsilon and (steps < FEW_STEPS or left > len(task) / 10):
-        told.append(
-            f"note: a batch of {s.batch} makes {steps} steps an epoch, and leaves out {left} of {len(task)} items each "
-            "time: a smaller --batch learns more from as many epochs"
-        )
-    if (held_out := len(task.held_out[1])) < FEW_ITEMS:
-        told.append(f"note: {held_out} items to validate tell little of which epoch was best: more data would")
-    return told
 
 
 def reproducible(s: argparse.Namespace) -> None:

@@ -211,6 +211,8 @@ def test_other_data_than_it_was_trained_on_is_refused(
         path.rename(path.with_name(f"{(n * 7) % 100:03d}-{path.name}"))  # the same items, split otherwise
     assert compress("int8", trained, tmp_path / "out", "--data", str(renamed)) == 1
     assert "but others, or in another order, in the splits train, validation, test" in capsys.readouterr().err
+    assert compress("int8", trained, tmp_path / "out", "--data", "wine") == 1
+    assert "wine holds rows, the package is for images: give the data" in capsys.readouterr().err
     assert compress("int8", trained, tmp_path / "out", "--data", str(images), "--seed", "9") == 1
     assert "seed 3, not 9" in capsys.readouterr().err
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from training import plots, train
+from training import notes, plots
 
 from .conftest import Run
 
@@ -23,7 +24,9 @@ class Items(SimpleNamespace):
 
 def told(count: int, batch: int, held_out: int = 100, report: Any = (), epsilon: float | None = None) -> list[str]:
     s = SimpleNamespace(batch=batch, out=Path("out"), epsilon=epsilon)
-    return train.notes(s, Items(count=count, held_out=({}, range(held_out)), data=SimpleNamespace(report=report)))
+    return notes.notes(
+        s, Items(count=count, held_out=({}, range(held_out)), data=SimpleNamespace(report=report, kind="image"))
+    )
 
 
 def test_a_batch_that_wastes_a_small_set_is_told() -> None:
@@ -33,6 +36,17 @@ def test_a_batch_that_wastes_a_small_set_is_told() -> None:
     assert told(114, 64, epsilon=3.0) == [], "private batches are drawn by lot"
     [note] = told(6400, 64, held_out=12)
     assert "12 items to validate tell little" in note
+
+
+def test_columns_that_cannot_be_learnt_from_are_told() -> None:
+    rows = [{"id": float(n + 7), "review": f"text {n}", "colour": "red", "size": n * 1.5} for n in range(40)]
+    types = {"id": "number", "review": "category", "colour": "category", "size": "number"}
+    data = SimpleNamespace(report=(), kind="table", train=(np.array(rows, object), None), details={"types": types})
+    s = SimpleNamespace(batch=2, out=Path("out"), epsilon=None)
+    found = notes.notes(s, Items(count=40, held_out=({}, range(90)), data=data))
+    assert [line.split("'")[1] for line in found] == ["id", "review"]
+    assert "seems to number the rows" in found[0]
+    assert "with --text review it is read as text" in found[1]
 
 
 def test_doubtful_items_that_stay_are_counted() -> None:

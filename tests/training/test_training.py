@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -53,6 +56,28 @@ def test_from_folders_to_a_package(folder: Path, tmp_path: Path, run: Run) -> No
     assert json.loads((out / "cleaning.json").read_text()) == {"dropped": {}, "items": []}
 
 
+def at_a_terminal(command: list[str]) -> tuple[subprocess.CompletedProcess[str], str]:
+    """With what it draws there, which is read as it comes: a terminal that nobody reads stops who writes to it."""
+    ours, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))  # nothing is drawn in a terminal without columns
+    parts: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the other end was closed
+            while part := os.read(ours, 1 << 12):
+                parts.append(part)
+
+    reader = Thread(target=read)
+    reader.start()
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=terminal, text=True, check=False, timeout=120
+    )
+    os.close(terminal)
+    reader.join(10)
+    os.close(ours)
+    return done, b"".join(parts).decode()
+
+
 def test_the_command_on_fashion_mnists_files(tmp_path: Path, idx: Callable[[Path, int, int], None]) -> None:
     idx(tmp_path / "fashion-mnist", 400, 50)
     options = [
@@ -69,10 +94,10 @@ def test_the_command_on_fashion_mnists_files(tmp_path: Path, idx: Callable[[Path
     ]
     small = ["--widths", "8", "8", "--hidden", "32", "--no-flip", "--shift", "0", "--device", "cpu"]
     command = [sys.executable, "-m", "training.train", "--data", "fashion-mnist", *options, *small]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done, drawn = at_a_terminal(command)
+    assert done.returncode == 0, drawn
     assert "360 to train on, 40 to validate, 50 to test" in done.stdout
-    assert "epoch 4/4: " in done.stderr  # the progress bar, redrawn at most every tenth of a second
+    assert "epoch 4/4: " in drawn  # the progress bar, redrawn at most every tenth of a second
     described = json.loads((tmp_path / "out" / "amaas.json").read_text())
     assert described["inputs"] == [{"name": "image", "datatype": "FP32", "shape": [-1, 1, 28, 28]}]
     assert described["dataset"]["copyright"] == "2017 Zalando SE"

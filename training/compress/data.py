@@ -13,6 +13,7 @@ from training import data as datasets
 from training.compress import measure, package
 from training.compress.package import Arrays, Package
 from training.data.digest import digest
+from training.data.source import PLURAL
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -87,7 +88,11 @@ def _labelled(parent: Package, data: str, root: Path, seed: int | None, given: A
             f"--data cannot be used: {error}. Leave it away, and give prepared inputs in --calibration"
         ) from error
     seed = _seed(parent.manifest, seed)
-    found = datasets.load(data, root, seed=seed, **_reading(parent.manifest, data, kind))
+    read = _reading(parent.manifest, data, kind)
+    usual = {name: read.pop(name) for name in ("size", "rate") if name in read}  # of data of another kind: no matter
+    found = datasets.load(data, root, seed=seed, usual=usual, **read)
+    if found.kind != kind.name:
+        raise TrainingError(f"{data} holds {PLURAL[found.kind]}, the package is for {PLURAL[kind.name]}: {OTHERWISE}")
     _same(parent.manifest, found)
     values, labels = found.train
     validation, test = (Labelled(_inputs(kind, part[0]), part[1]) for part in (found.validation, found.test))
