@@ -23,6 +23,7 @@ KSERVE_LEAVES_OUT = ["aiohttp", "aiohttp-retry", "cffi", "cryptography", "pillow
 NOWHERE = "requirements/nowhere.in"
 # Packages wanted for the files that they bring, in which nothing is imported: theirs alone, without PyTorch.
 FILES_ONLY = {"zoo"}
+EXTRAS = {"client": ("tensors",)}
 
 PEERS = ("floor", "mlserver", "litserve", "bentoml", "kserve")
 
@@ -74,10 +75,9 @@ def lock(uv: str, name: str) -> None:
         return
     agree = [f"--constraints=requirements/{other}.txt" for other in constraints if _locked(other).exists()]
     leave = [f"--no-emit-package={package}" for package in without]
-    alone = ["--no-deps"] if name in FILES_ONLY else []
-    alone += ["--extra=tensors"] if name == "client" else []
+    more = ["--no-deps"] if name in FILES_ONLY else [f"--extra={extra}" for extra in EXTRAS.get(name, ())]
     output = f"--output-file={_locked(name).relative_to(ROOT)}"
-    subprocess.run([uv, "pip", "compile", *FLAGS, *alone, *agree, *leave, *sources, output], cwd=ROOT, check=True)
+    subprocess.run([uv, "pip", "compile", *FLAGS, *more, *agree, *leave, *sources, output], cwd=ROOT, check=True)
     count = sum("==" in line for line in _locked(name).read_text().splitlines())
     print(f"requirements/{name}.txt: {count} packages")
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import hashlib
 import io
 import os
@@ -22,8 +21,7 @@ from typing import Any
 import torch
 
 from training.data import Dataset
-from training.data.digest import digest
-from training.errors import TrainingError
+from training.errors import TrainingError, full
 
 FORMAT = 3
 KEPT = 2
@@ -46,7 +44,7 @@ def fingerprint(s: argparse.Namespace, data: Dataset, processes: int = 1, teache
     processes: that share each batch. teacher: the reference of what --teacher named: an alias may move meanwhile.
     """
     fixed = {name.replace("_", "-"): str(value) for name, value in vars(s).items() if name not in FREE}
-    contents = {f"data ({split})": digest(getattr(data, split)) for split in ("train", "validation", "test")}
+    contents = {f"data ({split})": told for split, told in data.digests.items()}
     versions = {"torch": str(torch.__version__), "checkpoint format": str(FORMAT)}
     others = {"labels": ", ".join(data.labels), "processes": str(processes), "teacher": str(teacher)}
     return {**fixed, **contents, **others, **versions}
@@ -141,7 +139,7 @@ class Checkpoints:
 
 
 def _advice(error: OSError, folder: Path, size: int) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if full(error):
         return f"free {size / 1e6:.0f} MB in {folder}"
     return f"{folder} must be a folder that can be written in; --checkpoint names another"
 

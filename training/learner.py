@@ -7,7 +7,6 @@ import argparse
 import torch
 
 from training import export, networks, private
-from training.errors import TrainingError
 from training.group import Group
 from training.optimizers import Average, optimizer_for, schedule_for
 from training.task import Task
@@ -55,8 +54,7 @@ def untrained(s: argparse.Namespace, task: Task) -> tuple[torch.nn.Module, dict[
     make, described = networks.find(s.model, {name: getattr(s, name) for name in networks.OPTIONS}, s.pretrained)
     network = networks.build(make, task.kind, len(task.data.labels))
     network = private.without_batches(network) if s.epsilon else network
-    if s.batch == 1 and networks.needs_batches(network):
-        raise TrainingError("the network has BatchNorm, which cannot learn from one item at a time: give a --batch")
+    networks.check_batch(network, s.batch)
     if ":" in s.model:  # not one of ours: better refused now than after hours
         export.to_onnx(network.eval(), task.kind)
     return network, described

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,9 +19,8 @@ def notes(s: argparse.Namespace, task: Task) -> list[str]:
 
 
 def _cleaned(s: argparse.Namespace, task: Task) -> Iterator[str]:
-    doubtful = Counter(entry["reason"] for entry in task.data.report if "kept" in entry)
-    if doubtful:
-        counted = ", ".join(f"{count:,} {reason}" for reason, count in doubtful.items())
+    if noticed := task.data.noticed():
+        counted = ", ".join(f"{count:,} {reason}" for reason, count in noticed.items())
         yield f"noticed and kept: {counted}; {s.out / CLEANING} names them"
 
 

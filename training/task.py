@@ -33,6 +33,11 @@ class Task:
     held_out: tuple[Inputs, np.ndarray]
     tested: tuple[Inputs, np.ndarray]
 
+    @property
+    def taught_by(self) -> str | None:
+        """What lineages call the teacher, if there is one."""
+        return self.teacher.reference if self.teacher else None
+
     def __len__(self) -> int:
         """Training items."""
         return len(self.y)

@@ -91,7 +91,7 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
         average=learner.average, privacy=learner.privacy, footprint=footprint,
     )  # fmt: skip
     state.started = started
-    identity = fingerprint(s, task.data, group.size, task.teacher.reference if task.teacher else None)
+    identity = fingerprint(s, task.data, group.size, task.taught_by)
     checkpoints = Checkpoints(s.checkpoint, identity, s.checkpoint_minutes)
     if saved := group.told(checkpoints.load(s.resume) if group.first else None):
         state.unpack(saved, group.rank)
@@ -106,7 +106,7 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
     print(f"test accuracy {metrics['test_accuracy']:.2%}, with the weights of epoch {state.best_epoch}")
     metrics |= {"footprint": footprint.taken(), **({"privacy": learner.privacy.spent()} if learner.privacy else {})}
     told = card.Told(name, recipe(s, learner.described, task.kind.name), reading(s), s.licence, s.intended_use,
-                     task.teacher.reference if task.teacher else None)  # fmt: skip
+                     task.taught_by)  # fmt: skip
     export.package(learner.network, task.data, task.kind, s.out, metrics, told)
     checkpoints.clear()  # nothing is left to continue: the same command trains anew
     print(f"packaged in {s.out} after {state.seconds():.0f} s")

@@ -33,19 +33,8 @@ def in_docker(image: str, data: str, out: Path, more: Sequence[str] = ()) -> Tra
     user = ["--user", f"{os.getuid()}:{os.getgid()}"] if hasattr(os, "getuid") else []
     # by name alone: values would be in the list of processes
     handed = [part for name in sorted(os.environ) if name.startswith(HANDED) for part in ("-e", name)]
-    start = [
-        "docker",
-        "run",
-        "--rm",
-        "--init",
-        "-e",
-        "HOME=/tmp",
-        *handed,
-        *user,
-        *gpus,
-        *here,
-        *_mounts(data, out, more),
-    ]
+    options = [*handed, *user, *gpus, *here, *_mounts(data, out, more)]
+    start = ["docker", "run", "--rm", "--init", "-e", "HOME=/tmp", *options]
     return Training([*start, image, "python", "-m", "training.train"], dict(os.environ))
 
 

@@ -54,15 +54,8 @@ def optimize(
     """
     kept = out or Path(".local") / "optimised" / model[0]
     with tempfile.TemporaryDirectory(prefix="amaas-") as folder:
-        given = [
-            *([] if out else ["--brief"]),
-            "--target",
-            target,
-            "--max-drop",
-            str(max_drop),
-            *(["--data", data] if data else []),
-            *more,
-        ]
+        brief, named = [] if out else ["--brief"], ["--data", data] if data else []
+        given = [*brief, "--target", target, "--max-drop", str(max_drop), *named, *more]
         wanted, package = (model[0], model[1] or alias), package or _trained(model[0])
         made = out or Path(folder) / "search"
         done = _optimize(context, wanted, package, (made, kept), given, python, (target, max_drop))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import fnmatch
 import hashlib
 import importlib
 import json
@@ -15,64 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from samtranslator.translator.transform import transform
 
 from bench.coldstart import world
 from local.openapi.document import ERRORS, document
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
-from shared.registry import keys, uploads
+from shared.registry import uploads
 from shared.registry.log import Log
 from shared.runtime import layout
 from shared.storage.memory import MemoryStore
+from tests.cloud.template import ROOT, TEMPLATE, deployed, listed, region, statements
 
-ROOT = Path(__file__).parents[2]
-SOURCE = (ROOT / "template.yaml").read_text()
+__all__ = ["region"]  # a fixture
+
 FUNCTIONS = ["upload", "ingest", "registry", "inference", "sweep", "tokens", "authorize", "publickey"]
 FUNCTIONS += ["batch", "batchplan", "batchwork", "training", "trainingstate"]
 WITH_ROUTES = ["upload", "registry", "inference", "tokens", "batch", "training"]
-
-
-class Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms: !Ref x → {"Ref": x}, !Sub x → {"Fn::Sub": x}, …"""
-
-
-def intrinsic(loader: Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    if tag == "GetAtt":
-        value = value.split(".", 1)
-    return {tag if tag == "Ref" else f"Fn::{tag}": value}
-
-
-Loader.add_multi_constructor("!", intrinsic)
-TEMPLATE: dict[str, Any] = yaml.load(SOURCE, Loader)
-
-
-class NoManagedPolicies:
-    def load(self) -> dict[str, str]:
-        return {}
-
-
-def deployed(**parameters: str) -> dict[str, Any]:
-    """The CloudFormation resources that the transform makes for some parameters."""
-    template = copy.deepcopy(TEMPLATE)
-    template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
-    for resource in template["Resources"].values():
-        if "ContentUri" in resource["Properties"]:
-            resource["Properties"]["ContentUri"] = "s3://bucket/key"
-    return transform(template, parameters, NoManagedPolicies())["Resources"]
-
-
-@pytest.fixture(autouse=True)
-def region(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
 
 def api(**parameters: str) -> dict[str, Any]:
@@ -89,14 +46,6 @@ def serving(operation: dict[str, Any]) -> str:
     found = re.search(r"\$\{(\w+)Function\.Arn\}", uri)
     assert found, uri
     return found[1].lower()
-
-
-def statements(function: str) -> list[dict[str, Any]]:
-    return TEMPLATE["Resources"][f"{function.capitalize()}Function"]["Properties"]["Policies"][0]["Statement"]
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -324,106 +273,3 @@ def test_the_state_machine_is_valid_json_with_a_number_of_workers() -> None:
         p["PolicyDocument"]["Statement"] for p in TEMPLATE["Resources"]["BatchMachineRole"]["Properties"]["Policies"]
     ]
     assert [s for s in rules if s["Resource"] == "*" and not s["Action"][0].startswith("xray:")] == []
-
-
-# ---- the training queue, which is there on request only
-
-
-def test_without_a_queue_nothing_of_it_is_made_and_the_function_is_told() -> None:
-    made = deployed()
-    conditional = {name for name, resource in made.items() if resource.get("Condition") == "Trains"}
-    of_batch = {name for name, resource in made.items() if resource["Type"].startswith(("AWS::Batch", "AWS::EC2"))}
-    assert of_batch
-    assert of_batch <= conditional
-    assert TEMPLATE["Parameters"]["TrainingQueue"]["Default"] == ""
-    assert TEMPLATE["Conditions"]["Trains"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "TrainingQueue"}, ""]}]}
-    told = made["TrainingFunction"]["Properties"]["Environment"]["Variables"]
-    assert told["TRAINING_QUEUE"] == {"Fn::If": ["Trains", {"Ref": "TrainingJobQueue"}, ""]}
-    assert told["TRAINING_DEFINITION"] == {"Fn::If": ["Trains", {"Ref": "TrainingDefinition"}, ""]}
-
-
-def test_nothing_is_paid_while_nobody_trains() -> None:
-    machines = TEMPLATE["Resources"]["TrainingMachines"]["Properties"]["ComputeResources"]
-    assert (machines["Type"], machines["MinvCpus"]) == ("SPOT", 0)
-
-
-def test_training_machines_reach_data_sets_by_name_and_nobody_reaches_them() -> None:
-    """Debian's mirrors, from which most named sets come, and torchvision's of Fashion-MNIST are http:// only."""
-    group = TEMPLATE["Resources"]["TrainingSecurityGroup"]["Properties"]
-    ports = {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in group["SecurityGroupEgress"]}
-    assert ports == {("tcp", 443, 443), ("tcp", 80, 80)}
-    assert "SecurityGroupIngress" not in group
-
-
-def test_a_job_is_tried_again_only_where_that_may_help() -> None:
-    definition = TEMPLATE["Resources"]["TrainingDefinition"]["Properties"]
-    rules = definition["RetryStrategy"]["EvaluateOnExit"]
-
-    def decided(status: str, code: str) -> str:
-        """As AWS Batch does: the first rule that matches."""
-        told = {"OnStatusReason": status, "OnExitCode": code, "OnReason": ""}
-        for rule in rules:
-            wanted = {name: value for name, value in rule.items() if name != "Action"}
-            if all(fnmatch.fnmatchcase(told[name], value) for name, value in wanted.items()):
-                return str(rule["Action"])
-        return "RETRY"
-
-    assert len(rules) <= 5, "AWS Batch takes no more"
-    assert decided("Host EC2 (instance i-0a1) terminated.", "") == "RETRY"
-    assert decided("Essential container in task exited", "75") == "RETRY"
-    assert [decided("Essential container in task exited", code) for code in ("1", "137", "2")] == ["EXIT"] * 3
-    assert decided("Task failed to start", "") == "EXIT"
-
-
-def test_the_container_is_started_as_the_queue_asks() -> None:
-    container = TEMPLATE["Resources"]["TrainingDefinition"]["Properties"]["ContainerProperties"]
-    assert container["Command"] == ["python", "-m", "training.job", "Ref::job"]
-    named = {variable["Name"]: variable["Value"] for variable in container["Environment"]}
-    assert named == {"BUCKET": {"Ref": "Data"}, "TORCHRUN": {"Ref": "TrainingTorchrun"}}
-    assert {"Type": "GPU", "Value": {"Ref": "TrainingGpus"}} in container["ResourceRequirements"]
-
-
-def test_the_container_can_neither_read_models_nor_write_records() -> None:
-    [policy] = TEMPLATE["Resources"]["TrainingJobRole"]["Properties"]["Policies"]
-    allowed = policy["PolicyDocument"]["Statement"]
-    for statement in allowed:
-        assert all("*" not in action for action in listed(statement["Action"]))
-        for resource in [] if "s3:ListBucket" in listed(statement["Action"]) else listed(statement["Resource"]):
-            place = resource["Fn::Sub"].removeprefix("${Data.Arn}/")
-            assert place.startswith(("datasets/", "training/", "uploads/", "models/*/uploads/")), place
-            assert "s3:DeleteObject" not in listed(statement["Action"]) or place == "training/*/checkpoint/*"
-
-
-def test_the_container_may_write_all_that_it_sends() -> None:
-    [policy] = TEMPLATE["Resources"]["TrainingJobRole"]["Properties"]["Policies"]
-    put = [s for s in policy["PolicyDocument"]["Statement"] if s["Action"] == "s3:PutObject"]
-    places = [resource["Fn::Sub"].removeprefix("${Data.Arn}/") for resource in put[0]["Resource"]]
-    job = "019bae2fd40-0123456789abcdef"
-    sent = [
-        keys.training_record(job, "container"), keys.training_metrics(job), keys.training_checkpoint(job, "1-2"),
-        keys.training_report(job, "cleaning.json"), keys.ticket(job), keys.upload_file(job, "model.onnx"),
-        keys.upload_state("shoes", job),
-    ]  # fmt: skip
-    for key in sent:
-        assert any(fnmatch.fnmatchcase(key, place) for place in places), key
-    for what in ("job", "batch", "cancel"):
-        assert not any(fnmatch.fnmatchcase(keys.training_record(job, what), place) for place in places)
-
-
-def test_only_this_queues_events_are_noted() -> None:
-    rule = deployed()["TrainingstateFunctionChanged"]
-    assert rule["Condition"] == "Trains"
-    pattern = rule["Properties"]["EventPattern"]
-    assert pattern["detail"] == {"jobQueue": [{"Ref": "TrainingJobQueue"}]}
-    assert (pattern["source"], pattern["detail-type"]) == (["aws.batch"], ["Batch Job State Change"])
-
-
-def test_the_queues_calls_end_at_this_deployments_jobs() -> None:
-    policies = TEMPLATE["Resources"]["TrainingFunction"]["Properties"]["Policies"]
-    condition, allowed, _ = policies[1]["Fn::If"]
-    rights = {statement["Action"]: statement for statement in allowed["Statement"]}
-    assert condition == "Trains"
-    assert set(rights) == {"batch:SubmitJob", "batch:TagResource", "batch:TerminateJob", "batch:DescribeJobs"}
-    assert rights["batch:SubmitJob"]["Resource"] == [{"Ref": "TrainingJobQueue"}, {"Ref": "TrainingDefinition"}]
-    assert rights["batch:TerminateJob"]["Condition"] == {"StringEquals": {"aws:ResourceTag/amaas": {"Ref": "Data"}}}
-    assert [action for action, right in rights.items() if right["Resource"] == "*"] == ["batch:DescribeJobs"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -18,32 +17,30 @@ from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
 from shared.registry import keys, uploads
-from shared.registry.ids import new_id
-from shared.registry.log import Log, now
-from shared.storage.base import Store, Unavailable, list_all
+from shared.registry.log import Log
+from shared.storage.base import Unavailable
 from shared.storage.memory import MemoryStore
 from shared.training import job as jobs
 from shared.training import progress
 from shared.training.job import Job
-from shared.training.request import command_line
 from tests import servers
+from tests.training.attempts import (
+    CHECKPOINT,
+    PACKAGE,
+    REPORT,
+    Attempt,
+    _quick,
+    asked,
+    attempt,
+    names,
+    store,
+)
 from training import job as container
-from training.job import Stop, command
-from training.settings import settings
+from training.job import Stop
+
+__all__ = ["_quick", "attempt", "store"]  # fixtures
 
 ROOT = Path(__file__).resolve().parents[2]
-ARGUMENTS = {"epochs": 9, "batch": 16, "device": "cpu", "no-flip": True, "shift": 1}
-
-
-def asked(store: Store, data: str, **arguments: Any) -> Job:
-    made = Job(id=new_id(), model="sides", data=data, by="ann", created_at=now(), arguments=ARGUMENTS | arguments)
-    return jobs.create(store, made)
-
-
-def names(store: Store, prefix: str) -> list[str]:
-    return [info.key.removeprefix(prefix) for info in list_all(store, prefix)]
-
-
 # ---- the real thing
 
 
@@ -113,51 +110,6 @@ def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
 
 
 # ---- trainings that end otherwise
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "PAUSE", 0.05)
-
-
-class Attempt:
-    """Runs attempts of jobs with a few lines of Python in the place of the training; OUT is its output folder."""
-
-    def __init__(self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.store, self.tmp_path, self.monkeypatch = store, tmp_path, monkeypatch
-        self.count = 0
-
-    def __call__(self, job: Job, script: str, *, seconds: float = 0) -> int:
-        self.count += 1
-        work = self.tmp_path / f"work{self.count}"
-        lines = f"import sys, os, time; from pathlib import Path; OUT = Path({str(work / 'out')!r})\n{script}"
-        self.monkeypatch.setattr(container, "command", lambda *_: [sys.executable, "-c", lines])
-        with Stop() as stop:
-            return container.run(self.store, "b", job.id, self.count, work, seconds, stop)
-
-
-@pytest.fixture
-def attempt(store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attempt:
-    return Attempt(store, tmp_path, monkeypatch)
-
-
-CHECKPOINT = """
-(OUT / "checkpoint").mkdir(parents=True, exist_ok=True)
-(OUT / "checkpoint" / "000002-000000003.checkpoint").write_bytes(b"all of it")
-"""
-REPORT = """
-OUT.mkdir(parents=True, exist_ok=True)
-(OUT / "cleaning.json").write_text("{}"); (OUT / "curves.png").write_bytes(b"picture"); (OUT / "other.png").touch()
-"""
-PACKAGE = """
-OUT.mkdir(parents=True, exist_ok=True)
-(OUT / "model.onnx").write_bytes(b"model"); (OUT / "amaas.json").write_text("{}"); (OUT / "metrics.jsonl").touch()
-"""
 
 
 WARNING = "print('training: the checkpoint could not be written; the training goes on', file=sys.stderr, flush=True)\n"
@@ -330,83 +282,3 @@ def test_a_disk_that_is_full_says_what_to_deploy(
     monkeypatch.setattr(container.shutil, "disk_usage", lambda _: usage._replace(free=10))
     assert attempt(job, PACKAGE) == 1
     assert "has 1,000 bytes, more than the 10 that are free" in progress.status(store, job)["reason"]
-
-
-@pytest.mark.parametrize(
-    ("key", "data", "expected"),
-    [
-        ("datasets/t/rows.csv", "s3://b/datasets/t/rows.csv", "data/rows.csv"),
-        ("datasets/t/a/b.png", "s3://b/datasets/t/", "data/t/a/b.png"),
-    ],
-)
-def test_data_is_a_file_or_a_folder(store: MemoryStore, tmp_path: Path, key: str, data: str, expected: str) -> None:
-    store.put(key, b"content")
-    place = container.bring(store, "b", data, tmp_path / "data", Stop())
-    assert (tmp_path / expected).read_bytes() == b"content"
-    assert (tmp_path / expected).is_relative_to(place)
-
-
-def test_a_teacher_is_fetched_as_the_data_is(
-    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its package comes as a folder, which is what training.train is given; the record keeps what was asked."""
-    for name in ("model.onnx", "amaas.json", "tokenizer.json"):
-        store.put(f"datasets/teachers/old/{name}", name.encode())
-    seen: list[dict[str, Any]] = []
-
-    def noted(job: Job, *_: Any) -> list[str]:
-        seen.append(job.arguments)
-        return [sys.executable, "-c", "raise SystemExit(1)"]
-
-    monkeypatch.setattr(container, "command", noted)
-    job = asked(store, "digits", teacher="s3://b/datasets/teachers/old/")
-    with Stop() as stop:
-        assert container.run(store, "b", job.id, 1, tmp_path / "work", 0, stop) == 1
-    folder = tmp_path / "work" / "teacher" / "old"
-    assert seen == [ARGUMENTS | {"teacher": str(folder)}]
-    assert {path.name: path.read_text() for path in folder.iterdir()} == {
-        name: name for name in ("model.onnx", "amaas.json", "tokenizer.json")
-    }
-    assert jobs.read(store, job.id) == job
-
-
-def test_no_teacher_is_a_reason(store: MemoryStore, attempt: Attempt) -> None:
-    job = asked(store, "digits", teacher="s3://b/datasets/none")
-    assert attempt(job, PACKAGE) == 1
-    assert "there is nothing at s3://b/datasets/none: aws s3 cp" in progress.status(store, job)["reason"]
-
-
-def test_no_data_is_a_reason(store: MemoryStore, attempt: Attempt) -> None:
-    job = asked(store, "s3://b/datasets/none")
-    assert attempt(job, PACKAGE) == 1
-    assert "there is nothing at s3://b/datasets/none: aws s3 cp" in progress.status(store, job)["reason"]
-
-
-def test_a_cancelled_job_does_nothing(store: MemoryStore, attempt: Attempt) -> None:
-    job = asked(store, "digits")
-    jobs.cancel(store, job.id, "ann")
-    assert attempt(job, "sys.exit(1)") == 0
-    assert jobs.said(store, job.id) is None
-
-
-@pytest.mark.parametrize("name", ["teach", "ou", "check"])
-def test_the_training_takes_no_option_by_its_beginning(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Requests are checked by whole names: a teacher that is called teach would not be seen."""
-    with pytest.raises(SystemExit):
-        settings(["--data", "x", "--out", "y", *command_line({name: "model@3"})])
-    assert f"unrecognized arguments: --{name}=model@3" in capsys.readouterr().err
-
-
-def test_the_command_line_and_torchrun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    job = Job(id=new_id(), model="m", data="d", by="a", created_at="", arguments=json.loads(
-        '{"epochs": 2, "size": [8, 8], "no-flip": true, "bf16": false, "lr": -0.5, "licence": "-x"}'
-    ))  # fmt: skip
-    monkeypatch.delenv("TORCHRUN", raising=False)
-    line = command(job, "digits", tmp_path)
-    own = ["-m", "training.train", "--data", "digits", "--out", str(tmp_path), "--name", "m", "--quiet"]
-    more = ["--epochs=2", "--size", "8", "8", "--no-flip", "--lr=-0.5", "--licence=-x"]
-    assert line == [sys.executable, *own, *more]
-    monkeypatch.setenv("TORCHRUN", "--nproc-per-node=gpu")
-    spread = command(job, "digits", tmp_path)
-    assert spread[:5] == [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=gpu", "-m"]
-    assert spread[4:] == line[1:]

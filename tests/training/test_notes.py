@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from training import notes, plots
+from training.data import Dataset
 
 from .conftest import Run
 
@@ -24,9 +25,12 @@ class Items(SimpleNamespace):
 
 def told(count: int, batch: int, held_out: int = 100, report: Any = (), epsilon: float | None = None) -> list[str]:
     s = SimpleNamespace(batch=batch, out=Path("out"), epsilon=epsilon)
-    return notes.notes(
-        s, Items(count=count, held_out=({}, range(held_out)), data=SimpleNamespace(report=report, kind="image"))
-    )
+    return notes.notes(s, Items(count=count, held_out=({}, range(held_out)), data=dataset(report=list(report))))
+
+
+def dataset(**told: Any) -> Dataset:
+    none = np.zeros(0), np.zeros(0, np.int64)
+    return Dataset(**{"train": none, "validation": none, "test": none, "labels": [], "about": {}} | told)
 
 
 def test_a_batch_that_wastes_a_small_set_is_told() -> None:
@@ -41,7 +45,7 @@ def test_a_batch_that_wastes_a_small_set_is_told() -> None:
 def test_columns_that_cannot_be_learnt_from_are_told() -> None:
     rows = [{"id": float(n + 7), "review": f"text {n}", "colour": "red", "size": n * 1.5} for n in range(40)]
     types = {"id": "number", "review": "category", "colour": "category", "size": "number"}
-    data = SimpleNamespace(report=(), kind="table", train=(np.array(rows, object), None), details={"types": types})
+    data = dataset(kind="table", train=(np.array(rows, object), np.zeros(40)), details={"types": types})
     s = SimpleNamespace(batch=2, out=Path("out"), epsilon=None)
     found = notes.notes(s, Items(count=40, held_out=({}, range(90)), data=data))
     assert [line.split("'")[1] for line in found] == ["id", "review"]

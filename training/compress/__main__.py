@@ -7,7 +7,6 @@ and says which is best.
 from __future__ import annotations
 
 import argparse
-import errno
 import math
 import sys
 import tempfile
@@ -16,12 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from training.compress import apply, data, package, search
-from training.compress.search import SMALLER
-from training.errors import TrainingError, out_of_memory
+from training.errors import TrainingError, full, out_of_memory
 
 CACHE = Path.home() / ".cache" / "amaas"
 SIZES = ("embedding", "hidden", "layers", "heads")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 METHODS = ("minmax", "entropy", "percentile")
 
 
@@ -104,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        print(f"compress: memory ran out, nothing was written: {SMALLER}", file=sys.stderr)
+        print(f"compress: memory ran out, nothing was written: {search.SMALLER}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("compress: stopped; nothing was written", file=sys.stderr)
@@ -113,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _mended(error: OSError, out: Path) -> str:
     """What to do about it."""
-    if error.errno in FULL:
+    if full(error):
         return (
             f"free space there (temporary files are in {tempfile.gettempdir()}, or where TMPDIR says; the package goes "
             f"to {out.absolute().parent}), or raise the limit that is set for it"

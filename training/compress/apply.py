@@ -157,11 +157,11 @@ def _made(parent: Package, step: str, material: Material, options: Options) -> s
 
 def _private(parent: Package, step: str, material: Material) -> None:
     """Raises TrainingError for a step that looks at training items again, which no ε of the training has counted."""
-    spent = (parent.manifest.get("metrics") or {}).get("privacy")
-    if spent and (step in TRAINED or (step == "int8" and material.own)):
+    if parent.privacy and (step in TRAINED or (step == "int8" and material.own)):
+        spent = parent.privacy.get("epsilon")
         instead = ", or int8 with other rows in --calibration" if step == "int8" else ""
         raise TrainingError(
-            f"{step} would look at training items again, which the ε = {spent.get('epsilon')} of this package does not "
+            f"{step} would look at training items again, which the ε = {spent} of this package does not "
             f"count: use a step that looks at none (graph, fp16, dynamic, weight8, int4){instead}"
         )
 

@@ -12,7 +12,6 @@ import numpy as np
 from training import data as datasets
 from training.compress import measure, package
 from training.compress.package import Arrays, Package
-from training.data.digest import digest
 from training.data.source import PLURAL
 from training.errors import TrainingError
 
@@ -116,9 +115,7 @@ def _reading(manifest: dict[str, Any], data: str, kind: Kind) -> dict[str, Any]:
     noted = (manifest.get("dataset") or {}).get("read")
     if noted is not None:
         return {name: tuple(value) if isinstance(value, list) else value for name, value in noted.items()}
-    fixed = datasets.named(data) or kind.name not in ("image", "audio")
-    plan = kind.plan
-    return {} if fixed else {"size": tuple(plan["size"])} if kind.name == "image" else {"rate": plan["sample_rate"]}
+    return {} if datasets.named(data) else dict(kind.reading)
 
 
 CHANGES = (
@@ -164,7 +161,7 @@ def _same(manifest: dict[str, Any], found: datasets.Dataset) -> None:
     if want and want != have:
         raise TrainingError(f"the package was trained on splits of {want}, this data has {have}: {OTHERWISE}")
     digests = told.get("digests") if isinstance(told, dict) else None
-    if digests and (other := [split for split, noted in digests.items() if digest(getattr(found, split)) != noted]):
+    if digests and (other := [split for split, noted in digests.items() if found.digests[split] != noted]):
         raise TrainingError(
             f"this data has as many items as the package was trained on, but others, or in another order, in the "
             f"splits {', '.join(other)}: {OTHERWISE}"

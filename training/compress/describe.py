@@ -49,8 +49,8 @@ def metrics(
     kept = {"parameters": parent.manifest["metrics"]["parameters"]} if _counted(parent) else {}
     if "parameters" in details:
         kept = {"parameters": details["parameters"]["after"]}
-    if spent := (parent.manifest.get("metrics") or {}).get("privacy"):
-        kept |= {"privacy": spent}  # what looks at no training item spends nothing (apply.py refuses what does)
+    if parent.privacy:
+        kept |= {"privacy": parent.privacy}  # nothing more was spent: apply.py refuses what looks at training items
     if not material.test:
         return kept
     test = after["test"]

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from training import distillation
 from training.compress.data import Examples, Labelled
 from training.errors import TrainingError
-from training.networks import needs_batches
+from training.networks import check_batch
 from training.optimizers import rate
 from training.settings import augmentation
 from training.teacher import Teacher
@@ -51,8 +51,7 @@ def tune(
     kind, x, y = examples.kind, examples.stored, torch.from_numpy(examples.labels)
     changes = augmentation(examples.augmentation)
     batch = min(how.batch, len(y))
-    if batch == 1 and needs_batches(network):
-        raise TrainingError("the network has BatchNorm, which cannot learn from one item at a time: give a --batch")
+    check_batch(network, batch)
     steps = len(y) // batch
     random = torch.Generator().manual_seed(how.seed)
     torch.manual_seed(how.seed)  # dropout

@@ -47,6 +47,11 @@ class Package:
         return str(self.manifest.get("name") or self.folder.resolve().name)
 
     @property
+    def privacy(self) -> dict[str, Any]:
+        """What private training has spent; empty for any other."""
+        return (self.manifest.get("metrics") or {}).get("privacy") or {}
+
+    @property
     def reference(self) -> str:
         """What a child's lineage calls it."""
         return f"{self.name}@sha256:{self.digest}"

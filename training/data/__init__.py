@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +18,10 @@ from training.data import catalogue
 from training.data.catalogue import named
 from training.data.clean import drops, line
 from training.data.clean import named as item
+from training.data.digest import digest
 from training.data.near import pairs as near_pairs
 from training.data.outliers import alone, suspects
-from training.data.source import PLURAL, Kind, Options, Report, Source, Split
+from training.data.source import KEPT, PLURAL, Kind, Options, Report, Source, Split
 from training.data.split import spread, stratified
 from training.errors import TrainingError
 
@@ -28,7 +30,6 @@ __all__ = [
     "stratified",
 ]  # fmt: skip
 Outliers = Literal["off", "report", "drop"]
-KEPT = {"kept": "yes"}  # in the line of what was only noticed
 VALIDATION, TEST = 0.1, 0.15  # shares; TEST only where the data set has no test split of its own
 
 
@@ -50,6 +51,15 @@ class Dataset:
 
     def dropped(self) -> dict[str, int]:
         return dropped(self.report)
+
+    def noticed(self) -> dict[str, int]:
+        """How many items were only noticed, by reason."""
+        return dict(Counter(entry["reason"] for entry in self.report if "kept" in entry))
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """What each split contains, as a line of text."""
+        return {split: digest(getattr(self, split)) for split in ("train", "validation", "test")}
 
 
 def dropped(report: Report) -> dict[str, int]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from training.data.source import Report, spelt, targets
+from training.data.source import KEPT, Report, spelt, targets
 from training.errors import TrainingError
 
 SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
@@ -48,7 +48,7 @@ class Records:
             raise TrainingError(f"there is no column {name!r} for the groups, but {self.columns[:20]}: give --group")
         self.columns = [column for column in self.columns if column != name]
         found = {place: _group(value, name) for place, value in zip(self.places, self.column(name), strict=True)}
-        alone = {"reason": "without a group, alone", "kept": "yes"}
+        alone = {"reason": "without a group, alone"} | KEPT
         report += [{"item": place, **alone} for place, group in found.items() if group is None]
         return {place: place if group is None else group for place, group in found.items()}
 

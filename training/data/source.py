@@ -15,6 +15,7 @@ from training.errors import TrainingError
 Kind = Literal["image", "text", "audio", "table"]
 Split = tuple[np.ndarray, np.ndarray]  # values [N, …], labels [N] int64
 Report = list[dict[str, str]]  # item, reason; where there is more to say: detail, same_as; kept: only noticed
+KEPT = {"kept": "yes"}  # in the report's line of what was only noticed
 PLURAL: dict[Kind, str] = {"image": "images", "text": "texts", "audio": "sounds", "table": "rows"}
 
 

@@ -118,6 +118,12 @@ def build(make: Make, kind: Kind, classes: int) -> nn.Module:
     return network.train()
 
 
+def check_batch(network: nn.Module, batch: int) -> None:
+    """Raises TrainingError for a batch that this network cannot learn from."""
+    if batch == 1 and needs_batches(network):
+        raise TrainingError("the network has BatchNorm, which cannot learn from one item at a time: give a --batch")
+
+
 def needs_batches(network: nn.Module) -> bool:
     """Whether there is BatchNorm in it, which has no variance over a single item."""
     return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
