@@ -18,7 +18,7 @@ from msgspec import Struct
 from shared.errors import AmaasError
 from shared.runtime.onnx import BF16, DTYPES, Session, widened
 
-FILE = "samples.msgpack"  # its name among the files of a version
+FILE = ".samples"  # its name among the files of a version; no file of a package is called so
 FORMAT = 1
 NOISE = 0.02  # what roundings that fall the other way make of a quantised network stays below; cut-off sums do not
 
