@@ -62,7 +62,8 @@ def refusal(
     milliseconds = round((time.perf_counter() - started) * 1000, 2)
     told = {"model": name, "version": version.version, "processor": processor.kind(), "gate": seen}
     if wrong is None:
-        lines.info("vouched", milliseconds=milliseconds, **told)
+        if seen is not None:
+            lines.info("vouched", milliseconds=milliseconds, **told)
         return None
     emf = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": METRICS}
     lines.info("not served on this processor", _aws=emf, ProcessorMismatch=1, why=wrong, **told)
