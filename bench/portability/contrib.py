@@ -148,8 +148,11 @@ def gather_block_quantized(
 def qattention(
     node: Context, x: Array, weight: Array, bias: Array, x_scale: Array, weight_scale: Array,
     mask: Array | None = None, x_zero: Array | None = None, weight_zero: Array | None = None,
+    past: Array | None = None,
 ) -> Array:  # fmt: skip
     """mask: how many tokens of each row count."""
+    if past is not None:
+        raise NotImplementedError("QAttention with a past is not simulated")
     heads, (batch, length, _) = node.get("num_heads"), x.shape
     factor = x_scale.astype(np.float64) * weight_scale.astype(np.float64)
     projected = product(x, x_zero, weight, weight_zero) * factor + bias
