@@ -1,0 +1,71 @@
+"""The command: see bench.portability."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from bench.portability import bundled, corpus, processors, running
+from bench.portability.graphs import Case
+from bench.portability.report import Report
+from bench.portability.serving import served
+from bench.portability.simulation import simulate
+
+RESULTS = processors.ROOT / "bench" / "results"
+
+
+def measured(cases: Sequence[Case], names: Sequence[str], rewriting: bool = True) -> Report:
+    """Each case as it is served, on each processor. Raises processors.Missing."""
+    report = Report()
+    jobs, expected = [], []
+    for case in cases:
+        model, report.done[case.name] = served(case.model, rewriting)
+        jobs.append(running.Job(model, case.feeds))
+        expected.append(simulate(case.model, case.feeds))
+    for name in names:
+        answers, report.features[name] = running.answers(name, jobs)
+        for case, outputs, answer in zip(cases, expected, answers, strict=True):
+            report.verdicts.setdefault(case.name, {})[name] = running.judged(case, outputs, answer)
+    return report
+
+
+def control(report: Report) -> int:
+    """Without rewriting, a processor that saturates has to be seen doing it."""
+    saturating = [name for name in report.features if "AVX2" in report.features[name] and name != processors.NATIVE]
+    for name in saturating:
+        print(f"control on {name}, without the rewriting: {len(report.wrong(name))} of {len(report.verdicts)} wrong")
+        print("\n".join(f"  {report.reason(case, name)}" for case in report.wrong(name)))
+    return 0 if saturating and all(report.wrong(name) for name in saturating) else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench.portability", description="quantised graphs on several processors")
+    parser.add_argument("--processors", nargs="+", choices=processors.PROCESSORS, default=list(processors.PROCESSORS))
+    parser.add_argument("--short", action="store_true", help=f"{len(corpus.SHORT)} cases, and no whole models")
+    parser.add_argument("--case", default="", help="only cases whose name contains this")
+    parser.add_argument(
+        "--control", action="store_true", help="without the gate's rewriting: has to find wrong answers"
+    )
+    parser.add_argument("--write", action="store_true", help="keep the page and the record in bench/results")
+    arguments = parser.parse_args()
+    cases = corpus.short() if arguments.short else [*corpus.cases(), *bundled.bundled(), *bundled.zoo()]
+    try:
+        report = measured(
+            [case for case in cases if arguments.case in case.name], arguments.processors, not arguments.control
+        )
+    except processors.Missing as error:
+        print(error, file=sys.stderr)
+        return 2
+    if arguments.control:
+        return control(report)
+    print("\n".join([*report.table(), "", *report.summary()]))
+    if arguments.write:
+        (RESULTS / "portability.md").write_text(report.page())
+        (RESULTS / "portability.json").write_text(json.dumps(report.record(), indent=1) + "\n")
+    return 1 if any(report.wrong(name) for name in report.features) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Whole models: those that are bundled, and those of the zoo that are there, with the inputs of their golden sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from onnx import ModelProto
+
+from bench.portability.exporters import written
+from bench.portability.graphs import Case
+from bench.portability.processors import ROOT
+
+MODELS, ZOO = ROOT / "layers" / "models", ROOT / ".local" / "zoo"
+ROWS = 4
+# Of many layers: a tie of one layer's rounding moves the next layers' values by parts of a step.
+NOISE = 2e-2
+TOKENS = 12
+
+
+def bundled(folder: Path = MODELS) -> Iterator[Case]:
+    """Each package's model, on the first rows of its golden set."""
+    for path in sorted(folder.glob("*/model.onnx")):
+        with np.load(path.parent / "golden.npz") as arrays:
+            feeds = {name.removeprefix("input."): arrays[name][:ROWS] for name in arrays if name.startswith("input.")}
+        yield Case(f"bundled {path.parent.name}", path.read_bytes(), feeds, noise=NOISE)
+
+
+def zoo(folder: Path = ZOO) -> Iterator[Case]:
+    """MiniLM as it is and quantised by quantize_dynamic, when `make .local/zoo/minilm/model.onnx` was run."""
+    import onnx
+    from onnxruntime.quantization import quantize_dynamic
+
+    path = folder / "minilm" / "model.onnx"
+    if not path.exists():
+        return
+    random = np.random.default_rng(0)
+    ids = random.integers(1000, 20000, (2, TOKENS))
+    feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    model = onnx.load(path)
+    feeds = {entry.name: feeds[entry.name].astype(np.int64) for entry in model.graph.input}
+    yield Case("zoo minilm", path.read_bytes(), feeds, noise=1e-4)
+
+    def quantise(parent: ModelProto, target: str) -> None:
+        quantize_dynamic(parent, target)
+
+    yield Case("zoo minilm, quantize_dynamic", written(quantise, model), feeds, noise=NOISE)
