@@ -21,7 +21,7 @@ from shared.errors import AmaasError, BadInput, NotFound, Unavailable
 from shared.ingest.tickets import MANIFEST_FILE, MODEL_FILE
 from shared.ingest.validate import examine, rehearse
 from shared.ingest.verdict import Limits, Verdict
-from shared.registry import blobs, keys, manifest, models, plans, uploads, versions
+from shared.registry import blobs, keys, manifest, models, plans, uploads, versions, withdrawn
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Act, Version
@@ -239,6 +239,7 @@ def _settled(ticket: Ticket, declared: Manifest, verdict: Verdict) -> Manifest:
         optional=msgspec.convert(verdict.optional, list[Tensor]),
         labels=declared.labels or verdict.labels or [],
         gate={
+            "edition": withdrawn.EDITION,
             "optimization": verdict.optimization,
             "golden": verdict.golden,
             "probe": verdict.probe,

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from shared.errors import AmaasError, NotFound, Unavailable
-from shared.registry import keys
+from shared.registry import keys, withdrawn
 from shared.registry import manifest as manifests
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest
 from shared.registry.state import Head, Version
 from shared.runtime import memory
 from shared.serving.layer import EMPTY, Later, Layer
-from shared.serving.sources import Sources
+from shared.serving.sources import Permit, Sources
 
 if TYPE_CHECKING:
     from shared.runtime.onnx import Session
@@ -149,12 +149,25 @@ class Models:
 
     def _open(self, version: Version) -> _Kept:
         started = time.perf_counter()
-        opening = Later(lambda: self.sources.open(version.model))
-        manifest = self.manifest(version)
+        if version.manifest in self._manifests:  # one that is not served is not downloaded for every call
+            self._permitted(version)
+        permit = Permit()
+        opening = Later(lambda: self.sources.open(version.model, permit))
+        try:
+            manifest = self._permitted(version)
+            permit.grant()
+        finally:
+            permit.close()
         session, size = opening.result()
         milliseconds = (time.perf_counter() - started) * 1e3
         logger.info("model loaded", extra={"digest": version.model, "milliseconds": milliseconds})
         return _Kept(manifest, session, size * OVERHEAD)
+
+    def _permitted(self, version: Version) -> Manifest:
+        """The manifest. Raises Unavailable for a version that holds what is not served any more."""
+        manifest = self.manifest(version)
+        withdrawn.check(manifest.name or "this model", version.version, manifest.gate)
+        return manifest
 
     def _keep(self, key: tuple[str, str], kept: _Kept) -> None:
         self._kept[key] = kept
