@@ -143,7 +143,7 @@ def rows() -> dict[str, dict[str, float]]:
 
 def page(table: dict[str, dict[str, float]]) -> str:
     lines = [
-        f"### {processor.kind()}", "", f"Features: {', '.join(processor.features())}. µs a call of {LAYERS} layers.", "",
+        f"### {processor.kind()}", "", f"Features: {', '.join(processor.features())}. µs, {LAYERS} layers.", "",
         "| layers | " + " | ".join(FORMS) + " |", "|---" * (len(FORMS) + 1) + "|",
     ]  # fmt: skip
     for label, times in table.items():

@@ -67,7 +67,7 @@ def layer(lock: str, target: Path) -> None:
 
 
 def models(target: Path) -> None:
-    """The bundled models as they are served, and index.json with the digest of each: see local/served.py."""
+    """The bundled models as they are served, and index.json with the digests of each: see local/served.py."""
     blobs = target / "models" / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     packages = sorted(path.parent for path in MODELS.glob("*/model.onnx"))
@@ -82,8 +82,9 @@ def models(target: Path) -> None:
     finish(target, "/opt")
 
 
-def serve(package: Path, blobs: Path, site: str) -> str:
-    return python_here("local.served", str(package), str(blobs), site=site).strip()
+def serve(package: Path, blobs: Path, site: str) -> dict[str, str]:
+    digests: dict[str, str] = json.loads(python_here("local.served", str(package), str(blobs), site=site))
+    return digests
 
 
 def here(site: Path, *locks: str) -> None:

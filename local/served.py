@@ -1,4 +1,4 @@
-"""Write what a package is served as into a folder, each file under its digest, and print that of the model.
+"""Write what a package is served as into a folder, each file under its digest, and print those of the model.
 
 Ingest may optimise a model, so what is served is not what was pushed. The models layer has to hold what is served, and
 asks here: the gate itself decides, as it will when the package is pushed.
@@ -9,6 +9,7 @@ asks here: the gate itself decides, as it will when the package is pushed.
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from pathlib import Path
 
@@ -43,15 +44,16 @@ def write(folder: Path, body: bytes) -> str:
     return digest
 
 
-def main(package: Path, folder: Path) -> str:
-    """The digest that the registry will know the model by."""
+def main(package: Path, folder: Path) -> dict[str, str]:
+    """The digests that the registry will know the model by, of each form in which it is served."""
     for file in beside(package):
         write(folder, file.read_bytes())
     verdict = checked(package)
     if verdict.samples is not None:
         write(folder, verdict.samples)
-    return write(folder, verdict.optimized or (package / "model.onnx").read_bytes())
+    forms = {"model": write(folder, verdict.optimized or (package / "model.onnx").read_bytes())}
+    return forms | ({"wide": write(folder, verdict.wide)} if verdict.wide is not None else {})
 
 
 if __name__ == "__main__":
-    print(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    print(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]))))

@@ -15,12 +15,12 @@ from shared.errors import AmaasError, BadInput
 from shared.ingest.tickets import MANIFEST_FILE, MODEL_FILE
 from shared.ingest.validate import examine, rehearse
 from shared.ingest.verdict import Limits, Verdict
-from shared.registry import blobs, manifest, plans
+from shared.registry import blobs, manifest, plans, withdrawn
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Version
 from shared.runtime import samples
-from shared.serving import tasks
+from shared.serving import forms, tasks
 from shared.signing import package
 
 
@@ -56,6 +56,8 @@ def judge(model: str, declared: Manifest, files: Mapping[str, Path], limits: Lim
     beside = {name: files[name].read_bytes() for name in plans.files(settled.preprocess)}
     if verdict.samples is not None:
         beside[samples.FILE] = verdict.samples
+    if verdict.wide is not None:
+        beside[forms.WIDE] = verdict.wide
     return Candidate(settled, source, verdict.optimized or source, beside)
 
 
@@ -123,6 +125,7 @@ def _settled(model: str, declared: Manifest, verdict: Verdict) -> Manifest:
         optional=msgspec.convert(verdict.optional, list[Tensor]),
         labels=declared.labels or verdict.labels or [],
         gate={
+            "edition": withdrawn.EDITION,
             "optimization": verdict.optimization,
             "golden": verdict.golden,
             "reference": verdict.reference,

@@ -2,8 +2,8 @@
 
 It judges a model (`gate`), or whether a package answers in the terms of its task (`smoke`).
 
-Job on standard input, answer on the file descriptor named in the job: 8 bytes of length, that much JSON, then the
-model to serve if it is not the uploaded one.
+Job on standard input, answer on the file descriptor named in the job: the verdict as JSON, the model to serve if it is
+not the uploaded one, and its form for some processors if there is one; 8 bytes of length before each.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def main() -> None:
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     judge, versions = _prepared(job)
     confined = _confine(job.limits)
-    body, model = _answer(_judged(judge, job.limits), versions | {"seccomp": confined})
-    _write(job.answer, len(body).to_bytes(8, "little") + body)
-    _write(job.answer, model)
+    for part in _answer(_judged(judge, job.limits), versions | {"seccomp": confined}):
+        _write(job.answer, len(part).to_bytes(8, "little"))
+        _write(job.answer, part)
     os._exit(0)  # no destructors: a model may have left them in any state
 
 
@@ -89,9 +89,9 @@ def _judged(judge: Callable[[], Verdict], limits: Limits) -> Verdict:
         return Verdict(accepted=False, code="check_failed", reason=reason)
 
 
-def _answer(verdict: Verdict, runtime: dict[str, Any]) -> tuple[bytes, bytes]:
-    body = msgspec.json.encode(msgspec.structs.replace(verdict, optimized=None, runtime=runtime))
-    return body, verdict.optimized or b""
+def _answer(verdict: Verdict, runtime: dict[str, Any]) -> tuple[bytes, bytes, bytes]:
+    body = msgspec.json.encode(msgspec.structs.replace(verdict, optimized=None, wide=None, runtime=runtime))
+    return body, verdict.optimized or b"", verdict.wide or b""
 
 
 def _write(target: int, data: bytes) -> None:

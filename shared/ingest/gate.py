@@ -6,14 +6,16 @@ Parse → scan → normalise → make portable → load → probe → compare wi
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnx as onnx_package
 
+from shared.errors import AmaasError
 from shared.ingest import faithful, golden, graph, normalize, optimize, package, portable, scan, trial, weights
 from shared.ingest.verdict import Limits, Refused, Verdict
 from shared.runtime import layout, onnx, processor, samples
+from shared.runtime.samples import Sample
 
 MODEL = "model.onnx"
 # bytes from which it is worth a copy beside what was uploaded: below, mapping saves a cold start less than 5 ms
@@ -28,7 +30,7 @@ def versions() -> dict[str, Any]:
 
 def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits: Limits) -> Verdict:
     """The verdict on a package whose files are open. Raises Refused for one that is not fit to serve."""
-    source, facts, done, labels, floats = _prepared(files, limits)
+    source, signed, facts, done, labels, floats = _prepared(files, limits)
     session = _loaded(source)
     _check_signature(session)
     cases = faithful.rows(session, files, golden_set, limits)
@@ -54,6 +56,7 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
             done.append("weights: put where they can be mapped into memory")
         session, passed = _golden(session, files, golden_set, limits, reference)
     kept = faithful.keep(session, cases, ran, golden.tolerance(golden_set))
+    wide = _wide(signed, kept, limits) if signed else None
     return Verdict(
         accepted=True,
         code="accepted",
@@ -63,6 +66,7 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
         outputs=[_described(spec) for spec in session.outputs],
         **facts,
         optimized=served or (source if done else None),
+        wide=wide,
         optimization=report | {"normalized": done},
         golden=passed,
         probe="ran" if ran or passed else "inconclusive",
@@ -71,6 +75,20 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
         reference=reference,
         samples=samples.encode(kept) if kept else None,
     )
+
+
+def _wide(signed: bytes, kept: Sequence[Sample], limits: Limits) -> bytes | None:
+    """The form with signed weights, if it may be served: it must answer as the portable one, where it can be tried."""
+    placed = _in_place(signed)
+    if processor.cuts_off_sums():
+        return placed  # whoever serves it, on another kind of processor, tries it before
+    if not kept or time.process_time() > limits.cpu / 2:
+        return None
+    try:
+        wrong = samples.replay(onnx.load(placed), kept, limits.cpu)
+    except (AmaasError, MemoryError):
+        return None
+    return placed if wrong is None else None
 
 
 def _golden(
@@ -111,26 +129,31 @@ def _replayed(
 
 def _prepared(
     files: Mapping[str, int], limits: Limits
-) -> tuple[bytes, dict[str, Any], list[str], list[str] | None, faithful.Floats]:
+) -> tuple[bytes, bytes, dict[str, Any], list[str], list[str] | None, faithful.Floats]:
     """The model's bytes as they will be loaded, what the verdict says of its graph, what was changed, labels found.
 
-    And the reference: the model's arithmetic as it came, before it was made portable.
+    Second the bytes with signed weights, empty where they are no others. Last the reference: the model's arithmetic as
+    it came, before it was made portable.
     """
     _check_size(files, limits)
     source = package.read(files[MODEL])
     model = graph.parse(source)
     opset = {graph.normal(entry.domain) or "ai.onnx": entry.version for entry in model.opset_import}
     if not limits.scan:
-        return source, {"opset": opset, "nodes": len(model.graph.node)}, [], None, faithful.Floats()
+        return source, b"", {"opset": opset, "nodes": len(model.graph.node)}, [], None, faithful.Floats()
     nodes = scan.check(model, files, limits)
     done = ["external data: put into the model"] if weights.inline(model, files) else []
     changed, labels = normalize.normalize(model)
     done += changed
     floats = faithful.floats(model, len(source))
-    done += portable.rewrite(model)
+    done += portable.keep_float_activations(model)
+    signed = model.SerializeToString(deterministic=True) if len(source) <= faithful.LARGEST else b""
+    unsigned = portable.make_unsigned(model)
+    done += unsigned
     operators, parameters = graph.census(model)
     facts = {"opset": opset, "nodes": nodes, "operators": operators, "parameters": parameters}
-    return (model.SerializeToString(deterministic=True) if done else source), facts, done, labels, floats
+    signed = signed if unsigned else b""
+    return (model.SerializeToString(deterministic=True) if done else source), signed, facts, done, labels, floats
 
 
 def _check_size(files: Mapping[str, int], limits: Limits) -> None:

@@ -10,12 +10,12 @@ from onnx import defs
 STANDARD = ("", "ai.onnx.ml")
 MICROSOFT = "com.microsoft"
 # What ONNX Runtime's optimiser (up to EXTENDED), its quantisation and transformer tools, and scikit-learn's converter
-# emit, where the CPU has a kernel for it.
+# emit, where the CPU has a kernel for it. What is not here although it has one: shared/registry/withdrawn.py.
 CONTRIB = frozenset(
     """
     Attention BiasGelu CDist ConvTransposeWithDynamicPads DecoderMaskedMultiHeadAttention DequantizeLinear
     DynamicQuantizeLSTM DynamicQuantizeMatMul EmbedLayerNormalization ExpandDims FastGelu FusedConv FusedGemm
-    FusedMatMul GatherBlockQuantized GatherND Gelu GroupQueryAttention Inverse MatMulBnb4 MatMulInteger16
+    FusedMatMul GatherBlockQuantized GatherND Gelu GroupQueryAttention MatMulBnb4 MatMulInteger16
     MatMulIntegerToFloat MatMulNBits MultiHeadAttention MurmurHash3 NhwcMaxPool Pad QAttention
     QEmbedLayerNormalization QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool
     QLinearLeakyRelu QLinearMul QLinearSigmoid QLinearSoftmax QLinearWhere QMoE QuantizeLinear QuickGelu

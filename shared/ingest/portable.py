@@ -27,8 +27,24 @@ FLOAT_ACTIVATIONS = 1  # accuracy_level: 0 = as the runtime likes, 1 = FP32, 4 =
 
 def rewrite(model: Any) -> list[str]:
     """Change the model in place. Returns what was done, in words; nothing where the model is right as it is."""
+    return keep_float_activations(model) + make_unsigned(model)
+
+
+def keep_float_activations(model: Any) -> list[str]:
+    """The part that holds for weight-only forms, on every processor. Returns and changes as `rewrite` does."""
     if any(_computes(function) for function in model.functions):
         model.CopyFrom(inliner.inline_local_functions(model))
+    levels = sum(_float_activations(node) for body in graph.bodies(model) for node in body.node)
+    if not levels:
+        return []
+    return [f"{levels} MatMulNBits: activations stay floats, as on processors without an 8-bit kernel"]
+
+
+def make_unsigned(model: Any) -> list[str]:
+    """The part for products of 8-bit numbers, after `keep_float_activations`. Returns and changes as `rewrite` does.
+
+    Right on every processor; on one that adds up in 32 bits (VNNI) signed weights are right too, and much faster.
+    """
     return _Rewriting(model).done()
 
 
@@ -59,7 +75,6 @@ class _Rewriting:
         """All of it; what was done, in words."""
         for scope, node in self._everywhere():
             self._product(scope, node)
-        levels = sum(_float_activations(node) for _, node in self._everywhere())
         for scope, node in self._everywhere() if self.shifted else ():
             self._tied(scope, node)
         self._drop_unused()
@@ -68,8 +83,6 @@ class _Rewriting:
             words.append(f"{self.nodes} integer operators: INT8 weights made UINT8, whose sums no processor cuts off")
         if self.converted:
             words.append(f"{self.converted} of their inputs are no constants: converted to UINT8 in each call")
-        if levels:
-            words.append(f"{levels} MatMulNBits: activations stay floats, as on processors without an 8-bit kernel")
         return words
 
     def _everywhere(self) -> list[tuple[Scope, Any]]:

@@ -19,7 +19,7 @@ from shared.errors import AmaasError
 from shared.ingest.candidate import Candidate, Rejected, judge, store
 from shared.ingest.tickets import MODEL_FILE
 from shared.ingest.verdict import Limits
-from shared.registry import blobs, catalogue, manifest, plans, versions
+from shared.registry import blobs, catalogue, manifest, plans, versions, withdrawn
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest
 from shared.registry.state import Act, Head, Version
@@ -39,9 +39,8 @@ class Outcome(Struct, frozen=True):
 
 
 def outdated(described: Manifest) -> bool:
-    """Whether a gate has written this manifest that did not look at processors yet."""
-    gate = described.gate or {}
-    return not (gate.get("runtime") or {}).get("processor")
+    """Whether a gate has written this manifest that judged by earlier rules."""
+    return int((described.gate or {}).get("edition", 1)) < withdrawn.EDITION
 
 
 def older(log: Log, limits: Limits, seconds: float) -> list[Outcome]:
@@ -106,8 +105,10 @@ def _written_out(described: Manifest) -> manifest.Golden | None:
 
 def _withdrawn(log: Log, version: Version, described: Manifest, error: Rejected) -> Candidate:
     """The version as it was, with the reason for which it is not served any more."""
-    gate = (described.gate or {}) | {"refused": {"code": error.code, "reason": str(error)}}
-    gate["runtime"] = (gate.get("runtime") or {}) | {"processor": {"kind": "none", "features": []}}
-    kept = {name: blobs.read(log.store, digest) for name, digest in version.files.items() if name != samples.FILE}
+    gate = (described.gate or {}) | {
+        "edition": withdrawn.EDITION,
+        "refused": {"code": error.code, "reason": str(error)},
+    }
+    kept = {name: blobs.read(log.store, digest) for name, digest in version.files.items() if not name.startswith(".")}
     model = blobs.read(log.store, version.model)
     return Candidate(msgspec.structs.replace(described, gate=gate), blobs.read(log.store, version.source), model, kept)

@@ -12,6 +12,7 @@ import numpy as np
 
 from shared.ingest import graph, operators, weights
 from shared.ingest.verdict import Limits, Refused
+from shared.registry import withdrawn
 
 IR_VERSIONS = range(3, 14)
 # Operators whose output's size is a value, not a size: the input that holds it, and how it counts.
@@ -122,6 +123,9 @@ def _not_served(domain: str, name: str) -> Refused:
             "the model was optimised for one type of CPU and would answer wrongly on another; upload the model as it "
             "was before, or optimise it at ORT_ENABLE_EXTENDED",
         )
+    if domain == operators.MICROSOFT and name in withdrawn.WITHDRAWN:
+        wrong, instead = withdrawn.WITHDRAWN[name]
+        return Refused("operator_not_allowed", f"com.microsoft's {name} is not served: {wrong}; {instead}")
     where = f"domain {domain[:80]!r}" if domain else "the ONNX standard"
     return Refused(
         "operator_not_allowed",

@@ -84,7 +84,7 @@ def _in_child(files: Mapping[str, Path], task: dict[str, Any], limits: Limits, w
         finally:
             os.close(writer)
         try:
-            answer = _read(reader, deadline, MAX_ANSWER + limits.model_bytes * 2)
+            answer = _read(reader, deadline, MAX_ANSWER + limits.model_bytes * 3)
             status = _wait(process, deadline) if answer is not None else None
         finally:
             _kill(process)
@@ -157,12 +157,24 @@ def _verdict(answer: bytes | None, status: int | None, limits: Limits, what: str
         )
     if status != 0:
         return _died(status, limits, what)
-    length = int.from_bytes(answer[:8], "little")
     try:
-        verdict = msgspec.json.decode(answer[8 : 8 + length], type=Verdict)
-    except msgspec.MsgspecError:
+        body, optimized, wide = _parts(answer)
+        verdict = msgspec.json.decode(body, type=Verdict)
+    except (ValueError, msgspec.MsgspecError):
         return _rejected("crashed", "the check ended without a verdict; export the model again")
-    return msgspec.structs.replace(verdict, optimized=answer[8 + length :] or None)
+    return msgspec.structs.replace(verdict, optimized=optimized or None, wide=wide or None)
+
+
+def _parts(answer: bytes) -> list[bytes]:
+    """What the child wrote: each part after 8 bytes of its length. Raises ValueError where it is cut short."""
+    parts, start = [], 0
+    while start < len(answer):
+        end = start + 8 + int.from_bytes(answer[start : start + 8], "little")
+        if end > len(answer):
+            raise ValueError("cut short")
+        parts.append(answer[start + 8 : end])
+        start = end
+    return parts
 
 
 def _died(status: int, limits: Limits, what: str) -> Verdict:

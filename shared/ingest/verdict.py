@@ -39,10 +39,12 @@ class Verdict(Struct, frozen=True, kw_only=True):
     inputs, outputs: {"name", "datatype", "shape"}, -1 where a dimension may vary; optional: inputs with a default.
     size: of model.onnx, in bytes.
     operators: how often the graph uses each. parameters: numbers in its initializers.
-    optimized: the model to serve, or None to serve the uploaded one. probe: "ran", or "inconclusive" when no input
-    could be made up that the model runs on. ran: shapes of inputs that it did run on, by name. labels: class labels
-    that were found in the graph. reference: how far the answers are from the model's own arithmetic. samples: what to
-    replay on other kinds of processors, encoded (shared/runtime/samples.py). seconds: wall time.
+    optimized: the model to serve, or None to serve the uploaded one. wide: the same with signed 8-bit weights, for
+    processors that add up in 32 bits, where it is faster; None where there is one form only.
+    probe: "ran", or "inconclusive" when no input could be made up that the model runs on. ran: shapes of inputs that it
+    did run on, by name. labels: class labels that were found in the graph. reference: how far the answers are from the
+    model's own arithmetic. samples: what to replay on other kinds of processors, encoded (shared/runtime/samples.py).
+    seconds: wall time.
     """
 
     accepted: bool
@@ -57,6 +59,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     parameters: int = 0
     size: int = 0
     optimized: bytes | None = None
+    wide: bytes | None = None
     optimization: dict[str, Any] = field(default_factory=dict)
     golden: dict[str, Any] | None = None
     probe: str = "inconclusive"

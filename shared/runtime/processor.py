@@ -40,3 +40,8 @@ def kind() -> str:
 def cuts_off_sums() -> bool:
     """Whether kernels for UINT8 × INT8 here add up in 16 bits: those for AVX2 and AVX-512 without VNNI do."""
     return "AVX2" in features() and "AVX512VNNI" not in features()
+
+
+def sums_widely() -> bool:
+    """Whether kernels for UINT8 × INT8 here add up in 32 bits by an instruction of their own (VNNI)."""
+    return "AVX512VNNI" in features()

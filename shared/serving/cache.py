@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from shared.errors import AmaasError, NotFound, Unavailable
-from shared.registry import keys
+from shared.registry import keys, withdrawn
 from shared.registry import manifest as manifests
 from shared.registry.log import Log
 from shared.registry.manifest import Manifest
 from shared.registry.state import Head, Version
 from shared.runtime import memory
-from shared.serving import vouching
+from shared.serving import forms, vouching
 from shared.serving.layer import EMPTY, Later, Layer
-from shared.serving.sources import Sources
+from shared.serving.sources import Permit, Sources
 
 if TYPE_CHECKING:
     from shared.runtime.onnx import Session
@@ -158,15 +158,35 @@ class Models:
 
     def _open(self, model: str, version: Version) -> _Kept:
         started = time.perf_counter()
-        opening = Later(lambda: self.sources.open(version.model))
+        if version.manifest in self._manifests:  # one that is not served is not downloaded for every call
+            self._permitted(version)
+        why = ""
+        for digest in forms.digests(version):
+            session, size, manifest = self._opened(version, digest)
+            why = vouching.refusal(model, version, manifest, session, self.sources.read) or ""
+            if not why:
+                milliseconds = (time.perf_counter() - started) * 1e3
+                logger.info("model loaded", extra={"digest": digest, "milliseconds": milliseconds})
+                return _Kept(manifest, session, size * OVERHEAD)
+        self._refused[version.model, version.manifest] = why  # it stays so for as long as the process is here
+        raise Unavailable(why)
+
+    def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
+        """One form of a version, loaded as soon as the manifest permits it; its size in bytes."""
+        permit = Permit()
+        opening = Later(lambda: self.sources.open(digest, permit))
+        try:
+            manifest = self._permitted(version)
+            permit.grant()
+        finally:
+            permit.close()
+        return *opening.result(), manifest
+
+    def _permitted(self, version: Version) -> Manifest:
+        """The manifest. Raises Unavailable for a version that holds what is not served any more."""
         manifest = self.manifest(version)
-        session, size = opening.result()
-        if why := vouching.refusal(model, version, manifest, session, self.sources.read):
-            self._refused[version.model, version.manifest] = why  # it stays so for as long as the process is here
-            raise Unavailable(why)
-        milliseconds = (time.perf_counter() - started) * 1e3
-        logger.info("model loaded", extra={"digest": version.model, "milliseconds": milliseconds})
-        return _Kept(manifest, session, size * OVERHEAD)
+        withdrawn.check(manifest.name or "this model", version.version, manifest.gate)
+        return manifest
 
     def _keep(self, key: tuple[str, str], kept: _Kept) -> None:
         self._kept[key] = kept

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from shared.errors import Unavailable
 
@@ -45,6 +46,20 @@ class Later(Generic[Made]):
         return self._made
 
 
+class Forms(Struct, frozen=True):
+    """Digests of one model as it is served; wide: of its second form (forms.py), where it has one."""
+
+    model: str
+    wide: str | None = None
+
+    @property
+    def all(self) -> set[str]:
+        return {self.model, self.wide or self.model}
+
+    def best(self, sums_widely: bool) -> str:
+        return self.wide if self.wide and sums_widely else self.model
+
+
 class Layer:
     """What lies in a folder, which may be missing: then there is nothing. Safe to share between threads.
 
@@ -57,10 +72,10 @@ class Layer:
         self._begun: dict[str, Later[tuple[Session, int]]] = {}
         try:
             with open(os.path.join(folder, "index.json"), "rb") as file:
-                self.models = msgspec.json.decode(file.read(), type=dict[str, str])
+                self.models = msgspec.json.decode(file.read(), type=dict[str, Forms])
         except (OSError, msgspec.DecodeError):
             self.models = {}
-        self._digests = frozenset(self.models.values())
+        self._digests = frozenset(digest for forms in self.models.values() for digest in forms.all)
 
     def usual(self, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
         """The models to open before the first call: those that are wanted; else the only one here, or all, if small."""
@@ -77,11 +92,13 @@ class Layer:
     def begin(self, names: tuple[str, ...]) -> None:
         """Start to open those that are here, in threads of their own."""
         for name in names:
-            digest = self.models.get(name)
-            if digest is not None and digest not in self._begun:
+            if name in self.models:
                 # imported by the caller: two threads that import only wait for each other
-                from shared.runtime import onnx  # noqa: F401 - what the thread needs
+                from shared.runtime import onnx, processor  # noqa: F401 - what the thread needs
 
+                digest = self.models[name].best(processor.sums_widely())
+                if digest in self._begun:
+                    continue
                 self._begun[digest] = Later(partial(self._open, digest))
 
     def settle(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,30 @@ logger = logging.getLogger(__name__)
 RESERVE = 256 << 20
 
 
+class Permit:
+    """Whether a model may be loaded, which its manifest says while the model is still on its way.
+
+    Loading runs what a model computes of constants, so a model that is not served is not loaded either.
+    """
+
+    def __init__(self) -> None:
+        self._settled = threading.Event()
+        self._granted = False
+
+    def grant(self) -> None:
+        self._granted = True
+
+    def close(self) -> None:
+        """Let go whoever waits, with what was decided."""
+        self._settled.set()
+
+    def wait(self) -> None:
+        """Raises Unavailable where the permit was closed without being granted."""
+        self._settled.wait()
+        if not self._granted:
+            raise Unavailable("the version is not loaded: its manifest cannot be read, or it is not served")
+
+
 class Sources:
     """The layer and the store of one process. Safe to share between threads. threads: of one operator of a session."""
 
@@ -29,14 +54,14 @@ class Sources:
         self._store = store
         self._threads = threads
 
-    def open(self, digest: str) -> tuple[Session, int]:
-        """A session of the model, and its size in bytes. Raises Unavailable."""
+    def open(self, digest: str, permit: Permit | None = None) -> tuple[Session, int]:
+        """A session of the model, and its size in bytes. Raises Unavailable, also without the permit."""
         try:
             found = self.layer.open(digest)
         except Unavailable as error:
             logger.error("a model of the models layer is damaged: the store's is used: %s", error)
             found = None
-        return found or self._open_stored(digest)
+        return found or self._open_stored(digest, permit)
 
     def read(self, digest: str) -> bytes:
         """Another file of the package. Raises Unavailable."""
@@ -47,7 +72,7 @@ class Sources:
             found = None
         return blobs.read(self._store, digest) if found is None else found
 
-    def _open_stored(self, digest: str) -> tuple[Session, int]:
+    def _open_stored(self, digest: str, permit: Permit | None) -> tuple[Session, int]:
         """By way of a file: ONNX Runtime takes a third less time over a file than over the same bytes in memory."""
         folder = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - the file is created anew, under a name nobody can guess
         path = os.path.join(folder, f"amaas-{digest[:16]}-{os.urandom(8).hex()}")
@@ -55,6 +80,8 @@ class Sources:
             blobs.download(self._store, digest, path)
             from shared.runtime import onnx  # 90 ms, with numpy: the download was first
 
+            if permit:
+                permit.wait()  # the manifest is here by now: it is smaller, and nothing was imported for it
             disk = os.statvfs(folder)
             room = disk.f_bavail * disk.f_frsize >= RESERVE
             return onnx.load(path, threads=self._threads, mapped=room), os.path.getsize(path)

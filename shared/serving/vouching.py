@@ -52,11 +52,11 @@ def refusal(
     """Why the version is not served on this processor, or None. read: a blob by its digest. Raises Unavailable."""
     from shared.runtime import processor
 
+    if refused := (manifest.gate or {}).get("refused"):
+        return f"version {version.version} of {name!r} was checked again and is not served: {refused['reason']}"
     seen = _processor(manifest).get("kind")
     if seen == processor.kind():
         return None
-    if withdrawn := (manifest.gate or {}).get("refused"):
-        return f"version {version.version} of {name!r} was checked again and is not served: {withdrawn['reason']}"
     started = time.perf_counter()
     wrong = _unproven(manifest) if seen is None else _replayed(version, session, read)
     milliseconds = round((time.perf_counter() - started) * 1000, 2)

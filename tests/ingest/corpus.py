@@ -435,6 +435,12 @@ def compiled_context() -> bytes:
 
 
 @attack("operator_not_allowed")
+def matrices_that_are_not_checked() -> bytes:
+    node = helper.make_node("Inverse", ["x"], ["y"], domain="com.microsoft")
+    return model([node], [value("x", ["N", "M", "M"])], domains=["com.microsoft"])
+
+
+@attack("operator_not_allowed")
 def layout_of_one_cpu() -> bytes:
     node = helper.make_node("ReorderInput", ["x"], ["y"], domain="com.microsoft.nchwc")
     return model([node], domains=["com.microsoft.nchwc"])

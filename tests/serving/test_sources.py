@@ -40,7 +40,7 @@ def folder(tmp_path: Path, model: bytes) -> Path:
     files.mkdir(parents=True)
     digest = hashlib.sha256(model).hexdigest()
     (files / digest).write_bytes(model)
-    (tmp_path / "index.json").write_text(json.dumps({"m": digest}))
+    (tmp_path / "index.json").write_text(json.dumps({"m": {"model": digest}}))
     return tmp_path
 
 
@@ -50,7 +50,7 @@ def answer(session: onnx.Session) -> float:
 
 def test_a_bundled_model_is_not_downloaded(store: CountingStore, folder: Path) -> None:
     sources = Sources(Layer(str(folder)), store)
-    session, size = sources.open(sources.layer.models["m"])
+    session, size = sources.open(sources.layer.models["m"].model)
     assert answer(session) == sum(range(ROWS))
     assert size >= ROWS * 4
     assert store.reads == []
@@ -59,7 +59,7 @@ def test_a_bundled_model_is_not_downloaded(store: CountingStore, folder: Path) -
 @pytest.mark.parametrize("damage", ["flipped", "short", "missing"])
 def test_what_is_damaged_comes_from_the_store(store: CountingStore, folder: Path, damage: str) -> None:
     sources = Sources(Layer(str(folder)), store)
-    found = sources.layer.models["m"]
+    found = sources.layer.models["m"].model
     path = folder / "blobs" / "sha256" / found
     body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 1
@@ -88,7 +88,7 @@ def test_where_the_disk_is_nearly_full_nothing_stays_on_it(
 def test_without_an_index_everything_comes_from_the_store(
     store: CountingStore, folder: Path, index: str | None
 ) -> None:
-    digest = Sources(Layer(str(folder)), store).layer.models["m"]
+    digest = Sources(Layer(str(folder)), store).layer.models["m"].model
     if index is None:
         (folder / "index.json").unlink()
     else:
@@ -112,12 +112,12 @@ def test_other_files_of_the_layer_are_checked_too(store: CountingStore, folder: 
 def test_what_was_begun_is_not_opened_twice(store: CountingStore, folder: Path) -> None:
     layer = Layer(str(folder))
     layer.begin(("m", "not here"))
-    begun = layer._begun[layer.models["m"]]
-    found = layer.open(layer.models["m"])
+    begun = layer._begun[layer.models["m"].model]
+    found = layer.open(layer.models["m"].model)
     assert found is begun.result()
-    again = layer.open(layer.models["m"])
+    again = layer.open(layer.models["m"].model)
     assert again is not None and again[0] is not found[0]
-    assert EMPTY.open(layer.models["m"]) is None
+    assert EMPTY.open(layer.models["m"].model) is None
 
 
 def test_the_only_model_of_the_layer_is_the_usual_one_and_so_are_small_ones(

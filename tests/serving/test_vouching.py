@@ -44,7 +44,9 @@ def push(log: Log, model: str, body: bytes) -> Version:
 def older(log: Log, model: str, version: Version, **gate: Any) -> Version:
     """The version as a gate registered it that did not look at processors: the source is served as it came."""
     described = manifest.decode(blobs.read(log.store, version.manifest))
-    before = {name: value for name, value in (described.gate or {}).items() if name not in ("runtime", "reference")}
+    before = {
+        name: value for name, value in (described.gate or {}).items() if name not in ("edition", "runtime", "reference")
+    }
     digest = blobs.write(log.store, manifest.encode(msgspec.structs.replace(described, gate=before | gate)))
     files = {name: d for name, d in version.files.items() if name != samples.FILE}
     replaced = msgspec.structs.replace(version, manifest=digest, model=version.source, files=files)
