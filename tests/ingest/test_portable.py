@@ -9,7 +9,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from shared.ingest import portable, quantised, reference
-from shared.runtime import onnx
+from shared.runtime import onnx, processor
 from tests.ingest.conftest import Gate
 from tests.ingest.quantised import FORMS, SMALL, WEIGHTS, X, model, qdq
 
@@ -83,5 +83,14 @@ def test_the_gate_accepts_and_says_what_it_did(gate: Gate, name: str) -> None:
     assert verdict.reference.get("noise", 0) < 0.01
     steps = verdict.optimization["normalized"]
     assert any("integer operators" in step for step in steps) == bool(form.changed)
+    assert (verdict.wide is not None) == bool(form.changed)
+    if verdict.wide and not processor.cuts_off_sums():
+        assert saturating(ModelProto.FromString(verdict.wide)) or "branch" in name or "input" in name
+        np.testing.assert_allclose(
+            onnx.load(verdict.wide).run(None, form.feeds)[0],
+            form.expected,
+            rtol=1e-4,
+            atol=0.26 if "qdq" in name else 1e-4,
+        )
     actual = onnx.load(verdict.optimized or source).run(None, form.feeds)[0]
     np.testing.assert_allclose(actual, form.expected, rtol=1e-4, atol=0.26 if "qdq" in name else 1e-4)

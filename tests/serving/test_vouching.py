@@ -17,7 +17,9 @@ from shared.registry import aliases, blobs, manifest, uploads, versions
 from shared.registry.log import Log
 from shared.registry.state import Act, Target, Version
 from shared.runtime import processor, samples
+from shared.serving import forms
 from shared.serving.cache import Models
+from shared.serving.sources import Sources
 from shared.storage.memory import MemoryStore
 from tests.ingest.quantised import FORMS
 from tests.support import linear
@@ -136,3 +138,34 @@ def test_what_would_be_refused_today_is_not_served_any_more(log: Log) -> None:
     with pytest.raises(Unavailable, match=r"was checked again and is not served: .*no ONNX model"):
         served(log).load("m", None)
     assert recheck.older(log, Limits(), 60) == []
+
+
+def sums(monkeypatch: pytest.MonkeyPatch, *, widely: bool) -> None:
+    monkeypatch.setattr(processor, "sums_widely", lambda: widely)
+
+
+def test_the_form_with_signed_weights_serves_where_sums_are_wide(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = push(log, "m", SOURCE)
+    loads = []
+    opened = Sources.open
+    monkeypatch.setattr(
+        Sources, "open", lambda self, digest, *rest: loads.append(digest) or opened(self, digest, *rest)
+    )
+    elsewhere(monkeypatch)
+    for widely, digest in ((False, version.model), (True, version.files[forms.WIDE])):
+        sums(monkeypatch, widely=widely)
+        # on the machine of this test signed weights may be cut off: then the samples tell, and the other form serves
+        answer = served(log).load("m", None).session.run(None, FORM.feeds)[0]
+        np.testing.assert_array_equal(answer, FORM.expected)
+        assert loads[0] == digest
+        loads.clear()
+
+
+def test_a_second_form_that_answers_differently_gives_way(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = push(log, "m", SOURCE)
+    wrong = FORMS["matmul_integer_of_seven_bits"]().model.SerializeToString()
+    swapped = version.files | {forms.WIDE: blobs.write(log.store, wrong)}
+    versions.recheck(log, "m", msgspec.structs.replace(version, files=swapped), Act(by="test"))
+    elsewhere(monkeypatch)
+    sums(monkeypatch, widely=True)
+    np.testing.assert_array_equal(served(log).load("m", None).session.run(None, FORM.feeds)[0], FORM.expected)
