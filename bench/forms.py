@@ -12,16 +12,15 @@ import argparse
 import json
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from bench.machine import RESULTS, described, machine
 from shared.ingest import portable
-from shared.runtime import onnx, processor
+from shared.runtime import onnx
 
-RESULTS = Path(__file__).parent / "results"
 ROUNDS, LAYERS = 60, 4
 SIZES = {"MatMul 1 × 256": (1, 256), "MatMul 64 × 256": (64, 256), "MatMul 64 × 768": (64, 768)}
 CHANNELS = {"Conv 32 of 28²": (32, 28), "Conv 128 of 14²": (128, 14)}
@@ -143,7 +142,7 @@ def rows() -> dict[str, dict[str, float]]:
 
 def page(table: dict[str, dict[str, float]]) -> str:
     lines = [
-        f"### {processor.kind()}", "", f"Features: {', '.join(processor.features())}. µs, {LAYERS} layers.", "",
+        "# What a portable form costs", "", f"{described(machine())}. µs a call of {LAYERS} layers.", "",
         "| layers | " + " | ".join(FORMS) + " |", "|---" * (len(FORMS) + 1) + "|",
     ]  # fmt: skip
     for label, times in table.items():
@@ -161,10 +160,9 @@ def main() -> None:
     table = rows()
     print(page(table))
     if arguments.write:
-        folder = RESULTS / "forms"
-        folder.mkdir(exist_ok=True)
-        (folder / f"{processor.kind()}.md").write_text(page(table))
-        (folder / f"{processor.kind()}.json").write_text(json.dumps(table, indent=1) + "\n")
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        (RESULTS / "forms.md").write_text(page(table))
+        (RESULTS / "forms.json").write_text(json.dumps({"machine": machine(), "microseconds": table}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

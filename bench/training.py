@@ -23,11 +23,10 @@ import numpy as np
 import onnxruntime
 
 from bench import training_page
-from bench.speed import machine
+from bench.machine import RESULTS, machine
 from training.data import fashion_mnist
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "bench" / "results"
 CACHE = Path.home() / ".cache" / "amaas"
 WORK = ROOT / ".local" / "bench-training"
 PARTS = ("speed", "best", "student")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bench.machine import described
 from bench.svg import document, text
 
 FASTER, ACCURATE, SMALLER, CHEAPER, GOOD = 30, 0.945, 270_000, 10, 0.92  # the goals
@@ -32,7 +33,7 @@ def markdown(result: dict[str, Any]) -> str:
 def _machine(taken: dict[str, Any], versions: dict[str, str]) -> str:
     machine = taken["machine"]
     about = (
-        f"{taken['date']}; {machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}; load average "
+        f"{taken['date']}; {described(machine)}; load average "
         f"{machine['load_average']:.2f} before. " + ", ".join(f"{name} {is_}" for name, is_ in versions.items()) + "."
     )
     return about + (" **A quick try-out: too small to quote.**" if taken["quick"] else "")

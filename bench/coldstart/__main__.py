@@ -22,10 +22,9 @@ import boto3
 
 from bench import rie, servers
 from bench.coldstart import report, world
-from bench.speed import machine
+from bench.machine import RESULTS, machine
 from shared.runtime import onnx
 
-RESULTS = servers.ROOT / "bench" / "results"
 BUCKET = "cold"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from bench.machine import described
 from bench.svg import document, text
 
 # model: its title, and the most that a start from the layer may take of the floor's time; from the store 1.4
@@ -39,9 +40,8 @@ function starts. *Ratio*: of our start to the floor's in the same turn, the medi
 def markdown(result: dict[str, Any]) -> str:
     machine = result["machine"]
     about = (
-        f"{result['date']}; {machine['cores']} cores of {machine['cpu']}, {machine['memory_gib']} GiB, Linux "
-        f"{machine['kernel']}; load average {machine['load_average']:.2f} before the run. Python {result['python']}, "
-        f"ONNX Runtime {result['onnxruntime']}. Medians of {result['rounds']} starts each."
+        f"{result['date']}; {described(machine)}; load average {machine['load_average']:.2f} before the run. "
+        f"Python {result['python']}, ONNX Runtime {result['onnxruntime']}. Medians of {result['rounds']} starts each."
     )
     parts = ["# Cold starts", about, INTRODUCTION, "![cold starts beside the floor](coldstart.svg)"]
     for name, (title, _) in TARGETS.items():

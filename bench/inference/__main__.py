@@ -19,10 +19,9 @@ from typing import Any
 
 from bench import servers
 from bench.inference import beside, chart, function, handler, many, models, page
-from bench.speed import machine
+from bench.machine import RESULTS, machine
 from shared.signing.local import LocalKey
 
-RESULTS = servers.ROOT / "bench" / "results"
 PARTS = ("handler", "peers", "many")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from bench.inference.beside import CLIENTS, FORMS, MODELS, TITLES
 from bench.inference.many import KINDS
 from bench.inference.peers import OURS, PEERS
+from bench.machine import described
 
 NAMES = {
     "tiny": "4 floats → 3, one dense layer",
@@ -47,8 +48,7 @@ def markdown(result: dict[str, Any]) -> str:
 def _machine(result: dict[str, Any]) -> str:
     machine, versions = result["machine"], result["versions"]
     return (
-        f"{result['date']}; {machine['cores']} cores of {machine['cpu']}, {machine['memory_gib']} GiB, "
-        f"Linux {machine['kernel']}; load average {machine['load_average']:.2f} before the run (of "
+        f"{result['date']}; {described(machine)}; load average {machine['load_average']:.2f} before the run (of "
         f"{result['seconds']} s). "
         + ", ".join(f"{name} {number}" for name, number in versions.items())
         + (". **The machine was busy with other work: not to be quoted**" if machine["load_average"] > 1 else "")

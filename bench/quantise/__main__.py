@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.machine import RESULTS
 from bench.quantise import page
 from bench.quantise.subjects import MADE, ROOT, Subject
 from training.compress import blocks, int8, measure, package, steps
@@ -85,7 +86,7 @@ def measured(subject: Subject) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.quantise", description="our quantising steps beside ONNX Runtime's")
     parser.add_argument("--zoo", type=Path, default=ROOT / ".local" / "zoo")
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--only", choices=MADE, help="measure this model anew, and keep what is there of the other")
     arguments = parser.parse_args()
     path = arguments.out / "quantise.json"

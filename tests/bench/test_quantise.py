@@ -6,15 +6,25 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from bench.quantise import page
 
 RESULTS = Path(__file__).resolve().parents[2] / "bench" / "results"
 
 
-def test_the_committed_page_is_that_of_the_committed_figures() -> None:
-    report = json.loads((RESULTS / "quantise.json").read_text())
-    assert (RESULTS / "quantise.md").read_text() == page.text(report)
-    assert (RESULTS / "quantise.svg").read_text() == page.svg(report)
+@pytest.mark.parametrize("folder", sorted(path.parent for path in RESULTS.glob("*/quantise.json")))
+def test_the_committed_page_is_that_of_the_committed_figures(folder: Path) -> None:
+    report = json.loads((folder / "quantise.json").read_text())
+    assert (folder / "quantise.md").read_text() == page.text(report)
+    assert (folder / "quantise.svg").read_text() == page.svg(report)
+
+
+def test_figures_of_a_kind_of_processor_lie_together() -> None:
+    assert list(RESULTS.glob("*/quantise.json"))
+    for path in RESULTS.glob("*/*.json"):
+        about = json.loads(path.read_text()).get("machine")
+        assert not isinstance(about, dict) or about.get("kind", path.parent.name) == path.parent.name
 
 
 def test_a_point_for_each_row_and_the_better_one_lies_lower() -> None:
