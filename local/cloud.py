@@ -159,5 +159,8 @@ def _start_time(process: int) -> str:
 
 
 if __name__ == "__main__":
+    stopped = stop()
     if sys.argv[1:] == ["stop"]:
-        print("stopped; its state is kept" if stop() else "not running")
+        print("stopped; its state is kept" if stopped else "not running")
+    elif stopped:
+        print("stopped the embedded cloud, whose environment is made anew; make run starts it again")
