@@ -12,6 +12,8 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX UV_PYTHON UV_SYSTEM_PYTH
 ENVS := .local/envs
 # our own, whatever uv is on the PATH: environments depend on its version
 export UV := $(CURDIR)/.local/uv/bin/uv
+# the machine's own certificates where it has some: a company's proxy is known to those only
+export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/*.pem /etc/ssl/certs/*.crt /etc/ssl/cert.pem /etc/pki/tls/certs/*),1,0)
 # of a build for AWS; make run takes the version of its own Python
 export AMAAS_RUNTIME ?= python3.12
 export SAM_CLI_TELEMETRY := 0
