@@ -28,7 +28,7 @@ help:
 
 .PHONY: run stop sam-local bench bench-inference bench-coldstart bench-quantise bench-training soak bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
-run: tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
+run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
 
 stop: ## stop the embedded cloud; what it holds is kept for the next run
@@ -114,12 +114,15 @@ build-%:
 
 # ---- tools
 
-.PHONY: lock clean tools-run FORCE
+.PHONY: lock clean room tools-run FORCE
 lock: .local/uv/.ready ## choose the newest versions that fit, and write them to requirements/*.txt
 	@"$$PYTHON" local/lock.py "$$UV"
 
 clean: stop ## remove everything that make made, the local deployment's data included
 	rm -rf .local .aws-sam .mypy_cache .ruff_cache .pytest_cache
+
+room: .local/python
+	@"$$PYTHON" -m local.room
 
 tools-run: $(ENVS)/cloud/.ready $(ENVS)/sam/.ready $(ENVS)/build/.ready $(ENVS)/client/.ready
 

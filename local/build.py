@@ -120,7 +120,15 @@ def interpreter() -> str | None:
     if runtime() == f"python{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
     version = runtime().removeprefix("python")
-    command = [os.environ.get("UV", "uv"), "python", "find", "--system", "--no-python-downloads", "--no-project", version]
+    command = [
+        os.environ.get("UV", "uv"),
+        "python",
+        "find",
+        "--system",
+        "--no-python-downloads",
+        "--no-project",
+        version,
+    ]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
 

@@ -39,7 +39,11 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "batchplan": ([BATCHPLAN], ["core"], []),
     "cloud": (["requirements/cloud.in"], [], []),
     # what describes the API and lays out the bundled models: all functions' packages, in the layers' versions
-    "build": (["requirements/build.in", CORE, RUNTIME, INGEST], ["core", "runtime", "ingest", "cloud"], BUILD_LEAVES_OUT),
+    "build": (
+        ["requirements/build.in", CORE, RUNTIME, INGEST],
+        ["core", "runtime", "ingest", "cloud"],
+        BUILD_LEAVES_OUT,
+    ),
     "sam": (["requirements/sam.in"], [], []),
     "client": ([CLIENT], ["runtime"], []),
     "dev": (

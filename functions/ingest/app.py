@@ -16,8 +16,11 @@ logger = Logger(service="ingest", utc=True)
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Handle every record; an exception (the store is away, say) has Lambda deliver the event again."""
-    if "Records" not in event:  # the daily schedule
-        return {"handled": [_said(upload) for upload in pipeline.forgotten(log(), config(), Limits())]}
+    if (
+        "Records" not in event
+    ):  # the daily schedule; with "patience", in seconds, whoever knows that no event is on its way
+        patience = float(event.get("patience", pipeline.PATIENCE))
+        return {"handled": [_said(upload) for upload in pipeline.forgotten(log(), config(), Limits(), patience)]}
     outcomes = [_one(record) for record in event.get("Records", [])]
     return {"handled": [outcome for outcome in outcomes if outcome]}
 

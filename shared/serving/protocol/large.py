@@ -16,7 +16,7 @@ import numpy as np
 try:
     from simdjson import Array, Object, Parser
 except ModuleNotFoundError:  # it has no package for Python 3.14
-    Parser = None
+    Parser = None  # type: ignore[misc,assignment]
 
 # simdjson's buffers, in the order to try: fractions; what fits 64 bits with a sign, or without
 FRACTIONS: list[tuple[Any, Any]] = [("d", np.float64)]
