@@ -1,15 +1,24 @@
-# Everything starts here. `make` alone says what there is. Needed: Python >= 3.11 with venv, and make.
+# Everything starts here. `make` alone says what there is. Needed: make, and CPython 3.11 to 3.14, whatever is installed in it.
+# Every path is relative, or quoted by the shell ("$$UV"): make itself cannot name a file in a folder with a space.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
+# the interpreter itself, also where an activated environment comes first on the PATH; see local/interpreter.py
+override PYTHON := $(shell '$(PYTHON)' -I local/interpreter.py $(if $(filter file,$(origin PYTHON)),--or-another))
+export PYTHON
+# what would have Python, uv or pip look elsewhere
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX UV_PYTHON UV_SYSTEM_PYTHON UV_PROJECT_ENVIRONMENT PIP_USER PIP_TARGET PIP_PREFIX
 ENVS := .local/envs
-export UV := $(abspath $(or $(shell command -v uv),.local/uv/bin/uv))
+# our own, whatever uv is on the PATH: environments depend on its version
+export UV := $(CURDIR)/.local/uv/bin/uv
+# the machine's own certificates where it has some: a company's proxy is known to those only
+export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/*.pem /etc/ssl/certs/*.crt /etc/ssl/cert.pem /etc/pki/tls/certs/*),1,0)
 # of a build for AWS; make run takes the version of its own Python
 export AMAAS_RUNTIME ?= python3.12
 export SAM_CLI_TELEMETRY := 0
 # the locks name every package: what a package declares and never needs here is left out of them
-INSTALL = $(UV) pip install --quiet --no-deps --require-hashes --python
+INSTALL = "$$UV" pip install --quiet --no-deps --require-hashes --python
 
 .PHONY: help
 help:
@@ -19,11 +28,11 @@ help:
 
 .PHONY: run stop sam-local bench bench-inference bench-coldstart bench-quantise bench-training soak bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
-run: tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
+run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
 
 stop: ## stop the embedded cloud; what it holds is kept for the next run
-	@$(PYTHON) -m local.cloud stop
+	@"$$PYTHON" -m local.cloud stop
 
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
 	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve)
@@ -86,7 +95,7 @@ types: $(ENVS)/dev/.ready ## static types
 validate: $(ENVS)/sam/.ready ## check the template
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
 
-build: $(ENVS)/sam/.ready ## build functions and layers for AWS (AMAAS_RUNTIME=python3.12 chooses the runtime)
+build: $(ENVS)/sam/.ready $(ENVS)/build/.ready ## build functions and layers for AWS (AMAAS_RUNTIME=python3.12 chooses the runtime)
 	@$(ENVS)/sam/bin/sam build --parameter-overrides PythonRuntime=$(AMAAS_RUNTIME)
 
 deploy: build ## deploy to the AWS account that you are signed in to
@@ -98,33 +107,49 @@ token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make
 attest: $(ENVS)/dev/.ready ## after a change of signing keys: make attest BUCKET=... KEY=... (the stack's outputs)
 	@$(ENVS)/dev/bin/python -m local.attest $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given))
 
-# called by sam build, once per function and layer
+# called by sam build, once per function and layer, several at a time: it sets nothing up
 build-%:
-	@$(PYTHON) local/build.py $* $(ARTIFACTS_DIR)
+	@test -x $(ENVS)/build/bin/python || { echo "the build's environment is missing: make $(ENVS)/build/.ready" >&2; exit 1; }
+	@$(ENVS)/build/bin/python local/build.py $* "$$ARTIFACTS_DIR"
 
 # ---- tools
 
-.PHONY: lock clean tools-run
-lock: $(UV) ## choose the newest versions that fit, and write them to requirements/*.txt
-	@$(PYTHON) local/lock.py $(UV)
+.PHONY: lock clean room tools-run FORCE
+lock: .local/uv/.ready ## choose the newest versions that fit, and write them to requirements/*.txt
+	@"$$PYTHON" local/lock.py "$$UV"
 
 clean: stop ## remove everything that make made, the local deployment's data included
 	rm -rf .local .aws-sam .mypy_cache .ruff_cache .pytest_cache
 
-tools-run: $(ENVS)/cloud/.ready $(ENVS)/sam/.ready $(ENVS)/client/.ready
+room: .local/python
+	@"$$PYTHON" -m local.room
 
-$(UV):
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
+tools-run: $(ENVS)/cloud/.ready $(ENVS)/sam/.ready $(ENVS)/build/.ready $(ENVS)/client/.ready
+
+# which Python it is: what was made with another one, or in another folder, is older than this file
+.local/python: FORCE
+	@test -n "$$PYTHON" || { echo "CPython 3.11 to 3.14 is needed: install one, or make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$$PYTHON" -I local/interpreter.py --note $@
+
+# Debian's Python has no ensurepip without the package python3-venv, but pip where python3-pip is there
+.local/uv/.ready: requirements/uv.txt .local/python
 	@echo "setting up uv"
-	@$(PYTHON) -m venv .local/uv
-	@.local/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@rm -rf $(@D)
+	@if "$$PYTHON" -c 'import ensurepip' 2>/dev/null; \
+	then "$$PYTHON" -I -m venv $(@D) && $(@D)/bin/python -I -m pip $(PIP_INSTALL); \
+	elif "$$PYTHON" -c 'import pip' 2>/dev/null; \
+	then "$$PYTHON" -m pip $(PIP_INSTALL) --target $(@D); \
+	else echo "$$PYTHON has neither ensurepip nor pip: install its venv (on Debian: apt-get install python3-venv)" >&2; exit 1; fi
+	@touch $@
+PIP_INSTALL := install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 
-# one environment per tool: their requirements contradict each other
-$(ENVS)/%/.ready: requirements/%.txt | $(UV)
+# One environment per tool: their requirements contradict each other. The embedded cloud must not lose its own as it runs.
+$(ENVS)/%/.ready: requirements/%.txt .local/python | .local/uv/.ready
+	@$(if $(filter cloud,$*),"$$PYTHON" -m local.cloud stop-before-update)
 	@echo "setting up the environment '$*'"
-	@$(UV) venv --quiet --clear --no-python-downloads --python $(PYTHON) $(@D)
+	@"$$UV" venv --quiet --clear --no-project --no-config --no-python-downloads --python "$$PYTHON" $(@D)
 	@$(INSTALL) $(@D) -r $<
-	@if [ -n "$(LOCAL_PACKAGE)" ]; then $(UV) pip install --quiet --no-deps --python $(@D) $(LOCAL_PACKAGE); fi
+	@if [ -n "$(LOCAL_PACKAGE)" ]; then "$$UV" pip install --quiet --no-deps --python $(@D) $(LOCAL_PACKAGE); fi
 	@touch $@
 $(ENVS)/client/.ready $(ENVS)/dev/.ready $(ENVS)/training/.ready: LOCAL_PACKAGE := --editable ./client
 $(ENVS)/client/.ready $(ENVS)/dev/.ready $(ENVS)/training/.ready: client/pyproject.toml

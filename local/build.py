@@ -1,4 +1,4 @@
-"""The build methods of `sam build`: what goes into each function and layer. Standard library only.
+"""The build methods of `sam build`: what goes into each function and layer. Runs in the environment `build`.
 
 Everything is built for the runtime and platform it will run on, not for this machine, and reproducibly: unchanged
 sources make the same archive, so that a deployment updates only what changed.
@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,9 +55,7 @@ def function(name: str, target: Path) -> None:
 
 def describe(file: Path) -> None:
     """The API's description, made by importing all functions with their packages: see local/openapi."""
-    with tempfile.TemporaryDirectory() as site:
-        here(Path(site), "core", "runtime")
-        python_here("local.openapi", str(file), site=site)
+    python_here("local.openapi", str(file))
 
 
 def layer(lock: str, target: Path) -> None:
@@ -71,34 +68,21 @@ def models(target: Path) -> None:
     blobs = target / "models" / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     packages = sorted(path.parent for path in MODELS.glob("*/model.onnx"))
-    index = {}
-    with tempfile.TemporaryDirectory() as site:
-        if packages:
-            here(Path(site), "core", "runtime", "ingest")
-        for package in packages:
-            index[package.name] = serve(package, blobs, site)
+    index = {package.name: serve(package, blobs) for package in packages}
     # also keeps the layer from being empty, which Lambda refuses
     (target / "models" / "index.json").write_text(json.dumps(index, indent=1))
     finish(target, "/opt")
 
 
-def serve(package: Path, blobs: Path, site: str) -> dict[str, str]:
-    digests: dict[str, str] = json.loads(python_here("local.served", str(package), str(blobs), site=site))
+def serve(package: Path, blobs: Path) -> dict[str, str]:
+    digests: dict[str, str] = json.loads(python_here("local.served", str(package), str(blobs)))
     return digests
 
 
-def here(site: Path, *locks: str) -> None:
-    """Packages for the Python that runs this: what it makes is the same whatever machine that will run on."""
-    command = [os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--target", str(site), "--no-deps"]
-    command += ["--python", sys.executable, "--require-hashes"]
-    subprocess.run([*command, *(f"--requirement={LOCKS / name}.txt" for name in locks)], check=True)
-
-
-def python_here(module: str, *arguments: str, site: str) -> str:
-    """What a module of this repository says, run with the packages in `site`."""
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), site])}
+def python_here(module: str, *arguments: str) -> str:
+    """What a module of this repository says, run with the packages of the environment that runs this."""
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def install(lock: str, target: Path) -> None:
@@ -137,7 +121,15 @@ def interpreter() -> str | None:
     if runtime() == f"python{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
     version = runtime().removeprefix("python")
-    command = [os.environ.get("UV", "uv"), "python", "find", "--no-python-downloads", "--no-project", version]
+    command = [
+        os.environ.get("UV", "uv"),
+        "python",
+        "find",
+        "--system",
+        "--no-python-downloads",
+        "--no-project",
+        version,
+    ]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
 

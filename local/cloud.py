@@ -1,40 +1,53 @@
 """Start and stop the embedded cloud (MiniStack) on the loopback interface, with its state in the home folder.
 
-Only a process that this module started is ever stopped: the one in its own pid file.
+Only processes that this module started are ever ended: the one in its pid file, and those that inherited its TMPDIR.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
+from local import room
 from local.settings import HOME, STATE, say, tool
 
 HOST = "127.0.0.1"
 PID = HOME / "cloud.pid"
 PORT = HOME / "cloud.port"
 LOG = HOME / "cloud.log"
+LOCK = HOME / "cloud.lock"
+PROGRAM = HOME / "cloud.program"  # the digest of what runs
 TEMP = HOME / "tmp"
+LEFT = "tmp-left-"  # what an ended cloud had in TEMP, until it is removed
 START_TIMEOUT = 60
 STOP_TIMEOUT = 60
 
 
 def start() -> str:
     """The cloud's endpoint, after starting it if it is not running. Raises SystemExit when it does not come up."""
-    endpoint = running()
-    if endpoint:
-        return endpoint
-    port = _choose_port()
-    _spawn(port)
+    with _alone():
+        endpoint = running()
+        if endpoint and PROGRAM.exists() and PROGRAM.read_text() == _program():
+            return endpoint
+        if endpoint:
+            say("the embedded cloud that runs is of another checkout: starting it anew")
+            stop()
+        room.check(HOME)
+        _clear()
+        port = _choose_port()
+        _spawn(port)
     endpoint = f"http://{HOST}:{port}"
     deadline = time.monotonic() + START_TIMEOUT
     while not healthy(endpoint):
@@ -57,9 +70,13 @@ def stop() -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process, signal.SIGKILL)
     PID.unlink(missing_ok=True)
-    # each of its workers unpacked a copy of the layers
-    shutil.rmtree(TEMP, ignore_errors=True)
+    _remove_leftovers()
     return True
+
+
+def crashed() -> bool:
+    """Whether the last cloud of this home ended otherwise than by stop(), which removes the pid file."""
+    return PID.exists() and pid() is None
 
 
 def running() -> str | None:
@@ -87,8 +104,54 @@ def healthy(endpoint: str) -> bool:
         return False
 
 
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One start at a time: a second one would take the first one's cloud for a leftover."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _clear() -> None:
+    """End what a cloud left that was killed, and its guardian with it; have its files removed."""
+    number = _end_survivors()
+    if number:
+        say(f"ended {number} workers of functions that an earlier run left")
+    folders = _remove_leftovers()
+    if folders:
+        say(f"removing what an earlier run left: {folders} folders of functions, in the background")
+
+
+def _end_survivors() -> int:
+    """Kill the processes whose environment says that they belong to this home; where there is no /proc, none."""
+    mark, number = b"TMPDIR=" + os.fsencode(TEMP), 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
+                number += 1
+        except OSError:
+            continue  # it ended meanwhile, or is another user's
+    return number
+
+
+def _remove_leftovers() -> int:
+    """Have the folders of ended workers removed, by a process that nobody waits for; returns how many they are.
+
+    Each worker unpacked a copy of its layers, more than a thousand files: removing many takes minutes.
+    """
+    if TEMP.exists():
+        TEMP.rename(HOME / f"{LEFT}{uuid.uuid4().hex}")
+    left = list(HOME.glob(f"{LEFT}*"))
+    number, nothing = sum(1 for folder in left for _ in folder.iterdir()), subprocess.DEVNULL
+    if left:
+        command = ["nice", "rm", "-rf", "--", *map(str, left)]
+        subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+    return number
+
+
 def _spawn(port: int) -> None:
-    shutil.rmtree(TEMP, ignore_errors=True)
     for folder in (STATE / "services", STATE / "s3", TEMP):
         folder.mkdir(parents=True, exist_ok=True)
     with LOG.open("ab") as log:
@@ -101,8 +164,15 @@ def _spawn(port: int) -> None:
             stderr=log,
             start_new_session=True,
         )
+    PROGRAM.write_text(_program())
     PORT.write_text(str(port))
     PID.write_text(f"{process.pid} {_start_time(process.pid)}")
+
+
+def _program() -> str:
+    """Tells what a cloud was started from: after a pull it may be another one."""
+    sources = [Path(__file__).with_name(name).read_bytes() for name in ("embedded.py", "guardian.py")]
+    return hashlib.sha256(b"".join(sources)).hexdigest()
 
 
 def _environment(port: int) -> dict[str, str]:
@@ -159,5 +229,8 @@ def _start_time(process: int) -> str:
 
 
 if __name__ == "__main__":
+    stopped = stop()
     if sys.argv[1:] == ["stop"]:
-        print("stopped; its state is kept" if stop() else "not running")
+        print("stopped; its state is kept" if stopped else "not running")
+    elif stopped:
+        print("stopped the embedded cloud, whose environment is made anew; make run starts it again")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local import cloud
@@ -24,10 +25,11 @@ SOURCES += [f"requirements/{lock}.txt" for lock in ("core", "runtime", "ingest",
 TREES = ["functions", "shared", "layers", "local/openapi"]
 
 
-def client(service: str, endpoint: str) -> Any:
-    """A boto3 client of the embedded cloud."""
+def client(service: str, endpoint: str, patience: int = 60) -> Any:
+    """A boto3 client of the embedded cloud. patience: seconds for an answer."""
     return boto3.client(
         service,
+        config=Config(read_timeout=patience),
         endpoint_url=endpoint,
         region_name=REGION,
         aws_access_key_id="test",

@@ -1,25 +1,100 @@
-"""Runs MiniStack with one thing as AWS has it: where an API's binary types are "*/*", every body is binary.
+"""Runs MiniStack with three things as AWS has them.
 
-MiniStack looks for the type of a body in the headers and takes one without Content-Type for text, which destroys what a
-client such as tritonclient sends; without Accept it answers with base64.
+- Where an API's binary types are "*/*", every body is binary. MiniStack looks for the type of a body in the headers and
+  takes one without Content-Type for text, which destroys what a client such as tritonclient sends; without Accept it
+  answers with base64.
+- What S3 acknowledged is kept. MiniStack logs that an object could not be written to the disk, and answers 200; after
+  the next start the object is gone.
+- No function outlives the cloud: see guardian.py.
 """
 
 from __future__ import annotations
 
+import os
 import runpy
+import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
-del sys.path[0]  # this folder: its modules are no part of the cloud
+HERE = Path(sys.path.pop(0))  # this folder: its modules are no part of the cloud
 
-# E402: only now does its name mean the package; it is in no environment but the cloud's own
+# E402: only now do their names mean the package; it is in no environment but the cloud's own
 import ministack.services.apigateway_v1 as gateway  # type: ignore[import-not-found]  # noqa: E402
+import ministack.services.s3 as s3  # type: ignore[import-not-found]  # noqa: E402
+
+# Bytes that stay free: what was accepted still has to get its verdict, and the control plane to be saved at the end.
+RESERVE = int(os.environ.get("AMAAS_DISK_RESERVE", 128 * 2**20))
 
 literally = gateway._media_type_matches
+handle = s3.handle_request
+write = s3._atomic_write
+unwritten: list[OSError] = []
 
 
 def matches(media_type: str | None, binary_media_types: list[str] | None) -> bool:
     return "*/*" in (binary_media_types or ()) or bool(literally(media_type, binary_media_types))
 
 
+def full(size: int) -> str:
+    """Why `size` more bytes are not taken; empty where there is room."""
+    disk = os.statvfs(s3.DATA_DIR)
+    free = disk.f_bavail * disk.f_frsize
+    if free < size + RESERVE:
+        return f"{free / 2**20:,.0f} MiB are free, and {RESERVE / 2**20:,.0f} MiB of them have to stay so"
+    return "no more files can be made" if disk.f_files and not disk.f_favail else ""
+
+
+def write_or_note(path: str, data: Any, **options: Any) -> None:
+    """S3's own way to write a file; its callers swallow the error, so it is noted for the answer."""
+    try:
+        write(path, data, **options)
+    except OSError as error:
+        unwritten.append(error)
+        raise
+
+
+async def handle_or_refuse(method: str, path: str, headers: dict, body: bytes, *rest: Any, **more: Any) -> Any:
+    """S3's answer; 507 where an object cannot be kept. MiniStack answers one request of S3 after the other."""
+    why = full(len(body)) if method in ("PUT", "POST") and "delete" not in _query(rest, more) else ""
+    if not why:
+        bucket, key = s3._parse_bucket_key(path, headers)
+        objects = (s3._buckets.get(bucket) or {}).get("objects", {})
+        before = objects.get(key)
+        unwritten.clear()
+        answer = await handle(method, path, headers, body, *rest, **more)
+        if not unwritten:
+            return answer
+        _take_back(objects, key, before)
+        why = str(unwritten[-1])
+    message = f"the disk of this machine is full ({s3.DATA_DIR}: {why}): make room, then send it again"
+    return s3._error("InsufficientStorage", message, 507, path)
+
+
+def _take_back(objects: dict[str, Any], key: str, before: Any) -> None:
+    """Nobody may build on an object that the next start does not have."""
+    if before is None:
+        objects.pop(key, None)
+    else:
+        objects[key] = before
+
+
+def _query(rest: tuple[Any, ...], more: dict[str, Any]) -> dict[str, Any]:
+    query: dict[str, Any] = rest[0] if rest else more.get("query_params", {})
+    return query
+
+
+def guard() -> subprocess.Popen[bytes] | None:
+    """The process that ends the group when this one is gone; None where it leads none: the group is then a shell's."""
+    if os.getpgrp() != os.getpid():
+        return None
+    command = [sys.executable, "-I", str(HERE / "guardian.py"), str(os.getpgrp())]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+
 gateway._media_type_matches = matches
-runpy.run_module("ministack", run_name="__main__")
+s3._atomic_write = write_or_note
+s3.handle_request = handle_or_refuse
+if __name__ == "__main__":
+    guardian = guard()  # held for as long as this runs: it has the pipe
+    runpy.run_module("ministack", run_name="__main__")

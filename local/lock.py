@@ -1,6 +1,6 @@
 """`make lock`: every requirements/*.txt anew from its sources, with hashes and without an index address.
 
-One lock serves Python 3.11 to 3.13, so that what runs on AWS is what was tested.
+One lock serves Python 3.11 to 3.14, so that what runs on AWS is what was tested.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ CLIENT, TRAINING = "client/pyproject.toml", "training/requirements.in"
 # Declared by onnxruntime, needed by none of its code that serves: 80 MB of symbolic algebra, and protobuf. By cffi, to
 # compile what soundfile brings compiled.
 SERVING_LEAVES_OUT = ["sympy", "mpmath", "protobuf", "pycparser"]
+# The same, but for protobuf: ONNX's own package reads models with it.
+BUILD_LEAVES_OUT = ["sympy", "mpmath", "pycparser"]
 # Declared by kserve, imported by nothing that its client imports: 60 MB for its servers and their storage.
 KSERVE_LEAVES_OUT = ["aiohttp", "aiohttp-retry", "cffi", "cryptography", "pillow", "pycparser", "setuptools", "uvloop"]
 # Declared by tokenizers, to download from a hub: nothing here does that, and it brings twenty packages.
@@ -36,6 +38,12 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "ingest": ([INGEST], ["core", "runtime"], ["numpy"]),
     "batchplan": ([BATCHPLAN], ["core"], []),
     "cloud": (["requirements/cloud.in"], [], []),
+    # what describes the API and lays out the bundled models: all functions' packages, in the layers' versions
+    "build": (
+        ["requirements/build.in", CORE, RUNTIME, INGEST],
+        ["core", "runtime", "ingest", "cloud"],
+        BUILD_LEAVES_OUT,
+    ),
     "sam": (["requirements/sam.in"], [], []),
     "client": ([CLIENT], ["runtime"], []),
     "dev": (

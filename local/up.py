@@ -10,6 +10,8 @@ from typing import Any
 from local import cloud, deploy, publish
 from local.settings import ACCESS, BUILD, HOME, ROOT, aws_env, say, tool
 
+CHECKS = 130  # seconds that one look at uploads takes at most: the function's own limit, and a cold start
+
 
 def main() -> None:
     HOME.mkdir(parents=True, exist_ok=True)
@@ -26,6 +28,7 @@ def main() -> None:
 
 def bring_up() -> dict[str, Any]:
     """A running, deployed, accessible API. Each step is skipped when it is done already."""
+    crashed, before = cloud.crashed(), cloud.pid()
     endpoint = cloud.start()
     say(f"the embedded cloud is running at {endpoint}")
     outputs = deploy.up_to_date(endpoint)
@@ -33,6 +36,8 @@ def bring_up() -> dict[str, Any]:
         outputs = deploy.deploy(endpoint)
         sign(endpoint, outputs)
         keep_state(endpoint)
+    if cloud.pid() != before:
+        catch_up(endpoint, outputs["IngestFunctionName"], wait=crashed)
     say(f"the API is deployed at {outputs['ApiUrl']}")
     return write_access(endpoint, outputs)
 
@@ -45,6 +50,24 @@ def keep_state(endpoint: str) -> None:
     cloud.stop()
     if cloud.start() != endpoint:
         raise SystemExit(f"{endpoint} was taken while the embedded cloud restarted: run `make run` again")
+
+
+def catch_up(endpoint: str, function: str, *, wait: bool) -> None:
+    """Have uploads checked whose events ended with the cloud. wait: until each has its verdict, as after a crash."""
+    look = {"FunctionName": function, "Payload": json.dumps({"patience": 0})}
+    functions = deploy.client("lambda", endpoint, patience=CHECKS)
+    if not wait:
+        functions.invoke(InvocationType="Event", **look)
+        return
+    say("the embedded cloud was not stopped but ended: looking for uploads without a verdict")
+    while True:
+        answer = functions.invoke(**look)
+        handled = json.load(answer["Payload"])
+        if "FunctionError" in answer:
+            say(f"some uploads have no verdict yet, and are looked at again once a day: {handled}")
+        if "FunctionError" in answer or not handled["handled"]:
+            return
+        say(f"{len(handled['handled'])} uploads have their verdict now")
 
 
 def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:

@@ -20,8 +20,9 @@ MARGIN = 60.0  # of one check, which is not begun without the time to end it
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Handle every record; an exception (the store is away, say) has Lambda deliver the event again."""
-    if "Records" not in event:  # the daily schedule
-        late = [_said(upload) for upload in pipeline.forgotten(log(), config(), Limits())]
+    if "Records" not in event:  # the daily schedule; "patience": in seconds, by who knows that no event is on its way
+        patience = float(event.get("patience", pipeline.PATIENCE))
+        late = [_said(upload) for upload in pipeline.forgotten(log(), config(), Limits(), patience)]
         return {"handled": late, "rechecked": _rechecked(context)}
     outcomes = [_one(record) for record in event.get("Records", [])]
     return {"handled": [outcome for outcome in outcomes if outcome]}

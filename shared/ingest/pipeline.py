@@ -46,10 +46,14 @@ def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], li
     return ingest(log, config, ticket, limits)
 
 
-def forgotten(log: Log, config: Config, limits: Limits) -> list[Upload]:
-    """Check what no event led to a verdict: lost events, and uploads whose every check was interrupted."""
+def forgotten(log: Log, config: Config, limits: Limits, patience: float = PATIENCE) -> list[Upload]:
+    """Check what no event led to a verdict: lost events, and uploads whose every check was interrupted.
+
+    patience: seconds since the last file came. 0 is right after the store was away, when no event is on its way; an
+    upload that is being checked is then checked twice, and registered once. At most MOST_AT_ONCE a call.
+    """
     done = []
-    tickets = [*_unnoticed(log.store), *uploads.forgotten(log.store, PATIENCE, time.time())]
+    tickets = [*_unnoticed(log.store, patience), *uploads.forgotten(log.store, patience, time.time())]
     for ticket in list({ticket.upload_id: ticket for ticket in tickets}.values())[:MOST_AT_ONCE]:
         try:
             done.append(ingest(log, config, ticket, limits))
@@ -58,12 +62,12 @@ def forgotten(log: Log, config: Config, limits: Limits) -> list[Upload]:
     return done
 
 
-def _unnoticed(store: Store) -> list[Ticket]:
+def _unnoticed(store: Store, patience: float) -> list[Ticket]:
     """Tickets of files in the inbox that no event came for."""
     found = []
     for info in list_all(store, "inbox/"):
         place = keys.parse_event_key(quote_plus(info.key))
-        recent = PATIENCE < time.time() - info.modified < LOOKS_BACK
+        recent = patience < time.time() - info.modified < LOOKS_BACK
         if place is None or not recent or not keys.is_model(place[1]):
             continue
         ticket = uploads.inbox_ticket(store, place[1], info.key, info.etag, info.modified, "inbox")

@@ -12,7 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from simdjson import Array, Object, Parser
+
+try:
+    from simdjson import Array, Object, Parser
+except ModuleNotFoundError:  # it has no package for Python 3.14
+    Parser = None  # type: ignore[misc,assignment]
 
 # simdjson's buffers, in the order to try: fractions; what fits 64 bits with a sign, or without
 FRACTIONS: list[tuple[Any, Any]] = [("d", np.float64)]
@@ -20,10 +24,13 @@ INTEGERS: list[tuple[Any, Any]] = [("i", np.int64), ("u", np.uint64)]
 
 
 def members(body: bytes | memoryview) -> dict[str, Any] | None:
-    """The members of an infer request, the data of inputs as arrays where that is certain. None for any other body.
+    """The members of an infer request, the data of inputs as arrays where that is certain. None for any other body,
+    and where there is no simdjson.
 
     A parser of its own for each body: one can only be used again when nothing of its last document is left.
     """
+    if Parser is None:
+        return None
     try:
         document = Parser().parse(body)
         found = _members(document, "inputs", _each) if isinstance(document, Object) else None

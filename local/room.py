@@ -1,0 +1,33 @@
+"""Whether the disk has room for what `make run` is about to do: said before it starts, not when it is half done.
+
+python -m local.room      before the environments are set up
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from local.settings import ENVS, HOME, ROOT
+
+GiB = 2**30
+ENVIRONMENTS = 2 * GiB  # with uv's cache and what is unpacked on the way
+CLOUD = GiB  # a warm worker unpacks up to 200 MB of layers; the state of the bucket comes on top
+
+
+def check(folder: Path, needed: int = CLOUD) -> None:
+    """Raises SystemExit when the folder's disk has less than `needed` bytes free."""
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise SystemExit(
+            f"{folder} has {free / GiB:.1f} GiB free, and {needed / GiB:.0f} GiB are needed: make room, or put the "
+            "deployment on another disk with AMAAS_HOME=/path make run"
+        )
+
+
+if __name__ == "__main__":
+    check(HOME)
+    if not (ENVS / "cloud" / ".ready").exists():
+        check(ROOT, ENVIRONMENTS)
