@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx as onnx_package
 
-from shared.ingest import golden, graph, normalize, optimize, package, scan, trial, weights
+from shared.ingest import golden, graph, guards, normalize, optimize, package, scan, trial, weights
 from shared.ingest.verdict import Limits, Refused, Verdict
 from shared.runtime import layout, onnx
 
@@ -88,6 +88,7 @@ def _prepared(files: Mapping[str, int], limits: Limits) -> tuple[bytes, dict[str
     done = ["external data: put into the model"] if weights.inline(model, files) else []
     changed, labels = normalize.normalize(model)
     done += changed
+    done += guards.guard(model)
     operators, parameters = graph.census(model)
     facts = {"opset": opset, "nodes": nodes, "operators": operators, "parameters": parameters}
     return (model.SerializeToString(deterministic=True) if done else source), facts, done, labels
