@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import onnx as onnx_package
 
-from shared.ingest import golden, graph, guards, normalize, optimize, package, scan, trial, weights
+from shared.ingest import extremes, golden, graph, guards, normalize, optimize, package, scan, trial, weights
 from shared.ingest.verdict import Limits, Refused, Verdict
 from shared.runtime import layout, onnx
 
@@ -16,13 +17,21 @@ MODEL = "model.onnx"
 # bytes from which it is worth a copy beside what was uploaded: below, mapping saves a cold start less than 5 ms
 MAPPED = 4 << 20
 
+# what is run then, and is told a function that notes, in words, what comes next
+Later = Callable[[Callable[[str], None]], None]
+
 
 def versions() -> dict[str, Any]:
     return {"onnxruntime": onnx.VERSION, "onnx": onnx_package.__version__}
 
 
-def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits: Limits) -> Verdict:
-    """The verdict on a package whose files are open. Raises Refused for one that is not fit to serve."""
+def judge(
+    files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits: Limits, later: list[Later] | None = None
+) -> Verdict:
+    """The verdict on a package whose files are open. Raises Refused for one that is not fit to serve.
+
+    later: gets what is to be run when the verdict is out, as it may end the process.
+    """
     source, facts, done, labels = _prepared(files, limits)
     session = _loaded(source)
     _check_signature(session)
@@ -44,6 +53,8 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
             session, source = _loaded(placed), placed
             done.append("weights: put where they can be mapped into memory")
         session, passed = _replayed(session, files, golden_set, limits)
+    if later is not None:
+        later.append(partial(extremes.probe, session, ran[0] if ran else None, limits))
     return Verdict(
         accepted=True,
         code="accepted",
