@@ -3,12 +3,14 @@
 It judges a model (`gate`), or whether a package answers in the terms of its task (`smoke`).
 
 Job on standard input, answer on the file descriptor named in the job: the verdict as JSON, the model to serve if it is
-not the uploaded one, and its form for some processors if there is one; 8 bytes of length before each.
+not the uploaded one, and its form for some processors if there is one, 8 bytes of length before each; then a line
+before each call of `extremes`.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import ctypes
 import os
 import sys
@@ -24,6 +26,7 @@ from shared.registry.manifest import Manifest
 from shared.runtime.onnx import OutOfMemory
 
 LC_ALL_MASK = 0x1FBF
+Later = Callable[[Callable[[str], None]], None]  # as in gate.py, which is imported only where it is needed
 
 
 class Served(msgspec.Struct):
@@ -46,20 +49,24 @@ class Job(msgspec.Struct):
 def main() -> None:
     sandbox.die_with_parent()
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
-    judge, versions = _prepared(job)
+    later: list[Later] = []
+    judge, versions = _prepared(job, later)
     confined = _confine(job.limits)
     for part in _answer(_judged(judge, job.limits), versions | {"seccomp": confined}):
         _write(job.answer, len(part).to_bytes(8, "little"))
         _write(job.answer, part)
+    for call in later:
+        with contextlib.suppress(Exception):  # the verdict stands: only the end of the process says otherwise
+            call(lambda what: _write(job.answer, what.replace("\n", " ").encode(errors="replace") + b"\n"))
     os._exit(0)  # no destructors: a model may have left them in any state
 
 
-def _prepared(job: Job) -> tuple[Callable[[], Verdict], dict[str, Any]]:
-    """What is to be judged, with all that it needs imported; and the versions of what judges."""
+def _prepared(job: Job, later: list[Later]) -> tuple[Callable[[], Verdict], dict[str, Any]]:
+    """What is to be judged, with all that it needs imported; and the versions of what judges. later: see `gate`."""
     if job.served is None:
         from shared.ingest import gate
 
-        return partial(gate.judge, job.files, job.golden, job.limits), gate.versions()
+        return partial(gate.judge, job.files, job.golden, job.limits, later), gate.versions()
     from shared.ingest import smoke
 
     manifest = msgspec.convert(job.served.manifest, Manifest)

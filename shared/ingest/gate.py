@@ -6,13 +6,27 @@ Parse → scan → normalise → make portable → load → probe → compare wi
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import onnx as onnx_package
 
 from shared.errors import AmaasError
-from shared.ingest import faithful, golden, graph, normalize, optimize, package, portable, scan, trial, weights
+from shared.ingest import (
+    extremes,
+    faithful,
+    golden,
+    graph,
+    guards,
+    normalize,
+    optimize,
+    package,
+    portable,
+    scan,
+    trial,
+    weights,
+)
 from shared.ingest.verdict import Limits, Refused, Verdict
 from shared.runtime import layout, onnx, processor, samples
 from shared.runtime.samples import Sample
@@ -21,6 +35,9 @@ MODEL = "model.onnx"
 # bytes from which it is worth a copy beside what was uploaded: below, mapping saves a cold start less than 5 ms
 MAPPED = 4 << 20
 
+# what is run then, and is told a function that notes, in words, what comes next
+Later = Callable[[Callable[[str], None]], None]
+
 
 def versions() -> dict[str, Any]:
     """Of what judges; and the processor, since what another kind answers is not known from here."""
@@ -28,8 +45,13 @@ def versions() -> dict[str, Any]:
     return {"onnxruntime": onnx.VERSION, "onnx": onnx_package.__version__, "processor": here}
 
 
-def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits: Limits) -> Verdict:
-    """The verdict on a package whose files are open. Raises Refused for one that is not fit to serve."""
+def judge(
+    files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits: Limits, later: list[Later] | None = None
+) -> Verdict:
+    """The verdict on a package whose files are open. Raises Refused for one that is not fit to serve.
+
+    later: gets what is to be run when the verdict is out, as it may end the process.
+    """
     source, signed, facts, done, labels, floats = _prepared(files, limits)
     session = _loaded(source)
     _check_signature(session)
@@ -57,6 +79,8 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
         session, passed = _golden(session, files, golden_set, limits, reference)
     kept = faithful.keep(session, cases, ran, golden.tolerance(golden_set))
     wide = _wide(signed, kept, limits) if signed else None
+    if later is not None:
+        later.append(partial(extremes.probe, session, ran[0] if ran else None, limits))
     return Verdict(
         accepted=True,
         code="accepted",
@@ -145,6 +169,7 @@ def _prepared(
     done = ["external data: put into the model"] if weights.inline(model, files) else []
     changed, labels = normalize.normalize(model)
     done += changed
+    done += guards.guard(model)
     floats = faithful.floats(model, len(source))
     done += portable.keep_float_activations(model)
     signed = model.SerializeToString(deterministic=True) if len(source) <= faithful.LARGEST else b""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.ingest import graph, operators, weights
+from shared.ingest import graph, kernels, operators, weights
 from shared.ingest.verdict import Limits, Refused
 from shared.registry import withdrawn
 
@@ -136,7 +136,10 @@ def _not_served(domain: str, name: str) -> Refused:
 def _check_values(body: Any, outer: Mapping[str, Any], limits: Limits, turns: int) -> None:
     """Sizes and loop counts that constants of the graph give. turns: of the loops around this graph, multiplied."""
     known = graph.constants(body, outer)
+    replaceable = {value.name for value in body.input} if hasattr(body, "initializer") else set()
+    fixed = {name: value for name, value in known.items() if name not in replaceable}
     for node in body.node:
+        kernels.check(node, fixed)
         inner = turns * _turns(node, known, turns, limits) if node.op_type == "Loop" else turns
         _check_size(node, known, limits)
         for subgraph in graph.subgraphs(node):

@@ -26,6 +26,8 @@ from shared.ingest.verdict import Limits, Verdict
 
 KEPT = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONDONTWRITEBYTECODE")  # for the interpreter; no secrets
 MAX_ANSWER = 16 * MiB
+PARTS = 3  # of the child's answer: the verdict, the model, its second form
+DEADLY = (signal.SIGFPE, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP)
 
 
 def examine(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: Limits | None = None) -> Verdict:
@@ -84,8 +86,8 @@ def _in_child(files: Mapping[str, Path], task: dict[str, Any], limits: Limits, w
         finally:
             os.close(writer)
         try:
-            answer = _read(reader, deadline, MAX_ANSWER + limits.model_bytes * 3)
-            status = _wait(process, deadline) if answer is not None else None
+            answer, ended = _read(reader, deadline, MAX_ANSWER + limits.model_bytes * 3)
+            status = _wait(process, deadline) if ended else None
         finally:
             _kill(process)
     return _verdict(answer, status, limits, what)
@@ -117,8 +119,8 @@ def _environment() -> dict[str, str]:
     return environment | threads | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _read(reader: int, deadline: float, limit: int) -> bytes | None:
-    """All that the child writes until it closes; None when the time is over. No more than limit bytes."""
+def _read(reader: int, deadline: float, limit: int) -> tuple[bytes, bool]:
+    """What the child writes, and whether it came to an end in time. No more than limit bytes."""
     chunks: list[bytes] = []
     total = 0
     waiting = select.poll()
@@ -126,11 +128,11 @@ def _read(reader: int, deadline: float, limit: int) -> bytes | None:
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not waiting.poll(left * 1000):
-            return None
+            return b"".join(chunks), False
         chunk = os.read(reader, MiB)
         total += len(chunk)
         if not chunk or total > limit:
-            return b"".join(chunks)
+            return b"".join(chunks), True
         chunks.append(chunk)
 
 
@@ -150,31 +152,52 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _verdict(answer: bytes | None, status: int | None, limits: Limits, what: str) -> Verdict:
-    if answer is None or status is None:
+def _verdict(answer: bytes, status: int | None, limits: Limits, what: str) -> Verdict:
+    said = _said(answer)
+    if said is not None and (verdict := _despite(*said, status)) is not None:
+        return verdict
+    if status is None:
         return _rejected(
             "wall_limit", f"the check was stopped after {limits.wall:g} s; make the model smaller or simpler"
         )
     if status != 0:
         return _died(status, limits, what)
-    try:
-        body, optimized, wide = _parts(answer)
-        verdict = msgspec.json.decode(body, type=Verdict)
-    except (ValueError, msgspec.MsgspecError):
-        return _rejected("crashed", "the check ended without a verdict; export the model again")
-    return msgspec.structs.replace(verdict, optimized=optimized or None, wide=wide or None)
+    return _rejected("crashed", "the check ended without a verdict; export the model again")
 
 
-def _parts(answer: bytes) -> list[bytes]:
-    """What the child wrote: each part after 8 bytes of its length. Raises ValueError where it is cut short."""
+def _said(answer: bytes) -> tuple[Verdict, list[str]] | None:
+    """The verdict, and which calls were begun after it; None where it did not get that far."""
     parts, start = [], 0
-    while start < len(answer):
+    for _ in range(PARTS):
         end = start + 8 + int.from_bytes(answer[start : start + 8], "little")
-        if end > len(answer):
-            raise ValueError("cut short")
+        if len(answer) < max(end, start + 8):
+            return None
         parts.append(answer[start + 8 : end])
         start = end
-    return parts
+    body, optimized, wide = parts
+    try:
+        verdict = msgspec.json.decode(body, type=Verdict)
+    except msgspec.MsgspecError:
+        return None
+    calls = answer[start:].decode(errors="replace").splitlines()
+    return msgspec.structs.replace(verdict, optimized=optimized or None, wide=wide or None), calls
+
+
+def _despite(verdict: Verdict, calls: list[str], status: int | None) -> Verdict | None:
+    """The verdict, whatever came after it; None where there was nothing that the process may have died of.
+
+    A call that was too slow or too large is not one that ends the service.
+    """
+    if status == 0 or (calls and (status is None or -status not in DEADLY)):
+        return verdict
+    if not calls or status is None:
+        return None
+    return _rejected(
+        "dies_on_values",
+        f"a call with {calls[-1]} ends the process that runs the model ({signal.Signals(-status).name}), and with it "
+        "everyone's calls; keep such values from the operator that cannot take them (Clip, Where, Max), or export the "
+        "model without it",
+    )
 
 
 def _died(status: int, limits: Limits, what: str) -> Verdict:

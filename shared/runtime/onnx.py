@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from shared.errors import AmaasError, BadInput, Unavailable
 from shared.runtime import layout
+from shared.runtime.sizes import Sizes, not_empty
 
 VERSION: str = ort.__version__
 
@@ -109,6 +110,8 @@ class Session:
         self._known = {spec.name: spec for spec in (*self.inputs, *self.optional)}
         self._needed = {spec.name for spec in self.inputs}
         self._given = {spec.name for spec in self.outputs}
+        arguments = (*session.get_inputs(), *session.get_overridable_initializers())
+        self._sizes = Sizes(arguments, not_empty(session.get_modelmeta().custom_metadata_map))
         self._bound = any(spec.datatype == "BF16" for spec in (*self.inputs, *self.optional, *self.outputs))
 
     def run(
@@ -160,7 +163,10 @@ class Session:
         if outputs and not self._given.issuperset(outputs):
             missing = sorted(set(outputs) - self._given)
             raise BadInput(f"the model has no output {missing}: it has {[spec.name for spec in self.outputs]}")
-        return {name: _feed(self._known[name], array) for name, array in feeds.items()}
+        checked = {name: _feed(self._known[name], array) for name, array in feeds.items()}
+        if 0 in [array.size for array in checked.values()]:
+            self._sizes.check(checked)
+        return checked
 
 
 def load(model: bytes | str, threads: int = 1, optimize: str = "all", mapped: bool = True) -> Session:

@@ -434,6 +434,55 @@ def compiled_context() -> bytes:
     return model([node], domains=["com.microsoft"])
 
 
+# ---- what kernels do not check --------------------------------------------------------------------------------------
+
+
+@attack("dies_on_values")
+def frame_length_of_a_caller() -> bytes:
+    node = helper.make_node("STFT", ["x", "step", "", "length"], ["y"])
+    return model([node], [value("x", [1, 64, 1]), value("step", [], INT64), value("length", [], INT64)])
+
+
+@attack("dies_on_values")
+def frame_length_zero() -> bytes:
+    node = helper.make_node("STFT", ["x", "step", "", "length"], ["y"])
+    return model([node], [value("x", [1, 64, 1])], initializers=[scalar("step", 8), scalar("length", 0)])
+
+
+@attack("dies_on_values")
+def frame_length_that_a_call_may_replace() -> bytes:
+    node = helper.make_node("STFT", ["x", "step", "", "length"], ["y"])
+    inputs = [value("x", [1, 64, 1]), value("length", [], INT64)]
+    return model([node], inputs, initializers=[scalar("step", 8), scalar("length", 8)])
+
+
+@attack("dies_on_values")
+def batch_dims_below_zero() -> bytes:
+    node = helper.make_node("GatherND", ["x", "i"], ["y"], batch_dims=-7)
+    return model([node], [value("x", ["N", "M"]), value("i", ["K", 1], INT64)])
+
+
+@attack("dies_on_values")
+def more_ngrams_than_indexes() -> bytes:
+    node = helper.make_node(
+        "TfIdfVectorizer", ["x"], ["y"], mode="TF", min_gram_length=1, max_gram_length=1, max_skip_count=0,
+        ngram_counts=[0], ngram_indexes=[0], pool_int64s=[1, 2, 3],
+    )  # fmt: skip
+    return model([node], [value("x", ["N"], INT64)])
+
+
+@attack("dies_on_values")
+def features_below_zero() -> bytes:
+    node = helper.make_node("FeatureVectorizer", ["x", "x"], ["y"], domain="ai.onnx.ml", inputdimensions=[2, -1])
+    return model([node], [value("x", ["N", 2])], domains=["ai.onnx.ml"])
+
+
+@attack("dies_on_values")
+def very_many_heads() -> bytes:
+    node = helper.make_node("MultiHeadAttention", ["x", "x", "x"], ["y"], domain="com.microsoft", num_heads=2**62)
+    return model([node], [value("x", ["N", "T", 4])], domains=["com.microsoft"])
+
+
 @attack("operator_not_allowed")
 def matrices_that_are_not_checked() -> bytes:
     node = helper.make_node("Inverse", ["x"], ["y"], domain="com.microsoft")

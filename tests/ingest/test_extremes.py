@@ -1,0 +1,104 @@
+"""What no rule knows of, but a call with extremes ends: refused, with the call. What is only slow or wrong, is not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from shared.ingest import extremes, validate
+from shared.ingest.validate import examine
+from shared.ingest.verdict import Limits, Verdict
+from shared.runtime import onnx
+from tests.ingest.conftest import package
+from tests.ingest.corpus import INT64, model, scalar, value
+from tests.ingest.test_empty import recurrent
+from tests.ingest.test_guards import division
+from tests.support import linear
+
+
+def without_guards(folder: Path, blob: bytes, monkeypatch: pytest.MonkeyPatch) -> Verdict:
+    """As if the gate knew nothing of kernels: the child is its own, with guards and rules taken out."""
+    script = folder / "python"
+    script.write_text(
+        f"#!{sys.executable}\n"
+        "import os, sys\n"
+        "sys.path[:0] = os.environ['PYTHONPATH'].split(os.pathsep)\n"
+        "from shared.ingest import child, guards, kernels\n"
+        "guards.guard = lambda model: []\n"
+        "kernels.check = lambda node, known: None\n"
+        "child.main()\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    return examine(package(folder, {"model.onnx": blob}), None)
+
+
+def stft() -> bytes:
+    node = helper.make_node("STFT", ["x", "step", "", "length"], ["y"])
+    return model([node], [value("x", [1, 64, 1]), value("length", [], INT64)], initializers=[scalar("step", 8)])
+
+
+CASES = {
+    "division": (division().SerializeToString(), "SIGFPE", "smallest number"),
+    "recurrent": (recurrent("GRU").SerializeToString(), "SIGABRT", "without elements"),
+    "frames": (stft(), "SIGFPE", "'length' of the zero"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_ends_the_process_is_refused(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blob, signal, words = CASES[case]
+    verdict = without_guards(tmp_path, blob, monkeypatch)
+    assert (verdict.accepted, verdict.code) == (False, "dies_on_values"), verdict
+    assert signal in verdict.reason and words in verdict.reason
+
+
+def test_a_model_that_lives_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert without_guards(tmp_path, linear([[1.0]]), monkeypatch).accepted
+
+
+def test_what_only_fails_or_fills_memory_is_accepted(tmp_path: Path) -> None:
+    """The size of the output is the input's value: for the largest there is no memory, for -1 an error."""
+    blob = model(
+        [helper.make_node("ConstantOfShape", ["x"], ["y"])], [value("x", [1], INT64)], [value("y", ["N"])]
+    )  # fmt: skip
+    verdict = examine(package(tmp_path, {"model.onnx": blob}), None)
+    assert verdict.accepted, verdict.reason
+
+
+def test_slow_calls_end_the_probe_not_the_verdict() -> None:
+    said = Verdict(accepted=True, code="accepted", reason="")
+    for status in (None, -24, -9):
+        assert validate._despite(said, ["input 'x' of the largest"], status) == said
+    assert validate._despite(said, [], -24) is None
+    assert validate._despite(said, [], None) is None
+    died = validate._despite(said, ["one", "input 'x' of the largest"], -11)
+    assert died is not None and died.code == "dies_on_values" and "input 'x' of the largest" in died.reason
+
+
+def test_an_answer_that_is_cut_short_is_none() -> None:
+    assert validate._said(b"") is None
+    assert validate._said((5).to_bytes(8, "little") + b"{}") is None
+
+
+def test_calls_are_of_every_kind() -> None:
+    made = division().SerializeToString()
+    session = onnx.load(made)
+    calls = dict(extremes.calls(session, {"a": np.ones(2, np.int64), "b": np.ones(2, np.int64)}))
+    shapes = {tuple(feeds[name].shape for name in "ab") for feeds in calls.values()}
+    assert {((0,), (0,)), ((0,), (2,)), ((2,), (0,))} <= shapes
+    pairs = {(feeds["a"][0], feeds["b"][0]) for feeds in calls.values() if feeds["a"].size and feeds["b"].size}
+    assert {(-(2**63), -1), (2**63 - 1, 2**63 - 1), (0, 0), (1, -1)} <= pairs
+
+
+def test_no_call_is_begun_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 0.5, 1.5])
+    monkeypatch.setattr(extremes.time, "process_time", lambda: next(times))
+    monkeypatch.setattr(extremes.resource, "setrlimit", lambda *args: None)
+    session, noted = onnx.load(linear([[1.0]])), []
+    extremes.probe(session, None, Limits(), noted.append)
+    assert len(noted) == 1
