@@ -15,18 +15,19 @@ from pathlib import Path
 import msgspec
 
 from shared.ingest.validate import examine
+from shared.ingest.verdict import Verdict
 from shared.registry import manifest, plans
 
 
-def served(package: Path) -> bytes:
-    """The model as it will be served. Raises SystemExit when the gate refuses the package."""
+def checked(package: Path) -> Verdict:
+    """What the gate says of a package. Raises SystemExit when that is no."""
     described = package / "amaas.json"
     declared = msgspec.to_builtins(manifest.decode(described.read_bytes())) if described.exists() else None
     files = {path.name: path for path in package.iterdir() if path.is_file() and path != described}
     verdict = examine(files, declared)
     if not verdict.accepted:
         raise SystemExit(f"{package.name} is refused: {verdict.reason}")
-    return verdict.optimized or files["model.onnx"].read_bytes()
+    return verdict
 
 
 def beside(package: Path) -> list[Path]:
@@ -46,7 +47,10 @@ def main(package: Path, folder: Path) -> str:
     """The digest that the registry will know the model by."""
     for file in beside(package):
         write(folder, file.read_bytes())
-    return write(folder, served(package))
+    verdict = checked(package)
+    if verdict.samples is not None:
+        write(folder, verdict.samples)
+    return write(folder, verdict.optimized or (package / "model.onnx").read_bytes())
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ def what(record: dict[str, Any]) -> str:
     for kind in ("retired", "restored"):
         if record.get(kind):
             said.append(f"version {record[kind]} {kind}")
+    if record.get("rechecked"):
+        said.append(f"version {record['rechecked']['version']} checked again")
     if record.get("kind") == "edit":
         said += [f"{name} edited" for name in ("card", "tags") if record.get(name) is not None]
     return ", ".join(said) or PLAIN.get(str(record.get("kind")), str(record.get("kind", "")))

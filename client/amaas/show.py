@@ -108,8 +108,24 @@ def version(out: Console, name: str, found: dict[str, Any]) -> None:
     for key in ("labels", "licence", "digest", "created_at", "by"):
         if found.get(key):
             _row(table, Text(key.partition("_")[0], "dim"), _detail(key, found[key]))
+    for label, value in _gate(found.get("gate") or {}):
+        _row(table, Text(label, "dim"), Text(clean(value), "red" if label == "refused" else ""))
     table.show_header = False
     out.print(table)
+
+
+def _gate(gate: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the check on upload found: where, what it changed, how exact the model is, whether it is still served."""
+    rows = [("changed", note) for note in (gate.get("optimization") or {}).get("normalized") or []]
+    reference = gate.get("reference") or {}
+    if reference.get("compared"):
+        rows.append(("exact to", f"{reference['noise']:.2%} of what its 8-bit numbers add up to"))
+    processor = ((gate.get("runtime") or {}).get("processor") or {}).get("kind")
+    if processor and not gate.get("refused"):
+        rows.append(("checked on", processor))
+    if gate.get("refused"):
+        rows.append(("refused", gate["refused"]["reason"]))
+    return rows
 
 
 def _detail(key: str, value: Any) -> str:

@@ -1,4 +1,7 @@
-"""The order of the checks, in the confined process: parse → scan → normalise → load → probe → optimise → golden set."""
+"""The order of the checks, in the confined process.
+
+Parse → scan → normalise → make portable → load → probe → compare with the reference → optimise → golden set.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from typing import Any
 
 import onnx as onnx_package
 
-from shared.ingest import golden, graph, normalize, optimize, package, scan, trial, weights
+from shared.ingest import faithful, golden, graph, normalize, optimize, package, portable, scan, trial, weights
 from shared.ingest.verdict import Limits, Refused, Verdict
-from shared.runtime import layout, onnx
+from shared.runtime import layout, onnx, processor, samples
 
 MODEL = "model.onnx"
 # bytes from which it is worth a copy beside what was uploaded: below, mapping saves a cold start less than 5 ms
@@ -18,15 +21,21 @@ MAPPED = 4 << 20
 
 
 def versions() -> dict[str, Any]:
-    return {"onnxruntime": onnx.VERSION, "onnx": onnx_package.__version__}
+    """Of what judges; and the processor, since what another kind answers is not known from here."""
+    here = {"kind": processor.kind(), "features": processor.features()}
+    return {"onnxruntime": onnx.VERSION, "onnx": onnx_package.__version__, "processor": here}
 
 
 def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits: Limits) -> Verdict:
     """The verdict on a package whose files are open. Raises Refused for one that is not fit to serve."""
-    source, facts, done, labels = _prepared(files, limits)
+    source, facts, done, labels, floats = _prepared(files, limits)
     session = _loaded(source)
     _check_signature(session)
+    cases = faithful.rows(session, files, golden_set, limits)
     ran = trial.probe(session, limits)
+    if not ran and not cases:
+        trial.check_runs(session, onnx.load(source, optimize="off"))
+    reference = faithful.compare(floats, session, faithful.inputs(cases, ran, session), limits)
     served, report = None, {"level": "extended", "kept": False, "why": "no made-up input runs, so none can be compared"}
     if ran:
         served, report = optimize.optimize(source, *ran, limits)
@@ -43,7 +52,8 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
             del session  # two of them may not fit
             session, source = _loaded(placed), placed
             done.append("weights: put where they can be mapped into memory")
-        session, passed = _replayed(session, files, golden_set, limits)
+        session, passed = _golden(session, files, golden_set, limits, reference)
+    kept = faithful.keep(session, cases, ran, golden.tolerance(golden_set))
     return Verdict(
         accepted=True,
         code="accepted",
@@ -58,7 +68,30 @@ def judge(files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits
         probe="ran" if ran or passed else "inconclusive",
         ran={name: list(array.shape) for name, array in ran[0].items()} if ran else {},
         labels=labels,
+        reference=reference,
+        samples=samples.encode(kept) if kept else None,
     )
+
+
+def _golden(
+    session: onnx.Session,
+    files: Mapping[str, int],
+    golden_set: Mapping[str, Any] | None,
+    limits: Limits,
+    reference: Mapping[str, Any],
+) -> tuple[onnx.Session, dict[str, Any] | None]:
+    """As `_replayed`. A golden set that contradicts the model's own arithmetic is told so."""
+    try:
+        return _replayed(session, files, golden_set, limits)
+    except Refused as refused:
+        if refused.code != "golden_mismatch" or not reference.get("compared"):
+            raise
+        raise Refused(
+            refused.code,
+            f"{refused}. The model itself is quantised, and answers here what its numbers add up to (to "
+            f"{reference['noise']:.2%}): if they do belong together, the golden set was written by a processor that "
+            "cuts off 8-bit sums, or with other optimisations; write it anew with all of them off (ORT_DISABLE_ALL)",
+        ) from refused
 
 
 def _in_place(model: bytes) -> bytes:
@@ -76,21 +109,28 @@ def _replayed(
     return session, golden.replay(session, files, golden_set, limits)
 
 
-def _prepared(files: Mapping[str, int], limits: Limits) -> tuple[bytes, dict[str, Any], list[str], list[str] | None]:
-    """The model's bytes as they will be loaded, what the verdict says of its graph, what was changed, labels found."""
+def _prepared(
+    files: Mapping[str, int], limits: Limits
+) -> tuple[bytes, dict[str, Any], list[str], list[str] | None, faithful.Floats]:
+    """The model's bytes as they will be loaded, what the verdict says of its graph, what was changed, labels found.
+
+    And the reference: the model's arithmetic as it came, before it was made portable.
+    """
     _check_size(files, limits)
     source = package.read(files[MODEL])
     model = graph.parse(source)
     opset = {graph.normal(entry.domain) or "ai.onnx": entry.version for entry in model.opset_import}
     if not limits.scan:
-        return source, {"opset": opset, "nodes": len(model.graph.node)}, [], None
+        return source, {"opset": opset, "nodes": len(model.graph.node)}, [], None, faithful.Floats()
     nodes = scan.check(model, files, limits)
     done = ["external data: put into the model"] if weights.inline(model, files) else []
     changed, labels = normalize.normalize(model)
     done += changed
+    floats = faithful.floats(model, len(source))
+    done += portable.rewrite(model)
     operators, parameters = graph.census(model)
     facts = {"opset": opset, "nodes": nodes, "operators": operators, "parameters": parameters}
-    return (model.SerializeToString(deterministic=True) if done else source), facts, done, labels
+    return (model.SerializeToString(deterministic=True) if done else source), facts, done, labels, floats
 
 
 def _check_size(files: Mapping[str, int], limits: Limits) -> None:

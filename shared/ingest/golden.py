@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.errors import BadInput
-from shared.ingest import package, trial
+from shared.ingest import package
 from shared.ingest.verdict import Limits, Refused
+from shared.runtime import samples
 from shared.runtime.onnx import DTYPES, Session, TensorSpec, to_bfloat16
 
 FILE = "golden.npz"
@@ -36,12 +37,12 @@ def replay(
     Returns cases, max_abs and passed. Raises Refused: golden_invalid, golden_mismatch.
     """
     declared = golden or {}
-    rtol, atol = float(declared.get("rtol", 1e-3)), float(declared.get("atol", 1e-4))
+    rtol, atol = tolerance(golden)
     count, largest = 0, 0.0
-    for case in _cases(session, files, declared, limits):
+    for case in cases(session, files, golden, limits):
         actual = _run(session, case)
         for name, expected in case.outputs.items():
-            gap, fine = trial.difference(expected, actual[name], rtol, atol)
+            gap, fine = samples.difference(expected, actual[name], rtol, atol)
             if not fine:
                 raise _mismatch(name, expected, actual[name], gap, rtol, atol)
             largest = max(largest, gap)
@@ -49,7 +50,17 @@ def replay(
     return {"cases": count, "max_abs": largest, "passed": True} if count else None
 
 
-def _cases(session: Session, files: Mapping[str, int], declared: Mapping[str, Any], limits: Limits) -> Iterator[Case]:
+def tolerance(golden: Mapping[str, Any] | None) -> tuple[float, float]:
+    """rtol and atol of a golden set as declared."""
+    declared = golden or {}
+    return float(declared.get("rtol", 1e-3)), float(declared.get("atol", 1e-4))
+
+
+def cases(
+    session: Session, files: Mapping[str, int], golden: Mapping[str, Any] | None, limits: Limits
+) -> Iterator[Case]:
+    """The cases that are written out, then the file as one. Raises Refused: golden_invalid."""
+    declared = golden or {}
     inline = declared.get("cases") or []
     for number, case in enumerate(inline):
         yield _typed(session, case["inputs"], case["outputs"], f"golden case {number}", convert=True)
@@ -109,6 +120,15 @@ def _run(session: Session, case: Case) -> dict[str, np.ndarray]:
     except BadInput as error:
         raise _invalid(f"the golden inputs do not run: {error}") from error
     return {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}
+
+
+def first_rows(session: Session, case: Case, most: int) -> Case:
+    """At most so many rows of a case, or as many as the model always takes; the case itself where it has no rows."""
+    arrays = [*case.inputs.values(), *case.outputs.values()]
+    count = _batch(session) or most
+    if len({array.shape[:1] for array in arrays}) != 1 or not arrays[0].ndim or len(arrays[0]) <= count:
+        return case
+    return Case(*({name: array[:count] for name, array in part.items()} for part in case))
 
 
 def _batch(session: Session) -> int | None:

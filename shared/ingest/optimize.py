@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from shared.errors import AmaasError
-from shared.ingest import graph, scan, trial
+from shared.ingest import graph, portable, scan, trial
 from shared.ingest.verdict import Limits, Refused
-from shared.runtime import onnx
+from shared.runtime import onnx, samples
 
 PASSES = 3  # a pass may open the way for another; then the result no longer changes
 GROWTH, SLACK, GAIN = 1.10, 4096, 0.98  # slack: what ONNX Runtime notes in every file, and a small model feels
@@ -71,9 +71,12 @@ def _not_worth(report: dict[str, Any]) -> str | None:
 def _unsafe(
     best: bytes, feeds: trial.Feeds, expected: list[np.ndarray], limits: Limits, report: dict[str, Any]
 ) -> str | None:
-    scan.check(graph.parse(best), {}, limits)
+    optimised = graph.parse(best)
+    scan.check(optimised, {}, limits)
+    if undone := portable.rewrite(optimised):
+        return f"it would not be portable any more: {undone[0]}"
     actual = onnx.load(best).run(None, feeds)
-    gaps = [trial.difference(old, new, RTOL, ATOL) for old, new in zip(expected, actual, strict=True)]
+    gaps = [samples.difference(old, new, RTOL, ATOL) for old, new in zip(expected, actual, strict=True)]
     report["max_abs"] = max((gap for gap, _ in gaps), default=0.0)
     return None if all(fine for _, fine in gaps) else "its outputs differ from the source's"
 

@@ -14,20 +14,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
-import msgspec
-
 from shared.config import Config, MiB
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
-from shared.ingest.tickets import MANIFEST_FILE, MODEL_FILE
-from shared.ingest.validate import examine, rehearse
-from shared.ingest.verdict import Limits, Verdict
-from shared.registry import blobs, keys, manifest, models, plans, uploads, versions
+from shared.ingest.candidate import Rejected, judge, store
+from shared.ingest.tickets import MANIFEST_FILE
+from shared.ingest.verdict import Limits
+from shared.registry import keys, manifest, models, plans, uploads, versions
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest, Tensor
+from shared.registry.manifest import Manifest
 from shared.registry.state import Act, Version
 from shared.registry.uploads import Ticket, Upload
-from shared.serving import tasks
-from shared.signing import package
 from shared.storage.base import ObjectNotFound, Store, list_all
 
 logger = logging.getLogger(__name__)
@@ -36,14 +32,6 @@ PATIENCE = 15 * 60.0  # longer than all deliveries of an event take
 MOST_BESIDE = 64 * MiB  # of a tokenizer, or of reference rows
 LOOKS_BACK = 6 * 86400.0
 MOST_AT_ONCE = 20
-
-
-class Rejected(Exception):
-    """The package is not fit to serve. code: stable, for programs; the message: for people."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], limits: Limits) -> Upload | None:
@@ -132,54 +120,9 @@ def _register(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Versi
     _check_name(log, ticket)
     with tempfile.TemporaryDirectory(prefix="amaas-ingest-") as folder:
         files = _fetch(log.store, config, ticket, Path(folder))
-        declared = _declared(ticket, files)
-        verdict = examine(
-            {name: path for name, path in files.items() if name != MANIFEST_FILE}, msgspec.to_builtins(declared), limits
-        )
-        if not verdict.accepted:
-            raise Rejected(verdict.code, verdict.reason)
-        settled = _rehearsed(_settled(ticket, declared, verdict), files, verdict, limits, Path(folder))
-        # nothing is written before every check has passed
-        source = files[MODEL_FILE].read_bytes()
-        kept = {name: files[name].read_bytes() for name in plans.files(settled.preprocess)}  # _declared saw to it
-    uploaded = blobs.write(log.store, source)
-    served, size = uploaded, len(source)
-    if verdict.optimized is not None:
-        served, size = blobs.write(log.store, verdict.optimized), len(verdict.optimized)
-    described = blobs.write(log.store, manifest.encode(settled))
-    beside = {name: blobs.write(log.store, body) for name, body in kept.items()}
-    version = Version(
-        version=0,
-        task=settled.task,
-        manifest=described,
-        source=uploaded,
-        model=served,
-        size=size,
-        upload=ticket.upload_id,
-        package=_signature(log, ticket.model, {MODEL_FILE: served, MANIFEST_FILE: described, **beside}),
-        files=beside,
-    )
-    return versions.register(log, ticket.model, version, Act(by=ticket.by))
-
-
-def _rehearsed(settled: Manifest, files: dict[str, Path], verdict: Verdict, limits: Limits, folder: Path) -> Manifest:
-    """The manifest, with the outcome of one prediction in the task's own terms where it has such."""
-    if not tasks.in_own_terms(settled):
-        return settled
-    served = files[MODEL_FILE]
-    if verdict.optimized is not None:
-        served = folder / ".served.onnx"  # no file of a package is called so
-        served.write_bytes(verdict.optimized)
-    beside = {name: files[name] for name in plans.files(settled.preprocess)}
-    outcome = rehearse({**beside, MODEL_FILE: served}, msgspec.to_builtins(settled), verdict.ran, limits)
-    if not outcome.accepted:
-        raise Rejected(outcome.code, outcome.reason)
-    return msgspec.structs.replace(settled, gate={**(settled.gate or {}), "task": outcome.probe})
-
-
-def _signature(log: Log, model: str, files: dict[str, str]) -> str | None:
-    """The blob with the signature over the package as it is served, where the deployment signs."""
-    return blobs.write(log.store, package.sign(log.signer, model, files)) if log.signer else None
+        candidate = judge(ticket.model, _declared(ticket, files), files, limits, Path(folder))
+    # nothing is written before every check has passed
+    return versions.register(log, ticket.model, store(log, candidate, ticket.upload_id), Act(by=ticket.by))
 
 
 def _fetch(store: Store, config: Config, ticket: Ticket, folder: Path) -> dict[str, Path]:
@@ -214,38 +157,3 @@ def _declared(ticket: Ticket, files: dict[str, Path]) -> Manifest:
         if files[name].stat().st_size > MOST_BESIDE:
             raise Rejected("too_large", f"{name} has more than the {MOST_BESIDE:,} bytes that such a file may have")
     return declared
-
-
-def _settled(ticket: Ticket, declared: Manifest, verdict: Verdict) -> Manifest:
-    """The manifest that is served: what was declared, with the graph's own signature and what the gate found.
-
-    Its name is the one it was uploaded under, so that a package can be published under another name as it is.
-    """
-    try:
-        names = [[str(tensor["name"]) for tensor in tensors] for tensors in (verdict.inputs, verdict.outputs)]
-        plans.check(declared.preprocess, declared.postprocess, *names)
-    except BadInput as error:
-        raise Rejected("bad_manifest", str(error)) from error
-    try:
-        inputs = manifest.narrow(declared.inputs, msgspec.convert(verdict.inputs, list[Tensor]), "input")
-        outputs = manifest.narrow(declared.outputs, msgspec.convert(verdict.outputs, list[Tensor]), "output")
-    except AmaasError as error:
-        raise Rejected("signature_mismatch", str(error)) from error
-    return msgspec.structs.replace(
-        declared,
-        name=ticket.model,
-        inputs=inputs,
-        outputs=outputs,
-        optional=msgspec.convert(verdict.optional, list[Tensor]),
-        labels=declared.labels or verdict.labels or [],
-        gate={
-            "optimization": verdict.optimization,
-            "golden": verdict.golden,
-            "probe": verdict.probe,
-            "opset": verdict.opset,
-            "nodes": verdict.nodes,
-            "operators": verdict.operators,
-            "parameters": verdict.parameters,
-            "runtime": verdict.runtime,
-        },
-    )

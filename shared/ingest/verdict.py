@@ -41,7 +41,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     operators: how often the graph uses each. parameters: numbers in its initializers.
     optimized: the model to serve, or None to serve the uploaded one. probe: "ran", or "inconclusive" when no input
     could be made up that the model runs on. ran: shapes of inputs that it did run on, by name. labels: class labels
-    that were found in the graph. seconds: wall time.
+    that were found in the graph. reference: how far the answers are from the model's own arithmetic. samples: what to
+    replay on other kinds of processors, encoded (shared/runtime/samples.py). seconds: wall time.
     """
 
     accepted: bool
@@ -62,6 +63,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     ran: dict[str, list[int]] = field(default_factory=dict)
     runtime: dict[str, Any] = field(default_factory=dict)
     labels: list[str] | None = None
+    reference: dict[str, Any] = field(default_factory=dict)
+    samples: bytes | None = None
     seconds: float = 0.0
 
 

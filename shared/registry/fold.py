@@ -107,6 +107,8 @@ def _others(head: Head, record: Record) -> Head:
         changes["retired"] = head.retired | {record.retired: record.revision}
     if record.restored is not None:
         changes["retired"] = {number: at for number, at in head.retired.items() if number != record.restored}
+    if record.rechecked is not None:
+        changes["versions"] = head.versions | {record.rechecked.version: record.rechecked}
     if record.tags is not None:
         changes["tags"] = record.tags
     if record.card is not None:

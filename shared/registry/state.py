@@ -28,6 +28,7 @@ Kind = Literal[
     "delete",
     "undelete",
     "attest",
+    "recheck",
 ]
 
 
@@ -165,6 +166,7 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     version: what was registered. aliases: where they point now; None for one that is gone. named: versions that an
     alias names again and that the head had sealed away. request: the request that was approved or rejected.
+    rechecked: a version as it is served since a newer gate has checked it again.
     """
 
     kind: Kind
@@ -184,6 +186,7 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     policies: dict[str, Policy] = field(default_factory=dict)
     retired: int | None = None
     restored: int | None = None
+    rechecked: Version | None = None
     tags: list[str] | None = None
     card: str | None = None
     seal: Seal | None = None

@@ -34,6 +34,24 @@ def register(log: Log, model: str, version: Version, act: Act) -> Version:
     return registered
 
 
+def recheck(log: Log, model: str, version: Version, act: Act) -> Version:
+    """Serve a version as a newer gate has left it: its model, manifest and files; its number and origin stay.
+
+    Raises NotFound for a version that is not there, or is sealed away: one of the oldest, which no alias names.
+    """
+
+    def decide(head: Head) -> Record | None:
+        present = head.exists().versions.get(version.version)
+        if present is None:
+            raise NotFound(
+                f"version {version.version} of model {model!r} is not at hand: have an alias name it, and check it then"
+            )
+        served = replace(version, created_at=present.created_at, by=present.by, upload=present.upload)
+        return Record(kind="recheck", by=act.by, reason=act.reason, rechecked=served) if served != present else None
+
+    return log.append(keys.model_name(model), decide, act).versions[version.version]
+
+
 def of_upload(log: Log, head: Head, upload: str) -> Version | None:
     """The version that an upload became. Segments that were sealed before the upload existed cannot hold it."""
     found = next((version for version in head.versions.values() if version.upload == upload), None)

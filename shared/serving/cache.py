@@ -25,6 +25,7 @@ from shared.registry.log import Log
 from shared.registry.manifest import Manifest
 from shared.registry.state import Head, Version
 from shared.runtime import memory
+from shared.serving import vouching
 from shared.serving.layer import EMPTY, Later, Layer
 from shared.serving.sources import Sources
 
@@ -96,6 +97,7 @@ class Models:
         self._heads: dict[str, tuple[float, Head]] = {}
         self._manifests: dict[str, Manifest] = {}
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._refused: dict[tuple[str, str], str] = {}
         self._evicted = 0
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, str], threading.Lock] = {}
@@ -126,32 +128,42 @@ class Models:
     def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:
         """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable."""
         head, version = self.resolve(model, reference, key)
-        kept = self._session(version)
+        kept = self._session(model, version)
         shadow = head.shadow(reference)
         return Loaded(model, version, head.revision, kept.manifest, kept.session, kept.parts, self.sources.read, shadow)
 
-    def _session(self, version: Version) -> _Kept:
+    def _session(self, model: str, version: Version) -> _Kept:
         key = (version.model, version.manifest)
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+            if kept := self._present(key):
+                return kept
             loading = self._loading.setdefault(key, threading.Lock())
         with loading:  # single flight: whoever waited here finds it kept
             with self._lock:
-                if key in self._kept:
-                    return self._kept[key]
-            kept = self._open(version)
+                if kept := self._present(key):
+                    return kept
+            kept = self._open(model, version)
             with self._lock:
                 self._keep(key, kept)
                 self._loading.pop(key, None)
             return kept
 
-    def _open(self, version: Version) -> _Kept:
+    def _present(self, key: tuple[str, str]) -> _Kept | None:
+        """What is kept, now the most recently used. Raises Unavailable for what is not served here."""
+        if key in self._refused:
+            raise Unavailable(self._refused[key])
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def _open(self, model: str, version: Version) -> _Kept:
         started = time.perf_counter()
         opening = Later(lambda: self.sources.open(version.model))
         manifest = self.manifest(version)
         session, size = opening.result()
+        if why := vouching.refusal(model, version, manifest, session, self.sources.read):
+            self._refused[version.model, version.manifest] = why  # it stays so for as long as the process is here
+            raise Unavailable(why)
         milliseconds = (time.perf_counter() - started) * 1e3
         logger.info("model loaded", extra={"digest": version.model, "milliseconds": milliseconds})
         return _Kept(manifest, session, size * OVERHEAD)

@@ -1,0 +1,97 @@
+"""Whether a version may answer on this kind of processor: where nobody has vouched for it, it shows so first.
+
+The gate vouches for the kind that it ran on. On another, samples that the gate kept with the version are replayed when
+the version is loaded; that takes milliseconds, and where models are loaded before the first call no caller waits for
+it. What a gate has registered that did not look at processors yet is served where 8-bit sums cannot be cut off.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shared.logline import Lines
+from shared.registry.manifest import Manifest
+from shared.registry.state import Version
+
+if TYPE_CHECKING:
+    from shared.runtime.onnx import Session
+
+SECONDS = 0.05  # of replaying; one sample is tried in any case
+# Operators that may multiply 8-bit integers, alone or as ONNX Runtime fuses them.
+INTEGER = frozenset(
+    {
+        "ConvInteger",
+        "DequantizeLinear",
+        "DynamicQuantizeLSTM",
+        "DynamicQuantizeMatMul",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "MatMulNBits",
+        "QAttention",
+        "QGemm",
+        "QLinearConv",
+        "QLinearMatMul",
+    }
+)
+METRICS = [
+    {
+        "Namespace": "Amaas",
+        "Dimensions": [["service"], ["service", "model"]],
+        "Metrics": [{"Name": "ProcessorMismatch", "Unit": "Count"}],
+    }
+]
+
+lines = Lines("vouching")
+
+
+def refusal(
+    name: str, version: Version, manifest: Manifest, session: Session, read: Callable[[str], bytes]
+) -> str | None:
+    """Why the version is not served on this processor, or None. read: a blob by its digest. Raises Unavailable."""
+    from shared.runtime import processor
+
+    seen = _processor(manifest).get("kind")
+    if seen == processor.kind():
+        return None
+    if withdrawn := (manifest.gate or {}).get("refused"):
+        return f"version {version.version} of {name!r} was checked again and is not served: {withdrawn['reason']}"
+    started = time.perf_counter()
+    wrong = _unproven(manifest) if seen is None else _replayed(version, session, read)
+    milliseconds = round((time.perf_counter() - started) * 1000, 2)
+    told = {"model": name, "version": version.version, "processor": processor.kind(), "gate": seen}
+    if wrong is None:
+        if seen is not None:
+            lines.info("vouched", milliseconds=milliseconds, **told)
+        return None
+    emf = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": METRICS}
+    lines.info("not served on this processor", _aws=emf, ProcessorMismatch=1, why=wrong, **told)
+    return (
+        f"version {version.version} of {name!r} is not served on this processor ({processor.kind()}): {wrong}. "
+        "Roll back to another version, or push the model again"
+    )
+
+
+def _processor(manifest: Manifest) -> dict[str, Any]:
+    runtime = (manifest.gate or {}).get("runtime") or {}
+    return runtime.get("processor") or {}
+
+
+def _replayed(version: Version, session: Session, read: Callable[[str], bytes]) -> str | None:
+    from shared.runtime import samples
+
+    digest = version.files.get(samples.FILE)
+    if digest is None:  # nothing that could be made up ran, or no sample is small enough
+        return None
+    return samples.replay(session, samples.decode(read(digest)), SECONDS)
+
+
+def _unproven(manifest: Manifest) -> str | None:
+    """Of a version whose gate did not look at processors."""
+    from shared.runtime import processor
+
+    operators = (manifest.gate or {}).get("operators") or {}
+    if not processor.cuts_off_sums() or INTEGER.isdisjoint(operators):
+        return None
+    return "it was checked before processors were compared, and its 8-bit sums may be cut off here; it is checked again"
