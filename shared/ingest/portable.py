@@ -78,7 +78,7 @@ class _Rewriting:
     def _product(self, scope: Scope, node: Any) -> None:
         kind = quantised.product(node)
         if kind is not None:
-            signed = kind.left is not None and scope.element(node.input[kind.left]) == INT8
+            signed = kind.left is not None and quantised.factor(scope, node, kind.left) == INT8
             for operand in () if signed else kind.right:
                 if _at_risk(scope, node.input[operand.tensor]):
                     self._shift(scope, node, operand)

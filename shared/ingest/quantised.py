@@ -28,21 +28,21 @@ class Operand(NamedTuple):
 class Product(NamedTuple):
     """left: the activations, None where they are floats that the operator makes UINT8. right: the weights."""
 
-    left: int | None
+    left: Operand | None
     right: tuple[Operand, ...]
 
 
 # A product of two 8-bit tensors, which ONNX Runtime's kernels sum up in pairs of 16 bits on some processors.
 PRODUCTS = {
-    ("", "MatMulInteger"): Product(0, (Operand(1, 3),)),
-    ("", "ConvInteger"): Product(0, (Operand(1, 3),)),
-    ("", "QLinearMatMul"): Product(0, (Operand(3, 5, 4),)),
-    ("", "QLinearConv"): Product(0, (Operand(3, 5, 4),)),
-    (MICROSOFT, "QLinearConv"): Product(0, (Operand(3, 5, 4),)),
-    (MICROSOFT, "MatMulIntegerToFloat"): Product(0, (Operand(1, 5, 3),)),
+    ("", "MatMulInteger"): Product(Operand(0, 2), (Operand(1, 3),)),
+    ("", "ConvInteger"): Product(Operand(0, 2), (Operand(1, 3),)),
+    ("", "QLinearMatMul"): Product(Operand(0, 2), (Operand(3, 5, 4),)),
+    ("", "QLinearConv"): Product(Operand(0, 2), (Operand(3, 5, 4),)),
+    (MICROSOFT, "QLinearConv"): Product(Operand(0, 2), (Operand(3, 5, 4),)),
+    (MICROSOFT, "MatMulIntegerToFloat"): Product(Operand(0, 4), (Operand(1, 5, 3),)),
     (MICROSOFT, "DynamicQuantizeMatMul"): Product(None, (Operand(1, 3, 2),)),
-    (MICROSOFT, "QGemm"): Product(0, (Operand(3, 5, 4),)),
-    (MICROSOFT, "QAttention"): Product(0, (Operand(1, 7, 4),)),
+    (MICROSOFT, "QGemm"): Product(Operand(0, 2), (Operand(3, 5, 4),)),
+    (MICROSOFT, "QAttention"): Product(Operand(0, 6), (Operand(1, 7, 4),)),
     (MICROSOFT, "DynamicQuantizeLSTM"): Product(None, (Operand(1, 9, 8), Operand(2, 11, 10))),
 }
 # What ONNX Runtime makes such a product of where its inputs come from DequantizeLinear.
@@ -61,6 +61,22 @@ MOVING: dict[str, int | None] = {
     "Expand": 0,
     "Tile": 0,
     "Concat": None,
+}
+# Where other operators have the zero point of what they give, and with it its type.
+ZERO_POINTS = {
+    "QLinearMatMul": 7,
+    "QLinearConv": 7,
+    "QGemm": 8,
+    "QLinearAdd": 7,
+    "QLinearMul": 7,
+    "QLinearConcat": 1,
+    "QLinearWhere": 8,
+    "QLinearAveragePool": 4,
+    "QLinearGlobalAveragePool": 4,
+    "QLinearLeakyRelu": 4,
+    "QLinearReduceMean": 4,
+    "QLinearSigmoid": 4,
+    "QLinearSoftmax": 4,
 }
 # Past these ONNX Runtime looks for DequantizeLinear before an operator.
 PASSING = frozenset(MOVING) | {"Relu", "Clip", "MaxPool", "Dropout", "LeakyRelu", "Resize"}
@@ -122,7 +138,9 @@ class Scope:
             return int(attribute(node, "to", 0)) or None
         if kind in PASSING and node.input:
             return self.element(node.input[0])
-        return self.element(node.input[7]) if kind in ("QLinearMatMul", "QLinearConv") else None
+        if kind in ZERO_POINTS and ZERO_POINTS[kind] < len(node.input):
+            return self.element(node.input[ZERO_POINTS[kind]])
+        return None
 
     def add(self, name: str, values: np.ndarray) -> None:
         """A constant of this graph."""
@@ -167,6 +185,12 @@ def attribute(node: Any, name: str, default: Any) -> Any:
 
 def product(node: Any) -> Product | None:
     return PRODUCTS.get((graph.normal(node.domain), node.op_type))
+
+
+def factor(scope: Scope, node: Any, operand: Operand) -> int | None:
+    """The element type of a factor, by its zero point where nothing else tells."""
+    zero = node.input[operand.zero] if operand.zero < len(node.input) else ""
+    return scope.element(node.input[operand.tensor]) or scope.element(zero)
 
 
 def dequantizer(scope: Scope, name: str) -> tuple[Scope, Any] | None:
