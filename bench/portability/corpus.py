@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 
-from bench.portability import exporters, microsoft, nested, qdq, qoperator, weightonly
+from bench.portability import exporters, microsoft, nested, qdq, qoperator, routes, sizes, weightonly
 from bench.portability.graphs import Case
 
-MODULES = (qoperator, qdq, microsoft, weightonly, nested, exporters)
+MODULES = (qoperator, qdq, microsoft, weightonly, nested, routes, sizes, exporters)
 # One of each kernel and of each way to miss one, and two that have to stay as they are: what `make test` runs.
 SHORT = (
     "QLinearMatMul 10 u8×s8 per tensor",

@@ -114,7 +114,7 @@ class Graph:
 
     def model(self) -> ModelProto:
         domains = {node.domain for node in self.nodes} | {MICROSOFT}
-        opsets = [helper.make_opsetid(domain, 1) for domain in sorted(domains - {""})]
+        opsets = [helper.make_opsetid(domain, 1) for domain in sorted(domains - {"", "ai.onnx"})]
         opsets.insert(0, helper.make_opsetid("", self.opset))
         version = 8 if self.opset < 19 else 9 if self.opset < 21 else 10
         return helper.make_model(
