@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -95,13 +94,11 @@ def test_without_qemu_and_without_a_way_to_it_a_sentence_says_what_to_do(
 
 
 def test_an_unpacked_package_is_used_where_none_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    static = tmp_path / "debian" / "usr" / "bin" / "qemu-x86_64-static"
-    static.parent.mkdir(parents=True)
-    static.write_text("#!/bin/sh\n")
-    os.chmod(static, 0o755)
+    (tmp_path / "qemu").mkdir()
+    (tmp_path / "qemu" / ".ready").touch()
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(processors, "FOLDER", tmp_path)
-    assert processors.qemu() == static
+    assert processors.qemu() == tmp_path / "qemu" / "usr" / "bin" / "qemu-x86_64"
 
 
 def test_the_record_and_the_page_say_what_was_found() -> None:
