@@ -26,7 +26,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop sam-local bench bench-inference bench-coldstart bench-quantise bench-training soak bundled-models
+.PHONY: run stop sam-local bench bench-inference bench-coldstart bench-quantise bench-training soak portability bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -60,6 +60,10 @@ bench-quantise: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quan
 # from the weights of packages, and exported from PyTorch, which the environment `training` has
 .local/zoo/%/model.onnx: | $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/training/.ready
 	@$(ENVS)/dev/bin/python -m bench.zoo .local/zoo $*
+
+portability: $(ENVS)/dev/.ready ## quantised models as they are served, on this and on older processors (QEMU), against exact arithmetic
+	@$(ENVS)/dev/bin/python -m bench.portability --write
+	@$(ENVS)/dev/bin/python -m bench.portability --short --control --processors native Haswell
 
 bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
 	@$(ENVS)/training/bin/python -m training.bundle

@@ -11,24 +11,30 @@ from bench.portability import bundled, corpus, processors, running
 from bench.portability.graphs import Case
 from bench.portability.report import Report
 from bench.portability.serving import served
-from bench.portability.simulation import simulate
 
 RESULTS = processors.ROOT / "bench" / "results"
 
 
-def measured(cases: Sequence[Case], names: Sequence[str], rewriting: bool = True) -> Report:
-    """Each case as it is served, on each processor. Raises processors.Missing."""
-    report = Report()
-    jobs, expected = [], []
-    for case in cases:
-        model, report.done[case.name] = served(case.model, rewriting)
-        jobs.append(running.Job(model, case.feeds))
-        expected.append(simulate(case.model, case.feeds))
+def measured(cases: Sequence[Case], names: Sequence[str], rewriting: Sequence[bool] = (True,)) -> list[Report]:
+    """Each case as it is served, on each processor. Raises processors.Missing.
+
+    rewriting: with and without the gate's, a report for each; all of them in one process per processor.
+    """
+    reports = [Report() for _ in rewriting]
+    expected = [running.expectation(case) for case in cases]
+    jobs = []
+    for report, rewritten in zip(reports, rewriting, strict=True):
+        for case in cases:
+            model, report.done[case.name] = served(case.model, rewritten)
+            jobs.append(running.Job(model, case.feeds))
     for name in names:
-        answers, report.features[name] = running.answers(name, jobs)
-        for case, outputs, answer in zip(cases, expected, answers, strict=True):
-            report.verdicts.setdefault(case.name, {})[name] = running.judged(case, outputs, answer)
-    return report
+        answers, features = running.answers(name, jobs)
+        for number, report in enumerate(reports):
+            report.features[name] = features
+            own = answers[number * len(cases) : (number + 1) * len(cases)]
+            for (case, outputs), answer in zip(expected, own, strict=True):
+                report.verdicts.setdefault(case.name, {})[name] = running.judged(case, outputs, answer)
+    return reports
 
 
 def control(report: Report) -> int:
@@ -42,7 +48,7 @@ def control(report: Report) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.portability", description="quantised graphs on several processors")
-    parser.add_argument("--processors", nargs="+", choices=processors.PROCESSORS, default=list(processors.PROCESSORS))
+    parser.add_argument("--processors", nargs="+", choices=processors.PROCESSORS, default=processors.USUAL)
     parser.add_argument("--short", action="store_true", help=f"{len(corpus.SHORT)} cases, and no whole models")
     parser.add_argument("--case", default="", help="only cases whose name contains this")
     parser.add_argument(
@@ -52,9 +58,8 @@ def main() -> int:
     arguments = parser.parse_args()
     cases = corpus.short() if arguments.short else [*corpus.cases(), *bundled.bundled(), *bundled.zoo()]
     try:
-        report = measured(
-            [case for case in cases if arguments.case in case.name], arguments.processors, not arguments.control
-        )
+        cases = [case for case in cases if arguments.case in case.name]
+        (report,) = measured(cases, arguments.processors, [not arguments.control])
     except processors.Missing as error:
         print(error, file=sys.stderr)
         return 2

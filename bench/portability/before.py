@@ -120,7 +120,7 @@ def _always(table: Table, cases: list[str]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.portability.before", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--processors", nargs="+", choices=processors.PROCESSORS, default=list(processors.PROCESSORS))
+    parser.add_argument("--processors", nargs="+", choices=processors.PROCESSORS, default=processors.USUAL)
     parser.add_argument("--case", default="", help="only cases whose name contains this")
     arguments = parser.parse_args()
     table = measured(arguments.processors, arguments.case)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from bench.portability import exporters, microsoft, nested, qdq, qoperator, weightonly
+import functools
+
+from bench.portability import exporters, microsoft, nested, qdq, qoperator, routes, sizes, weightonly
 from bench.portability.graphs import Case
 
-MODULES = (qoperator, qdq, microsoft, weightonly, nested, exporters)
+MODULES = (qoperator, qdq, microsoft, weightonly, nested, routes, sizes, exporters)
 # One of each kernel and of each way to miss one, and two that have to stay as they are: what `make test` runs.
 SHORT = (
     "QLinearMatMul 10 u8×s8 per tensor",
@@ -26,9 +28,10 @@ SHORT = (
 )
 
 
-def cases(form: str = "as is") -> list[Case]:
+@functools.cache
+def cases(form: str = "as is") -> tuple[Case, ...]:
     """The same graphs, feeds included, on every run. form: of signed 8-bit weights, one of graphs.FORMS."""
-    every = [case for module in MODULES for case in module.cases(form)]
+    every = tuple(case for module in MODULES for case in module.cases(form))
     names = [case.name for case in every]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

@@ -28,7 +28,8 @@ class Case:
     """A model and what to ask of it.
 
     step: one quantisation step of the outputs, by which a few values may differ: two roundings of one tie; 0 where the
-    outputs are not quantised. noise: the largest allowed ‖y − ŷ‖ / ‖ŷ‖.
+    outputs are not quantised. noise: the largest allowed ‖y − ŷ‖ / ‖ŷ‖. parent: the float model that this one is made
+    from, where answers are held against its own: see running.expectation.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Case:
     feeds: dict[str, np.ndarray]
     step: float = 0.0
     noise: float = 1e-4
+    parent: bytes | None = None
 
 
 @dataclass
@@ -112,7 +114,7 @@ class Graph:
 
     def model(self) -> ModelProto:
         domains = {node.domain for node in self.nodes} | {MICROSOFT}
-        opsets = [helper.make_opsetid(domain, 1) for domain in sorted(domains - {""})]
+        opsets = [helper.make_opsetid(domain, 1) for domain in sorted(domains - {"", "ai.onnx"})]
         opsets.insert(0, helper.make_opsetid("", self.opset))
         version = 8 if self.opset < 19 else 9 if self.opset < 21 else 10
         return helper.make_model(

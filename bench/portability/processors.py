@@ -1,6 +1,6 @@
-"""A Python that runs as another x86-64 processor: QEMU's user mode, in a virtual environment of its own.
+"""A Python that runs as another processor: QEMU's user mode, in a virtual environment of its own.
 
-QEMU translates one process and needs no privileges. What it runs is the real interpreter; so that this one finds the
+QEMU translates one process and needs no privileges. What it runs is a real interpreter; so that this one finds its
 packages, and starts its children as the same processor, it is told to be `bin/python` of an environment whose `python`
 is a script that starts QEMU again. 10 to 40 times slower than the processor at hand.
 """
@@ -8,86 +8,125 @@ is a script that starts QEMU again. 10 to 40 times slower than the processor at 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+
+from bench.portability import debian
+from bench.portability.debian import Missing
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".local" / "processors"
-NATIVE = "native"
+NATIVE, ARM = "native", "neoverse-n1"
 PROCESSORS = {
     NATIVE: "the processor at hand",
     "Haswell": "AVX2, no AVX-512, no VNNI: what a cloud promises no more than",
     "Nehalem": "SSE4.2, no AVX",
+    ARM: "arm64 with dot products: Graviton 2, and Lambda's arm64",
 }
-NOISE = "TCG doesn't support requested feature"  # of features of a named processor that the translator leaves out
-QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+USUAL = [NATIVE, "Haswell", "Nehalem"]
+# QEMU before 10 ends ONNX Runtime for arm64 with a segmentation fault (7.2: seen; between them: not tried)
+ARM_QEMU = 10
+ARM_PYTHON = "python3.11"
+WARNING = "TCG doesn't support requested feature"  # of features of a named processor that the translator leaves out
 
 
-class Missing(Exception):
-    """QEMU is not there, and could not be fetched."""
+@dataclass(frozen=True)
+class Emulated:
+    """How to start an interpreter as another processor. packages: its site-packages."""
+
+    command: list[str]
+    interpreter: Path
+    packages: list[Path]
 
 
 def qemu(architecture: str = "x86_64") -> Path:
-    """QEMU's user mode for one architecture; installed when missing. Raises Missing."""
-    names = (f"qemu-{architecture}", f"qemu-{architecture}-static")
-    local = FOLDER / "debian" / "usr" / "bin"
-
-    def present() -> Path | None:
-        paths = [shutil.which(name) for name in names] + [shutil.which(name, path=str(local)) for name in names]
-        return next((Path(path) for path in paths if path), None)
-
-    for fetch in (None, _installed, _unpacked):
-        if fetch:
-            fetch()
-        if path := present():
-            return path
-    raise Missing(
-        f"QEMU's user mode ({names[0]}) is missing and could not be fetched: install Debian's package qemu-user, or "
-        f"leave the other processors out with --processors {NATIVE}"
-    )
-
-
-def _installed() -> None:
-    if os.geteuid() or not shutil.which("apt-get"):
-        return
-    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "qemu-user"]
-    if subprocess.run(install, **QUIET).returncode:  # type: ignore[call-overload]
-        subprocess.run(["apt-get", "update", "--quiet"], **QUIET)  # type: ignore[call-overload]
-        subprocess.run(install, **QUIET)  # type: ignore[call-overload]
+    """QEMU's user mode for one architecture; fetched when missing. Raises Missing."""
+    name = f"qemu-{architecture}"
+    if path := shutil.which(name) or shutil.which(f"{name}-static"):
+        return Path(path)
+    if not os.geteuid() and shutil.which("apt-get"):
+        install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "qemu-user"]
+        for command in (install, ["apt-get", "update", "--quiet"], install):
+            subprocess.run(command, capture_output=True, check=False)
+            if path := shutil.which(name):
+                return Path(path)
+    try:
+        return newest_qemu(architecture)
+    except Missing as error:
+        raise Missing(
+            f"QEMU's user mode ({name}) is missing and could not be fetched: install Debian's package qemu-user, or "
+            f"leave the other processors out with --processors {NATIVE} ({error})"
+        ) from error
 
 
-def _unpacked() -> None:
-    """Without root: Debian's package, unpacked and not installed; its static build needs no libraries."""
-    if not shutil.which("apt-get") or not shutil.which("dpkg"):
-        return
-    for package in ("qemu-user-static", "qemu-user"):  # the static one is named so before Debian 13 only
-        with tempfile.TemporaryDirectory() as folder:
-            subprocess.run(["apt-get", "download", package], cwd=folder, **QUIET)  # type: ignore[call-overload]
-            for archive in Path(folder).glob("*.deb"):
-                subprocess.run(["dpkg", "-x", archive, FOLDER / "debian"], **QUIET)  # type: ignore[call-overload]
+def newest_qemu(architecture: str) -> Path:
+    """Debian 13's build, which is static, unpacked aside. Raises Missing."""
+    folder = debian.unpacked(FOLDER / "qemu", _debian_name(), "trixie", ["qemu-user"])
+    return folder / "usr" / "bin" / f"qemu-{architecture}"
+
+
+def _debian_name() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+
+
+def emulated(processor: str) -> Emulated:
+    """Raises Missing."""
+    if processor == ARM:
+        return _arm64()
+    if os.uname().machine != "x86_64":
+        raise Missing(f"{processor} is emulated on x86-64 machines only: leave it out")
+    packages = [Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")]
+    return Emulated([str(qemu()), "-cpu", processor], Path(sys.executable).resolve(), packages)
+
+
+def _arm64() -> Emulated:
+    """Debian's Python for arm64, with the packages of the layers of a deployment."""
+    emulator = shutil.which("qemu-aarch64")
+    if not emulator or _version(emulator) < ARM_QEMU:
+        emulator = str(newest_qemu("aarch64"))
+    names = [f"{ARM_PYTHON}-minimal", f"lib{ARM_PYTHON}-stdlib", "libstdc++6"]
+    root = debian.unpacked(FOLDER / "arm64", "arm64", "bookworm", names)
+    packages = root / "packages"
+    if not (packages / ".ready").exists():
+        target = ["--target", str(packages), "--python-platform", "aarch64-manylinux_2_28"]
+        locks = [f"--requirements=requirements/{name}.txt" for name in ("core", "runtime")]
+        uv = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".local" / "uv" / "bin" / "uv")
+        version = ["--python-version", ARM_PYTHON.removeprefix("python")]
+        install = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", *target, *version, *locks]
+        subprocess.run([*install, "--only-binary", ":all:"], cwd=ROOT, check=True)
+        (packages / ".ready").touch()
+    command = [emulator, "-L", str(root), "-cpu", ARM]
+    return Emulated(command, root / "usr" / "bin" / ARM_PYTHON, [packages])
+
+
+def _version(emulator: str) -> int:
+    """The first number of QEMU's version; 0 when it tells none."""
+    text = subprocess.run([emulator, "--version"], capture_output=True, text=True, check=False).stdout
+    number = re.search(r"version (\d+)\.", text)
+    return int(number[1]) if number else 0
 
 
 def python(processor: str) -> Path:
-    """A Python with the packages of the running one, as this processor. Raises Missing."""
+    """A Python with the packages that serve, as this processor. Raises Missing."""
     if processor == NATIVE:
         return Path(sys.executable)
-    emulator = qemu()
+    machine = emulated(processor)
     home = FOLDER / processor
     script = home / "bin" / "python"
     script.parent.mkdir(parents=True, exist_ok=True)
-    real = Path(sys.executable).resolve()
-    (home / "pyvenv.cfg").write_text(f"home = {real.parent}\ninclude-system-site-packages = false\n")
-    for kind in ("purelib", "platlib"):
-        packages = Path(sysconfig.get_path(kind))
-        link = home / packages.relative_to(sys.prefix)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(packages)
-    _write(script, f'#!/bin/sh\nexec "{emulator}" -cpu {processor} -0 "{script}" "{real}" "$@"\n')
+    (home / "pyvenv.cfg").write_text(f"home = {machine.interpreter.parent}\ninclude-system-site-packages = false\n")
+    version = machine.interpreter.name if processor == ARM else f"python{sysconfig.get_python_version()}"
+    link = home / "lib" / version / "site-packages"
+    link.mkdir(parents=True, exist_ok=True)
+    (link / "packages.pth").write_text("".join(f"import site; site.addsitedir({str(p)!r})\n" for p in machine.packages))
+    command = " ".join(f'"{part}"' for part in machine.command)
+    _write(script, f'#!/bin/sh\nexec {command} -0 "{script}" "{machine.interpreter}" "$@"\n')
     return script
 
 
@@ -103,9 +142,10 @@ def run(processor: str, arguments: list[str], timeout: float | None = None) -> s
     """`python ARGUMENTS` from the repository's root, as this processor, on one thread of each library."""
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONHOME", None)
+    environment.pop("PYTHONPATH", None)
     done = subprocess.run(
         [str(python(processor)), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True,
         timeout=timeout, check=False,
     )  # fmt: skip
-    done.stderr = "\n".join(line for line in done.stderr.splitlines() if NOISE not in line)
+    done.stderr = "\n".join(line for line in done.stderr.splitlines() if WARNING not in line)
     return done
