@@ -11,6 +11,7 @@ from bench.portability import bundled, corpus, processors, running
 from bench.portability.graphs import Case
 from bench.portability.report import Report
 from bench.portability.serving import served
+from shared.runtime import processor
 
 RESULTS = processors.ROOT / "bench" / "results"
 
@@ -18,22 +19,25 @@ RESULTS = processors.ROOT / "bench" / "results"
 def measured(cases: Sequence[Case], names: Sequence[str], rewriting: Sequence[bool] = (True,)) -> list[Report]:
     """Each case as it is served, on each processor. Raises processors.Missing.
 
-    rewriting: with and without the gate's, a report for each; all of them in one process per processor.
+    rewriting: with and without the gate's, a report for each; all of them in one process per processor. Where inference
+    would take the form with signed weights, both have to be right.
     """
-    reports = [Report() for _ in rewriting]
+    forms = [[served(case.model, rewritten) for case in cases] for rewritten in rewriting]
     expected = [running.expectation(case) for case in cases]
-    jobs = []
-    for report, rewritten in zip(reports, rewriting, strict=True):
-        for case in cases:
-            model, report.done[case.name] = served(case.model, rewritten)
-            jobs.append(running.Job(model, case.feeds))
+    reports = [Report(done={case.name: form.done for case, form in zip(cases, row, strict=True)}) for row in forms]
     for name in names:
+        wide = name == processors.NATIVE and processor.sums_widely()
+        jobs, places = [], []
+        for report, row in zip(reports, forms, strict=True):
+            for one, form in zip(expected, row, strict=True):
+                for model in [form.model, form.wide] if wide and form.wide else [form.model]:
+                    jobs.append(running.Job(model, one[0].feeds))
+                    places.append((report, one))
         answers, features = running.answers(name, jobs)
-        for number, report in enumerate(reports):
+        for (report, (case, outputs)), answer in zip(places, answers, strict=True):
+            row_of = report.verdicts.setdefault(case.name, {})
+            row_of[name] = running.worse(row_of.get(name), running.judged(case, outputs, answer))
             report.features[name] = features
-            own = answers[number * len(cases) : (number + 1) * len(cases)]
-            for (case, outputs), answer in zip(expected, own, strict=True):
-                report.verdicts.setdefault(case.name, {})[name] = running.judged(case, outputs, answer)
     return reports
 
 

@@ -131,6 +131,15 @@ def judged(case: Case, expected: Sequence[np.ndarray], answer: Answer) -> Verdic
     return Verdict(not problems, worst, "; ".join(problems))
 
 
+def worse(first: Verdict | None, second: Verdict) -> Verdict:
+    """Of two forms of one model, what both of them are worth."""
+    if first is None or (first.right and not second.right):
+        return second
+    if first.right == second.right and None not in (first.noise, second.noise):
+        return max(first, second, key=lambda verdict: verdict.noise or 0.0)
+    return first
+
+
 def _compared(case: Case, actual: np.ndarray, output: np.ndarray) -> tuple[float, str]:
     if actual.shape != output.shape or actual.dtype != output.dtype:
         return np.inf, f"{actual.dtype}{list(actual.shape)} instead of {output.dtype}{list(output.shape)}"

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+from dataclasses import dataclass
 
 import onnx as onnx_package
 
 from shared.errors import AmaasError
-from shared.ingest import normalize, optimize, trial
+from shared.ingest import guards, normalize, optimize, portable, trial
 from shared.ingest.verdict import Limits, Refused
 from shared.runtime import onnx
 
-REWRITING = "shared.ingest.portable"
+
+@dataclass(frozen=True)
+class Served:
+    """model: for every processor. wide: with signed weights, for those that add up in 32 bits (VNNI); None where it is
+    no other. done: what the gate did, in words.
+    """
+
+    model: bytes
+    wide: bytes | None
+    done: list[str]
 
 
-def served(model: bytes, rewriting: bool = True) -> tuple[bytes, list[str]]:
-    """The bytes that are served, and what was done to the model, in words: the gate's steps in the gate's order.
+def served(model: bytes, rewriting: bool = True) -> Served:
+    """The gate's steps in the gate's order (shared/ingest/gate.py), without its comparison with a reference.
 
-    rewriting: False leaves out the step that makes quantised graphs portable. A model that the gate would refuse comes
-    back as it was.
+    rewriting: False leaves out what makes quantised graphs portable. A model that the gate would refuse comes back as
+    it is before optimisation.
     """
     parsed = onnx_package.load_from_string(model)
     done, _ = normalize.normalize(parsed)
-    if rewriting and importlib.util.find_spec(REWRITING):
-        done += importlib.import_module(REWRITING).rewrite(parsed)
+    done += guards.guard(parsed)
+    wide = None
+    if rewriting:
+        done += portable.keep_float_activations(parsed)
+        signed = parsed.SerializeToString(deterministic=True)
+        unsigned = portable.make_unsigned(parsed)
+        wide = signed if unsigned else None
+        done += unsigned
     source = parsed.SerializeToString(deterministic=True) if done else model
     limits = Limits()
     try:
         ran = trial.probe(onnx.load(source), limits)
         optimised, _ = optimize.optimize(source, *ran, limits) if ran else (None, {})
     except (AmaasError, Refused):
-        return source, done
-    return (optimised, [*done, "optimised"]) if optimised else (source, done)
+        return Served(source, wide, done)
+    return Served(optimised, wide, [*done, "optimised"]) if optimised else Served(source, wide, done)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from bench.portability import corpus, processors, running
 from bench.portability.__main__ import control, measured
 from bench.portability.report import Report
-from bench.portability.serving import REWRITING
 
 PROCESSORS = ("native", "Haswell")
 # Seen on AVX2 without VNNI, and on the way of a weight that is alone quantised.
@@ -35,7 +33,6 @@ def unwritten(reports: list[Report]) -> Report:
     return reports[1]
 
 
-@pytest.mark.xfail(importlib.util.find_spec(REWRITING) is None, reason=f"{REWRITING} is not there yet", strict=True)
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_what_is_served_is_right(served: Report, processor: str) -> None:
     assert [served.reason(case, processor) for case in served.wrong(processor)] == []

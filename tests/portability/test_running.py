@@ -111,3 +111,12 @@ def test_a_network_with_a_parent_may_be_as_far_from_it_as_the_simulation() -> No
     allowed, outputs = running.expectation(Case("case", case.model, case.feeds, parent=halved.model))
     assert allowed.noise == pytest.approx(running.CHAOTIC, rel=0.05)  # twice the weights: as far off as it is large
     assert np.array_equal(outputs[0], running.expectation(halved)[1][0])
+
+
+def test_of_two_forms_the_wrong_one_counts_and_then_the_noisier() -> None:
+    fine, noisy = running.Verdict(True, 0.0), running.Verdict(True, 0.01)
+    wrong, refused = running.Verdict(False, 0.5, "noise"), running.Verdict(False, None, "refused at load")
+    assert running.worse(None, fine) is fine
+    assert running.worse(fine, noisy) is noisy and running.worse(noisy, fine) is noisy
+    assert running.worse(noisy, wrong) is wrong and running.worse(wrong, noisy) is wrong
+    assert running.worse(fine, refused) is refused and running.worse(refused, fine) is refused
