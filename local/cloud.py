@@ -31,6 +31,7 @@ LOCK = HOME / "cloud.lock"
 PROGRAM = HOME / "cloud.program"  # the digest of what runs
 TEMP = HOME / "tmp"
 LEFT = "tmp-left-"  # what an ended cloud had in TEMP, until it is removed
+PROCESSOR = "AMAAS_PROCESSOR"
 START_TIMEOUT = 60
 STOP_TIMEOUT = 60
 
@@ -172,12 +173,12 @@ def _spawn(port: int) -> None:
 def _program() -> str:
     """Tells what a cloud was started from: after a pull it may be another one."""
     sources = [Path(__file__).with_name(name).read_bytes() for name in ("embedded.py", "guardian.py")]
-    return hashlib.sha256(b"".join(sources)).hexdigest()
+    return hashlib.sha256(b"".join([*sources, os.environ.get(PROCESSOR, "").encode()])).hexdigest()
 
 
 def _environment(port: int) -> dict[str, str]:
     """All of it: functions inherit the cloud's environment, and the caller's has no business there."""
-    return {
+    return _worker() | {
         "PATH": os.defpath,
         "HOME": str(TEMP),
         "LANG": "C.UTF-8",
@@ -193,6 +194,18 @@ def _environment(port: int) -> dict[str, str]:
         "LAMBDA_WARM_TTL_SECONDS": "1800",
         "LOG_LEVEL": "WARNING",
     }
+
+
+def _worker() -> dict[str, str]:
+    """To have functions run as another processor, as in AMAAS_PROCESSOR=Haswell: by QEMU, slow and true to the bit."""
+    if not os.environ.get(PROCESSOR):
+        return {}
+    from bench.portability import processors
+
+    try:
+        return {"AMAAS_WORKER_PYTHON": str(processors.python(os.environ[PROCESSOR]))}
+    except processors.Missing as error:
+        raise SystemExit(str(error)) from error
 
 
 def _choose_port() -> int:

@@ -97,4 +97,6 @@ s3._atomic_write = write_or_note
 s3.handle_request = handle_or_refuse
 if __name__ == "__main__":
     guardian = guard()  # held for as long as this runs: it has the pipe
+    # what MiniStack starts for each function: a Python that runs as another processor, where that was asked for
+    sys.executable = os.environ.pop("AMAAS_WORKER_PYTHON", sys.executable)
     runpy.run_module("ministack", run_name="__main__")
