@@ -39,6 +39,7 @@ NEEDED = {
 }
 # Where they take values of earlier calls.
 PAST_VALUE = {("com.microsoft", "MultiHeadAttention"): 7, ("com.microsoft", "DecoderMaskedMultiHeadAttention"): 6}
+GUARDED = {"Div", "EmbedLayerNormalization", "QLinearAveragePool"} | {name for _, name in (*NEEDED, *PAST_VALUE)}
 # opsets from which ONNX Runtime has these, for what they are used for here
 MAX_WITH_BROADCAST, WHERE, MAX_OF_INTEGERS, CAST_LIKE = 8, 9, 12, 15
 
@@ -51,15 +52,18 @@ def guard(model: Any) -> list[str]:
 class _Guards:
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._taken = {
-            name for body in graph.bodies(model) for node in body.node for name in (*node.input, *node.output)
-        }
+        self._taken: set[str] = set()
+        self._used: set[str] = set()
+        for node in (node for body in graph.bodies(model) for node in body.node):
+            self._taken.update((*node.input, *node.output))
+            self._used.add(node.op_type)
         self._numbers = itertools.count()
         self._divisions = self._asserted = self._placed = 0
         self._inputs: set[str] = set()
 
     def put(self) -> list[str]:
-        elements.Walk(self._model).through(self._body)
+        if not self._used.isdisjoint(GUARDED):
+            elements.Walk(self._model).through(self._body)
         done = []
         if self._divisions:
             done.append(f"{self._divisions} whole-number divisions: none can trap any more")
