@@ -32,6 +32,7 @@ NEEDED = {
     ("com.microsoft", "ConvTransposeWithDynamicPads"): (0,),
     ("com.microsoft", "QAttention"): (0,),
     ("com.microsoft", "MultiHeadAttention"): (2,),
+    ("com.microsoft", "GroupQueryAttention"): (0,),
     ("com.microsoft", "RotaryEmbedding"): (0,),
     ("com.microsoft", "SkipLayerNormalization"): (1,),
     ("com.microsoft", "SkipSimplifiedLayerNormalization"): (1,),

@@ -218,7 +218,24 @@ def remembered() -> Relative:
     return made, past | floats(v=(2, 3, 64)), past | floats(v=(2, 3, 4))
 
 
-CERTAIN = [vectorizer, unique, window, pooled]
+def grouped() -> Relative:
+    names = ["q", "k", "v", "pk", "pv", "lengths", "total"]
+    node = helper.make_node(
+        "GroupQueryAttention", names, ["y", "a", "b"], domain="com.microsoft", num_heads=2, kv_num_heads=1
+    )
+    inputs = [value("q", ["N", "T", 16])] + [value(name, ["N", "T", 8]) for name in "kv"]
+    inputs += [value(name, ["N", 1, "P", 8]) for name in ("pk", "pv")]
+    inputs += [value("lengths", ["N"], TensorProto.INT32), value("total", [], TensorProto.INT32)]
+    made = proto([node], inputs, [value(name, None) for name in "yab"], domains=["com.microsoft"])
+
+    def of(size: int) -> dict[str, np.ndarray]:
+        arrays = floats(q=(size, 1, 16), k=(size, 1, 8), v=(size, 1, 8), pk=(size, 1, 4, 8), pv=(size, 1, 4, 8))
+        return arrays | {"lengths": np.full(size, 4, np.int32), "total": np.array(5, np.int32)}
+
+    return made, of(0), of(1)
+
+
+CERTAIN = [grouped, vectorizer, unique, window, pooled]
 # what is read beyond the end of memory may be there; and what `Session` refuses by itself, it refuses of any model
 OTHERS = [transposed, positions, remembered, joined_norm]
 
