@@ -26,13 +26,17 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop sam-local bench bench-inference bench-coldstart bench-quantise bench-training soak portability bundled-models
+.PHONY: run stop readme sam-local bench bench-inference bench-coldstart bench-quantise bench-training soak portability bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
 
 stop: ## stop the embedded cloud; what it holds is kept for the next run
 	@"$$PYTHON" -m local.cloud stop
+
+readme: ## make run, and what it prints into the README: after a change of the bundled models
+	@set -o pipefail; $(MAKE) --no-print-directory run 2>&1 | tee .local/run.txt
+	@$(ENVS)/cloud/bin/python -m local.sample .local/run.txt
 
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
 	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve)
