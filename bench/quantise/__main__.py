@@ -17,6 +17,7 @@ import numpy as np
 from bench.quantise import page
 from bench.quantise.subjects import MADE, ROOT, Subject
 from training.compress import blocks, int8, measure, package, steps
+from training.served import served
 
 OURS, THEIRS = "ours", "ONNX Runtime's default"
 THREADS = 1
@@ -70,11 +71,11 @@ def measured(subject: Subject) -> dict[str, Any]:
                 bodies[name], makers[name] = call(), maker
             except Exception as error:  # their calls raise anything
                 missing[name] = str(error).splitlines()[0][:200]
-    want = subject.judge(measure.session(bodies["as it is"], threads=THREADS))
+    want = subject.judge(served(bodies["as it is"], threads=THREADS))
     times, machine = measure.latencies(bodies, subject.material.golden)
     rows = []
     for name, body in bodies.items():
-        got = subject.judge(measure.session(body, threads=THREADS))
+        got = subject.judge(served(body, threads=THREADS))
         noise = float(np.sqrt(np.mean((got - want) ** 2)) / np.sqrt(np.mean(want**2)))
         row = {"name": name, "by": makers[name], "bytes": len(body), "noise": round(noise, 4), "us": times[name]}
         rows.append(row | subject.figures(want, got))

@@ -15,6 +15,7 @@ from training.compress import blocks, data, describe, measure, package, steps
 from training.compress.data import Material
 from training.compress.package import Arrays, Package
 from training.errors import TrainingError
+from training.served import served
 
 STEPS = ("graph", "fp16", "int8", "dynamic", "weight8", "int4")
 TRAINED = ("prune", "magnitude", "distil")  # steps that need PyTorch, and the data
@@ -91,7 +92,7 @@ class Outcome:
 
 def measured(parent: Package, body: bytes, material: Material, batch: int = measure.BATCH) -> Measured:
     """Run a model over golden inputs and, where they are at hand, validation and test split."""
-    running = measure.session(body)
+    running = served(body)
     scores, logits = {}, {}
     for split in ("validation", "test"):
         part = getattr(material, split)
@@ -110,7 +111,7 @@ def attempt(parent: Package, before: Measured, step: str, material: Material, op
     details |= {"size": {"before": parent.size, "after": len(body)}}
     details |= {key: float(f"{v:.4g}") for key, v in measure.apart(before.golden, after.golden).items()}
     if step == "dynamic":
-        alone = measure.outputs(measure.session(body), material.golden, 1)
+        alone = measure.outputs(served(body), material.golden, 1)
         details["batch_dependence"] = float(f"{measure.apart(after.golden, alone)['max_abs_error']:.4g}")
     if material.test:
         details |= {"accuracy": _compared(before, after), "data": material.about}
@@ -168,8 +169,8 @@ def _private(parent: Package, step: str, material: Material) -> None:
 
 def _same_interface(before: bytes, after: bytes) -> None:
     def puts(body: bytes) -> list[tuple[str, str]]:
-        running = measure.session(body)
-        return [(put.name, put.type) for put in (*running.get_inputs(), *running.get_outputs())]
+        running = served(body)
+        return [(put.name, put.datatype) for put in (*running.inputs, *running.outputs)]
 
     if puts(before) != puts(after):
         raise TrainingError("the step changed the model's inputs or outputs: it is not for this model")

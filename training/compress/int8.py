@@ -27,6 +27,7 @@ from training.compress.data import Material
 from training.compress.package import Arrays
 from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved, scratch
 from training.errors import TrainingError
+from training.served import served
 
 METHODS = {
     "minmax": CalibrationMethod.MinMax,
@@ -75,7 +76,7 @@ def int8(
     if material.calibration is None or material.choice is None:
         raise TrainingError("int8 is calibrated with training data: give --data, or inputs in --calibration FILE.npz")
     _check_opset(model)
-    before = measure.session(package.serialised(model))
+    before = served(package.serialised(model))
     want = measure.outputs(before, material.choice)
     feeds = measure.typed(before, material.calibration)
     ready, symbolic = prepared(model)
@@ -150,7 +151,7 @@ def _quantised(
 
 
 def _judged(body: bytes, material: Material, want: Arrays) -> dict[str, float]:
-    got = measure.outputs(measure.session(body), material.choice or {})
+    got = measure.outputs(served(body), material.choice or {})
     figures = {"noise": round(measure.apart(want, got)["noise"], 5)}
     if material.validation:
         right = next(iter(got.values())).argmax(1) == material.validation.labels

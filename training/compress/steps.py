@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime as ort
 
+from shared.errors import AmaasError
+from shared.runtime.onnx import rewrite
 from training.compress import package
-from training.compress.measure import Level
 from training.errors import TrainingError
 
 Made = tuple[bytes, dict[str, Any]]  # the new model, and what its lineage says of how
@@ -50,16 +50,10 @@ def unquantised(parent: package.Package) -> None:
 
 def graph(model: onnx.ModelProto) -> Made:
     """ONNX Runtime's graph optimisation up to EXTENDED: the next level bakes in the layout of the CPU it runs on."""
-    body = package.serialised(model)
-    with scratch(model) as folder:
-        options = ort.SessionOptions()
-        options.graph_optimization_level, options.log_severity_level = Level.ORT_ENABLE_EXTENDED, 3
-        options.optimized_model_filepath = str(Path(folder) / "model.onnx")
-        try:
-            ort.InferenceSession(body, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions have no common class of their own
-            raise TrainingError(f"ONNX Runtime does not optimise the model ({str(error)[:300]})") from error
-        optimised = onnx.load(options.optimized_model_filepath)
+    try:
+        optimised = onnx.load_from_string(rewrite(package.serialised(model)))
+    except AmaasError as error:
+        raise TrainingError(f"the model cannot be optimised ({error}): export it again") from error
     before, after = len(model.graph.node), len(optimised.graph.node)
     if _operators(model) == _operators(optimised):
         raise NothingToDo(f"the graph of {before} nodes has nothing to fuse or fold: it is as it should be")
