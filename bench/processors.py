@@ -143,10 +143,10 @@ def text(report: dict[str, Any]) -> str:
     others = ", ".join(f"{name} ({what})" for name, what in PROCESSORS.items())
     lines = [
         "# Quantised models on other processors", "",
-        f"`python -m bench.processors TRAINED`. Here: {first['cpu']} ({dots}); emulated by QEMU: {others}. Accuracy and "
-        "noise (the error's root mean square as a share of the FP32 model's logits) are of the whole test set here; for "
-        "the other processors: on how many rows the answer is another than here, and the largest difference of a "
-        "logit. Times: here, one thread, batch 1, medians of interleaved runs, on a machine that did other work; an "
+        f"`python -m bench.processors TRAINED`. Here: {first['cpu']} ({dots}); emulated by QEMU: {others}. Accuracy "
+        "and noise (the error's root mean square as a share of the FP32 model's logits) are of the whole test set "
+        "here; for the other processors: on how many rows the answer is another than here, and the largest difference "
+        "of a logit. Times: here, one thread, batch 1, medians of interleaved runs, on a machine that did other work; an "
         f"emulated processor's time says nothing. {versions}.", "",
     ]  # fmt: skip
     for name, model in report["models"].items():

@@ -48,5 +48,5 @@ def test_a_model_that_does_not_run_there_is_said(tmp_path: Path) -> None:
 
 def test_without_qemu_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emulated.shutil, "which", lambda _: None)
-    with pytest.raises(TrainingError, match="qemu-user|x86-64"):
+    with pytest.raises(TrainingError, match=r"qemu-user|x86-64"):
         answers({}, "Haswell")

@@ -41,5 +41,5 @@ def test_a_session_has_the_options_of_the_service(tmp_path: Path, monkeypatch: p
 
 
 def test_what_does_not_load_is_an_error_of_training() -> None:
-    with pytest.raises(TrainingError, match="cannot load the model.*export the model again"):
+    with pytest.raises(TrainingError, match=r"cannot load the model.*export the model again"):
         served.served(b"no model")

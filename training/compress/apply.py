@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from training.compress import blocks, data, describe, measure, package, steps
+from training.compress import blocks, data, describe, golden, measure, package, steps
 from training.compress.data import Material
 from training.compress.package import Arrays, Package
 from training.errors import TrainingError
@@ -83,11 +83,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step made, before it is decided whether it is kept. details: for the lineage."""
+    """What a step made, before it is decided whether it is kept. details: for the lineage. seen: golden.steadiness."""
 
     step: str
     model: Measured
     details: dict[str, Any]
+    seen: float
 
 
 def measured(parent: Package, body: bytes, material: Material, batch: int = measure.BATCH) -> Measured:
@@ -117,7 +118,7 @@ def attempt(parent: Package, before: Measured, step: str, material: Material, op
         details |= {"accuracy": _compared(before, after), "data": material.about}
     elif (seed := data.known_seed(parent.manifest)) is not None:
         details |= {"data": {"seed": seed}}  # so that a later step finds the same splits
-    return Outcome(step, after, details)
+    return Outcome(step, after, details, golden.steadiness(step, body, material.golden, after.golden))
 
 
 def child(parent: Package, outcome: Outcome, material: Material) -> Package:
@@ -187,7 +188,7 @@ def _compared(before: Measured, after: Measured) -> dict[str, Any]:
 
 
 def accept(before: Measured, outcome: Outcome, options: Options) -> None:
-    """Raises TrainingError when accuracy falls, or outputs differ, by more than was allowed."""
+    """Raises TrainingError when accuracy falls, or outputs differ, by more than was allowed, or by chance."""
     other = "try another step (fp16, or int8 with more --calibration-rows)"
     advice = f"{ADVICE.get(outcome.step, other)}, or allow more with"
     if "test" in before.scores:
@@ -202,6 +203,7 @@ def accept(before: Measured, outcome: Outcome, options: Options) -> None:
             f"{outcome.step} changes the outputs by {outcome.details['noise']:.1%} of their size, more than "
             f"{options.max_noise:.1%}; nothing was written: {advice} --max-noise"
         )
+    golden.tolerance(outcome.step, outcome.model.golden, outcome.seen, {})
 
 
 def timed(outcome: Outcome, latency: Mapping[str, float], machine: dict[str, Any]) -> None:
@@ -217,7 +219,7 @@ def write(parent: Package, outcome: Outcome, material: Material, out: Path) -> N
 def described(parent: Package, outcome: Outcome, material: Material) -> tuple[dict[str, Any], Arrays]:
     """amaas.json, and the arrays of golden.npz."""
     details, declared = outcome.details, parent.manifest.get("golden") or {}
-    arrays, entry = describe.golden(outcome.step, material, outcome.model.body, outcome.model.golden, declared)
+    arrays, entry = golden.golden(outcome.step, material.golden, outcome.model.golden, outcome.seen, declared)
     manifest = parent.manifest | {
         "name": parent.name,
         "metrics": describe.metrics(material, outcome.model.scores, parent, details),

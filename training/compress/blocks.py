@@ -22,7 +22,7 @@ from training.errors import TrainingError
 
 BLOCK4, BLOCK8 = 32, 128  # weights that share a scale
 LEAST = 256  # a Conv's weights from which on a node and its scales take less than is gained
-FLOAT = 1  # accuracy_level of MatMulNBits: activations stay in FP32. 4 rounds them to int8 where the CPU has such a kernel only
+FLOAT = 1  # accuracy_level of MatMulNBits; 4 rounds activations to int8, but only on CPUs that have a kernel for it
 NONE = "there is no MatMul, Gemm or Gather with constant weights"
 
 
