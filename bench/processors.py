@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from training.bundle import RECIPES
-from training.compress import blocks, data, int8, measure, package, steps
+from training.compress import blocks, data, int8, latency, measure, package, steps
 from training.compress.data import Material
 from training.compress.package import Arrays, Package
 from training.emulated import PROCESSORS, Question, answers
@@ -100,19 +100,19 @@ def measured(parent: Package, name: str) -> dict[str, Any]:
             bodies[form] = make(parent.model, material)
         except Exception as error:  # ONNX Runtime's calls raise anything
             missing[form] = str(error).splitlines()[0][:200]
-    times, machine = measure.latencies(bodies, material.golden)
+    times = latency.timings(bodies, material.golden)
     here = _answered(bodies, material.test.inputs, None)
     part = {put: values[:ROWS] for put, values in material.test.inputs.items()}
     elsewhere = {processor: _answered(bodies, part, processor) for processor in PROCESSORS}
     rows = []
     for form, body in bodies.items():
         row = _row(here[form], here["FP32"], material.test.labels)
-        row |= {"form": form, "bytes": len(body), "us": times[form]}
+        row |= {"form": form, "bytes": len(body), "us": times.medians[form]}
         others = {processor: _apart(here[form], answered[form]) for processor, answered in elsewhere.items()}
         rows.append(row | {"processors": others})
         print(name, rows[-1], flush=True)
     count = {"test": len(material.test.labels), "emulated": min(ROWS, len(material.test.labels))}
-    return {"rows": rows, "missing": missing, "machine": machine, "count": count}
+    return {"rows": rows, "missing": missing, "machine": times.machine, "count": count}
 
 
 def _answered(bodies: dict[str, bytes], inputs: Arrays, processor: str | None) -> dict[str, np.ndarray]:
@@ -146,8 +146,8 @@ def text(report: dict[str, Any]) -> str:
         f"`python -m bench.processors TRAINED`. Here: {first['cpu']} ({dots}); emulated by QEMU: {others}. Accuracy "
         "and noise (the error's root mean square as a share of the FP32 model's logits) are of the whole test set "
         "here; for the other processors: on how many rows the answer is another than here, and the largest difference "
-        "of a logit. Times: here, one thread, batch 1, medians of interleaved runs, on a machine that did other work; an "
-        f"emulated processor's time says nothing. {versions}.", "",
+        "of a logit. Times: here, one thread, batch 1, medians of interleaved runs, on a machine that did other work; "
+        f"an emulated processor's time says nothing. {versions}.", "",
     ]  # fmt: skip
     for name, model in report["models"].items():
         lines += [

@@ -146,7 +146,10 @@ def report(outcome: apply.Outcome, out: Path) -> None:
     if "compressed_size" in details:
         print("compressed {before:,} → {after:,} bytes (zlib)".format(**details["compressed_size"]))
     print(f"outputs    largest difference {details['max_abs_error']:.3g}, noise {details['noise']:.2%}")
-    print("latency    {before} → {after} µs, one thread, batch 1".format(**details["latency_us"]))
+    low, high = details["latency_ratio"]
+    noise = ", a difference that cannot be told from noise" if low <= 1 <= high else ""
+    between = f"{low:.2f} to {high:.2f} times{noise}"
+    print("latency    {before} → {after} µs, one thread, batch 1".format(**details["latency_us"]) + f" ({between})")
     print(f"packaged in {out}")
 
 

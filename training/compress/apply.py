@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 import numpy as np
 import onnx
 
-from training.compress import blocks, data, describe, golden, measure, package, steps
+from training.compress import blocks, data, describe, golden, latency, measure, package, steps
 from training.compress.data import Material
+from training.compress.latency import Timings
 from training.compress.package import Arrays, Package
 from training.errors import TrainingError
 from training.served import served
@@ -206,9 +206,11 @@ def accept(before: Measured, outcome: Outcome, options: Options) -> None:
     golden.tolerance(outcome.step, outcome.model.golden, outcome.seen, {})
 
 
-def timed(outcome: Outcome, latency: Mapping[str, float], machine: dict[str, Any]) -> None:
-    """Note the median microseconds of `before` and `after`, and on what they were measured."""
-    outcome.details.update(latency_us=dict(latency), machine=machine)
+def timed(outcome: Outcome, times: Timings, before: str, after: str) -> None:
+    """Note the median microseconds of both, by their names in times, their ratio, and on what they were measured."""
+    medians = {"before": times.medians[before], "after": times.medians[after]}
+    ratio = [round(bound, 3) for bound in times.ratio(after, before)]
+    outcome.details.update(latency_us=medians, latency_ratio=ratio, machine=times.machine)
 
 
 def write(parent: Package, outcome: Outcome, material: Material, out: Path) -> None:
@@ -237,7 +239,8 @@ def step(parent: Package, name: str, material: Material, out: Path, options: Opt
     before = measured(parent, package.serialised(parent.model), material)
     outcome = attempt(parent, before, name, material, options)
     accept(before, outcome, options)
-    timed(outcome, *measure.latencies({"before": before.body, "after": outcome.model.body}, material.golden))
+    times = latency.timings({"before": before.body, "after": outcome.model.body}, material.golden)
+    timed(outcome, times, "before", "after")
     with package.whole(out) as draft:
         write(parent, outcome, material, draft)
     return outcome

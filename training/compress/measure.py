@@ -1,12 +1,7 @@
-"""Measures a model as ONNX Runtime runs it: outputs, accuracy, how far from another model's, latency."""
+"""Measures a model as ONNX Runtime runs it: outputs, accuracy, how far from another model's."""
 
 from __future__ import annotations
 
-import platform
-import statistics
-import time
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +14,6 @@ from training.quality import cross_entropy, wilson
 from training.served import LEVELS, served
 
 BATCH = 256
-WARM, ROUNDS = 10, 300
-ENOUGH = 20.0  # seconds, after which slow models get no further rounds than FEWEST
-FEWEST = 30
 
 
 def outputs(running: Session, inputs: Arrays, batch: int = BATCH) -> Arrays:
@@ -93,45 +85,6 @@ def steadiness(body: bytes, inputs: Arrays, want: Arrays, batches: tuple[int, ..
         for batch in batches
     ]
     return max(gaps)
-
-
-def latencies(bodies: Mapping[str, bytes], inputs: Arrays) -> tuple[dict[str, float], dict[str, Any]]:
-    """Median microseconds of one run of the first row, and where and how they were measured.
-
-    One thread, batch 1 (or what the model prescribes).
-
-    The models take turns, run by run, so that whatever else the machine does meets them all alike.
-    """
-    running = {name: served(body, threads=1) for name, body in bodies.items()}
-    feeds = {name: _first_row(one, inputs) for name, one in running.items()}
-    times: dict[str, list[float]] = {name: [] for name in running}
-    begun = time.perf_counter()
-    for turn in range(WARM + ROUNDS):
-        if turn >= WARM + FEWEST and time.perf_counter() - begun > ENOUGH:
-            break
-        for name, one in running.items():
-            started = time.perf_counter()
-            one.run(None, feeds[name])
-            if turn >= WARM:
-                times[name].append((time.perf_counter() - started) * 1e6)
-    medians = {name: round(statistics.median(taken), 2) for name, taken in times.items()}
-    return medians, machine() | {"rounds": min(map(len, times.values()))}
-
-
-def machine() -> dict[str, Any]:
-    """The processor, and whether it multiplies and adds 8-bit integers in one instruction."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
-    vnni = sorted(flag for flag in flags if flag.endswith("_vnni"))
-    return {"cpu": model or platform.machine(), "integer_dot_products": vnni, "system": platform.system(),
-            "threads": 1, "batch": 1}  # fmt: skip
-
-
-def _first_row(running: Session, inputs: Arrays) -> Arrays:
-    row = np.zeros(fixed_batch(running) or 1, int)
-    return {name: values[row] for name, values in typed(running, inputs).items()}
 
 
 def typed(running: Session, inputs: Arrays) -> Arrays:
