@@ -65,7 +65,7 @@ class Options:
     max_drop: float = 0.5
     max_noise: float = 0.1
     methods: tuple[str, ...] = ("minmax", "entropy", "percentile")
-    reduce_range: bool = False
+    reduce_range: bool = True
     block: int = blocks.BLOCK4
     only: tuple[str, ...] = ()
     training: Training = field(default_factory=Training)
