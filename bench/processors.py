@@ -90,19 +90,22 @@ FORMS: dict[str, Form] = {
 }
 
 
-def measured(parent: Package, name: str) -> dict[str, Any]:
+def measured(parent: Package, name: str, forms: tuple[str, ...], most: int) -> dict[str, Any]:
+    """forms: how the names of those begin that are made, beside FP32. most: rows that emulated processors are asked."""
     material = data.gather(parent, data=RECIPES[name].data, root=CACHE, seed=None, calibration=None, rows=512)
     assert material.test is not None
     bodies: dict[str, bytes] = {}
     missing: dict[str, str] = {}
     for form, make in FORMS.items():
+        if not form.startswith(("FP32", *forms)):
+            continue
         try:
             bodies[form] = make(parent.model, material)
         except Exception as error:  # ONNX Runtime's calls raise anything
             missing[form] = str(error).splitlines()[0][:200]
     times = latency.timings(bodies, material.golden)
     here = _answered(bodies, material.test.inputs, None)
-    part = {put: values[:ROWS] for put, values in material.test.inputs.items()}
+    part = {put: values[:most] for put, values in material.test.inputs.items()}
     elsewhere = {processor: _answered(bodies, part, processor) for processor in PROCESSORS}
     rows = []
     for form, body in bodies.items():
@@ -111,7 +114,7 @@ def measured(parent: Package, name: str) -> dict[str, Any]:
         others = {processor: _apart(here[form], answered[form]) for processor, answered in elsewhere.items()}
         rows.append(row | {"processors": others})
         print(name, rows[-1], flush=True)
-    count = {"test": len(material.test.labels), "emulated": min(ROWS, len(material.test.labels))}
+    count = {"test": len(material.test.labels), "emulated": min(most, len(material.test.labels))}
     return {"rows": rows, "missing": missing, "machine": times.machine, "count": count}
 
 
@@ -169,11 +172,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.processors", description="forms of quantised models on processors")
     parser.add_argument("trained", type=Path, metavar="TRAINED")
     parser.add_argument("names", nargs="*", metavar="MODEL", help="only these anew; the others' figures stay")
+    parser.add_argument("--forms", nargs="+", default=[""], help="only those that begin so, as int8, and FP32")
+    parser.add_argument("--rows", type=int, default=ROWS, help="that emulated processors are asked (%(default)s)")
     arguments = parser.parse_args()
     path = RESULTS / "processors.json"
     models = json.loads(path.read_text())["models"] if path.is_file() and arguments.names else {}
     for name in arguments.names or RECIPES:
-        models[name] = measured(package.read(arguments.trained / name), name)
+        parent = package.read(arguments.trained / name)
+        models[name] = measured(parent, name, tuple(arguments.forms), arguments.rows)
         versions = {one: importlib.metadata.version(one) for one in ("onnxruntime", "onnx", "numpy")}
         report = {"models": models, "versions": versions}
         path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
