@@ -67,7 +67,7 @@ def catch_up(endpoint: str, function: str, *, wait: bool) -> None:
             say(f"some uploads have no verdict yet, and are looked at again once a day: {handled}")
         if "FunctionError" in answer or not handled["handled"]:
             return
-        say(f"{len(handled['handled'])} uploads have their verdict now")
+        say(f"uploads that have their verdict now: {len(handled['handled'])}")
 
 
 def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
