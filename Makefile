@@ -35,7 +35,7 @@ stop: ## stop the embedded cloud; what it holds is kept for the next run
 	@"$$PYTHON" -m local.cloud stop
 
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
-	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve)
+	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve) $(if $(OWN_IMAGE),--own-image)
 
 # the servers that ours is measured beside
 PEERS := $(foreach peer,floor litserve bentoml kserve mlserver,$(ENVS)/peer-$(peer)/.ready)
