@@ -28,7 +28,7 @@ def main() -> None:
 
 def bring_up() -> dict[str, Any]:
     """A running, deployed, accessible API. Each step is skipped when it is done already."""
-    crashed, before = cloud.crashed(), cloud.pid()
+    crashed, before, deployed_once = cloud.crashed(), cloud.pid(), deploy.RECORD.exists()
     endpoint = cloud.start()
     say(f"the embedded cloud is running at {endpoint}")
     outputs = deploy.up_to_date(endpoint)
@@ -36,7 +36,7 @@ def bring_up() -> dict[str, Any]:
         outputs = deploy.deploy(endpoint)
         sign(endpoint, outputs)
         keep_state(endpoint)
-    if cloud.pid() != before:
+    if deployed_once and cloud.pid() != before:
         catch_up(endpoint, outputs["IngestFunctionName"], wait=crashed)
     say(f"the API is deployed at {outputs['ApiUrl']}")
     return write_access(endpoint, outputs)

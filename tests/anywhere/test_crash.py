@@ -19,7 +19,7 @@ import pytest
 from local import cloud
 from tests.anywhere.conftest import ROOT, Clone
 
-LOST = 60  # seconds after which a process that should have ended, or a file that should be gone, is taken to stay
+LOST = 600  # seconds after which a process that should have ended, or a file that should be gone, is taken to stay
 
 
 def session(leader: int) -> list[int]:
