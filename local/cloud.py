@@ -118,7 +118,7 @@ def _clear() -> None:
     """End what a cloud left that was killed, and its guardian with it; have its files removed."""
     number = _end_survivors()
     if number:
-        say(f"ended {number} workers of functions that an earlier run left")
+        say(f"ended what an earlier run left: {number} processes of functions")
     folders = _remove_leftovers()
     if folders:
         say(f"removing what an earlier run left: {folders} folders of functions, in the background")

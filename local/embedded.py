@@ -89,7 +89,8 @@ def guard() -> subprocess.Popen[bytes] | None:
     if os.getpgrp() != os.getpid():
         return None
     command = [sys.executable, "-I", str(HERE / "guardian.py"), str(os.getpgrp())]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    # without this one's TMPDIR, which marks what the next start has to end
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, env={"PATH": os.defpath})
 
 
 gateway._media_type_matches = matches

@@ -28,7 +28,7 @@ def main() -> None:
 
 def bring_up() -> dict[str, Any]:
     """A running, deployed, accessible API. Each step is skipped when it is done already."""
-    crashed, before = cloud.crashed(), cloud.pid()
+    crashed, before, deployed_once = cloud.crashed(), cloud.pid(), deploy.RECORD.exists()
     endpoint = cloud.start()
     say(f"the embedded cloud is running at {endpoint}")
     outputs = deploy.up_to_date(endpoint)
@@ -37,7 +37,7 @@ def bring_up() -> dict[str, Any]:
         outputs = deploy.deploy(endpoint)
         sign(endpoint, outputs)
         keep_state(endpoint)
-    if cloud.pid() != before:
+    if deployed_once and cloud.pid() != before:
         catch_up(endpoint, outputs["IngestFunctionName"], wait=crashed or deployed)
     say(f"the API is deployed at {outputs['ApiUrl']}")
     return write_access(endpoint, outputs)
@@ -71,10 +71,10 @@ def catch_up(endpoint: str, function: str, *, wait: bool) -> None:
         if "FunctionError" in answer or not (handled["handled"] or handled["rechecked"]):
             return
         if handled["handled"]:
-            say(f"{len(handled['handled'])} uploads whose events were lost have their verdict now")
+            say(f"uploads that have their verdict now: {len(handled['handled'])}")
         if handled["rechecked"]:
             refused = sum(one["refused"] is not None for one in handled["rechecked"])
-            say(f"{len(handled['rechecked'])} versions of an older gate were checked again, {refused} refused")
+            say(f"versions of an older gate that were checked again: {len(handled['rechecked'])}, {refused} refused")
 
 
 def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
