@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from local import room
+from local import debian, processors, room
 from local.settings import HOME, STATE, say, tool
 
 HOST = "127.0.0.1"
@@ -200,11 +200,9 @@ def _worker() -> dict[str, str]:
     """To have functions run as another processor, as in AMAAS_PROCESSOR=Haswell: by QEMU, slow and true to the bit."""
     if not os.environ.get(PROCESSOR):
         return {}
-    from bench.portability import processors
-
     try:
         return {"AMAAS_WORKER_PYTHON": str(processors.python(os.environ[PROCESSOR]))}
-    except processors.Missing as error:
+    except debian.Missing as error:
         raise SystemExit(str(error)) from error
 
 

@@ -6,12 +6,7 @@ Nothing but `answers` is for others: the module is also the program that QEMU ru
 from __future__ import annotations
 
 import json
-import os
-import platform
-import shutil
-import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,11 +19,8 @@ from training.compress.package import Arrays
 from training.errors import TrainingError
 from training.served import served
 
-ROOT = Path(__file__).resolve().parent.parent
-QEMU = "qemu-x86_64"
 # QEMU's names, each with what ONNX Runtime's kernels find there
 PROCESSORS = {"Haswell": "AVX2, no AVX-512, no VNNI", "Nehalem": "SSE4.2, no AVX"}
-NEEDS = f"{QEMU} is not here: apt-get install qemu-user (Debian, Ubuntu), or measure on such a processor"
 
 
 class Question(NamedTuple):
@@ -46,8 +38,6 @@ def answers(questions: Mapping[str, Question], processor: str | None = None) -> 
     """
     if processor is None:
         return {name: _answer(question) for name, question in questions.items()}
-    if platform.machine() != "x86_64" or not shutil.which(QEMU):
-        raise TrainingError(NEEDS if platform.machine() == "x86_64" else "only an x86-64 machine can show another one")
     with tempfile.TemporaryDirectory() as folder:
         for number, question in enumerate(questions.values()):
             _write(Path(folder), number, question)
@@ -60,11 +50,14 @@ def _answer(question: Question) -> Arrays:
 
 
 def _run(processor: str, folder: str) -> None:
-    # a virtual environment's Python is a link: QEMU runs the real file, which has to be told where packages are
-    paths = [str(ROOT), *dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}
-    line = [QEMU, "-cpu", processor, os.path.realpath(sys.executable), "-m", __name__, folder]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    try:
+        from local import debian, processors  # a checkout has it, the training image does not
+    except ImportError as error:
+        raise TrainingError("other processors are emulated in a checkout only, not in the training image") from error
+    try:
+        done = processors.run(processor, ["-m", "training.emulated", folder])
+    except debian.Missing as error:
+        raise TrainingError(str(error)) from error
     if done.returncode:
         last = next((text for text in reversed(done.stderr.splitlines()) if text.strip()), "no reason was given")
         raise TrainingError(f"the model does not run as {processor} (status {done.returncode}): {last[:300]}")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.ingest import trial
+from shared.runtime import samples
 from training.compress import data, latency, measure, package
 from training.compress.data import Material
 from training.compress.package import Arrays, Package
@@ -128,7 +128,7 @@ def _holds(opened: Package, wanted: Arrays, got: Arrays) -> bool:
     """As the gate compares."""
     entry = opened.manifest.get("golden") or {}
     rtol, atol = float(entry.get("rtol", 1e-3)), float(entry.get("atol", 1e-4))
-    return all(trial.difference(values, got[name], rtol, atol)[1] for name, values in wanted.items())
+    return all(samples.difference(values, got[name], rtol, atol)[1] for name, values in wanted.items())
 
 
 if __name__ == "__main__":

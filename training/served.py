@@ -9,11 +9,25 @@ from __future__ import annotations
 import os
 
 from shared.errors import AmaasError
-from shared.runtime import onnx
+from shared.ingest import graph, portable
+from shared.ingest.verdict import Refused
+from shared.runtime import onnx, processor
 from shared.runtime.onnx import Session
 from training.errors import TrainingError
 
 LEVELS = ("off", "extended", "all")  # of the graph's optimisation; the service takes the last
+
+
+def form(model: bytes) -> bytes:
+    """The form in which the gate has this processor serve the model: see shared/ingest/portable.py."""
+    try:
+        parsed = graph.parse(model)
+    except Refused:  # ONNX Runtime says it better
+        return model
+    changed = portable.keep_float_activations(parsed)
+    if not processor.sums_widely():
+        changed += portable.make_unsigned(parsed)
+    return bytes(parsed.SerializeToString(deterministic=True)) if changed else model
 
 
 def served(model: bytes, *, threads: int = 0, optimize: str = "all") -> Session:
@@ -22,6 +36,6 @@ def served(model: bytes, *, threads: int = 0, optimize: str = "all") -> Session:
     Raises TrainingError when ONNX Runtime does not load the model.
     """
     try:
-        return onnx.load(model, threads or os.cpu_count() or 1, optimize)
+        return onnx.load(form(model), threads or os.cpu_count() or 1, optimize)
     except AmaasError as error:
         raise TrainingError(f"{error}: export the model again") from error

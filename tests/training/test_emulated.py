@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training import emulated
+from local import debian, processors
 from training.compress import blocks, package
 from training.emulated import Question, answers
 from training.errors import TrainingError
 
 from .packages import matmul
-
-needs_qemu = pytest.mark.skipif(not shutil.which(emulated.QEMU), reason="QEMU's user mode is not installed")
 
 
 def question(folder: Path, level: int) -> Question:
@@ -30,23 +27,24 @@ def question(folder: Path, level: int) -> Question:
     return Question(model, opened.golden)
 
 
-@needs_qemu
-def test_activations_in_float_answer_alike_on_every_processor_and_in_bytes_do_not(tmp_path: Path) -> None:
+def test_activations_answer_alike_on_every_processor(tmp_path: Path) -> None:
     folder = matmul(tmp_path / "plain")
     asked = {"float": question(folder, blocks.FLOAT), "bytes": question(folder, 4)}
     here, sse = answers(asked), answers(asked, "Nehalem")
     np.testing.assert_allclose(here["float"]["y"], sse["float"]["y"], rtol=1e-5, atol=1e-5)
-    assert np.abs(here["bytes"]["y"] - sse["float"]["y"]).max() > 1e-2
-    assert np.abs(here["float"]["y"] - here["bytes"]["y"]).max() > 1e-2
+    # 8-bit activations, which only some processors have a kernel for, are served in floats
+    np.testing.assert_allclose(here["bytes"]["y"], sse["float"]["y"], rtol=1e-5, atol=1e-5)
 
 
-@needs_qemu
 def test_a_model_that_does_not_run_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"does not run as Nehalem \(status 1\): .*cannot load the model"):
         answers({"broken": Question(b"no model", {})}, "Nehalem")
 
 
-def test_without_qemu_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emulated.shutil, "which", lambda _: None)
-    with pytest.raises(TrainingError, match=r"qemu-user|x86-64"):
+def test_without_qemu_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise debian.Missing("QEMU's user mode is missing: install qemu-user")
+
+    monkeypatch.setattr(processors, "run", missing)
+    with pytest.raises(TrainingError, match="qemu-user"):
         answers({}, "Haswell")

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from shared.ingest import trial
+from shared.runtime import samples
 from training.compress import golden, measure, package
 from training.errors import TrainingError
 from training.served import served
@@ -32,7 +32,7 @@ def passes(folder: Path, model: onnx.ModelProto) -> bool:
     entry, arrays = described(folder)["golden"], np.load(folder / "golden.npz")
     inputs = {name.removeprefix("input."): arrays[name] for name in arrays.files if name.startswith("input.")}
     got = measure.outputs(served(package.serialised(model)), inputs)["logits"]
-    return trial.difference(arrays["output.logits"], got, entry["rtol"], entry["atol"])[1]
+    return samples.difference(arrays["output.logits"], got, entry["rtol"], entry["atol"])[1]
 
 
 def weights(model: onnx.ModelProto) -> list[onnx.TensorProto]:
