@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.ingest import pipeline, validate
+from shared.ingest import candidate, validate
 from shared.ingest.verdict import Limits, Verdict
 
 
@@ -39,4 +39,4 @@ def verdicts_once(monkeypatch: pytest.MonkeyPatch, verdicts: dict[str, Verdict])
             verdicts[package.hexdigest()] = validate.examine(files, manifest, limits)
         return verdicts[package.hexdigest()]
 
-    monkeypatch.setattr(pipeline, "examine", examine)
+    monkeypatch.setattr(candidate, "examine", examine)

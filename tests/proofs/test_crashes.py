@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.config import Config
-from shared.ingest import pipeline, validate
+from shared.ingest import candidate, pipeline, validate
 from shared.ingest.verdict import Limits, Verdict
 from shared.registry import aliases, approvals, blobs, collect, keys, models, uploads, verify, versions
 from shared.registry.log import Log
@@ -35,7 +35,7 @@ def verdict() -> Verdict:
         return kept[-1]
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pipeline, "examine", recorded)
+        patched.setattr(candidate, "examine", recorded)
         upload(store)
         assert deliver(Log(store)) == "registered"
     return kept[0]
@@ -103,7 +103,7 @@ def points(name: str) -> list[tuple[int, bool]]:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_crash_at_every_step(name: str, verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "examine", lambda *_: verdict)
+    monkeypatch.setattr(candidate, "examine", lambda *_: verdict)
     prepare, run = SCENARIOS[name]
     undisturbed = MemoryStore()
     prepare(undisturbed)
