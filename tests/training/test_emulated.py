@@ -33,8 +33,8 @@ def question(folder: Path, level: int) -> Question:
 @needs_qemu
 def test_activations_in_float_answer_alike_on_every_processor_and_in_bytes_do_not(tmp_path: Path) -> None:
     folder = matmul(tmp_path / "plain")
-    asked = {"float": question(folder, blocks.FLOAT), "bytes": question(folder, 4)}
-    here, sse = answers(asked), answers(asked, "Nehalem")
+    questions = {"float": question(folder, blocks.FLOAT), "bytes": question(folder, 4)}
+    here, sse = answers(questions), answers(questions, "Nehalem")
     np.testing.assert_allclose(here["float"]["y"], sse["float"]["y"], rtol=1e-5, atol=1e-5)
     assert np.abs(here["bytes"]["y"] - sse["float"]["y"]).max() > 1e-2
     assert np.abs(here["float"]["y"] - here["bytes"]["y"]).max() > 1e-2
