@@ -120,11 +120,11 @@ def measured(parent: Package, name: str, forms: tuple[str, ...], most: int) -> d
 
 def _answered(bodies: dict[str, bytes], inputs: Arrays, processor: str | None) -> dict[str, np.ndarray]:
     """Logits; of dynamic forms one by one, as their scales are taken over what is asked at once."""
-    asked = {
+    questions = {
         form: Question(body, inputs, 1 if form.startswith("dynamic") else measure.BATCH)
         for form, body in bodies.items()
     }
-    return {form: next(iter(arrays.values())) for form, arrays in answers(asked, processor).items()}
+    return {form: next(iter(arrays.values())) for form, arrays in answers(questions, processor).items()}
 
 
 def _row(got: np.ndarray, want: np.ndarray, labels: np.ndarray) -> dict[str, float]:

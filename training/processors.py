@@ -36,10 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     s = parser.parse_args(arguments)
     try:
         opened = package.read(s.package)
-        found = data.gather(opened, data=s.data, root=s.root, seed=None, calibration=None, rows=1)
-        rows = scored(opened, found)
+        material = data.gather(opened, data=s.data, root=s.root, seed=None, calibration=None, rows=1)
+        rows = scored(opened, material)
         for row in rows:
-            print(told(row))
+            print(sentence(row))
         alike(rows)
         write(opened, rows)
         return 0
@@ -56,13 +56,13 @@ def scored(opened: Package, material: Material) -> list[dict[str, Any]]:
     body = package.serialised(opened.model)
     dynamic = ((opened.manifest.get("lineage") or {}).get("details") or {}).get("step") == "dynamic"
     # scales of dynamic forms are taken over what is asked at once: items are scored one by one, as they are asked for
-    asked = {TEST: Question(body, material.test.inputs, 1 if dynamic else measure.BATCH)}
+    questions = {TEST: Question(body, material.test.inputs, 1 if dynamic else measure.BATCH)}
     if opened.golden:
-        asked[GOLDEN] = Question(body, opened.golden)
-    here, rows = answers(asked), []
+        questions[GOLDEN] = Question(body, opened.golden)
+    here, rows = answers(questions), []
     with ThreadPoolExecutor(len(PROCESSORS)) as pool:  # each waits for a process of its own
-        elsewhere = dict(zip(PROCESSORS, pool.map(lambda name: answers(asked, name), PROCESSORS), strict=True))
-    wanted = _golden(opened)
+        elsewhere = dict(zip(PROCESSORS, pool.map(lambda name: answers(questions, name), PROCESSORS), strict=True))
+    golden_outputs = _golden(opened)
     for processor in (None, *PROCESSORS):
         there = elsewhere[processor] if processor else here
         own, other = (next(iter(one[TEST].values())) for one in (here, there))
@@ -70,13 +70,13 @@ def scored(opened: Package, material: Material) -> list[dict[str, Any]]:
         row |= {"accuracy": round(float((other.argmax(1) == material.test.labels).mean()), 4)}
         row |= {"other_answers": int((own.argmax(1) != other.argmax(1)).sum())}
         row |= {"largest_difference": float(f"{np.abs(own - other).max():.3g}")}
-        if wanted:
-            row["golden"] = _holds(opened, wanted, there[GOLDEN])
+        if golden_outputs:
+            row["golden"] = _holds(opened, golden_outputs, there[GOLDEN])
         rows.append(row)
     return rows
 
 
-def told(row: dict[str, Any]) -> str:
+def sentence(row: dict[str, Any]) -> str:
     emulated = f" ({PROCESSORS[row['processor']]}; emulated)" if row["processor"] in PROCESSORS else ""
     golden = "" if row.get("golden", True) else ", its golden set FAILS"
     return (
@@ -103,7 +103,7 @@ def write(opened: Package, rows: list[dict[str, Any]]) -> None:
     manifest["metrics"] = (manifest.get("metrics") or {}) | {"processors": rows}
     title, _, rest = str(manifest.get("card") or f"# {opened.name}\n").partition("\n")
     paragraphs = [one for one in rest.strip().split("\n\n") if not one.startswith(MARK)]
-    text = f"{MARK} {'; '.join(told(row) for row in rows)}."
+    text = f"{MARK} {'; '.join(sentence(row) for row in rows)}."
     manifest["card"] = "\n\n".join([title, text, *paragraphs]) + "\n"
     path = opened.folder / package.MANIFEST
     path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
@@ -124,11 +124,11 @@ def _golden(opened: Package) -> Arrays:
         return {name.removeprefix("output."): file[name] for name in file.files if name.startswith("output.")}
 
 
-def _holds(opened: Package, wanted: Arrays, got: Arrays) -> bool:
+def _holds(opened: Package, golden_outputs: Arrays, got: Arrays) -> bool:
     """As the gate compares."""
     entry = opened.manifest.get("golden") or {}
     rtol, atol = float(entry.get("rtol", 1e-3)), float(entry.get("atol", 1e-4))
-    return all(samples.difference(values, got[name], rtol, atol)[1] for name, values in wanted.items())
+    return all(samples.difference(values, got[name], rtol, atol)[1] for name, values in golden_outputs.items())
 
 
 if __name__ == "__main__":

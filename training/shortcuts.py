@@ -49,16 +49,16 @@ def applied(s: argparse.Namespace, decided: Tried) -> argparse.Namespace:
 def lines(decided: Tried, *, begun: bool = False) -> list[str]:
     """For the one who has started it. begun: by a run that this one continues."""
     since = ", as when the run began" if begun else ""
-    return [f"--{name.replace('_', '-')}: {_told(one)}{since}" for name, one in decided.items()]
+    return [f"--{name.replace('_', '-')}: {_sentence(one)}{since}" for name, one in decided.items()]
 
 
 def noted(decided: Tried) -> dict[str, str]:
     """For recipe and card: what was asked for and is not used."""
-    left = [f"{name} ({_told(one)})" for name, one in decided.items() if not one["used"]]
+    left = [f"{name} ({_sentence(one)})" for name, one in decided.items() if not one["used"]]
     return {"asked_for": "; ".join(left)} if left else {}
 
 
-def _told(one: dict[str, Any]) -> str:
+def _sentence(one: dict[str, Any]) -> str:
     if "reason" in one:
         return f"not used, {one['reason']}"
     if "with" not in one:

@@ -29,8 +29,8 @@ def question(folder: Path, level: int) -> Question:
 
 def test_activations_answer_alike_on_every_processor(tmp_path: Path) -> None:
     folder = matmul(tmp_path / "plain")
-    asked = {"float": question(folder, blocks.FLOAT), "bytes": question(folder, 4)}
-    here, sse = answers(asked), answers(asked, "Nehalem")
+    questions = {"float": question(folder, blocks.FLOAT), "bytes": question(folder, 4)}
+    here, sse = answers(questions), answers(questions, "Nehalem")
     np.testing.assert_allclose(here["float"]["y"], sse["float"]["y"], rtol=1e-5, atol=1e-5)
     # 8-bit activations, which only some processors have a kernel for, are served in floats
     np.testing.assert_allclose(here["bytes"]["y"], sse["float"]["y"], rtol=1e-5, atol=1e-5)

@@ -63,8 +63,8 @@ def test_a_model_that_answers_otherwise_elsewhere_is_refused_and_its_card_stays(
     before = (copied / "amaas.json").read_bytes()
     elsewhere(monkeypatch, Nehalem=1.5)
     assert processors.main([str(copied), "--data", str(images)]) == 1
-    said = capsys.readouterr()
-    assert "its golden set fails as Nehalem. Nothing was written" in said.err and "golden set FAILS" in said.out
+    printed = capsys.readouterr()
+    assert "its golden set fails as Nehalem. Nothing was written" in printed.err and "golden set FAILS" in printed.out
     elsewhere(monkeypatch, Haswell=-1.0)
     (copied / "golden.npz").unlink()
     assert processors.main([str(copied), "--data", str(images)]) == 1

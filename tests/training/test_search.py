@@ -40,13 +40,13 @@ SIZES = {"parent": 900, "fp16": 450, "int8": 240}
 
 
 def test_a_difference_beyond_noise_names_the_fastest() -> None:
-    told = report(timings(parent=50, fp16=80, int8=60), SIZES)
-    assert told["best"] == "parent" and told["alike"] == ["parent"]
+    outcome = report(timings(parent=50, fp16=80, int8=60), SIZES)
+    assert outcome["best"] == "parent" and outcome["alike"] == ["parent"]
 
 
 def test_of_what_noise_cannot_tell_apart_the_smallest_is_taken() -> None:
-    told = report(timings(parent=50.0, fp16=80, int8=50.4), SIZES)
-    assert told["best"] == "int8" and told["alike"] == ["parent", "int8"]
+    outcome = report(timings(parent=50.0, fp16=80, int8=50.4), SIZES)
+    assert outcome["best"] == "int8" and outcome["alike"] == ["parent", "int8"]
     alike = report(timings(parent=50.0, fp16=80, int8=50.4), SIZES | {"int8": 900})
     assert alike["best"] == "parent", "as small, and simpler"
 
@@ -58,9 +58,9 @@ def test_load_that_all_meet_alike_is_no_noise() -> None:
 
 
 def test_size_needs_no_interval_and_noise_makes_nobody_better() -> None:
-    told = report(timings(parent=50, fp16=50.1, int8=49.9), SIZES, "size")
-    assert told["best"] == "int8" and told["alike"] == []
-    assert [row["pareto"] for row in told["steps"]] == [False, False, True]
+    outcome = report(timings(parent=50, fp16=50.1, int8=49.9), SIZES, "size")
+    assert outcome["best"] == "int8" and outcome["alike"] == []
+    assert [row["pareto"] for row in outcome["steps"]] == [False, False, True]
 
 
 def test_two_sessions_of_the_same_model_are_not_told_apart_by_search(
@@ -68,9 +68,9 @@ def test_two_sessions_of_the_same_model_are_not_told_apart_by_search(
 ) -> None:
     monkeypatch.setattr(latency, "timings", lambda bodies, _: timings(**dict.fromkeys(bodies, 10.0)))
     assert compress("search", matmul(tmp_path / "plain"), tmp_path / "out", "--steps", "fp16", "int4") == 0
-    said = capsys.readouterr().out
-    assert "no difference in latency that can be told from noise: parent, fp16, int4 (95 % intervals over 6" in said
-    assert "int4 is taken, the smallest of them" in said
+    printed = capsys.readouterr().out
+    assert "no difference in latency that can be told from noise: parent, fp16, int4 (95 % intervals over 6" in printed
+    assert "int4 is taken, the smallest of them" in printed
     assert json.loads((tmp_path / "out" / "pareto.json").read_text())["best"] == "int4"
 
 

@@ -49,9 +49,9 @@ def test_what_makes_steps_slower_is_not_used_and_it_says_why(
     tried = costs(monkeypatch, bf16=70.0, channels_last=-4.0, compile=0.0)
     assert run(folder, tmp_path / "out", *ALL) == 0
     assert tried == ["channels_last", "bf16", "compile"]
-    said = capsys.readouterr().out
-    assert "--bf16: not used, a step takes 76 ms with it, 6 ms without" in said
-    assert "--channels-last: used, a step takes 6 ms with it, 10 ms without" in said
+    printed = capsys.readouterr().out
+    assert "--bf16: not used, a step takes 76 ms with it, 6 ms without" in printed
+    assert "--channels-last: used, a step takes 6 ms with it, 10 ms without" in printed
     details = described(tmp_path / "out")["lineage"]["details"]
     assert details["channels_last"] is True and "bf16" not in details and "compile" not in details
     assert "bf16 (not used, a step takes 76 ms with it, 6 ms without); compile (not used" in details["asked_for"]
@@ -127,13 +127,13 @@ def test_a_run_goes_on_as_it_began(
     capsys.readouterr()
     assert train.main([*arguments, "--out", str(tmp_path / "out")]) == 0
     assert tried == []
-    told = "used, a step takes 5 ms with it" if pays else "not used, a step takes 15 ms with it"
-    assert f"--bf16: {told}, 10 ms without, as when the run began" in capsys.readouterr().out
+    expected = "used, a step takes 5 ms with it" if pays else "not used, a step takes 15 ms with it"
+    assert f"--bf16: {expected}, 10 ms without, as when the run began" in capsys.readouterr().out
     assert same(weights)
 
 
 def test_without_bfloat16_instructions_it_is_left_out(folder: Path, tmp_path: Path) -> None:
-    """As on a processor with AVX2 alone: PyTorch's library for matrix products is told so."""
+    """As on a processor with AVX2 alone: PyTorch's library for matrix products is expected so."""
     line = [sys.executable, "-m", "training.train", "--data", str(folder), "--out", str(tmp_path / "out"), "--device",
             "cpu", "--quiet", "--epochs", "1", "--batch", "64", "--widths", "32", "64", "--bf16"]  # fmt: skip
     limited = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "OMP_NUM_THREADS": "1"}

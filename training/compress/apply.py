@@ -83,12 +83,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step made, before it is decided whether it is kept. details: for the lineage. seen: golden.steadiness."""
+    """What a step made, before it is decided whether it is kept.
+
+    details: for the lineage. variation: of its answers, as golden.steadiness gives it.
+    """
 
     step: str
     model: Measured
     details: dict[str, Any]
-    seen: float
+    variation: float
 
 
 def measured(parent: Package, body: bytes, material: Material, batch: int = measure.BATCH) -> Measured:
@@ -203,7 +206,7 @@ def accept(before: Measured, outcome: Outcome, options: Options) -> None:
             f"{outcome.step} changes the outputs by {outcome.details['noise']:.1%} of their size, more than "
             f"{options.max_noise:.1%}; nothing was written: {advice} --max-noise"
         )
-    golden.tolerance(outcome.step, outcome.model.golden, outcome.seen, {})
+    golden.tolerance(outcome.step, outcome.model.golden, outcome.variation, {})
 
 
 def timed(outcome: Outcome, times: Timings, before: str, after: str) -> None:
@@ -221,7 +224,7 @@ def write(parent: Package, outcome: Outcome, material: Material, out: Path) -> N
 def described(parent: Package, outcome: Outcome, material: Material) -> tuple[dict[str, Any], Arrays]:
     """amaas.json, and the arrays of golden.npz."""
     details, declared = outcome.details, parent.manifest.get("golden") or {}
-    arrays, entry = golden.golden(outcome.step, material.golden, outcome.model.golden, outcome.seen, declared)
+    arrays, entry = golden.golden(outcome.step, material.golden, outcome.model.golden, outcome.variation, declared)
     manifest = parent.manifest | {
         "name": parent.name,
         "metrics": describe.metrics(material, outcome.model.scores, parent, details),

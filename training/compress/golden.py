@@ -23,10 +23,10 @@ SHARE = 0.1  # of the outputs' standard deviation, beyond which a tolerance chec
 
 
 def golden(
-    step: str, inputs: Arrays, after: Arrays, seen: float, declared: dict[str, Any]
+    step: str, inputs: Arrays, after: Arrays, variation: float, declared: dict[str, Any]
 ) -> tuple[Arrays, dict[str, Any]]:
     """The arrays of golden.npz, and its entry in amaas.json. The rest as for tolerance."""
-    atol, rtol = tolerance(step, after, seen, declared)
+    atol, rtol = tolerance(step, after, variation, declared)
     arrays = {f"input.{name}": values for name, values in inputs.items()}
     return arrays | {f"output.{n}": v for n, v in after.items()}, {"file": "golden.npz", "rtol": rtol, "atol": atol}
 
@@ -38,11 +38,11 @@ def steadiness(step: str, body: bytes, inputs: Arrays, after: Arrays) -> float:
     return measure.steadiness(body, inputs, after, batches)
 
 
-def tolerance(step: str, after: Arrays, seen: float, declared: dict[str, Any]) -> tuple[float, float]:
-    """atol, rtol: twice what was seen here, the GRAIN of the step, or the parent's; at most SHARE of the spread.
+def tolerance(step: str, after: Arrays, variation: float, declared: dict[str, Any]) -> tuple[float, float]:
+    """atol, rtol: twice the variation here, the GRAIN of the step, or the parent's; at most SHARE of the spread.
 
-    after: what the model answers. seen: as steadiness gives it. declared: the parent's entry. Raises TrainingError
-    where the answers depend on batch or optimisation by more than SHARE.
+    after: what the model answers. variation: as `steadiness` gives it. declared: the parent's entry. Raises
+    TrainingError where the answers depend on batch or optimisation by more than SHARE.
     """
     floats = [values.astype(np.float64) for values in after.values() if values.dtype.kind == "f" and values.size]
     rtol = max(min(float(declared.get("rtol", RTOL)), LOOSEST), RTOL)
@@ -50,12 +50,12 @@ def tolerance(step: str, after: Arrays, seen: float, declared: dict[str, Any]) -
     if not spread:  # whole numbers, or one value throughout: nothing to take a share of
         return ATOL, rtol
     most = SHARE * spread
-    if 2 * seen > most:
+    if 2 * variation > most:
         raise TrainingError(
-            f"{step}: the answers differ by {seen:.3g} between ONNX Runtime's optimisation levels or sizes of a batch, "
-            f"{seen / spread:.0%} of the outputs' standard deviation: a golden set that allows that would check "
+            f"{step}: the answers differ by {variation:.3g} between optimisation levels or batch sizes, "
+            f"{variation / spread:.0%} of the outputs' standard deviation: a golden set that allows that would check "
             "nothing, and another processor would answer otherwise. Try another step (fp16, weight8)"
         )
     grain = GRAIN.get(step, 0.0) * max(float(np.abs(values).max()) for values in floats)
-    wide = max(2 * seen, grain, float(declared.get("atol", ATOL)), ATOL)
+    wide = max(2 * variation, grain, float(declared.get("atol", ATOL)), ATOL)
     return float(f"{min(wide, most):.2g}"), rtol
