@@ -15,6 +15,7 @@ CHECKS = 130  # seconds that one look at uploads takes at most: the function's o
 
 def main() -> None:
     HOME.mkdir(parents=True, exist_ok=True)
+    before, deployed_once = cloud.pid(), deploy.RECORD.exists()
     access = bring_up()
     if publish.publish(access) == 0:
         names = ", ".join(package.name for package in publish.packages())
@@ -23,12 +24,14 @@ def main() -> None:
     if answer:
         model, image, result = answer
         say(f"{model}, asked about {image}, answers:\n{json.dumps(result, indent=2)}")
+    if deployed_once and cloud.pid() != before:
+        catch_up(access["endpoint_url"])  # now that nobody waits for a function any more
     report(access)
 
 
 def bring_up() -> dict[str, Any]:
     """A running, deployed, accessible API. Each step is skipped when it is done already."""
-    crashed, before, deployed_once = cloud.crashed(), cloud.pid(), deploy.RECORD.exists()
+    crashed = cloud.crashed()
     endpoint = cloud.start()
     say(f"the embedded cloud is running at {endpoint}")
     outputs = deploy.up_to_date(endpoint)
@@ -36,8 +39,9 @@ def bring_up() -> dict[str, Any]:
         outputs = deploy.deploy(endpoint)
         sign(endpoint, outputs)
         keep_state(endpoint)
-    if deployed_once and cloud.pid() != before:
-        catch_up(endpoint, outputs["IngestFunctionName"], wait=crashed)
+    if crashed:
+        say("the embedded cloud was not stopped but ended: looking for uploads without a verdict")
+        catch_up(endpoint, wait=True)
     say(f"the API is deployed at {outputs['ApiUrl']}")
     return write_access(endpoint, outputs)
 
@@ -52,14 +56,14 @@ def keep_state(endpoint: str) -> None:
         raise SystemExit(f"{endpoint} was taken while the embedded cloud restarted: run `make run` again")
 
 
-def catch_up(endpoint: str, function: str, *, wait: bool) -> None:
+def catch_up(endpoint: str, *, wait: bool = False) -> None:
     """Have uploads checked whose events ended with the cloud. wait: until each has its verdict, as after a crash."""
+    function = (deploy.outputs(endpoint) or {})["IngestFunctionName"]
     look = {"FunctionName": function, "Payload": json.dumps({"patience": 0})}
     functions = deploy.client("lambda", endpoint, patience=CHECKS)
     if not wait:
         functions.invoke(InvocationType="Event", **look)
         return
-    say("the embedded cloud was not stopped but ended: looking for uploads without a verdict")
     while True:
         answer = functions.invoke(**look)
         handled = json.load(answer["Payload"])
