@@ -121,7 +121,7 @@ def _clear() -> None:
         say(f"ended what an earlier run left: {number} processes of functions")
     folders = _remove_leftovers()
     if folders:
-        say(f"removing what an earlier run left: {folders} folders of functions, in the background")
+        say(f"removing what an earlier run left, in the background: {folders} folders of functions")
 
 
 def _end_survivors() -> int:
@@ -138,14 +138,16 @@ def _end_survivors() -> int:
 
 
 def _remove_leftovers() -> int:
-    """Have the folders of ended workers removed, by a process that nobody waits for; returns how many they are.
+    """Have the folders of ended workers removed, by a process that nobody waits for; returns how many were in TEMP.
 
-    Each worker unpacked a copy of its layers, more than a thousand files: removing many takes minutes.
+    Each worker unpacked a copy of its layers, more than a thousand files: removing many takes minutes. What an earlier
+    removal has not come to yet is removed with them.
     """
+    number, nothing = 0, subprocess.DEVNULL
     if TEMP.exists():
+        number = len(list(TEMP.iterdir()))
         TEMP.rename(HOME / f"{LEFT}{uuid.uuid4().hex}")
     left = list(HOME.glob(f"{LEFT}*"))
-    number, nothing = sum(1 for folder in left for _ in folder.iterdir()), subprocess.DEVNULL
     if left:
         command = ["nice", "rm", "-rf", "--", *map(str, left)]
         subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from local.settings import ENVS, HOME, ROOT
 
 GiB = 2**30
-ENVIRONMENTS = 2 * GiB  # with uv's cache and what is unpacked on the way
+ENVIRONMENTS = 3 * GiB  # with uv's cache, the build, and the workers of the first minutes: 2.5 GiB when measured
 CLOUD = GiB  # a warm worker unpacks up to 200 MB of layers; the state of the bucket comes on top
 
 

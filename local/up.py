@@ -15,6 +15,7 @@ CHECKS = 130  # seconds that one look at uploads takes at most: the function's o
 
 def main() -> None:
     HOME.mkdir(parents=True, exist_ok=True)
+    before, deployed_once = cloud.pid(), deploy.RECORD.exists()
     access = bring_up()
     if publish.publish(access) == 0:
         names = ", ".join(package.name for package in publish.packages())
@@ -23,22 +24,26 @@ def main() -> None:
     if answer:
         model, image, result = answer
         say(f"{model}, asked about {image}, answers:\n{json.dumps(result, indent=2)}")
+    if deployed_once and cloud.pid() != before:
+        catch_up(access["endpoint_url"])  # now that nobody waits for a function any more
     report(access)
 
 
 def bring_up() -> dict[str, Any]:
     """A running, deployed, accessible API. Each step is skipped when it is done already."""
-    crashed, before, deployed_once = cloud.crashed(), cloud.pid(), deploy.RECORD.exists()
+    crashed, upgraded = cloud.crashed(), deploy.RECORD.exists()
     endpoint = cloud.start()
     say(f"the embedded cloud is running at {endpoint}")
     outputs = deploy.up_to_date(endpoint)
-    deployed = outputs is None
+    upgraded = upgraded and outputs is None
     if outputs is None:
         outputs = deploy.deploy(endpoint)
         sign(endpoint, outputs)
         keep_state(endpoint)
-    if deployed_once and cloud.pid() != before:
-        catch_up(endpoint, outputs["IngestFunctionName"], wait=crashed or deployed)
+    if crashed:
+        say("the embedded cloud was not stopped but ended: looking for uploads without a verdict")
+    if crashed or upgraded:
+        catch_up(endpoint, wait=True)
     say(f"the API is deployed at {outputs['ApiUrl']}")
     return write_access(endpoint, outputs)
 
@@ -53,11 +58,12 @@ def keep_state(endpoint: str) -> None:
         raise SystemExit(f"{endpoint} was taken while the embedded cloud restarted: run `make run` again")
 
 
-def catch_up(endpoint: str, function: str, *, wait: bool) -> None:
+def catch_up(endpoint: str, *, wait: bool = False) -> None:
     """Have uploads checked whose events ended with the cloud, and versions that an older gate has let through.
 
-    wait: until that is done, as after a crash or a deployment.
+    wait: until all that is done, as after a crash, or a new deployment on what an older one has left.
     """
+    function = (deploy.outputs(endpoint) or {})["IngestFunctionName"]
     look = {"FunctionName": function, "Payload": json.dumps({"patience": 0})}
     functions = deploy.client("lambda", endpoint, patience=CHECKS)
     if not wait:
