@@ -26,7 +26,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop sam-local bench bench-inference bench-coldstart bench-quantise bench-training soak portability bundled-models
+.PHONY: run stop readme sam-local bench bench-inference bench-coldstart bench-quantise bench-training soak portability bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -34,8 +34,12 @@ run: room tools-run ## set up, start the embedded cloud, deploy, publish the bun
 stop: ## stop the embedded cloud; what it holds is kept for the next run
 	@"$$PYTHON" -m local.cloud stop
 
+readme: ## make run, and what it prints into the README: after a change of the bundled models
+	@set -o pipefail; $(MAKE) --no-print-directory run 2>&1 | tee .local/run.txt
+	@$(ENVS)/cloud/bin/python -m local.sample .local/run.txt
+
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
-	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve)
+	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve) $(if $(OWN_IMAGE),--own-image)
 
 # the servers that ours is measured beside
 PEERS := $(foreach peer,floor litserve bentoml kserve mlserver,$(ENVS)/peer-$(peer)/.ready)
@@ -70,18 +74,21 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test lint types unit cloud training-tests
-test: lint types unit cloud training-tests ## the whole suite, as CI runs it
+.PHONY: test lint types unit cloud anywhere training-tests
+test: lint types unit cloud anywhere training-tests ## the whole suite, as CI runs it
 
 # MiniStack, in the environment 'cloud', is one of the stores under test
 unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## everything that needs no deployment
-	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/training tests
+	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/anywhere --ignore tests/training tests
 
 soak: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## the slow proofs: more writers, more faults, longer runs
 	@$(ENVS)/dev/bin/pytest -m soak tests
 
 cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/schemathesis/.ready $(ENVS)/training/.ready tools-run ## the template, and the whole product on an embedded cloud of the tests' own
 	@$(ENVS)/dev/bin/pytest tests/cloud
+
+anywhere: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## make run in a fresh clone with an empty Python; a killed cloud; a full disk
+	@$(ENVS)/dev/bin/pytest tests/anywhere
 
 # in an environment of its own: no other test waits for PyTorch
 training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready $(ENVS)/cloud/.ready)

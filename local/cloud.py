@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from local import room
+from local import debian, processors, room
 from local.settings import HOME, STATE, say, tool
 
 HOST = "127.0.0.1"
@@ -31,6 +31,7 @@ LOCK = HOME / "cloud.lock"
 PROGRAM = HOME / "cloud.program"  # the digest of what runs
 TEMP = HOME / "tmp"
 LEFT = "tmp-left-"  # what an ended cloud had in TEMP, until it is removed
+PROCESSOR = "AMAAS_PROCESSOR"
 START_TIMEOUT = 60
 STOP_TIMEOUT = 60
 
@@ -117,7 +118,7 @@ def _clear() -> None:
     """End what a cloud left that was killed, and its guardian with it; have its files removed."""
     number = _end_survivors()
     if number:
-        say(f"ended {number} workers of functions that an earlier run left")
+        say(f"ended what an earlier run left: {number} processes of functions")
     folders = _remove_leftovers()
     if folders:
         say(f"removing what an earlier run left: {folders} folders of functions, in the background")
@@ -172,12 +173,12 @@ def _spawn(port: int) -> None:
 def _program() -> str:
     """Tells what a cloud was started from: after a pull it may be another one."""
     sources = [Path(__file__).with_name(name).read_bytes() for name in ("embedded.py", "guardian.py")]
-    return hashlib.sha256(b"".join(sources)).hexdigest()
+    return hashlib.sha256(b"".join([*sources, os.environ.get(PROCESSOR, "").encode()])).hexdigest()
 
 
 def _environment(port: int) -> dict[str, str]:
     """All of it: functions inherit the cloud's environment, and the caller's has no business there."""
-    return {
+    return _worker() | {
         "PATH": os.defpath,
         "HOME": str(TEMP),
         "LANG": "C.UTF-8",
@@ -193,6 +194,16 @@ def _environment(port: int) -> dict[str, str]:
         "LAMBDA_WARM_TTL_SECONDS": "1800",
         "LOG_LEVEL": "WARNING",
     }
+
+
+def _worker() -> dict[str, str]:
+    """To have functions run as another processor, as in AMAAS_PROCESSOR=Haswell: by QEMU, slow and true to the bit."""
+    if not os.environ.get(PROCESSOR):
+        return {}
+    try:
+        return {"AMAAS_WORKER_PYTHON": str(processors.python(os.environ[PROCESSOR]))}
+    except debian.Missing as error:
+        raise SystemExit(str(error)) from error
 
 
 def _choose_port() -> int:

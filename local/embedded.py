@@ -89,7 +89,8 @@ def guard() -> subprocess.Popen[bytes] | None:
     if os.getpgrp() != os.getpid():
         return None
     command = [sys.executable, "-I", str(HERE / "guardian.py"), str(os.getpgrp())]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    # without this one's TMPDIR, which marks what the next start has to end
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, env={"PATH": os.defpath})
 
 
 gateway._media_type_matches = matches
@@ -97,4 +98,6 @@ s3._atomic_write = write_or_note
 s3.handle_request = handle_or_refuse
 if __name__ == "__main__":
     guardian = guard()  # held for as long as this runs: it has the pipe
+    # what MiniStack starts for each function: a Python that runs as another processor, where that was asked for
+    sys.executable = os.environ.pop("AMAAS_WORKER_PYTHON", sys.executable)
     runpy.run_module("ministack", run_name="__main__")

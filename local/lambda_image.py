@@ -1,7 +1,8 @@
-"""Make the base image that `sam local` runs functions in, from Debian's packages: no container registry is asked.
+"""The base image that `sam local` runs functions in: Amazon's, or one made here where that is out of reach.
 
-The image holds CPython 3.11, Amazon's runtime interface client and boto3, laid out as in Lambda's own image. It stands
-in for the name that SAM CLI asks for. Runs as root on Debian 12 (amd64), and does only what is not done yet.
+Nothing is installed and no daemon is started: whoever runs this is told what is missing. With OWN_IMAGE=1, make
+sam-local makes an image from Debian's packages under a name of our own: CPython 3.11, Amazon's runtime interface client
+and boto3, laid out as in Lambda's image. That needs root on Debian 12 (amd64), and asks no container registry.
 """
 
 from __future__ import annotations
@@ -11,17 +12,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from local.settings import HOME, ROOT, say
+from local.settings import ROOT, say
 
-IMAGE = "public.ecr.aws/lambda/python:3.11-x86_64"
+AMAZONS = "public.ecr.aws/lambda/python:3.11-x86_64"  # what SAM CLI takes
+OWN = "amaas-local/lambda-python:3.11-x86_64"
 PACKAGES = ["python3.11", "libstdc++6", "busybox-static", "ca-certificates"]
 # needed by the scripts that packages run when they are installed; here they are only unpacked
 UNUSED = ("dpkg_", "tar_", "debconf_", "perl-base_")
 UNUSED_FILES = ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/lib/python3.11/pydoc_data"]
-DOCKERD_LOG = HOME / "dockerd.log"
 
 BOOTSTRAP = """#!/bin/sh
 # the order of Lambda: the function's own code, then its layers, then the runtime
@@ -40,54 +40,38 @@ SETTINGS = {
 }
 
 
-def ready() -> None:
-    """Docker runs, and has the image. Raises SystemExit with what is in the way."""
-    if docker_answers() and _quiet("docker", "image", "inspect", IMAGE):
-        return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise SystemExit("Docker with the image is needed: run this as root on Debian 12, which sets both up")
-    start_docker()
-    if not _quiet("docker", "image", "inspect", IMAGE):
-        build_image()
-
-
-def docker_answers() -> bool:
-    return shutil.which("docker") is not None and _quiet("docker", "version")
-
-
-def start_docker() -> None:
-    if not shutil.which("dockerd"):
-        say("installing Docker")
-        _apt_update()
-        _run("apt-get", "-qy", "install", "--no-install-recommends", "docker.io")
-    if docker_answers():
-        return
-    say("starting Docker")
-    # in some sandboxes the first choice is not allowed
-    for flags in ([], ["--storage-driver=vfs"], ["--storage-driver=vfs", "--iptables=false"]):
-        if _start_dockerd(flags):
-            return
-    raise SystemExit(f"dockerd does not start; its log is {DOCKERD_LOG}")
-
-
-def _start_dockerd(flags: list[str]) -> bool:
-    with DOCKERD_LOG.open("ab") as log:
-        daemon = subprocess.Popen(
-            ["dockerd", *flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+def ready(own: bool) -> str:
+    """The image's name, once Docker has it. own: make it here. Raises SystemExit with what is missing."""
+    if not shutil.which("docker"):
+        raise SystemExit(
+            "make sam-local needs Docker: install it (on Debian: apt-get install docker.io), then try again"
         )
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and daemon.poll() is None:
-        if docker_answers():
-            return True
-        time.sleep(0.2)
-    if daemon.poll() is None:
-        daemon.terminate()
-        daemon.wait()
-    return False
+    if not _quiet("docker", "version"):
+        raise SystemExit("Docker does not answer: start its daemon, or join its group; `docker version` says more")
+    image = OWN if own else AMAZONS
+    if _quiet("docker", "image", "inspect", image):
+        return image
+    if own:
+        build_image()
+    else:
+        pull()
+    return image
+
+
+def pull() -> None:
+    """Amazon's image. Raises SystemExit when it is out of reach."""
+    say(f"pulling {AMAZONS}")
+    if not _quiet("docker", "pull", AMAZONS):
+        raise SystemExit(
+            f"`docker pull {AMAZONS}` failed: look at what it says when you run it; where Amazon's registry is out of "
+            "reach, `make sam-local OWN_IMAGE=1` makes an image of Debian's packages (as root on Debian 12)"
+        )
 
 
 def build_image() -> None:
-    say("making the Lambda base image")
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise SystemExit("OWN_IMAGE=1 needs root on Debian 12: leave it away, and Amazon's own image is pulled")
+    say(f"making {OWN} from Debian's packages")
     with tempfile.TemporaryDirectory(prefix="lambda-image-") as folder:
         root = Path(folder) / "root"
         _lay_out(root)
@@ -171,7 +155,7 @@ def _import(root: Path) -> None:
     changes = ["--change", "ENV " + " ".join(f"{name}={value}" for name, value in SETTINGS.items())]
     changes += ["--change", "WORKDIR /var/task"]
     archive = subprocess.Popen(["tar", "-C", str(root), "--numeric-owner", "-c", "."], stdout=subprocess.PIPE)
-    subprocess.run(["docker", "import", *changes, "-", IMAGE], stdin=archive.stdout, stdout=sys.stderr, check=True)
+    subprocess.run(["docker", "import", *changes, "-", OWN], stdin=archive.stdout, stdout=sys.stderr, check=True)
     if archive.wait():
         raise SystemExit("the image could not be packed")
 
@@ -205,4 +189,4 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    ready()
+    print(ready(own="--own" in sys.argv))

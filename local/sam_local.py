@@ -25,14 +25,14 @@ LOG = HOME / "sam-local.log"
 START_TIMEOUT = 120
 
 
-def main(serve: bool) -> None:
+def main(serve: bool, own_image: bool) -> None:
+    image = lambda_image.ready(own_image)  # first: what is missing is said before anything is started
     access = up.bring_up()
     publish.publish(access)
-    lambda_image.ready()
     template = built()
     port = int(access["endpoint_url"].rpartition(":")[2])
     # containers reach the machine at the bridge's own address
-    with forward(bridge(), port, (cloud.HOST, port)), start_api(template, access, port) as url:
+    with forward(bridge(), port, (cloud.HOST, port)), start_api(template, image, access, port) as url:
         say(f"sam local serves {url}")
         show(access | {"api_url": url})
         if serve:
@@ -70,7 +70,7 @@ def signing(access: dict[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def start_api(template: Path, access: dict[str, Any], cloud_port: int) -> Iterator[str]:
+def start_api(template: Path, image: str, access: dict[str, Any], cloud_port: int) -> Iterator[str]:
     """`sam local start-api` on a free port of the loopback interface."""
     port, endpoint = _free_port(), f"http://{bridge()}:{cloud_port}"
     variables = HOME / "sam-local-env.json"
@@ -78,7 +78,7 @@ def start_api(template: Path, access: dict[str, Any], cloud_port: int) -> Iterat
     fixed = {"BUCKET": access["bucket"], "AWS_ENDPOINT_URL": endpoint, **signing(access)}
     variables.write_text(json.dumps({"Parameters": fixed}))
     command = [tool("sam", "sam"), "local", "start-api", "--template", str(template), "--port", str(port)]
-    command += ["--skip-pull-image", "--warm-containers", "LAZY", "--env-vars", str(variables)]
+    command += ["--skip-pull-image", "--invoke-image", image, "--warm-containers", "LAZY", "--env-vars", str(variables)]
     command += ["--parameter-overrides", f"PythonRuntime={RUNTIME}", f"EndpointUrl={endpoint}"]
     with LOG.open("wb") as log:
         process = subprocess.Popen(command, cwd=HOME, env=aws_env(endpoint), stdout=log, stderr=log)
@@ -128,4 +128,4 @@ def _free_port() -> int:
 
 
 if __name__ == "__main__":
-    main("--serve" in sys.argv)
+    main("--serve" in sys.argv, "--own-image" in sys.argv)

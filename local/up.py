@@ -28,16 +28,17 @@ def main() -> None:
 
 def bring_up() -> dict[str, Any]:
     """A running, deployed, accessible API. Each step is skipped when it is done already."""
-    crashed, before = cloud.crashed(), cloud.pid()
+    crashed, before, deployed_once = cloud.crashed(), cloud.pid(), deploy.RECORD.exists()
     endpoint = cloud.start()
     say(f"the embedded cloud is running at {endpoint}")
     outputs = deploy.up_to_date(endpoint)
+    deployed = outputs is None
     if outputs is None:
         outputs = deploy.deploy(endpoint)
         sign(endpoint, outputs)
         keep_state(endpoint)
-    if cloud.pid() != before:
-        catch_up(endpoint, outputs["IngestFunctionName"], wait=crashed)
+    if deployed_once and cloud.pid() != before:
+        catch_up(endpoint, outputs["IngestFunctionName"], wait=crashed or deployed)
     say(f"the API is deployed at {outputs['ApiUrl']}")
     return write_access(endpoint, outputs)
 
@@ -53,21 +54,27 @@ def keep_state(endpoint: str) -> None:
 
 
 def catch_up(endpoint: str, function: str, *, wait: bool) -> None:
-    """Have uploads checked whose events ended with the cloud. wait: until each has its verdict, as after a crash."""
+    """Have uploads checked whose events ended with the cloud, and versions that an older gate has let through.
+
+    wait: until that is done, as after a crash or a deployment.
+    """
     look = {"FunctionName": function, "Payload": json.dumps({"patience": 0})}
     functions = deploy.client("lambda", endpoint, patience=CHECKS)
     if not wait:
         functions.invoke(InvocationType="Event", **look)
         return
-    say("the embedded cloud was not stopped but ended: looking for uploads without a verdict")
     while True:
         answer = functions.invoke(**look)
         handled = json.load(answer["Payload"])
         if "FunctionError" in answer:
             say(f"some uploads have no verdict yet, and are looked at again once a day: {handled}")
-        if "FunctionError" in answer or not handled["handled"]:
+        if "FunctionError" in answer or not (handled["handled"] or handled["rechecked"]):
             return
-        say(f"{len(handled['handled'])} uploads have their verdict now")
+        if handled["handled"]:
+            say(f"uploads that have their verdict now: {len(handled['handled'])}")
+        if handled["rechecked"]:
+            refused = sum(one["refused"] is not None for one in handled["rechecked"])
+            say(f"versions of an older gate that were checked again: {len(handled['rechecked'])}, {refused} refused")
 
 
 def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def ministack(home: Path) -> Iterator[str]:
     python = ROOT / ".local" / "envs" / "cloud" / "bin" / "python"
     env = {"PATH": os.defpath, "HOME": str(home), "LANG": "C.UTF-8", "TMPDIR": str(home), "GATEWAY_PORT": str(port)}
     env |= {"BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1", "LOG_LEVEL": "ERROR"}
-    with _running([str(python), "-m", "ministack"], home, env, f"http://127.0.0.1:{port}/_ministack/health"):
+    with running([str(python), "-m", "ministack"], home, env, f"http://127.0.0.1:{port}/_ministack/health"):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -76,12 +76,12 @@ def seaweedfs(home: Path) -> Iterator[str]:
     (home / "data").mkdir()
     env = {"PATH": os.defpath, "HOME": str(home), "TMPDIR": str(home)}
     endpoint = f"http://127.0.0.1:{ports['s3.port']}"
-    with _running(command, home, env, f"{endpoint}/status"):
+    with running(command, home, env, f"{endpoint}/status"):
         yield endpoint
 
 
 @contextmanager
-def _running(command: list[str], home: Path, env: dict[str, str], ready: str) -> Iterator[None]:
+def running(command: list[str], home: Path, env: dict[str, str], ready: str) -> Iterator[None]:
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=home, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:

@@ -1,6 +1,7 @@
 """Make the models in layers/models anew (`make bundled-models`), one of each kind, and real inputs for the examples.
 
-Trained, optimised and packaged by the very commands that everyone has; the recipes are in here, and nothing else is.
+Trained, optimised, packaged and scored on three processors by the very commands that everyone has; the recipes are in
+here, and nothing else is. One that answers otherwise on another processor is not taken.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from training import data, train
+from training import data, processors, train
 from training.compress import __main__ as compress
 from training.data import fashion_mnist
 from training.settings import CACHE
@@ -74,30 +75,34 @@ RECIPES = {
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="MODEL", help=f"only these of {', '.join(RECIPES)}")
+    parser.add_argument("--trained", type=Path, metavar="FOLDER", help="keep the trained packages in here, by name; "
+        "what is there is not trained again")  # fmt: skip
     chosen = parser.parse_args(arguments)
     if strange := set(chosen.names) - set(RECIPES):
         parser.error(f"there is no model {', '.join(sorted(strange))}: there are {', '.join(RECIPES)}")
     for name in chosen.names or RECIPES:
         with tempfile.TemporaryDirectory() as folder:
-            status = made(name, RECIPES[name], Path(folder))
+            status = made(name, RECIPES[name], Path(folder), chosen.trained or Path(folder) / "trained")
         if status:
             return status
     examples()
     return 0
 
 
-def made(name: str, recipe: Recipe, work: Path) -> int:
-    """Train, compress, and put what serving needs into layers/models. The exit status of what failed, or 0."""
+def made(name: str, recipe: Recipe, work: Path, trained: Path) -> int:
+    """Train, compress, score, and put what serving needs into layers/models. The exit status of what failed, or 0."""
     given = ["--data", recipe.data, "--name", name]
     options = [*given, *recipe.options, "--intended-use", recipe.intended]
-    package = work / "trained"
-    if status := train.main([*options, "--out", str(package)]):
+    package = trained / name
+    if not (package / "amaas.json").is_file() and (status := train.main([*options, "--out", str(package)])):
         return status
     for number, step in enumerate(recipe.steps):
         following = work / f"{number}-{step[0]}"
         if status := compress.main([*step, str(package), "--data", recipe.data, "--out", str(following)]):
             return status
         package = following
+    if status := processors.main([str(package), "--data", recipe.data]):
+        return status
     target = MODELS / name
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(package, target, ignore=shutil.ignore_patterns("*.png", "cleaning.json", "metrics.jsonl"))

@@ -27,10 +27,10 @@ FORMAT = 3
 KEPT = 2
 PATTERN = "[0-9]*.checkpoint"
 TEMPORARY = "writing.tmp"
-# what may change between a run and its continuation without changing a weight
+# what may change between a run and its continuation without changing a weight; `measure` decides when a run begins only
 FREE = {
     "data", "root", "out", "name", "licence", "intended_use", "price", "quiet", "checkpoint",
-    "checkpoint_minutes", "resume",
+    "checkpoint_minutes", "resume", "measure",
 }  # fmt: skip
 
 

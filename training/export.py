@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 
 from training import card
@@ -18,6 +17,7 @@ from training.card import Told
 from training.data import Dataset, spread
 from training.errors import TrainingError
 from training.kinds import Inputs, Kind
+from training.served import served
 
 OPSET = 18
 RTOL, ATOL = 1e-3, 1e-4
@@ -94,7 +94,7 @@ def parity(network: torch.nn.Module, body: bytes, kind: Kind, stored: Inputs) ->
 
     Raises TrainingError where they are not.
     """
-    session = onnxruntime.InferenceSession(body, providers=["CPUExecutionProvider"])
+    session = served(body)
 
     def run(picked: slice) -> tuple[np.ndarray, np.ndarray]:
         inputs = kind.inputs(stored, picked)

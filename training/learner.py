@@ -15,12 +15,13 @@ from training.task import Task
 class Learner:
     """network: whose weights are kept. forward: how it is called in training; the weights are the same objects.
 
-    described: the network, for the recipe. average: of the weights, or None. privacy: what counts ε, or None.
+    average: of the weights, or None. privacy: what counts ε, or None.
     """
 
-    def __init__(self, s: argparse.Namespace, task: Task, group: Group, random: torch.Generator) -> None:
-        """random: for the noise of private training. Raises TrainingError for a network that cannot learn this."""
-        network, self.described = untrained(s, task)
+    def __init__(
+        self, s: argparse.Namespace, task: Task, group: Group, random: torch.Generator, network: torch.nn.Module
+    ) -> None:
+        """random: for the noise of private training. network: with its first weights, as untrained makes it."""
         self.clip = 0.0 if s.epsilon else s.clip  # private training clips each item's gradient, by itself
         self.device = group.device
         self.layout = torch.channels_last if s.channels_last else torch.contiguous_format

@@ -30,7 +30,8 @@ class State:
     total, right, seen: sums over the done batches. rows: the metrics of finished epochs. best: the highest validation
     accuracy, with the epoch and the weights that gave it. random: for the order of the data, the same in every process
     of a group; changes: for augmentation, each process's own.
-    counted: what else adds up over the steps, as an average of the weights, or a budget.
+    counted: what else adds up over the steps, as an average of the weights, or a budget. shortcuts: what was decided of
+    them when the run began.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class State:
         self.best, self.best_loss, self.best_epoch = -1.0, math.inf, 0
         self.best_weights: dict[str, torch.Tensor] = {}
         self.started = time.perf_counter()
+        self.shortcuts: dict[str, dict[str, Any]] = {}
 
     def seconds(self) -> float:
         """Spent on the run so far, in the processes before this one too."""
@@ -94,6 +96,7 @@ class State:
             "schedule": self.schedule.state_dict(),
             "counted": {name: one.state_dict() for name, one in self.counted.items()},
             "random": self.random.get_state(),
+            "shortcuts": self.shortcuts,
             "owned": owned,
         }
 

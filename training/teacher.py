@@ -13,6 +13,7 @@ import numpy as np
 
 from training.compress import measure, package
 from training.errors import TrainingError
+from training.served import served
 
 Arrays = dict[str, np.ndarray]
 CARRIED = 3_000_000  # bytes of inputs in one call: a function takes 6 MB, of which base64 leaves 4.5
@@ -48,7 +49,7 @@ class PackageTeacher:
         self.reference, self.manifest, self.folder = opened.reference, opened.manifest, opened.folder
         self.labels = _labels(opened.manifest, self.reference)
         self._activation = _activation(opened.manifest)
-        self._session = measure.session(package.serialised(opened.model), threads=threads)
+        self._session = served(package.serialised(opened.model), threads=threads)
 
     def logits(self, inputs: Arrays) -> np.ndarray:
         """[N, classes] of inputs [N, …] by name. Raises TrainingError when the model does not take them."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from training import card, export, plots, private, quality
+from training import card, export, plots, private, quality, shortcuts
 from training import data as datasets
 from training.allocator import keep_memory
 from training.checkpoint import Checkpoints, Reclaimed, StopSignal, fingerprint
@@ -23,7 +23,7 @@ from training.errors import TrainingError, out_of_memory
 from training.evaluate import outputs
 from training.footprint import Footprint
 from training.group import Group
-from training.learner import Learner
+from training.learner import Learner, untrained
 from training.loop import Loop
 from training.notes import notes
 from training.settings import check, reading, recipe, settings
@@ -82,7 +82,14 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
         say(note)
     s.out.mkdir(parents=True, exist_ok=True)
     datasets.write(task.data.report, s.out / CLEANING)
-    learner = Learner(s, task, group, random)
+    network, described = untrained(s, task)
+    checkpoints = Checkpoints(s.checkpoint, fingerprint(s, task.data, group.size, task.taught_by), s.checkpoint_minutes)
+    saved = group.told(checkpoints.load(s.resume) if group.first else None)
+    decided = group.told(shortcuts_of(s, saved, network, task, group) if group.first else None)
+    for line in shortcuts.lines(decided, begun=bool(saved)):
+        say(line)
+    s = shortcuts.applied(s, decided)
+    learner = Learner(s, task, group, random, network)
     torch.manual_seed(s.seed + group.rank)  # the first weights are everybody's, dropout is not
 
     changes = torch.Generator().manual_seed(s.seed + 1 + group.rank)
@@ -90,10 +97,8 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
         learner.network, learner.optimizer, learner.schedule, random, changes,
         average=learner.average, privacy=learner.privacy, footprint=footprint,
     )  # fmt: skip
-    state.started = started
-    identity = fingerprint(s, task.data, group.size, task.taught_by)
-    checkpoints = Checkpoints(s.checkpoint, identity, s.checkpoint_minutes)
-    if saved := group.told(checkpoints.load(s.resume) if group.first else None):
+    state.started, state.shortcuts = started, decided
+    if saved:
         state.unpack(saved, group.rank)
         say(f"continues in epoch {state.epoch} after step {state.step} of {len(task) // s.batch}")
 
@@ -105,11 +110,21 @@ def train(s: argparse.Namespace, stop: StopSignal, group: Group) -> None:
     metrics = tested(s, task, learner, state)
     print(f"test accuracy {metrics['test_accuracy']:.2%}, with the weights of epoch {state.best_epoch}")
     metrics |= {"footprint": footprint.taken(), **({"privacy": learner.privacy.spent()} if learner.privacy else {})}
-    told = card.Told(name, recipe(s, learner.described, task.kind.name), reading(s), s.licence, s.intended_use,
-                     task.taught_by)  # fmt: skip
+    trained = recipe(s, described, task.kind.name) | shortcuts.noted(decided)
+    told = card.Told(name, trained, reading(s), s.licence, s.intended_use, task.taught_by)
     export.package(learner.network, task.data, task.kind, s.out, metrics, told)
     checkpoints.clear()  # nothing is left to continue: the same command trains anew
     print(f"packaged in {s.out} after {state.seconds():.0f} s")
+
+
+def shortcuts_of(
+    s: argparse.Namespace, saved: dict[str, Any] | None, network: torch.nn.Module, task: Task, group: Group
+) -> shortcuts.Tried:
+    """As the run began that is continued; checkpoints of before used whatever was asked for. Else as measured now."""
+    if saved is None:
+        return shortcuts.tried(s, network, task, group.device, group.size)
+    begun: shortcuts.Tried = saved.get("shortcuts", {})
+    return begun
 
 
 def reproducible(s: argparse.Namespace) -> None:

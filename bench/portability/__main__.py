@@ -7,10 +7,11 @@ import json
 import sys
 from collections.abc import Sequence
 
-from bench.portability import bundled, corpus, processors, running
+from bench.portability import bundled, corpus, running
 from bench.portability.graphs import Case
 from bench.portability.report import Report
 from bench.portability.serving import served
+from local import processors
 from shared.runtime import processor
 
 RESULTS = processors.ROOT / "bench" / "results"

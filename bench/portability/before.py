@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import onnxruntime as ort
 
-from bench.portability import corpus, processors, running
+from bench.portability import corpus, running
 from bench.portability.graphs import FORMS, Case
 from bench.portability.simulation import simulate
+from local import processors
 
 RESULTS = processors.ROOT / "bench" / "results"
 LEVELS = ("off", "basic", "extended", "all")

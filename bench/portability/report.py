@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.portability import processors
 from bench.portability.running import Verdict
+from local import processors
 
 INTRODUCTION = """\
 # Quantised models on several processors

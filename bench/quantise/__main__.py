@@ -17,7 +17,8 @@ import numpy as np
 from bench.machine import RESULTS
 from bench.quantise import page
 from bench.quantise.subjects import MADE, ROOT, Subject
-from training.compress import blocks, int8, measure, package, steps
+from training.compress import blocks, int8, latency, package, steps
+from training.served import served
 
 OURS, THEIRS = "ours", "ONNX Runtime's default"
 THREADS = 1
@@ -71,16 +72,22 @@ def measured(subject: Subject) -> dict[str, Any]:
                 bodies[name], makers[name] = call(), maker
             except Exception as error:  # their calls raise anything
                 missing[name] = str(error).splitlines()[0][:200]
-    want = subject.judge(measure.session(bodies["as it is"], threads=THREADS))
-    times, machine = measure.latencies(bodies, subject.material.golden)
+    want = subject.judge(served(bodies["as it is"], threads=THREADS))
+    times = latency.timings(bodies, subject.material.golden)
     rows = []
     for name, body in bodies.items():
-        got = subject.judge(measure.session(body, threads=THREADS))
+        got = subject.judge(served(body, threads=THREADS))
         noise = float(np.sqrt(np.mean((got - want) ** 2)) / np.sqrt(np.mean(want**2)))
-        row = {"name": name, "by": makers[name], "bytes": len(body), "noise": round(noise, 4), "us": times[name]}
+        row = {
+            "name": name,
+            "by": makers[name],
+            "bytes": len(body),
+            "noise": round(noise, 4),
+            "us": times.medians[name],
+        }
         rows.append(row | subject.figures(want, got))
         print(subject.title, row, flush=True)
-    return {"title": subject.title, "about": subject.about, "rows": rows, "missing": missing, "machine": machine}
+    return {"title": subject.title, "about": subject.about, "rows": rows, "missing": missing, "machine": times.machine}
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
+from shared.runtime.onnx import Session
 from training import train
 from training.compress import data, measure, package
 from training.compress.data import Material
@@ -34,7 +34,7 @@ class Subject:
     parent: Package
     material: Material
     calibration: Arrays
-    judge: Callable[[ort.InferenceSession], np.ndarray]
+    judge: Callable[[Session], np.ndarray]
     figures: Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 
@@ -65,7 +65,7 @@ def minilm(zoo: Path) -> Subject:
         parts = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
         return {name: np.array([getattr(row, part) for row in rows], np.int64) for name, part in parts.items()}
 
-    def judge(running: ort.InferenceSession) -> np.ndarray:
+    def judge(running: Session) -> np.ndarray:
         """Embeddings: the mean over the tokens, of length 1; sentence by sentence, as they are asked for."""
         means = [running.run(None, encoded([one]))[0][0].mean(0) for one in judged]
         return np.array([one / np.linalg.norm(one) for one in means])
@@ -91,7 +91,7 @@ def resnet(zoo: Path) -> Subject:
     images = {name: values[:IMAGES] for name, values in material.test.inputs.items()}
     labels = material.test.labels[:IMAGES]
 
-    def judge(running: ort.InferenceSession) -> np.ndarray:
+    def judge(running: Session) -> np.ndarray:
         return next(iter(measure.outputs(running, images, 50).values()))
 
     def figures(before: np.ndarray, after: np.ndarray) -> dict[str, float]:

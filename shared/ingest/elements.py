@@ -8,6 +8,7 @@ several types.
 from __future__ import annotations
 
 import re
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
@@ -17,7 +18,7 @@ from onnx import AttributeProto, TensorProto, defs
 from shared.ingest import graph
 from shared.ingest.emptiness import Facts
 
-Types = dict[str, int | None]
+Types = ChainMap[str, int | None]  # the innermost graph's first
 Visit = Callable[[Any, Facts, Types, int], None]
 # A function, to whoever calls it: its domain and its name.
 Key = tuple[str, str]
@@ -54,22 +55,34 @@ class Walk:
 
     def through(self, visit: Visit) -> None:
         opsets = opsets_of(self._model)
-        self._body(self._model.graph, {}, opsets, visit, None)
-        waiting = dict(self._functions)
-        while waiting:
-            called = [key for key in waiting if not any(self._calls(other, key) for other in waiting.values())]
-            for key in called or list(waiting):  # none: they call one another, which the scan has refused
-                function = waiting.pop(key)
-                known: Types = dict(zip(function.input, self._arguments.get(key, []), strict=False))
-                self._body(function, known, opsets_of(function), visit, None)
+        self._body(self._model.graph, ChainMap(), opsets, visit, None)
+        for key in self._callers_first():
+            function = self._functions[key]
+            known = ChainMap(dict(zip(function.input, self._arguments.get(key, []), strict=False)))
+            self._body(function, known, opsets_of(function), visit, None)
 
-    def _calls(self, function: Any, key: Key) -> bool:
-        return any((graph.normal(n.domain), n.op_type) == key for body in bodies(function) for n in body.node)
+    def _callers_first(self) -> list[Key]:
+        """All functions: none calls itself by way of others, which the scan has refused."""
+        calls = {key: self._calls(function) for key, function in self._functions.items()}
+        callers = Counter(called for names in calls.values() for called in names)
+        ready, ordered = [key for key in calls if not callers[key]], []
+        while ready:
+            key = ready.pop()
+            ordered.append(key)
+            for called in calls[key]:
+                callers[called] -= 1
+                if not callers[called]:
+                    ready.append(called)
+        return ordered
+
+    def _calls(self, function: Any) -> set[Key]:
+        names = ((graph.normal(n.domain), n.op_type) for body in bodies(function) for n in body.node)
+        return {name for name in names if name in self._functions}
 
     def _body(
         self, body: Any, outer: Types, opsets: Mapping[str, int], visit: Visit | None, around: Facts | None
     ) -> Types:
-        known: Types = dict(outer)
+        known = outer.new_child()
         facts = Facts(body, around) if visit else None
         for value in getattr(body, "input", ()) if hasattr(body, "initializer") else ():
             known[value.name] = declared(value)
@@ -114,9 +127,8 @@ class Walk:
             self._arguments[key] = same
         asked = (key, tuple(inputs))
         if asked not in self._results:
-            known = self._body(
-                function, dict(zip(function.input, inputs, strict=False)), opsets_of(function), None, None
-            )
+            arguments = ChainMap(dict(zip(function.input, inputs, strict=False)))
+            known = self._body(function, arguments, opsets_of(function), None, None)
             self._results[asked] = [known.get(name) for name in function.output]
         return self._results[asked]
 

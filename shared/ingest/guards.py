@@ -32,11 +32,15 @@ NEEDED = {
     ("com.microsoft", "ConvTransposeWithDynamicPads"): (0,),
     ("com.microsoft", "QAttention"): (0,),
     ("com.microsoft", "MultiHeadAttention"): (2,),
+    ("com.microsoft", "GroupQueryAttention"): (0,),
     ("com.microsoft", "RotaryEmbedding"): (0,),
     ("com.microsoft", "SkipLayerNormalization"): (1,),
     ("com.microsoft", "SkipSimplifiedLayerNormalization"): (1,),
     ("ai.onnx.ml", "FeatureVectorizer"): (0,),
 }
+# Where they take values of earlier calls.
+PAST_VALUE = {("com.microsoft", "MultiHeadAttention"): 7, ("com.microsoft", "DecoderMaskedMultiHeadAttention"): 6}
+GUARDED = {"Div", "EmbedLayerNormalization", "QLinearAveragePool"} | {name for _, name in (*NEEDED, *PAST_VALUE)}
 # opsets from which ONNX Runtime has these, for what they are used for here
 MAX_WITH_BROADCAST, WHERE, MAX_OF_INTEGERS, CAST_LIKE = 8, 9, 12, 15
 
@@ -49,22 +53,25 @@ def guard(model: Any) -> list[str]:
 class _Guards:
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._taken = {
-            name for body in graph.bodies(model) for node in body.node for name in (*node.input, *node.output)
-        }
+        self._taken: set[str] = set()
+        self._used: set[str] = set()
+        for node in (node for body in graph.bodies(model) for node in body.node):
+            self._taken.update((*node.input, *node.output))
+            self._used.add(node.op_type)
         self._numbers = itertools.count()
         self._divisions = self._asserted = self._placed = 0
         self._inputs: set[str] = set()
 
     def put(self) -> list[str]:
-        elements.Walk(self._model).through(self._body)
+        if not self._used.isdisjoint(GUARDED):
+            elements.Walk(self._model).through(self._body)
         done = []
         if self._divisions:
             done.append(f"{self._divisions} whole-number divisions: none can trap any more")
         if self._asserted:
             done.append(f"{self._asserted} tensors that may not be empty: an error where they are")
         if self._placed:
-            done.append(f"{self._placed} position_ids: brought to the shape of input_ids")
+            done.append(f"{self._placed} position_ids or values of attention: an error where their shape does not fit")
         stated = {entry.key: entry.value for entry in self._model.metadata_props}
         if self._inputs != not_empty(stated) or (not self._inputs and NOT_EMPTY in stated):
             self._describe()
@@ -95,6 +102,9 @@ class _Guards:
                 before += self._not_empty(node, index, facts, opset)
         if node.op_type == "QLinearAveragePool" and node.input:
             before += self._at_least(node, 0, kernels.least_pooled(node), opset)
+        past = PAST_VALUE.get((domain, node.op_type), len(node.input))
+        if past < len(node.input) and node.input[past] and node.input[1] and node.input[2]:
+            before += self._like_keys(node)
         if node.op_type == "EmbedLayerNormalization" and len(node.input) > 8 and node.input[8]:
             before += self._positions(node)
         return [*before, node]
@@ -134,6 +144,16 @@ class _Guards:
         made.append(helper.make_node("Reshape", [name, larger if kind == TensorProto.INT64 else whole], [checked]))
         node.input[index] = checked
         return made
+
+    def _like_keys(self, node: Any) -> list[Any]:
+        """What is remembered of values is read as wide as this call's are; what is right, is as wide as keys are."""
+        self._placed += 1
+        shape, placed = self._names(node, "shape", "placed")
+        values, node.input[2] = node.input[2], placed
+        return [
+            helper.make_node("Shape", [node.input[1]], [shape]),
+            helper.make_node("Reshape", [values, shape], [placed]),
+        ]
 
     def _positions(self, node: Any) -> list[Any]:
         """Its kernel reads as many positions as there are words, whatever there is."""

@@ -12,7 +12,7 @@ from typing import Any
 from shared.ingest import graph
 from shared.ingest.verdict import Refused
 
-HEADS = 65_536
+HEADS, SAMPLES = 65_536, 1000
 ATTENTION = frozenset({"Attention", "QAttention", "MultiHeadAttention", "GroupQueryAttention", "RotaryEmbedding"})
 
 
@@ -54,6 +54,11 @@ def _dimensions(node: Any, known: Mapping[str, Any]) -> str | None:
     return "has inputdimensions below 0; export the model again" if below else None
 
 
+def _samples(node: Any, known: Mapping[str, Any]) -> str | None:
+    wrong = not 0 <= _integer(node, "sampling_ratio") <= SAMPLES
+    return f"has a sampling_ratio above {SAMPLES:,}, or below 0; export the model again" if wrong else None
+
+
 def _heads(node: Any) -> str | None:
     if node.op_type not in ATTENTION and not node.op_type.endswith("MultiHeadAttention"):
         return None
@@ -68,6 +73,7 @@ def _integer(node: Any, name: str) -> int:
 
 RULES = {
     ("", "STFT"): _stft,
+    ("", "RoiAlign"): _samples,
     ("", "GatherND"): _batch_dims,
     ("", "TfIdfVectorizer"): _ngrams,
     ("ai.onnx.ml", "FeatureVectorizer"): _dimensions,

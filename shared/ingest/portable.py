@@ -63,7 +63,6 @@ class _Rewriting:
     """One model, while it is changed."""
 
     def __init__(self, model: Any) -> None:
-        self.model = model
         self.scopes = list(quantised.scopes(model))
         self.names = _names(model)
         self.twins: dict[tuple[int, str], str] = {}  # (id of the scope that has a name, name) → its UINT8 twin
@@ -196,9 +195,9 @@ class _Rewriting:
         """Remove what has a twin and is read by nobody any more, the last readers first."""
         gone = self._unread()
         while gone:
-            for body in graph.bodies(self.model):
-                for nodes in [n for n in body.node if n.output and gone.issuperset(name for name in n.output if name)]:
-                    body.node.remove(nodes)
+            for body in [scope.body for scope in self.scopes]:
+                for node in [n for n in body.node if n.output and gone.issuperset(name for name in n.output if name)]:
+                    body.node.remove(node)
                 for tensor in [t for t in body.initializer if t.name in gone]:
                     body.initializer.remove(tensor)
                 for value in [v for v in body.value_info if v.name in gone]:
@@ -207,9 +206,8 @@ class _Rewriting:
             gone = self._unread()
 
     def _unread(self) -> set[str]:
-        bodies = list(graph.bodies(self.model))
-        read = {name for body in bodies for node in body.node for name in node.input}
-        return self.shifted - read - {output.name for body in bodies for output in body.output}
+        read = {name for scope in self.scopes for node in scope.body.node for name in node.input}
+        return self.shifted - read - {output.name for scope in self.scopes for output in scope.body.output}
 
     def _fresh(self, name: str) -> str:
         """A name that nothing in the model has yet."""

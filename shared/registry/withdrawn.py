@@ -23,9 +23,9 @@ WITHDRAWN = {
 
 def check(model: str, version: int, gate: dict[str, Any] | None) -> None:
     """Raises Unavailable for a version that an earlier edition let through with an operator of WITHDRAWN."""
-    found = gate or {}
-    operators = found.get("operators") or {}
-    if found.get("edition", 1) >= EDITION or WITHDRAWN.keys().isdisjoint(operators):
+    judged = gate or {}
+    operators = judged.get("operators") or {}
+    if judged.get("edition", 1) >= EDITION or WITHDRAWN.keys().isdisjoint(operators):
         return
     for name, (wrong, instead) in WITHDRAWN.items():
         if name in operators:

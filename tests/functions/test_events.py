@@ -45,3 +45,12 @@ def test_duplicated_reordered_and_replayed_events_are_handled_once(store: Memory
         assert [one.state for one in states] == ["registered"] * count
         assert sorted(one.version or 0 for one in states) == sorted(head.versions)
         assert {v.upload: n for n, v in head.versions.items()} == {one.upload_id: one.version for one in states}
+
+
+def test_a_look_without_patience_makes_up_for_lost_events_at_once(store: MemoryStore) -> None:
+    send(store)
+    assert ingest.handler({"detail-type": "Scheduled Event"}, None) == {"handled": []}, "events may be on their way"
+    look = ingest.handler({"patience": 0}, None)
+    assert [one["state"] for one in look["handled"]] == ["registered"] * 5
+    assert {model: Log(store).read(model).latest for model in ("a", "b", "c")} == {"a": 2, "b": 1, "c": 2}
+    assert ingest.handler({"patience": 0}, None) == {"handled": []}

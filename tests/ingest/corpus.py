@@ -463,6 +463,12 @@ def batch_dims_below_zero() -> bytes:
 
 
 @attack("dies_on_values")
+def very_many_samples() -> bytes:
+    node = helper.make_node("RoiAlign", ["x", "r", "b"], ["y"], sampling_ratio=2**62)
+    return model([node], [value("x", ["N", 1, "H", "W"]), value("r", ["K", 4]), value("b", ["K"], INT64)])
+
+
+@attack("dies_on_values")
 def more_ngrams_than_indexes() -> bytes:
     node = helper.make_node(
         "TfIdfVectorizer", ["x"], ["y"], mode="TF", min_gram_length=1, max_gram_length=1, max_skip_count=0,

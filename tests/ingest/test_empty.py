@@ -207,9 +207,37 @@ def positions() -> Relative:
     return made, {"ids": ids, "at": np.ones((1, 3), np.int32)}, {"ids": ids, "at": np.ones((4, 4000), np.int32)}
 
 
-CERTAIN = [vectorizer, unique, window, pooled]
+def remembered() -> Relative:
+    """Values wider than those of earlier calls."""
+    names = ["q", "k", "v", "", "", "", "pk", "pv"]
+    node = helper.make_node("MultiHeadAttention", names, ["y", "a", "b"], domain="com.microsoft", num_heads=2)
+    inputs = [value(name, ["N", "T", "H"]) for name in ("q", "k")] + [value("v", ["N", "T", "V"])]
+    inputs += [value(name, ["N", 2, "P", 2]) for name in ("pk", "pv")]
+    made = proto([node], inputs, [value(name, None) for name in "yab"], domains=["com.microsoft"])
+    past = floats(q=(2, 3, 4), k=(2, 3, 4), pk=(2, 2, 3, 2), pv=(2, 2, 3, 2))
+    return made, past | floats(v=(2, 3, 64)), past | floats(v=(2, 3, 4))
+
+
+def grouped() -> Relative:
+    names = ["q", "k", "v", "pk", "pv", "lengths", "total"]
+    node = helper.make_node(
+        "GroupQueryAttention", names, ["y", "a", "b"], domain="com.microsoft", num_heads=2, kv_num_heads=1
+    )
+    inputs = [value("q", ["N", "T", 16])] + [value(name, ["N", "T", 8]) for name in "kv"]
+    inputs += [value(name, ["N", 1, "P", 8]) for name in ("pk", "pv")]
+    inputs += [value("lengths", ["N"], TensorProto.INT32), value("total", [], TensorProto.INT32)]
+    made = proto([node], inputs, [value(name, None) for name in "yab"], domains=["com.microsoft"])
+
+    def of(size: int) -> dict[str, np.ndarray]:
+        arrays = floats(q=(size, 1, 16), k=(size, 1, 8), v=(size, 1, 8), pk=(size, 1, 4, 8), pv=(size, 1, 4, 8))
+        return arrays | {"lengths": np.full(size, 4, np.int32), "total": np.array(5, np.int32)}
+
+    return made, of(0), of(1)
+
+
+CERTAIN = [grouped, vectorizer, unique, window, pooled]
 # what is read beyond the end of memory may be there; and what `Session` refuses by itself, it refuses of any model
-OTHERS = [transposed, positions, joined_norm]
+OTHERS = [transposed, positions, remembered, joined_norm]
 
 
 @pytest.mark.parametrize("build", [*CERTAIN, *OTHERS])
@@ -224,6 +252,13 @@ def test_relatives(build: Any, tmp_path: Any) -> None:
     before, after = called(source, some), called(model, some)
     assert isinstance(before, list) and isinstance(after, list), (before, after)
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_a_first_call_that_remembers_nothing(tmp_path: Any) -> None:
+    made, _, some = remembered()
+    model, _ = served(tmp_path, made.SerializeToString())
+    answer = called(model, some | floats(pk=(2, 2, 0, 2), pv=(2, 2, 0, 2)))
+    assert isinstance(answer, list) and answer[1].shape == (2, 2, 3, 2)
 
 
 def test_inputs_that_agree_may_be_empty(tmp_path: Any) -> None:

@@ -34,7 +34,6 @@ def test_refused_with_its_code(verdicts: dict[str, Verdict], name: str) -> None:
     assert verdict.code == ATTACKS[name].code, verdict.reason
     assert verdict.optimized is None
     assert len(verdict.reason) > 30 and "Traceback" not in verdict.reason
-    assert verdict.seconds < 20
 
 
 def test_a_good_model_passes_after_them(verdicts: dict[str, Verdict], gate: Gate) -> None:

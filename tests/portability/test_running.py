@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.portability import corpus, processors, running
+from bench.portability import corpus, running
 from bench.portability.graphs import Case, Graph
 from bench.portability.running import Answer, Job, judged
+from local import processors
 
 EXACT = np.arange(100, dtype=np.float32)
 

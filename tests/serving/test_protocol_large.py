@@ -69,6 +69,15 @@ def test_what_is_not_regular_is_left_to_the_usual_way(data: list[Any]) -> None:
     assert isinstance(read(body, "FP32", [3], as_large=True), str)
 
 
+def test_where_there_is_no_simdjson_the_usual_way_has_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = body_of("FP32", [2, 3], [[1, 2, 3], [4, 5, 6]])
+    expected = read(body, "FP32", [2, 3], as_large=True)
+    monkeypatch.setattr(large, "Parser", None)
+    assert large.members(body) is None
+    assert read(body, "FP32", [2, 3], as_large=True) == expected
+
+
+@pytest.mark.skipif(large.Parser is None, reason="simdjson has no package for this Python")
 @pytest.mark.parametrize("shape", [[6], [2, 3], [1, 2, 3]])
 @pytest.mark.parametrize("datatype", ["FP32", "INT64", "UINT8"])
 def test_numbers_are_arrays_at_once(datatype: str, shape: list[int]) -> None:

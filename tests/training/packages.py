@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from training.compress import __main__ as command
+from training.compress import package
+from training.served import served
 
 
 def compress(step: str, source: Path, out: Path, *more: str) -> int:
@@ -27,12 +28,9 @@ def digest(folder: Path) -> str:
     return hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
 
 
-def answers(folder: Path, inputs: np.ndarray, level: Any = None) -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    if level is not None:
-        options.graph_optimization_level = level
-    running = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
-    return running.run(None, {running.get_inputs()[0].name: inputs})[0]
+def answers(folder: Path, inputs: np.ndarray, level: str = "all") -> np.ndarray:
+    running = served(package.serialised(package.read(folder).model), optimize=level)
+    return running.run(None, {running.inputs[0].name: inputs})[0]
 
 
 def matmul(folder: Path, *, constant: bool = True, external: bool = False) -> Path:

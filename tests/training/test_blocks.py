@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 
 from training.compress import blocks, measure, package, steps
+from training.served import served
 
 ROWS = np.random.default_rng(1).normal(size=(16, 8, 12, 12)).astype(np.float32)
 
@@ -44,7 +45,7 @@ def network(opset: int = 18) -> onnx.ModelProto:
 
 
 def answers(body: bytes, batch: int = 16) -> np.ndarray:
-    return measure.outputs(measure.session(body), {"x": ROWS}, batch)["y"]
+    return measure.outputs(served(body), {"x": ROWS}, batch)["y"]
 
 
 def noise(before: np.ndarray, after: np.ndarray) -> float:

@@ -44,7 +44,7 @@ def test_an_output_that_cannot_be_made_is_refused_at_once(
     assert f"cannot be made: {tmp_path / 'file.csv'} is a file" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("step", ["graph", "dynamic", "int8", "weight8", "fp16", "search"])
+@pytest.mark.parametrize("step", ["dynamic", "int8", "weight8", "fp16", "search"])
 def test_no_room_is_what_is_said_when_there_is_none(step: str, tmp_path: Path) -> None:
     """A limit on the size of files stands in for a full disk: writing fails halfway."""
     code = (

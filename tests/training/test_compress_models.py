@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from training.compress import int8, measure, package
+from training.served import served
 
 from .packages import compress, described, matmul, table
 
@@ -54,7 +55,7 @@ def test_tables_shrink_too_and_rows_do_not_depend_on_each_other(step: str, share
     assert compress(step, source, tmp_path / "out", "--max-noise", "0.3") == 0
     size = described(tmp_path / "out")["lineage"]["details"]["size"]
     assert size["after"] < share * size["before"]
-    running = measure.session((tmp_path / "out" / "model.onnx").read_bytes())
+    running = served((tmp_path / "out" / "model.onnx").read_bytes())
     inputs = package.arrays(source / "golden.npz")
     together, alone = (measure.outputs(running, inputs, batch)["y"] for batch in (64, 1))
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)

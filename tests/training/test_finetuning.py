@@ -21,6 +21,7 @@ from training.compress import finetune, measure, network, package, prune, sparse
 from training.compress.data import Examples
 from training.errors import TrainingError
 from training.kinds.images import Images
+from training.served import served
 
 from .conftest import sides
 
@@ -122,7 +123,7 @@ def test_residual_networks_keep_their_sums(tmp_path: Path) -> None:
     prune.removed(made, rows, 0.5)
     assert network.parameters(made) < before / 3
     body = network.body(made, parent, Examples(kind, stored, np.zeros(6, np.int64), {}))
-    got = measure.outputs(measure.session(body), {"image": rows["image"][:1]})
+    got = measure.outputs(served(body), {"image": rows["image"][:1]})
     assert got["logits"].shape == (1, 5)
 
 
@@ -132,7 +133,7 @@ def test_names_are_kept(trained: Path) -> None:
     renamed = network._renamed(model, inner)  # a name that a node within has already
     assert renamed.graph.output[0].name == inner
     rows = np.load(trained / "golden.npz")
-    got = measure.outputs(measure.session(package.serialised(renamed)), {"image": rows["input.image"]})
+    got = measure.outputs(served(package.serialised(renamed)), {"image": rows["input.image"]})
     np.testing.assert_allclose(got[inner], rows["output.logits"], rtol=1e-3, atol=1e-4)
 
 

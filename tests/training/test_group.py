@@ -42,7 +42,7 @@ def start(folder: Path, out: Path, *more: str, processes: int = 2, **env: str) -
 
 
 def done(process: subprocess.Popen[str]) -> str:
-    printed, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate()
     assert process.returncode == 0, errors
     return printed
 
@@ -93,12 +93,11 @@ def test_a_stopped_group_goes_on_where_it_was(folder: Path, tmp_path: Path) -> N
     whole = start(folder, tmp_path / "whole", *changing)
     held = tmp_path / "8"  # of 5 steps an epoch
     stopped = start(folder, tmp_path / "stopped", *changing, HOLD=str(held))
-    deadline = time.monotonic() + 100
     while not held.exists():
-        assert stopped.poll() is None and time.monotonic() < deadline, stopped.communicate()
+        assert stopped.poll() is None, stopped.communicate()
         time.sleep(0.02)
     stopped.send_signal(signal.SIGTERM)
-    stopped.communicate(timeout=100)
+    stopped.communicate()
     assert stopped.returncode != 0
     assert len(losses(tmp_path / "stopped")) == 1
     assert "continues in epoch 2 after step 3" in done(start(folder, tmp_path / "stopped", *changing))

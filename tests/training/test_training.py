@@ -69,9 +69,7 @@ def at_a_terminal(command: list[str]) -> tuple[subprocess.CompletedProcess[str],
 
     reader = Thread(target=read)
     reader.start()
-    done = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=terminal, text=True, check=False, timeout=120
-    )
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=terminal, text=True, check=False)
     os.close(terminal)
     reader.join(10)
     os.close(ours)

@@ -37,7 +37,12 @@ def settings(arguments: list[str] | None) -> argparse.Namespace:
     add("--calibration", type=Path, metavar="FILE.npz", help="inputs to calibrate with: arrays input.<name> [rows, …]")
     add("--calibration-rows", type=_count, default=512, help="rows of training data to calibrate with (%(default)s)")
     add("--method", choices=METHODS, action="append", help="int8: calibration method; else the best of all is taken")
-    add("--reduce-range", action="store_true", help="int8, dynamic: 7-bit weights, for x86 CPUs without VNNI")
+    add(
+        "--reduce-range",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="int8, dynamic: 7-bit weights, with which all processors answer alike (%(default)s)",
+    )
     add("--block", type=_block, default=32, help="int4: weights that share a scale, a power of 2 from 16 (%(default)s)")
     add("--max-drop", type=_share, default=0.5, help="percentage points of test accuracy it may cost (%(default)s)")
     add("--max-noise", type=_share, default=0.1, help="without --data: change of outputs, of their size (%(default)s)")
@@ -146,7 +151,10 @@ def report(outcome: apply.Outcome, out: Path) -> None:
     if "compressed_size" in details:
         print("compressed {before:,} → {after:,} bytes (zlib)".format(**details["compressed_size"]))
     print(f"outputs    largest difference {details['max_abs_error']:.3g}, noise {details['noise']:.2%}")
-    print("latency    {before} → {after} µs, one thread, batch 1".format(**details["latency_us"]))
+    low, high = details["latency_ratio"]
+    noise = ", a difference that cannot be told from noise" if low <= 1 <= high else ""
+    between = f"{low:.2f} to {high:.2f} times{noise}"
+    print("latency    {before} → {after} µs, one thread, batch 1".format(**details["latency_us"]) + f" ({between})")
     print(f"packaged in {out}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from training.compress import blocks, data, describe, measure, package, steps
+from training.compress import blocks, data, describe, golden, latency, measure, package, steps
 from training.compress.data import Material
+from training.compress.latency import Timings
 from training.compress.package import Arrays, Package
 from training.errors import TrainingError
+from training.served import served
 
 STEPS = ("graph", "fp16", "int8", "dynamic", "weight8", "int4")
 TRAINED = ("prune", "magnitude", "distil")  # steps that need PyTorch, and the data
@@ -64,7 +65,7 @@ class Options:
     max_drop: float = 0.5
     max_noise: float = 0.1
     methods: tuple[str, ...] = ("minmax", "entropy", "percentile")
-    reduce_range: bool = False
+    reduce_range: bool = True
     block: int = blocks.BLOCK4
     only: tuple[str, ...] = ()
     training: Training = field(default_factory=Training)
@@ -82,16 +83,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step made, before it is decided whether it is kept. details: for the lineage."""
+    """What a step made, before it is decided whether it is kept. details: for the lineage. seen: golden.steadiness."""
 
     step: str
     model: Measured
     details: dict[str, Any]
+    seen: float
 
 
 def measured(parent: Package, body: bytes, material: Material, batch: int = measure.BATCH) -> Measured:
     """Run a model over golden inputs and, where they are at hand, validation and test split."""
-    running = measure.session(body)
+    running = served(body)
     scores, logits = {}, {}
     for split in ("validation", "test"):
         part = getattr(material, split)
@@ -110,13 +112,13 @@ def attempt(parent: Package, before: Measured, step: str, material: Material, op
     details |= {"size": {"before": parent.size, "after": len(body)}}
     details |= {key: float(f"{v:.4g}") for key, v in measure.apart(before.golden, after.golden).items()}
     if step == "dynamic":
-        alone = measure.outputs(measure.session(body), material.golden, 1)
+        alone = measure.outputs(served(body), material.golden, 1)
         details["batch_dependence"] = float(f"{measure.apart(after.golden, alone)['max_abs_error']:.4g}")
     if material.test:
         details |= {"accuracy": _compared(before, after), "data": material.about}
     elif (seed := data.known_seed(parent.manifest)) is not None:
         details |= {"data": {"seed": seed}}  # so that a later step finds the same splits
-    return Outcome(step, after, details)
+    return Outcome(step, after, details, golden.steadiness(step, body, material.golden, after.golden))
 
 
 def child(parent: Package, outcome: Outcome, material: Material) -> Package:
@@ -168,8 +170,8 @@ def _private(parent: Package, step: str, material: Material) -> None:
 
 def _same_interface(before: bytes, after: bytes) -> None:
     def puts(body: bytes) -> list[tuple[str, str]]:
-        running = measure.session(body)
-        return [(put.name, put.type) for put in (*running.get_inputs(), *running.get_outputs())]
+        running = served(body)
+        return [(put.name, put.datatype) for put in (*running.inputs, *running.outputs)]
 
     if puts(before) != puts(after):
         raise TrainingError("the step changed the model's inputs or outputs: it is not for this model")
@@ -186,7 +188,7 @@ def _compared(before: Measured, after: Measured) -> dict[str, Any]:
 
 
 def accept(before: Measured, outcome: Outcome, options: Options) -> None:
-    """Raises TrainingError when accuracy falls, or outputs differ, by more than was allowed."""
+    """Raises TrainingError when accuracy falls, or outputs differ, by more than was allowed, or by chance."""
     other = "try another step (fp16, or int8 with more --calibration-rows)"
     advice = f"{ADVICE.get(outcome.step, other)}, or allow more with"
     if "test" in before.scores:
@@ -201,11 +203,14 @@ def accept(before: Measured, outcome: Outcome, options: Options) -> None:
             f"{outcome.step} changes the outputs by {outcome.details['noise']:.1%} of their size, more than "
             f"{options.max_noise:.1%}; nothing was written: {advice} --max-noise"
         )
+    golden.tolerance(outcome.step, outcome.model.golden, outcome.seen, {})
 
 
-def timed(outcome: Outcome, latency: Mapping[str, float], machine: dict[str, Any]) -> None:
-    """Note the median microseconds of `before` and `after`, and on what they were measured."""
-    outcome.details.update(latency_us=dict(latency), machine=machine)
+def timed(outcome: Outcome, times: Timings, before: str, after: str) -> None:
+    """Note the median microseconds of both, by their names in times, their ratio, and on what they were measured."""
+    medians = {"before": times.medians[before], "after": times.medians[after]}
+    ratio = [round(bound, 3) for bound in times.ratio(after, before)]
+    outcome.details.update(latency_us=medians, latency_ratio=ratio, machine=times.machine)
 
 
 def write(parent: Package, outcome: Outcome, material: Material, out: Path) -> None:
@@ -216,7 +221,7 @@ def write(parent: Package, outcome: Outcome, material: Material, out: Path) -> N
 def described(parent: Package, outcome: Outcome, material: Material) -> tuple[dict[str, Any], Arrays]:
     """amaas.json, and the arrays of golden.npz."""
     details, declared = outcome.details, parent.manifest.get("golden") or {}
-    arrays, entry = describe.golden(outcome.step, material, outcome.model.body, outcome.model.golden, declared)
+    arrays, entry = golden.golden(outcome.step, material.golden, outcome.model.golden, outcome.seen, declared)
     manifest = parent.manifest | {
         "name": parent.name,
         "metrics": describe.metrics(material, outcome.model.scores, parent, details),
@@ -234,7 +239,8 @@ def step(parent: Package, name: str, material: Material, out: Path, options: Opt
     before = measured(parent, package.serialised(parent.model), material)
     outcome = attempt(parent, before, name, material, options)
     accept(before, outcome, options)
-    timed(outcome, *measure.latencies({"before": before.body, "after": outcome.model.body}, material.golden))
+    times = latency.timings({"before": before.body, "after": outcome.model.body}, material.golden)
+    timed(outcome, times, "before", "after")
     with package.whole(out) as draft:
         write(parent, outcome, material, draft)
     return outcome

@@ -1,8 +1,8 @@
-"""Weights alone in 8 or 4 bits, in blocks that share a scale; the activations of each row are quantised as it comes.
+"""Weights alone in 8 or 4 bits, in blocks that share a scale; activations stay in FP32.
 
-A row's answer does not depend on its neighbours in the batch, and one large activation spoils a block, not a tensor:
-that is what these have over `dynamic`, which is faster where the CPU multiplies bytes. Convolutions keep float
-activations: their weights are expanded when they are asked for, a scale for each output channel.
+So every processor answers alike, a row's answer does not depend on its neighbours in the batch, and no activation is
+rounded: that is what these have over `dynamic`, which is faster where the CPU multiplies bytes. Convolutions' weights
+are expanded when they are asked for, a scale for each output channel.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from training.errors import TrainingError
 
 BLOCK4, BLOCK8 = 32, 128  # weights that share a scale
 LEAST = 256  # a Conv's weights from which on a node and its scales take less than is gained
-BYTES = 4  # accuracy_level of MatMulNBits: activations in int8, a scale per block; 0 multiplies in FP32
+FLOAT = 1  # accuracy_level of MatMulNBits; 4 rounds activations to int8, but only on CPUs that have a kernel for it
 NONE = "there is no MatMul, Gemm or Gather with constant weights"
 
 
@@ -106,7 +106,7 @@ def _blocks(model: onnx.ModelProto, **options: Any) -> onnx.ModelProto:
     plain.replace_gemm_with_matmul()
     try:
         with quiet():
-            quantizer = MatMulNBitsQuantizer(plain.model, accuracy_level=BYTES, **options)
+            quantizer = MatMulNBitsQuantizer(plain.model, accuracy_level=FLOAT, **options)
             quantizer.process()
     except Exception as error:  # as above
         raise TrainingError(f"the weights cannot be brought to blocks ({str(error)[:300]}): try dynamic") from error

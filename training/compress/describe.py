@@ -1,4 +1,4 @@
-"""What the new package says of itself: measured figures, lineage, golden set; the parent's figures are called that."""
+"""What the new package says of itself: measured figures, lineage; the parent's figures are called that."""
 
 from __future__ import annotations
 
@@ -7,39 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from training.compress import measure
 from training.compress.data import Labelled, Material
-from training.compress.package import Arrays, Package
+from training.compress.package import Package
 from training.quality import softmax
 
-RTOL = 1e-3
 STEPS = {
     "int8": "quantize", "dynamic": "quantize", "weight8": "quantize", "int4": "quantize", "fp16": "quantize",
     "graph": "optimize",
     "prune": "prune", "magnitude": "prune", "distil": "distil",
 }  # fmt: skip
-# what another order of rounding may change, as a share of the largest output: two steps of 8 bits, four of FP16
-GRAIN = {"int8": 2 / 127, "dynamic": 2 / 127, "weight8": 2 / 127, "int4": 2 / 127, "fp16": 4 / 2048}
 VERSIONS = ("onnx", "onnxruntime", "numpy")
-
-
-def golden(
-    step: str, material: Material, body: bytes, after: Arrays, declared: dict[str, Any]
-) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays of golden.npz, and its entry in amaas.json, with tolerances that hold at any optimisation level.
-
-    Twice what was seen here, and the GRAIN of the step, since other CPUs have other kernels; the parent's tolerances
-    where that suffices.
-    """
-    # the gate replays all rows at once; one by one, dynamic scales are others, which the lineage tells
-    batches = (measure.BATCH,) if step == "dynamic" else (measure.BATCH, 1)
-    seen = measure.steadiness(body, material.golden, after, batches)
-    floats = [values for values in after.values() if values.dtype.kind == "f"]
-    grain = GRAIN.get(step, 0.0) * max((float(np.abs(values).max(initial=0)) for values in floats), default=0.0)
-    atol = max(float(declared.get("atol", 1e-4)), float(f"{max(2 * seen, grain):.2g}"))
-    inputs = {f"input.{name}": values for name, values in material.golden.items()}
-    rtol = max(float(declared.get("rtol", RTOL)), RTOL)
-    return inputs | {f"output.{n}": v for n, v in after.items()}, {"file": "golden.npz", "rtol": rtol, "atol": atol}
 
 
 def metrics(

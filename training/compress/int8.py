@@ -25,8 +25,9 @@ from onnxruntime.quantization import (
 from training.compress import measure, package
 from training.compress.data import Material
 from training.compress.package import Arrays
-from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved, scratch
+from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved, scratch, weights
 from training.errors import TrainingError
+from training.served import served
 
 METHODS = {
     "minmax": CalibrationMethod.MinMax,
@@ -66,16 +67,16 @@ class Reader(CalibrationDataReader):
 
 
 def int8(
-    model: onnx.ModelProto, material: Material, *, methods: list[str] | None = None, reduce_range: bool = False
+    model: onnx.ModelProto, material: Material, *, methods: list[str] | None = None, reduce_range: bool = True
 ) -> Made:
     """The best of the calibration methods, by accuracy on the validation split, then by the outputs' noise.
 
-    reduce_range: weights of 7 bits, for CPUs whose 8-bit products saturate (x86 without VNNI).
+    reduce_range: as in steps.dynamic.
     """
     if material.calibration is None or material.choice is None:
         raise TrainingError("int8 is calibrated with training data: give --data, or inputs in --calibration FILE.npz")
     _check_opset(model)
-    before = measure.session(package.serialised(model))
+    before = served(package.serialised(model))
     want = measure.outputs(before, material.choice)
     feeds = measure.typed(before, material.calibration)
     ready, symbolic = prepared(model)
@@ -95,7 +96,7 @@ def int8(
     best = _best(tried, measure.rows_of(material.choice))
     return bodies[best], {
         "method": f"static, {best}", "tried": tried, "calibration_rows": reader.rows,
-        "weights": "int8, symmetric, per channel", "activations": "int8, per tensor", "format": "QDQ",
+        "weights": weights(reduce_range), "activations": "int8, per tensor", "format": "QDQ",
         "reduce_range": reduce_range, "symbolic_shapes": symbolic, "operators": kinds or "all",
     }  # fmt: skip
 
@@ -150,7 +151,7 @@ def _quantised(
 
 
 def _judged(body: bytes, material: Material, want: Arrays) -> dict[str, float]:
-    got = measure.outputs(measure.session(body), material.choice or {})
+    got = measure.outputs(served(body), material.choice or {})
     figures = {"noise": round(measure.apart(want, got)["noise"], 5)}
     if material.validation:
         right = next(iter(got.values())).argmax(1) == material.validation.labels

@@ -1,56 +1,35 @@
-"""Measures a model as ONNX Runtime runs it: outputs, accuracy, how far from another model's, latency."""
+"""Measures a model as ONNX Runtime runs it: outputs, accuracy, how far from another model's."""
 
 from __future__ import annotations
 
-import platform
-import statistics
-import time
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
+from shared.errors import AmaasError
+from shared.runtime.onnx import DTYPES, Session
 from training.compress.package import Arrays
 from training.errors import TrainingError
 from training.quality import cross_entropy, wilson
+from training.served import LEVELS, served
 
-Level = ort.GraphOptimizationLevel
-LEVELS = (Level.ORT_DISABLE_ALL, Level.ORT_ENABLE_BASIC, Level.ORT_ENABLE_EXTENDED, Level.ORT_ENABLE_ALL)
-TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
-         "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8,
-         "tensor(bool)": np.bool_, "tensor(string)": np.object_}  # fmt: skip
 BATCH = 256
-WARM, ROUNDS = 10, 300
-ENOUGH = 20.0  # seconds, after which slow models get no further rounds than FEWEST
-FEWEST = 30
 
 
-def session(body: bytes, *, level: Any = Level.ORT_ENABLE_ALL, threads: int = 0) -> ort.InferenceSession:
-    """threads: 0 = as many as there are cores. Raises TrainingError when ONNX Runtime does not load the model."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level, options.intra_op_num_threads, options.log_severity_level = level, threads, 3
-    try:
-        return ort.InferenceSession(body, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions have no common class of their own
-        raise TrainingError(f"ONNX Runtime does not load the model ({str(error)[:300]}): export it again") from error
-
-
-def outputs(running: ort.InferenceSession, inputs: Arrays, batch: int = BATCH) -> Arrays:
+def outputs(running: Session, inputs: Arrays, batch: int = BATCH) -> Arrays:
     """All outputs of all rows, in batches, or in the batch that the model prescribes. Raises TrainingError."""
     feeds = typed(running, inputs)
     rows = rows_of(feeds)
     batch, parts = fixed_batch(running) or batch, []
-    names = [output.name for output in running.get_outputs()]
+    names = [output.name for output in running.outputs]
     for start in range(0, rows, batch):
         # a prescribed batch is filled up with its last row
         picked = np.minimum(np.arange(start, start + batch), rows - 1)
         picked = picked if fixed_batch(running) else picked[: rows - start]
         try:
             parts.append(running.run(names, {name: values[picked] for name, values in feeds.items()}))
-        except Exception as error:  # as above
-            raise TrainingError(f"the model does not run on these inputs ({str(error)[:300]})") from error
+        except AmaasError as error:
+            raise TrainingError(f"the model does not run on these inputs ({error})") from error
     joined = {name: np.concatenate([part[n] for part in parts])[:rows] for n, name in enumerate(names)}
     for name, values in joined.items():
         if len(values) != rows:
@@ -65,8 +44,8 @@ def rows_of(inputs: Arrays) -> int:
     return counts.pop()
 
 
-def fixed_batch(running: ort.InferenceSession) -> int | None:
-    fixed = {put.shape[0] for put in running.get_inputs() if put.shape and isinstance(put.shape[0], int)}
+def fixed_batch(running: Session) -> int | None:
+    fixed = {put.shape[0] for put in running.inputs if put.shape and put.shape[0] > 0}
     return fixed.pop() if len(fixed) == 1 else None
 
 
@@ -102,53 +81,14 @@ def steadiness(body: bytes, inputs: Arrays, want: Arrays, batches: tuple[int, ..
     gaps = [
         apart(want, outputs(running, inputs, batch))["max_abs_error"]
         for level in LEVELS
-        for running in [session(body, level=level)]
+        for running in [served(body, optimize=level)]
         for batch in batches
     ]
     return max(gaps)
 
 
-def latencies(bodies: Mapping[str, bytes], inputs: Arrays) -> tuple[dict[str, float], dict[str, Any]]:
-    """Median microseconds of one run of the first row, and where and how they were measured.
-
-    One thread, batch 1 (or what the model prescribes).
-
-    The models take turns, run by run, so that whatever else the machine does meets them all alike.
-    """
-    running = {name: session(body, threads=1) for name, body in bodies.items()}
-    feeds = {name: _first_row(one, inputs) for name, one in running.items()}
-    times: dict[str, list[float]] = {name: [] for name in running}
-    begun = time.perf_counter()
-    for turn in range(WARM + ROUNDS):
-        if turn >= WARM + FEWEST and time.perf_counter() - begun > ENOUGH:
-            break
-        for name, one in running.items():
-            started = time.perf_counter()
-            one.run(None, feeds[name])
-            if turn >= WARM:
-                times[name].append((time.perf_counter() - started) * 1e6)
-    medians = {name: round(statistics.median(taken), 2) for name, taken in times.items()}
-    return medians, machine() | {"rounds": min(map(len, times.values()))}
-
-
-def machine() -> dict[str, Any]:
-    """The processor, and whether it multiplies and adds 8-bit integers in one instruction."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
-    vnni = sorted(flag for flag in flags if flag.endswith("_vnni"))
-    return {"cpu": model or platform.machine(), "integer_dot_products": vnni, "system": platform.system(),
-            "threads": 1, "batch": 1}  # fmt: skip
-
-
-def _first_row(running: ort.InferenceSession, inputs: Arrays) -> Arrays:
-    row = np.zeros(fixed_batch(running) or 1, int)
-    return {name: values[row] for name, values in typed(running, inputs).items()}
-
-
-def typed(running: ort.InferenceSession, inputs: Arrays) -> Arrays:
-    wanted = {put.name: TYPES.get(put.type) for put in running.get_inputs()}
+def typed(running: Session, inputs: Arrays) -> Arrays:
+    wanted = {put.name: DTYPES.get(put.datatype) for put in running.inputs}
     if set(wanted) != set(inputs):
         raise TrainingError(f"the inputs are named {sorted(inputs)}, the model takes {sorted(wanted)}: name them so")
     return {name: np.asarray(inputs[name], kind) for name, kind in wanted.items()}

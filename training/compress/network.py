@@ -21,6 +21,7 @@ from training.compress.data import Examples
 from training.compress.package import Arrays, Package
 from training.compress.steps import INTEGER
 from training.errors import TrainingError
+from training.served import served
 
 OPSET = 17
 QUANTISED = INTEGER | {"QuantizeLinear", "DynamicQuantizeLinear"}
@@ -49,7 +50,7 @@ def network(parent: Package, inputs: Arrays) -> torch.nn.Module:
                 f"the graph cannot be brought back to PyTorch ({_reason(error)}): fine-tuning is for convolutional "
                 "classifiers as training.train exports them; try distil, which needs the model's answers only"
             ) from error
-    want = next(iter(measure.outputs(measure.session(package.serialised(parent.model)), {name: rows}).values()))
+    want = next(iter(measure.outputs(served(package.serialised(parent.model)), {name: rows}).values()))
     if got.shape != want.shape or not np.allclose(got, want, rtol=RTOL, atol=ATOL):
         raise TrainingError("the graph, brought back to PyTorch, answers otherwise than before: try distil instead")
     for parameter in made.parameters():

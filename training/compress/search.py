@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.compress import apply, measure, package, plot
+from training.compress import apply, latency, measure, package, plot
 from training.compress.apply import Measured, Options, Outcome
 from training.compress.data import Material
+from training.compress.latency import Timings
 from training.compress.package import Package
 from training.errors import TrainingError, out_of_memory
 
@@ -39,17 +40,17 @@ def search(
     before = apply.measured(parent, package.serialised(parent.model), material)
     rungs, refused = _ladder(parent, before, material, options)
     bodies = {PARENT: before.body} | {name: rung.outcome.model.body for name, rung in rungs.items()}
-    times, machine = measure.latencies(bodies, material.golden)
-    rows = [_row(PARENT, before, parent.size, times[PARENT], 0.0)]
+    times = latency.timings(bodies, material.golden)
+    rows = [_row(PARENT, before, parent.size, times, 0.0)]
     with package.whole(out) as draft:
         for name, rung in rungs.items():
-            apply.timed(rung.outcome, {"before": times[rung.under or PARENT], "after": times[name]}, machine)
+            apply.timed(rung.outcome, times, rung.under or PARENT, name)
             (draft / name).mkdir()
             apply.write(rung.parent, rung.outcome, material, draft / name)
             size = rung.outcome.details["size"]["after"]
             noise = measure.apart(before.golden, rung.outcome.model.golden)["noise"]
-            rows.append(_row(name, rung.outcome.model, size, times[name], noise))
-        report = _report(parent, rows, refused, options, target) | {"machine": machine}
+            rows.append(_row(name, rung.outcome.model, size, times, noise))
+        report = _report(parent, rows, refused, options, target, times)
         (draft / "pareto.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         (draft / "pareto.svg").write_text(plot.svg(report))
     _print(report, out, told)
@@ -105,36 +106,48 @@ def _rung(
     return Rung(made, apply.attempt(made, under.outcome.model, then, material, options), first)
 
 
-def _row(step: str, model: Measured, size: int, latency: float, noise: float) -> dict[str, Any]:
-    row: dict[str, Any] = {"step": step, "size": size, "latency_us": latency, "noise": noise}
+def _row(step: str, model: Measured, size: int, times: Timings, noise: float) -> dict[str, Any]:
+    """latency_ratio: the 95 % interval of its time as a multiple of the parent's."""
+    row: dict[str, Any] = {"step": step, "size": size, "latency_us": times.medians[step], "noise": noise}
+    row["latency_ratio"] = [round(bound, 3) for bound in times.ratio(step, PARENT)]
     for split, scores in model.scores.items():
         row[f"{split}_accuracy"] = round(scores["accuracy"], 4)
     return row
 
 
 def _report(
-    parent: Package, rows: list[dict[str, Any]], refused: dict[str, str], options: Options, target: str
+    parent: Package, rows: list[dict[str, Any]], refused: dict[str, str], options: Options, target: str, times: Timings
 ) -> dict[str, Any]:
-    """best: the smallest or fastest whose validation accuracy is within max_drop too; the parent if none is better."""
+    """best: the smallest or fastest whose validation accuracy is within max_drop too; the parent if none is better.
+
+    alike: those whose latency cannot be told from the fastest's, itself among them, where latency is what counts. Of
+    these the smallest is the best; of several as small, the one that search tries first, which is the simplest.
+    """
     least = rows[0].get("validation_accuracy", 0.0) - options.max_drop / 100
     fit = [row for row in rows if row.get("validation_accuracy", 0.0) >= least]
-    key = {"latency": "latency_us", "size": "size"}[target]
+    fastest = min(fit, key=lambda row: row["latency_us"])["step"]
+    alike = [row for row in fit if target == "size" or not times.faster(fastest, row["step"])]
     for row in rows:
-        row["pareto"] = not any(_dominates(other, row) for other in rows)
+        row["pareto"] = not any(_dominates(other, row, times) for other in rows)
     return {
         "parent": parent.reference, "target": target, "max_drop": options.max_drop,
-        "best": min(fit, key=lambda row: row[key])["step"], "steps": rows, "refused": refused,
+        "best": min(alike, key=lambda row: row["size"])["step"],
+        "alike": [row["step"] for row in alike] if target == "latency" else [],
+        "steps": rows, "refused": refused, "machine": times.machine,
     }  # fmt: skip
 
 
-def _dominates(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """At least as good in size, latency and quality, and better in one of them (Pareto)."""
-    a, b = _costs(one), _costs(other)
-    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+def _dominates(one: dict[str, Any], other: dict[str, Any], times: Timings) -> bool:
+    """At least as good in size, latency and quality, and better in one of them (Pareto); noise is no difference."""
+    (size, loss), (its_size, its_loss) = _costs(one), _costs(other)
+    faster, slower = times.faster(one["step"], other["step"]), times.faster(other["step"], one["step"])
+    if size > its_size or loss > its_loss or slower:
+        return False
+    return size < its_size or loss < its_loss or faster
 
 
-def _costs(row: dict[str, Any]) -> tuple[float, float, float]:
-    return row["size"], row["latency_us"], -row.get("validation_accuracy", -row["noise"])
+def _costs(row: dict[str, Any]) -> tuple[float, float]:
+    return row["size"], -row.get("validation_accuracy", -row["noise"])
 
 
 def _print(report: dict[str, Any], out: Path, told: bool) -> None:
@@ -143,8 +156,14 @@ def _print(report: dict[str, Any], out: Path, told: bool) -> None:
             f"test accuracy {row['test_accuracy']:.2%}" if "test_accuracy" in row else f"noise {row['noise']:.2%}"
         )
         mark = "  ← best" if row["step"] == report["best"] else ""
-        print(f"{row['step']:11} {row['size']:>12,} bytes {row['latency_us']:>10.1f} µs  {accuracy}{mark}")
+        times = "{:.2f} to {:.2f} times".format(*row["latency_ratio"]) if row["step"] != PARENT else ""
+        print(f"{row['step']:11} {row['size']:>12,} bytes {row['latency_us']:>10.1f} µs {times:18}  {accuracy}{mark}")
     for step, reason in report["refused"].items():
         print(f"{step:11} left out: {reason}")
+    if len(report["alike"]) > 1:
+        print(
+            f"no difference in latency that can be told from noise: {', '.join(report['alike'])} (95 % intervals over "
+            f"{report['machine']['sessions']} sessions of each); {report['best']} is taken, the smallest of them"
+        )
     if told:
         print(f"packages, pareto.json and pareto.svg are in {out}")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime as ort
 
+from shared.errors import AmaasError
+from shared.runtime.onnx import rewrite
 from training.compress import package
-from training.compress.measure import Level
 from training.errors import TrainingError
 
 Made = tuple[bytes, dict[str, Any]]  # the new model, and what its lineage says of how
@@ -50,16 +50,10 @@ def unquantised(parent: package.Package) -> None:
 
 def graph(model: onnx.ModelProto) -> Made:
     """ONNX Runtime's graph optimisation up to EXTENDED: the next level bakes in the layout of the CPU it runs on."""
-    body = package.serialised(model)
-    with scratch(model) as folder:
-        options = ort.SessionOptions()
-        options.graph_optimization_level, options.log_severity_level = Level.ORT_ENABLE_EXTENDED, 3
-        options.optimized_model_filepath = str(Path(folder) / "model.onnx")
-        try:
-            ort.InferenceSession(body, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions have no common class of their own
-            raise TrainingError(f"ONNX Runtime does not optimise the model ({str(error)[:300]})") from error
-        optimised = onnx.load(options.optimized_model_filepath)
+    try:
+        optimised = onnx.load_from_string(rewrite(package.serialised(model)))
+    except AmaasError as error:
+        raise TrainingError(f"the model cannot be optimised ({error}): export it again") from error
     before, after = len(model.graph.node), len(optimised.graph.node)
     if _operators(model) == _operators(optimised):
         raise NothingToDo(f"the graph of {before} nodes has nothing to fuse or fold: it is as it should be")
@@ -80,10 +74,10 @@ def fp16(model: onnx.ModelProto) -> Made:
     return package.serialised(made), {"method": "float16", "keep_io_types": True}
 
 
-def dynamic(model: onnx.ModelProto, *, reduce_range: bool = False) -> Made:
+def dynamic(model: onnx.ModelProto, *, reduce_range: bool = True) -> Made:
     """Weights in int8 per channel, activations quantised at run time: for transformers, LSTMs and linear layers.
 
-    reduce_range: weights of 7 bits, for CPUs whose 8-bit products saturate (x86 without VNNI).
+    reduce_range: weights of 7 bits. Pairs of 8-bit products saturate on x86 CPUs without VNNI, which answer otherwise.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -100,9 +94,14 @@ def dynamic(model: onnx.ModelProto, *, reduce_range: bool = False) -> Made:
         except Exception as error:  # the tool raises ValueError, RuntimeError and assertions alike
             raise TrainingError(f"the model cannot be quantised ({str(error)[:300]}): try the step int8") from error
     count = gained(model, made, "there is no MatMul, Gemm, LSTM, Attention or Gather with constant weights")
-    details = {"method": "dynamic", "weights": "int8, symmetric, per channel", "activations": "uint8 at run time"}
+    details = {"method": "dynamic", "weights": weights(reduce_range), "activations": "uint8 at run time"}
     details |= {"reduce_range": reduce_range, "symbolic_shapes": symbolic, "quantised_nodes": count}
     return package.serialised(made), details
+
+
+def weights(reduce_range: bool) -> str:
+    """For the lineage."""
+    return f"int8{' of 7 bits' if reduce_range else ''}, symmetric, per channel"
 
 
 def prepared(model: onnx.ModelProto) -> tuple[onnx.ModelProto, bool]:

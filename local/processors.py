@@ -17,10 +17,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.portability import debian
-from bench.portability.debian import Missing
+from local import debian
+from local.debian import Missing
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".local" / "processors"
 NATIVE, ARM = "native", "neoverse-n1"
 PROCESSORS = {
@@ -117,7 +117,7 @@ def python(processor: str) -> Path:
     if processor == NATIVE:
         return Path(sys.executable)
     machine = emulated(processor)
-    home = FOLDER / processor
+    home = FOLDER / f"{processor}-{Path(sys.prefix).name}"  # each environment has its own packages
     script = home / "bin" / "python"
     script.parent.mkdir(parents=True, exist_ok=True)
     (home / "pyvenv.cfg").write_text(f"home = {machine.interpreter.parent}\ninclude-system-site-packages = false\n")
