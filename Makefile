@@ -65,8 +65,8 @@ bench-quantise: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quan
 .local/zoo/%/model.onnx: | $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/training/.ready
 	@$(ENVS)/dev/bin/python -m bench.zoo .local/zoo $*
 
-portability: $(ENVS)/dev/.ready ## quantised models as they are served, on this and on older processors (QEMU), against exact arithmetic
-	@$(ENVS)/dev/bin/python -m bench.portability --write
+portability: $(ENVS)/dev/.ready ## quantised models as served, on this and older processors (QEMU), against exact arithmetic: PROCESSORS="native neoverse-n1" chooses
+	@$(ENVS)/dev/bin/python -m bench.portability --write $(if $(PROCESSORS),--processors $(PROCESSORS))
 	@$(ENVS)/dev/bin/python -m bench.portability --short --control --processors native Haswell
 
 bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
