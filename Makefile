@@ -102,7 +102,7 @@ types: $(ENVS)/dev/.ready ## static types
 
 # ---- AWS
 
-.PHONY: build deploy validate token attest
+.PHONY: build deploy validate token attest recheck
 validate: $(ENVS)/sam/.ready ## check the template
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
 
@@ -117,6 +117,9 @@ token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make
 
 attest: $(ENVS)/dev/.ready ## after a change of signing keys: make attest BUCKET=... KEY=... (the stack's outputs)
 	@$(ENVS)/dev/bin/python -m local.attest $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given))
+
+recheck: $(ENVS)/dev/.ready ## check now what an older release has let through: make recheck FUNCTION=... (the stack's output IngestFunctionName)
+	@$(ENVS)/dev/bin/python -m local.recheck $(or $(FUNCTION),$(error FUNCTION is not given))
 
 # called by sam build, once per function and layer, several at a time: it sets nothing up
 build-%:

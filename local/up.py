@@ -7,10 +7,8 @@ import os
 import subprocess
 from typing import Any
 
-from local import cloud, deploy, publish
+from local import cloud, deploy, publish, recheck
 from local.settings import ACCESS, BUILD, HOME, ROOT, aws_env, say, tool
-
-CHECKS = 130  # seconds that one look at uploads takes at most: the function's own limit, and a cold start
 
 
 def main() -> None:
@@ -64,23 +62,11 @@ def catch_up(endpoint: str, *, wait: bool = False) -> None:
     wait: until all that is done, as after a crash, or a new deployment on what an older one has left.
     """
     function = (deploy.outputs(endpoint) or {})["IngestFunctionName"]
-    look = {"FunctionName": function, "Payload": json.dumps({"patience": 0})}
-    functions = deploy.client("lambda", endpoint, patience=CHECKS)
+    functions = deploy.client("lambda", endpoint, patience=recheck.CALL)
     if not wait:
-        functions.invoke(InvocationType="Event", **look)
+        functions.invoke(InvocationType="Event", FunctionName=function, Payload=json.dumps({"patience": 0}))
         return
-    while True:
-        answer = functions.invoke(**look)
-        handled = json.load(answer["Payload"])
-        if "FunctionError" in answer:
-            say(f"some uploads have no verdict yet, and are looked at again once a day: {handled}")
-        if "FunctionError" in answer or not (handled["handled"] or handled["rechecked"]):
-            return
-        if handled["handled"]:
-            say(f"uploads that have their verdict now: {len(handled['handled'])}")
-        if handled["rechecked"]:
-            refused = sum(one["refused"] is not None for one in handled["rechecked"])
-            say(f"versions of an older gate that were checked again: {len(handled['rechecked'])}, {refused} refused")
+    recheck.look(functions, function, say, patience=0)
 
 
 def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
