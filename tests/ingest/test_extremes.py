@@ -22,9 +22,8 @@ from tests.support import linear
 
 def without_guards(folder: Path, blob: bytes, monkeypatch: pytest.MonkeyPatch) -> Verdict:
     """As if the gate knew nothing of kernels: the child is its own, with guards and rules taken out."""
-    script = folder / "python"
-    script.write_text(
-        f"#!{sys.executable}\n"
+    program, script = folder / "child.py", folder / "python"
+    program.write_text(
         "import os, sys\n"
         "sys.path[:0] = os.environ['PYTHONPATH'].split(os.pathsep)\n"
         "from shared.ingest import child, guards, kernels\n"
@@ -32,6 +31,7 @@ def without_guards(folder: Path, blob: bytes, monkeypatch: pytest.MonkeyPatch) -
         "kernels.check = lambda node, known: None\n"
         "child.main()\n"
     )
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}"\n')  # a path with a space is none for "#!"
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     return examine(package(folder, {"model.onnx": blob}), None)
