@@ -16,6 +16,8 @@ export UV := $(CURDIR)/.local/uv/bin/uv
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/*.pem /etc/ssl/certs/*.crt /etc/ssl/cert.pem /etc/pki/tls/certs/*),1,0)
 # of a build for AWS; make run takes the version of its own Python
 export AMAAS_RUNTIME ?= python3.12
+export AMAAS_ARCHITECTURE ?= x86_64
+BUILD_FOR = PythonRuntime=$(AMAAS_RUNTIME) Architecture=$(AMAAS_ARCHITECTURE)
 export SAM_CLI_TELEMETRY := 0
 # the locks name every package: what a package declares and never needs here is left out of them
 INSTALL = "$$UV" pip install --quiet --no-deps --require-hashes --python
@@ -106,11 +108,11 @@ types: $(ENVS)/dev/.ready ## static types
 validate: $(ENVS)/sam/.ready ## check the template
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
 
-build: $(ENVS)/sam/.ready $(ENVS)/build/.ready ## build functions and layers for AWS (AMAAS_RUNTIME=python3.12 chooses the runtime)
-	@$(ENVS)/sam/bin/sam build --parameter-overrides PythonRuntime=$(AMAAS_RUNTIME)
+build: $(ENVS)/sam/.ready $(ENVS)/build/.ready ## build functions and layers for AWS (AMAAS_RUNTIME=python3.13, AMAAS_ARCHITECTURE=arm64 choose others)
+	@$(ENVS)/sam/bin/sam build --parameter-overrides $(BUILD_FOR)
 
 deploy: build ## deploy to the AWS account that you are signed in to
-	@$(ENVS)/sam/bin/sam deploy --parameter-overrides PythonRuntime=$(AMAAS_RUNTIME) RequireQuotaKey=true
+	@$(ENVS)/sam/bin/sam deploy --parameter-overrides $(BUILD_FOR) RequireQuotaKey=true
 
 token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token BUCKET=... (the stack's output)
 	@$(ENVS)/dev/bin/python -m local.bootstrap_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it))

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
 MODELS = ROOT / "layers" / "models"
-PLATFORM = "x86_64-manylinux_2_28"
+PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}  # by Lambda's name
 OWN_PACKAGES = ("ingest", "batchplan")  # of functions; a lock may also be another environment's, as training.txt is
 PACKAGED = 315_532_800  # 1980-01-01, the earliest time that a zip archive can carry
 
@@ -88,7 +88,7 @@ def python_here(module: str, *arguments: str) -> str:
 def install(lock: str, target: Path) -> None:
     """The packages of a lock for the runtime and Lambda's platform, whatever this machine is."""
     command = [os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--target", str(target)]
-    command += ["--python-version", runtime().removeprefix("python"), "--python-platform", PLATFORM]
+    command += ["--python-version", runtime().removeprefix("python"), "--python-platform", platform()]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--link-mode", "copy"]
     subprocess.run([*command, "--requirement", str(LOCKS / lock)], check=True)
     for pattern in STRIPPED:
@@ -132,6 +132,13 @@ def interpreter() -> str | None:
     ]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
+
+
+def platform() -> str:
+    name = os.environ.get("AMAAS_ARCHITECTURE", "x86_64")
+    if name not in PLATFORMS:
+        raise SystemExit(f"AMAAS_ARCHITECTURE is {name!r}: choose one of {', '.join(PLATFORMS)}")
+    return PLATFORMS[name]
 
 
 def runtime() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from local import cloud
 from local.settings import BUILD, HOME, REGION, ROOT, RUNTIME, STACK, aws_env, say, tool
 
 RECORD = HOME / "deployed.json"
+ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"  # of this machine
 ARTIFACTS = f"{STACK}-artifacts"
 ACCOUNT = "000000000000"  # the embedded cloud's
 DATA = f"{STACK}-data-{ACCOUNT}-{REGION}"
@@ -177,7 +179,7 @@ def _sam(command: str, *arguments: str, endpoint: str) -> None:
     done = subprocess.run(
         [tool("sam", "sam"), command, *arguments, *config, "--parameter-overrides", *values],
         cwd=ROOT,
-        env=aws_env(endpoint) | {"AMAAS_RUNTIME": RUNTIME},
+        env=aws_env(endpoint) | {"AMAAS_RUNTIME": RUNTIME, "AMAAS_ARCHITECTURE": ARCHITECTURE},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
