@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bench.coldstart import world
+from local import build
 from local.openapi.document import ERRORS, document
 from shared.config import Config
 from shared.ingest import pipeline
@@ -22,8 +23,10 @@ from shared.ingest.verdict import Limits
 from shared.registry import uploads
 from shared.registry.log import Log
 from shared.runtime import layout
+from shared.serving import forms
 from shared.storage.memory import MemoryStore
 from tests.cloud.template import ROOT, TEMPLATE, deployed, listed, region, statements
+from tests.ingest.quantised import FORMS
 
 __all__ = ["region"]  # a fixture
 
@@ -244,8 +247,13 @@ def test_the_layers_agree_with_what_is_tested() -> None:
     assert [name for lock in ("core", "runtime") for name, at in pinned(lock).items() if tested.get(name) != at] == []
 
 
-def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(tmp_path: Path) -> None:
-    package = ROOT / "layers" / "models" / "fashion-mnist"
+@pytest.mark.parametrize("name", ["fashion-mnist", "of two forms"])
+def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(name: str, tmp_path: Path) -> None:
+    package = ROOT / "layers" / "models" / name
+    if name == "of two forms":  # 8-bit weights: one form for processors that add up in 32 bits, one for all
+        package = tmp_path / "package"
+        package.mkdir()
+        (package / "model.onnx").write_bytes(FORMS["matmul_integer"]().model.SerializeToString())
     store = MemoryStore()
     files = [uploads.File(path.name) for path in sorted(package.iterdir())]
     ticket = uploads.open_ticket(store, package.name, files, "test")
@@ -253,13 +261,27 @@ def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(tmp_path
         store.put(ticket.keys[path.name], path.read_bytes())
     state = pipeline.ingest(Log(store), Config(bucket="unused"), ticket, Limits())
     assert state.state == "registered", state.reason
-    pushed = Log(store).read(package.name).versions[1].model
-    command = [sys.executable, "-m", "local.served", str(package), str(tmp_path)]
+    version = Log(store).read(package.name).versions[1]
+    folder = tmp_path / "layer"
+    folder.mkdir()
+    command = [sys.executable, "-m", "local.served", str(package), str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == pushed
-    body = (tmp_path / pushed).read_bytes()
-    assert hashlib.sha256(body).hexdigest() == pushed
-    assert layout.aligned(body) is body
+    wide = {"wide": version.files[forms.WIDE]} if name == "of two forms" else {}
+    assert json.loads(done.stdout) == {"model": version.model, **wide}
+    bodies = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {hashlib.sha256(body).hexdigest() for body in bodies.values()} == set(bodies)
+    assert bodies.keys() == {version.model, *version.files.values()}
+    assert layout.aligned(bodies[version.model]) is bodies[version.model]
+
+
+def test_it_can_be_built_for_each_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    parameter = TEMPLATE["Parameters"]["Architecture"]
+    assert set(parameter["AllowedValues"]) == set(build.PLATFORMS)
+    monkeypatch.delenv("AMAAS_ARCHITECTURE", raising=False)
+    assert build.platform() == build.PLATFORMS[parameter["Default"]]
+    monkeypatch.setenv("AMAAS_ARCHITECTURE", "riscv64")
+    with pytest.raises(SystemExit, match="choose one of x86_64, arm64"):
+        build.platform()
 
 
 def test_the_state_machine_is_valid_json_with_a_number_of_workers() -> None:
