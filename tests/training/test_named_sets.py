@@ -28,7 +28,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     monkeypatch.setenv("PATH", str(programs), prepend=":")
 
     def write(name: str, source: str) -> None:
-        (programs / name).write_text(f"#!{sys.executable}\nimport sys\n{source}\n")
+        (programs / f"{name}.py").write_text(f"import sys\n{source}\n")
+        # by way of a shell: a path with a space is none for "#!"
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{programs / name}.py" "$@"\n')
         (programs / name).chmod(0o755)
 
     return write
