@@ -78,7 +78,7 @@ def judge(
             done.append("weights: put where they can be mapped into memory")
         session, passed = _golden(session, files, golden_set, limits, reference)
     kept = faithful.keep(session, cases, ran, golden.tolerance(golden_set))
-    wide = _wide(signed, kept, limits) if signed else None
+    wide = _wide(signed, ran[0] if served and ran else None, kept, limits) if signed else None
     if later is not None:
         later.append(partial(extremes.probe, session, ran[0] if ran else None, limits))
     return Verdict(
@@ -101,8 +101,14 @@ def judge(
     )
 
 
-def _wide(signed: bytes, kept: Sequence[Sample], limits: Limits) -> bytes | None:
-    """The form with signed weights, if it may be served: it must answer as the portable one, where it can be tried."""
+def _wide(signed: bytes, feeds: trial.Feeds | None, kept: Sequence[Sample], limits: Limits) -> bytes | None:
+    """The form with signed weights, if it may be served: it must answer as the portable one, where it can be tried.
+
+    feeds: inputs that it runs on, where the portable form was optimised: then this one is, too.
+    """
+    if feeds is not None:
+        expected = onnx.load(signed).run(None, feeds)
+        signed = optimize.optimize(signed, feeds, expected, limits, portable_form=False)[0] or signed
     placed = _in_place(signed)
     if processor.cuts_off_sums():
         return placed  # whoever serves it, on another kind of processor, tries it before

@@ -28,8 +28,12 @@ def optimize(
     expected: list[np.ndarray],
     limits: Limits,
     clock: Callable[[], float] = time.process_time,
+    portable_form: bool = True,
 ) -> tuple[bytes | None, dict[str, Any]]:
-    """The bytes to serve instead of the source, or None; and what was tried, for the verdict."""
+    """The bytes to serve instead of the source, or None; and what was tried, for the verdict.
+
+    portable_form: False for the form with signed weights, which not every processor may serve.
+    """
     report: dict[str, Any] = {"level": "extended", "bytes_before": len(source), "kept": False}
     if clock() > limits.cpu / 3:
         return None, report | {"why": "the model is slow to load, and the time is needed for the check"}
@@ -37,6 +41,8 @@ def optimize(
         best, nodes = _rewrite(source)
         report |= {"nodes_before": _nodes(source), "nodes_after": nodes, "bytes_after": len(best)}
         why = _not_worth(report) or _unsafe(best, feeds, expected, limits, report)
+        if not why and portable_form and (undone := portable.rewrite(graph.parse(best))):
+            why = f"it would not be portable any more: {undone[0]}"
     except (MemoryError, onnx.OutOfMemory):
         why = "the memory of the check does not suffice for a second copy of a model of this size"
     except (AmaasError, Refused) as error:
@@ -71,10 +77,7 @@ def _not_worth(report: dict[str, Any]) -> str | None:
 def _unsafe(
     best: bytes, feeds: trial.Feeds, expected: list[np.ndarray], limits: Limits, report: dict[str, Any]
 ) -> str | None:
-    optimised = graph.parse(best)
-    scan.check(optimised, {}, limits)
-    if undone := portable.rewrite(optimised):
-        return f"it would not be portable any more: {undone[0]}"
+    scan.check(graph.parse(best), {}, limits)
     actual = onnx.load(best).run(None, feeds)
     gaps = [samples.difference(old, new, RTOL, ATOL) for old, new in zip(expected, actual, strict=True)]
     report["max_abs"] = max((gap for gap, _ in gaps), default=0.0)

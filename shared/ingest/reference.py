@@ -18,6 +18,7 @@ from shared.ingest import graph, quantised
 from shared.ingest.quantised import MICROSOFT, Scope
 
 FLOAT, DOUBLE, INT32 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32
+IN_FLOATS = 1  # accuracy_level of MatMulNBits
 CONV = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
 ATTENTION = ("do_rotary", "mask_filter_value", "num_heads", "past_present_share_buffer", "scale", "unidirectional")
 LSTM = ("activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "input_forget")
@@ -40,6 +41,10 @@ def in_floats(model: Any) -> Any:
     for body in graph.bodies(copy):
         if any(quantised.product(node) for node in body.node) and not hasattr(body, "initializer"):
             raise NoReference(f"the function {body.name!r} computes with integers")
+    for node in (node for body in graph.bodies(copy) for node in body.node if node.op_type == "MatMulNBits"):
+        for entry in node.attribute:
+            if entry.name == "accuracy_level":  # 4 would round activations to 8 bits, where there is a kernel for it
+                entry.i = IN_FLOATS
     for scope in list(quantised.scopes(copy)):
         for node in [node for node in scope.body.node if quantised.product(node)]:
             _Floats(scope, node).replace()
