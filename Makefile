@@ -37,7 +37,7 @@ stop: ## stop the embedded cloud; what it holds is kept for the next run
 	@"$$PYTHON" -m local.cloud stop
 
 readme: ## make run, and what it prints into the README: after a change of the bundled models
-	@set -o pipefail; $(MAKE) --no-print-directory run 2>&1 | tee .local/run.txt
+	@mkdir -p .local; set -o pipefail; $(MAKE) --no-print-directory run 2>&1 | tee .local/run.txt
 	@$(ENVS)/cloud/bin/python -m local.sample .local/run.txt
 
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
