@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.runtime import processor
 from shared.runtime.onnx import Session
 from training.compress.measure import fixed_batch, typed
 from training.compress.package import Arrays
@@ -92,7 +93,8 @@ def machine() -> dict[str, Any]:
     model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
     flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
     vnni = sorted(flag for flag in flags if flag.endswith("_vnni"))
-    return {"cpu": model or platform.machine(), "integer_dot_products": vnni, "system": platform.system(),
+    kind = {"kind": processor.kind(), "features": processor.features()}
+    return kind | {"cpu": model or platform.machine(), "integer_dot_products": vnni, "system": platform.system(),
             "threads": 1, "batch": 1}  # fmt: skip
 
 
