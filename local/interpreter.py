@@ -46,9 +46,9 @@ def another() -> str:
         path = shutil.which(f"python3.{minor}")
         if path:
             command = [path, "-I", os.path.abspath(__file__)]
-            asked = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-            if asked.returncode == 0:
-                return asked.stdout.decode().strip()
+            answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+            if answer.returncode == 0:
+                return answer.stdout.decode().strip()
     return ""
 
 

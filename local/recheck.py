@@ -36,8 +36,8 @@ def look(functions: Any, function: str, tell: Callable[[str], None], patience: i
             tell(f"uploads that have their verdict now: {len(outcome['handled'])}")
         if outcome["rechecked"]:
             refused = [f"{one['model']}@{one['version']}" for one in outcome["rechecked"] if one["refused"]]
-            told = f"; refused, and not served any more: {', '.join(refused)}" if refused else ""
-            tell(f"versions of an older gate that were checked again: {len(outcome['rechecked'])}{told}")
+            named = f"; refused, and not served any more: {', '.join(refused)}" if refused else ""
+            tell(f"versions of an older gate that were checked again: {len(outcome['rechecked'])}{named}")
         if not outcome["handled"] and not outcome["rechecked"]:
             return True
 

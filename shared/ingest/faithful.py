@@ -72,23 +72,15 @@ def compare(source: Floats, session: onnx.Session, inputs: Sequence[trial.Feeds]
     return {"compared": len(pairs), "noise": apart}
 
 
-def inputs(cases: Sequence[Case], ran: tuple[trial.Feeds, Any] | None, session: onnx.Session) -> list[trial.Feeds]:
-    """What to compare on: rows of the golden set, and made-up ones of small and of large numbers."""
-    feeds = [case.inputs for case in cases]
-    if ran:
-        feeds += [ran[0], *trial.varied(session, ran[0])]
-    return feeds
-
-
 def keep(
-    session: onnx.Session, cases: Sequence[Case], ran: tuple[trial.Feeds, Any] | None, tolerance: tuple[float, float]
+    session: onnx.Session, cases: Sequence[Case], inputs: Sequence[trial.Feeds], tolerance: tuple[float, float]
 ) -> list[Sample]:
     """Samples of what this session answers, rows of the golden set first: as many as fit, one at least if it does.
 
-    tolerance: rtol and atol of the golden set.
+    inputs: made-up ones. tolerance: rtol and atol of the golden set.
     """
     chosen = [_of_golden(session, case, tolerance) for case in cases]
-    for feeds in [ran[0], *trial.varied(session, ran[0])] if ran else []:
+    for feeds in inputs:
         chosen.append(_sample(feeds, dict(zip(_names(session), session.run(None, feeds), strict=True)), None))
     kept: list[Sample] = []
     for sample in chosen:

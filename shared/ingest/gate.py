@@ -23,6 +23,7 @@ from shared.ingest import (
     optimize,
     package,
     portable,
+    reference,
     scan,
     trial,
     weights,
@@ -59,7 +60,8 @@ def judge(
     ran = trial.probe(session, limits)
     if not ran and not cases:
         trial.check_runs(session, onnx.load(source, optimize="off"))
-    reference = faithful.compare(floats, session, faithful.inputs(cases, ran, session), limits)
+    inputs = [ran[0], *trial.varied(session, ran[0])] if ran else []
+    compared = faithful.compare(floats, session, [*(case.inputs for case in cases), *inputs], limits)
     served, report = None, {"level": "extended", "kept": False, "why": "no made-up input runs, so none can be compared"}
     if ran:
         served, report = optimize.optimize(source, *ran, limits)
@@ -76,8 +78,8 @@ def judge(
             del session  # two of them may not fit
             session, source = _loaded(placed), placed
             done.append("weights: put where they can be mapped into memory")
-        session, passed = _golden(session, files, golden_set, limits, reference)
-    kept = faithful.keep(session, cases, ran, golden.tolerance(golden_set))
+        session, passed = _golden(session, files, golden_set, limits, compared)
+    kept = faithful.keep(session, cases, inputs, golden.tolerance(golden_set))
     wide = _wide(signed, ran[0] if served and ran else None, kept, limits) if signed else None
     if later is not None:
         later.append(partial(extremes.probe, session, ran[0] if ran else None, limits))
@@ -96,7 +98,7 @@ def judge(
         probe="ran" if ran or passed else "inconclusive",
         ran={name: list(array.shape) for name, array in ran[0].items()} if ran else {},
         labels=labels,
-        reference=reference,
+        reference=compared,
         samples=samples.encode(kept) if kept else None,
     )
 
@@ -106,19 +108,18 @@ def _wide(signed: bytes, feeds: trial.Feeds | None, kept: Sequence[Sample], limi
 
     feeds: inputs that it runs on, where the portable form was optimised: then this one is, too.
     """
-    if feeds is not None:
-        expected = onnx.load(signed).run(None, feeds)
-        signed = optimize.optimize(signed, feeds, expected, limits, portable_form=False)[0] or signed
-    placed = _in_place(signed)
-    if processor.cuts_off_sums():
-        return placed  # whoever serves it, on another kind of processor, tries it before
-    if not kept or time.process_time() > limits.cpu / 2:
-        return None
     try:
-        wrong = samples.replay(onnx.load(placed), kept, limits.cpu)
-    except (AmaasError, MemoryError):
+        if feeds is not None:
+            expected = onnx.load(signed).run(None, feeds)
+            signed = optimize.optimize(signed, feeds, expected, limits, portable_form=False)[0] or signed
+        placed = _in_place(signed)
+        if processor.cuts_off_sums():
+            return placed  # whoever serves it, on another kind of processor, tries it before
+        if not kept or time.process_time() > limits.cpu / 2:
+            return None
+        return None if samples.replay(onnx.load(placed), kept, limits.cpu) else placed
+    except (AmaasError, MemoryError):  # the portable form serves everywhere
         return None
-    return placed if wrong is None else None
 
 
 def _golden(
@@ -126,18 +127,18 @@ def _golden(
     files: Mapping[str, int],
     golden_set: Mapping[str, Any] | None,
     limits: Limits,
-    reference: Mapping[str, Any],
+    compared: Mapping[str, Any],
 ) -> tuple[onnx.Session, dict[str, Any] | None]:
     """As `_replayed`. A golden set that contradicts the model's own arithmetic is told so."""
     try:
         return _replayed(session, files, golden_set, limits)
     except Refused as refused:
-        if refused.code != "golden_mismatch" or not reference.get("compared"):
+        if refused.code != "golden_mismatch" or not compared.get("compared"):
             raise
         raise Refused(
             refused.code,
             f"{refused}. The model itself is quantised, and answers here what its numbers add up to (to "
-            f"{reference['noise']:.2%}): if they do belong together, the golden set was written by a processor that "
+            f"{compared['noise']:.2%}): if they do belong together, the golden set was written by a processor that "
             "cuts off 8-bit sums, or with other optimisations; write it anew with all of them off (ORT_DISABLE_ALL)",
         ) from refused
 
@@ -178,7 +179,8 @@ def _prepared(
     done += guards.guard(model)
     floats = faithful.floats(model, len(source))
     done += portable.keep_float_activations(model)
-    signed = model.SerializeToString(deterministic=True) if len(source) <= faithful.LARGEST else b""
+    two_forms = len(source) <= faithful.LARGEST and reference.is_quantised(model)
+    signed = model.SerializeToString(deterministic=True) if two_forms else b""
     unsigned = portable.make_unsigned(model)
     done += unsigned
     operators, parameters = graph.census(model)

@@ -83,7 +83,6 @@ def again(log: Log, model: str, version: Version, limits: Limits) -> Outcome:
         candidate = _withdrawn(log, version, described, error)
     served = store(log, candidate, version.upload)
     versions.recheck(log, model, msgspec.structs.replace(served, version=version.version), ACT)
-    logger.info("checked again", extra={"model": model, "version": version.version, "refused": refused})
     return Outcome(model, version.version, refused)
 
 

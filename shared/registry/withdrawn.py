@@ -22,8 +22,13 @@ WITHDRAWN = {
 
 
 def check(model: str, version: int, gate: dict[str, Any] | None) -> None:
-    """Raises Unavailable for a version that an earlier edition let through with an operator of WITHDRAWN."""
+    """Raises Unavailable for a version that an earlier edition let through with an operator of WITHDRAWN.
+
+    And for one that was checked again, and refused.
+    """
     judged = gate or {}
+    if refused := judged.get("refused"):
+        raise Unavailable(f"version {version} of {model!r} was checked again and is not served: {refused['reason']}")
     operators = judged.get("operators") or {}
     if judged.get("edition", 1) >= EDITION or WITHDRAWN.keys().isdisjoint(operators):
         return

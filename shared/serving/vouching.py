@@ -52,21 +52,19 @@ def refusal(
     """Why the version is not served on this processor, or None. read: a blob by its digest. Raises Unavailable."""
     from shared.runtime import processor
 
-    if refused := (manifest.gate or {}).get("refused"):
-        return f"version {version.version} of {name!r} was checked again and is not served: {refused['reason']}"
     seen = _processor(manifest).get("kind")
     if seen == processor.kind():
         return None
     started = time.perf_counter()
     wrong = _unproven(manifest) if seen is None else _replayed(version, session, read)
     milliseconds = round((time.perf_counter() - started) * 1000, 2)
-    told = {"model": name, "version": version.version, "processor": processor.kind(), "gate": seen}
+    fields = {"model": name, "version": version.version, "processor": processor.kind(), "gate": seen}
     if wrong is None:
         if seen is not None:
-            lines.info("vouched", milliseconds=milliseconds, **told)
+            lines.info("vouched", milliseconds=milliseconds, **fields)
         return None
     emf = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": METRICS}
-    lines.info("not served on this processor", _aws=emf, ProcessorMismatch=1, why=wrong, **told)
+    lines.info("not served on this processor", _aws=emf, ProcessorMismatch=1, why=wrong, **fields)
     return (
         f"version {version.version} of {name!r} is not served on this processor ({processor.kind()}): {wrong}. "
         "Roll back to another version, or push the model again"
