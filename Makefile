@@ -4,8 +4,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
-# the interpreter itself, also where an activated environment comes first on the PATH; see local/interpreter.py
-override PYTHON := $(shell '$(PYTHON)' -I local/interpreter.py $(if $(filter file,$(origin PYTHON)),--or-another))
+# the interpreter itself, also where an activated environment comes first on the PATH; see tools/interpreter.py
+override PYTHON := $(shell '$(PYTHON)' -I tools/interpreter.py $(if $(filter file,$(origin PYTHON)),--or-another))
 export PYTHON
 # what would have Python, uv or pip look elsewhere
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX UV_PYTHON UV_SYSTEM_PYTHON UV_PROJECT_ENVIRONMENT PIP_USER PIP_TARGET PIP_PREFIX
@@ -38,7 +38,7 @@ stop: ## stop the embedded cloud; what it holds is kept for the next run
 
 readme: ## make run, and what it prints into the README: after a change of the bundled models
 	@mkdir -p .local; set -o pipefail; $(MAKE) --no-print-directory run 2>&1 | tee .local/run.txt
-	@$(ENVS)/cloud/bin/python -m local.sample .local/run.txt
+	@$(ENVS)/cloud/bin/python -m tools.sample .local/run.txt
 
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
 	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve) $(if $(OWN_IMAGE),--own-image)
@@ -115,24 +115,24 @@ deploy: build ## deploy to the AWS account that you are signed in to
 	@$(ENVS)/sam/bin/sam deploy --parameter-overrides $(BUILD_FOR) RequireQuotaKey=true
 
 token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token BUCKET=... (the stack's output)
-	@$(ENVS)/dev/bin/python -m local.bootstrap_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it))
+	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it))
 
 attest: $(ENVS)/dev/.ready ## after a change of signing keys: make attest BUCKET=... KEY=... (the stack's outputs)
-	@$(ENVS)/dev/bin/python -m local.attest $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given))
+	@$(ENVS)/dev/bin/python -m ops.resign $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given))
 
 recheck: $(ENVS)/dev/.ready ## check now what an older release has let through: make recheck FUNCTION=... (the stack's output IngestFunctionName)
-	@$(ENVS)/dev/bin/python -m local.recheck $(or $(FUNCTION),$(error FUNCTION is not given))
+	@$(ENVS)/dev/bin/python -m ops.recheck $(or $(FUNCTION),$(error FUNCTION is not given))
 
 # called by sam build, once per function and layer, several at a time: it sets nothing up
 build-%:
 	@test -x $(ENVS)/build/bin/python || { echo "the build's environment is missing: make $(ENVS)/build/.ready" >&2; exit 1; }
-	@$(ENVS)/build/bin/python local/build.py $* "$$ARTIFACTS_DIR"
+	@$(ENVS)/build/bin/python tools/build.py $* "$$ARTIFACTS_DIR"
 
 # ---- tools
 
 .PHONY: lock clean room tools-run FORCE
 lock: .local/uv/.ready ## choose the newest versions that fit, and write them to requirements/*.txt
-	@"$$PYTHON" local/lock.py "$$UV"
+	@"$$PYTHON" tools/lock.py "$$UV"
 
 clean: stop ## remove everything that make made, the local deployment's data included
 	rm -rf .local .aws-sam .mypy_cache .ruff_cache .pytest_cache
@@ -145,7 +145,7 @@ tools-run: $(ENVS)/cloud/.ready $(ENVS)/sam/.ready $(ENVS)/build/.ready $(ENVS)/
 # which Python it is: what was made with another one, or in another folder, is older than this file
 .local/python: FORCE
 	@test -n "$$PYTHON" || { echo "CPython 3.11 to 3.14 is needed: install one, or make PYTHON=/path/to/python3" >&2; exit 1; }
-	@"$$PYTHON" -I local/interpreter.py --note $@
+	@"$$PYTHON" -I tools/interpreter.py --note $@
 
 # Debian's Python has no ensurepip without the package python3-venv, but pip where python3-pip is there
 .local/uv/.ready: requirements/uv.txt .local/python

@@ -208,7 +208,7 @@ class Routes:
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Serve `path`, with {names} for single segments, for callers whose scopes cover it (and its {model}).
 
-        takes: what the body is to be; it is passed beside the request. Routes are described in local/openapi.
+        takes: what the body is to be; it is passed beside the request. Routes are described in api.
         """
 
         def register(handle: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from local.openapi import document
+from api import document
 from shared.handler import JSON, Routes
 
 

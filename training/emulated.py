@@ -51,7 +51,7 @@ def _answer(question: Question) -> Arrays:
 
 def _run(processor: str, folder: str) -> None:
     try:
-        from local import debian, processors  # a checkout has it, the training image does not
+        from tools import debian, processors  # a checkout has it, the training image does not
     except ImportError as error:
         raise TrainingError("other processors are emulated in a checkout only, not in the training image") from error
     try:

@@ -14,7 +14,6 @@ import numpy as np
 
 from bench import rie
 from bench.inference.models import Call, event, v2_binary
-from local import build
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
@@ -23,6 +22,7 @@ from shared.registry.log import Log
 from shared.runtime import onnx
 from shared.signing.local import LocalKey
 from shared.storage.s3 import S3Store
+from tools import build
 
 
 @dataclass(frozen=True, slots=True)

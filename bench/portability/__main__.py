@@ -11,8 +11,8 @@ from bench.portability import bundled, corpus, running
 from bench.portability.graphs import Case
 from bench.portability.report import Report
 from bench.portability.serving import served
-from local import processors
 from shared.runtime import processor
+from tools import processors
 
 RESULTS = processors.ROOT / "bench" / "results"
 

@@ -14,7 +14,7 @@ import onnxruntime as ort
 from bench.portability import corpus, running
 from bench.portability.graphs import FORMS, Case
 from bench.portability.simulation import simulate
-from local import processors
+from tools import processors
 
 RESULTS = processors.ROOT / "bench" / "results"
 LEVELS = ("off", "basic", "extended", "all")

@@ -10,7 +10,7 @@ from onnx import ModelProto
 
 from bench.portability.exporters import written
 from bench.portability.graphs import Case
-from local.processors import ROOT
+from tools.processors import ROOT
 
 MODELS, ZOO = ROOT / "layers" / "models", ROOT / ".local" / "zoo"
 ROWS = 4

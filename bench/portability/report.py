@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.portability.running import Verdict
-from local import processors
+from tools import processors
 
 INTRODUCTION = """\
 # Quantised models on several processors

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.portability.graphs import Case
 from bench.portability.simulation import simulate
-from local import processors
+from tools import processors
 
 RARE = 0.05  # share of the outputs that may differ by one step: two roundings of one tie
 CHAOTIC = 1.2  # of the simulation's own distance from the float model

@@ -49,7 +49,7 @@ def _reference(request: Request, name: str, default: str) -> str:
 
 @cache
 def described() -> dict[str, Any]:
-    """The description of the API, which local/openapi makes while this function is built. Raises NotFound."""
+    """The description of the API, which api makes while this function is built. Raises NotFound."""
     try:
         return DOCUMENT.decode((Path(__file__).parent / "openapi.json").read_bytes())
     except FileNotFoundError:

@@ -17,7 +17,7 @@ import pytest
 from openapi_spec_validator import validate
 from PIL import Image
 
-from local.openapi.document import document
+from api.document import document
 from shared.registry import keys
 from shared.registry.ids import new_id
 from shared.registry.log import now

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
+from api.document import ERRORS, document
 from bench.coldstart import world
-from local import build
-from local.openapi.document import ERRORS, document
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
@@ -27,6 +26,7 @@ from shared.serving import forms
 from shared.storage.memory import MemoryStore
 from tests.cloud.template import ROOT, TEMPLATE, deployed, listed, region, statements
 from tests.ingest.quantised import FORMS
+from tools import build
 
 __all__ = ["region"]  # a fixture
 
@@ -264,7 +264,7 @@ def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(name: st
     version = Log(store).read(package.name).versions[1]
     folder = tmp_path / "layer"
     folder.mkdir()
-    command = [sys.executable, "-m", "local.served", str(package), str(folder)]
+    command = [sys.executable, "-m", "tools.models_layer", str(package), str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     wide = {"wide": version.files[forms.WIDE]} if name == "of two forms" else {}
     assert json.loads(done.stdout) == {"model": version.model, **wide}

@@ -11,7 +11,7 @@ import pytest
 from bench.portability import corpus, running
 from bench.portability.graphs import Case, Graph
 from bench.portability.running import Answer, Job, judged
-from local import processors
+from tools import processors
 
 EXACT = np.arange(100, dtype=np.float32)
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import utils
 
-from local.attest import attest
+from ops.resign import attest
 from shared.errors import Unavailable
 from shared.registry import aliases, catalogue, keys, models, verify
 from shared.registry import log as logs

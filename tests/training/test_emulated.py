@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from local import debian, processors
+from tools import debian, processors
 from training.compress import blocks, package
 from training.emulated import Question, answers
 from training.errors import TrainingError

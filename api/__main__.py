@@ -1,4 +1,4 @@
-"""`python -m local.openapi FILE`: write the description."""
+"""`python -m api FILE`: write the description."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import json
 import sys
 from pathlib import Path
 
-from local.openapi.document import document
+from api.document import document
 
 Path(sys.argv[1]).write_text(json.dumps(document(), separators=(",", ":"), ensure_ascii=False), "utf-8")

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from local.openapi.answers import Error
-from local.openapi.described import PATH, Answer, Operation, Param
-from local.openapi.operations import NARROWER, OPERATIONS, TAGS
+from api.answers import Error
+from api.described import PATH, Answer, Operation, Param
+from api.operations import NARROWER, OPERATIONS, TAGS
 from shared.handler import JSON, Route, Routes
 from shared.serving.describe import RELEASE
 

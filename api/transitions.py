@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from local.openapi.answers import AliasState, Place, PolicyState
+from api.answers import AliasState, Place, PolicyState
 
 
 class Moved(AliasState, kw_only=True):

@@ -2,7 +2,7 @@
 
 Works for any deployment: with the credentials of someone who may write the bucket.
 
-    python -m local.bootstrap_token BUCKET [--endpoint-url URL] [--name NAME]
+    python -m ops.first_token BUCKET [--endpoint-url URL] [--name NAME]
 """
 
 from __future__ import annotations

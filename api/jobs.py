@@ -6,8 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from local.openapi import answers
-from local.openapi.described import KEY, Answer, Operation, Param, following, limit, ok
+from api import answers
+from api.described import KEY, Answer, Operation, Param, following, limit, ok
 from shared.registry import keys
 
 GOING = {200: Answer(answers.BatchState, "At an end."), 202: Answer(answers.BatchState, "Still going on.")}

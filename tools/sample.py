@@ -1,6 +1,6 @@
 """Puts what a run printed into the README, so that its sample is never of another model: see `make readme`.
 
-python -m local.sample OUTPUT
+python -m tools.sample OUTPUT
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from local.settings import ROOT
-
+ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 BLOCK = re.compile(r"(?<=^```console\n\$ make run\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 # what is of one machine, or secret

@@ -17,8 +17,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import debian
-from local.debian import Missing
+from tools import debian
+from tools.debian import Missing
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".local" / "processors"

@@ -1,8 +1,8 @@
 """The one Python that everything here uses: the environments, the functions' runtime, the build. Standard library only.
 
-    python3 -I local/interpreter.py [--or-another]     print its path; --or-another: where the one that runs this does
+    python3 -I tools/interpreter.py [--or-another]     print its path; --or-another: where the one that runs this does
                                                        not fit, that of a python3.14 … python3.11 on the PATH
-    python3 -I local/interpreter.py --note FILE        write down which it is, if that changed, and say it
+    python3 -I tools/interpreter.py --note FILE        write down which it is, if that changed, and say it
 
 It runs from Python 3.6 on, so that an old one is told what is needed. The Makefile asks it first.
 """

@@ -3,7 +3,7 @@
 Ingest may optimise a model, so what is served is not what was pushed. The models layer has to hold what is served, and
 asks here: the gate itself decides, as it will when the package is pushed.
 
-    python -m local.served PACKAGE FOLDER
+    python -m tools.models_layer PACKAGE FOLDER
 """
 
 from __future__ import annotations

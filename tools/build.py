@@ -54,8 +54,8 @@ def function(name: str, target: Path) -> None:
 
 
 def describe(file: Path) -> None:
-    """The API's description, made by importing all functions with their packages: see local/openapi."""
-    python_here("local.openapi", str(file))
+    """The API's description, made by importing all functions with their packages: see api."""
+    python_here("api", str(file))
 
 
 def layer(lock: str, target: Path) -> None:
@@ -64,7 +64,7 @@ def layer(lock: str, target: Path) -> None:
 
 
 def models(target: Path) -> None:
-    """The bundled models as they are served, and index.json with the digests of each: see local/served.py."""
+    """The bundled models as they are served, and index.json with the digests of each: see tools/models_layer.py."""
     blobs = target / "models" / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     packages = sorted(path.parent for path in MODELS.glob("*/model.onnx"))
@@ -75,7 +75,7 @@ def models(target: Path) -> None:
 
 
 def serve(package: Path, blobs: Path) -> dict[str, str]:
-    digests: dict[str, str] = json.loads(python_here("local.served", str(package), str(blobs)))
+    digests: dict[str, str] = json.loads(python_here("tools.models_layer", str(package), str(blobs)))
     return digests
 
 

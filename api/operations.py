@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from local.openapi import answers, predictions, transitions
-from local.openapi.described import (
+from api import answers, predictions, transitions
+from api.described import (
     ACCEPTED,
     ANSWERED_BY,
     BYTES,
@@ -26,7 +26,7 @@ from local.openapi.described import (
     limit,
     ok,
 )
-from local.openapi.jobs import BATCH, TRAINING
+from api.jobs import BATCH, TRAINING
 from shared.handler import JSON
 from shared.registry.uploads import Upload
 from shared.serving import explain

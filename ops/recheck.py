@@ -1,6 +1,6 @@
 """Have the ingest function look now, and not once a day, for uploads without a verdict and for versions of older gates.
 
-    python -m local.recheck FUNCTION
+    python -m ops.recheck FUNCTION
 
 Needs AWS credentials that may invoke the function. It works as long as one call of the function may take, so it is
 called until nothing is left.
