@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-from amaas import package
+from amaas.api import package
 from amaas.errors import AmaasError as PackageError
 from msgspec.structs import replace
 

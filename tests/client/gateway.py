@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from amaas.cli import main
+from amaas.cli.models import main
 from amaas.client import Client
 from click.testing import CliRunner, Result
 

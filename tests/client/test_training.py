@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from amaas import trainings
+from amaas.api import training
 from amaas.errors import AmaasError, ApiError, NotConnected
 
 from functions.training import app
@@ -59,7 +59,7 @@ def deployed(log: Log, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Contain
         monkeypatch.setattr(app, "store", lambda: log.store)
         monkeypatch.setattr(app, "config", lambda: Config(bucket=BUCKET))
         monkeypatch.setattr(app, "queue", lambda: made)
-        monkeypatch.setattr(trainings.time, "sleep", lambda _: made.step(jobs.ids(log.store)[0]))
+        monkeypatch.setattr(training.time, "sleep", lambda _: made.step(jobs.ids(log.store)[0]))
         return made
 
     return make
@@ -188,8 +188,8 @@ def test_a_connection_that_stays_lost_says_how_to_go_on(
 
     deployed(lost, rows=1)
     slept: list[float] = []
-    step = trainings.time.sleep
-    monkeypatch.setattr(trainings.time, "sleep", lambda seconds: slept.append(seconds) or step(seconds))
+    step = training.time.sleep
+    monkeypatch.setattr(training.time, "sleep", lambda seconds: slept.append(seconds) or step(seconds))
     done = amaas(*ASK, code=1)
     [job] = jobs.ids(log.store)
     assert f"the job goes on by itself: `amaas train --follow {job}` follows it" in done.stderr.splitlines()[-1]

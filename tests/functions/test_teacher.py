@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from amaas import tensors
+from amaas.api import tensors
 from amaas.client import Client
 from amaas.errors import AmaasError
 

@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from amaas import container, local_training
+from amaas.local import docker as container
+from amaas.local import training
 
 from .conftest import SHORT
 
@@ -88,7 +89,8 @@ def test_what_is_copied_is_enough(tmp_path: Path) -> None:
     }
     env |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
     code = (
-        "import training.job as job, amaas.package; job.PATIENCE = 1; print(job.__file__, amaas.package.__file__);"
+        "import training.job as job, amaas.api.package; job.PATIENCE = 1;"
+        "print(job.__file__, amaas.api.package.__file__);"
         "sys_exit = job.main(['019bae2fd40-0123456789abcdef']); print(sys_exit)"
     )
     done = subprocess.run(
@@ -104,7 +106,7 @@ def test_the_image_trains(image: str, folder: Path, tmp_path: Path) -> None:
     out.mkdir()
     chosen = container.in_docker(image, str(folder), out)
     states: list[dict] = []
-    rows = local_training.run(chosen, "sides", str(folder), out, [*SHORT, "--device", "cpu"], states.append)
+    rows = training.run(chosen, "sides", str(folder), out, [*SHORT, "--device", "cpu"], states.append)
     assert len(rows) == 6
     assert json.loads((out / "amaas.json").read_text())["name"] == "sides"
     assert (out / "model.onnx").stat().st_uid == os.getuid()

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from amaas import tensors, transport
+from amaas.api import tensors, transport
 from PIL import Image
 
 from shared.registry import manifest

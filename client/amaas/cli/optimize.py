@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas.cli import Context, Folder, HandingOn, complain, main, reference, verb
+from amaas.cli.models import Context, Folder, HandingOn, complain, main, reference, verb
 from amaas.errors import AmaasError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def optimize(
 
 
 def _trained(model: str) -> Path:
-    from amaas.local_training import trained
+    from amaas.local.training import trained
 
     folder = trained(model)
     if not folder.is_dir():
@@ -79,8 +79,8 @@ def _optimize(
     python: str | None, gate: tuple[str, float],
 ) -> dict[str, Any]:  # fmt: skip
     """folders: where the search writes its packages, and where its figures and plot stay."""
-    from amaas import optimize as work
-    from amaas.local_training import environment
+    from amaas.local import optimize as work
+    from amaas.local.training import environment
 
     (model, version), (out, kept) = wanted, folders
     with context.client() as client:
@@ -102,7 +102,7 @@ def _optimize(
 
 def _promoted(context: Context, done: dict[str, Any], alias: str) -> AmaasError | None:
     """Notes `promoted`, or returns why nothing was: what was measured is to be shown all the same."""
-    from amaas import optimize as work
+    from amaas.local import optimize as work
 
     with context.client() as client:
         try:
@@ -113,26 +113,26 @@ def _promoted(context: Context, done: dict[str, Any], alias: str) -> AmaasError 
 
 
 def shown(out: Console, done: dict[str, Any]) -> None:
-    from amaas import show
+    from amaas.cli import tables
 
     right = ("version", "size", "validation", "drop", "in service", "round trip")
-    table = show._table("step", "version", "size", "validation", "drop", "in service", "round trip", "", right=right)
+    table = tables._table("step", "version", "size", "validation", "drop", "in service", "round trip", "", right=right)
     for row in done["versions"]:
         accuracy = f"{row['validation_accuracy']:.2%}" if "validation_accuracy" in row else ""
         own = f"{row['latency_ms']:.3f} ms" if "latency_ms" in row else ""
         trip = f"{row['round_trip_ms']:.1f} ms" if "round_trip_ms" in row else ""
         said = "not registered" if "refused" in row else "" if row["step"] == "parent" else row["speed"]
-        size = show.size(row["size"])
-        show._row(table, row["step"], row.get("version"), size, accuracy, row.get("drop"), own, trip, said)
+        size = tables.size(row["size"])
+        tables._row(table, row["step"], row.get("version"), size, accuracy, row.get("drop"), own, trip, said)
     out.print(table)
     for step, reason in done["refused"].items():
-        show.line(out, step, f"was left out: {reason}")
-    show.line(
+        tables.line(out, step, f"was left out: {reason}")
+    tables.line(
         out,
         f"{done['kept']}/pareto.svg",
         "shows accuracy against size and latency, pareto.json beside it has the figures",
     )
-    show.line(out, done["model"], _verdict(done))
+    tables.line(out, done["model"], _verdict(done))
 
 
 def _verdict(done: dict[str, Any]) -> str:

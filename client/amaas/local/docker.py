@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from amaas.errors import AmaasError
-from amaas.local_training import Training
+from amaas.local.training import Training
 
 NAMED = ("teacher", "pretrained", "root")  # options whose value may be a path, beside --data and --out
 HANDED = ("AWS_", "AMAAS_")  # beginnings of environment variables

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape, unescape
 
 import httpx
 
-from amaas import transport
+from amaas.api import transport
 from amaas.errors import AmaasError, ApiError, NotConnected
 
 CHUNK = 256 * 1024

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from amaas.show import _row, _table, _when, clean, line, points_to
+from amaas.cli.tables import _row, _table, _when, clean, line, points_to
 
 
 def history(out: Console, records: list[dict[str, Any]]) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas.cli import Context, Folder, HandingOn, complain, main, verb
+from amaas.cli.aliases import target
+from amaas.cli.models import Context, Folder, HandingOn, complain, main, verb
 from amaas.errors import AmaasError, ApiError, NotConnected
-from amaas.verbs import target
 
 if TYPE_CHECKING:
     from amaas.client import Client
@@ -93,8 +93,8 @@ def _there(
     alias: str | None,
     canary: int | None,
 ) -> None:
-    from amaas.curve import watching
-    from amaas.trainings import arguments
+    from amaas.api.training import arguments
+    from amaas.cli.curve import watching
 
     if follow is not None:
         state = client.training(follow)
@@ -142,10 +142,10 @@ def _here(
     out: Path | None,
 ) -> Path:
     """The folder with the package that came out of it."""
-    from amaas import local_training as training
-    from amaas.container import in_docker
-    from amaas.curve import watching
-    from amaas.trainings import arguments
+    from amaas.api.training import arguments
+    from amaas.cli.curve import watching
+    from amaas.local import training
+    from amaas.local.docker import in_docker
 
     epochs = _epochs(arguments(options))
     place = out or training.trained(model)
@@ -173,7 +173,7 @@ def _epochs(given: dict[str, Any]) -> int | None:
 
 def _finished(context: Context, client: Client, state: dict[str, Any], alias: str | None, canary: int | None) -> None:
     """Say which version it is, and give it its place behind an alias."""
-    from amaas import show
+    from amaas.cli import tables
 
     model, version = state["model"], state["version"]
     told = f"version {version} is registered"
@@ -184,7 +184,7 @@ def _finished(context: Context, client: Client, state: dict[str, Any], alias: st
             raise AmaasError(f"{model} {told}, but {alias} was not moved: {error}") from error
         state = state | {"alias": moved}
         told += f", {alias} is now {target(moved)}"
-    context.answer(state, lambda out: show.line(out, model, told))
+    context.answer(state, lambda out: tables.line(out, model, told))
 
 
 def place(client: Client, model: str, version: int, alias: str, canary: int | None) -> dict[str, Any]:
@@ -204,14 +204,14 @@ def place(client: Client, model: str, version: int, alias: str, canary: int | No
 
 
 def _said(context: Context, state: dict[str, Any]) -> None:
-    from amaas import show
+    from amaas.cli import tables
 
     said = f"training job {state['id']} is {state['state']}"
-    context.answer(state, lambda out: show.line(out, state["model"], said, state.get("reason") or ""))
+    context.answer(state, lambda out: tables.line(out, state["model"], said, state.get("reason") or ""))
 
 
 def _list(context: Context, client: Client) -> None:
-    from amaas import show
+    from amaas.cli import tables
 
     rows = client.trainings()
-    context.answer(rows, lambda out: show.trainings(out, rows))
+    context.answer(rows, lambda out: tables.trainings(out, rows))

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from amaas import transport, uploads
+from amaas.api import transport, uploads
 from amaas.errors import AmaasError
 
 Json = dict[str, Any]

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amaas import tensors
+from amaas.api import tensors
 from amaas.errors import AmaasError, Rejected
-from amaas.local_training import importing
+from amaas.local.training import importing
 
 if TYPE_CHECKING:
     import numpy as np

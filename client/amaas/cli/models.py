@@ -44,7 +44,7 @@ class Context:
         if self.as_json:
             click.echo(json.dumps(data, indent=2, ensure_ascii=False))
             return
-        from amaas.show import console
+        from amaas.cli.tables import console
 
         show(console())
 
@@ -55,7 +55,7 @@ class Context:
 
 
 def complain(message: str) -> None:
-    from amaas.show import clean
+    from amaas.cli.tables import clean
 
     click.echo(f"amaas: {clean(message)}", err=True)
 
@@ -122,8 +122,8 @@ def main() -> None:
 @click.option("--timeout", type=click.FloatRange(0), default=300, show_default=True, help="Seconds to wait for it.")
 def push(context: Context, path: str, model: str | None, no_wait: bool, timeout: float) -> None:
     """Upload a package folder or an .onnx file, and wait until it is a version."""
-    from amaas import show
-    from amaas.progress import sending
+    from amaas.cli import tables as show
+    from amaas.cli.progress import sending
 
     with context.client() as client, sending(model or path, quiet=context.as_json) as report:
         state = client.push(path, model, on_progress=report, wait=not no_wait, timeout=timeout)
@@ -139,7 +139,7 @@ def push(context: Context, path: str, model: str | None, no_wait: bool, timeout:
 @click.option("--tag", help="Only models with this tag.")
 def ls(context: Context, search: str | None, task: str | None, tag: str | None) -> None:
     """List the models."""
-    from amaas import show
+    from amaas.cli import tables as show
 
     with context.client() as client:
         rows = client.models(search, task=task, tag=tag)
@@ -150,7 +150,7 @@ def ls(context: Context, search: str | None, task: str | None, tag: str | None) 
 @click.argument("model", callback=reference)
 def show_model(context: Context, model: tuple[str, str | None]) -> None:
     """Show a model with its versions and card, or one version: MODEL[@VERSION or ALIAS]."""
-    from amaas import show
+    from amaas.cli import tables as show
 
     name, version = model
     with context.client() as client:
@@ -175,7 +175,7 @@ def predict(
     key: str | None,
 ) -> None:
     """Ask a model: MODEL[@VERSION or ALIAS] about INPUT, a file, or - for standard input."""
-    from amaas import show
+    from amaas.cli import tables as show
 
     if (input is None) == (data is None):
         raise click.UsageError("give either INPUT or --data")
@@ -209,7 +209,7 @@ def explain(
     """Why a model answers INPUT, a file, as it does: what speaks for a class, and how much."""
     from pathlib import Path
 
-    from amaas import show
+    from amaas.cli import tables as show
 
     name, version = model
     options = {key: value for key, value in (("label", label), ("method", method)) if value is not None}
@@ -235,7 +235,7 @@ def _written(data: str, content_type: str | None) -> bytes:
 @verb(main)
 def status(context: Context) -> None:
     """Whether the service answers, where, and with how many models."""
-    from amaas import show
+    from amaas.cli import tables as show
 
     with context.client() as client:
         found = client.status()
@@ -259,7 +259,7 @@ def token() -> None:
 @click.option("--days", type=click.FloatRange(0, min_open=True), help="After how many days it expires.")
 def create(context: Context, name: str, scopes: tuple[str, ...], days: float | None) -> None:
     """Make a token. It is shown this once."""
-    from amaas import show
+    from amaas.cli import tables as show
 
     with context.client() as client:
         made = client.create_token(name, list(scopes), days)
@@ -269,7 +269,7 @@ def create(context: Context, name: str, scopes: tuple[str, ...], days: float | N
 @verb(token, "ls")
 def list_tokens(context: Context) -> None:
     """List the tokens, revoked ones too."""
-    from amaas import show
+    from amaas.cli import tables as show
 
     with context.client() as client:
         rows = client.tokens()
@@ -280,13 +280,13 @@ def list_tokens(context: Context) -> None:
 @click.argument("id")
 def revoke(context: Context, id: str) -> None:
     """Revoke a token."""
-    from amaas import show
+    from amaas.cli import tables as show
 
     with context.client() as client:
         gone = client.revoke_token(id)
     context.answer(gone, lambda out: show.line(out, f"token {gone['id']}", "is revoked"))
 
 
-from amaas import batching, optimizing, training, verbs  # noqa: E402 - they add their commands to `main`
+from amaas.cli import aliases, batch, optimize, training  # noqa: E402 - they add their commands to `main`
 
-__all__ = ["batching", "main", "optimizing", "training", "verbs"]
+__all__ = ["aliases", "batch", "main", "optimize", "training"]

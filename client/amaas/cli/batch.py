@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from amaas.cli import Context, main, reference, verb
+from amaas.cli.aliases import said
+from amaas.cli.models import Context, main, reference, verb
 from amaas.errors import AmaasError
-from amaas.verbs import said
 
 
 @verb(main)
@@ -38,7 +38,7 @@ def batch(
 
     The answers are JSON lines, one per input, in the inputs' order.
     """
-    from amaas.progress import following, sending
+    from amaas.cli.progress import following, sending
 
     if (source is None) == (resume is None):
         raise click.UsageError("give either SOURCE or --resume JOB")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from amaas.cli import Context, main, reference, verb
+from amaas.cli.models import Context, main, reference, verb
 
 TAKES_EFFECT = "in effect everywhere within the alias' time (2 s unless the deployment says otherwise)"
 
@@ -35,16 +35,16 @@ def back(done: dict[str, Any]) -> str:
 
 
 def moved(context: Context, done: dict[str, Any]) -> None:
-    from amaas import show
+    from amaas.cli import tables
 
     said = f"{done['alias']} is now {target(done)}{back(done)}, {TAKES_EFFECT}"
-    context.answer(done, lambda out: show.line(out, done["model"], said))
+    context.answer(done, lambda out: tables.line(out, done["model"], said))
 
 
 def said(context: Context, done: dict[str, Any], text: str) -> None:
-    from amaas import show
+    from amaas.cli import tables
 
-    context.answer(done, lambda out: show.line(out, done["model"], text))
+    context.answer(done, lambda out: tables.line(out, done["model"], text))
 
 
 @verb(main)
@@ -194,7 +194,7 @@ def edit(context: Context, model: str, tags: tuple[str, ...], card: str | None, 
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 def history(context: Context, model: str, limit: int, everything: bool) -> None:
     """Who changed what, when and why; newest first."""
-    from amaas import records
+    from amaas.cli import history as records
 
     with context.client() as client:
         found = client.history(model, None if everything else limit)
@@ -216,7 +216,7 @@ def anchor(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option("--anchor", callback=anchor, help="REVISION:DIGEST of an earlier verification, to compare with.")
 def verify(context: Context, model: str, anchor: tuple[int, str] | None) -> None:
     """Check that every record of a model's log is there, unchanged, in its place, and signed."""
-    from amaas import records
+    from amaas.cli import history as records
 
     with context.client() as client:
         found = client.verify(model)
@@ -234,7 +234,7 @@ def verify(context: Context, model: str, anchor: tuple[int, str] | None) -> None
 @click.argument("new", required=False, metavar="TO")
 def diff(context: Context, model: str, old: str | None, new: str | None) -> None:
     """What differs between two versions; by default, production and the latest."""
-    from amaas import records
+    from amaas.cli import history as records
 
     with context.client() as client:
         found = client.diff(model, old, new)
@@ -245,7 +245,7 @@ def diff(context: Context, model: str, old: str | None, new: str | None) -> None
 @click.argument("model")
 def uploads(context: Context, model: str) -> None:
     """What became of each upload of a model, and why."""
-    from amaas import records
+    from amaas.cli import history as records
 
     with context.client() as client:
         rows = client.uploads(model)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from amaas import transport
+from amaas.api import transport
 from amaas.errors import AmaasError
 
 if TYPE_CHECKING:
