@@ -72,7 +72,7 @@ portability: $(ENVS)/dev/.ready ## quantised models as served, on this and older
 	@$(ENVS)/dev/bin/python -m bench.portability --short --control --processors native Haswell
 
 bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
-	@$(ENVS)/training/bin/python -m training.bundle
+	@$(ENVS)/training/bin/python -m training.bundled.make
 
 # ---- checks
 

@@ -1,7 +1,7 @@
 """Forms of quantised models on three processors: what each answers, natively and as QEMU's Haswell and Nehalem.
 
 `python -m bench.processors TRAINED`, in the environment `training`. TRAINED: folder of the bundled models' packages
-before compression, by name, as `python -m training.bundle --trained TRAINED` leaves them there.
+before compression, by name, as `python -m training.bundled.make --trained TRAINED` leaves them there.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from training.bundle import RECIPES
-from training.compress import blocks, data, int8, latency, measure, package, steps
+from training import measure, package
+from training.bundled.make import RECIPES
+from training.compress import blocks, data, int8, latency, steps
 from training.compress.data import Material
-from training.compress.package import Arrays, Package
 from training.emulated import PROCESSORS, Question, answers
+from training.package import Arrays, Package
 from training.settings import CACHE
 
 RESULTS = Path(__file__).resolve().parent / "results"

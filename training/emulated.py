@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.compress import measure
-from training.compress.package import Arrays
+from training import measure
 from training.errors import TrainingError
+from training.package import Arrays
 from training.served import served
 
 # QEMU's names, each with what ONNX Runtime's kernels find there

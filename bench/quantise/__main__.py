@@ -17,7 +17,8 @@ import numpy as np
 from bench.machine import RESULTS
 from bench.quantise import page
 from bench.quantise.subjects import MADE, ROOT, Subject
-from training.compress import blocks, int8, latency, package, steps
+from training import package
+from training.compress import blocks, int8, latency, steps
 from training.served import served
 
 OURS, THEIRS = "ours", "ONNX Runtime's default"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from shared.runtime.onnx import Session
-from training import train
-from training.compress import data, measure, package
+from training import measure, package, train
+from training.compress import data
 from training.compress.data import Material
-from training.compress.package import Arrays, Package
+from training.package import Arrays, Package
 from training.settings import CACHE
 
 ROOT = Path(__file__).resolve().parents[2]

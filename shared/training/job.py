@@ -1,6 +1,6 @@
 """What a training job is: the request, written once, and what three parties said of it last.
 
-AWS Batch (by events.py), the container (training/job.py) and a user who cancels each have a record of their own, so
+AWS Batch (by events.py), the container (training/job/run.py) and a user who cancels each have a record of their own, so
 that nobody overwrites another. What all of it amounts to is in progress.py.
 """
 

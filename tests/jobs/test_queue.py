@@ -60,7 +60,7 @@ def queue(batch: Any) -> BatchQueue:
         parameters={"job": ""},
         containerProperties={
             "image": "training:1",
-            "command": ["python", "-m", "training.job", "Ref::job"],
+            "command": ["python", "-m", "training.job.run", "Ref::job"],
             "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "512"}],
         },
     )["jobDefinitionArn"]

@@ -14,8 +14,8 @@ from shared.storage.base import Store, list_all
 from shared.storage.memory import MemoryStore
 from shared.training import job as jobs
 from shared.training.job import Job
-from training import job as container
-from training.job import Stop
+from training.job import run as container
+from training.job.run import Stop
 
 ARGUMENTS = {"epochs": 9, "batch": 16, "device": "cpu", "no-flip": True, "shift": 1}
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tools import debian, processors
-from training.compress import blocks, package
+from training import package
+from training.compress import blocks
 from training.emulated import Question, answers
 from training.errors import TrainingError
 

@@ -35,8 +35,8 @@ from tests.training.attempts import (
     names,
     store,
 )
-from training import job as container
-from training.job import Stop
+from training.job import run as container
+from training.job.run import Stop
 
 __all__ = ["_quick", "attempt", "store"]  # fixtures
 
@@ -49,7 +49,7 @@ def started(store: Any, endpoint: str, job: Job, work: Path, attempt: int, **mor
         "BUCKET": store.bucket, "AWS_ENDPOINT_URL": endpoint, "AWS_BATCH_JOB_ATTEMPT": str(attempt),
         "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TORCHRUN": "", **more,
     }  # fmt: skip
-    line = [sys.executable, "-m", "training.job", job.id, "--work", str(work), "--minutes", "60"]
+    line = [sys.executable, "-m", "training.job.run", job.id, "--work", str(work), "--minutes", "60"]
     return subprocess.Popen(line, env=env, stderr=subprocess.PIPE, text=True, cwd=work.parent)
 
 

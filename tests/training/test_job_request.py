@@ -24,8 +24,8 @@ from tests.training.attempts import (
     attempt,
     store,
 )
-from training import job as container
-from training.job import Stop, command
+from training.job import run as container
+from training.job.run import Stop, command
 from training.settings import settings
 
 __all__ = ["_quick", "attempt", "store"]  # fixtures

@@ -18,7 +18,7 @@ from amaas.api import tensors, transport
 from PIL import Image
 
 from shared.registry import manifest
-from training.compress import package
+from training import package
 from training.errors import TrainingError
 from training.served import served
 from training.teacher import PackageTeacher, same_labels, teacher

@@ -1,4 +1,6 @@
-"""Score a package's test set on three processors, and write that into its card: python -m training.processors PACKAGE
+"""Score a package's test set on three processors, and write that into its card.
+
+Run it with: python -m training.report.processors PACKAGE
 
 On this machine, and as QEMU's Haswell (AVX2) and Nehalem (SSE4.2): a cloud promises no processor, and forms of
 quantised models are easily made that answer otherwise on the older ones. The golden set is replayed there too.
@@ -16,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from shared.runtime import samples
-from training.compress import data, latency, measure, package
+from training import measure, package
+from training.compress import data, latency
 from training.compress.data import Material
-from training.compress.package import Arrays, Package
 from training.emulated import PROCESSORS, Question, answers
 from training.errors import TrainingError
+from training.package import Arrays, Package
 from training.settings import CACHE
 
 MARK = "**On other processors:**"

@@ -12,18 +12,18 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from training.augment import mix
-from training.checkpoint import Checkpoints, Reclaimed, StopSignal
-from training.distillation import blended
 from training.errors import TrainingError
-from training.evaluate import evaluate
-from training.footprint import Footprint
-from training.group import Group
 from training.kinds import Inputs
-from training.learner import Learner
-from training.private import Privacy
-from training.state import State
-from training.task import Task
+from training.kinds.augment import mix
+from training.loop.checkpoint import Checkpoints, Reclaimed, StopSignal
+from training.loop.distillation import blended
+from training.loop.group import Group
+from training.loop.learner import Learner
+from training.loop.private import Privacy
+from training.loop.state import State
+from training.loop.task import Task
+from training.report.evaluate import evaluate
+from training.report.footprint import Footprint
 
 
 class Loop:

@@ -8,9 +8,9 @@ import numpy as np
 
 from shared.errors import AmaasError
 from shared.runtime.onnx import DTYPES, Session
-from training.compress.package import Arrays
 from training.errors import TrainingError
-from training.quality import cross_entropy, wilson
+from training.package import Arrays
+from training.report.quality import cross_entropy, wilson
 from training.served import LEVELS, served
 
 BATCH = 256

@@ -6,10 +6,11 @@ import argparse
 
 import torch
 
-from training import export, networks, private
-from training.group import Group
+from training import export, networks
+from training.loop import private
+from training.loop.group import Group
+from training.loop.task import Task
 from training.optimizers import Average, optimizer_for, schedule_for
-from training.task import Task
 
 
 class Learner:

@@ -19,12 +19,13 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from training import data, processors, train
+from training import data, train
 from training.compress import __main__ as compress
 from training.data import fashion_mnist
+from training.report import processors
 from training.settings import CACHE
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MODELS, EXAMPLES = ROOT / "layers" / "models", ROOT / "examples"
 FAST = ("--bf16", "--channels-last")
 

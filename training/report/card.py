@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from training.data import Dataset
-from training.evaluate import outputs
 from training.kinds import Kind
-from training.quality import softmax
+from training.report.evaluate import outputs
+from training.report.quality import softmax
 
 BINS = 20
 ITEMS = {"image": "images", "text": "texts", "audio": "sounds", "table": "rows"}

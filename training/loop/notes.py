@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from training.task import CLEANING, Task
+from training.loop.task import CLEANING, Task
 
 FEW_STEPS, FEW_ITEMS = 10, 50  # below which a run may learn, or know, too little
 MANY = 0.5  # share of rows with a value of their own, from which on a column of words is hardly one of categories

@@ -1,4 +1,4 @@
-"""What the container of a training job runs: python -m training.job JOB, with the bucket's name in BUCKET.
+"""What the container of a training job runs: python -m training.job.run JOB, with the bucket's name in BUCKET.
 
 It brings the data, puts back the checkpoints of an attempt before this one, and runs training.train as a process of its
 own. Metrics and checkpoints go to the bucket as they come; the package goes where any client would send it, and is
@@ -35,7 +35,7 @@ from shared.training import job as jobs
 from shared.training.job import Job
 from shared.training.request import command_line, located, teacher
 from training.errors import TrainingError
-from training.mirror import Mirror
+from training.job.mirror import Mirror
 
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h, as train.py has it
 PAUSE = 1.0  # seconds between two looks at what the training wrote

@@ -13,8 +13,8 @@ from training import data as datasets
 from training import kinds
 from training import teacher as teachers
 from training.errors import TrainingError
-from training.group import Group
 from training.kinds import Inputs, Kind
+from training.loop.group import Group
 from training.settings import fit, reading
 from training.teacher import Teacher
 

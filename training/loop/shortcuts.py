@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from training.errors import out_of_memory
-from training.task import Task
+from training.loop.task import Task
 
 NAMES = ("channels_last", "bf16", "compile")  # in the order in which each is tried on top of those that pay
 SECONDS, LEAST = 1.0, 3  # of a trial, and pairs of steps in it
