@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from shared.registry.manifest import Manifest, Task
+from shared.package.manifest import Manifest, Task
 from shared.registry.state import Record, Target
-from shared.registry.uploads import Upload
 from shared.registry.verify import Problem
+from shared.uploads.states import Upload
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, in hex")]
 Next = Annotated[str | None, Meta(description="where the next page starts; null on the last one")]

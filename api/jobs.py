@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from api import answers
 from api.described import KEY, Answer, Operation, Param, following, limit, ok
-from shared.registry import keys
+from shared import keys
 
 GOING = {200: Answer(answers.BatchState, "At an end."), 202: Answer(answers.BatchState, "Still going on.")}
 

@@ -28,11 +28,11 @@ from api.described import (
 )
 from api.jobs import BATCH, TRAINING
 from shared.handler import JSON
-from shared.registry.uploads import Upload
 from shared.serving import explain
 from shared.serving.protocol.message import InferRequest
 from shared.serving.tasks import embedding
 from shared.serving.tasks import request as predicting
+from shared.uploads.states import Upload
 
 TAGS = {
     "inference": "The data plane: the Open Inference Protocol V2, and predictions in a task's own terms",

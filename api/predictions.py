@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from shared.registry.manifest import Tensor
+from shared.package.manifest import Tensor
 from shared.serving.tasks.request import Options
 
 # ---- the Open Inference Protocol

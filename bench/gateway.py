@@ -20,7 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from shared import handler
 from shared.handler import Request, Response, Routes
-from shared.registry import blobs, manifest, versions
+from shared.package import manifest
+from shared.registry import blobs, versions
 from shared.registry.log import Log
 from shared.registry.state import Version
 from shared.signing.local import LocalKey

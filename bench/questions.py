@@ -11,7 +11,8 @@ import msgspec
 from bench import gateway, subjects
 from bench.counting import CountingStore
 from bench.worlds import BENCH, RARE, World, version
-from shared.registry import catalogue, keys, versions
+from shared import keys
+from shared.registry import catalogue, versions
 from shared.registry.log import SNAPSHOT, Log
 from shared.registry.state import PRODUCTION
 from shared.serving.cache import Models

@@ -22,9 +22,10 @@ import numpy as np
 from bench.inference.models import Call, event
 from bench.machine import RESULTS, described, machine
 from functions.inference import app
-from shared.registry import blobs, manifest, versions
+from shared.package import manifest
+from shared.package.manifest import Tensor
+from shared.registry import blobs, versions
 from shared.registry.log import Log
-from shared.registry.manifest import Tensor
 from shared.registry.state import Act, Version
 from shared.runtime import onnx
 from shared.serving.cache import Models

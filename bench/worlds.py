@@ -10,7 +10,9 @@ import msgspec
 
 from bench.gateway import MANIFEST, MANIFEST_DIGEST
 from bench.http_client import Connection
-from shared.registry import aliases, blobs, catalogue, fold, keys, manifest, seal, versions
+from shared import keys
+from shared.package import manifest
+from shared.registry import aliases, blobs, catalogue, fold, seal, versions
 from shared.registry.log import SNAPSHOT, Log, digest
 from shared.registry.state import PRODUCTION, Act, Head, Record, Target, Version
 from shared.storage.base import Store, list_all

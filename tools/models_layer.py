@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from shared.ingest.validate import examine
+from shared.ingest.supervisor import examine
 from shared.ingest.verdict import Verdict
-from shared.registry import manifest, plans
+from shared.package import manifest, processing
 
 
 def checked(package: Path) -> Verdict:
@@ -35,7 +35,7 @@ def beside(package: Path) -> list[Path]:
     """The other files that serving needs, a tokenizer for one."""
     described = package / "amaas.json"
     plan = manifest.decode(described.read_bytes()).preprocess if described.exists() else None
-    return [package / name for name in plans.files(plan)]
+    return [package / name for name in processing.files(plan)]
 
 
 def write(folder: Path, body: bytes) -> str:

@@ -17,11 +17,11 @@ from bench.inference.models import Call, event, v2_binary
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
-from shared.registry import uploads
 from shared.registry.log import Log
 from shared.runtime import onnx
 from shared.signing.local import LocalKey
 from shared.storage.s3 import S3Store
+from shared.uploads import states
 from tools import build
 
 
@@ -89,7 +89,7 @@ def publish(bucket: str, endpoint: str, models: list[Model], home: Path) -> str:
         inbox = f"inbox/{model.name}/model.onnx"
         store.put(inbox, model.path.read_bytes())
         info = store.head(inbox)
-        ticket = uploads.inbox_ticket(store, model.name, inbox, info.etag, info.modified, "bench")
+        ticket = states.inbox_ticket(store, model.name, inbox, info.etag, info.modified, "bench")
         upload = pipeline.ingest(log, config, ticket, Limits())
         if upload.state != "registered":
             raise SystemExit(f"{model.name}: {msgspec.json.encode(upload).decode()}")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shared.logline import Lines
-from shared.registry.manifest import Manifest
+from shared.package.manifest import Manifest
 from shared.registry.state import Version
 
 if TYPE_CHECKING:

@@ -14,12 +14,13 @@ from amaas.api import training
 from amaas.errors import AmaasError, ApiError, NotConnected
 
 from functions.training import app
+from shared import keys
 from shared.config import Config
-from shared.registry import keys, uploads
+from shared.jobs.training import job as jobs
 from shared.registry.log import Log
-from shared.training import job as jobs
+from shared.uploads import states
 from tests.client.gateway import Run, amaas, client, gateway, log
-from tests.jobs.conftest import BUCKET, Queue
+from tests.jobs_training.conftest import BUCKET, Queue
 from tests.registry.conftest import push
 
 __all__ = ["amaas", "client", "gateway", "log"]  # fixtures
@@ -43,9 +44,9 @@ class Container(Queue):
 
 
 def registered(log: Log, job: str) -> None:
-    ticket = uploads.open_ticket(log.store, "m", [uploads.File("model.onnx")], "ann", job)
+    ticket = states.open_ticket(log.store, "m", [states.File("model.onnx")], "ann", job)
     push(log, "m")
-    uploads.advance(log.store, ticket, "registered", version=log.read("m").latest)
+    states.advance(log.store, ticket, "registered", version=log.read("m").latest)
 
 
 def failed(log: Log, job: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 
-from shared.registry import keys
+from shared import keys
 from tests.cloud.template import TEMPLATE, deployed, listed, region
 
 __all__ = ["region"]  # a fixture

@@ -17,13 +17,15 @@ from functions.publickey import app as publickey
 from functions.registry import app as registry_app
 from functions.registry.app import handler as registry
 from functions.sweep import app as sweep
+from shared import keys
 from shared.config import Config
 from shared.ingest import pipeline
-from shared.registry import keys, models, uploads
+from shared.registry import models
 from shared.registry.log import Log
 from shared.registry.state import Act
 from shared.signing.local import LocalKey
 from shared.storage.memory import MemoryStore
+from shared.uploads import states
 from tests.functions.test_flow import push as upload
 from tests.registry.conftest import push
 from tests.signing.test_signing import check
@@ -257,8 +259,8 @@ def test_a_split_answers_with_both_versions_and_keeps_callers(store: MemoryStore
 def test_what_no_event_led_to_a_verdict_is_found_once_a_day(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ticket = uploads.open_ticket(store, "late", [uploads.File("model.onnx")], "ann")
-    waiting = uploads.open_ticket(store, "waiting", [uploads.File("model.onnx")], "ann")
+    ticket = states.open_ticket(store, "late", [states.File("model.onnx")], "ann")
+    waiting = states.open_ticket(store, "waiting", [states.File("model.onnx")], "ann")
     store.put(ticket.keys["model.onnx"], linear([[1.0], [0.0]]))
     store.put("inbox/dropped/x.onnx", linear([[2.0], [0.0]]))
     nothing = {"handled": [], "rechecked": []}
@@ -267,7 +269,7 @@ def test_what_no_event_led_to_a_verdict_is_found_once_a_day(
     found = ingest.handler({"source": "aws.events"}, None)["handled"]
     assert [(one["state"], one["version"]) for one in found] == [("registered", 1)] * 2
     assert ingest.handler({"source": "aws.events"}, None) == nothing
-    assert uploads.read(store, waiting.upload_id).state == "waiting"
+    assert states.read(store, waiting.upload_id).state == "waiting"
     assert ask("GET", "/models/dropped")["name"] == "dropped"
 
 

@@ -10,7 +10,7 @@ from amaas.api import tensors
 from amaas.client import Client
 from amaas.errors import AmaasError
 
-from shared.registry.manifest import Tensor
+from shared.package.manifest import Tensor
 from shared.serving import protocol
 from shared.storage.memory import MemoryStore
 from tests.functions.service import connected

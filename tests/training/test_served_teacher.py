@@ -17,7 +17,7 @@ import pytest
 from amaas.api import tensors, transport
 from PIL import Image
 
-from shared.registry import manifest
+from shared.package import manifest
 from training import package
 from training.errors import TrainingError
 from training.served import served

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from shared.registry import keys
+from shared import keys
 from shared.storage.base import ObjectNotFound, Store, Unavailable, list_all
 
 CHECKPOINTS = "*.checkpoint"

@@ -28,12 +28,13 @@ from amaas.api import package
 from amaas.errors import AmaasError as PackageError
 from msgspec.structs import replace
 
+from shared import keys
 from shared.errors import AmaasError, NotFound
-from shared.registry import keys, uploads
+from shared.jobs.training import job as jobs
+from shared.jobs.training.job import Job
+from shared.jobs.training.request import command_line, located, teacher
 from shared.storage.base import ObjectInfo, ObjectNotFound, Store, Unavailable, list_all
-from shared.training import job as jobs
-from shared.training.job import Job
-from shared.training.request import command_line, located, teacher
+from shared.uploads import states
 from training.errors import TrainingError
 from training.job.mirror import Mirror
 
@@ -272,7 +273,7 @@ def last_words(said: list[str], code: int) -> str:
 def delivered(store: Store, job: Job) -> bool:
     """Whether an attempt before this one has sent the whole package."""
     try:
-        return not uploads.missing(store, uploads.read_ticket(store, job.id))
+        return not states.missing(store, states.read_ticket(store, job.id))
     except NotFound:
         return False
 
@@ -283,8 +284,8 @@ def publish(store: Store, job: Job, out: Path) -> None:
     Files of an interrupted attempt are replaced: a package is never put together from two trainings.
     """
     files = package.files(out)
-    announced = [uploads.File(name) for name in files]
-    ticket = uploads.open_ticket(store, job.model, announced, job.by, job.id)
+    announced = [states.File(name) for name in files]
+    ticket = states.open_ticket(store, job.model, announced, job.by, job.id)
     if set(ticket.keys) != set(files):
         raise TrainingError(f"an attempt before announced {sorted(ticket.keys)}, there is {sorted(files)}: train again")
     for name, key in ticket.keys.items():
