@@ -126,7 +126,7 @@ recheck: $(ENVS)/dev/.ready ## check now what an older release has let through: 
 # called by sam build, once per function and layer, several at a time: it sets nothing up
 build-%:
 	@test -x $(ENVS)/build/bin/python || { echo "the build's environment is missing: make $(ENVS)/build/.ready" >&2; exit 1; }
-	@$(ENVS)/build/bin/python tools/build.py $* "$$ARTIFACTS_DIR"
+	@$(ENVS)/build/bin/python -m tools.build $* "$$ARTIFACTS_DIR"
 
 # ---- tools
 
