@@ -76,8 +76,21 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test lint types unit cloud anywhere training-tests
-test: lint types unit cloud anywhere training-tests ## the whole suite, as CI runs it
+.PHONY: test check format lint types unit cloud anywhere training-tests
+ifdef T
+# one test, file or folder, in the environment that it needs
+test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready
+	@$(if $(filter tests/training%,$(T)),OMP_NUM_THREADS=1 $(ENVS)/training,$(ENVS)/dev)/bin/pytest $(T)
+else
+test: lint types unit cloud anywhere training-tests ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
+endif
+
+check: lint types $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
+	@$(ENVS)/dev/bin/pytest --numprocesses 2 $(QUICK_TESTS)
+QUICK_TESTS := tests/access tests/registry tests/runtime tests/signing tests/tools tests/jobs_training
+
+format: $(ENVS)/dev/.ready ## write the sources as the formatter and the import sorter want them
+	@$(ENVS)/dev/bin/ruff check --fix --exit-zero --quiet . && $(ENVS)/dev/bin/ruff format .
 
 # MiniStack, in the environment 'cloud', is one of the stores under test
 unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## everything that needs no deployment
