@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from shared import keys
-from shared.handler import IDEMPOTENCY_KEY
+from shared.entry.http import IDEMPOTENCY_KEY
 
 MODEL_NAME = rf"^(?!.*\.\.){keys.MODEL}$"
 REFERENCE = rf"^([0-9]{{1,9}}|{keys.ALIAS})$"

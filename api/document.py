@@ -12,7 +12,7 @@ import msgspec
 from api.answers import Error
 from api.described import PATH, Answer, Operation, Param
 from api.operations import NARROWER, OPERATIONS, TAGS
-from shared.handler import JSON, Route, Routes
+from shared.entry.http import JSON, Route, Routes
 from shared.serving.describe import RELEASE
 
 REF = "#/components/schemas/{name}"

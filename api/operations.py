@@ -27,7 +27,7 @@ from api.described import (
     ok,
 )
 from api.jobs import BATCH, TRAINING
-from shared.handler import JSON
+from shared.entry.http import JSON
 from shared.serving import explain
 from shared.serving.protocol.message import InferRequest
 from shared.serving.tasks import embedding

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from shared import handler
-from shared.handler import Request, Response, Routes
+from shared.entry import wiring
+from shared.entry.http import Request, Response, Routes
 from shared.package import manifest
 from shared.registry import blobs, versions
 from shared.registry.log import Log
@@ -58,9 +58,9 @@ def use(log: Log) -> None:
 
 
 def wired(store: Store, key: LocalKey | None = None) -> Log:
-    """A log as shared/handler.py makes it for a deployment, signed where there is a key; with the manifest stored."""
+    """A log as shared/entry/wiring.py makes it, signed where there is a key; with the manifest stored."""
     blobs.write(store, MANIFEST)
-    return Log(store, signer=key, trusted=(key.public,) if key else (), on_commit=handler._committed)
+    return Log(store, signer=key, trusted=(key.public,) if key else (), on_commit=wiring._committed)
 
 
 @ingest.route("POST", "/models/{model}/versions", scope="write")

@@ -11,7 +11,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from api import document
-from shared.handler import JSON, Routes
+from shared.entry.http import JSON, Routes
 
 
 def check(handler: Any, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:

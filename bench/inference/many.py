@@ -74,7 +74,7 @@ class Function:
 
     def __init__(self, capacity: int) -> None:
         from functions.inference import app
-        from shared.handler import reading
+        from shared.entry.wiring import reading
         from shared.serving.cache import Models
 
         self.models = Models(reading(), ttl=2, capacity=capacity)

@@ -6,7 +6,8 @@ import time
 from functools import cache
 from typing import Any
 
-from shared.handler import Request, Response, Routes, config, log, store
+from shared.entry.http import Request, Response, Routes
+from shared.entry.wiring import config, log, store
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch import progress, requests, runs
 from shared.jobs.batch.job import Job

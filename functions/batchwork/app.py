@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aws_lambda_powertools import Logger
 
-from shared.handler import config, log, store
+from shared.entry.wiring import config, log, store
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.plan import Chunk
 from shared.jobs.batch.work import NotFinished, trouble, work

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from aws_lambda_powertools import Logger
 
-from shared.handler import config, log
+from shared.entry.wiring import config, log
 from shared.ingest import pipeline, recheck
 from shared.ingest.verdict import Limits
 from shared.uploads import states

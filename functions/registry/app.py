@@ -10,8 +10,9 @@ import msgspec
 
 from functions.registry.bodies import Back, Change, Edit, Move, Rule
 from shared.access import scopes
+from shared.entry.http import Request, Response, Routes
+from shared.entry.wiring import config, log
 from shared.errors import BadInput, NotFound
-from shared.handler import Request, Response, Routes, config, log
 from shared.registry import aliases, approvals, catalogue, diff, models, verify, versions, views
 from shared.registry.state import PRODUCTION, Head, Policy
 

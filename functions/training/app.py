@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 from shared.access import scopes
-from shared.handler import Request, Response, Routes, config, store
+from shared.entry.http import Request, Response, Routes
+from shared.entry.wiring import config, store
 from shared.jobs.training import job as jobs
 from shared.jobs.training import progress, runs
 from shared.jobs.training.queue import BatchQueue

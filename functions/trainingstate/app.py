@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from shared.handler import store
+from shared.entry.wiring import store
 from shared.jobs.training import status
 
 logger = Logger(service="trainingstate", utc=True)

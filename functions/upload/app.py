@@ -6,7 +6,8 @@ from typing import Any
 
 from shared import keys
 from shared.access import scopes
-from shared.handler import Request, Response, Routes, config, store
+from shared.entry.http import Request, Response, Routes
+from shared.entry.wiring import config, store
 from shared.uploads import states, tickets
 
 handler = Routes("upload")

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from functions.registry import app
 from functions.training import app as training
-from shared.logline import Lines
+from shared.logs import Lines
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
 from tests.registry.conftest import push

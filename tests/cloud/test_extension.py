@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from bench import rie
-from shared import extension
+from shared.entry import extension
 from tests.servers import ROOT
 
 FUNCTION = """
 import os, time
-from shared import extension
+from shared.entry import extension
 
 def work(seconds):
     with open(os.environ["MARK"], "a") as file:

@@ -19,7 +19,7 @@ from api import document as describing
 from functions.registry import app as registry
 from shared import errors
 from shared.config import Config
-from shared.handler import Response, Routes
+from shared.entry.http import Response, Routes
 from tests import conformance
 from tests.support import call, load_event
 

@@ -40,7 +40,7 @@ OTHERS = {
         "import functions.batch.app",
         "functions.upload.planted_function -> functions.batch.app",
     ),
-    "shared/access/planted_entry.py": ("import shared.handler", "shared.access.planted_entry -> shared.handler"),
+    "shared/access/planted_entry.py": ("import shared.entry.http", "shared.access.planted_entry -> shared.entry"),
     "tools/planted_circle.py": ("import tools.planted_back", "planted_back"),
     "tools/planted_back.py": ("import tools.planted_circle", "planted_circle"),
 }

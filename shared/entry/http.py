@@ -1,29 +1,25 @@
-"""The entry kit of functions: wiring, routes, the caller's scopes, errors → `{"error": …}`, one log line and metrics.
+"""HTTP for functions: routes, the caller's scopes, errors → `{"error": …}`, one log line and metrics.
 
-Only functions import it. Written here rather than taken from a framework, because it is on the path of every answer:
+Written here rather than taken from a framework, because it is on the path of every answer:
 the usual resolver with validation costs 250 ms of import, this costs nothing measurable.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from shared import errors, proxy
+from shared import errors
 from shared.access import scopes as scope_rules
-from shared.config import Config
-from shared.logline import Lines
-from shared.registry.log import Log
-from shared.registry.state import Act, Head
-from shared.signing.base import Signer
-from shared.storage.base import Store
+from shared.entry import proxy
+from shared.logs import Lines
+from shared.registry.state import Act
 
 JSON = "application/json"
 METRICS_NAMESPACE = "Amaas"
@@ -43,59 +39,6 @@ METRICS = msgspec.Raw(
     )
 )
 IDEMPOTENCY_KEY = r"[A-Za-z0-9_-]{1,64}"
-
-
-@cache
-def config() -> Config:
-    """This deployment's settings, read when first asked for."""
-    return Config.from_env(os.environ)
-
-
-@cache
-def store() -> Store:
-    """The data bucket; boto3 is imported with the first call that needs it."""
-    from shared.storage.s3 import S3Store
-
-    return S3Store(config().bucket, config().endpoint_url)
-
-
-@cache
-def log() -> Log:
-    """The models' logs: read, and written with the deployment's key where this function has it."""
-    key = signer()
-    trusted = config().public_keys or ((key.public,) if key else ())
-    return Log(store(), signer=key, trusted=trusted, on_commit=_committed)
-
-
-@cache
-def reading() -> Log:
-    """The models' logs for functions that only read them, and whose cold start counts."""
-    from shared.storage import light
-
-    return Log(light.store(config().bucket, config().endpoint_url), trusted=config().public_keys)
-
-
-def _committed(log: Log, head: Head) -> None:
-    """A line in the function's log for each transition: a witness of revision and digest outside of the bucket."""
-    from shared.registry import catalogue  # with its listings and thread pools, which no answer waits for
-
-    Lines("registry").info("transition", model=head.model, revision=head.revision, digest=head.digest)
-    catalogue.compact_sometimes(log, head)
-
-
-@cache
-def signer() -> Signer | None:
-    """The deployment's signing key, for functions that may use it."""
-    key = config().signing_key
-    if key is None:
-        return None
-    if key.startswith("file:"):
-        from shared.signing.local import LocalKey
-
-        return LocalKey.load(key.removeprefix("file:"))
-    from shared.signing.kms import KmsKey
-
-    return KmsKey(key, config().endpoint_url)
 
 
 class Request(Struct, frozen=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aws_lambda_powertools import Logger
 
-from shared.logline import Lines
+from shared.logs import Lines
 
 
 def written(capsys: pytest.CaptureFixture) -> dict[str, object]:
@@ -36,7 +36,7 @@ def test_an_exception_says_where_it_came_from(capsys: pytest.CaptureFixture) -> 
         Lines("s").exception("unexpected", request_id="r1")
     line = written(capsys)
     assert (line["level"], line["exception_name"], line["request_id"]) == ("ERROR", "KeyError", "r1")
-    assert "test_logline" in str(line["exception"])
+    assert "test_logs" in str(line["exception"])
 
 
 def test_any_value_can_be_told(capsys: pytest.CaptureFixture) -> None:
