@@ -6,6 +6,7 @@ the usual resolver with validation costs 250 ms of import, this costs nothing me
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -15,30 +16,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared import errors
+from shared import errors, metrics
 from shared.access import scopes as scope_rules
 from shared.entry import proxy
-from shared.logs import Lines
 from shared.registry.state import Act
 
 JSON = "application/json"
-METRICS_NAMESPACE = "Amaas"
-METRICS = msgspec.Raw(
-    msgspec.json.encode(
-        [
-            {
-                "Namespace": METRICS_NAMESPACE,
-                "Dimensions": [["service"]],
-                "Metrics": [
-                    {"Name": "Duration", "Unit": "Milliseconds"},
-                    {"Name": "Errors", "Unit": "Count"},
-                    {"Name": "Faults", "Unit": "Count"},
-                ],
-            }
-        ]
-    )
-)
 IDEMPOTENCY_KEY = r"[A-Za-z0-9_-]{1,64}"
+
+logger = logging.getLogger(__name__)
 
 
 class Request(Struct, frozen=True):
@@ -157,7 +143,7 @@ class Routes:
         self.routes: list[Route] = []
         self._found = lru_cache(maxsize=256)(self._match)
         self._answered = answered
-        self._lines = Lines(service)
+        self._service = service
         self._cold = True
 
     def route(
@@ -190,8 +176,8 @@ class Routes:
             response = Response(error.body(), error.status)
         except Exception:
             # one bad request must not end the process, and its caller must not see our internals
-            self._lines.exception("unexpected", request_id=event.get("requestContext", {}).get("requestId"))
             request_id = event.get("requestContext", {}).get("requestId", "?")
+            logger.exception("unexpected", extra={"request_id": request_id})
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
         reply = render(response)
         self._log(event, route, response, (time.perf_counter() - started) * 1000)
@@ -234,24 +220,26 @@ class Routes:
         raise errors.NotFound(f"there is no route {method} {path}")
 
     def _log(self, event: dict[str, Any], route: Route | None, response: Response, elapsed: float) -> None:
-        """One structured line, which is also the metrics in CloudWatch's embedded format. Never bodies or tokens."""
+        """A call's figures, with what it was about. Never bodies or tokens."""
         cold, self._cold = self._cold, False
-        context = event.get("requestContext", {})
-        self._lines.info(
-            "call",
-            _aws={"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": METRICS},
-            Duration=round(elapsed, 2),
-            Errors=int(400 <= response.status < 500),
-            Faults=int(response.status >= 500),
-            method=event.get("httpMethod"),
-            route=route.template if route else None,
-            path=event.get("path"),
-            status=response.status,
-            cold_start=cold,
-            request_id=context.get("requestId"),
-            caller=(context.get("authorizer") or {}).get("principalId"),
-            **({"reason": response.body["error"]} if response.status >= 400 else {}),
-        )
+        gateway = event.get("requestContext", {})
+        figures = {
+            "Duration": round(elapsed, 2),
+            "Errors": int(400 <= response.status < 500),
+            "Faults": int(response.status >= 500),
+        }
+        details = {
+            "method": event.get("httpMethod"),
+            "route": route.template if route else None,
+            "path": event.get("path"),
+            "status": response.status,
+            "cold_start": cold,
+            "request_id": gateway.get("requestId"),
+            "caller": (gateway.get("authorizer") or {}).get("principalId"),
+        }
+        if response.status >= 400:
+            details["reason"] = response.body["error"]
+        metrics.event("call", figures, {"service": self._service}, details)
 
 
 def render(response: Response) -> dict[str, Any]:
