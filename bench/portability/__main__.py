@@ -7,12 +7,13 @@ import json
 import sys
 from collections.abc import Sequence
 
-from bench.portability import bundled, corpus, running
-from bench.portability.graphs import Case
+from bench.portability import bundled, running
 from bench.portability.report import Report
 from bench.portability.serving import served
 from local import processors
 from shared.runtime import processor
+from tests.portability import corpus
+from tests.portability.corpus.graphs import Case
 
 RESULTS = processors.ROOT / "bench" / "results"
 

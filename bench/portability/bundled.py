@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto
 
-from bench.portability.exporters import written
-from bench.portability.graphs import Case
 from local.processors import ROOT
+from tests.portability.corpus.exporters import written
+from tests.portability.corpus.graphs import Case
 
 MODELS, ZOO = ROOT / "layers" / "models", ROOT / ".local" / "zoo"
 ROWS = 4

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.portability.arithmetic import (
+from tests.portability.corpus.arithmetic import (
     Array,
     Context,
     dequantize_linear,

@@ -8,37 +8,37 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from bench.portability.graphs import FLOAT, MICROSOFT, TYPES, Case, Graph, activations, fitted, weights
-from bench.portability.qdq import activation, dequantised, finish, through
-from bench.portability.qoperator import A_SCALE, W_SCALE, K, N, middle
+from tests.portability.corpus.graphs import FLOAT, MICROSOFT, TYPES, Case, Graph, activations, fitted, weights
+from tests.portability.corpus.qdq import activation, dequantised, finish, through
+from tests.portability.corpus.qoperator import A_SCALE, W_SCALE, K, N, middle
 
 
-def left_constant(form: str, kinds: tuple[str, str]) -> Case:
+def left_constant(kinds: tuple[str, str]) -> Case:
     """Weights × activations, as exporters write it where channels come first."""
-    g = Graph(f"QDQ MatMul 13 of weights {kinds[1]} × {kinds[0]}", 13, form)
+    g = Graph(f"QDQ MatMul 13 of weights {kinds[1]} × {kinds[0]}", 13)
     w = dequantised(g, np.ascontiguousarray(weights(g.random, K, N).T), kinds[1], None)
     return finish(g, g.node("MatMul", [w, activation(g, kinds[0], K, 6)]), kinds[0], 2)
 
 
-def left_constant_integer(form: str, kind: str) -> Case:
-    g = Graph(f"MatMulInteger of weights s8 × {kind}", 10, form)
+def left_constant_integer(kind: str) -> Case:
+    g = Graph(f"MatMulInteger of weights s8 × {kind}", 10)
     weight, zero = g.weight(np.ascontiguousarray(weights(g.random, K, N).T), "s8", 0)
     right = g.input(activations(g.random, kind, K, 6))
     g.output(g.node("MatMulInteger", [weight, right, zero, g.constant(middle(kind), kind)]), TYPES["s32"], 2)
     return g.case()
 
 
-def behind(form: str, kinds: tuple[str, str], name: str, **attributes: Any) -> Case:
+def behind(kinds: tuple[str, str], name: str, **attributes: Any) -> Case:
     """An operator between the activation's DequantizeLinear and the convolution."""
-    g = Graph(f"QDQ Conv 13 {kinds[0]}×{kinds[1]} behind {name}", 13, form)
+    g = Graph(f"QDQ Conv 13 {kinds[0]}×{kinds[1]} behind {name}", 13)
     x = g.node(name, [activation(g, kinds[0], 1, 16, 9, 9)], **attributes)
     w = dequantised(g, weights(g.random, 16, 16, 3, 3), kinds[1], 0)
     return finish(g, g.node("Conv", [x, w], pads=[1, 1, 1, 1]), kinds[0], 4)
 
 
-def split(form: str, opset: int) -> Case:
+def split(opset: int) -> Case:
     """One table of int8, split into three weights of integer products."""
-    g = Graph(f"MatMulInteger {opset} of a table that is split", opset, form)
+    g = Graph(f"MatMulInteger {opset} of a table that is split", opset)
     a = g.input(activations(g.random, "u8", 4, K))
     weight, zero = g.weight(weights(g.random, K, 3 * N), "s8", 0)
     parts = g.node("Split", [weight], 3, axis=1, **({"num_outputs": 3} if opset >= 18 else {}))
@@ -47,9 +47,9 @@ def split(form: str, opset: int) -> Case:
     return g.case()
 
 
-def joined(form: str, operator: str) -> Case:
+def joined(operator: str) -> Case:
     """int8 weights through an operator that only moves them."""
-    g = Graph(f"MatMulInteger 13 of weights behind {operator}", 13, form)
+    g = Graph(f"MatMulInteger 13 of weights behind {operator}", 13)
     a = g.input(activations(g.random, "u8", 4, K))
     w = weights(g.random, K, N)
     if operator == "Concat":
@@ -65,9 +65,9 @@ def joined(form: str, operator: str) -> Case:
     return g.case()
 
 
-def shown(form: str) -> Case:
+def shown() -> Case:
     """The int8 weights are an output too: they have to stay as they are for who reads them there."""
-    g = Graph("MatMulInteger 13 of weights that are an output", 13, "as is")
+    g = Graph("MatMulInteger 13 of weights that are an output", 13)
     a = g.input(activations(g.random, "u8", 4, K))
     weight, zero = g.weight(weights(g.random, K, N), "s8", 0)
     g.output(g.node("MatMulInteger", [a, weight, "", zero]), TYPES["s32"], 2)
@@ -75,9 +75,9 @@ def shown(form: str) -> Case:
     return g.case()
 
 
-def default(form: str) -> Case:
+def default() -> Case:
     """Weights that have a default in the model and can be sent with a call: this call sends none."""
-    g = Graph("MatMulInteger 13 of weights with a default", 13, form)
+    g = Graph("MatMulInteger 13 of weights with a default", 13)
     a = g.input(activations(g.random, "u8", 4, K))
     weight, _ = g.weight(weights(g.random, K, N), "s8", None)
     kind = next(tensor.data_type for tensor in g.tensors if tensor.name == weight)
@@ -86,9 +86,9 @@ def default(form: str) -> Case:
     return g.case()
 
 
-def declared_type(form: str, kind: str) -> Case:
+def declared_type(kind: str) -> Case:
     """Activations of a type that only `output_dtype` names, without a zero point."""
-    g = Graph(f"QDQ MatMul 21 {kind}×s8, by output_dtype", 21, form)
+    g = Graph(f"QDQ MatMul 21 {kind}×s8, by output_dtype", 21)
     x = g.input((activations(g.random, kind, 4, K) * A_SCALE).astype(np.float32))
     scale = g.constant(A_SCALE)
     steps = g.node("QuantizeLinear", [x, scale], output_dtype=TYPES[kind])
@@ -96,9 +96,9 @@ def declared_type(form: str, kind: str) -> Case:
     return finish(g, g.node("MatMul", [a, dequantised(g, weights(g.random, K, N), "s8", 1)]), kind, 2)
 
 
-def after(form: str, operator: str) -> Case:
+def after(operator: str) -> Case:
     """Signed activations out of an operator of ONNX Runtime's own, whose output type the standard does not know."""
-    g = Graph(f"QLinearMatMul 13 s8×s8 after {operator}", 13, form)
+    g = Graph(f"QLinearMatMul 13 s8×s8 after {operator}", 13)
     x, zero = g.input(activations(g.random, "s8", 4, K)), g.constant(0, "s8")
     scale = g.constant(A_SCALE)
     other = [g.input(activations(g.random, "s8", 4, K)), scale, zero] if operator == "QLinearAdd" else []
@@ -111,7 +111,7 @@ def after(form: str, operator: str) -> Case:
     return g.case(step=1)
 
 
-def fed_zero(form: str) -> Case:
+def fed_zero() -> Case:
     """The weights' zero point comes with the call."""
     g = Graph("MatMulInteger 13, zero point an input", 13)
     a = g.input(activations(g.random, "u8", 4, K))
@@ -121,7 +121,7 @@ def fed_zero(form: str) -> Case:
     return g.case()
 
 
-def fed_scale(form: str) -> Case:
+def fed_scale() -> Case:
     """The weights' scale per column comes with the call, and they have no zero point."""
     g = Graph("QDQ MatMul 13 u8×s8, scale an input, no zero point", 13)
     a = activation(g, "u8", 4, K)
@@ -130,9 +130,9 @@ def fed_scale(form: str) -> Case:
     return finish(g, g.node("MatMul", [a, w]), "u8", 2)
 
 
-def two_readers(form: str) -> Case:
+def two_readers() -> Case:
     """One int8 weight in a product that saturates, and in one that does not take unsigned ones."""
-    g = Graph("weights s8 of a product with u8 and of one with s8", 13, "as is")
+    g = Graph("weights s8 of a product with u8 and of one with s8", 13)
     weight, zero = g.weight(weights(g.random, K, N), "s8", 0)
     for kind in ("u8", "s8"):
         a = g.input(activations(g.random, kind, 4, K))
@@ -142,9 +142,9 @@ def two_readers(form: str) -> Case:
     return g.case(step=1)
 
 
-def small(form: str, limit: int) -> Case:
+def small(limit: int) -> Case:
     """Weights whose pairs just pass 16 bits, or just do not."""
-    g = Graph(f"MatMulInteger 13 of weights up to {limit}", 13, "as is")
+    g = Graph(f"MatMulInteger 13 of weights up to {limit}", 13)
     a = g.input(np.full((4, K), 255, np.uint8))
     w = np.where(np.arange(K)[:, None] % 16 < 8, limit, -limit) * np.ones((1, N), np.int64)
     w[:8] = limit
@@ -153,9 +153,9 @@ def small(form: str, limit: int) -> Case:
     return g.case()
 
 
-def doubled_branch(form: str) -> Case:
+def doubled_branch() -> Case:
     """A branch inside a branch."""
-    g = Graph("If inside If with MatMulInteger", 13, form)
+    g = Graph("If inside If with MatMulInteger", 13)
     choice = g.input(np.array(True), "choice")
     x = g.input(activations(g.random, "u8", 4, K))
     weight, zero = g.weight(weights(g.random, K, N), "s8", 0)
@@ -174,9 +174,9 @@ def doubled_branch(form: str) -> Case:
     return g.case()
 
 
-def normal_domain(form: str) -> Case:
+def normal_domain() -> Case:
     """The standard's domain by its long name."""
-    g = Graph("QLinearMatMul 21 u8×s8, domain ai.onnx", 21, form)
+    g = Graph("QLinearMatMul 21 u8×s8, domain ai.onnx", 21)
     a, w = activations(g.random, "u8", 4, K), weights(g.random, K, N)
     weight, zero = g.weight(w, "s8", 0)
     names = [g.input(a), g.constant(A_SCALE), g.constant(10, "u8"), weight, g.constant(W_SCALE), zero]
@@ -185,9 +185,9 @@ def normal_domain(form: str) -> Case:
     return g.case(step=1)
 
 
-def relu_fused(form: str) -> Case:
+def relu_fused() -> Case:
     """A product whose output passes a Clip into QuantizeLinear, which is fused away."""
-    g = Graph("QDQ Gemm 13 u8×s8 with Clip", 13, form)
+    g = Graph("QDQ Gemm 13 u8×s8 with Clip", 13)
     a = activation(g, "u8", 4, K)
     w = dequantised(g, weights(g.random, K, N), "s8", None)
     y = g.node("Gemm", [a, w], alpha=1.0)
@@ -197,18 +197,18 @@ def relu_fused(form: str) -> Case:
     return g.case(step=scale)
 
 
-def cases(form: str) -> Iterator[Case]:
-    yield from (left_constant(form, kinds) for kinds in (("u8", "s8"), ("s8", "s8"), ("u8", "u8")))
-    yield from (left_constant_integer(form, kind) for kind in ("u8", "s8"))
-    yield behind(form, ("u8", "s8"), "MaxPool", kernel_shape=[1, 1])
-    yield behind(form, ("u8", "s8"), "Relu")
-    yield behind(form, ("u8", "s8"), "Transpose", perm=[0, 1, 3, 2])
-    yield behind(form, ("s8", "s8"), "MaxPool", kernel_shape=[1, 1])
-    yield from (split(form, opset) for opset in (13, 18))
-    yield from (joined(form, operator) for operator in ("Concat", "Gather", "Transpose"))
-    yield from (make(form) for make in (shown, default, fed_zero, fed_scale, two_readers, doubled_branch))
-    yield from (declared_type(form, kind) for kind in ("u8", "s8"))
-    yield from (after(form, operator) for operator in ("QLinearAdd", "QLinearSigmoid"))
-    yield from (small(form, limit) for limit in (63, 64, 65))
-    yield normal_domain(form)
-    yield relu_fused(form)
+def cases() -> Iterator[Case]:
+    yield from (left_constant(kinds) for kinds in (("u8", "s8"), ("s8", "s8"), ("u8", "u8")))
+    yield from (left_constant_integer(kind) for kind in ("u8", "s8"))
+    yield behind(("u8", "s8"), "MaxPool", kernel_shape=[1, 1])
+    yield behind(("u8", "s8"), "Relu")
+    yield behind(("u8", "s8"), "Transpose", perm=[0, 1, 3, 2])
+    yield behind(("s8", "s8"), "MaxPool", kernel_shape=[1, 1])
+    yield from (split(opset) for opset in (13, 18))
+    yield from (joined(operator) for operator in ("Concat", "Gather", "Transpose"))
+    yield from (make() for make in (shown, default, fed_zero, fed_scale, two_readers, doubled_branch))
+    yield from (declared_type(kind) for kind in ("u8", "s8"))
+    yield from (after(operator) for operator in ("QLinearAdd", "QLinearSigmoid"))
+    yield from (small(limit) for limit in (63, 64, 65))
+    yield normal_domain()
+    yield relu_fused()

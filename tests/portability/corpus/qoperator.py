@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.portability import arithmetic
-from bench.portability.graphs import FLOAT, NEWEST, TYPES, Case, Graph, activations, fitted, weights
+from tests.portability.corpus import arithmetic
+from tests.portability.corpus.graphs import FLOAT, NEWEST, TYPES, Case, Graph, activations, fitted, weights
 
 A_SCALE, W_SCALE = 0.02, 0.01
 K, N = 64, 16
@@ -35,14 +35,14 @@ def scales(count: int) -> np.ndarray:
 
 
 def qlinear_matmul(
-    form: str, opset: int, kinds: tuple[str, str], per_column: bool, leading: tuple[int, ...] = (4,), **more: Any
+    opset: int, kinds: tuple[str, str], per_column: bool, leading: tuple[int, ...] = (4,), **more: Any
 ) -> Case:
     """kinds: of activations and weights. more: a zero point of the int8 weights."""
     a_kind, w_kind = kinds
     columns = "per column" if per_column else "per tensor"
     extra = "".join(f", {name} {value}" for name, value in more.items())
     rank = f", {len(leading) + 1}-D" if len(leading) > 1 else ""
-    g = Graph(f"QLinearMatMul {opset} {a_kind}×{w_kind} {columns}{rank}{extra}", opset, form)
+    g = Graph(f"QLinearMatMul {opset} {a_kind}×{w_kind} {columns}{rank}{extra}", opset)
     a, w = activations(g.random, a_kind, *leading, K), weights(g.random, K, N)
     shape = (N,) if per_column else ()
     w_scale = scales(N) if per_column else np.float32(W_SCALE)
@@ -55,14 +55,12 @@ def qlinear_matmul(
     return g.case(step=1)
 
 
-def matmul_integer(
-    form: str, kinds: tuple[str, str], zeros: str, constant: bool = True, leading: tuple[int, ...] = (4,)
-) -> Case:
+def matmul_integer(kinds: tuple[str, str], zeros: str, constant: bool = True, leading: tuple[int, ...] = (4,)) -> Case:
     """zeros: "none", "tensor" or "column". constant: the weights are, otherwise they are a graph input."""
     a_kind, w_kind = kinds
     origin = "" if constant else ", weights an input"
     rank = f", {len(leading) + 1}-D" if len(leading) > 1 else ""
-    g = Graph(f"MatMulInteger {a_kind}×{w_kind}, zero points: {zeros}{origin}{rank}", 10, form)
+    g = Graph(f"MatMulInteger {a_kind}×{w_kind}, zero points: {zeros}{origin}{rank}", 10)
     inputs = [g.input(activations(g.random, a_kind, *leading, K))]
     w = weights(g.random, K, N)
     offset = {"none": None, "tensor": 3, "column": np.arange(N) - 8}[zeros]
@@ -88,13 +86,13 @@ def trimmed(names: list[str]) -> list[str]:
     return names
 
 
-def qlinear_conv(form: str, kinds: tuple[str, str], shape: str, per_channel: bool, opset: int = 10) -> Case:
+def qlinear_conv(kinds: tuple[str, str], shape: str, per_channel: bool, opset: int = 10) -> Case:
     """With a bias of int32."""
     a_kind, w_kind = kinds
     options = dict(CONVOLUTIONS[shape])
     filters = options.pop("filters")
     granularity = "per channel" if per_channel else "per tensor"
-    g = Graph(f"QLinearConv {opset} {a_kind}×{w_kind} {shape} {granularity}", opset, form)
+    g = Graph(f"QLinearConv {opset} {a_kind}×{w_kind} {shape} {granularity}", opset)
     w, x = weights(g.random, *filters), activations(g.random, a_kind, *image(filters, options))
     bias = g.random.integers(-2000, 2000, filters[0])
     w_scale = scales(filters[0]) if per_channel else np.float32(W_SCALE)
@@ -114,10 +112,10 @@ def image(filters: tuple[int, ...], options: dict[str, Any]) -> tuple[int, ...]:
     return (1, filters[1] * options.get("group", 1), *[9] * (len(filters) - 2))
 
 
-def conv_integer(form: str, w_kind: str, shape: str, zeros: bool) -> Case:
+def conv_integer(w_kind: str, shape: str, zeros: bool) -> Case:
     options = dict(CONVOLUTIONS[shape])
     filters = options.pop("filters")
-    g = Graph(f"ConvInteger u8×{w_kind} {shape}{', zero points' if zeros else ''}", 10, form)
+    g = Graph(f"ConvInteger u8×{w_kind} {shape}{', zero points' if zeros else ''}", 10)
     x = g.input(activations(g.random, "u8", *image(filters, options)))
     weight, weight_zero = g.weight(weights(g.random, *filters), w_kind, 0 if zeros else None)
     names = trimmed([x, weight, g.constant(10, "u8") if zeros else "", weight_zero])
@@ -125,11 +123,11 @@ def conv_integer(form: str, w_kind: str, shape: str, zeros: bool) -> Case:
     return g.case()
 
 
-def dynamic(form: str, opset: int, w_kind: str, per_column: bool, bias: bool = False, twice: bool = False) -> Case:
+def dynamic(opset: int, w_kind: str, per_column: bool, bias: bool = False, twice: bool = False) -> Case:
     """As quantize_dynamic writes it. twice: two products of one quantised input."""
     columns = "per column" if per_column else "per tensor"
     extra = (", bias" if bias else "") + (", two products" if twice else "")
-    g = Graph(f"dynamic {opset} f32×{w_kind} {columns}{extra}", opset, form)
+    g = Graph(f"dynamic {opset} f32×{w_kind} {columns}{extra}", opset)
     x = g.input(g.random.uniform(2.0, 3.0, (4, K)).astype(np.float32))
     steps, scale, zero = g.node("DynamicQuantizeLinear", [x], 3)
     answers = []
@@ -145,9 +143,9 @@ def dynamic(form: str, opset: int, w_kind: str, per_column: bool, bias: bool = F
     return g.case()
 
 
-def dynamic_conv(form: str, w_kind: str) -> Case:
+def dynamic_conv(w_kind: str) -> Case:
     """A convolution as quantize_dynamic writes it."""
-    g = Graph(f"dynamic Conv f32×{w_kind}", 13, form)
+    g = Graph(f"dynamic Conv f32×{w_kind}", 13)
     x = g.input(g.random.uniform(2.0, 3.0, (1, 16, 9, 9)).astype(np.float32))
     steps, scale, zero = g.node("DynamicQuantizeLinear", [x], 3)
     weight, weight_zero = g.weight(weights(g.random, 16, 16, 3, 3), w_kind, 0)
@@ -157,29 +155,29 @@ def dynamic_conv(form: str, w_kind: str) -> Case:
     return g.case()
 
 
-def cases(form: str) -> Iterator[Case]:
+def cases() -> Iterator[Case]:
     pairs = [("u8", "s8"), ("s8", "s8"), ("u8", "u8")]
     for opset, kinds, per_column in product((10, 21), pairs, (False, True)):
-        yield qlinear_matmul(form, opset, kinds, per_column)
+        yield qlinear_matmul(opset, kinds, per_column)
     for opset in (10, 21, NEWEST):
-        yield qlinear_matmul(form, opset, ("u8", "s8"), False, (2, 4))
-    yield qlinear_matmul(form, 21, ("u8", "s8"), True, zero=3)
+        yield qlinear_matmul(opset, ("u8", "s8"), False, (2, 4))
+    yield qlinear_matmul(21, ("u8", "s8"), True, zero=3)
     for kinds, zeros in product([*pairs, ("s8", "u8")], ("none", "tensor", "column")):
-        yield matmul_integer(form, kinds, zeros)
+        yield matmul_integer(kinds, zeros)
     for kinds in pairs:
-        yield matmul_integer(form, kinds, "tensor", constant=False)
-    yield matmul_integer(form, ("u8", "s8"), "none", constant=False)
-    yield matmul_integer(form, ("u8", "s8"), "tensor", leading=(2, 3))
+        yield matmul_integer(kinds, "tensor", constant=False)
+    yield matmul_integer(("u8", "s8"), "none", constant=False)
+    yield matmul_integer(("u8", "s8"), "tensor", leading=(2, 3))
     for shape, per_channel in product(CONVOLUTIONS, (False, True)):
-        yield qlinear_conv(form, ("u8", "s8"), shape, per_channel)
+        yield qlinear_conv(("u8", "s8"), shape, per_channel)
     for kinds, shape in product((("s8", "s8"), ("u8", "u8")), ("3x3", "1x1", "depthwise", "1-D")):
-        yield qlinear_conv(form, kinds, shape, per_channel=kinds[1] == "s8")
-    yield qlinear_conv(form, ("u8", "s8"), "3x3", True, NEWEST)
+        yield qlinear_conv(kinds, shape, per_channel=kinds[1] == "s8")
+    yield qlinear_conv(("u8", "s8"), "3x3", True, NEWEST)
     for w_kind, shape in product(("s8", "u8"), ("3x3", "depthwise")):
-        yield conv_integer(form, w_kind, shape, zeros=True)
-    yield conv_integer(form, "s8", "3x3", zeros=False)
+        yield conv_integer(w_kind, shape, zeros=True)
+    yield conv_integer("s8", "3x3", zeros=False)
     for opset, w_kind, per_column in product((11, 17, NEWEST), ("s8", "u8"), (False, True)):
-        yield dynamic(form, opset, w_kind, per_column)
-    yield dynamic(form, 17, "s8", True, bias=True)
-    yield dynamic(form, 17, "s8", False, twice=True)
-    yield from (dynamic_conv(form, w_kind) for w_kind in ("s8", "u8"))
+        yield dynamic(opset, w_kind, per_column)
+    yield dynamic(17, "s8", True, bias=True)
+    yield dynamic(17, "s8", False, twice=True)
+    yield from (dynamic_conv(w_kind) for w_kind in ("s8", "u8"))

@@ -7,16 +7,16 @@ from itertools import product
 
 import numpy as np
 
-from bench.portability.graphs import FLOAT, TYPES, Case, Graph, activations, fitted, weights
-from bench.portability.qdq import dequantised, finish, near_steps, step_of, through
-from bench.portability.qoperator import A_SCALE, W_SCALE, middle
+from tests.portability.corpus.graphs import FLOAT, TYPES, Case, Graph, activations, fitted, weights
+from tests.portability.corpus.qdq import dequantised, finish, near_steps, step_of, through
+from tests.portability.corpus.qoperator import A_SCALE, W_SCALE, middle
 
 SIZES = ((1, 64, 16), (1, 64, 1), (3, 37, 5), (33, 64, 32), (4, 520, 16), (5, 6, 7), (2, 2, 2))  # rows, summed, columns
 
 
-def integer(form: str, kinds: tuple[str, str], size: tuple[int, int, int]) -> Case:
+def integer(kinds: tuple[str, str], size: tuple[int, int, int]) -> Case:
     rows, inner, outer = size
-    g = Graph(f"MatMulInteger {kinds[0]}×{kinds[1]} of {rows}×{inner}×{outer}", 10, form)
+    g = Graph(f"MatMulInteger {kinds[0]}×{kinds[1]} of {rows}×{inner}×{outer}", 10)
     weight, zero = g.weight(weights(g.random, inner, outer), kinds[1], 0)
     a = g.input(activations(g.random, kinds[0], rows, inner))
     y = g.node("MatMulInteger", [a, weight, g.constant(middle(kinds[0]), kinds[0]), zero])
@@ -24,19 +24,19 @@ def integer(form: str, kinds: tuple[str, str], size: tuple[int, int, int]) -> Ca
     return g.case()
 
 
-def qdq(form: str, kinds: tuple[str, str], size: tuple[int, int, int]) -> Case:
+def qdq(kinds: tuple[str, str], size: tuple[int, int, int]) -> Case:
     rows, inner, outer = size
-    g = Graph(f"QDQ MatMul 13 {kinds[0]}×{kinds[1]} of {rows}×{inner}×{outer}", 13, form)
+    g = Graph(f"QDQ MatMul 13 {kinds[0]}×{kinds[1]} of {rows}×{inner}×{outer}", 13)
     x = g.input(near_steps(g, kinds[0], rows, inner))
     a = through(g, x, kinds[0], step_of(kinds[0]), middle(kinds[0]))
     return finish(g, g.node("MatMul", [a, dequantised(g, weights(g.random, inner, outer), kinds[1], 1)]), kinds[0], 2)
 
 
-def convolution(form: str, kinds: tuple[str, str], filters: tuple[int, ...], side: int, zero: int = 0) -> Case:
+def convolution(kinds: tuple[str, str], filters: tuple[int, ...], side: int, zero: int = 0) -> Case:
     """zero: of the int8 weights; 0 chooses kernels for symmetric ones, where a processor has some."""
     named = "×".join(map(str, filters))
     offset = f", zero {zero}" if zero else ""
-    g = Graph(f"QLinearConv 10 {kinds[0]}×{kinds[1]} {named} on {side}×{side}{offset}", 10, form)
+    g = Graph(f"QLinearConv 10 {kinds[0]}×{kinds[1]} {named} on {side}×{side}{offset}", 10)
     x, w = activations(g.random, kinds[0], 2, filters[1], side, side), weights(g.random, *filters)
     weight, weight_zero = g.weight(w, kinds[1], zero)
     a, point = g.input(x), g.constant(middle(kinds[0]), kinds[0])
@@ -51,9 +51,9 @@ def convolution(form: str, kinds: tuple[str, str], filters: tuple[int, ...], sid
     return g.case(step=1)
 
 
-def dynamic(form: str, size: tuple[int, int, int]) -> Case:
+def dynamic(size: tuple[int, int, int]) -> Case:
     rows, inner, outer = size
-    g = Graph(f"dynamic 17 f32×s8 of {rows}×{inner}×{outer}", 17, form)
+    g = Graph(f"dynamic 17 f32×s8 of {rows}×{inner}×{outer}", 17)
     x = g.input(g.random.uniform(2.0, 3.0, (rows, inner)).astype(np.float32))
     steps, scale, zero = g.node("DynamicQuantizeLinear", [x], 3)
     weight, weight_zero = g.weight(weights(g.random, inner, outer), "s8", 0)
@@ -62,14 +62,14 @@ def dynamic(form: str, size: tuple[int, int, int]) -> Case:
     return g.case()
 
 
-def cases(form: str) -> Iterator[Case]:
+def cases() -> Iterator[Case]:
     pairs = (("u8", "s8"), ("s8", "s8"))
     for size, kinds in product(SIZES, pairs):
-        yield integer(form, kinds, size)
-        yield qdq(form, kinds, size)
-    yield from (dynamic(form, size) for size in SIZES)
+        yield integer(kinds, size)
+        yield qdq(kinds, size)
+    yield from (dynamic(size) for size in SIZES)
     for kinds in pairs:
-        yield convolution(form, kinds, (64, 64, 1, 1), 4)
-        yield convolution(form, kinds, (32, 64, 3, 3), 5)
-        yield convolution(form, kinds, (5, 3, 3, 3), 6)
-        yield convolution(form, kinds, (16, 16, 3, 3), 5, zero=4)
+        yield convolution(kinds, (64, 64, 1, 1), 4)
+        yield convolution(kinds, (32, 64, 3, 3), 5)
+        yield convolution(kinds, (5, 3, 3, 3), 6)
+        yield convolution(kinds, (16, 16, 3, 3), 5, zero=4)

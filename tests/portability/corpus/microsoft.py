@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.portability.graphs import FLOAT, MICROSOFT, TYPES, Case, Graph, activations, fitted, weights
-from bench.portability.qoperator import A_SCALE, CONVOLUTIONS, W_SCALE, K, N, image, middle, scales, trimmed
+from tests.portability.corpus.graphs import FLOAT, MICROSOFT, TYPES, Case, Graph, activations, fitted, weights
+from tests.portability.corpus.qoperator import A_SCALE, CONVOLUTIONS, W_SCALE, K, N, image, middle, scales, trimmed
 
 PAIRS = (("u8", "s8"), ("s8", "s8"), ("u8", "u8"))
 
@@ -18,10 +18,10 @@ def columns_of(per_column: bool) -> tuple[str, Any, tuple[int, ...]]:
     return ("per column", scales(N), (N,)) if per_column else ("per tensor", np.float32(W_SCALE), ())
 
 
-def dynamic_quantize_matmul(form: str, w_kind: str, per_column: bool, bias: bool, zero: int | None = 0) -> Case:
+def dynamic_quantize_matmul(w_kind: str, per_column: bool, bias: bool, zero: int | None = 0) -> Case:
     columns, scale, shape = columns_of(per_column)
     extra = (", bias" if bias else "") + ("" if zero is not None else ", no zero point")
-    g = Graph(f"DynamicQuantizeMatMul f32×{w_kind} {columns}{extra}", 17, form)
+    g = Graph(f"DynamicQuantizeMatMul f32×{w_kind} {columns}{extra}", 17)
     x = g.input(g.random.uniform(2.0, 3.0, (4, K)).astype(np.float32))
     weight, offset = g.weight(weights(g.random, K, N), w_kind, zero, shape)
     last = g.constant(g.random.normal(0, 1, N)) if bias else ""
@@ -30,9 +30,9 @@ def dynamic_quantize_matmul(form: str, w_kind: str, per_column: bool, bias: bool
     return g.case()
 
 
-def integer_to_float(form: str, kinds: tuple[str, str], per_column: bool, bias: bool = True) -> Case:
+def integer_to_float(kinds: tuple[str, str], per_column: bool, bias: bool = True) -> Case:
     columns, scale, shape = columns_of(per_column)
-    g = Graph(f"MatMulIntegerToFloat {kinds[0]}×{kinds[1]} {columns}{', bias' if bias else ''}", 17, form)
+    g = Graph(f"MatMulIntegerToFloat {kinds[0]}×{kinds[1]} {columns}{', bias' if bias else ''}", 17)
     a = g.input(activations(g.random, kinds[0], 4, K))
     weight, offset = g.weight(weights(g.random, K, N), kinds[1], 0, shape)
     names = [a, weight, g.constant(A_SCALE), g.constant(scale), g.constant(middle(kinds[0]), kinds[0]), offset]
@@ -41,11 +41,11 @@ def integer_to_float(form: str, kinds: tuple[str, str], per_column: bool, bias: 
     return g.case()
 
 
-def qgemm(form: str, kinds: tuple[str, str], per_column: bool, quantised: bool, turned: bool = False) -> Case:
+def qgemm(kinds: tuple[str, str], per_column: bool, quantised: bool, turned: bool = False) -> Case:
     """turned: with transB, which ONNX Runtime's quantiser writes for a Gemm of PyTorch."""
     columns, scale, shape = columns_of(per_column)
     extra = ("" if quantised else ", float out") + (", transB" if turned else "")
-    g = Graph(f"QGemm {kinds[0]}×{kinds[1]} {columns}{extra}", 17, form)
+    g = Graph(f"QGemm {kinds[0]}×{kinds[1]} {columns}{extra}", 17)
     a, w = activations(g.random, kinds[0], 4, K), weights(g.random, K, N)
     bias = g.random.integers(-3000, 3000, N)
     total = ((a.astype(np.int64) - middle(kinds[0])) @ w.astype(np.int64) + bias) * scale * A_SCALE
@@ -60,11 +60,11 @@ def qgemm(form: str, kinds: tuple[str, str], per_column: bool, quantised: bool, 
     return g.case(step=1 if quantised else 0)
 
 
-def last_channels_conv(form: str, kinds: tuple[str, str], shape: str) -> Case:
+def last_channels_conv(kinds: tuple[str, str], shape: str) -> Case:
     """com.microsoft's QLinearConv with its channels last, which ONNX Runtime's own optimiser writes."""
     options = dict(CONVOLUTIONS[shape])
     filters = options.pop("filters")
-    g = Graph(f"QLinearConv channels last {kinds[0]}×{kinds[1]} {shape}", 17, form)
+    g = Graph(f"QLinearConv channels last {kinds[0]}×{kinds[1]} {shape}", 17)
     x = activations(g.random, kinds[0], *image(filters, options))
     x = np.ascontiguousarray(np.moveaxis(x, 1, -1))
     weight, offset = g.weight(weights(g.random, *filters), kinds[1], 0, (filters[0],))
@@ -76,10 +76,10 @@ def last_channels_conv(form: str, kinds: tuple[str, str], shape: str) -> Case:
     return g.case(step=1)
 
 
-def qattention(form: str, kinds: tuple[str, str], per_column: bool, one_way: bool) -> Case:
+def qattention(kinds: tuple[str, str], per_column: bool, one_way: bool) -> Case:
     size = 32
     granularity = "per column" if per_column else "per tensor"
-    g = Graph(f"QAttention {kinds[0]}×{kinds[1]} {granularity}{', unidirectional' if one_way else ''}", 17, form)
+    g = Graph(f"QAttention {kinds[0]}×{kinds[1]} {granularity}{', unidirectional' if one_way else ''}", 17)
     x = g.input(activations(g.random, kinds[0], 2, 6, size))
     shape = (3 * size,) if per_column else ()
     weight, offset = g.weight(weights(g.random, size, 3 * size), kinds[1], 0, shape)
@@ -91,11 +91,11 @@ def qattention(form: str, kinds: tuple[str, str], per_column: bool, one_way: boo
     return g.case(noise=1e-3)
 
 
-def lstm(form: str, w_kind: str, per_column: bool, directions: int = 1) -> Case:
+def lstm(w_kind: str, per_column: bool, directions: int = 1) -> Case:
     """Inputs and state are quantised on the way, which is part of the operator's meaning."""
     size, hidden = 32, 16
     granularity = "per column" if per_column else "per tensor"
-    g = Graph(f"DynamicQuantizeLSTM f32×{w_kind} {granularity}{', both ways' if directions > 1 else ''}", 17, form)
+    g = Graph(f"DynamicQuantizeLSTM f32×{w_kind} {granularity}{', both ways' if directions > 1 else ''}", 17)
     x = g.input(g.random.uniform(0.5, 1.0, (5, 3, size)).astype(np.float32))
     names, tails = [x], []
     shape = (directions, 4 * hidden) if per_column else (directions,)
@@ -112,10 +112,10 @@ def lstm(form: str, w_kind: str, per_column: bool, directions: int = 1) -> Case:
     return g.case(noise=5e-3)
 
 
-def embedding(form: str, kind: str) -> Case:
+def embedding(kind: str) -> Case:
     """Tables that are looked up: nothing is multiplied."""
     size = 32
-    g = Graph(f"QEmbedLayerNormalization {kind}", 17, form)
+    g = Graph(f"QEmbedLayerNormalization {kind}", 17)
     ids = g.input(g.random.integers(0, 20, (2, 6)).astype(np.int32))
     kinds = g.input(g.random.integers(0, 2, (2, 6)).astype(np.int32))
     mask = g.input(np.ones((2, 6), np.int32))
@@ -141,25 +141,25 @@ def pointwise(kind: str, operator: str, inputs: int, order: str = "", **attribut
     return g.case(step=1)
 
 
-def cases(form: str) -> Iterator[Case]:
+def cases() -> Iterator[Case]:
     for w_kind, per_column, bias in product(("s8", "u8"), (False, True), (False, True)):
-        yield dynamic_quantize_matmul(form, w_kind, per_column, bias)
-    yield dynamic_quantize_matmul(form, "s8", True, False, zero=None)
+        yield dynamic_quantize_matmul(w_kind, per_column, bias)
+    yield dynamic_quantize_matmul("s8", True, False, zero=None)
     for kinds, per_column in product(PAIRS, (False, True)):
-        yield integer_to_float(form, kinds, per_column)
-        yield qgemm(form, kinds, per_column, quantised=True)
-    yield qgemm(form, ("u8", "s8"), True, quantised=False)
-    yield qgemm(form, ("u8", "s8"), True, quantised=True, turned=True)
+        yield integer_to_float(kinds, per_column)
+        yield qgemm(kinds, per_column, quantised=True)
+    yield qgemm(("u8", "s8"), True, quantised=False)
+    yield qgemm(("u8", "s8"), True, quantised=True, turned=True)
     for kinds, shape in product(PAIRS, ("3x3", "depthwise")):
-        yield last_channels_conv(form, kinds, shape)
+        yield last_channels_conv(kinds, shape)
     for kinds in (("u8", "s8"), ("u8", "u8")):
-        yield qattention(form, kinds, False, False)
-        yield qattention(form, kinds, True, True)
+        yield qattention(kinds, False, False)
+        yield qattention(kinds, True, True)
     for w_kind, per_column in product(("s8", "u8"), (False, True)):
-        yield lstm(form, w_kind, per_column)
-    yield lstm(form, "s8", False, directions=2)
-    yield embedding(form, "u8")
-    yield embedding(form, "s8")
+        yield lstm(w_kind, per_column)
+    yield lstm("s8", False, directions=2)
+    yield embedding("u8")
+    yield embedding("s8")
     for kind in ("u8", "s8"):
         yield pointwise(kind, "QLinearAdd", 2)
         yield pointwise(kind, "QLinearMul", 2)

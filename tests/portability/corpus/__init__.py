@@ -1,11 +1,13 @@
-"""Every case, in one list."""
+"""Quantised graphs of every form that exporters write, and what they mean in exact integers: what portability is held
+to, by the tests and by bench.portability.
+"""
 
 from __future__ import annotations
 
 import functools
 
-from bench.portability import exporters, microsoft, nested, qdq, qoperator, routes, sizes, weightonly
-from bench.portability.graphs import Case
+from tests.portability.corpus import exporters, microsoft, nested, qdq, qoperator, routes, sizes, weightonly
+from tests.portability.corpus.graphs import Case
 
 MODULES = (qoperator, qdq, microsoft, weightonly, nested, routes, sizes, exporters)
 # One of each kernel and of each way to miss one, and two that have to stay as they are: what `make test` runs.
@@ -29,9 +31,9 @@ SHORT = (
 
 
 @functools.cache
-def cases(form: str = "as is") -> tuple[Case, ...]:
-    """The same graphs, feeds included, on every run. form: of signed 8-bit weights, one of graphs.FORMS."""
-    every = tuple(case for module in MODULES for case in module.cases(form))
+def cases() -> tuple[Case, ...]:
+    """The same graphs, feeds included, on every run."""
+    every = tuple(case for module in MODULES for case in module.cases())
     names = [case.name for case in every]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

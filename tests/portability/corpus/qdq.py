@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.portability.graphs import FLOAT, HALF, MICROSOFT, NEWEST, Case, Graph, fitted, weights
-from bench.portability.qoperator import A_SCALE, CONVOLUTIONS, W_SCALE, K, N, image, middle, scales
+from tests.portability.corpus.graphs import FLOAT, HALF, MICROSOFT, NEWEST, Case, Graph, fitted, weights
+from tests.portability.corpus.qoperator import A_SCALE, CONVOLUTIONS, W_SCALE, K, N, image, middle, scales
 
 OPSETS = (10, 13, 19, 21, 23, NEWEST)
 
@@ -71,14 +71,15 @@ def finish(g: Graph, name: str, kind: str, rank: int, quantised: bool = True, do
 
 
 def matmul(
-    form: str, opset: int, kinds: tuple[str, str], per_column: bool = False, zero: int | None = 0,
+    opset: int, kinds: tuple[str, str], per_column: bool = False, zero: int | None = 0,
     quantised: bool = True, style: str = "", nodes: bool = False,
 ) -> Case:  # fmt: skip
     """style: "transposed" weights per row behind a Transpose as PyTorch's exporters write it, "Gemm" or "MatMul"."""
     columns = "per column" if per_column else "per tensor"
     extra = ("" if zero is not None else ", no zero point") + ("" if quantised else ", float out")
     extra += ", Constant nodes" if nodes else ""
-    g = Graph(f"QDQ {style or 'MatMul'} {opset} {kinds[0]}×{kinds[1]} {columns}{extra}", opset, form, nodes)
+    name = f"QDQ {style or 'MatMul'} {opset} {kinds[0]}×{kinds[1]} {columns}{extra}"
+    g = Graph(name, opset, constants_as_nodes=nodes)
     a = activation(g, kinds[0], 4, K)
     w = weights(g.random, K, N)
     if style:
@@ -95,13 +96,13 @@ def matmul(
 
 
 def conv(
-    form: str, opset: int, kinds: tuple[str, str], shape: str = "3x3", per_channel: bool = False,
+    opset: int, kinds: tuple[str, str], shape: str = "3x3", per_channel: bool = False,
     zero: int | None = 0, relu: bool = False, quantised: bool = True,
 ) -> Case:  # fmt: skip
     granularity = "per channel" if per_channel else "per tensor"
     extra = (", no zero point" if zero is None else "") + (", Relu" if relu else "")
     extra += "" if quantised else ", float out"
-    g = Graph(f"QDQ Conv {opset} {kinds[0]}×{kinds[1]} {shape} {granularity}{extra}", opset, form)
+    g = Graph(f"QDQ Conv {opset} {kinds[0]}×{kinds[1]} {shape} {granularity}{extra}", opset)
     options = dict(CONVOLUTIONS[shape])
     filters = options.pop("filters")
     x = activation(g, kinds[0], *image(filters, options))
@@ -111,25 +112,23 @@ def conv(
     return finish(g, g.node("Relu", [y]) if relu else y, kinds[0], len(filters), quantised)
 
 
-def conv_transpose(form: str, kinds: tuple[str, str], per_channel: bool) -> Case:
+def conv_transpose(kinds: tuple[str, str], per_channel: bool) -> Case:
     granularity = "per channel" if per_channel else "per tensor"
-    g = Graph(f"QDQ ConvTranspose 13 {kinds[0]}×{kinds[1]} {granularity}", 13, form)
+    g = Graph(f"QDQ ConvTranspose 13 {kinds[0]}×{kinds[1]} {granularity}", 13)
     x = activation(g, kinds[0], 1, 16, 5, 5)
     w = dequantised(g, weights(g.random, 16, 8, 3, 3), kinds[1], 1 if per_channel else None)
     y = g.node("ConvTranspose", [x, w], strides=[2, 2], pads=[1, 1, 0, 0])
     return finish(g, y, kinds[0], 4)
 
 
-def in_graph(form: str, kinds: tuple[str, str], kind: str) -> Case:
+def in_graph(kinds: tuple[str, str], kind: str) -> Case:
     """As tf2onnx writes quantisation-aware training: float kernels that the graph quantises itself."""
-    g = Graph(f"QAT {kind} {kinds[0]}×{kinds[1]}, weights quantised in the graph", 13, form)
+    g = Graph(f"QAT {kind} {kinds[0]}×{kinds[1]}, weights quantised in the graph", 13)
     shape = (K, N) if kind == "MatMul" else (16, 16, 3, 3)
     axis, whole = (1, weights(g.random, *shape)) if kind == "MatMul" else (0, weights(g.random, *shape))
-    if form == "7 bits":
-        whole = np.clip(np.rint(whole / 2), -64, 63)
     factor = scales(shape[axis])
     wide = factor.reshape([-1 if at == axis else 1 for at in range(len(shape))])
-    shifted = kinds[1] == "u8" or form == "shifted"
+    shifted = kinds[1] == "u8"
     more = [g.constant(factor), g.constant(np.full(shape[axis], 128 if shifted else 0), "u8" if shifted else "s8")]
     steps = g.node("QuantizeLinear", [g.constant(whole * wide), *more], axis=axis)
     w = g.node("DequantizeLinear", [steps, *more], axis=axis)
@@ -138,17 +137,17 @@ def in_graph(form: str, kinds: tuple[str, str], kind: str) -> Case:
     return finish(g, y, kinds[0], len(shape))
 
 
-def wide(form: str, kind: str, domain: str) -> Case:
+def wide(kind: str, domain: str) -> Case:
     """Activations of 16 bits."""
     opset = 13 if domain else 21
-    g = Graph(f"QDQ MatMul {opset} {kind}×s8 {domain or 'ai.onnx'}", opset, form)
+    g = Graph(f"QDQ MatMul {opset} {kind}×s8 {domain or 'ai.onnx'}", opset)
     a = activation(g, kind, 4, K, domain=domain)
     return finish(g, g.node("MatMul", [a, dequantised(g, weights(g.random, K, N), "s8", 1)]), kind, 2, domain=domain)
 
 
-def halves(form: str, opset: int, kinds: tuple[str, str]) -> Case:
+def halves(opset: int, kinds: tuple[str, str]) -> Case:
     """Scales of float16, hence a product in float16."""
-    g = Graph(f"QDQ MatMul {opset} {kinds[0]}×{kinds[1]}, float16", opset, form)
+    g = Graph(f"QDQ MatMul {opset} {kinds[0]}×{kinds[1]}, float16", opset)
     scale, zero = g.constant(A_SCALE, HALF), g.constant(middle(kinds[0]), kinds[0])
     x = g.input(near_steps(g, kinds[0], 4, K).astype(np.float16))
     a = g.node("DequantizeLinear", [g.node("QuantizeLinear", [x, scale, zero]), scale, zero])
@@ -161,24 +160,24 @@ def halves(form: str, opset: int, kinds: tuple[str, str]) -> Case:
     return g.case(step=step * 1.01, noise=5e-3)
 
 
-def both_sides(form: str, kinds: tuple[str, str]) -> Case:
+def both_sides(kinds: tuple[str, str]) -> Case:
     """A product of two activations, as in attention: the right one signed."""
-    g = Graph(f"QDQ MatMul 13 of two inputs {kinds[0]}×{kinds[1]}", 13, form)
+    g = Graph(f"QDQ MatMul 13 of two inputs {kinds[0]}×{kinds[1]}", 13)
     a = activation(g, kinds[0], 2, 4, K)
     b = activation(g, kinds[1], 2, K, N)
     return finish(g, g.node("MatMul", [a, b]), kinds[0], 3)
 
 
-def pointwise(form: str, operator: str, kind: str, inputs: int, **attributes: Any) -> Case:
+def pointwise(operator: str, kind: str, inputs: int, **attributes: Any) -> Case:
     """Operators that multiply no pairs: right everywhere."""
-    g = Graph(f"QDQ {operator} 13 {kind}", 13, form)
+    g = Graph(f"QDQ {operator} 13 {kind}", 13)
     names = [activation(g, kind, 1, 8, 8, 8) for _ in range(inputs)]
     return finish(g, g.node(operator, names, **attributes), kind, 4)
 
 
-def network(form: str, kinds: tuple[str, str]) -> Case:
+def network(kinds: tuple[str, str]) -> Case:
     """Two layers with a Relu and a clipped range between them: what saturates first is squared after."""
-    g = Graph(f"QDQ two layers 13 {kinds[0]}×{kinds[1]}", 13, form)
+    g = Graph(f"QDQ two layers 13 {kinds[0]}×{kinds[1]}", 13)
     y = g.node("MatMul", [activation(g, kinds[0], 4, K), dequantised(g, weights(g.random, K, 32), kinds[1], 1)])
     y = g.node("Relu", [y])
     y = through(g, y, kinds[0], *fitted(g.value(y), kinds[0]))
@@ -186,38 +185,38 @@ def network(form: str, kinds: tuple[str, str]) -> Case:
     return finish(g, y, kinds[0], 2)
 
 
-def cases(form: str) -> Iterator[Case]:
+def cases() -> Iterator[Case]:
     pairs = [("u8", "s8"), ("s8", "s8"), ("u8", "u8"), ("s8", "u8")]
     for opset, per_column in product(OPSETS, (False, True)):
         if opset >= 13 or not per_column:
-            yield matmul(form, opset, ("u8", "s8"), per_column)
-            yield matmul(form, opset, ("s8", "s8"), per_column)
+            yield matmul(opset, ("u8", "s8"), per_column)
+            yield matmul(opset, ("s8", "s8"), per_column)
     for kinds, per_column in product(pairs[2:], (False, True)):
-        yield matmul(form, 13, kinds, per_column)
+        yield matmul(13, kinds, per_column)
     for kinds, per_column, opset in product(pairs[:2], (False, True), (13, 21)):
-        yield matmul(form, opset, kinds, per_column, zero=None)
-        yield matmul(form, opset, kinds, per_column, quantised=False)
+        yield matmul(opset, kinds, per_column, zero=None)
+        yield matmul(opset, kinds, per_column, quantised=False)
     for kinds, style in product(pairs[:3], ("transposed", "Gemm")):
-        yield matmul(form, 18, kinds, True, style=style)
-    yield matmul(form, 18, ("u8", "s8"), False, style="Gemm")
-    yield matmul(form, 18, ("s8", "s8"), True, zero=None, style="transposed")
-    yield matmul(form, 18, ("u8", "s8"), True, quantised=False, style="Gemm")
-    yield matmul(form, 13, ("u8", "s8"), True, nodes=True)
+        yield matmul(18, kinds, True, style=style)
+    yield matmul(18, ("u8", "s8"), False, style="Gemm")
+    yield matmul(18, ("s8", "s8"), True, zero=None, style="transposed")
+    yield matmul(18, ("u8", "s8"), True, quantised=False, style="Gemm")
+    yield matmul(13, ("u8", "s8"), True, nodes=True)
     for kinds, shape, per_channel in product(pairs[:2], ("3x3", "1x1", "depthwise", "1-D"), (False, True)):
-        yield conv(form, 13, kinds, shape, per_channel)
+        yield conv(13, kinds, shape, per_channel)
     for opset, kinds in product((10, 19, 21, NEWEST), pairs[:3]):
-        yield conv(form, opset, kinds, relu=True)
+        yield conv(opset, kinds, relu=True)
     for kinds in pairs[:2]:
-        yield conv(form, 13, kinds, per_channel=True, zero=None)
-        yield conv(form, 13, kinds, per_channel=True, quantised=False)
-        yield from (conv_transpose(form, kinds, per_channel) for per_channel in (False, True))
-        yield from (in_graph(form, kinds, kind) for kind in ("MatMul", "Conv"))
-        yield halves(form, 19, kinds)
-        yield network(form, kinds)
-    yield from (wide(form, kind, domain) for kind, domain in product(("u16", "s16"), ("", MICROSOFT)))
-    yield from (both_sides(form, kinds) for kinds in pairs[:3])
+        yield conv(13, kinds, per_channel=True, zero=None)
+        yield conv(13, kinds, per_channel=True, quantised=False)
+        yield from (conv_transpose(kinds, per_channel) for per_channel in (False, True))
+        yield from (in_graph(kinds, kind) for kind in ("MatMul", "Conv"))
+        yield halves(19, kinds)
+        yield network(kinds)
+    yield from (wide(kind, domain) for kind, domain in product(("u16", "s16"), ("", MICROSOFT)))
+    yield from (both_sides(kinds) for kinds in pairs[:3])
     for operator, count in (("Add", 2), ("Mul", 2), ("Sigmoid", 1), ("Softmax", 1), ("GlobalAveragePool", 1)):
-        yield pointwise(form, operator, "u8", count)
-    yield pointwise(form, "Concat", "s8", 2, axis=1)
-    yield pointwise(form, "AveragePool", "u8", 1, kernel_shape=[2, 2], strides=[2, 2])
-    yield pointwise(form, "MaxPool", "u8", 1, kernel_shape=[2, 2], strides=[2, 2])
+        yield pointwise(operator, "u8", count)
+    yield pointwise("Concat", "s8", 2, axis=1)
+    yield pointwise("AveragePool", "u8", 1, kernel_shape=[2, 2], strides=[2, 2])
+    yield pointwise("MaxPool", "u8", 1, kernel_shape=[2, 2], strides=[2, 2])

@@ -8,18 +8,18 @@ from itertools import product
 import numpy as np
 from onnx import TensorProto, helper
 
-from bench.portability.graphs import FLOAT, TYPES, Case, Graph, activations, fitted, weights
-from bench.portability.qdq import activation, dequantised, finish
-from bench.portability.qoperator import A_SCALE, W_SCALE, K, N, scales
+from tests.portability.corpus.graphs import FLOAT, TYPES, Case, Graph, activations, fitted, weights
+from tests.portability.corpus.qdq import activation, dequantised, finish
+from tests.portability.corpus.qoperator import A_SCALE, W_SCALE, K, N, scales
 
 
-def branch(form: str, outside: bool, quantised: bool) -> Case:
+def branch(outside: bool, quantised: bool) -> Case:
     """outside: the branch takes its weights from the graph around it. quantised: QDQ, otherwise MatMulInteger."""
     kind = "QDQ MatMul" if quantised else "MatMulInteger"
-    g = Graph(f"If with {kind}, weights {'outside' if outside else 'inside'}", 13, form)
+    g = Graph(f"If with {kind}, weights {'outside' if outside else 'inside'}", 13)
     choice = g.input(np.array(True), "choice")
     x = g.input(activations(g.random, "u8", 4, K))
-    inner = Graph(g.name, 13, form, prefix="inner_")
+    inner = Graph(g.name, 13, prefix="inner_")
     home = g if outside else inner
     weight, zero = home.weight(weights(g.random, K, N), "s8", 0)
     if quantised:
@@ -38,9 +38,9 @@ def branch(form: str, outside: bool, quantised: bool) -> Case:
     return g.case(noise=1e-3)
 
 
-def loop(form: str) -> Case:
+def loop() -> Case:
     """A product in each turn, with weights outside of the loop."""
-    g = Graph("Loop with MatMulInteger, weights outside", 13, form)
+    g = Graph("Loop with MatMulInteger, weights outside", 13)
     x = g.input(activations(g.random, "u8", 4, K))
     weight, zero = g.weight(weights(g.random, K, N), "s8", 0)
     total, trips = g.constant(np.zeros((4, N), np.int64), "s32"), g.constant(3, TensorProto.INT64)
@@ -65,10 +65,10 @@ def loop(form: str) -> Case:
     return g.case()
 
 
-def function(form: str, quantised: bool) -> Case:
+def function(quantised: bool) -> Case:
     """A function of the model's own; its weights are inputs of it, as PyTorch's exporter writes modules."""
     kind = "QDQ MatMul" if quantised else "MatMulInteger"
-    g = Graph(f"function with {kind}", 18, form)
+    g = Graph(f"function with {kind}", 18)
     x = g.input(activations(g.random, "u8", 4, K))
     weight, zero = g.weight(weights(g.random, K, N), "s8", 0)
     if quantised:
@@ -87,9 +87,9 @@ def function(form: str, quantised: bool) -> Case:
     return g.case(noise=1e-3)
 
 
-def tied(form: str, kind: str, zero: int | None = 0) -> Case:
+def tied(kind: str, zero: int | None = 0) -> Case:
     """One quantised table for the embedding (Gather) and, transposed, for the output's product."""
-    g = Graph(f"table of {kind} tied by Gather and MatMul{'' if zero is not None else ', no zero point'}", 13, form)
+    g = Graph(f"table of {kind} tied by Gather and MatMul{'' if zero is not None else ', no zero point'}", 13)
     ids = g.input(np.array([[3, 1, 7, 30]], np.int64))
     weight, offset = g.weight(weights(g.random, 32, K), kind, zero, (32,))
     names = [weight, g.constant(scales(32)), *([offset] if offset else [])]
@@ -102,9 +102,9 @@ def tied(form: str, kind: str, zero: int | None = 0) -> Case:
     return g.case(noise=1e-5)
 
 
-def twice(form: str, kinds: tuple[str, str]) -> Case:
+def twice(kinds: tuple[str, str]) -> Case:
     """One DequantizeLinear of weights, two products."""
-    g = Graph(f"QDQ weights {kinds[0]}×{kinds[1]} used twice", 13, form)
+    g = Graph(f"QDQ weights {kinds[0]}×{kinds[1]} used twice", 13)
     w = dequantised(g, weights(g.random, K, N), kinds[1], 1)
     first = g.node("MatMul", [activation(g, kinds[0], 4, K), w])
     second = g.node("MatMul", [activation(g, kinds[0], 2, K), w])
@@ -116,9 +116,9 @@ def twice(form: str, kinds: tuple[str, str]) -> Case:
     return g.case(step=scale * 2)
 
 
-def as_input(form: str, kinds: tuple[str, str]) -> Case:
+def as_input(kinds: tuple[str, str]) -> Case:
     """Weights that come with the call, already quantised."""
-    g = Graph(f"QDQ MatMul 13 {kinds[0]}×{kinds[1]}, weights an input", 13, form)
+    g = Graph(f"QDQ MatMul 13 {kinds[0]}×{kinds[1]}, weights an input", 13)
     a = activation(g, kinds[0], 4, K)
     values = weights(g.random, K, N)
     stored = values if kinds[1] == "s8" else (values.astype(np.int64) + 128).astype(np.uint8)
@@ -127,11 +127,11 @@ def as_input(form: str, kinds: tuple[str, str]) -> Case:
     return finish(g, g.node("MatMul", [a, w]), kinds[0], 2)
 
 
-def cases(form: str) -> Iterator[Case]:
-    yield from (branch(form, outside, quantised) for outside, quantised in product((True, False), (True, False)))
-    yield loop(form)
-    yield from (function(form, quantised) for quantised in (True, False))
-    yield from (tied(form, kind) for kind in ("s8", "u8"))
-    yield tied(form, "s8", zero=None)
-    yield from (twice(form, kinds) for kinds in (("u8", "s8"), ("s8", "s8"), ("u8", "u8")))
-    yield from (as_input(form, kinds) for kinds in (("u8", "s8"), ("s8", "s8"), ("u8", "u8")))
+def cases() -> Iterator[Case]:
+    yield from (branch(outside, quantised) for outside, quantised in product((True, False), (True, False)))
+    yield loop()
+    yield from (function(quantised) for quantised in (True, False))
+    yield from (tied(kind) for kind in ("s8", "u8"))
+    yield tied("s8", zero=None)
+    yield from (twice(kinds) for kinds in (("u8", "s8"), ("s8", "s8"), ("u8", "u8")))
+    yield from (as_input(kinds) for kinds in (("u8", "s8"), ("s8", "s8"), ("u8", "u8")))

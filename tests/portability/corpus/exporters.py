@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from bench.portability.graphs import FLOAT, MICROSOFT, Case, Graph, weights
+from tests.portability.corpus.graphs import FLOAT, MICROSOFT, Case, Graph, weights
 
 # Of several layers: a tie that falls the other way in one may move many values of the next by a small part of a step.
 ROUNDED = 2e-3
@@ -84,54 +84,42 @@ def written(call: Callable[[ModelProto, str], Any], model: ModelProto) -> bytes:
         root.setLevel(level)
 
 
-def options(form: str, weight: str) -> dict[str, Any]:
-    """Of the quantisers, for signed 8-bit weights in a form."""
-    from onnxruntime.quantization import QuantType
-
-    unsigned = weight == "u8" or form == "shifted"
-    return {
-        "weight_type": QuantType.QUInt8 if unsigned else QuantType.QInt8,
-        "reduce_range": form == "7 bits" and not unsigned,
-    }
-
-
-def static(form: str, make: Callable[[str], Graph], kinds: tuple[str, str], style: str, per_channel: bool) -> Case:
+def static(make: Callable[[str], Graph], kinds: tuple[str, str], style: str, per_channel: bool) -> Case:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     granularity = "per channel" if per_channel else "per tensor"
     g = make(f"quantize_static {make.__name__} {style} {kinds[0]}×{kinds[1]} {granularity}")
-    activation = {"u8": QuantType.QUInt8, "s8": QuantType.QInt8}[kinds[0]]
+    activation, weight = ({"u8": QuantType.QUInt8, "s8": QuantType.QInt8}[kind] for kind in kinds)
 
     def call(model: ModelProto, target: str) -> None:
         quantize_static(
             model, target, Reader(g.feeds), quant_format=getattr(QuantFormat, style), per_channel=per_channel,
-            activation_type=activation, calibrate_method=CalibrationMethod.MinMax, **options(form, kinds[1]),
+            activation_type=activation, weight_type=weight, calibrate_method=CalibrationMethod.MinMax,
         )  # fmt: skip
 
     return Case(g.name, written(call, g.model()), g.feeds, noise=ROUNDED)
 
 
-def dynamic(form: str, make: Callable[[str], Graph], weight: str, per_channel: bool) -> Case:
-    from onnxruntime.quantization import quantize_dynamic
+def dynamic(make: Callable[[str], Graph], weight: str, per_channel: bool) -> Case:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
 
     granularity = "per channel" if per_channel else "per tensor"
     g = make(f"quantize_dynamic {make.__name__} {weight} {granularity}")
 
     def call(model: ModelProto, target: str) -> None:
-        quantize_dynamic(model, target, per_channel=per_channel, **options(form, weight))
+        kind = {"u8": QuantType.QUInt8, "s8": QuantType.QInt8}[weight]
+        quantize_dynamic(model, target, per_channel=per_channel, weight_type=kind)
 
     return Case(g.name, written(call, g.model()), g.feeds, noise=DYNAMIC)
 
 
-def cases(form: str) -> Iterator[Case]:
+def cases() -> Iterator[Case]:
     pairs = (("u8", "s8"), ("s8", "s8"), ("u8", "u8"))
     for make, style, kinds in product((convolutional, linear), ("QDQ", "QOperator"), pairs):
-        if kinds == ("s8", "s8") and form == "shifted":
-            continue  # the quantiser refuses signed activations with unsigned weights
-        yield static(form, make, kinds, style, per_channel=kinds[1] == "s8")
-    yield static(form, convolutional, ("u8", "s8"), "QDQ", per_channel=False)
-    yield static(form, convolutional, ("u8", "s8"), "QOperator", per_channel=False)
+        yield static(make, kinds, style, per_channel=kinds[1] == "s8")
+    yield static(convolutional, ("u8", "s8"), "QDQ", per_channel=False)
+    yield static(convolutional, ("u8", "s8"), "QOperator", per_channel=False)
     for make, weight, per_channel in product((linear, recurrent), ("s8", "u8"), (False, True)):
-        yield dynamic(form, make, weight, per_channel)
-    yield from (dynamic(form, attentive, weight, False) for weight in ("s8", "u8"))
-    yield dynamic(form, convolutional, "u8", False)  # its signed weights have no kernel in ONNX Runtime
+        yield dynamic(make, weight, per_channel)
+    yield from (dynamic(attentive, weight, False) for weight in ("s8", "u8"))
+    yield dynamic(convolutional, "u8", False)  # its signed weights have no kernel in ONNX Runtime

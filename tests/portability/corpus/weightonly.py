@@ -7,8 +7,8 @@ from itertools import product
 
 import numpy as np
 
-from bench.portability.graphs import FLOAT, HALF, MICROSOFT, NEWEST, SPAN, Case, Graph
-from bench.portability.qoperator import W_SCALE, K, N, trimmed
+from tests.portability.corpus.graphs import FLOAT, HALF, MICROSOFT, NEWEST, SPAN, Case, Graph
+from tests.portability.corpus.qoperator import W_SCALE, K, N, trimmed
 
 # What a product of float32 may differ by. An integer activation differs by 1 % and more.
 FLOAT_NOISE = 1e-5
@@ -22,29 +22,26 @@ def uneven(g: Graph, *shape: int) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def weight_steps(g: Graph, kind: str, form: str) -> tuple[str, np.ndarray, int]:
-    """Type, stored values and the middle of the range: unsigned forms need it as their zero point."""
+def weight_steps(g: Graph, kind: str) -> tuple[np.ndarray, int]:
+    """Stored values and the middle of the range: unsigned ones need it as their zero point."""
     low, high = SPAN[kind]
     values = g.random.integers(low, high + 1, (K, N))
-    if kind == "s8" and form != "as is":
-        values = values // 2 if form == "7 bits" else values + 128
-        return ("s8", values, 0) if form == "7 bits" else ("u8", values, 128)
-    return kind, values, 0 if low < 0 else (high + 1) // 2
+    return values, 0 if low < 0 else (high + 1) // 2
 
 
 def dequantized(
-    form: str, kind: str, granularity: str, operator: str = "MatMul", opset: int = 21, zero: bool = True,
+    kind: str, granularity: str, operator: str = "MatMul", opset: int = 21, zero: bool = True,
     nodes: bool = False, half: bool = False,
 ) -> Case:  # fmt: skip
     """granularity: "tensor", "column" or "block" of 16 along the summed axis."""
     extra = ("" if zero else ", no zero point") + (", Constant nodes" if nodes else "") + (", float16" if half else "")
-    g = Graph(f"weights {kind} per {granularity} {operator} {opset}{extra}", opset, form, nodes)
-    stored, values, offset = weight_steps(g, kind, form)
+    g = Graph(f"weights {kind} per {granularity} {operator} {opset}{extra}", opset, constants_as_nodes=nodes)
+    values, offset = weight_steps(g, kind)
     shape = {"tensor": (), "column": (N,), "block": (K // 16, N)}[granularity]
     factor = g.random.uniform(0.5, 1.5, shape) * W_SCALE
-    names = [g.constant(values, stored), g.constant(factor, HALF if half else FLOAT)]
-    if zero or (form == "shifted" and kind == "s8"):
-        names.append(g.constant(np.full(shape, offset), stored))
+    names = [g.constant(values, kind), g.constant(factor, HALF if half else FLOAT)]
+    if zero:
+        names.append(g.constant(np.full(shape, offset), kind))
     more = {"column": {"axis": 1}, "block": {"axis": 0, "block_size": 16}}.get(granularity, {})
     x = g.input(uneven(g, 4, K).astype(np.float16 if half else np.float32))
     w = g.node("DequantizeLinear", names, **more)
@@ -56,13 +53,13 @@ def dequantized(
     return g.case(noise=2e-3 if half else FLOAT_NOISE)
 
 
-def transposed(form: str, kind: str, opset: int = 21) -> Case:
+def transposed(kind: str, opset: int = 21) -> Case:
     """Weights per row behind a Transpose, as PyTorch's exporters write a Linear."""
-    g = Graph(f"weights {kind} per row, transposed {opset}", opset, form)
-    stored, values, offset = weight_steps(g, kind, form)
+    g = Graph(f"weights {kind} per row, transposed {opset}", opset)
+    values, offset = weight_steps(g, kind)
     factor = g.constant(g.random.uniform(0.5, 1.5, N) * W_SCALE)
-    zero = g.constant(np.full(N, offset), stored)
-    w = g.node("DequantizeLinear", [g.constant(values.T, stored), factor, zero], axis=0)
+    zero = g.constant(np.full(N, offset), kind)
+    w = g.node("DequantizeLinear", [g.constant(values.T, kind), factor, zero], axis=0)
     y = g.node("MatMul", [g.input(uneven(g, 4, K)), g.node("Transpose", [w], perm=[1, 0])])
     g.output(y, FLOAT, 2)
     return g.case(noise=FLOAT_NOISE)
@@ -99,20 +96,20 @@ def table(bits: int) -> Case:
     return g.case()
 
 
-def cases(form: str) -> Iterator[Case]:
+def cases() -> Iterator[Case]:
     for kind, granularity in product(("s4", "u4", "s8", "u8"), ("tensor", "column", "block")):
-        yield dequantized(form, kind, granularity)
+        yield dequantized(kind, granularity)
     for kind in ("s4", "u8", "s8"):
-        yield dequantized(form, kind, "column", "Gemm")
-        yield dequantized(form, kind, "block", opset=NEWEST)
-        yield transposed(form, kind)
+        yield dequantized(kind, "column", "Gemm")
+        yield dequantized(kind, "block", opset=NEWEST)
+        yield transposed(kind)
     for kind, granularity in product(("s4", "s8"), ("column", "block")):
-        yield dequantized(form, kind, granularity, zero=False)
-    yield dequantized(form, "s8", "column", opset=13)
-    yield dequantized(form, "u8", "tensor", opset=13)
-    yield dequantized(form, "s8", "tensor", opset=10)
-    yield dequantized(form, "s4", "block", nodes=True)
-    yield dequantized(form, "s8", "column", half=True)
+        yield dequantized(kind, granularity, zero=False)
+    yield dequantized("s8", "column", opset=13)
+    yield dequantized("u8", "tensor", opset=13)
+    yield dequantized("s8", "tensor", opset=10)
+    yield dequantized("s4", "block", nodes=True)
+    yield dequantized("s8", "column", half=True)
     for bits, level in product((4, 8), range(5)):
         yield matmul_nbits(bits, 32, level)
     for bits, level in product((4, 8), (0, 4)):

@@ -15,7 +15,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from bench.portability import arithmetic, contrib
+from tests.portability.corpus import arithmetic, contrib
 
 Values = dict[str, np.ndarray]
 OPERATORS: dict[tuple[str, str], Callable[..., Any]] = {

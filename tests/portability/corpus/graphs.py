@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from bench.portability.simulation import Simulation
+from tests.portability.corpus.simulation import Simulation
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 TYPES = {
@@ -19,7 +19,6 @@ TYPES = {
 NUMPY = {"u8": np.uint8, "s8": np.int8, "u16": np.uint16, "s16": np.int16, "s32": np.int32}
 SPAN = {"u8": (0, 255), "s8": (-128, 127), "u16": (0, 65535), "s16": (-32768, 32767), "u4": (0, 15), "s4": (-8, 7)}
 MICROSOFT = "com.microsoft"
-FORMS = ("as is", "shifted", "7 bits")  # of signed 8-bit weights
 NEWEST = 25  # the operator set of the newest exporters
 
 
@@ -42,14 +41,10 @@ class Case:
 
 @dataclass
 class Graph:
-    """A graph while it is built.
-
-    form: what becomes of signed 8-bit weights, one of FORMS. prefix: of its values' names, where it is inside another.
-    """
+    """A graph while it is built. prefix: of its values' names, where it is inside another."""
 
     name: str
     opset: int = 13
-    form: str = "as is"
     constants_as_nodes: bool = False
     prefix: str = ""
     nodes: list[NodeProto] = field(default_factory=list)
@@ -94,10 +89,13 @@ class Graph:
     def weight(self, values: np.ndarray, kind: str = "s8", zero: Any = None, shape: tuple[int, ...] = ()) -> list[str]:
         """Names of an 8-bit weight and its zero point, which is "" where it has none.
 
-        values: int8; of kind "u8" they are stored with 128 added. zero: of the int8 values. shape: of the scale, and of
-        a zero point that the form adds.
+        values: int8; of kind "u8" they are stored with 128 added. zero: of the int8 values. shape: of the zero point.
         """
-        kind, stored, offset = shaped(values, kind, zero, shape, self.form)
+        shift = 128 if kind == "u8" else 0
+        stored = values.astype(np.int64) + shift
+        offset = np.full(shape, shift) if shift else None
+        if zero is not None:
+            offset = np.broadcast_to(np.asarray(zero, np.int64), shape) + shift
         return [self.constant(stored, kind), "" if offset is None else self.constant(offset, kind)]
 
     def value(self, name: str) -> np.ndarray:
@@ -120,19 +118,6 @@ class Graph:
         return helper.make_model(
             self.graph(), opset_imports=opsets, ir_version=version, functions=self.functions, producer_name="corpus"
         )
-
-
-def shaped(
-    values: np.ndarray, kind: str, zero: Any, shape: tuple[int, ...], form: str
-) -> tuple[str, np.ndarray, np.ndarray | None]:
-    """Type, stored values and zero point of int8 weights in one of FORMS."""
-    whole = values.astype(np.int64)
-    offset = None if zero is None else np.broadcast_to(np.asarray(zero, np.int64), shape)
-    if kind == "s8" and form == "7 bits":
-        return kind, np.clip(np.rint(whole / 2).astype(np.int64), -64, 63), offset
-    if kind == "u8" or form == "shifted":
-        return "u8", whole + 128, np.full(shape, 128) if offset is None else offset + 128
-    return kind, whole, offset
 
 
 def weights(random: np.random.Generator, *shape: int) -> np.ndarray:
