@@ -48,7 +48,6 @@ PEERS := $(foreach peer,floor litserve bentoml kserve mlserver,$(ENVS)/peer-$(pe
 ZOO := $(foreach model,mobilenet resnet18 minilm magika,.local/zoo/$(model)/model.onnx)
 
 bench: $(ENVS)/dev/.ready $(ENVS)/bench/.ready bench-inference bench-coldstart ## measure it all, beside peers: half an hour on a machine that does nothing else
-	@$(ENVS)/dev/bin/python -m bench.serving
 	@$(ENVS)/dev/bin/python -m bench.registry
 
 bench-inference: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(PEERS) $(ZOO) ## warm inference beside MLServer, LitServe, BentoML, kserve and FastAPI
