@@ -51,10 +51,10 @@ bench: $(ENVS)/dev/.ready $(ENVS)/bench/.ready bench-inference bench-coldstart #
 	@$(ENVS)/dev/bin/python -m bench.registry
 
 bench-inference: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(PEERS) $(ZOO) ## warm inference beside MLServer, LitServe, BentoML, kserve and FastAPI
-	@$(ENVS)/dev/bin/python -m bench.inference $(if $(QUICK),--quick)
+	@$(ENVS)/dev/bin/python -m bench.inference $(if $(QUICK),--quick,--write)
 
 bench-coldstart: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(ZOO) ## cold starts under Amazon's emulator, beside a handler of ten lines
-	@$(ENVS)/dev/bin/python -m bench.coldstart
+	@$(ENVS)/dev/bin/python -m bench.coldstart --write
 
 bench-training: $(ENVS)/training/.ready ## training beside the classic tutorial's script: two hours, in parts that are kept
 	@$(ENVS)/training/bin/python -m bench.training $(if $(QUICK),--quick)
@@ -64,7 +64,7 @@ bench-quantise: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quan
 
 # from the weights of packages, and exported from PyTorch, which the environment `training` has
 .local/zoo/%/model.onnx: | $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/training/.ready
-	@$(ENVS)/dev/bin/python -m bench.zoo .local/zoo $*
+	@$(ENVS)/dev/bin/python -m tests.zoo .local/zoo $*
 
 portability: $(ENVS)/dev/.ready ## quantised models as served, on this and older processors (QEMU), against exact arithmetic: PROCESSORS="native neoverse-n1" chooses
 	@$(ENVS)/dev/bin/python -m bench.portability --write $(if $(PROCESSORS),--processors $(PROCESSORS))

@@ -1,6 +1,6 @@
 """Other people's models, as packages that one would push: what end-to-end tests and measurements run on.
 
-    python -m bench.zoo FOLDER [NAME …]
+    python -m tests.zoo FOLDER [NAME …]
 
 makes FOLDER/NAME/model.onnx with amaas.json and what belongs to it, of the names given or of all that the environment
 `zoo` (requirements/zoo.in) has the weights for. Nothing of them is kept in this repository, nor in what is deployed.

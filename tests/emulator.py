@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.servers import HOST, ROOT, TICKS
+from tests.servers import HOST, ROOT, TICKS, free_ports
 
 INVOKE = "/2015-03-31/functions/function/invocations"
 ENVIRONMENT = ROOT / ".local" / "envs" / "sam"
@@ -86,7 +85,7 @@ def start(function: Function, event: dict[str, Any], runtime_dir: Path, log: Pat
 @contextlib.contextmanager
 def running(function: Function, runtime_dir: Path, log: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """The emulator's port, and its process; the function starts with the first call, in the same session."""
-    port, api = _free_port(), _free_port()
+    port, api = free_ports(2)
     command = [str(emulator()), "--log-level", "error", "--runtime-interface-emulator-address", f"{HOST}:{port}"]
     command += ["--runtime-api-address", f"{HOST}:{api}", sys.executable, "-S", "-m", "awslambdaric", function.handler]
     environment = _environment(function, runtime_dir)
@@ -114,15 +113,15 @@ def _environment(function: Function, runtime_dir: Path) -> dict[str, str]:
         "LAMBDA_TASK_ROOT": str(function.code),
         "LAMBDA_RUNTIME_DIR": str(runtime_dir),
         "_HANDLER": function.handler,
-        "AWS_LAMBDA_FUNCTION_NAME": "bench",
+        "AWS_LAMBDA_FUNCTION_NAME": "local",
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
         "AWS_LAMBDA_FUNCTION_TIMEOUT": "30",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "bench-secret",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
         **function.env,
     }
 
@@ -154,9 +153,3 @@ def used(session: int) -> tuple[float, int]:
             if int(fields[3]) == session and int(path.parent.name) != session:
                 return (int(fields[11]) + int(fields[12])) / TICKS, int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
     raise RuntimeError("the function's process has ended")
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])

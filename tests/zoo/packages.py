@@ -12,7 +12,7 @@ from typing import Any
 
 import onnx
 
-from bench.zoo import minilm, tables
+from tests.zoo import minilm, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVS = ROOT / ".local" / "envs"
@@ -97,7 +97,7 @@ def torchvision(name: str) -> Callable[[], Files]:
         python = ENVS / "training" / "bin" / "python"
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.onnx")
-            subprocess.run([python, "-m", "bench.zoo.vision", name, path], cwd=ROOT, check=True)
+            subprocess.run([python, "-m", "tests.zoo.vision", name, path], cwd=ROOT, check=True)
             return {"model.onnx": path.read_bytes()}
 
     return files

@@ -1,4 +1,4 @@
-"""What is served in the benchmark, and the calls that are made of it: models, their registration, requests, events."""
+"""What bench.inference and bench.coldstart serve and ask: models, their registration, requests, events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import onnx as graphs
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.servers import ROOT
+from bench.machine import ROOT
 from shared.registry import blobs, manifest, versions
 from shared.registry.log import Log
 from shared.registry.manifest import Tensor
@@ -36,13 +36,13 @@ class Call(NamedTuple):
 
 
 def files(folder: Path, zoo: Path = ZOO) -> dict[str, Path]:
-    """The models by name: the tiny one is made in `folder`, the others were made by bench.zoo. Raises SystemExit."""
+    """The models by name: the tiny one is made in `folder`, the others by tests.zoo. Raises SystemExit."""
     (folder / "tiny.onnx").write_bytes(dense([4, 3], seed=0))
-    found = {"tiny": folder / "tiny.onnx"} | {name: zoo / name / "model.onnx" for name in ("mobilenet", "resnet18")}
-    missing = [name for name, path in found.items() if not path.exists()]
+    paths = {"tiny": folder / "tiny.onnx"} | {name: zoo / name / "model.onnx" for name in ("mobilenet", "resnet18")}
+    missing = [name for name, path in paths.items() if not path.exists()]
     if missing:
-        raise SystemExit(f"{', '.join(missing)}: not in {zoo}; `make bench` makes them")
-    return found
+        raise SystemExit(f"{', '.join(missing)}: not in {zoo}; run `make bench-inference`, which makes them")
+    return paths
 
 
 def dense(widths: list[int], seed: int) -> bytes:

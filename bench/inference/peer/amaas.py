@@ -1,8 +1,8 @@
 """Ours behind plain HTTP: the inference function's handler, and as little as possible in place of API Gateway.
 
-`python -m bench.peer.amaas` serves MODEL on the loopback interface with Uvicorn, the very one of the floor's
-environment (FLOOR names its packages). Each call becomes API Gateway's event, body in base64, and back. With REPLAY the
-handler answers once, and what is left is web server and gateway.
+`python -m bench.inference.peer.amaas` serves the bucket that the environment names, on the loopback interface, with
+Uvicorn, the very one of the floor's environment (FLOOR names its packages). Each call becomes API Gateway's event, body
+in base64, and back. With REPLAY the handler answers once, and what is left is web server and gateway.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from bench.inference.handler import serve
-from bench.inference.models import CALLER, EVENT
+from bench.calls import CALLER, EVENT
 from functions.inference import app
 
 sys.path.append(os.environ["FLOOR"])  # last: everything but the web server is the function's own
@@ -58,17 +56,16 @@ def replayed() -> Handler:
     """Answers as the handler did to the first call of the same path and type."""
     answers: dict[tuple[str, Any], dict[str, Any]] = {}
 
-    def handler(asked: dict[str, Any], context: Any) -> dict[str, Any]:
-        key = asked["path"], asked["headers"].get("content-type")
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        key = event["path"], event["headers"].get("content-type")
         if key not in answers:
-            answers[key] = app.handler(asked, context)
+            answers[key] = app.handler(event, context)
         return answers[key]
 
     return handler
 
 
 def main() -> None:
-    serve({"model": Path(os.environ["MODEL"])})
     served = application(replayed() if os.environ.get("REPLAY") else app.handler)
     options = {"loop": "uvloop", "http": "httptools", "access_log": False, "lifespan": "off", "log_level": "warning"}
     # a function's log line is part of what a call costs; where it goes to is not

@@ -1,15 +1,15 @@
-"""The command: see bench.zoo."""
+"""The command: see tests.zoo."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from bench.zoo import packages
+from tests.zoo import packages
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench.zoo", description="models that others have made, as packages")
+    parser = argparse.ArgumentParser(prog="tests.zoo", description="models that others have made, as packages")
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", choices=[[], *packages.MADE], metavar="NAME", help=", ".join(packages.MADE))
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""MobileNetV3-small and ResNet-18 of torchvision (BSD) with random weights: `python -m bench.zoo.vision NAME FILE`.
+"""MobileNetV3-small and ResNet-18 of torchvision (BSD) with random weights: `python -m tests.zoo.vision NAME FILE`.
 
 Run in the training environment. The weights do not matter for times, and pretrained ones would have to be downloaded.
 """
