@@ -4,8 +4,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
-# the interpreter itself, also where an activated environment comes first on the PATH; see local/interpreter.py
-override PYTHON := $(shell '$(PYTHON)' -I local/interpreter.py $(if $(filter file,$(origin PYTHON)),--or-another))
+# the interpreter itself, also where an activated environment comes first on the PATH; see tools/interpreter.py
+override PYTHON := $(shell '$(PYTHON)' -I tools/interpreter.py $(if $(filter file,$(origin PYTHON)),--or-another))
 export PYTHON
 # what would have Python, uv or pip look elsewhere
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX UV_PYTHON UV_SYSTEM_PYTHON UV_PROJECT_ENVIRONMENT PIP_USER PIP_TARGET PIP_PREFIX
@@ -38,7 +38,7 @@ stop: ## stop the embedded cloud; what it holds is kept for the next run
 
 readme: ## make run, and what it prints into the README: after a change of the bundled models
 	@mkdir -p .local; set -o pipefail; $(MAKE) --no-print-directory run 2>&1 | tee .local/run.txt
-	@$(ENVS)/cloud/bin/python -m local.sample .local/run.txt
+	@$(ENVS)/cloud/bin/python -m tools.sample .local/run.txt
 
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
 	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve) $(if $(OWN_IMAGE),--own-image)
@@ -82,12 +82,25 @@ portability: $(ENVS)/dev/.ready ## quantised models as served, on this and older
 	@$(ENVS)/dev/bin/python -m bench.portability --short --control --processors native Haswell
 
 bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
-	@$(ENVS)/training/bin/python -m training.bundle
+	@$(ENVS)/training/bin/python -m training.bundled.make
 
 # ---- checks
 
-.PHONY: test lint types unit cloud anywhere training-tests
-test: lint types unit cloud anywhere training-tests ## the whole suite, as CI runs it
+.PHONY: test check format lint types unit cloud anywhere training-tests
+ifdef T
+# one test, file or folder, in the environment that it needs
+test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready
+	@$(if $(filter tests/training%,$(T)),OMP_NUM_THREADS=1 $(ENVS)/training,$(ENVS)/dev)/bin/pytest $(T)
+else
+test: lint types unit cloud anywhere training-tests ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
+endif
+
+check: lint types $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
+	@$(ENVS)/dev/bin/pytest --numprocesses 2 $(QUICK_TESTS)
+QUICK_TESTS := tests/access tests/registry tests/runtime tests/signing tests/tools tests/jobs_training
+
+format: $(ENVS)/dev/.ready ## write the sources as the formatter and the import sorter want them
+	@$(ENVS)/dev/bin/ruff check --fix --exit-zero --quiet . && $(ENVS)/dev/bin/ruff format .
 
 # MiniStack, in the environment 'cloud', is one of the stores under test
 unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready ## everything that needs no deployment
@@ -125,24 +138,24 @@ deploy: build ## deploy to the AWS account that you are signed in to
 	@$(ENVS)/sam/bin/sam deploy --parameter-overrides $(BUILD_FOR) RequireQuotaKey=true
 
 token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token BUCKET=... (the stack's output)
-	@$(ENVS)/dev/bin/python -m local.bootstrap_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it))
+	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it))
 
 attest: $(ENVS)/dev/.ready ## after a change of signing keys: make attest BUCKET=... KEY=... (the stack's outputs)
-	@$(ENVS)/dev/bin/python -m local.attest $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given))
+	@$(ENVS)/dev/bin/python -m ops.resign $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given))
 
 recheck: $(ENVS)/dev/.ready ## check now what an older release has let through: make recheck FUNCTION=... (the stack's output IngestFunctionName)
-	@$(ENVS)/dev/bin/python -m local.recheck $(or $(FUNCTION),$(error FUNCTION is not given))
+	@$(ENVS)/dev/bin/python -m ops.recheck $(or $(FUNCTION),$(error FUNCTION is not given))
 
 # called by sam build, once per function and layer, several at a time: it sets nothing up
 build-%:
 	@test -x $(ENVS)/build/bin/python || { echo "the build's environment is missing: make $(ENVS)/build/.ready" >&2; exit 1; }
-	@$(ENVS)/build/bin/python local/build.py $* "$$ARTIFACTS_DIR"
+	@$(ENVS)/build/bin/python -m tools.build $* "$$ARTIFACTS_DIR"
 
 # ---- tools
 
 .PHONY: lock clean room tools-run FORCE
 lock: .local/uv/.ready ## choose the newest versions that fit, and write them to requirements/*.txt
-	@"$$PYTHON" local/lock.py "$$UV"
+	@"$$PYTHON" tools/lock.py "$$UV"
 
 clean: stop ## remove everything that make made, the local deployment's data included
 	rm -rf .local .aws-sam .mypy_cache .ruff_cache .pytest_cache
@@ -155,7 +168,7 @@ tools-run: $(ENVS)/cloud/.ready $(ENVS)/sam/.ready $(ENVS)/build/.ready $(ENVS)/
 # which Python it is: what was made with another one, or in another folder, is older than this file
 .local/python: FORCE
 	@test -n "$$PYTHON" || { echo "CPython 3.11 to 3.14 is needed: install one, or make PYTHON=/path/to/python3" >&2; exit 1; }
-	@"$$PYTHON" -I local/interpreter.py --note $@
+	@"$$PYTHON" -I tools/interpreter.py --note $@
 
 # Debian's Python has no ensurepip without the package python3-venv, but pip where python3-pip is there
 .local/uv/.ready: requirements/uv.txt .local/python

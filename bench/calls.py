@@ -13,9 +13,10 @@ import onnx as graphs
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.machine import ROOT
-from shared.registry import blobs, manifest, versions
+from shared.package import manifest
+from shared.package.manifest import Tensor
+from shared.registry import blobs, versions
 from shared.registry.log import Log
-from shared.registry.manifest import Tensor
 from shared.registry.state import Act, Version
 from shared.runtime import layout, onnx
 from shared.serving.protocol.values import datatype_of

@@ -22,15 +22,15 @@ import numpy as np
 from bench.calls import Call, bytes_of, event, register, v2_calls, v2_values
 from bench.load import Answer, Connection, written
 from bench.machine import ROOT
-from local import build
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
-from shared.registry import uploads
 from shared.registry.log import Log
 from shared.signing.local import LocalKey
 from shared.storage.s3 import S3Store
+from shared.uploads import states
 from tests import emulator
+from tools import build
 
 HANDLER = "functions.inference.app.handler"
 JSON = {"content-type": "application/json"}
@@ -93,7 +93,7 @@ class Bucket:
         inbox = f"inbox/{name}/model.onnx"
         log.store.put(inbox, path.read_bytes())
         info = log.store.head(inbox)
-        ticket = uploads.inbox_ticket(log.store, name, inbox, info.etag, info.modified, "bench")
+        ticket = states.inbox_ticket(log.store, name, inbox, info.etag, info.modified, "bench")
         upload = pipeline.ingest(log, Config(self.name), ticket, Limits())
         if upload.state != "registered":
             raise SystemExit(f"{name}: {msgspec.json.encode(upload).decode()}")

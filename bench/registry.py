@@ -22,7 +22,8 @@ from typing import Any
 
 from bench import page
 from bench.machine import RESULTS, ROOT
-from shared.registry import aliases, blobs, catalogue, manifest, models, versions
+from shared.package import manifest
+from shared.registry import aliases, blobs, catalogue, models, versions
 from shared.registry.log import Log
 from shared.registry.state import PRODUCTION, Act, Target, Version
 from shared.serving.cache import Models

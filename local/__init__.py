@@ -1,4 +1,4 @@
-"""The deployment side: build methods of `sam build`, the embedded cloud, and the recipes behind the Makefile.
+"""The embedded cloud on this machine, and the product deployed to it: the recipes behind `make run`.
 
 Nothing here is deployed, and nothing that is deployed imports it. Only the standard library and the tool
 environments in `.local/envs` are used.

@@ -20,8 +20,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from local import debian, processors, room
+from local import room
 from local.settings import HOME, STATE, say, tool
+from tools import debian, processors
 
 HOST = "127.0.0.1"
 PID = HOME / "cloud.pid"

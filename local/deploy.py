@@ -22,9 +22,9 @@ ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_6
 ARTIFACTS = f"{STACK}-artifacts"
 ACCOUNT = "000000000000"  # the embedded cloud's
 DATA = f"{STACK}-data-{ACCOUNT}-{REGION}"
-SOURCES = ["template.yaml", "samconfig.toml", "Makefile", "local/build.py", "local/served.py"]
+SOURCES = ["template.yaml", "samconfig.toml", "Makefile", "tools/build.py", "tools/models_layer.py"]
 SOURCES += [f"requirements/{lock}.txt" for lock in ("core", "runtime", "ingest", "batchplan")]
-TREES = ["functions", "shared", "layers", "local/openapi"]
+TREES = ["functions", "shared", "layers", "api"]
 
 
 def client(service: str, endpoint: str, patience: int = 60) -> Any:

@@ -7,8 +7,9 @@ import os
 import subprocess
 from typing import Any
 
-from local import cloud, deploy, publish, recheck
+from local import cloud, deploy, publish
 from local.settings import ACCESS, BUILD, HOME, ROOT, aws_env, say, tool
+from ops import recheck
 
 
 def main() -> None:
@@ -89,13 +90,13 @@ def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
 
 
 def first_token(endpoint: str, bucket: str) -> str:
-    return _built("local.bootstrap_token", bucket, "--endpoint-url", endpoint)
+    return _built("ops.first_token", bucket, "--endpoint-url", endpoint)
 
 
 def sign(endpoint: str, outputs: dict[str, str]) -> None:
     """Have the deployment's key sign what an earlier one, or none, has signed: functions believe nothing else."""
     if "SigningKey" in outputs:
-        said = _built("local.attest", outputs["Bucket"], outputs["SigningKey"], "--endpoint-url", endpoint)
+        said = _built("ops.resign", outputs["Bucket"], outputs["SigningKey"], "--endpoint-url", endpoint)
         for line in said.splitlines():
             say(line)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from local.openapi import document
-from shared.handler import JSON, Routes
+from api import document
+from shared.entry.http import JSON, Routes
 
 
 def check(handler: Any, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:

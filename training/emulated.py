@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.compress import measure
-from training.compress.package import Arrays
+from training import measure
 from training.errors import TrainingError
+from training.package import Arrays
 from training.served import served
 
 # QEMU's names, each with what ONNX Runtime's kernels find there
@@ -51,7 +51,7 @@ def _answer(question: Question) -> Arrays:
 
 def _run(processor: str, folder: str) -> None:
     try:
-        from local import debian, processors  # a checkout has it, the training image does not
+        from tools import debian, processors  # a checkout has it, the training image does not
     except ImportError as error:
         raise TrainingError("other processors are emulated in a checkout only, not in the training image") from error
     try:

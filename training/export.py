@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 import torch
 
-from training import card
-from training.card import Told
 from training.data import Dataset, spread
 from training.errors import TrainingError
 from training.kinds import Inputs, Kind
+from training.report import card
+from training.report.card import Told
 from training.served import served
 
 OPSET = 18

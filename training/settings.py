@@ -52,7 +52,7 @@ COUNT, SHARE = number(int, 1), number(float, 0, 1)
 
 
 def parser(about: str | None) -> argparse.ArgumentParser:
-    # an option has one name: who starts a training looks at some of them before (shared/training/request.py)
+    # an option has one name: who starts a training looks at some of them before (shared/jobs/training/request.py)
     made = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from training.compress import measure, package
+from training import measure, package
 from training.errors import TrainingError
 from training.served import served
 

@@ -15,20 +15,22 @@ from typing import Any
 
 import torch
 
-from training import card, export, plots, private, quality, shortcuts
 from training import data as datasets
-from training.allocator import keep_memory
-from training.checkpoint import Checkpoints, Reclaimed, StopSignal, fingerprint
+from training import export
 from training.errors import TrainingError, out_of_memory
-from training.evaluate import outputs
-from training.footprint import Footprint
-from training.group import Group
-from training.learner import Learner, untrained
-from training.loop import Loop
-from training.notes import notes
+from training.loop import private, shortcuts
+from training.loop.allocator import keep_memory
+from training.loop.checkpoint import Checkpoints, Reclaimed, StopSignal, fingerprint
+from training.loop.epochs import Loop
+from training.loop.group import Group
+from training.loop.learner import Learner, untrained
+from training.loop.notes import notes
+from training.loop.state import State
+from training.loop.task import CLEANING, Task, find_task
+from training.report import card, plots, quality
+from training.report.evaluate import outputs
+from training.report.footprint import Footprint
 from training.settings import check, reading, recipe, settings
-from training.state import State
-from training.task import CLEANING, Task, find_task
 
 RECLAIMED = 75  # EX_TEMPFAIL of sysexits.h: whoever started this may start it again
 

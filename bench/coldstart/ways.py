@@ -11,9 +11,9 @@ import numpy as np
 
 from bench.calls import Call, event, v2_binary
 from bench.deployed import HANDLER, ONE_THREAD, Bucket, built
-from local import build
 from shared.runtime import onnx
 from tests import emulator
+from tools import build
 
 Way = tuple[emulator.Function, dict[str, Any]]
 FLOOR = """\

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from bench.portability import bundled, running
 from bench.portability.report import Report
 from bench.portability.serving import served
-from local import processors
 from shared.runtime import processor
 from tests.portability import corpus
 from tests.portability.corpus.graphs import Case
+from tools import processors
 
 RESULTS = processors.ROOT / "bench" / "results"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto
 
-from local.processors import ROOT
 from tests.portability.corpus.exporters import written
 from tests.portability.corpus.graphs import Case
+from tools.processors import ROOT
 
 MODELS, ZOO = ROOT / "layers" / "models", ROOT / ".local" / "zoo"
 ROWS = 4

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.page import stamp
 from bench.portability.running import Verdict
-from local import processors
+from tools import processors
 
 INTRODUCTION = """\
 # Quantised models on several processors

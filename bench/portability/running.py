@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from local import processors
 from tests.portability.corpus.graphs import Case
 from tests.portability.corpus.simulation import simulate
+from tools import processors
 
 RARE = 0.05  # share of the outputs that may differ by one step: two roundings of one tie
 CHAOTIC = 1.2  # of the simulation's own distance from the float model

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx as onnx_package
 
 from shared.errors import AmaasError
-from shared.ingest import guards, normalize, optimize, portable, trial
+from shared.ingest import guards, normalize, optimize, portable, probe
 from shared.ingest.verdict import Limits, Refused
 from shared.runtime import onnx
 
@@ -24,7 +24,7 @@ class Served:
 
 
 def served(model: bytes, rewriting: bool = True) -> Served:
-    """The gate's steps in the gate's order (shared/ingest/gate.py), without its comparison with a reference.
+    """The gate's steps in the gate's order (shared/ingest/checks.py), without its comparison with a reference.
 
     rewriting: False leaves out what makes quantised graphs portable. A model that the gate would refuse comes back as
     it is before optimisation.
@@ -42,7 +42,7 @@ def served(model: bytes, rewriting: bool = True) -> Served:
     source = parsed.SerializeToString(deterministic=True) if done else model
     limits = Limits()
     try:
-        ran = trial.probe(onnx.load(source), limits)
+        ran = probe.probe(onnx.load(source), limits)
         optimised, _ = optimize.optimize(source, *ran, limits) if ran else (None, {})
     except (AmaasError, Refused):
         return Served(source, wide, done)

@@ -24,7 +24,8 @@ from bench import page
 from bench.machine import RESULTS, ROOT
 from bench.quantise.page import markdown
 from bench.quantise.subjects import SUBJECTS, Subject
-from training.compress import blocks, int8, latency, package, steps
+from training import package
+from training.compress import blocks, int8, latency, steps
 from training.served import served
 
 OURS, THEIRS = "ours", "ONNX Runtime's default"

@@ -12,10 +12,10 @@ import numpy as np
 
 from bench.machine import ROOT
 from shared.runtime.onnx import Session
-from training import train
-from training.compress import data, measure, package
+from training import measure, package, train
+from training.compress import data
 from training.compress.data import Material
-from training.compress.package import Arrays, Package
+from training.package import Arrays, Package
 from training.settings import CACHE
 
 TOKENS = 64  # per sentence at most

@@ -1,5 +1,5 @@
 """`python -m amaas`."""
 
-from amaas.cli import main
+from amaas.cli.models import main
 
 main(prog_name="amaas")

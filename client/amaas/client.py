@@ -13,13 +13,13 @@ from urllib.parse import quote
 
 import httpx
 
-from amaas import package, transport, uploads
-from amaas.batches import Batches
-from amaas.endpoint import resolve
+from amaas.api import package, transport, uploads
+from amaas.api.aliases import Traffic
+from amaas.api.batch import Batches
+from amaas.api.endpoint import resolve
+from amaas.api.tensors import Tensors
+from amaas.api.training import Trainings
 from amaas.errors import AmaasError, ApiError, Rejected
-from amaas.tensors import Tensors
-from amaas.traffic import Traffic
-from amaas.trainings import Trainings
 
 Json = dict[str, Any]
 MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"BM": "image/bmp"}

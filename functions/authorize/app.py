@@ -7,8 +7,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from shared.access import tokens
+from shared.entry.wiring import config, store
 from shared.errors import Unauthenticated
-from shared.handler import config, store
 
 logger = Logger(service="authorize", utc=True)
 

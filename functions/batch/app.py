@@ -6,12 +6,13 @@ import time
 from functools import cache
 from typing import Any
 
-from shared.batch import job as jobs
-from shared.batch import progress, runs, tickets
-from shared.batch.job import Job
-from shared.batch.machine import StateMachine
-from shared.batch.runs import Machine
-from shared.handler import Request, Response, Routes, config, log, store
+from shared.entry.http import Request, Response, Routes
+from shared.entry.wiring import config, log, store
+from shared.jobs.batch import job as jobs
+from shared.jobs.batch import progress, requests, runs
+from shared.jobs.batch.job import Job
+from shared.jobs.batch.machine import StateMachine
+from shared.jobs.batch.runs import Machine
 
 handler = Routes("batch")
 PAUSE = 0.25
@@ -24,7 +25,7 @@ def machine() -> Machine:
 
 def _job(request: Request) -> Job:
     job = jobs.read(store(), request.params["job"])
-    tickets.require_owner(job, request.caller, request.scopes)
+    requests.require_owner(job, request.caller, request.scopes)
     return job
 
 
@@ -32,28 +33,28 @@ def _status(job: Job) -> dict[str, Any]:
     return {**progress.status(store(), job), "status_url": f"/batch/{job.id}"}
 
 
-@handler.route("POST", "/models/{model}/batch", scope="infer", takes=tickets.BatchRequest)
-def create(request: Request, wanted: tickets.BatchRequest) -> Response:
+@handler.route("POST", "/models/{model}/batch", scope="infer", takes=requests.BatchRequest)
+def create(request: Request, wanted: requests.BatchRequest) -> Response:
     key = request.headers.get("x-request-key", "")
-    job = tickets.create(log(), request.params["model"], wanted, request.caller, request.scopes, key)
+    job = requests.create(log(), request.params["model"], wanted, request.caller, request.scopes, key)
     if wanted.prefix is not None:
-        tickets.require_inputs(store(), job, None)
+        requests.require_inputs(store(), job, None)
         runs.start(store(), machine(), job, request.caller)
         return Response(_status(job), 202)
-    files = tickets.targets(store(), config(), job, wanted.files)
+    files = requests.targets(store(), config(), job, wanted.files)
     return Response({**_status(job), "files": files, "start_url": f"/batch/{job.id}/start"}, 201)
 
 
-@handler.route("POST", "/batch/{job}/files", scope="infer", takes=tickets.MoreFiles)
-def more(request: Request, wanted: tickets.MoreFiles) -> Response:
+@handler.route("POST", "/batch/{job}/files", scope="infer", takes=requests.MoreFiles)
+def more(request: Request, wanted: requests.MoreFiles) -> Response:
     job = _job(request)
-    return Response({"files": tickets.targets(store(), config(), job, wanted.files)}, 201)
+    return Response({"files": requests.targets(store(), config(), job, wanted.files)}, 201)
 
 
-@handler.route("POST", "/batch/{job}/start", scope="infer", takes=tickets.StartRequest)
-def start(request: Request, wanted: tickets.StartRequest) -> Response:
+@handler.route("POST", "/batch/{job}/start", scope="infer", takes=requests.StartRequest)
+def start(request: Request, wanted: requests.StartRequest) -> Response:
     job = _job(request)
-    tickets.require_inputs(store(), job, wanted.files)
+    requests.require_inputs(store(), job, wanted.files)
     runs.start(store(), machine(), job, request.caller)
     return _after(job, wanted.wait)
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from shared.batch import job as jobs
-from shared.batch import plan as plans
-from shared.batch import progress
+from shared.entry.wiring import store
 from shared.errors import AmaasError
-from shared.handler import store
+from shared.jobs.batch import job as jobs
+from shared.jobs.batch import plan as plans
+from shared.jobs.batch import progress
 
 logger = Logger(service="batchplan", utc=True)
 

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from aws_lambda_powertools import Logger
 
-from shared.batch import job as jobs
-from shared.batch.plan import Chunk
-from shared.batch.work import NotFinished, trouble, work
-from shared.handler import config, log, store
+from shared.entry.wiring import config, log, store
+from shared.jobs.batch import job as jobs
+from shared.jobs.batch.plan import Chunk
+from shared.jobs.batch.work import NotFinished, trouble, work
 from shared.serving import tasks
 from shared.serving.cache import Models
 from shared.serving.layer import Layer

@@ -16,8 +16,8 @@ if "msgspec" not in sys.modules and "typing_extensions" not in sys.modules:
 
     del sys.modules["typing_extensions"]
 
-from shared import extension
 from shared.config import Config
+from shared.entry import extension
 from shared.errors import AmaasError
 from shared.serving.layer import Later, Layer
 
@@ -46,7 +46,8 @@ def _after_answer(seconds: float) -> None:
 
 registering = Later(lambda: extension.begin(_after_answer))
 
-from shared.handler import JSON, Request, Response, Routes, config, reading  # noqa: E402 - as said
+from shared.entry.http import JSON, Request, Response, Routes  # noqa: E402 - as said
+from shared.entry.wiring import config, reading  # noqa: E402 - as said
 from shared.serving.cache import Loaded, Models  # noqa: E402 - as said
 
 

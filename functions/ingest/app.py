@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 from aws_lambda_powertools import Logger
 
-from shared.handler import config, log
+from shared.entry.wiring import config, log
 from shared.ingest import pipeline, recheck
 from shared.ingest.verdict import Limits
-from shared.registry import uploads
+from shared.uploads import states
 
 logger = Logger(service="ingest", utc=True)
 
@@ -47,6 +47,6 @@ def _rechecked(context: Any) -> list[dict[str, Any]]:
     return [msgspec.to_builtins(outcome) for outcome in outcomes]
 
 
-def _said(upload: uploads.Upload) -> dict[str, Any]:
+def _said(upload: states.Upload) -> dict[str, Any]:
     logger.info("upload", extra={"upload": upload.upload_id, "state": upload.state, "why": upload.reason})
     return {"upload_id": upload.upload_id, "state": upload.state, "version": upload.version}

@@ -10,8 +10,9 @@ import msgspec
 
 from functions.registry.bodies import Back, Change, Edit, Move, Rule
 from shared.access import scopes
+from shared.entry.http import Request, Response, Routes
+from shared.entry.wiring import config, log
 from shared.errors import BadInput, NotFound
-from shared.handler import Request, Response, Routes, config, log
 from shared.registry import aliases, approvals, catalogue, diff, models, verify, versions, views
 from shared.registry.state import PRODUCTION, Head, Policy
 
@@ -49,7 +50,7 @@ def _reference(request: Request, name: str, default: str) -> str:
 
 @cache
 def described() -> dict[str, Any]:
-    """The description of the API, which local/openapi makes while this function is built. Raises NotFound."""
+    """The description of the API, which api makes while this function is built. Raises NotFound."""
     try:
         return DOCUMENT.decode((Path(__file__).parent / "openapi.json").read_bytes())
     except FileNotFoundError:

@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from shared.handler import log
+from shared.entry.wiring import log
 from shared.registry import catalogue, collect
 
 logger = Logger(service="sweep", utc=True)

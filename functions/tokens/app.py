@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from shared.access import scopes, tokens
-from shared.handler import Request, Response, Routes, store
+from shared.entry.http import Request, Response, Routes
+from shared.entry.wiring import store
 
 handler = Routes("tokens")
 

@@ -6,12 +6,13 @@ from functools import cache
 from typing import Any
 
 from shared.access import scopes
-from shared.handler import Request, Response, Routes, config, store
-from shared.training import job as jobs
-from shared.training import progress, runs
-from shared.training.queue import BatchQueue
-from shared.training.request import TrainingRequest
-from shared.training.runs import Queue
+from shared.entry.http import Request, Response, Routes
+from shared.entry.wiring import config, store
+from shared.jobs.training import job as jobs
+from shared.jobs.training import progress, runs
+from shared.jobs.training.queue import BatchQueue
+from shared.jobs.training.request import TrainingRequest
+from shared.jobs.training.runs import Queue
 
 handler = Routes("training")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared import keys
 from shared.access import scopes
-from shared.handler import Request, Response, Routes, config, store
-from shared.ingest import tickets
-from shared.registry import keys, uploads
+from shared.entry.http import Request, Response, Routes
+from shared.entry.wiring import config, store
+from shared.uploads import states, tickets
 
 handler = Routes("upload")
 
@@ -20,12 +21,12 @@ def create(request: Request, wanted: tickets.UploadRequest) -> Response:
 @handler.route("GET", "/models/{model}/uploads", scope="read")
 def of_model(request: Request) -> dict[str, Any]:
     model = keys.model_name(request.params["model"])
-    found, following = uploads.of_model(store(), model, limit=request.limit(), after=request.query.get("next"))
+    found, following = states.of_model(store(), model, limit=request.limit(), after=request.query.get("next"))
     return {"uploads": found, "next": following}
 
 
 @handler.route("GET", "/uploads/{upload_id}", scope="read")
-def status(request: Request) -> uploads.Upload:
-    upload = uploads.read(store(), request.params["upload_id"])
+def status(request: Request) -> states.Upload:
+    upload = states.read(store(), request.params["upload_id"])
     scopes.require(request.scopes, "read", upload.model)
     return upload

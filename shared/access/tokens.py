@@ -15,10 +15,10 @@ import time
 import msgspec
 from msgspec import Struct
 
+from shared import keys
 from shared.access import scopes as scope_rules
+from shared.clock import now
 from shared.errors import BadInput, NotFound, Unauthenticated
-from shared.registry import keys
-from shared.registry.log import now
 from shared.storage.base import ObjectNotFound, PreconditionFailed, Store, list_all
 
 TOKEN = re.compile(r"amaas_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")

@@ -12,16 +12,17 @@ import msgspec
 from msgspec import Struct
 
 from shared.errors import AmaasError, BadInput
-from shared.ingest.tickets import MANIFEST_FILE, MODEL_FILE
-from shared.ingest.validate import examine, rehearse
+from shared.ingest.supervisor import examine, rehearse
 from shared.ingest.verdict import Limits, Verdict
-from shared.registry import blobs, manifest, plans, withdrawn
+from shared.package import manifest, processing
+from shared.package.manifest import Manifest, Tensor
+from shared.registry import blobs, withdrawn
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Version
 from shared.runtime import samples
 from shared.serving import forms, tasks
-from shared.signing import package
+from shared.signing import model_signing
+from shared.uploads.tickets import MANIFEST_FILE, MODEL_FILE
 
 
 class Rejected(Exception):
@@ -53,7 +54,7 @@ def judge(model: str, declared: Manifest, files: Mapping[str, Path], limits: Lim
         raise Rejected(verdict.code, verdict.reason)
     settled = _rehearsed(_settled(model, declared, verdict), files, verdict, limits, folder)
     source = files[MODEL_FILE].read_bytes()
-    beside = {name: files[name].read_bytes() for name in plans.files(settled.preprocess)}
+    beside = {name: files[name].read_bytes() for name in processing.files(settled.preprocess)}
     if verdict.samples is not None:
         beside[samples.FILE] = verdict.samples
     if verdict.wide is not None:
@@ -90,7 +91,7 @@ def _rehearsed(
     if verdict.optimized is not None:
         served = folder / ".served.onnx"  # no file of a package is called so
         served.write_bytes(verdict.optimized)
-    beside = {name: files[name] for name in plans.files(settled.preprocess)}
+    beside = {name: files[name] for name in processing.files(settled.preprocess)}
     outcome = rehearse({**beside, MODEL_FILE: served}, msgspec.to_builtins(settled), verdict.ran, limits)
     if not outcome.accepted:
         raise Rejected(outcome.code, outcome.reason)
@@ -99,7 +100,7 @@ def _rehearsed(
 
 def _signature(log: Log, model: str, files: dict[str, str]) -> str | None:
     """The blob with the signature over the package as it is served, where the deployment signs."""
-    return blobs.write(log.store, package.sign(log.signer, model, files)) if log.signer else None
+    return blobs.write(log.store, model_signing.sign(log.signer, model, files)) if log.signer else None
 
 
 def _settled(model: str, declared: Manifest, verdict: Verdict) -> Manifest:
@@ -109,7 +110,7 @@ def _settled(model: str, declared: Manifest, verdict: Verdict) -> Manifest:
     """
     try:
         names = [[str(tensor["name"]) for tensor in tensors] for tensors in (verdict.inputs, verdict.outputs)]
-        plans.check(declared.preprocess, declared.postprocess, *names)
+        processing.check(declared.preprocess, declared.postprocess, *names)
     except BadInput as error:
         raise Rejected("bad_manifest", str(error)) from error
     try:

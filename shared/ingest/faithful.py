@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from shared.errors import AmaasError
-from shared.ingest import golden, reference, trial
+from shared.ingest import golden, probe, reference
 from shared.ingest.golden import Case
 from shared.ingest.verdict import Limits, Refused
 from shared.runtime import onnx, samples
@@ -46,7 +46,7 @@ def floats(model: Any, size: int) -> Floats:
     return Floats(copy.SerializeToString(), "", any(n.op_type == "DynamicQuantizeLSTM" for n in model.graph.node))
 
 
-def compare(source: Floats, session: onnx.Session, inputs: Sequence[trial.Feeds], limits: Limits) -> dict[str, Any]:
+def compare(source: Floats, session: onnx.Session, inputs: Sequence[probe.Feeds], limits: Limits) -> dict[str, Any]:
     """How far the session is from the reference. Raises Refused when that is more than roundings explain."""
     if source.model is None:
         return {"compared": 0, "why": source.why}
@@ -73,7 +73,7 @@ def compare(source: Floats, session: onnx.Session, inputs: Sequence[trial.Feeds]
 
 
 def keep(
-    session: onnx.Session, cases: Sequence[Case], inputs: Sequence[trial.Feeds], tolerance: tuple[float, float]
+    session: onnx.Session, cases: Sequence[Case], inputs: Sequence[probe.Feeds], tolerance: tuple[float, float]
 ) -> list[Sample]:
     """Samples of what this session answers, rows of the golden set first: as many as fit, one at least if it does.
 

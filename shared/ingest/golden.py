@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.errors import BadInput
-from shared.ingest import package
+from shared.ingest import descriptors
 from shared.ingest.verdict import Limits, Refused
 from shared.runtime import samples
 from shared.runtime.onnx import DTYPES, Session, TensorSpec, to_bfloat16
@@ -142,7 +142,7 @@ def _length(case: Case) -> int:
 
 def _read(descriptor: int, name: str, limits: Limits) -> dict[str, np.ndarray]:
     try:
-        with zipfile.ZipFile(io.BytesIO(package.read(descriptor))) as archive:
+        with zipfile.ZipFile(io.BytesIO(descriptors.read(descriptor))) as archive:
             members = archive.infolist()
             if len(members) > MAX_ARRAYS or sum(member.file_size for member in members) > limits.golden_bytes:
                 raise _invalid(

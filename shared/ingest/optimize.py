@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import AmaasError
-from shared.ingest import graph, portable, scan, trial
+from shared.ingest import graph, portable, probe, scan
 from shared.ingest.verdict import Limits, Refused
 from shared.runtime import onnx, samples
 
@@ -24,7 +24,7 @@ RTOL, ATOL = 1e-3, 1e-5
 
 def optimize(
     source: bytes,
-    feeds: trial.Feeds,
+    feeds: probe.Feeds,
     expected: list[np.ndarray],
     limits: Limits,
     clock: Callable[[], float] = time.process_time,
@@ -75,7 +75,7 @@ def _not_worth(report: dict[str, Any]) -> str | None:
 
 
 def _unsafe(
-    best: bytes, feeds: trial.Feeds, expected: list[np.ndarray], limits: Limits, report: dict[str, Any]
+    best: bytes, feeds: probe.Feeds, expected: list[np.ndarray], limits: Limits, report: dict[str, Any]
 ) -> str | None:
     scan.check(graph.parse(best), {}, limits)
     actual = onnx.load(best).run(None, feeds)

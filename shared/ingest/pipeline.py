@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
+from shared import keys
 from shared.config import Config, MiB
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
 from shared.ingest.candidate import Rejected, judge, store
-from shared.ingest.tickets import MANIFEST_FILE
 from shared.ingest.verdict import Limits
-from shared.registry import keys, manifest, models, plans, uploads, versions
+from shared.package import manifest, processing
+from shared.package.manifest import Manifest
+from shared.registry import models, versions
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest
 from shared.registry.state import Act, Version
-from shared.registry.uploads import Ticket, Upload
 from shared.storage.base import ObjectNotFound, Store, list_all
+from shared.uploads import states
+from shared.uploads.states import Ticket, Upload
+from shared.uploads.tickets import MANIFEST_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], li
     except (NotFound, BadInput) as error:
         logger.warning("ignored %s: %s", raw_key, error)
         return None
-    if ticket is None or uploads.missing(log.store, ticket):
+    if ticket is None or states.missing(log.store, ticket):
         return None
     return ingest(log, config, ticket, limits)
 
@@ -53,7 +56,7 @@ def forgotten(log: Log, config: Config, limits: Limits, patience: float = PATIEN
     upload that is being checked is then checked twice, and registered once. At most MOST_AT_ONCE a call.
     """
     done = []
-    tickets = [*_unnoticed(log.store, patience), *uploads.forgotten(log.store, patience, time.time())]
+    tickets = [*_unnoticed(log.store, patience), *states.forgotten(log.store, patience, time.time())]
     for ticket in list({ticket.upload_id: ticket for ticket in tickets}.values())[:MOST_AT_ONCE]:
         try:
             done.append(ingest(log, config, ticket, limits))
@@ -70,8 +73,8 @@ def _unnoticed(store: Store, patience: float) -> list[Ticket]:
         recent = patience < time.time() - info.modified < LOOKS_BACK
         if place is None or not recent or not keys.is_model(place[1]):
             continue
-        ticket = uploads.inbox_ticket(store, place[1], info.key, info.etag, info.modified, "inbox")
-        if uploads.read(store, ticket.upload_id).state not in uploads.FINAL:
+        ticket = states.inbox_ticket(store, place[1], info.key, info.etag, info.modified, "inbox")
+        if states.read(store, ticket.upload_id).state not in states.FINAL:
             found.append(ticket)
     return found
 
@@ -82,30 +85,30 @@ def _ticket(store: Store, raw_key: str, detail: dict[str, Any]) -> Ticket | None
         return None
     way, owner, name = found
     if way == "upload":
-        return uploads.read_ticket(store, owner)
+        return states.read_ticket(store, owner)
     model, key = keys.model_name(owner), f"inbox/{owner}/{name}"
     info = store.head(key)
-    return uploads.inbox_ticket(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
+    return states.inbox_ticket(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
 
 
 def ingest(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Upload:
     """Bring a complete upload to its end state."""
-    upload = uploads.advance(log.store, ticket, "checking")
-    if upload.state in uploads.FINAL:
+    upload = states.advance(log.store, ticket, "checking")
+    if upload.state in states.FINAL:
         return upload
     try:
         version = _register(log, config, ticket, limits)
     except Rejected as refused:
         logger.info("rejected", extra={"upload": ticket.upload_id, "code": refused.code, "why": str(refused)})
-        return uploads.advance(log.store, ticket, "rejected", code=refused.code, reason=str(refused))
+        return states.advance(log.store, ticket, "rejected", code=refused.code, reason=str(refused))
     except Exception as error:
         # not the package's fault: the event is delivered again, and whoever asks meanwhile is told why it takes longer
         logger.exception("interrupted", extra={"upload": ticket.upload_id})
         with contextlib.suppress(AmaasError):
             why = f"the check was interrupted ({type(error).__name__}) and is tried again; if this stays, push again"
-            uploads.advance(log.store, ticket, "checking", code="interrupted", reason=why)
+            states.advance(log.store, ticket, "checking", code="interrupted", reason=why)
         raise
-    return uploads.advance(log.store, ticket, "registered", version=version.version)
+    return states.advance(log.store, ticket, "registered", version=version.version)
 
 
 def _check_name(log: Log, ticket: Ticket) -> None:
@@ -155,7 +158,7 @@ def _declared(ticket: Ticket, files: dict[str, Path]) -> Manifest:
         declared = manifest.decode(files[MANIFEST_FILE].read_bytes(), spelling=True)
     except BadInput as error:
         raise Rejected("bad_manifest", str(error)) from error
-    for name in plans.files(declared.preprocess):
+    for name in processing.files(declared.preprocess):
         if name not in files:
             raise Rejected("bad_manifest", f"amaas.json names the file {name!r}, which is not in the package; add it")
         if files[name].stat().st_size > MOST_BESIDE:

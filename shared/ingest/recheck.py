@@ -17,13 +17,14 @@ from msgspec import Struct
 
 from shared.errors import AmaasError
 from shared.ingest.candidate import Candidate, Rejected, judge, store
-from shared.ingest.tickets import MODEL_FILE
 from shared.ingest.verdict import Limits
-from shared.registry import blobs, catalogue, manifest, plans, versions, withdrawn
+from shared.package import manifest, processing
+from shared.package.manifest import Manifest
+from shared.registry import blobs, catalogue, versions, withdrawn
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest
 from shared.registry.state import Act, Head, Version
 from shared.runtime import samples
+from shared.uploads.tickets import MODEL_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def _judged(log: Log, model: str, version: Version, described: Manifest, limits:
     with tempfile.TemporaryDirectory(prefix="amaas-recheck-") as folder:
         files = {MODEL_FILE: Path(folder) / MODEL_FILE}
         blobs.download(log.store, version.source, str(files[MODEL_FILE]))
-        for name in plans.files(described.preprocess):
+        for name in processing.files(described.preprocess):
             files[name] = Path(folder) / name
             blobs.download(log.store, version.files[name], str(files[name]))
         declared = msgspec.structs.replace(described, golden=_written_out(described), gate=None)

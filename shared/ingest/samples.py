@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared.ingest.verdict import Refused
-from shared.registry import plans
-from shared.registry.manifest import Manifest
-from shared.registry.plans import Column
+from shared.package import processing
+from shared.package.manifest import Manifest
+from shared.package.processing import Column
 from shared.serving.cache import Loaded
 
 JSON = "application/json"
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
 def kind(manifest: Manifest) -> str | None:
     """What the task takes: image, text, audio or table."""
     declared = manifest.preprocess
-    return str(declared.__struct_config__.tag) if declared else plans.KINDS[manifest.task][0]
+    return str(declared.__struct_config__.tag) if declared else processing.KINDS[manifest.task][0]
 
 
 def made_up(loaded: Loaded, ran: Shapes) -> Iterator[Sample]:
@@ -115,7 +115,7 @@ def _rows(loaded: Loaded, ran: Shapes) -> Iterator[Sample]:
     yield Sample(msgspec.json.encode({"inputs": [row]}), JSON, not any(_is_free(column) for column in plan.columns))
 
 
-def _reference(loaded: Loaded, plan: plans.Table) -> list[dict[str, Any]]:
+def _reference(loaded: Loaded, plan: processing.Table) -> list[dict[str, Any]]:
     from shared.errors import BadInput
     from shared.serving.inputs import tables
 

@@ -16,11 +16,11 @@ from typing import cast
 import numpy as np
 
 from shared.errors import AmaasError, BadInput, Unavailable
-from shared.ingest import package, samples
+from shared.ingest import descriptors, samples
 from shared.ingest.samples import Sample, Shapes
 from shared.ingest.verdict import Refused, Verdict
-from shared.registry.manifest import Manifest, Tensor
-from shared.registry.plans import Boxes, Entities, Table, Text
+from shared.package.manifest import Manifest, Tensor
+from shared.package.processing import Boxes, Entities, Table, Text
 from shared.registry.state import Version
 from shared.runtime import onnx
 from shared.serving import tasks
@@ -61,7 +61,7 @@ def judge(files: Mapping[str, int], manifest: Manifest, ran: Shapes) -> Verdict:
     files: the model as it is served, and what `preprocess` names, open. manifest: as it will be served. ran: shapes of
     inputs that the model is known to run on, by name; empty when none is.
     """
-    session = Watched(onnx.load(package.read(files[MODEL])), manifest.inputs)
+    session = Watched(onnx.load(descriptors.read(files[MODEL])), manifest.inputs)
     loaded = _loaded(files, manifest, session)
     _check_tokenizer(loaded)
     try:
@@ -109,7 +109,7 @@ def _loaded(files: Mapping[str, int], manifest: Manifest, session: Watched) -> L
     """What serving has of a model, with the files of this process instead of blobs."""
     beside = {name: name for name in files if name != MODEL}
     version = Version(version=0, task=manifest.task, manifest="", source="", model="", size=0, upload="", files=beside)
-    read = lambda name: package.read(files[name])  # noqa: E731 - one line, used once
+    read = lambda name: descriptors.read(files[name])  # noqa: E731 - one line, used once
     return Loaded(manifest.name or "model", version, 0, manifest, cast(onnx.Session, session), read=read)
 
 

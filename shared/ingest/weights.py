@@ -7,7 +7,7 @@ from typing import Any
 
 from onnx import TensorProto
 
-from shared.ingest import graph, package
+from shared.ingest import descriptors, graph
 from shared.ingest.verdict import Limits, Refused
 
 MAX_RANK, MAX_DIM = 16, 2**28
@@ -154,8 +154,8 @@ def _read(tensor: Any, files: Mapping[str, int]) -> bytes:
     for dim in tensor.dims:
         count *= dim
     location, offset, length = _extent(tensor, count)
-    if offset + length > package.size(files[location]):
+    if offset + length > descriptors.size(files[location]):
         raise Refused(
             "external_data", f"tensor {tensor.name[:80]!r} reaches beyond the end of {location!r}; upload all of it"
         )
-    return package.read(files[location], offset, length)
+    return descriptors.read(files[location], offset, length)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from shared import keys
 from shared.errors import BadInput, Conflict, Forbidden
-from shared.registry import keys
 from shared.registry.log import Log
 from shared.registry.state import PRODUCTION, Act, Head, Policy, Record, Request, Target, Version
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from shared import keys
 from shared.errors import BadInput, Conflict, Forbidden, NotFound
-from shared.registry import aliases, keys
+from shared.registry import aliases
 from shared.registry.log import Log
 from shared.registry.state import Act, Head, Record, Request, Target
 

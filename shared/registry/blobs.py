@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import time
 
+from shared import keys
 from shared.errors import Unavailable
-from shared.registry import keys
 from shared.storage.base import ObjectNotFound, Store
 
 GRACE = 7 * 86400.0

@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 from msgspec import Struct, field
 
+from shared import keys
 from shared.errors import Unavailable
-from shared.registry import keys, models
+from shared.registry import models
 from shared.registry.fold import Broken
 from shared.registry.log import Log
 from shared.registry.state import DAMAGED, Alias, Head

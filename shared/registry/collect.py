@@ -14,7 +14,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from shared.registry import blobs, catalogue, keys
+from shared import keys
+from shared.registry import blobs, catalogue
 from shared.registry.log import Log
 from shared.registry.state import Head, Version
 from shared.storage.base import ObjectInfo, ObjectNotFound, list_all

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from shared.registry.manifest import Manifest
+from shared.package.manifest import Manifest
 from shared.registry.state import Version
 
 # Told apart from the rest of the manifest: what the gate found out about the graph, and what people compare first.

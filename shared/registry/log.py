@@ -17,8 +17,10 @@ from contextlib import suppress
 import msgspec
 from msgspec.structs import replace
 
+from shared import keys
+from shared.clock import now
 from shared.errors import Conflict, NotFound, Unavailable
-from shared.registry import blobs, keys, seal
+from shared.registry import blobs, seal
 from shared.registry.fold import Broken, fold, segment_body
 from shared.registry.state import DAMAGED, RECORD, VERSIONS, Act, Head, Record, Version
 from shared.signing.base import Signer
@@ -276,12 +278,6 @@ def decode(body: bytes) -> Record:
 
 def digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
-
-
-def now(ahead: float = 0) -> str:
-    """UTC, to the millisecond, as in 2026-01-31T12:00:00.000Z. For people; order comes from revisions alone."""
-    seconds = time.time() + ahead
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"
 
 
 def _pause(most: float) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
+from shared import keys
 from shared.errors import BadInput, Conflict, NotFound
-from shared.registry import blobs, keys
-from shared.registry import manifest as manifests
+from shared.package import manifest as manifests
+from shared.package.manifest import Manifest
+from shared.registry import blobs
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest
 from shared.registry.state import PRODUCTION, Act, Head, Record, Version
-from shared.signing import package
+from shared.signing import model_signing
 
 MARGIN = 3600.0  # seconds before the end of the grace in which a deletion cannot be undone any more
 
@@ -52,7 +53,7 @@ def signature(log: Log, version: Version) -> dict[str, Any]:
     return {
         "bundle": msgspec.json.decode(blobs.read(log.store, version.package)),
         "files": {"model.onnx": version.model, "amaas.json": version.manifest, **version.files},
-        "public_keys": [package.pem(key).decode() for key in log.trusted],
+        "public_keys": [model_signing.pem(key).decode() for key in log.trusted],
     }
 
 

@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.registry import keys, seal
+from shared import keys
+from shared.registry import seal
 from shared.registry.fold import Broken, fold
 from shared.registry.log import BATCH, Log, decode, digest
 from shared.registry.state import DAMAGED, Head, Record

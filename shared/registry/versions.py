@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from shared import keys
 from shared.errors import Conflict, NotFound
-from shared.registry import keys
 from shared.registry.log import Log
 from shared.registry.state import PRODUCTION, Act, Head, Record, Version
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from shared.package.manifest import Manifest
 from shared.registry.catalogue import Summary
-from shared.registry.manifest import Manifest
 from shared.registry.state import Alias, Head, Target, Version
 
 

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
+from shared import keys
 from shared.errors import AmaasError, NotFound, Unavailable
-from shared.registry import keys, withdrawn
-from shared.registry import manifest as manifests
+from shared.package import manifest as manifests
+from shared.package.manifest import Manifest
+from shared.registry import withdrawn
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest
 from shared.registry.state import Head, Version
 from shared.runtime import memory
 from shared.serving import forms, vouching

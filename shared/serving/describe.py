@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.access import scopes
+from shared.package.manifest import Manifest, Tensor
 from shared.registry import catalogue
 from shared.registry.catalogue import Summary
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Head, Version
 
 RELEASE = "0.1.0"

@@ -1,6 +1,6 @@
 """The models layer: models as they are served, on the function's own disk, so that their cold start downloads nothing.
 
-local/served.py makes it. Digests are computed while ONNX Runtime is at the sessions, which costs no time.
+tools/models_layer.py makes it. Digests are computed while ONNX Runtime is at the sessions, which costs no time.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from shared.logline import Lines
+from shared.logs import Lines
 from shared.serving.cache import Loaded, Models
 
 # answers to be compared that are kept in memory, with what they were asked

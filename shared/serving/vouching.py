@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from shared.logline import Lines
-from shared.registry.manifest import Manifest
+from shared.logs import Lines
+from shared.package.manifest import Manifest
 from shared.registry.state import Version
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from shared import keys
 from shared.access import scopes, tokens
 from shared.errors import BadInput, Forbidden, NotFound, Unauthenticated
-from shared.registry import keys
 from shared.storage.memory import MemoryStore
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from local import interpreter
+from tools import interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = os.environ.get("UV_CACHE_DIR") or str(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "uv")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from local import interpreter
 from tests.anywhere.conftest import Clone
+from tools import interpreter
 
 
 def test_make_run_ends_with_a_prediction_and_the_api_answers_another(clone: Clone) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local import interpreter
+from tools import interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "local" / "interpreter.py"
@@ -24,7 +24,7 @@ def ask(python: Path | str, *arguments: str, path: str = os.defpath) -> subproce
 def make(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """make in a folder with nothing but the Makefile, and the interpreter's script."""
     (folder / "local").mkdir(exist_ok=True)
-    for name in ("Makefile", "local/interpreter.py"):
+    for name in ("Makefile", "tools/interpreter.py"):
         (folder / name).write_bytes((ROOT / name).read_bytes())
     env = {"PATH": os.defpath, "HOME": str(folder)} | variables
     return subprocess.run(["make", *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from amaas import transport
-from amaas.cli import main
+from amaas.api import transport
+from amaas.cli.models import main
 from amaas.client import Client
 from click.testing import CliRunner, Result
 

@@ -10,13 +10,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from amaas.cli import main
+from amaas.cli.models import main
 from amaas.client import Client
 from click.testing import CliRunner, Result
 
 from functions.registry import app
 from functions.training import app as training
-from shared.logline import Lines
+from shared.logs import Lines
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
 from tests.registry.conftest import push

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaas.cli import main
+from amaas.cli.models import main
 from click.testing import CliRunner
 
 from tests.client.conftest import Run

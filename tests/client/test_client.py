@@ -125,8 +125,8 @@ def test_names_that_would_be_another_path(client: Client, fake: Fake, name: str)
 @pytest.mark.parametrize(
     ("statement", "unwanted"),
     [
-        ("import amaas, amaas.cli", {"httpx", "rich", "asyncio", "ssl"}),
-        ("from amaas import Client; import amaas.show, amaas.progress", set()),
+        ("import amaas, amaas.cli.models", {"httpx", "rich", "asyncio", "ssl"}),
+        ("from amaas import Client; import amaas.cli.tables, amaas.cli.progress", set()),
     ],
 )
 def test_what_importing_does_not_load(statement: str, unwanted: set[str]) -> None:

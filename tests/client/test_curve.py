@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from amaas import curve
+from amaas.cli import curve
 
 
 def test_the_curve_is_drawn_between_its_lowest_and_highest_value() -> None:

@@ -11,8 +11,10 @@ from amaas.client import Client
 from amaas.errors import ApiError
 
 from functions.registry import app
-from shared.registry import keys, models, uploads
+from shared import keys
+from shared.registry import models
 from shared.registry.log import Log
+from shared.uploads import states
 from tests.client.gateway import Run, amaas, client, gateway, log
 from tests.registry.conftest import push
 
@@ -141,8 +143,8 @@ def test_uploads_are_listed(amaas: Run, log: Log, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(upload, "store", lambda: log.store)
     monkeypatch.setattr(app, "handler", upload.handler)
     assert amaas("uploads", "m").stdout.startswith("no uploads yet")
-    ticket = uploads.open_ticket(log.store, "m", [uploads.File("model.onnx")], "ann")
-    uploads.advance(log.store, ticket, "rejected", code="not_onnx", reason="this is no ONNX model")
+    ticket = states.open_ticket(log.store, "m", [states.File("model.onnx")], "ann")
+    states.advance(log.store, ticket, "rejected", code="not_onnx", reason="this is no ONNX model")
     said = amaas("uploads", "m").stdout
     assert ticket.upload_id in said
     assert "this is no ONNX model" in said

@@ -10,16 +10,17 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from amaas import trainings
+from amaas.api import training
 from amaas.errors import AmaasError, ApiError, NotConnected
 
 from functions.training import app
+from shared import keys
 from shared.config import Config
-from shared.registry import keys, uploads
+from shared.jobs.training import job as jobs
 from shared.registry.log import Log
-from shared.training import job as jobs
+from shared.uploads import states
 from tests.client.gateway import Run, amaas, client, gateway, log
-from tests.jobs.conftest import BUCKET, Queue
+from tests.jobs_training.conftest import BUCKET, Queue
 from tests.registry.conftest import push
 
 __all__ = ["amaas", "client", "gateway", "log"]  # fixtures
@@ -43,9 +44,9 @@ class Container(Queue):
 
 
 def registered(log: Log, job: str) -> None:
-    ticket = uploads.open_ticket(log.store, "m", [uploads.File("model.onnx")], "ann", job)
+    ticket = states.open_ticket(log.store, "m", [states.File("model.onnx")], "ann", job)
     push(log, "m")
-    uploads.advance(log.store, ticket, "registered", version=log.read("m").latest)
+    states.advance(log.store, ticket, "registered", version=log.read("m").latest)
 
 
 def failed(log: Log, job: str) -> None:
@@ -59,7 +60,7 @@ def deployed(log: Log, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Contain
         monkeypatch.setattr(app, "store", lambda: log.store)
         monkeypatch.setattr(app, "config", lambda: Config(bucket=BUCKET))
         monkeypatch.setattr(app, "queue", lambda: made)
-        monkeypatch.setattr(trainings.time, "sleep", lambda _: made.step(jobs.ids(log.store)[0]))
+        monkeypatch.setattr(training.time, "sleep", lambda _: made.step(jobs.ids(log.store)[0]))
         return made
 
     return make
@@ -188,8 +189,8 @@ def test_a_connection_that_stays_lost_says_how_to_go_on(
 
     deployed(lost, rows=1)
     slept: list[float] = []
-    step = trainings.time.sleep
-    monkeypatch.setattr(trainings.time, "sleep", lambda seconds: slept.append(seconds) or step(seconds))
+    step = training.time.sleep
+    monkeypatch.setattr(training.time, "sleep", lambda seconds: slept.append(seconds) or step(seconds))
     done = amaas(*ASK, code=1)
     [job] = jobs.ids(log.store)
     assert f"the job goes on by itself: `amaas train --follow {job}` follows it" in done.stderr.splitlines()[-1]

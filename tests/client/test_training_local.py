@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from amaas import container
 from amaas.errors import AmaasError
+from amaas.local import docker as container
 
 from tests.client import conftest
 from tests.client.fake_service import TOKEN, Fake

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from amaas import ApiError, Client, NotConnected
-from amaas.endpoint import resolve
+from amaas.api.endpoint import resolve
 
 from tests.client.fake_service import TOKEN, Fake, Trouble
 from tests.client.server import Server

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from shared import extension
+from shared.entry import extension
 from tests import emulator
 from tests.servers import ROOT
 
 FUNCTION = """
 import os, time
-from shared import extension
+from shared.entry import extension
 
 def work(seconds):
     with open(os.environ["MARK"], "a") as file:

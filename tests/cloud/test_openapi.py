@@ -17,11 +17,10 @@ import pytest
 from openapi_spec_validator import validate
 from PIL import Image
 
-from local.openapi.document import document
-from shared.registry import keys
-from shared.registry.ids import new_id
-from shared.registry.log import now
-from shared.training.job import Job
+from api.document import document
+from shared import keys
+from shared.clock import new_id, now
+from shared.jobs.training.job import Job
 from tests import conformance
 from tests.cloud.conftest import ROOT, Cloud
 from tests.support import linear, tiny_classifier

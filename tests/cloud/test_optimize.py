@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amaas import optimize
-from amaas.cli import main
+from amaas.cli.models import main
 from amaas.client import Client
+from amaas.local import optimize
 from click.testing import CliRunner
 
 from tests.cloud.conftest import Cloud
@@ -37,7 +37,7 @@ def test_binary_tensors_pass_the_gateway(client: Client) -> None:
 def test_the_client_that_make_run_sets_up_can_measure() -> None:
     """In its own environment, which is not that of the tests."""
     python = PACKAGE.parents[2] / ".local" / "envs" / "client" / "bin" / "python"
-    line = f"from pathlib import Path; from amaas.optimize import golden; print(*golden(Path({str(PACKAGE)!r})))"
+    line = f"from pathlib import Path; from amaas.local.optimize import golden; print(*golden(Path({str(PACKAGE)!r})))"
     assert subprocess.run([python, "-c", line], capture_output=True, text=True, check=True).stdout == "image\n"
 
 

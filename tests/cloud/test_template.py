@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
-from local import build
-from local.openapi.document import ERRORS, document
+from api.document import ERRORS, document
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
-from shared.registry import uploads
 from shared.registry.log import Log
 from shared.runtime import layout
 from shared.serving import forms
 from shared.storage.memory import MemoryStore
+from shared.uploads import states
 from tests.cloud.template import ROOT, TEMPLATE, deployed, listed, region, statements
 from tests.ingest.quantised import FORMS
+from tools import build
 
 __all__ = ["region"]  # a fixture
 
@@ -247,8 +247,8 @@ def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(name: st
         package.mkdir()
         (package / "model.onnx").write_bytes(FORMS["matmul_integer"]().model.SerializeToString())
     store = MemoryStore()
-    files = [uploads.File(path.name) for path in sorted(package.iterdir())]
-    ticket = uploads.open_ticket(store, package.name, files, "test")
+    files = [states.File(path.name) for path in sorted(package.iterdir())]
+    ticket = states.open_ticket(store, package.name, files, "test")
     for path in package.iterdir():
         store.put(ticket.keys[path.name], path.read_bytes())
     state = pipeline.ingest(Log(store), Config(bucket="unused"), ticket, Limits())
@@ -256,7 +256,7 @@ def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(name: st
     version = Log(store).read(package.name).versions[1]
     folder = tmp_path / "layer"
     folder.mkdir()
-    command = [sys.executable, "-m", "local.served", str(package), str(folder)]
+    command = [sys.executable, "-m", "tools.models_layer", str(package), str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     wide = {"wide": version.files[forms.WIDE]} if name == "of two forms" else {}
     assert json.loads(done.stdout) == {"model": version.model, **wide}

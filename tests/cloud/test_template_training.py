@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 
-from shared.registry import keys
+from shared import keys
 from tests.cloud.template import TEMPLATE, deployed, listed, region
 
 __all__ = ["region"]  # a fixture
@@ -58,7 +58,7 @@ def test_a_job_is_tried_again_only_where_that_may_help() -> None:
 
 def test_the_container_is_started_as_the_queue_asks() -> None:
     container = TEMPLATE["Resources"]["TrainingDefinition"]["Properties"]["ContainerProperties"]
-    assert container["Command"] == ["python", "-m", "training.job", "Ref::job"]
+    assert container["Command"] == ["python", "-m", "training.job.run", "Ref::job"]
     named = {variable["Name"]: variable["Value"] for variable in container["Environment"]}
     assert named == {"BUCKET": {"Ref": "Data"}, "TORCHRUN": {"Ref": "TrainingTorchrun"}}
     assert {"Type": "GPU", "Value": {"Ref": "TrainingGpus"}} in container["ResourceRequirements"]

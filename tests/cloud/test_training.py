@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.registry.ids import new_id
-from shared.registry.log import now
+from shared.clock import new_id, now
 from tests.cloud.conftest import Cloud
 
 pytestmark = pytest.mark.cloud

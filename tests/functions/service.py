@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from amaas import uploads
+from amaas.api import uploads
 from amaas.client import Client
 
 from functions.inference import app as inference

@@ -9,9 +9,9 @@ import pytest
 
 from functions.ingest import app as ingest
 from functions.upload import app as upload
-from shared.registry import uploads
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
+from shared.uploads import states as uploads
 from tests.support import call, linear, s3_event
 
 

@@ -9,10 +9,10 @@ import uuid
 
 import pytest
 
-from shared import proxy
 from shared.config import MAX_BODY_BYTES
+from shared.entry import proxy
+from shared.entry.http import Request, Response, Routes
 from shared.errors import BadInput, Conflict
-from shared.handler import Request, Response, Routes
 from tests.support import call
 
 

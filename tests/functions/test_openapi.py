@@ -15,11 +15,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from api import document as describing
 from functions.registry import app as registry
-from local.openapi import document as describing
 from shared import errors
 from shared.config import Config
-from shared.handler import Response, Routes
+from shared.entry.http import Response, Routes
 from tests import conformance
 from tests.support import call, load_event
 

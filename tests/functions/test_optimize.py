@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from amaas import optimize
-from amaas.cli import Context, main
+from amaas.cli.models import Context, main
 from amaas.client import Client
 from amaas.errors import AmaasError
+from amaas.local import optimize
 from click.testing import CliRunner, Result
 
 from shared.storage.memory import MemoryStore

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from functions.ingest import app as ingest
-from local import recheck
+from ops import recheck
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
 from tests.serving.test_vouching import SOURCE, older, push

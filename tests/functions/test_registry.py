@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +10,11 @@ import pytest
 
 from functions.inference.app import handler as inference
 from functions.ingest import app as ingest
-from functions.publickey import app as publickey
 from functions.registry import app as registry_app
 from functions.registry.app import handler as registry
-from functions.sweep import app as sweep
-from shared.config import Config
-from shared.ingest import pipeline
-from shared.registry import keys, models, uploads
+from shared import keys
+from shared.registry import models
 from shared.registry.log import Log
-from shared.registry.state import Act
 from shared.signing.local import LocalKey
 from shared.storage.memory import MemoryStore
 from tests.functions.test_flow import push as upload
@@ -252,63 +245,3 @@ def test_a_split_answers_with_both_versions_and_keeps_callers(store: MemoryStore
             call(inference, "POST", "/v2/models/m/infer", body, headers=caller).json["model_version"] for _ in range(10)
         }
         assert len(kept) == 1
-
-
-def test_what_no_event_led_to_a_verdict_is_found_once_a_day(
-    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ticket = uploads.open_ticket(store, "late", [uploads.File("model.onnx")], "ann")
-    waiting = uploads.open_ticket(store, "waiting", [uploads.File("model.onnx")], "ann")
-    store.put(ticket.keys["model.onnx"], linear([[1.0], [0.0]]))
-    store.put("inbox/dropped/x.onnx", linear([[2.0], [0.0]]))
-    nothing = {"handled": [], "rechecked": []}
-    assert ingest.handler({"source": "aws.events"}, None) == nothing  # it may be on its way
-    monkeypatch.setattr(pipeline, "PATIENCE", -1.0)
-    found = ingest.handler({"source": "aws.events"}, None)["handled"]
-    assert [(one["state"], one["version"]) for one in found] == [("registered", 1)] * 2
-    assert ingest.handler({"source": "aws.events"}, None) == nothing
-    assert uploads.read(store, waiting.upload_id).state == "waiting"
-    assert ask("GET", "/models/dropped")["name"] == "dropped"
-
-
-def test_sweep_removes_what_nothing_names(three: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "log", lambda: three)
-    three.store.put(keys.blob("a" * 64), b"orphan")
-    assert sweep.handler({}, None)["deleted"] == 0
-    models.delete(three, "m", Act(by="ann"))
-    monkeypatch.setattr("shared.registry.collect.time.time", lambda: 4e9)
-    assert sweep.handler({}, None)["deleted"] == 3
-
-
-class Listener(BaseHTTPRequestHandler):
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.answers.append((self.headers["Content-Type"], json.loads(body)))  # type: ignore[attr-defined]  # set in the test
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *args: Any) -> None: ...
-
-
-def test_the_deployment_learns_the_public_key_or_why_not(moto_endpoint: str) -> None:
-    import boto3
-
-    kms = boto3.client("kms", endpoint_url=moto_endpoint, region_name="us-east-1")
-    key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
-    server = HTTPServer(("127.0.0.1", 0), Listener)
-    server.answers = []  # type: ignore[attr-defined]  # what was heard
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    event = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "PublicKey"}
-    event |= {"ResponseURL": f"http://127.0.0.1:{server.server_port}/answer"}
-    for kind, named in (("Create", key), ("Update", key), ("Create", "no-such-key"), ("Delete", "no-such-key")):
-        properties = {"Key": named, "Endpoint": moto_endpoint}
-        publickey.handler({**event, "RequestType": kind, "ResourceProperties": properties}, None)
-    server.shutdown()
-    server.server_close()
-    answers = [answer for _, answer in server.answers]  # type: ignore[attr-defined]  # as above
-    assert [answer["Status"] for answer in answers] == ["SUCCESS", "SUCCESS", "FAILED", "SUCCESS"]
-    public = kms.get_public_key(KeyId=key)["PublicKey"]
-    assert answers[0]["Data"]["Value"] == base64.b64encode(public).decode()
-    env = {"BUCKET": "b", "PUBLIC_KEYS": answers[0]["Data"]["Value"] + ","}
-    assert Config.from_env(env).public_keys == (public,)
-    assert "could not be read" in answers[2]["Reason"]

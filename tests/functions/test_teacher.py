@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from amaas import tensors
+from amaas.api import tensors
 from amaas.client import Client
 from amaas.errors import AmaasError
 
-from shared.registry.manifest import Tensor
+from shared.package.manifest import Tensor
 from shared.serving import protocol
 from shared.storage.memory import MemoryStore
 from tests.functions.service import connected

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.ingest.validate import examine
+from shared.ingest.supervisor import examine
 from shared.ingest.verdict import Limits, Verdict
 from tests.ingest.conftest import package
 

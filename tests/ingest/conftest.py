@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.ingest.validate import examine
+from shared.ingest.supervisor import examine
 from shared.ingest.verdict import Limits, Verdict
 
 Gate = Callable[..., Verdict]

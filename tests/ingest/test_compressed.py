@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.ingest import validate
-from shared.registry import manifest
+from shared.ingest import supervisor
+from shared.package import manifest
 from tests.support import float_package
 from training.compress import __main__ as command
 
@@ -26,6 +26,6 @@ def test_a_compressed_package_is_accepted(step: str, tmp_path: Path) -> None:
     assert described.lineage is not None
     assert described.lineage.step == ("optimize" if step == "graph" else "quantize")
     files = {path.name: path for path in out.iterdir()}
-    verdict = validate.examine(files, json.loads((out / "amaas.json").read_bytes()))
+    verdict = supervisor.examine(files, json.loads((out / "amaas.json").read_bytes()))
     assert verdict.accepted, verdict.reason
     assert verdict.golden is not None and verdict.golden["passed"]

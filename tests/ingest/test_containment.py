@@ -141,10 +141,10 @@ def test_the_caller_keeps_nothing_open(gate: Gate) -> None:
 
 
 def test_the_child_sees_nothing_of_the_environment(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    from shared.ingest import validate
+    from shared.ingest import supervisor
 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never")
-    assert "never" not in str(validate._environment())
+    assert "never" not in str(supervisor._environment())
     node = helper.make_node("Identity", ["x"], ["y"])
     assert gate(corpus.model([node], [corpus.value("x", ["N"], TensorProto.STRING)],
                              [corpus.value("y", ["N"], TensorProto.STRING)])).accepted  # fmt: skip
@@ -159,8 +159,8 @@ def _state(pid: int) -> str:
 
 
 def _python(code: str) -> str:
-    from shared.ingest import validate
+    from shared.ingest import supervisor
 
-    done = subprocess.run([sys.executable, "-c", code], env=validate._environment(), capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], env=supervisor._environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

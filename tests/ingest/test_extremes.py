@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from shared.ingest import extremes, validate
-from shared.ingest.validate import examine
+from shared.ingest import extremes, supervisor
+from shared.ingest.supervisor import examine
 from shared.ingest.verdict import Limits, Verdict
 from shared.runtime import onnx
 from tests.ingest.conftest import package
@@ -26,10 +26,10 @@ def without_guards(folder: Path, blob: bytes, monkeypatch: pytest.MonkeyPatch) -
     program.write_text(
         "import os, sys\n"
         "sys.path[:0] = os.environ['PYTHONPATH'].split(os.pathsep)\n"
-        "from shared.ingest import child, guards, kernels\n"
+        "from shared.ingest import guards, kernels, worker\n"
         "guards.guard = lambda model: []\n"
         "kernels.check = lambda node, known: None\n"
-        "child.main()\n"
+        "worker.main()\n"
     )
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}"\n')  # a path with a space is none for "#!"
     script.chmod(0o755)
@@ -73,16 +73,16 @@ def test_what_only_fails_or_fills_memory_is_accepted(tmp_path: Path) -> None:
 def test_slow_calls_end_the_probe_not_the_verdict() -> None:
     said = Verdict(accepted=True, code="accepted", reason="")
     for status in (None, -24, -9):
-        assert validate._despite(said, ["input 'x' of the largest"], status) == said
-    assert validate._despite(said, [], -24) is None
-    assert validate._despite(said, [], None) is None
-    died = validate._despite(said, ["one", "input 'x' of the largest"], -11)
+        assert supervisor._despite(said, ["input 'x' of the largest"], status) == said
+    assert supervisor._despite(said, [], -24) is None
+    assert supervisor._despite(said, [], None) is None
+    died = supervisor._despite(said, ["one", "input 'x' of the largest"], -11)
     assert died is not None and died.code == "dies_on_values" and "input 'x' of the largest" in died.reason
 
 
 def test_an_answer_that_is_cut_short_is_none() -> None:
-    assert validate._said(b"") is None
-    assert validate._said((5).to_bytes(8, "little") + b"{}") is None
+    assert supervisor._said(b"") is None
+    assert supervisor._said((5).to_bytes(8, "little") + b"{}") is None
 
 
 def test_calls_are_of_every_kind() -> None:

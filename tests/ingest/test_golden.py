@@ -113,7 +113,8 @@ def test_a_golden_file_that_was_not_sent(gate: Gate) -> None:
 
 def test_an_optimisation_that_breaks_the_golden_set_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of the child, run here: what the optimiser is made to hand over answers something else."""
-    from shared.ingest import gate, optimize
+    from shared.ingest import checks as gate
+    from shared.ingest import optimize
 
     monkeypatch.setattr(optimize, "optimize", lambda *_: (linear([[9.0, 9.0], [9.0, 9.0]]), {"kept": True}))
     paths = package(tmp_path, {"model.onnx": linear(WEIGHT), "golden.npz": npz(input__x=X, output__y=Y)})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.ingest.validate import examine
+from shared.ingest.supervisor import examine
 from shared.ingest.verdict import Verdict
 from tests.ingest.conftest import Gate, package
 from tests.ingest.corpus import ATTACKS

@@ -76,8 +76,8 @@ def test_serving_needs_no_onnx_package() -> None:
     """The package that parses untrusted files stays out of the inference function, and out of the gate's caller."""
     code = (
         "import sys, shared.runtime.onnx\nassert 'onnx' not in sys.modules\n"
-        "import shared.ingest.validate\nassert 'onnx' not in sys.modules\n"
+        "import shared.ingest.supervisor\nassert 'onnx' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    code = "import sys, shared.ingest.validate\nassert not {'onnx', 'onnxruntime', 'numpy'} & set(sys.modules)"
+    code = "import sys, shared.ingest.supervisor\nassert not {'onnx', 'onnxruntime', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -12,11 +12,11 @@ import pytest
 from onnx import TensorProto, helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from shared.ingest import trial
-from shared.ingest.validate import rehearse
+from shared.ingest import probe
+from shared.ingest.supervisor import rehearse
 from shared.ingest.verdict import Limits, Verdict
-from shared.registry import plans
-from shared.registry.manifest import Manifest, Tensor
+from shared.package import processing
+from shared.package.manifest import Manifest, Tensor
 from shared.runtime import onnx
 from tests.ingest.conftest import package
 from tests.serving import packages
@@ -25,10 +25,13 @@ from tests.support import linear, tiny_classifier
 
 Smoke = Callable[..., Verdict]
 
-TOKENS = {"preprocess": plans.Text(tokenizer="tokenizer.json")}
+TOKENS = {"preprocess": processing.Text(tokenizer="tokenizer.json")}
 TOKENIZER = packages.tokenizer().to_str().encode()
-LISTENS = {"preprocess": plans.Audio(sample_rate=8000, seconds=0.5), "postprocess": plans.Scores(activation="none")}
-AB = plans.Table(columns=[plans.Column(name="a"), plans.Column(name="b")])
+LISTENS = {
+    "preprocess": processing.Audio(sample_rate=8000, seconds=0.5),
+    "postprocess": processing.Scores(activation="none"),
+}
+AB = processing.Table(columns=[processing.Column(name="a"), processing.Column(name="b")])
 BOXES = {"rows": np.zeros((1, 6, 4 + 3), np.float32)}
 
 
@@ -40,7 +43,7 @@ def smoke(tmp_path: Path) -> Smoke:
         model: bytes, limits: Limits | None = None, files: dict[str, bytes] | None = None, **told: Any
     ) -> Verdict:
         session = onnx.load(model)
-        ran = trial.probe(session, Limits())
+        ran = probe.probe(session, Limits())
         signature = {
             side: [Tensor(s.name, s.datatype, s.shape) for s in specs]  # type: ignore[arg-type]
             for side, specs in (("inputs", session.inputs), ("outputs", session.outputs))
@@ -97,14 +100,14 @@ def words() -> bytes:
     [
         (tiny_classifier(), {"task": "image-classification", "labels": ["a", "b", "c"]}, {}),
         (any_size(), {"task": "image-classification"}, {}),
-        (any_size(), {"task": "embedding", "preprocess": plans.Image(size=[8, 8])}, {}),
+        (any_size(), {"task": "embedding", "preprocess": processing.Image(size=[8, 8])}, {}),
         (constant({"rows": BOXES["rows"]}), {"task": "object-detection", "labels": ["a", "b", "c"]}, {}),
         (
             constant({"boxes": np.zeros((5, 4), np.float32), "scores": np.ones(5, np.float32), "ids": np.arange(5)}),
             {
                 "task": "object-detection",
                 "labels": ["only one"],
-                "postprocess": plans.Boxes(boxes="boxes", scores="scores", classes="ids"),
+                "postprocess": processing.Boxes(boxes="boxes", scores="scores", classes="ids"),
             },
             {},
         ),
@@ -113,7 +116,7 @@ def words() -> bytes:
             {
                 "task": "object-detection",
                 "labels": ["a", "b"],
-                "postprocess": plans.Boxes(background=2, activation="softmax"),
+                "postprocess": processing.Boxes(background=2, activation="softmax"),
             },
             {},
         ),
@@ -126,10 +129,14 @@ def words() -> bytes:
         (linear([[1.0], [2.0]]), {"task": "tabular", "preprocess": AB, "labels": ["no", "yes"]}, {}),
         (
             linear([[1.0], [2.0]]),
-            {"task": "tabular", "preprocess": plans.Table(columns=AB.columns, reference="rows.csv")},
+            {"task": "tabular", "preprocess": processing.Table(columns=AB.columns, reference="rows.csv")},
             {"rows.csv": b"b,a\n1,2\n3,4\n"},
         ),
-        (words(), {"task": "tabular", "preprocess": plans.Table(columns=[plans.Column(name="w", type="text")])}, {}),
+        (
+            words(),
+            {"task": "tabular", "preprocess": processing.Table(columns=[processing.Column(name="w", type="text")])},
+            {},
+        ),
     ],
 )
 def test_answers(smoke: Smoke, model: bytes, told: dict[str, Any], files: dict[str, bytes]) -> None:
@@ -148,14 +155,14 @@ def test_answers(smoke: Smoke, model: bytes, told: dict[str, Any], files: dict[s
         (lookup(4), {"task": "text-classification"}, {}, "task_failed", "names no tokenizer"),
         (
             lookup(4),
-            {"task": "embedding", "preprocess": plans.Text(tokenizer="tokenizer.json", ids="ids")},
+            {"task": "embedding", "preprocess": processing.Text(tokenizer="tokenizer.json", ids="ids")},
             tokenizer_file(),
             "task_failed",
             "'input_ids' is none that a tokenizer gives",
         ),
         (
             lookup(4),
-            {"task": "embedding", "postprocess": plans.Vector(dimensions=5), **TOKENS},
+            {"task": "embedding", "postprocess": processing.Vector(dimensions=5), **TOKENS},
             tokenizer_file(),
             "task_failed",
             "5 cannot be had",
@@ -163,21 +170,21 @@ def test_answers(smoke: Smoke, model: bytes, told: dict[str, Any], files: dict[s
         (tiny_classifier(), {"task": "image-classification", "labels": ["a"]}, {}, "labels_mismatch", "1 labels"),
         (
             tiny_classifier(),
-            {"task": "image-classification", "preprocess": plans.Image(mode="RGB")},
+            {"task": "image-classification", "preprocess": processing.Image(mode="RGB")},
             {},
             "task_failed",
             "shape [1, 3, 4, 4], the model takes [-1, 1, 4, 4]",
         ),
         (
             tiny_classifier(),
-            {"task": "image-classification", "preprocess": plans.Image(mode="L", size=[8, 8])},
+            {"task": "image-classification", "preprocess": processing.Image(mode="L", size=[8, 8])},
             {},
             "task_failed",
             "shape [1, 1, 8, 8]",
         ),
         (
             any_size(),
-            {"task": "image-classification", "preprocess": plans.Image(mode="L")},
+            {"task": "image-classification", "preprocess": processing.Image(mode="L")},
             {},
             "task_failed",
             "the model takes [-1, 3, -1, -1]",
@@ -207,7 +214,7 @@ def test_answers(smoke: Smoke, model: bytes, told: dict[str, Any], files: dict[s
         ),
         (
             loudness(4000),
-            {"task": "audio-classification", "preprocess": plans.Audio(features="mel")},
+            {"task": "audio-classification", "preprocess": processing.Audio(features="mel")},
             {},
             "task_failed",
             "shape [1, 80, ",
@@ -221,28 +228,28 @@ def test_answers(smoke: Smoke, model: bytes, told: dict[str, Any], files: dict[s
         ),
         (
             linear([[1.0], [2.0]]),
-            {"task": "tabular", "preprocess": plans.Table(columns=AB.columns[:1])},
+            {"task": "tabular", "preprocess": processing.Table(columns=AB.columns[:1])},
             {},
             "task_failed",
             "the model takes [-1, 2]",
         ),
         (
             linear([[1.0], [2.0]]),
-            {"task": "tabular", "preprocess": plans.Table(columns=AB.columns, reference="rows.csv")},
+            {"task": "tabular", "preprocess": processing.Table(columns=AB.columns, reference="rows.csv")},
             {"rows.csv": b"a,c\n1,2\n"},
             "bad_reference",
             "columns ['c']",
         ),
         (
             linear([[1.0], [2.0]]),
-            {"task": "tabular", "preprocess": plans.Table(columns=AB.columns, reference="rows.csv")},
+            {"task": "tabular", "preprocess": processing.Table(columns=AB.columns, reference="rows.csv")},
             {"rows.csv": b"a,b\n1,many\n"},
             "bad_reference",
             "'b' is a number",
         ),
         (
             linear([[1.0], [2.0]]),
-            {"task": "tabular", "preprocess": plans.Table(columns=AB.columns, reference="rows.csv")},
+            {"task": "tabular", "preprocess": processing.Table(columns=AB.columns, reference="rows.csv")},
             {"rows.csv": b"a,b\n"},
             "bad_reference",
             "has no rows",
@@ -285,8 +292,8 @@ def test_words_that_a_model_does_not_know_are_not_its_fault(smoke: Smoke) -> Non
     graph = helper.make_graph([node], "words", inputs, outputs)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     model = bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
-    columns = [plans.Column(name="word", type="text")]
-    verdict = smoke(model, task="tabular", preprocess=plans.Table(columns=columns))
+    columns = [processing.Column(name="word", type="text")]
+    verdict = smoke(model, task="tabular", preprocess=processing.Table(columns=columns))
     assert (verdict.accepted, verdict.probe) == (True, "inconclusive"), verdict.reason
 
 

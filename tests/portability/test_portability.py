@@ -11,8 +11,8 @@ import pytest
 from bench.portability import running
 from bench.portability.__main__ import control, measured
 from bench.portability.report import Report
-from local import processors
 from tests.portability import corpus
+from tools import processors
 
 PROCESSORS = ("native", "Haswell")
 # Seen on AVX2 without VNNI, and on the way of a weight that is alone quantised.

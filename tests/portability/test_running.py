@@ -12,10 +12,10 @@ from onnx import numpy_helper
 
 from bench.portability import running
 from bench.portability.running import Answer, Job, judged
-from local import processors
 from tests.portability import corpus
 from tests.portability.corpus.graphs import Case, Graph
 from tests.portability.corpus.simulation import simulate
+from tools import processors
 
 EXACT = np.arange(100, dtype=np.float32)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.ingest import candidate, validate
+from shared.ingest import candidate, supervisor
 from shared.ingest.verdict import Limits, Verdict
 
 
@@ -36,7 +36,7 @@ def verdicts_once(monkeypatch: pytest.MonkeyPatch, verdicts: dict[str, Verdict])
         for name in sorted(files):
             package.update(name.encode() + files[name].read_bytes())
         if package.hexdigest() not in verdicts:
-            verdicts[package.hexdigest()] = validate.examine(files, manifest, limits)
+            verdicts[package.hexdigest()] = supervisor.examine(files, manifest, limits)
         return verdicts[package.hexdigest()]
 
     monkeypatch.setattr(candidate, "examine", examine)

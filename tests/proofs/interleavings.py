@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from shared.storage.base import Store
-from shared.storage.failing import Call, FailingStore
+from tests.failing import Call, FailingStore
 
 Actor = Callable[[Store], object]
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from shared import keys
 from shared.errors import Conflict
-from shared.registry import aliases, blobs, collect, keys, models, versions
+from shared.registry import aliases, blobs, collect, models, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
 from shared.registry.state import Act, Target, Version

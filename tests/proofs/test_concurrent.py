@@ -14,13 +14,14 @@ from collections.abc import Callable
 
 import pytest
 
+from shared import keys
 from shared.errors import Unavailable
-from shared.registry import keys, verify
+from shared.registry import verify
 from shared.registry.fold import Broken
 from shared.registry.log import Log
 from shared.storage.base import Store
-from shared.storage.failing import WRITES, FailingStore, randomly
 from shared.storage.memory import MemoryStore
+from tests.failing import WRITES, FailingStore, randomly
 from tests.proofs import model
 from tests.proofs.linearizability import Disagreement, Operation, disagreements
 from tests.proofs.world import NAME, carry_out, state

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+from shared import keys
 from shared.config import Config
-from shared.ingest import candidate, pipeline, validate
+from shared.ingest import candidate, pipeline, supervisor
 from shared.ingest.verdict import Limits, Verdict
-from shared.registry import aliases, approvals, blobs, collect, keys, models, uploads, verify, versions
+from shared.registry import aliases, approvals, blobs, collect, models, verify, versions
 from shared.registry.log import Log
 from shared.registry.state import Act, Target
-from shared.storage.failing import Crash, FailingStore, crash_at, never
 from shared.storage.memory import MemoryStore
+from shared.uploads import states
+from tests.failing import Crash, FailingStore, crash_at, never
 from tests.proofs.world import state
 from tests.registry.conftest import a_version, push
 from tests.support import linear
@@ -31,7 +33,7 @@ def verdict() -> Verdict:
     kept: list[Verdict] = []
 
     def recorded(*args: Any) -> Verdict:
-        kept.append(validate.examine(*args))
+        kept.append(supervisor.examine(*args))
         return kept[-1]
 
     with pytest.MonkeyPatch.context() as patched:
@@ -42,15 +44,15 @@ def verdict() -> Verdict:
 
 
 def upload(store: Any) -> None:
-    ticket = uploads.Ticket(
+    ticket = states.Ticket(
         upload_id="1a2b3c4d5e6-0123456789abcdef",
         model="m",
         by="ann",
         created_at="2026-01-01T00:00:00.000Z",
-        files=[uploads.File("model.onnx")],
+        files=[states.File("model.onnx")],
         keys={"model.onnx": keys.upload_file("1a2b3c4d5e6-0123456789abcdef", "model.onnx")},
     )
-    uploads._write(store, ticket)
+    states._write(store, ticket)
     store.put(ticket.keys["model.onnx"], linear([[1.0], [0.0]]))
 
 

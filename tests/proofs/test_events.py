@@ -19,11 +19,12 @@ from shared.config import Config
 from shared.errors import Unavailable
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
-from shared.registry import blobs, uploads, verify
+from shared.registry import blobs, verify
 from shared.registry.log import Log, digest
 from shared.storage.base import Store
-from shared.storage.failing import FailingStore, randomly
 from shared.storage.memory import MemoryStore
+from shared.uploads import states
+from tests.failing import FailingStore, randomly
 from tests.proofs.stores import age
 from tests.support import linear, s3_event
 
@@ -53,11 +54,11 @@ def announced() -> MemoryStore:
     for upload, (model, files) in UPLOADS.items():
         if not upload.startswith("inbox/"):
             places = {name: f"uploads/{upload}/files/{name}" for name in files}
-            listed = [uploads.File(name) for name in files]
+            listed = [states.File(name) for name in files]
             at = "2024-07-11T00:00:00.000Z"
-            uploads._write(
+            states._write(
                 store,
-                uploads.Ticket(upload_id=upload, model=model, by="ann", created_at=at, files=listed, keys=places),
+                states.Ticket(upload_id=upload, model=model, by="ann", created_at=at, files=listed, keys=places),
             )
     return store
 
@@ -104,7 +105,7 @@ def as_expected(store: Store, expected: dict[str, list[str]]) -> None:
             assert upload in (version.upload, *files)
             for named in (version.source, version.model, version.manifest):
                 blobs.read(store, named)
-        ended = {one.upload_id: one for one in uploads.of_model(store, model)[0]}
+        ended = {one.upload_id: one for one in states.of_model(store, model)[0]}
         assert {one.version: one.upload_id for one in ended.values() if one.state == "registered"} == {
             number: version.upload for number, version in head.versions.items()
         }
@@ -227,7 +228,7 @@ def test_events_that_never_come_are_made_up_for_by_the_daily_look() -> None:
 
 
 def test_negative_control_without_end_states_and_upload_ids_events_count_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.registry.uploads.FINAL", ())
+    monkeypatch.setattr("shared.uploads.states.FINAL", ())
     monkeypatch.setattr("shared.registry.versions.of_upload", lambda log, head, upload: head.versions.get(head.latest))
     store = announced()
     with pytest.raises(AssertionError):

@@ -15,17 +15,19 @@ from typing import Any
 
 import pytest
 
+from shared import keys
 from shared.config import Config
 from shared.errors import Unavailable
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
-from shared.registry import aliases, approvals, blobs, catalogue, collect, keys, models, uploads, verify, versions
+from shared.registry import aliases, approvals, blobs, catalogue, collect, models, verify, versions
 from shared.registry.log import Log
 from shared.registry.state import Act, Policy, Target, Version
 from shared.signing.local import LocalKey
 from shared.storage.base import Store
-from shared.storage.failing import Crash, FailingStore, Fault
 from shared.storage.memory import MemoryStore
+from shared.uploads import states
+from tests.failing import Crash, FailingStore, Fault
 from tests.proofs.stores import age, copy_of, keys_of
 from tests.proofs.world import state
 from tests.registry.conftest import push
@@ -95,9 +97,9 @@ def littered(log: Log) -> None:
 
 def sent(log: Log) -> None:
     """An upload of two files, announced and there; and a file that was dropped into the inbox of the same model."""
-    files = [uploads.File("model.onnx"), uploads.File("amaas.json")]
+    files = [states.File("model.onnx"), states.File("amaas.json")]
     places = {file.name: MAIN + file.name for file in files}
-    ticket = uploads.Ticket(
+    ticket = states.Ticket(
         upload_id=MAIN.split("/")[1],
         model="m",
         by="ann",
@@ -105,7 +107,7 @@ def sent(log: Log) -> None:
         files=files,
         keys=places,
     )
-    uploads._write(log.store, ticket)
+    states._write(log.store, ticket)
     log.store.put(MAIN + "model.onnx", linear([[1.0], [2.0]]))
     log.store.put(MAIN + "amaas.json", b'{"task": "tensor", "tags": ["new"]}')
     log.store.put(INBOX, linear([[3.0], [4.0]]))
@@ -160,7 +162,7 @@ def outcome(store: MemoryStore, key: LocalKey | None) -> dict[str, Any]:
         for version in log.read(name).versions.values():
             whole(store, version)
     listed = {name: (one.revision, one.ready, one.tags) for name, one in catalogue.every(log).items()}
-    ended = [(one.state, one.version) for one in uploads.of_model(store, "m")[0]]
+    ended = [(one.state, one.version) for one in states.of_model(store, "m")[0]]
     records = [(r.kind, r.by, r.request_id) for r in log.records("m", head.revision, 1)]
     anonymous = [f"{n}" for n, _ in enumerate(state(log, head).uploads)]
     return {

@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared import keys
 from shared.errors import Unavailable
-from shared.registry import aliases, approvals, catalogue, keys, models, seal, verify, versions
+from shared.registry import aliases, approvals, catalogue, models, seal, verify, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
 from shared.registry.state import Act, Head, Policy, Record, Target

@@ -15,13 +15,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from shared import keys
 from shared.errors import Unavailable
-from shared.registry import catalogue, keys, verify
+from shared.registry import catalogue, verify
 from shared.registry.log import Log
 from shared.registry.state import Target
 from shared.storage.base import AlreadyExists
-from shared.storage.failing import Call, Crash, FailingStore, Fault
 from shared.storage.memory import MemoryStore
+from tests.failing import Call, Crash, FailingStore, Fault
 from tests.proofs import model
 from tests.proofs.stores import copy_of
 from tests.proofs.world import NAME, carry_out, state

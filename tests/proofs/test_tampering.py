@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from shared import keys
 from shared.errors import Unavailable
-from shared.registry import aliases, keys, verify
+from shared.registry import aliases, verify
 from shared.registry.log import Log
 from shared.registry.state import Target
 from shared.signing.local import LocalKey

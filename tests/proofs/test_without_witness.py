@@ -14,13 +14,13 @@ from collections.abc import Callable
 
 import pytest
 
+from shared import keys
 from shared.errors import Unavailable
-from shared.registry import keys
 from shared.registry.log import Log
 from shared.registry.state import Head
 from shared.storage.base import AlreadyExists, Store
-from shared.storage.failing import WRITES, Call, FailingStore, Fault, Plan, randomly
 from shared.storage.memory import MemoryStore
+from tests.failing import WRITES, Call, FailingStore, Fault, Plan, randomly
 from tests.proofs import model
 from tests.proofs.linearizability import Operation, search
 from tests.proofs.test_concurrent import a_call, judged

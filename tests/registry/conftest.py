@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shared.registry import blobs, manifest, versions
+from shared.package import manifest
+from shared.package.manifest import Manifest
+from shared.registry import blobs, versions
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest
 from shared.registry.state import Act, Version
 from shared.storage.memory import MemoryStore
 

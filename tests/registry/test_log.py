@@ -7,8 +7,9 @@ import threading
 import msgspec
 import pytest
 
+from shared import keys
 from shared.errors import BadInput, Conflict, NotFound, Unavailable
-from shared.registry import aliases, keys, models, verify, versions
+from shared.registry import aliases, models, verify, versions
 from shared.registry import log as logs
 from shared.registry.fold import SEGMENT, Broken
 from shared.registry.log import SNAPSHOT, Log

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from shared import keys
 from shared.errors import BadInput, NotFound, Unavailable
-from shared.registry import blobs, catalogue, collect, diff, keys, models, versions
+from shared.package.manifest import Manifest, Tensor
+from shared.package.processing import Image
+from shared.registry import blobs, catalogue, collect, diff, models, versions
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest, Tensor
-from shared.registry.plans import Image
 from shared.registry.state import PRODUCTION
 from shared.storage.base import list_all
 from tests.registry.conftest import ANN, a_version, push

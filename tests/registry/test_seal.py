@@ -9,9 +9,10 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import utils
 
-from local.attest import attest
+from ops.resign import attest
+from shared import keys
 from shared.errors import Unavailable
-from shared.registry import aliases, catalogue, keys, models, verify
+from shared.registry import aliases, catalogue, models, verify
 from shared.registry import log as logs
 from shared.registry.log import Log
 from shared.registry.state import Target

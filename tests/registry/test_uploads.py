@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from shared import keys
 from shared.errors import BadInput, NotFound
-from shared.registry import keys, uploads
 from shared.storage.memory import MemoryStore
+from shared.uploads import states
 
 
 @pytest.fixture
@@ -14,51 +15,51 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
-def ticket(store: MemoryStore, *names: str) -> uploads.Ticket:
-    return uploads.open_ticket(store, "m", [uploads.File(n) for n in names or ("model.onnx",)], by="ann")
+def ticket(store: MemoryStore, *names: str) -> states.Ticket:
+    return states.open_ticket(store, "m", [states.File(n) for n in names or ("model.onnx",)], by="ann")
 
 
 def test_waits_until_every_file_is_there(store: MemoryStore) -> None:
     opened = ticket(store, "model.onnx", "amaas.json")
-    assert uploads.read(store, opened.upload_id).state == "waiting"
-    assert uploads.missing(store, opened) == ["model.onnx", "amaas.json"]
+    assert states.read(store, opened.upload_id).state == "waiting"
+    assert states.missing(store, opened) == ["model.onnx", "amaas.json"]
     store.put(opened.keys["amaas.json"], b"{}")
-    assert uploads.missing(store, opened) == ["model.onnx"]
+    assert states.missing(store, opened) == ["model.onnx"]
     store.put(opened.keys["model.onnx"], b"x")
-    assert uploads.missing(store, opened) == []
+    assert states.missing(store, opened) == []
 
 
 def test_an_end_state_is_never_left(store: MemoryStore) -> None:
     opened = ticket(store)
-    uploads.advance(store, opened, "checking")
-    uploads.advance(store, opened, "registered", version=4)
-    assert uploads.advance(store, opened, "checking").state == "registered"
-    assert uploads.advance(store, opened, "rejected", reason="late").version == 4
+    states.advance(store, opened, "checking")
+    states.advance(store, opened, "registered", version=4)
+    assert states.advance(store, opened, "checking").state == "registered"
+    assert states.advance(store, opened, "rejected", reason="late").version == 4
 
 
 def test_inbox_events_about_one_object_share_one_upload(store: MemoryStore) -> None:
     key = "inbox/m/x.onnx"
-    first = uploads.inbox_ticket(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
-    again = uploads.inbox_ticket(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
-    other = uploads.inbox_ticket(store, "m", key, '"etag2"', 1700000001.0, "s3:someone")
+    first = states.inbox_ticket(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
+    again = states.inbox_ticket(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
+    other = states.inbox_ticket(store, "m", key, '"etag2"', 1700000001.0, "s3:someone")
     assert first == again
     assert other.upload_id > first.upload_id
-    assert len(uploads.of_model(store, "m")[0]) == 2
+    assert len(states.of_model(store, "m")[0]) == 2
 
 
 def test_uploads_of_a_model_are_paged_in_order(store: MemoryStore) -> None:
     opened = [ticket(store).upload_id for _ in range(5)]
-    first, following = uploads.of_model(store, "m", limit=3)
-    rest, end = uploads.of_model(store, "m", limit=3, after=following)
+    first, following = states.of_model(store, "m", limit=3)
+    rest, end = states.of_model(store, "m", limit=3, after=following)
     assert [u.upload_id for u in first + rest] == sorted(opened)
     assert end is None
 
 
 def test_unknown_upload(store: MemoryStore) -> None:
     with pytest.raises(NotFound):
-        uploads.read(store, "0" * 20)
+        states.read(store, "0" * 20)
     with pytest.raises(BadInput):
-        uploads.read(store, "../../etc")
+        states.read(store, "../../etc")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from shared.registry.manifest import Manifest, Tensor
+from shared.package.manifest import Manifest, Tensor
 from shared.registry.state import Version
 from shared.runtime import onnx
 from shared.serving.cache import Loaded

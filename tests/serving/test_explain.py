@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from shared.errors import BadInput, NotImplemented_
-from shared.registry import manifest, plans
-from shared.registry.plans import Column, Table
+from shared.package import manifest, processing
+from shared.package.processing import Column, Table
 from shared.serving.explain import explain
 from shared.serving.explain import images as on_images
 from shared.serving.explain import texts as on_texts
@@ -107,8 +107,8 @@ def test_only_the_part_that_the_model_looks_at_counts() -> None:
     model = packages.loaded(
         packages.proto(nodes, inputs, outputs, {"w": both}),
         task="image-classification",
-        preprocess=plans.Image(mode="L", resize="crop"),
-        postprocess=plans.Scores(activation="none"),
+        preprocess=processing.Image(mode="L", resize="crop"),
+        postprocess=processing.Scores(activation="none"),
     )
     pixels = np.zeros((28, 56), np.uint8)
     pixels[:4, 14:18] = 255
@@ -136,8 +136,8 @@ def test_class_maps_of_the_package() -> None:
     model = packages.loaded(
         packages.proto(nodes, inputs, outputs, {}),
         task="image-classification",
-        preprocess=plans.Image(mode="L"),
-        postprocess=plans.Scores(output="score", maps="maps"),
+        preprocess=processing.Image(mode="L"),
+        postprocess=processing.Scores(output="score", maps="maps"),
     )
     pixels = np.arange(0, 160, 10, dtype=np.uint8).reshape(4, 4)
     buffer = io.BytesIO()
@@ -164,8 +164,8 @@ def test_words_that_count() -> None:
         files=FILES,
         task="text-classification",
         labels=["person", "animal"],
-        preprocess=plans.Text(tokenizer="tokenizer.json"),
-        postprocess=plans.Scores(activation="none"),
+        preprocess=processing.Text(tokenizer="tokenizer.json"),
+        postprocess=processing.Scores(activation="none"),
     )
     text = "Bob, the cat went to Paris"
     told = explain(model, text.encode(), "text/plain", {})

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from shared.errors import AmaasError, BadInput, TooLarge, Unsupported
-from shared.registry.manifest import Manifest, Tensor
-from shared.registry.plans import Image as Plan
-from shared.registry.plans import Scores
+from shared.package.manifest import Manifest, Tensor
+from shared.package.processing import Image as Plan
+from shared.package.processing import Scores
 from shared.registry.state import Version
 from shared.runtime import onnx
 from shared.serving import tasks

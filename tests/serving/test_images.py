@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from shared.errors import BadInput
-from shared.registry import plans
-from shared.registry.manifest import Tensor
+from shared.package import processing
+from shared.package.manifest import Tensor
 from shared.serving.inputs import images
 from tests.serving import packages
 from tests.support import tiny_classifier
@@ -25,14 +25,14 @@ def encoded(pixels: np.ndarray, **options) -> bytes:
     return buffer.getvalue()
 
 
-def tensor_of(pixels: np.ndarray, plan: plans.Image, tensor: Tensor) -> np.ndarray:
+def tensor_of(pixels: np.ndarray, plan: processing.Image, tensor: Tensor) -> np.ndarray:
     shown = images.view(images.decode(encoded(pixels), plan.mode), plan, tensor)
     return images.numbers(shown.image, plan, tensor.datatype)
 
 
 def test_normalising_is_the_arithmetic_that_is_declared() -> None:
     mean, std = np.float32([0.1, 0.2, 0.3]), np.float32([0.5, 0.6, 0.7])
-    plan = plans.Image(mean=[0.1, 0.2, 0.3], std=[0.5, 0.6, 0.7])
+    plan = processing.Image(mean=[0.1, 0.2, 0.3], std=[0.5, 0.6, 0.7])
     values = tensor_of(COLOUR, plan, Tensor("i", "FP32", [-1, 3, 4, 4]))
     expected = ((COLOUR.astype(np.float32) / np.float32(255) - mean) / std).transpose(2, 0, 1)
     assert values.dtype == np.float32
@@ -43,7 +43,7 @@ def test_normalising_is_the_arithmetic_that_is_declared() -> None:
 
 def test_channels_and_layout() -> None:
     last = Tensor("i", "FP32", [-1, 4, 4, 3])
-    values = tensor_of(COLOUR, plans.Image(mode="BGR", layout="NHWC", scale=1.0), last)
+    values = tensor_of(COLOUR, processing.Image(mode="BGR", layout="NHWC", scale=1.0), last)
     assert np.array_equal(values, COLOUR[:, :, ::-1].astype(np.float32))
     inferred = packages.loaded(packages.constant({"y": np.zeros(1, np.float32)}))
     assert images.signature(inferred)[1].layout == "NCHW"
@@ -51,7 +51,7 @@ def test_channels_and_layout() -> None:
 
 def test_integers_are_the_pixels() -> None:
     gray = COLOUR[:, :, 0]
-    values = tensor_of(gray, plans.Image(mode="L"), Tensor("i", "UINT8", [1, 1, 4, 4]))
+    values = tensor_of(gray, processing.Image(mode="L"), Tensor("i", "UINT8", [1, 1, 4, 4]))
     assert values.dtype == np.uint8
     assert np.array_equal(values[0], gray)
 
@@ -70,7 +70,7 @@ def test_grey_of_16_bits_is_scaled(kind: str) -> None:
 @pytest.mark.parametrize(("mode", "corner"), [("stretch", 255), ("crop", 255), ("pad", 7), ("corner", 255)])
 def test_resize_modes(mode: str, corner: int) -> None:
     wide = Image.fromarray(np.full((10, 30), 255, np.uint8))
-    plan = plans.Image(mode="L", resize=mode, fill=7)  # type: ignore[arg-type]
+    plan = processing.Image(mode="L", resize=mode, fill=7)  # type: ignore[arg-type]
     shown, placed = images.view(wide, plan, Tensor("i", "FP32", [-1, 1, 8, 8]))
     pixels = np.asarray(shown)
     assert pixels.shape == (8, 8)
@@ -82,7 +82,7 @@ def test_resize_modes(mode: str, corner: int) -> None:
 
 
 def test_cropping_more_than_there_is_fills_up() -> None:
-    plan = plans.Image(mode="L", crop=[6, 6], fill=9)
+    plan = processing.Image(mode="L", crop=[6, 6], fill=9)
     small = Image.fromarray(np.full((4, 4), 255, np.uint8))
     shown = np.asarray(images.view(small, plan, Tensor("i", "FP32", [-1, 1, -1, -1])).image)
     assert (shown == 9).sum() == 36 - 16
@@ -97,11 +97,11 @@ def test_orientation_is_undone() -> None:
 
 
 def test_images_of_different_sizes_do_not_go_together_unless_resized() -> None:
-    model = packages.loaded(tiny_classifier(channels=1), preprocess=plans.Image(mode="L"))
+    model = packages.loaded(tiny_classifier(channels=1), preprocess=processing.Image(mode="L"))
     feeds, _ = images.feeds(model, [encoded(COLOUR[:, :, 0]), encoded(RANDOM.integers(0, 9, (9, 5), np.uint8))])
     assert feeds["image"].shape == (2, 1, 4, 4)
     free = packages.loaded(
-        tiny_classifier(), inputs=[Tensor("image", "FP32", [-1, 1, -1, -1])], preprocess=plans.Image(mode="L")
+        tiny_classifier(), inputs=[Tensor("image", "FP32", [-1, 1, -1, -1])], preprocess=processing.Image(mode="L")
     )
     assert images.any_size(free)
     with pytest.raises(BadInput, match="different sizes"):

@@ -15,7 +15,7 @@ import pytest
 
 from shared.config import MAX_BODY_BYTES
 from shared.errors import AmaasError, BadInput, TooLarge
-from shared.registry import plans
+from shared.package import processing
 from shared.serving import tasks
 from shared.serving.cache import Loaded
 from shared.serving.inputs import images
@@ -72,21 +72,23 @@ def wav(samples: int, rate: int, claimed: int | None = None) -> bytes:
 
 
 def picture(**plan: Any) -> Loaded:
-    return loaded(tiny_classifier(), task="image-classification", preprocess=plans.Image(mode="L", **plan))
+    return loaded(tiny_classifier(), task="image-classification", preprocess=processing.Image(mode="L", **plan))
 
 
 def sound(**plan: Any) -> Loaded:
-    return loaded(loudness(4000), task="audio-classification", preprocess=plans.Audio(**plan))
+    return loaded(loudness(4000), task="audio-classification", preprocess=processing.Audio(**plan))
 
 
 def table(columns: int = 2) -> Loaded:
-    plan = plans.Table(columns=[plans.Column(name=f"c{n}") for n in range(columns)])
+    plan = processing.Table(columns=[processing.Column(name=f"c{n}") for n in range(columns)])
     return loaded(linear([[1.0]] * columns), task="tabular", preprocess=plan)
 
 
 def text(**plan: Any) -> Loaded:
     files = {"tokenizer.json": packages.tokenizer().to_str().encode()}
-    return loaded(lookup(4), files=files, task="embedding", preprocess=plans.Text(tokenizer="tokenizer.json", **plan))
+    return loaded(
+        lookup(4), files=files, task="embedding", preprocess=processing.Text(tokenizer="tokenizer.json", **plan)
+    )
 
 
 @pytest.mark.parametrize("side", [8_000, 20_000, 60_000])

@@ -8,11 +8,13 @@ import threading
 import numpy as np
 import pytest
 
+from shared import keys
 from shared.errors import NotFound, Unavailable
-from shared.registry import aliases, blobs, keys, manifest, versions
+from shared.package import manifest
+from shared.package.manifest import Manifest, Tensor
+from shared.registry import aliases, blobs, versions
 from shared.registry import models as registry
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Act, Target, Version
 from shared.runtime import onnx
 from shared.serving import cache

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from shared.errors import BadInput
-from shared.registry import plans
-from shared.registry.plans import Boxes
+from shared.package import processing
+from shared.package.processing import Boxes
 from shared.serving import tasks
 from shared.serving.tasks import object_detection as task
 from tests.serving import packages
@@ -29,7 +29,7 @@ def detect(outputs: dict[str, np.ndarray], image: bytes | None = None, resize: s
         packages.constant(outputs),
         task="object-detection",
         labels=LABELS,
-        preprocess=plans.Image(resize=resize),  # type: ignore[arg-type]
+        preprocess=processing.Image(resize=resize),  # type: ignore[arg-type]
         postprocess=Boxes(**plan),
     )
     found: list[dict] = tasks.predict(model, image or picture(), "image/png", {})["objects"]

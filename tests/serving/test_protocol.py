@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared.errors import BadInput, NotImplemented_
-from shared.registry.manifest import Tensor
+from shared.package.manifest import Tensor
 from shared.runtime.onnx import to_bfloat16
 from shared.serving import protocol
 from shared.serving.protocol import Asked, Wanted

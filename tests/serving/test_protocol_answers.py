@@ -12,7 +12,7 @@ import pytest
 
 from shared.config import MAX_BODY_BYTES
 from shared.errors import BadInput, TooLarge, Unsupported
-from shared.registry.manifest import Tensor
+from shared.package.manifest import Tensor
 from shared.runtime.onnx import to_bfloat16
 from shared.serving import protocol
 from shared.serving.protocol import Wanted, compression

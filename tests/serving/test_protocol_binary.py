@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shared.errors import AmaasError, BadInput
-from shared.registry.manifest import Tensor
+from shared.package.manifest import Tensor
 from shared.serving import protocol
 from shared.serving.protocol import Asked, Wanted
 from tests.serving.wire import message

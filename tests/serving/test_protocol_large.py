@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import AmaasError
-from shared.registry.manifest import Tensor
+from shared.package.manifest import Tensor
 from shared.serving.protocol import large, message
 
 NUMBERS = st.integers(-(2**65), 2**65) | st.integers(-300, 300) | st.floats() | st.sampled_from([0, -0.0, 2**64 - 1])

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from shared.errors import BadInput, TooLarge, Unsupported
-from shared.registry import plans
+from shared.package import processing
 from shared.serving import tasks
 from shared.serving.inputs import sounds
 from tests.serving import packages
@@ -55,7 +55,7 @@ def test_channels_are_mixed_and_the_rate_is_made_the_models() -> None:
     ("center", "pad_mode", "win"), [(True, "reflect", 400), (True, "constant", 512), (False, "reflect", 300)]
 )
 def test_mel_features_are_librosas(scale: str, norm: str, power: int, center: bool, pad_mode: str, win: int) -> None:
-    plan = plans.Audio(
+    plan = processing.Audio(
         features="mel",
         n_fft=512,
         win_length=win,
@@ -88,7 +88,7 @@ def test_mel_features_are_librosas(scale: str, norm: str, power: int, center: bo
 
 @pytest.mark.parametrize("log", ["ln", "log10", "db"])
 def test_logarithms_and_normalising(log: str) -> None:
-    plan = plans.Audio(
+    plan = processing.Audio(
         features="mel", log=log, top_db=60 if log == "db" else None, mean=-4.0, std=4.5, layout="time_mel"
     )  # type: ignore[arg-type]
     power = librosa.feature.melspectrogram(y=SOUND, sr=RATE, n_fft=400, hop_length=160, n_mels=80, pad_mode="reflect")
@@ -101,7 +101,7 @@ def test_logarithms_and_normalising(log: str) -> None:
 
 
 def test_spectrogram() -> None:
-    plan = plans.Audio(features="spectrogram", n_fft=256, hop_length=64, power=1)
+    plan = processing.Audio(features="spectrogram", n_fft=256, hop_length=64, power=1)
     expected = np.abs(librosa.stft(SOUND, n_fft=256, hop_length=64, pad_mode="reflect"))
     assert np.allclose(sounds.features(SOUND, plan), expected, rtol=1e-4, atol=1e-4)
 
@@ -111,8 +111,8 @@ def loud_or_quiet(length: int) -> packages.Loaded:
         packages.loudness(length),
         task="audio-classification",
         labels=["loud", "quiet"],
-        preprocess=plans.Audio(seconds=length / RATE, hop=length / RATE),
-        postprocess=plans.Scores(activation="none", top_k=1),
+        preprocess=processing.Audio(seconds=length / RATE, hop=length / RATE),
+        postprocess=processing.Scores(activation="none", top_k=1),
     )
 
 
@@ -144,7 +144,7 @@ def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unsupported, match="audio/wav"):
         tasks.predict(model, b"x", "image/png", {})
     with pytest.raises(BadInput, match="too few"):
-        sounds.features(SOUND[:100], plans.Audio(features="mel"))
+        sounds.features(SOUND[:100], processing.Audio(features="mel"))
     monkeypatch.setattr(sounds, "MAX_SAMPLES", 1000)
     with pytest.raises(TooLarge, match="16,000 samples"):
         sounds.decode(encoded(SOUND), RATE)

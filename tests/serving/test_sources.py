@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shared import keys
 from shared.errors import Unavailable
-from shared.registry import blobs, keys
+from shared.registry import blobs
 from shared.runtime import layout, onnx
 from shared.serving import layer as layers
 from shared.serving.layer import EMPTY, Later, Layer

@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from shared.errors import BadInput, Unsupported
-from shared.registry import plans
-from shared.registry.plans import Column, Table
+from shared.package import processing
+from shared.package.processing import Column, Table
 from shared.serving import tasks
 from shared.serving.inputs import tables
 from tests.serving import packages
@@ -124,7 +124,7 @@ def test_what_is_refused(model) -> None:
     with pytest.raises(Unsupported, match="text/csv"):
         ask(no_substitute, b"x", "image/png")
     with pytest.raises(BadInput, match="goes to no input"):
-        plans.target(Column(name="z"), ["x", "y"])
+        processing.target(Column(name="z"), ["x", "y"])
 
 
 def test_a_package_without_columns_takes_tensors() -> None:
@@ -132,8 +132,8 @@ def test_a_package_without_columns_takes_tensors() -> None:
     assert ask(model, {"inputs": {"x": [[1.0, 1.0]]}})["outputs"] == {"y": [[3.0]]}
 
 
-@pytest.mark.parametrize("after", [None, plans.Scores(top_k=2), plans.Scores(threshold=0.1)])
-def test_scores_that_are_probabilities_stay_what_they_are(pipeline, model, after: plans.Scores | None) -> None:
+@pytest.mark.parametrize("after", [None, processing.Scores(top_k=2), processing.Scores(threshold=0.1)])
+def test_scores_that_are_probabilities_stay_what_they_are(pipeline, model, after: processing.Scores | None) -> None:
     made = replace(model, manifest=replace(model.manifest, postprocess=after))
     expected = pipeline.predict_proba(np.array([[ROWS[0]["age"], ROWS[0]["city"]]], object))[0].max()
     [best, *_] = ask(made, {"inputs": [ROWS[0]]})["results"][0]["predictions"]

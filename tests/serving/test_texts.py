@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared.errors import BadInput, Unavailable, Unsupported
-from shared.registry import plans
+from shared.package import processing
 from shared.serving import tasks
 from shared.serving.inputs import texts
 from shared.serving.tasks import embedding
@@ -17,7 +17,7 @@ from tests.serving import packages
 from tests.serving.packages import VOCABULARY, loaded
 
 FILES = {"tokenizer.json": packages.tokenizer().to_str().encode()}
-PLAN = plans.Text(tokenizer="tokenizer.json")
+PLAN = processing.Text(tokenizer="tokenizer.json")
 
 
 def ask(model, value, content_type: str = "application/json", **options: str) -> dict:
@@ -34,7 +34,7 @@ def test_tokens_are_the_tokenizers_own() -> None:
         packages.lookup(2),
         files=FILES,
         task="embedding",
-        preprocess=plans.Text(tokenizer="tokenizer.json", max_length=6),
+        preprocess=processing.Text(tokenizer="tokenizer.json", max_length=6),
     )
     feeds, _ = texts.feeds(model, given)
     expected = reference.encode_batch(given)
@@ -46,7 +46,7 @@ def test_tokens_are_the_tokenizers_own() -> None:
 def test_padding_to_the_length_that_the_model_fixes() -> None:
     model = loaded(packages.lookup(2, length=10), files=FILES, task="embedding", preprocess=PLAN)
     assert texts.feeds(model, ["anna"])[0]["input_ids"].shape == (1, 10)
-    whole = plans.Text(tokenizer="tokenizer.json", max_length=5, padding="max_length")
+    whole = processing.Text(tokenizer="tokenizer.json", max_length=5, padding="max_length")
     assert texts.feeds(loaded(packages.lookup(2), files=FILES, preprocess=whole), ["anna"])[0]["input_ids"].shape == (
         1,
         5,
@@ -55,7 +55,7 @@ def test_padding_to_the_length_that_the_model_fixes() -> None:
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "first", "last"])
 def test_embeddings_pool_what_is_text_and_nothing_else(pooling: str) -> None:
-    after = plans.Vector(pooling=pooling, normalize=False)  # type: ignore[arg-type]
+    after = processing.Vector(pooling=pooling, normalize=False)  # type: ignore[arg-type]
     model = loaded(packages.lookup(4), files=FILES, task="embedding", preprocess=PLAN, postprocess=after)
     rows = ask(model, {"inputs": ["the cat", "anna went to paris with bob"]})["results"]
     ids = [VOCABULARY[w] for w in ("[CLS]", "the", "cat", "[SEP]")]
@@ -77,7 +77,7 @@ def test_embeddings_are_of_length_one_and_can_be_shortened() -> None:
 
 
 def test_a_prefix_is_put_before_each_text() -> None:
-    plan = plans.Text(tokenizer="tokenizer.json", prefix="bob ")
+    plan = processing.Text(tokenizer="tokenizer.json", prefix="bob ")
     with_prefix = ask(loaded(packages.lookup(4), files=FILES, task="embedding", preprocess=plan), {"input": "sat"})
     written = ask(loaded(packages.lookup(4), files=FILES, task="embedding", preprocess=PLAN), {"input": "bob sat"})
     assert with_prefix == written
@@ -114,7 +114,7 @@ def test_entities_with_their_places() -> None:
         task="token-classification",
         preprocess=PLAN,
         labels=labels,
-        postprocess=plans.Entities(group=False),
+        postprocess=processing.Entities(group=False),
     )
     assert [e["text"] for e in ask(single, {"input": text})["entities"]] == ["Anna", "New", "York", "Paris"]
     assert ask(model, {"inputs": ["bob bob", "the mat"]})["results"][1] == {"entities": []}
@@ -166,7 +166,7 @@ def test_a_model_that_takes_the_text_itself() -> None:
         made.SerializeToString(),
         task="text-classification",
         labels=["other", "cat"],
-        postprocess=plans.Scores(activation="none"),
+        postprocess=processing.Scores(activation="none"),
     )
     rows = ask(model, {"inputs": ["cat", "dog"]}, top_k="1")["results"]
     assert [row["predictions"][0]["label"] for row in rows] == ["cat", "other"]

@@ -13,7 +13,8 @@ from shared.config import Config
 from shared.errors import Unavailable
 from shared.ingest import pipeline, recheck
 from shared.ingest.verdict import Limits
-from shared.registry import aliases, blobs, manifest, uploads, versions
+from shared.package import manifest
+from shared.registry import aliases, blobs, versions
 from shared.registry.log import Log
 from shared.registry.state import Act, Target, Version
 from shared.runtime import processor, samples
@@ -21,6 +22,7 @@ from shared.serving import forms
 from shared.serving.cache import Models
 from shared.serving.sources import Sources
 from shared.storage.memory import MemoryStore
+from shared.uploads import states
 from tests.ingest.quantised import FORMS
 from tests.support import linear
 
@@ -36,7 +38,7 @@ def log() -> Log:
 
 
 def push(log: Log, model: str, body: bytes) -> Version:
-    ticket = uploads.open_ticket(log.store, model, [uploads.File("model.onnx")], "ann")
+    ticket = states.open_ticket(log.store, model, [states.File("model.onnx")], "ann")
     log.store.put(ticket.keys["model.onnx"], body)
     upload = pipeline.ingest(log, CONFIG, ticket, Limits())
     assert upload.version, upload.reason

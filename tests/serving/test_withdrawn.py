@@ -13,9 +13,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from shared.errors import Unavailable
-from shared.registry import aliases, blobs, manifest, versions, withdrawn
+from shared.package import manifest
+from shared.package.manifest import Manifest
+from shared.registry import aliases, blobs, versions, withdrawn
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest
 from shared.registry.state import Act, Target, Version
 from shared.runtime import onnx
 from shared.serving.cache import Models

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from shared.registry import blobs, manifest, versions
+from shared.package import manifest
+from shared.package.manifest import Manifest, Tensor
+from shared.registry import blobs, versions
 from shared.registry.log import Log
-from shared.registry.manifest import Manifest, Tensor
 from shared.registry.state import Act, Version
 from shared.runtime import onnx
 from shared.runtime.onnx import BF16

@@ -17,7 +17,7 @@ from shared.signing import p256
 from shared.signing.base import fingerprint
 from shared.signing.kms import KmsKey
 from shared.signing.local import LocalKey
-from shared.signing.package import SIGNATURE_FILE, pem, sign
+from shared.signing.model_signing import SIGNATURE_FILE, pem, sign
 
 
 @pytest.fixture(scope="module")

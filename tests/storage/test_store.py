@@ -18,9 +18,9 @@ from shared.storage.base import (
     get_many,
     list_all,
 )
-from shared.storage.failing import Call, Crash, FailingStore, Fault, crash_at, randomly
 from shared.storage.memory import MemoryStore
 from tests import servers
+from tests.failing import Call, Crash, FailingStore, Fault, crash_at, randomly
 from tests.servers import SERVERS
 
 KINDS = ["memory", *SERVERS]

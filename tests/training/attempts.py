@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from shared.registry.ids import new_id
-from shared.registry.log import now
+from shared.clock import new_id, now
+from shared.jobs.training import job as jobs
+from shared.jobs.training.job import Job
 from shared.storage.base import Store, list_all
 from shared.storage.memory import MemoryStore
-from shared.training import job as jobs
-from shared.training.job import Job
-from training import job as container
-from training.job import Stop
+from training.job import run as container
+from training.job.run import Stop
 
 ARGUMENTS = {"epochs": 9, "batch": 16, "device": "cpu", "no-flip": True, "shift": 1}
 

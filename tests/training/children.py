@@ -16,7 +16,8 @@ import torch
 import torch._dynamo  # the first optimizer would import it, three seconds in every process
 from torch import nn
 
-from training import checkpoint, export, loop, train
+from training import export, train
+from training.loop import checkpoint, epochs
 
 Kill = tuple[str, int]  # at which kind of moment, and the how-manieth of them
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,10 +100,10 @@ def _die_halfway(file: int) -> None:
 
 
 MOMENTS: dict[str, Callable[[int], None]] = {
-    "step": lambda n: _at_call(loop, "mix", n, _die),
+    "step": lambda n: _at_call(epochs, "mix", n, _die),
     "write": lambda n: _at_call(checkpoint.os, "fsync", 2 * n - 1, _die_halfway),  # a file's, then its folder's
     "rename": lambda n: _at_call(checkpoint.os, "replace", n, _die),
     "clean-up": lambda n: _at_call(checkpoint.os, "fsync", 2 * n, _die),
-    "validation": lambda n: _at_call(loop, "evaluate", n, _die),
-    "SIGTERM": lambda n: _at_call(loop, "mix", n, lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)),
+    "validation": lambda n: _at_call(epochs, "evaluate", n, _die),
+    "SIGTERM": lambda n: _at_call(epochs, "mix", n, lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)),
 }

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from training import package
 from training.compress import __main__ as command
-from training.compress import package
 from training.served import served
 
 

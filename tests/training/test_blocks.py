@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 
-from training.compress import blocks, measure, package, steps
+from training import measure, package
+from training.compress import blocks, steps
 from training.served import served
 
 ROWS = np.random.default_rng(1).normal(size=(16, 8, 12, 12)).astype(np.float32)

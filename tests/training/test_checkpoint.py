@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import checkpoint, export, loop
-from training.checkpoint import Checkpoints, Reclaimed, StopSignal
+from training import export
 from training.errors import TrainingError
-from training.state import State
+from training.loop import checkpoint, epochs
+from training.loop.checkpoint import Checkpoints, Reclaimed, StopSignal
+from training.loop.state import State
 
 from .conftest import Run
 
@@ -86,7 +87,7 @@ def test_no_memory_says_what_helps(
     def full(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(loop, "mix", full)
+    monkeypatch.setattr(epochs, "mix", full)
     assert run(folder, tmp_path / "out") == 1
     told = capsys.readouterr().err
     assert told.startswith("training: memory ran out: give a smaller --batch, with --no-resume; there is no checkpoint")
@@ -142,7 +143,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(
         calls.append(1)
         return images * (float("nan") if len(calls) == 8 else 1), torch.arange(len(images)), 1.0
 
-    monkeypatch.setattr(loop, "mix", broken)
+    monkeypatch.setattr(epochs, "mix", broken)
     assert run(folder, tmp_path / "out") == 1
     told = capsys.readouterr().err
     assert "the loss became nan in epoch 2: give a smaller --lr, with --no-resume; the checkpoint of epoch 2" in told

@@ -15,8 +15,9 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from training import data, quality
-from training.compress import apply, describe, int8, measure, package, steps
+from training import data, measure, package
+from training.compress import apply, describe, int8, steps
+from training.report import quality
 
 from .conftest import sides
 from .drawn import drawn_is

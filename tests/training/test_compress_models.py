@@ -10,7 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from training.compress import int8, measure, package
+from training import measure, package
+from training.compress import int8
 from training.served import served
 
 from .packages import compress, described, matmul, table

@@ -20,10 +20,10 @@ from torchvision.datasets import CIFAR10, SVHN
 
 from shared.serving.inputs.images import decode
 from training import data
-from training.augment import augment
 from training.data import catalogue, clean, fashion_mnist
 from training.data import images as pictures
 from training.errors import TrainingError
+from training.kinds.augment import augment
 
 from .conftest import Run
 

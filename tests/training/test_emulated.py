@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from local import debian, processors
-from training.compress import blocks, package
+from tools import debian, processors
+from training import package
+from training.compress import blocks
 from training.emulated import Question, answers
 from training.errors import TrainingError
 

@@ -15,12 +15,13 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from training import distillation, export, networks, teacher
+from training import export, measure, networks, package, teacher
 from training.compress import __main__ as command
-from training.compress import finetune, measure, network, package, prune, sparse
+from training.compress import finetune, network, prune, sparse
 from training.compress.data import Examples
 from training.errors import TrainingError
 from training.kinds.images import Images
+from training.loop import distillation
 from training.served import served
 
 from .conftest import sides

@@ -11,7 +11,8 @@ import pytest
 from onnx import numpy_helper
 
 from shared.runtime import samples
-from training.compress import golden, measure, package
+from training import measure, package
+from training.compress import golden
 from training.errors import TrainingError
 from training.served import served
 

@@ -16,8 +16,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from training import group
-from training.group import Group
+from training.loop import group
+from training.loop.group import Group
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = [

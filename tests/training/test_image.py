@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from amaas import container, local_training
+from amaas.local import docker as container
+from amaas.local import training
 
 from .conftest import SHORT
 
@@ -88,14 +89,15 @@ def test_what_is_copied_is_enough(tmp_path: Path) -> None:
     }
     env |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
     code = (
-        "import training.job as job, amaas.package; job.PATIENCE = 1; print(job.__file__, amaas.package.__file__);"
+        "import training.job.run as job, amaas.api.package; job.PATIENCE = 1;"
+        "print(job.__file__, amaas.api.package.__file__);"
         "sys_exit = job.main(['019bae2fd40-0123456789abcdef']); print(sys_exit)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout.splitlines()[-1] == "75", done.stderr
-    assert fnmatch.fnmatch(done.stdout, f"{tmp_path}/training/job.py {tmp_path}/amaas/package.py*")
+    assert fnmatch.fnmatch(done.stdout, f"{tmp_path}/training/job/run.py {tmp_path}/amaas/api/package.py*")
     assert "training: the store is out of reach" in done.stderr
 
 
@@ -104,14 +106,14 @@ def test_the_image_trains(image: str, folder: Path, tmp_path: Path) -> None:
     out.mkdir()
     chosen = container.in_docker(image, str(folder), out)
     states: list[dict] = []
-    rows = local_training.run(chosen, "sides", str(folder), out, [*SHORT, "--device", "cpu"], states.append)
+    rows = training.run(chosen, "sides", str(folder), out, [*SHORT, "--device", "cpu"], states.append)
     assert len(rows) == 6
     assert json.loads((out / "amaas.json").read_text())["name"] == "sides"
     assert (out / "model.onnx").stat().st_uid == os.getuid()
 
 
 def test_the_image_runs_as_nobody_on_a_python_that_the_lock_is_for(image: str) -> None:
-    code = "import os, sys, training.job; print(os.getuid(), os.environ['HOME'], sys.version_info.minor)"
+    code = "import os, sys, training.job.run; print(os.getuid(), os.environ['HOME'], sys.version_info.minor)"
     told = docker("run", "--rm", image, "python", "-c", code)
     user, home, minor = told.stdout.split()
     assert (user, home) == ("10001", "/tmp")

@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 
+from shared import keys
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
-from shared.registry import keys, uploads
+from shared.jobs.training import job as jobs
+from shared.jobs.training import progress
+from shared.jobs.training.job import Job
 from shared.registry.log import Log
 from shared.storage.base import Unavailable
 from shared.storage.memory import MemoryStore
-from shared.training import job as jobs
-from shared.training import progress
-from shared.training.job import Job
+from shared.uploads import states
 from tests import servers
 from tests.training.attempts import (
     CHECKPOINT,
@@ -35,8 +36,8 @@ from tests.training.attempts import (
     names,
     store,
 )
-from training import job as container
-from training.job import Stop
+from training.job import run as container
+from training.job.run import Stop
 
 __all__ = ["_quick", "attempt", "store"]  # fixtures
 
@@ -49,7 +50,7 @@ def started(store: Any, endpoint: str, job: Job, work: Path, attempt: int, **mor
         "BUCKET": store.bucket, "AWS_ENDPOINT_URL": endpoint, "AWS_BATCH_JOB_ATTEMPT": str(attempt),
         "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TORCHRUN": "", **more,
     }  # fmt: skip
-    line = [sys.executable, "-m", "training.job", job.id, "--work", str(work), "--minutes", "60"]
+    line = [sys.executable, "-m", "training.job.run", job.id, "--work", str(work), "--minutes", "60"]
     return subprocess.Popen(line, env=env, stderr=subprocess.PIPE, text=True, cwd=work.parent)
 
 
@@ -182,8 +183,8 @@ def test_a_package_is_never_put_together_from_two_trainings(
     monkeypatch.setattr(store, "put", put)
     assert attempt(job, PACKAGE.replace(b'b"model"'.decode(), 'b"second"')) == 0
     assert store.get(f"uploads/{job.id}/files/model.onnx").body == b"second"
-    assert uploads.missing(store, uploads.read_ticket(store, job.id)) == []
-    assert [upload.upload_id for upload in uploads.of_model(store, "sides")[0]] == [job.id]
+    assert states.missing(store, states.read_ticket(store, job.id)) == []
+    assert [upload.upload_id for upload in states.of_model(store, "sides")[0]] == [job.id]
 
 
 def test_a_bucket_that_is_away_for_a_while_stops_no_training(
@@ -246,7 +247,7 @@ time.sleep(0.2)
 def test_a_package_that_is_finished_when_sigterm_comes_is_published(store: MemoryStore, attempt: Attempt) -> None:
     job = asked(store, "digits")
     assert attempt(job, LATE) == 0
-    assert uploads.missing(store, uploads.read_ticket(store, job.id)) == []
+    assert states.missing(store, states.read_ticket(store, job.id)) == []
     assert progress.status(store, job)["state"] == "publishing"
 
 

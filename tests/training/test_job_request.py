@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from shared.registry.ids import new_id
+from shared.clock import new_id
+from shared.jobs.training import job as jobs
+from shared.jobs.training import progress
+from shared.jobs.training.job import Job
+from shared.jobs.training.request import command_line
 from shared.storage.memory import MemoryStore
-from shared.training import job as jobs
-from shared.training import progress
-from shared.training.job import Job
-from shared.training.request import command_line
 from tests.training.attempts import (
     ARGUMENTS,
     PACKAGE,
@@ -24,8 +24,8 @@ from tests.training.attempts import (
     attempt,
     store,
 )
-from training import job as container
-from training.job import Stop, command
+from training.job import run as container
+from training.job.run import Stop, command
 from training.settings import settings
 
 __all__ = ["_quick", "attempt", "store"]  # fixtures

@@ -16,7 +16,7 @@ import soundfile
 import torch
 from PIL import Image
 
-from shared.registry import plans
+from shared.package import processing
 from training import data, kinds, train
 from training.errors import TrainingError
 from training.kinds.sounds import Sounds
@@ -96,7 +96,7 @@ def test_from_files_to_a_package(tmp_path: Path, make: Any, more: list[str], tas
     assert described["task"] == task
     assert [put["name"] for put in described["inputs"]] == inputs
     assert described["metrics"]["test_accuracy"] > 0.85
-    assert msgspec.convert(plans.with_kinds(described)["preprocess"], plans.Before)
+    assert msgspec.convert(processing.with_kinds(described)["preprocess"], processing.Before)
     replayed(out, described)
     for picture in ("curves", "confusion", "calibration"):
         assert (out / f"{picture}.png").read_bytes().startswith(b"\x89PNG")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.augment import augment, mix, random_augment
+from training.kinds.augment import augment, mix, random_augment
 
 
 def seeded(seed: int = 0) -> torch.Generator:

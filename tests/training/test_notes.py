@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training import notes, plots
 from training.data import Dataset
+from training.loop import notes
+from training.report import plots
 
 from .conftest import Run
 

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from training import export, learner, loop, networks
+from training import export, networks
+from training.loop import epochs, learner
+from training.loop.state import State
 from training.optimizers import Average, optimizer_for, rate, schedule_for
 from training.settings import recipe, settings
-from training.state import State
 
 from .conftest import Run
 
@@ -146,7 +147,7 @@ def test_the_average_is_kept_where_it_validates_better() -> None:
 
 def test_a_run_exports_the_average_when_it_wins(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     averages: list[nn.Module] = []
-    real = loop.evaluate
+    real = epochs.evaluate
 
     def judged(network: nn.Module, *rest: Any) -> dict[str, Any]:
         averaged = len(averages) and network is averages[0]
@@ -158,7 +159,7 @@ def test_a_run_exports_the_average_when_it_wins(fit: Fit, tmp_path: Path, monkey
             averages.append(self.network)
 
     monkeypatch.setattr(learner, "Average", Watched)
-    monkeypatch.setattr(loop, "evaluate", judged)
+    monkeypatch.setattr(epochs, "evaluate", judged)
     network = fit("--ema", "0.5", "--epochs", "1")
     assert differ(network, averages[0]) == 0
     assert rows(tmp_path)[0]["ema_validation_accuracy"] == 0.9

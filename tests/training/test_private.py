@@ -14,8 +14,9 @@ import pytest
 import torch
 from torch import nn
 
-from training import networks, private, train
+from training import networks, train
 from training.compress import __main__ as compress
+from training.loop import private
 from training.settings import settings
 
 from .conftest import Run

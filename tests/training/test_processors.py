@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import emulated, processors
-from training.compress.package import Arrays
+from training import emulated
 from training.emulated import Question
+from training.package import Arrays
+from training.report import processors
 
 from .conftest import sides
 from .packages import described

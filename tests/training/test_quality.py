@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from training import footprint, quality
-from training.footprint import Footprint
+from training.report import footprint, quality
+from training.report.footprint import Footprint
 
 
 def test_per_class_figures_are_scikit_learns() -> None:

@@ -10,8 +10,8 @@ import torch
 
 from training import data as datasets
 from training import export, train
-from training.checkpoint import Checkpoints, fingerprint
 from training.errors import TrainingError
+from training.loop.checkpoint import Checkpoints, fingerprint
 from training.settings import settings
 
 from . import children

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from amaas import tensors, transport
+from amaas.api import tensors, transport
 from PIL import Image
 
-from shared.registry import manifest
-from training.compress import package
+from shared.package import manifest
+from training import package
 from training.errors import TrainingError
 from training.served import served
 from training.teacher import PackageTeacher, same_labels, teacher

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from training import export, shortcuts, train
+from training import export, train
+from training.loop import shortcuts
+from training.loop.shortcuts import applied, lines, noted
 from training.settings import settings
-from training.shortcuts import applied, lines, noted
 
 from . import children
 from .conftest import SHORT, Run

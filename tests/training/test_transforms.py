@@ -11,8 +11,8 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from shared.registry import plans
-from shared.registry.manifest import Tensor
+from shared.package import processing
+from shared.package.manifest import Tensor
 from shared.serving.inputs import images
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -42,7 +42,7 @@ def test_resize_crop_normalise(size: tuple[int, int], interpolation: str, crop: 
             transforms.Normalize(MEAN, STD),
         ]
     )
-    plan = plans.Image(shorter=256, crop=[crop, crop], interpolation=interpolation, mean=MEAN, std=STD)
+    plan = processing.Image(shorter=256, crop=[crop, crop], interpolation=interpolation, mean=MEAN, std=STD)
     tensor = Tensor("image", "FP32", [-1, 3, crop, crop])
     shown = images.view(images.decode(body, "RGB"), plan, tensor)
     expected = reference(Image.open(io.BytesIO(body))).numpy()
@@ -53,7 +53,7 @@ def test_resize_crop_normalise(size: tuple[int, int], interpolation: str, crop: 
 def test_stretching(size: tuple[int, int]) -> None:
     body = photo(*size)
     reference = transforms.Compose([transforms.Resize((96, 160)), transforms.ToTensor()])
-    plan = plans.Image(size=[96, 160])
+    plan = processing.Image(size=[96, 160])
     shown = images.view(images.decode(body, "RGB"), plan, Tensor("image", "FP32", [-1, 3, 96, 160]))
     expected = reference(Image.open(io.BytesIO(body))).numpy()
     assert np.array_equal(images.numbers(shown.image, plan, "FP32"), expected)

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from training.compress import apply, data, package, search
+from training import package
+from training.compress import apply, data, search
 from training.errors import TrainingError, full, out_of_memory
 
 CACHE = Path.home() / ".cache" / "amaas"

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from training.compress import blocks, data, describe, golden, latency, measure, package, steps
+from training import measure, package
+from training.compress import blocks, data, describe, golden, latency, steps
 from training.compress.data import Material
 from training.compress.latency import Timings
-from training.compress.package import Arrays, Package
 from training.errors import TrainingError
+from training.package import Arrays, Package
 from training.served import served
 
 STEPS = ("graph", "fp16", "int8", "dynamic", "weight8", "int4")

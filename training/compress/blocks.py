@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from training.compress import package
+from training import package
 from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved, scratch
 from training.errors import TrainingError
 

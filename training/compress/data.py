@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training import data as datasets
-from training.compress import measure, package
-from training.compress.package import Arrays, Package
+from training import measure, package
 from training.data.source import PLURAL
 from training.errors import TrainingError
+from training.package import Arrays, Package
 
 if TYPE_CHECKING:
     from training.kinds import Inputs, Kind

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from training.compress.data import Labelled, Material
-from training.compress.package import Package
-from training.quality import softmax
+from training.package import Package
+from training.report.quality import softmax
 
 STEPS = {
     "int8": "quantize", "dynamic": "quantize", "weight8": "quantize", "int4": "quantize", "fp16": "quantize",

@@ -11,9 +11,9 @@ from training.compress import finetune, network
 from training.compress.apply import Student
 from training.compress.data import Material
 from training.compress.finetune import Tuning
-from training.compress.package import Package
 from training.compress.prune import training_data
 from training.compress.steps import Made
+from training.package import Package
 
 
 def distil(parent: Package, material: Material, *, student: Student, taught_by: str | None, how: Tuning) -> Made:

@@ -12,9 +12,9 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from training import distillation
 from training.compress.data import Examples, Labelled
 from training.errors import TrainingError
+from training.loop import distillation
 from training.networks import check_batch
 from training.optimizers import rate
 from training.settings import augmentation

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from training.compress import measure
-from training.compress.package import Arrays
+from training import measure
 from training.errors import TrainingError
+from training.package import Arrays
 
 RTOL, ATOL = 1e-3, 1e-4
 LOOSEST = 1e-2  # a relative tolerance that is taken over from the parent

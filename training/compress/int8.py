@@ -22,11 +22,11 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from training.compress import measure, package
+from training import measure, package
 from training.compress.data import Material
-from training.compress.package import Arrays
 from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved, scratch, weights
 from training.errors import TrainingError
+from training.package import Arrays
 from training.served import served
 
 METHODS = {

@@ -19,8 +19,8 @@ import numpy as np
 
 from shared.runtime import processor
 from shared.runtime.onnx import Session
-from training.compress.measure import fixed_batch, typed
-from training.compress.package import Arrays
+from training.measure import fixed_batch, typed
+from training.package import Arrays
 from training.served import served
 
 SESSIONS = 6

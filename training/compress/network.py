@@ -15,12 +15,11 @@ import onnx
 import torch
 from onnx import helper, numpy_helper, version_converter
 
-from training import export
-from training.compress import measure, package
+from training import export, measure, package
 from training.compress.data import Examples
-from training.compress.package import Arrays, Package
 from training.compress.steps import INTEGER
 from training.errors import TrainingError
+from training.package import Arrays, Package
 from training.served import served
 
 OPSET = 17

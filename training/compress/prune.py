@@ -13,9 +13,9 @@ import torch
 from training.compress import finetune, network
 from training.compress.data import Examples, Labelled, Material
 from training.compress.finetune import Tuning
-from training.compress.package import Arrays, Package
 from training.compress.steps import Made, NothingToDo
 from training.errors import TrainingError
+from training.package import Arrays, Package
 from training.teacher import PackageTeacher
 
 

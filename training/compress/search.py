@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.compress import apply, latency, measure, package, plot
+from training import measure, package
+from training.compress import apply, latency, plot
 from training.compress.apply import Measured, Options, Outcome
 from training.compress.data import Material
 from training.compress.latency import Timings
-from training.compress.package import Package
 from training.errors import TrainingError, out_of_memory
+from training.package import Package
 
 PARENT = "parent"
 SMALLER = "give a smaller --batch or fewer --calibration-rows, or take a machine with more"

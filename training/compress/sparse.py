@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 
-from training.compress import finetune, network, package
+from training import package
+from training.compress import finetune, network
 from training.compress.data import Material
 from training.compress.finetune import Tuning
-from training.compress.package import Package
 from training.compress.prune import training_data
 from training.compress.steps import Made, NothingToDo
+from training.package import Package
 from training.teacher import PackageTeacher
 
 RAMP = 0.75  # share of all steps in which zeros become more; in the rest the other weights settle

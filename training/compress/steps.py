@@ -16,7 +16,7 @@ import onnx
 
 from shared.errors import AmaasError
 from shared.runtime.onnx import rewrite
-from training.compress import package
+from training import package
 from training.errors import TrainingError
 
 Made = tuple[bytes, dict[str, Any]]  # the new model, and what its lineage says of how

@@ -10,12 +10,12 @@ from training.compress.apply import Training
 from training.compress.data import Material
 from training.compress.distil import distil
 from training.compress.finetune import Tuning
-from training.compress.package import Package
 from training.compress.prune import prune
 from training.compress.sparse import magnitude
 from training.compress.steps import Made
-from training.distillation import ALPHA, TEMPERATURE
 from training.errors import TrainingError
+from training.loop.distillation import ALPHA, TEMPERATURE
+from training.package import Package
 
 USUAL = {"prune": (10, 0.02), "magnitude": (5, 0.01), "distil": (15, 0.05)}  # epochs, highest learning rate
 BATCH = 64  # to which these belong: smaller batches take smaller steps (Goyal et al. 2017), or exported networks, whose

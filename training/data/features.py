@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.registry import plans
+from shared.package import processing
 from shared.serving.inputs import sounds as serving
 
 FRAME = 0.032  # seconds
@@ -26,7 +26,7 @@ def thumbnails(images: np.ndarray, side: int, *, grey: bool = True) -> np.ndarra
 def mel(samples: np.ndarray, sample_rate: int, bands: int) -> np.ndarray:
     """Logarithmic mel energies [bands, frames] of one sound, by the code that serves."""
     n_fft = 2 ** round(np.log2(FRAME * sample_rate))
-    plan = plans.Audio(
+    plan = processing.Audio(
         sample_rate=sample_rate, features="mel", n_fft=n_fft, hop_length=n_fft // 2, n_mels=bands, log="ln", floor=1e-6
     )
     return serving.features(np.pad(samples, (0, max(0, n_fft - len(samples)))), plan)

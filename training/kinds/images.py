@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.augment import augment, random_augment
 from training.errors import TrainingError
 from training.kinds import Inputs
+from training.kinds.augment import augment, random_augment
 from training.kinds.single import OneInput
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])  # what torchvision's weights were trained with

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shared.registry import plans
+from shared.package import processing
 from shared.serving.inputs import sounds
 from training.errors import TrainingError
 from training.kinds import Inputs
@@ -29,7 +29,7 @@ class Sounds(OneInput):
 
     def __init__(self, plan: dict[str, Any], put: str = "sound") -> None:
         self.plan, self.put, self.files = plan, put, dict[str, bytes]()
-        self.audio = plans.Audio(**{field: value for field, value in plan.items() if field != "kind"})
+        self.audio = processing.Audio(**{field: value for field, value in plan.items() if field != "kind"})
         rate, seconds = self.audio.sample_rate, float(plan["seconds"])
         self.shape = (1, *sounds.features(np.zeros(round(rate * seconds), np.float32), self.audio).shape)
         self.described = f"sounds of {seconds:g} s as {self.shape[1]} mel bands by {self.shape[2]} frames"

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from shared.errors import BadInput
-from shared.registry import plans
-from shared.registry.manifest import Tensor
+from shared.package import processing
+from shared.package.manifest import Tensor
 from shared.serving.cache import Loaded
 from shared.serving.inputs import tables
 from training.errors import TrainingError
@@ -37,7 +37,7 @@ class Tables(OneInput):
 
     def __init__(self, plan: dict[str, Any], files: dict[str, bytes], put: str = "features") -> None:
         self.plan, self.files, self.put = plan, files, put
-        self.table = msgspec.convert({**plan, "kind": "table"}, plans.Table)
+        self.table = msgspec.convert({**plan, "kind": "table"}, processing.Table)
         wide = [len(c.categories) if c.type == "category" and c.encode == "one-hot" else 1 for c in self.table.columns]
         self.shape = (sum(wide),)
         self.described = f"rows of {len(wide)} columns"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from shared.registry import plans
+from shared.package import processing
 from shared.serving.inputs import texts
 from training.errors import TrainingError
 from training.kinds import Inputs
@@ -28,7 +28,7 @@ class Texts:
     def __init__(self, plan: dict[str, Any], tokenizer: bytes) -> None:
         self.plan, self.files = plan, {FILE: tokenizer}
         names = {field: value for field, value in plan.items() if field != "kind"}
-        self.text = plans.Text(**names)
+        self.text = processing.Text(**names)
         self.tokenizer = texts.tokenizer(tokenizer, self.text, None)
         self.shape = (self.tokenizer.get_vocab_size(), int(plan["max_length"]))
         self.unknown = self.tokenizer.token_to_id(UNKNOWN)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from shared.errors import BadInput
-from shared.registry.plans import Scores
+from shared.package.processing import Scores
 from shared.serving.cache import Loaded
 from shared.serving.explain import Options, chosen, rounded, told
 from shared.serving.inputs import images

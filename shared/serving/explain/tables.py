@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.registry import plans
+from shared.package import processing
 from shared.serving.cache import Loaded
 from shared.serving.explain import Options, chosen, told
 from shared.serving.inputs import tables
@@ -48,7 +48,7 @@ def explain(loaded: Loaded, body: bytes, content_type: str, options: Options) ->
 
 
 def shapley(
-    loaded: Loaded, row: Row, reference: list[Row], index: int, options: Options, plan: plans.Table
+    loaded: Loaded, row: Row, reference: list[Row], index: int, options: Options, plan: processing.Table
 ) -> tuple[np.ndarray, float]:
     """Each column's share [columns], and the mean prediction of the reference rows that were drawn."""
     names = [column.name for column in plan.columns]
@@ -75,6 +75,6 @@ def _path(row: Row, start: Row, names: list[str]) -> list[Row]:
     return steps
 
 
-def _scores(loaded: Loaded, rows: list[Row], plan: plans.Table) -> np.ndarray:
+def _scores(loaded: Loaded, rows: list[Row], plan: processing.Table) -> np.ndarray:
     """The scores of classes [rows, classes], or the values [rows, width]."""
     return tabular.outcomes(loaded, rows, plan)[0]

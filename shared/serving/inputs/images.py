@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from shared.errors import BadInput, TooLarge
-from shared.registry import plans
-from shared.registry.manifest import Tensor
+from shared.package import processing
+from shared.package.manifest import Tensor
 from shared.runtime.onnx import DTYPES
 from shared.serving.cache import Loaded
 from shared.serving.inputs.colours import coloured
@@ -59,7 +59,7 @@ def feeds(loaded: Loaded, bodies: list[bytes]) -> tuple[dict[str, np.ndarray], l
     return {tensor.name: values}, [shown.placed for shown in views]
 
 
-def signature(loaded: Loaded) -> tuple[Tensor, plans.Image]:
+def signature(loaded: Loaded) -> tuple[Tensor, processing.Image]:
     """The model's image input and how it is made. Raises BadInput for a model without one."""
     inputs = loaded.manifest.inputs
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].datatype not in ("FP32", "FP16", "FP64", "UINT8"):
@@ -67,7 +67,7 @@ def signature(loaded: Loaded) -> tuple[Tensor, plans.Image]:
             f"model {loaded.name!r} does not take one batch of images: POST tensors to /v2/models/{loaded.name}/infer"
         )
     plan = loaded.manifest.preprocess
-    return inputs[0], plan if isinstance(plan, plans.Image) else _inferred(inputs[0])
+    return inputs[0], plan if isinstance(plan, processing.Image) else _inferred(inputs[0])
 
 
 def any_size(loaded: Loaded) -> bool:
@@ -105,7 +105,7 @@ def decode(body: bytes, mode: str) -> Image.Image:
         raise BadInput("the body is no image that can be read: send a whole PNG or JPEG file") from error
 
 
-def view(image: Image.Image, plan: plans.Image, tensor: Tensor) -> View:
+def view(image: Image.Image, plan: processing.Image, tensor: Tensor) -> View:
     """The image resized and cropped as the plan says."""
     shown = View(image, Placed(image.width, image.height))
     if plan.shorter:
@@ -116,7 +116,7 @@ def view(image: Image.Image, plan: plans.Image, tensor: Tensor) -> View:
     return _cropped(shown, plan.crop[0], plan.crop[1], plan.fill) if plan.crop else shown
 
 
-def numbers(image: Image.Image, plan: plans.Image, datatype: str) -> np.ndarray:
+def numbers(image: Image.Image, plan: processing.Image, datatype: str) -> np.ndarray:
     """Pixels as the model's numbers, of shape [C, H, W] or [H, W, C]."""
     pixels = np.asarray(image)
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
@@ -142,7 +142,7 @@ def _values(scale: float, mean: tuple[float, ...], std: tuple[float, ...], chann
     return np.asarray((scaled - spread[:, :1]) / spread[:, 1:])
 
 
-def _resized(shown: View, height: int, width: int, plan: plans.Image) -> View:
+def _resized(shown: View, height: int, width: int, plan: processing.Image) -> View:
     image = shown.image
     if plan.resize == "stretch":
         return _stretched(shown, height, width, plan)
@@ -168,7 +168,7 @@ def _shorter(image: Image.Image, side: int) -> tuple[int, int]:
     return side, int(side * image.width / image.height)
 
 
-def _stretched(shown: View, height: int, width: int, plan: plans.Image) -> View:
+def _stretched(shown: View, height: int, width: int, plan: processing.Image) -> View:
     image, placed = shown
     if image.size == (width, height):
         return shown
@@ -205,10 +205,10 @@ def _window(shown: View, left: int, top: int, height: int, width: int, fill: int
     return View(part, placed._replace(offset=offset))
 
 
-def _inferred(tensor: Tensor) -> plans.Image:
+def _inferred(tensor: Tensor) -> processing.Image:
     layout = "NHWC" if tensor.shape[3] in (1, 3) and tensor.shape[1] not in (1, 3) else "NCHW"
     channels = tensor.shape[3] if layout == "NHWC" else tensor.shape[1]
-    return plans.Image(mode="L" if channels == 1 else "RGB", layout=layout)  # type: ignore[arg-type]  # both literals
+    return processing.Image(mode="L" if channels == 1 else "RGB", layout=layout)  # type: ignore[arg-type]  # both literals
 
 
 def _size(tensor: Tensor, layout: str) -> list[int] | None:

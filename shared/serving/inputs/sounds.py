@@ -12,8 +12,8 @@ from functools import lru_cache
 import numpy as np
 
 from shared.errors import BadInput, TooLarge
-from shared.registry import plans
-from shared.registry.manifest import Tensor
+from shared.package import processing
+from shared.package.manifest import Tensor
 from shared.runtime.onnx import DTYPES
 from shared.serving.cache import Loaded
 
@@ -22,14 +22,14 @@ MAX_WINDOWS = 10_000
 MAX_IN_FRAMES = 60_000_000  # samples in all frames of a transform, which overlap
 
 
-def signature(loaded: Loaded) -> tuple[Tensor, plans.Audio]:
+def signature(loaded: Loaded) -> tuple[Tensor, processing.Audio]:
     """The model's sound input and how it is made. Raises BadInput for a model without one."""
     inputs, plan = loaded.manifest.inputs, loaded.manifest.preprocess
     if len(inputs) != 1 or inputs[0].datatype not in ("FP32", "FP16", "FP64"):
         raise BadInput(
             f"model {loaded.name!r} does not take one batch of sounds: POST tensors to /v2/models/{loaded.name}/infer"
         )
-    return inputs[0], plan if isinstance(plan, plans.Audio) else plans.Audio()
+    return inputs[0], plan if isinstance(plan, processing.Audio) else processing.Audio()
 
 
 def decode(body: bytes, sample_rate: int) -> np.ndarray:
@@ -65,7 +65,7 @@ def resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     return np.asarray(soxr.resample(samples, rate, wanted, quality="HQ"), np.float32)
 
 
-def windows(samples: np.ndarray, plan: plans.Audio) -> list[tuple[float, np.ndarray]]:
+def windows(samples: np.ndarray, plan: processing.Audio) -> list[tuple[float, np.ndarray]]:
     """What the model hears at once, each with its start in seconds: all of it, or parts of one length."""
     if plan.seconds is None:
         return [(0.0, samples)]
@@ -79,7 +79,7 @@ def windows(samples: np.ndarray, plan: plans.Audio) -> list[tuple[float, np.ndar
     return [(start / plan.sample_rate, samples[start : start + length]) for start in starts]
 
 
-def feeds(tensor: Tensor, plan: plans.Audio, parts: list[np.ndarray]) -> dict[str, np.ndarray]:
+def feeds(tensor: Tensor, plan: processing.Audio, parts: list[np.ndarray]) -> dict[str, np.ndarray]:
     """The model's input for sounds of equal length: [N, T], [N, mel, T] and so on, with axes of 1 as the model has."""
     values = np.stack([features(part, plan) for part in parts])
     while values.ndim < len(tensor.shape):
@@ -89,7 +89,7 @@ def feeds(tensor: Tensor, plan: plans.Audio, parts: list[np.ndarray]) -> dict[st
     return {tensor.name: np.ascontiguousarray(values, DTYPES[tensor.datatype])}
 
 
-def features(samples: np.ndarray, plan: plans.Audio) -> np.ndarray:
+def features(samples: np.ndarray, plan: processing.Audio) -> np.ndarray:
     """The waveform [T], or the spectrogram or mel features [bins, frames] or [frames, bins] of samples."""
     if plan.features == "waveform":
         return np.asarray((samples - np.float32(plan.mean)) / np.float32(plan.std))
@@ -103,7 +103,7 @@ def features(samples: np.ndarray, plan: plans.Audio) -> np.ndarray:
     return (logged if plan.layout == "mel_time" else logged.T).astype(np.float32)
 
 
-def _transform(samples: np.ndarray, plan: plans.Audio) -> np.ndarray:
+def _transform(samples: np.ndarray, plan: processing.Audio) -> np.ndarray:
     """The short-time Fourier transform, [1 + n_fft // 2, frames]."""
     if plan.center:
         if plan.pad_mode == "reflect" and len(samples) <= plan.n_fft // 2:
@@ -124,7 +124,7 @@ def _window(n_fft: int, length: int) -> np.ndarray:
     return np.pad(hann, (before, n_fft - length - before))
 
 
-def _log(values: np.ndarray, plan: plans.Audio) -> np.ndarray:
+def _log(values: np.ndarray, plan: processing.Audio) -> np.ndarray:
     if plan.log == "none":
         return values
     kept = np.maximum(values, plan.floor)

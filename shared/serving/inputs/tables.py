@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput, TooLarge
-from shared.registry import plans
-from shared.registry.manifest import Tensor
-from shared.registry.plans import Column
+from shared.package import processing
+from shared.package.manifest import Tensor
+from shared.package.processing import Column
 from shared.runtime.onnx import DTYPES
 from shared.serving.cache import Loaded
 
@@ -21,12 +21,12 @@ Row = dict[str, Any]
 MAX_ROWS = 50_000  # in a call
 
 
-def plan_of(loaded: Loaded) -> plans.Table | None:
+def plan_of(loaded: Loaded) -> processing.Table | None:
     plan = loaded.manifest.preprocess
-    return plan if isinstance(plan, plans.Table) else None
+    return plan if isinstance(plan, processing.Table) else None
 
 
-def rows(values: list[Any], plan: plans.Table) -> list[Row]:
+def rows(values: list[Any], plan: processing.Table) -> list[Row]:
     """Rows as they are sent: objects by column, or lists in the columns' order. Raises BadInput."""
     names = {column.name: None for column in plan.columns}
     return [_row(value, names, number) for number, value in enumerate(values)]
@@ -45,7 +45,7 @@ def _row(value: Any, names: dict[str, None], number: int) -> Row:
     raise BadInput(f"row {number} must be an object with, or a list of, {len(names)} columns: {list(names)[:50]}")
 
 
-def from_csv(text: bytes, plan: plans.Table, most: int | None = None) -> list[Row]:
+def from_csv(text: bytes, plan: processing.Table, most: int | None = None) -> list[Row]:
     """The rows of a CSV file whose first line names the columns. Raises BadInput, and TooLarge beyond `most` rows."""
     try:
         reader = csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
@@ -61,12 +61,12 @@ def from_csv(text: bytes, plan: plans.Table, most: int | None = None) -> list[Ro
     return rows([dict(zip(header, line, strict=True)) for line in found], plan)
 
 
-def feeds(loaded: Loaded, given: list[Row], plan: plans.Table) -> dict[str, np.ndarray]:
+def feeds(loaded: Loaded, given: list[Row], plan: processing.Table) -> dict[str, np.ndarray]:
     """The model's inputs for rows: [N, columns] each, or [N] where the model has it so."""
     groups: dict[str, list[np.ndarray]] = {tensor.name: [] for tensor in loaded.manifest.inputs}
     for column in plan.columns:
         values = [_value(row.get(column.name), column, number) for number, row in enumerate(given)]
-        groups[plans.target(column, list(groups))].append(_encoded(values, column))
+        groups[processing.target(column, list(groups))].append(_encoded(values, column))
     return {tensor.name: _joined(tensor, groups[tensor.name]) for tensor in loaded.manifest.inputs}
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shared.errors import AmaasError, BadInput, TooLarge, Unavailable
-from shared.registry import plans
-from shared.registry.manifest import Tensor
+from shared.package import processing
+from shared.package.manifest import Tensor
 from shared.runtime.onnx import DTYPES
 from shared.serving.cache import Loaded
 
@@ -79,9 +79,9 @@ def tokenizer_of(loaded: Loaded) -> Tokenizer:
     return loaded.part(plan.tokenizer, lambda raw: tokenizer(raw, plan, _ids(loaded, plan)))
 
 
-def plan_of(loaded: Loaded) -> plans.Text:
+def plan_of(loaded: Loaded) -> processing.Text:
     plan = loaded.manifest.preprocess
-    return plan if isinstance(plan, plans.Text) else plans.Text()
+    return plan if isinstance(plan, processing.Text) else processing.Text()
 
 
 def feeds(loaded: Loaded, texts: list[Item]) -> tuple[dict[str, np.ndarray], list[Encoding] | None]:
@@ -93,7 +93,7 @@ def feeds(loaded: Loaded, texts: list[Item]) -> tuple[dict[str, np.ndarray], lis
     return {tensor.name: _ids_of(tensor, plan, encodings) for tensor in loaded.manifest.inputs}, encodings
 
 
-def _strings(loaded: Loaded, texts: list[Item], plan: plans.Text) -> dict[str, np.ndarray]:
+def _strings(loaded: Loaded, texts: list[Item], plan: processing.Text) -> dict[str, np.ndarray]:
     inputs = loaded.manifest.inputs
     if len(inputs) != 1 or inputs[0].datatype != "BYTES" or not 1 <= len(inputs[0].shape) <= 2:
         raise BadInput(
@@ -106,7 +106,7 @@ def _strings(loaded: Loaded, texts: list[Item], plan: plans.Text) -> dict[str, n
     return {inputs[0].name: values if len(inputs[0].shape) == 1 else values[:, None]}
 
 
-def _ids_of(tensor: Tensor, plan: plans.Text, encodings: list[Encoding]) -> np.ndarray:
+def _ids_of(tensor: Tensor, plan: processing.Text, encodings: list[Encoding]) -> np.ndarray:
     named = {
         plan.ids: [encoding.ids for encoding in encodings],
         plan.mask: [encoding.attention_mask for encoding in encodings],
@@ -118,11 +118,11 @@ def _ids_of(tensor: Tensor, plan: plans.Text, encodings: list[Encoding]) -> np.n
     return np.array(named[tensor.name], DTYPES[tensor.datatype])
 
 
-def _ids(loaded: Loaded, plan: plans.Text) -> Tensor | None:
+def _ids(loaded: Loaded, plan: processing.Text) -> Tensor | None:
     return next((tensor for tensor in loaded.manifest.inputs if tensor.name == plan.ids), None)
 
 
-def tokenizer(raw: bytes, plan: plans.Text, ids: Tensor | None) -> Tokenizer:
+def tokenizer(raw: bytes, plan: processing.Text, ids: Tensor | None) -> Tokenizer:
     """A tokenizer from its JSON, set to cut and pad. ids: the model's input, whose length may be fixed.
 
     Raises Unavailable when the file is no tokenizer.

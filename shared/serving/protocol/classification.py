@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.registry.manifest import Tensor
+from shared.package.manifest import Tensor
 from shared.runtime.onnx import BF16, widened
 from shared.serving.protocol.binary import objects
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from shared.config import MAX_BODY_BYTES
 from shared.errors import BadInput, NotImplemented_
-from shared.registry.manifest import Tensor
+from shared.package.manifest import Tensor
 from shared.serving.protocol import binary, compression
 from shared.serving.protocol.classification import classes
 from shared.serving.protocol.values import to_array

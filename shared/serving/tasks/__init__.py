@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from shared.errors import NotImplemented_, TooLarge
-from shared.registry.manifest import Manifest
+from shared.package.manifest import Manifest
 from shared.serving.cache import Loaded
 from shared.serving.tasks.request import Given, read
 

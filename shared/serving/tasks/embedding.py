@@ -10,8 +10,8 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from shared.errors import BadInput
-from shared.registry import plans
-from shared.registry.plans import Vector
+from shared.package import processing
+from shared.package.processing import Vector
 from shared.serving.cache import Loaded
 from shared.serving.inputs import images, sounds, texts
 from shared.serving.tasks import running
@@ -24,13 +24,13 @@ class Asked(Struct, frozen=True):
     model: str
     input: str | Annotated[list[str], Meta(min_length=1, max_length=MOST)]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: plans.Positive | None = None
+    dimensions: processing.Positive | None = None
     user: str | None = None
 
 
 def takes(loaded: Loaded) -> str:
     plan = loaded.manifest.preprocess
-    return "image" if isinstance(plan, plans.Image) else "audio" if isinstance(plan, plans.Audio) else "text"
+    return "image" if isinstance(plan, processing.Image) else "audio" if isinstance(plan, processing.Audio) else "text"
 
 
 def step(loaded: Loaded) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.registry.plans import Boxes
+from shared.package.processing import Boxes
 from shared.serving.cache import Loaded
 from shared.serving.inputs import images
 from shared.serving.inputs.images import Placed

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct
 
 from shared.errors import BadInput, Unsupported
-from shared.registry.plans import Positive
+from shared.package.processing import Positive
 
 MOST = 1024
 FILES = {"image": "image/png or image/jpeg", "audio": "audio/wav or audio/flac"}

@@ -8,8 +8,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from shared.errors import BadInput
-from shared.registry.manifest import Tensor
-from shared.registry.plans import Scores
+from shared.package.manifest import Tensor
+from shared.package.processing import Scores
 from shared.serving.cache import Loaded
 from shared.serving.tasks.request import Options
 

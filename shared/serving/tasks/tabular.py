@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.registry import plans
+from shared.package import processing
 from shared.serving import protocol
 from shared.serving.cache import Loaded
 from shared.serving.inputs import tables
@@ -43,7 +43,7 @@ def answer(loaded: Loaded, items: list[Row], options: Options) -> list[dict[str,
     return [{"predictions": running.labelled(row, labels, after, options)} for row in rows]
 
 
-def outcomes(loaded: Loaded, items: list[Row], plan: plans.Table) -> tuple[np.ndarray, bool]:
+def outcomes(loaded: Loaded, items: list[Row], plan: processing.Table) -> tuple[np.ndarray, bool]:
     """Scores [rows, classes] in FP64 and True, or values [rows, width] as the model gives them and False."""
     name = running.scores_output(loaded)
     size = running.step(loaded)

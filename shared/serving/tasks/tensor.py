@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from shared.errors import BadInput, Unsupported
-from shared.registry.manifest import Tensor
+from shared.package.manifest import Tensor
 from shared.serving import protocol
 from shared.serving.cache import Loaded
 

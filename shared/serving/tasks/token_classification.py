@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.registry.plans import Entities
+from shared.package.processing import Entities
 from shared.serving.cache import Loaded
 from shared.serving.inputs import texts
 from shared.serving.tasks import running

@@ -1,0 +1,1 @@
+"""The `amaas` command: one module per group of verbs."""

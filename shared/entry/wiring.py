@@ -1,0 +1,66 @@
+"""What functions work with, made when first asked for: settings, the store, the models' logs, the signing key."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from shared.config import Config
+from shared.logs import Lines
+from shared.registry.log import Log
+from shared.registry.state import Head
+from shared.signing.base import Signer
+from shared.storage.base import Store
+
+
+@cache
+def config() -> Config:
+    """This deployment's settings, read when first asked for."""
+    return Config.from_env(os.environ)
+
+
+@cache
+def store() -> Store:
+    """The data bucket; boto3 is imported with the first call that needs it."""
+    from shared.storage.s3 import S3Store
+
+    return S3Store(config().bucket, config().endpoint_url)
+
+
+@cache
+def log() -> Log:
+    """The models' logs: read, and written with the deployment's key where this function has it."""
+    key = signer()
+    trusted = config().public_keys or ((key.public,) if key else ())
+    return Log(store(), signer=key, trusted=trusted, on_commit=_committed)
+
+
+@cache
+def reading() -> Log:
+    """The models' logs for functions that only read them, and whose cold start counts."""
+    from shared.storage import light
+
+    return Log(light.store(config().bucket, config().endpoint_url), trusted=config().public_keys)
+
+
+def _committed(log: Log, head: Head) -> None:
+    """A line in the function's log for each transition: a witness of revision and digest outside of the bucket."""
+    from shared.registry import catalogue  # with its listings and thread pools, which no answer waits for
+
+    Lines("registry").info("transition", model=head.model, revision=head.revision, digest=head.digest)
+    catalogue.compact_sometimes(log, head)
+
+
+@cache
+def signer() -> Signer | None:
+    """The deployment's signing key, for functions that may use it."""
+    key = config().signing_key
+    if key is None:
+        return None
+    if key.startswith("file:"):
+        from shared.signing.local import LocalKey
+
+        return LocalKey.load(key.removeprefix("file:"))
+    from shared.signing.kms import KmsKey
+
+    return KmsKey(key, config().endpoint_url)

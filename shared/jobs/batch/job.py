@@ -1,0 +1,132 @@
+"""What a batch job is: the request, written once with the version it is pinned to, and its runs.
+
+A run is one start of the state machine. Runs may be repeated: outputs are written once, so a later run does what is
+left. Nothing here is ever overwritten.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from shared import keys
+from shared.clock import now
+from shared.errors import Conflict, NotFound
+from shared.storage.base import AlreadyExists, ObjectNotFound, Store, list_all
+
+JSON = "application/json"
+Kind = Literal["jsonl", "csv", "parquet", "files"]
+
+
+class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """version: the number that answers all of it, whatever its aliases do meanwhile. prefix: where the inputs are.
+
+    kind: how to read files whose name does not tell. chunk: inputs per chunk at most. options: of the task.
+    """
+
+    id: str
+    model: str
+    version: int
+    by: str
+    created_at: str
+    prefix: str
+    kind: Kind | None = None
+    chunk: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    number: int
+    started_at: str
+    by: str
+    cancelled: bool = False
+    ended: bool = False
+
+
+class Ended(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """missing: chunks without an output. error: why the run came to nothing."""
+
+    at: str
+    missing: int | None = None
+    error: str | None = None
+
+
+JOB = msgspec.json.Decoder(Job)
+RUN = msgspec.json.Decoder(Run)
+ENDED = msgspec.json.Decoder(Ended)
+
+
+def create(store: Store, job: Job) -> Job:
+    store.put(_key(job.id), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    return job
+
+
+def read(store: Store, job: str) -> Job:
+    """Raises NotFound."""
+    try:
+        return JOB.decode(store.get(_key(job)).body)
+    except ObjectNotFound:
+        raise NotFound(f"there is no batch job {job!r}: jobs expire after 30 days") from None
+
+
+def exists(store: Store, job: str) -> bool:
+    try:
+        store.head(_key(job))
+    except ObjectNotFound:
+        return False
+    return True
+
+
+def _key(job: str) -> str:
+    return f"{keys.batch(job)}job.json"
+
+
+def last_run(store: Store, job: str) -> Run | None:
+    """The newest start of a job, with whether it was cancelled and has ended."""
+    names = [info.key.rpartition("/")[2].split(".") for info in list_all(store, f"{keys.batch(job)}runs/")]
+    started = [int(name[0]) for name in names if name[1] == "start"]
+    if not started:
+        return None
+    number = max(started)
+    run = RUN.decode(store.get(keys.batch_run(job, number, "start")).body)
+    said = {name[1] for name in names if int(name[0]) == number}
+    return msgspec.structs.replace(run, cancelled="cancel" in said, ended="end" in said)
+
+
+def begin(store: Store, job: str, number: int, by: str) -> Run:
+    """Raises Conflict when somebody else began this run."""
+    run = Run(number=number, started_at=now(), by=by)
+    try:
+        store.put(keys.batch_run(job, number, "start"), msgspec.json.encode(run), if_absent=True, content_type=JSON)
+    except AlreadyExists as error:
+        raise Conflict(f"batch job {job!r} was started by somebody else in this moment: GET /batch/{job}") from error
+    return run
+
+
+def cancel(store: Store, job: str, number: int) -> None:
+    store.put(keys.batch_run(job, number, "cancel"), b"{}", content_type=JSON)
+
+
+def cancelled(store: Store, job: str, number: int) -> bool:
+    try:
+        store.head(keys.batch_run(job, number, "cancel"))
+    except ObjectNotFound:
+        return False
+    return True
+
+
+def end(store: Store, job: str, number: int, *, missing: int | None = None, error: str | None = None) -> Ended:
+    """Note how a run ended. Whoever comes later is told what was noted first."""
+    ended = Ended(at=now(), missing=missing, error=error)
+    key = keys.batch_run(job, number, "end")
+    try:
+        store.put(key, msgspec.json.encode(ended), if_absent=True, content_type=JSON)
+    except AlreadyExists:
+        return ENDED.decode(store.get(key).body)
+    return ended
+
+
+def ended(store: Store, job: str, number: int) -> Ended:
+    return ENDED.decode(store.get(keys.batch_run(job, number, "end")).body)

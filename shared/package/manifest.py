@@ -1,0 +1,159 @@
+"""What a model package says of itself: the schema of `amaas.json`, and of the manifest that is served.
+
+Only shape and bounds are checked here; whether the model agrees with it is for the gate to find out.
+"""
+
+# annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from shared.errors import BadInput
+from shared.package.processing import After, Before, with_kinds
+
+Task = Literal[
+    "image-classification",
+    "text-classification",
+    "embedding",
+    "audio-classification",
+    "tabular",
+    "object-detection",
+    "token-classification",
+    "text-generation",
+    "tensor",
+]
+Datatype = Literal[
+    "BOOL",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BF16",
+    "BYTES",
+]
+Step = Literal["train", "prune", "quantize", "distil", "optimize", "import"]
+
+
+class Tensor(Struct, frozen=True):
+    """One input or output. shape: -1 stands for a dimension that may vary."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+
+
+class GoldenCase(Struct, frozen=True, forbid_unknown_fields=True):
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+
+
+class Golden(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Inputs with the outputs they must give: in a file of the package (npz), or written out as cases."""
+
+    file: str | None = None
+    cases: Annotated[list[GoldenCase], Meta(max_length=1000)] = field(default_factory=list)
+    rtol: Annotated[float, Meta(ge=0)] = 1e-3
+    atol: Annotated[float, Meta(ge=0)] = 1e-4
+
+
+class Lineage(Struct, frozen=True, kw_only=True):
+    parent: str | None = None
+    step: Step = "import"
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The content of `amaas.json`. Unknown members are ignored, so that newer packages load in older services.
+
+    optional, gate: inputs with a default in the graph, and what the check on upload found; set by the service, whatever
+    a package says.
+    """
+
+    name: str | None = None
+    task: Task = "tensor"
+    inputs: list[Tensor] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+    optional: list[Tensor] = field(default_factory=list)
+    preprocess: Before | None = None
+    postprocess: After | None = None
+    labels: Annotated[list[str], Meta(max_length=100_000)] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    dataset: dict[str, Any] | str | None = None
+    licence: str | None = None
+    card: Annotated[str, Meta(max_length=200_000)] | None = None
+    tags: Annotated[list[str], Meta(max_length=50)] = field(default_factory=list)
+    lineage: Lineage | None = None
+    golden: Golden | None = None
+    reference: dict[str, Any] | None = None
+    gate: dict[str, Any] | None = None
+
+
+# made once, before any thread: see state.py
+DECODER = msgspec.json.Decoder(dict[str, Any])
+
+
+def decode(body: bytes, *, spelling: bool = False) -> Manifest:
+    """Parse an `amaas.json`. Raises BadInput that names the member and what is wrong with it.
+
+    spelling: refuse members that look like one that there is; others are for newer services, and ignored.
+    """
+    try:
+        found = DECODER.decode(body)
+        if spelling:
+            _check_spelling(found)
+        return msgspec.convert(with_kinds(found), Manifest)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"amaas.json does not fit its schema: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"amaas.json is not valid JSON: {error}") from error
+
+
+def _check_spelling(found: dict[str, Any]) -> None:
+    from difflib import get_close_matches
+
+    for name in found:
+        if name not in Manifest.__struct_fields__:
+            for meant in get_close_matches(name.lower(), Manifest.__struct_fields__, 1, 0.8):
+                raise BadInput(f"amaas.json has a member {name[:50]!r}, which nothing reads: did you mean {meant!r}?")
+
+
+msgspec.convert({}, Manifest)  # the type is read here, before any thread: see state.py
+
+
+def encode(manifest: Manifest) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+
+
+def narrow(declared: list[Tensor], graph: list[Tensor], what: str) -> list[Tensor]:
+    """The graph's tensors, with their shapes narrowed to what the package declares.
+
+    Declared tensors must be the graph's own, by name and datatype, and may only fix dimensions that vary.
+    Raises BadInput naming the first that does not agree.
+    """
+    known = {tensor.name: tensor for tensor in graph}
+    wanted = {tensor.name: tensor for tensor in declared}
+    for name, tensor in wanted.items():
+        if name not in known:
+            raise BadInput(f"amaas.json names the {what} {name!r}, which the model lacks: it has {sorted(known)}")
+        _agree(tensor, known[name], what)
+    return [wanted.get(tensor.name, tensor) for tensor in graph]
+
+
+def _agree(declared: Tensor, graph: Tensor, what: str) -> None:
+    fits = len(declared.shape) == len(graph.shape) and all(
+        g == -1 or d == g for d, g in zip(declared.shape, graph.shape, strict=True)
+    )
+    if declared.datatype != graph.datatype or not fits:
+        raise BadInput(
+            f"amaas.json declares the {what} {graph.name!r} as {declared.datatype} {declared.shape}, "
+            f"the model has {graph.datatype} {graph.shape}"
+        )

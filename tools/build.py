@@ -1,0 +1,164 @@
+"""The build methods of `sam build`: what goes into each function and layer. Runs in the environment `build`.
+
+Everything is built for the runtime and platform it will run on, not for this machine, and reproducibly: unchanged
+sources make the same archive, so that a deployment updates only what changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tools import closure
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ROOT / "requirements"
+MODELS = ROOT / "layers" / "models"
+PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}  # by Lambda's name
+OWN_PACKAGES = ("ingest", "batchplan")  # of functions; a lock may also be another environment's, as training.txt is
+PACKAGED = 315_532_800  # 1980-01-01, the earliest time that a zip archive can carry
+
+# Parts of packages that serving never imports.
+STRIPPED = [
+    "**/tests",
+    "**/*.pyi",
+    "bin",
+    "numpy/f2py",
+    "numpy/_core/include",
+    "numpy/_core/lib",
+    "simdjson/*.cpp",
+    "simdjson/*.h",
+    "onnxruntime/backend",
+    "onnxruntime/datasets",
+    "onnxruntime/quantization",
+    "onnxruntime/tools",
+    "onnxruntime/transformers",
+    "onnx/backend",
+    "onnx/reference/ops",
+]
+
+
+def function(name: str, target: Path) -> None:
+    """functions/{name} and the modules of shared/ that it reaches, with the packages that only this function needs.
+
+    A change elsewhere leaves the artifact as it is, to the byte, so that a deployment does not restart the function.
+    """
+    for file in closure.of_function(name):
+        copy = target / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    if name in OWN_PACKAGES:
+        install(f"{name}.txt", target)
+    if name == "registry":
+        describe(target / "functions" / name / "openapi.json")
+    finish(target, "/var/task")
+
+
+def describe(file: Path) -> None:
+    """The API's description, made by importing all functions with their packages: see api."""
+    python_here("api", str(file))
+
+
+def layer(lock: str, target: Path) -> None:
+    install(lock, target / "python")
+    finish(target, "/opt")
+
+
+def models(target: Path) -> None:
+    """The bundled models as they are served, and index.json with the digests of each: see tools/models_layer.py."""
+    blobs = target / "models" / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    packages = sorted(path.parent for path in MODELS.glob("*/model.onnx"))
+    index = {package.name: serve(package, blobs) for package in packages}
+    # also keeps the layer from being empty, which Lambda refuses
+    (target / "models" / "index.json").write_text(json.dumps(index, indent=1))
+    finish(target, "/opt")
+
+
+def serve(package: Path, blobs: Path) -> dict[str, str]:
+    digests: dict[str, str] = json.loads(python_here("tools.models_layer", str(package), str(blobs)))
+    return digests
+
+
+def python_here(module: str, *arguments: str) -> str:
+    """What a module of this repository says, run with the packages of the environment that runs this."""
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def install(lock: str, target: Path) -> None:
+    """The packages of a lock for the runtime and Lambda's platform, whatever this machine is."""
+    command = [os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--target", str(target)]
+    command += ["--python-version", runtime().removeprefix("python"), "--python-platform", platform()]
+    command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--link-mode", "copy"]
+    subprocess.run([*command, "--requirement", str(LOCKS / lock)], check=True)
+    for pattern in STRIPPED:
+        for path in list(target.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def finish(target: Path, place: str) -> None:
+    compile_(target, place)
+    for path in [target, *target.rglob("*")]:
+        os.utime(path, (PACKAGED, PACKAGED))
+
+
+def compile_(target: Path, place: str) -> None:
+    """Write bytecode, which halves the cold start.
+
+    It is never checked against the source: archives and their unpacking lose the times that the usual check compares,
+    and then Python would compile everything at each start, on a file system that it cannot write to.
+    """
+    python = interpreter()
+    if python is None:
+        print(f"no {runtime()} on this machine: built without bytecode, so cold starts take longer", file=sys.stderr)
+        return
+    command = [python, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+    subprocess.run([*command, "-s", str(target), "-p", place, str(target)], check=True, stdout=sys.stderr)
+
+
+def interpreter() -> str | None:
+    """A Python of the target's version, if there is one here."""
+    if runtime() == f"python{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    version = runtime().removeprefix("python")
+    command = [
+        os.environ.get("UV", "uv"),
+        "python",
+        "find",
+        "--system",
+        "--no-python-downloads",
+        "--no-project",
+        version,
+    ]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
+
+
+def platform() -> str:
+    name = os.environ.get("AMAAS_ARCHITECTURE", "x86_64")
+    if name not in PLATFORMS:
+        raise SystemExit(f"AMAAS_ARCHITECTURE is {name!r}: choose one of {', '.join(PLATFORMS)}")
+    return PLATFORMS[name]
+
+
+def runtime() -> str:
+    return os.environ.get("AMAAS_RUNTIME", "python3.12")
+
+
+def main(resource: str, target: Path) -> None:
+    """Build one resource of the template, named by its logical id."""
+    if resource == "ModelsLayer":
+        models(target)
+    elif resource.endswith("Layer"):
+        layer(f"{resource.removesuffix('Layer').lower()}.txt", target)
+    else:
+        function(resource.removesuffix("Function").lower(), target)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

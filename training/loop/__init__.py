@@ -1,0 +1,1 @@
+"""The training loop: its state, its steps, its checkpoints, and the processes that share it."""
