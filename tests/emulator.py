@@ -75,9 +75,9 @@ def start(function: Function, event: dict[str, Any], runtime_dir: Path, log: Pat
             answer = _ask(connection, body)
             wall = time.perf_counter() - started
             cpu, rss = used(process.pid)
-            asked = time.perf_counter()
+            again = time.perf_counter()
             _ask(connection, body)
-            return Start(wall, cpu, time.perf_counter() - asked, answer, rss)
+            return Start(wall, cpu, time.perf_counter() - again, answer, rss)
         except (RuntimeError, OSError) as error:
             raise RuntimeError(f"{error}; the log ends: {log.read_text(errors='replace')[-2000:]}") from error
 

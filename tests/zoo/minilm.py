@@ -25,12 +25,12 @@ def tensors(path: Path) -> dict[str, np.ndarray]:
     """The FP32 arrays of a safetensors file: a JSON head with offsets, then the bytes."""
     raw = path.read_bytes()
     length = int.from_bytes(raw[:8], "little")
-    found = {}
+    arrays = {}
     for name, entry in json.loads(raw[8 : 8 + length]).items():
         if entry.get("dtype") == "F32":
             start, end = (8 + length + offset for offset in entry["data_offsets"])
-            found[name] = np.frombuffer(raw[start:end], np.float32).reshape(entry["shape"])
-    return found
+            arrays[name] = np.frombuffer(raw[start:end], np.float32).reshape(entry["shape"])
+    return arrays
 
 
 class Graph:
@@ -121,7 +121,8 @@ def build(folder: Path) -> bytes:
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"]) for name in names]
     shape = ["batch", "length", WIDTH]
     output = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, shape)
-    made = helper.make_graph(graph.nodes, "all-MiniLM-L6-v2", inputs, [output], list(graph.initializers.values()))
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    weights = list(graph.initializers.values())
+    proto = helper.make_graph(graph.nodes, "all-MiniLM-L6-v2", inputs, [output], weights)
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     onnx.checker.check_model(model)
     return model.SerializeToString()

@@ -42,10 +42,10 @@ def make(folder: Path, name: str) -> Path:
 
 def shipped(pattern: str) -> Path:
     """A file of a package in the environment `zoo`."""
-    found = sorted((ENVS / "zoo").glob(f"lib/python*/site-packages/{pattern}"))
-    if not found:
+    files = sorted((ENVS / "zoo").glob(f"lib/python*/site-packages/{pattern}"))
+    if not files:
         raise FileNotFoundError(f"{pattern} is not there: make .local/envs/zoo/.ready")
-    return found[0]
+    return files[0]
 
 
 def copied(pattern: str) -> Callable[[], Files]:

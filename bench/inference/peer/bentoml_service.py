@@ -16,14 +16,14 @@ class OnnxService:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = ort.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
-        [self.given] = self.session.get_inputs()
-        self.row = self.given.shape[1:]
+        [self.input] = self.session.get_inputs()
+        self.row = self.input.shape[1:]
 
     @bentoml.api
     def infer(self, values: Annotated[np.ndarray, DType("float32")]) -> np.ndarray:
-        return self.session.run(None, {self.given.name: values.reshape(1, *self.row)})[0]
+        return self.session.run(None, {self.input.name: values.reshape(1, *self.row)})[0]
 
     @bentoml.api
     def binary(self, tensor: Path) -> np.ndarray:
         values = np.fromfile(tensor, np.float32).reshape(1, *self.row)
-        return self.session.run(None, {self.given.name: values})[0]
+        return self.session.run(None, {self.input.name: values})[0]

@@ -15,9 +15,9 @@ from fastapi import FastAPI, Request, Response
 options = ort.SessionOptions()
 options.intra_op_num_threads = 1
 session = ort.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
-[given] = session.get_inputs()
+[argument] = session.get_inputs()
 [output] = [o.name for o in session.get_outputs()]
-row = given.shape[1:]
+row = argument.shape[1:]
 
 app = FastAPI()
 
@@ -32,7 +32,7 @@ async def ready():
 async def infer(request: Request):
     tensor = orjson.loads(await request.body())["inputs"][0]
     values = np.array(tensor["data"], np.float32).reshape(tensor["shape"])
-    [result] = session.run(None, {given.name: values})
+    [result] = session.run(None, {argument.name: values})
     answer = {"name": output, "datatype": "FP32", "shape": result.shape, "data": result.ravel()}
     body = orjson.dumps({"outputs": [answer]}, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(body, media_type="application/json")
@@ -42,7 +42,7 @@ async def infer(request: Request):
 async def binary(request: Request):
     body = await request.body()
     values = np.frombuffer(body, np.float32).reshape(len(body) // (4 * prod(row)), *row)
-    [result] = session.run(None, {given.name: values})
+    [result] = session.run(None, {argument.name: values})
     return Response(result.tobytes(), media_type="application/octet-stream")
 
 

@@ -16,17 +16,17 @@ class OnnxAPI(ls.LitAPI):
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = ort.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
-        [self.given] = self.session.get_inputs()
+        [self.input] = self.session.get_inputs()
 
     def decode_request(self, request: Request):
         if "tensor" in request:
-            return np.frombuffer(request["tensor"].file.read(), np.float32).reshape(1, *self.given.shape[1:]), True
+            return np.frombuffer(request["tensor"].file.read(), np.float32).reshape(1, *self.input.shape[1:]), True
         [tensor] = request["inputs"]
         return np.array(tensor["data"], np.float32).reshape(tensor["shape"]), False
 
-    def predict(self, asked):
-        values, binary = asked
-        return self.session.run(None, {self.given.name: values})[0], binary
+    def predict(self, call):
+        values, binary = call
+        return self.session.run(None, {self.input.name: values})[0], binary
 
     def encode_response(self, answer):
         result, binary = answer
