@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
-
-from aws_lambda_powertools import Logger
 
 from shared.access import tokens
 from shared.entry.wiring import config, store
 from shared.errors import Unauthenticated
 
-logger = Logger(service="authorize", utc=True)
+logger = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

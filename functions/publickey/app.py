@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import urllib.request
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
+import shared.entry  # noqa: F401 - sets up the log
 from shared.signing.kms import KmsKey
 
-logger = Logger(service="publickey", utc=True)
+logger = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], context: Any) -> None:

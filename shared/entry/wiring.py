@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import cache
 
 from shared.config import Config
-from shared.logs import Lines
 from shared.registry.log import Log
 from shared.registry.state import Head
 from shared.signing.base import Signer
 from shared.storage.base import Store
+
+logger = logging.getLogger(__name__)
 
 
 @cache
@@ -47,7 +49,7 @@ def _committed(log: Log, head: Head) -> None:
     """A line in the function's log for each transition: a witness of revision and digest outside of the bucket."""
     from shared.registry import catalogue  # with its listings and thread pools, which no answer waits for
 
-    Lines("registry").info("transition", model=head.model, revision=head.revision, digest=head.digest)
+    logger.info("transition", extra={"model": head.model, "revision": head.revision, "digest": head.digest})
     catalogue.compact_sometimes(log, head)
 
 

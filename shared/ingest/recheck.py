@@ -60,7 +60,7 @@ def older(log: Log, limits: Limits, seconds: float) -> list[Outcome]:
                 ):
                     outcomes.append(again(log, name, version, limits))
         except AmaasError as error:  # of one model, which must not keep the others waiting
-            logger.warning("not checked again: %s: %s", name, error)
+            logger.warning("not checked again", extra={"model": name, "why": str(error)})
     return outcomes
 
 
