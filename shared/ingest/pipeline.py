@@ -53,7 +53,8 @@ def forgotten(log: Log, config: Config, limits: Limits, patience: float = PATIEN
     """Check uploads that no event led to a verdict: lost events, and uploads whose every check was interrupted.
 
     patience: seconds since the last file arrived. 0 is right after an outage of the store, when no event is on its way;
-    an upload that is being checked is then checked twice, and registered once. At most MAX_PER_LOOK a call.
+    an upload that is being checked is then checked twice, and registered once. At most MAX_PER_LOOK a call. An error on
+    one upload is logged and does not stop the others: the next look tries that upload again.
     """
     ended = []
     tickets = [*_inbox_without_event(log.store, patience), *states.forgotten(log.store, patience, time.time())]
@@ -62,6 +63,8 @@ def forgotten(log: Log, config: Config, limits: Limits, patience: float = PATIEN
             ended.append(ingest(log, config, ticket, limits))
         except AmaasError as error:
             logger.warning("still without a verdict: %s: %s", ticket.upload_id, error)
+        except Exception:  # a fault of ours that one upload brings out must not block the uploads behind it
+            logger.exception("still without a verdict: %s", ticket.upload_id)
     return ended
 
 

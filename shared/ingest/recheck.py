@@ -45,7 +45,10 @@ def outdated(described: Manifest) -> bool:
 
 
 def older(log: Log, limits: Limits, seconds: float) -> list[Outcome]:
-    """Recheck outdated versions, those that aliases point to first. No recheck is begun after so many seconds."""
+    """Recheck outdated versions, those that aliases point to first. No recheck is begun after so many seconds.
+
+    An error in one model is logged and does not stop the others: the next call tries that model again.
+    """
     deadline = time.monotonic() + seconds
     outcomes: list[Outcome] = []
     for name in catalogue.names(log.store):
@@ -61,6 +64,8 @@ def older(log: Log, limits: Limits, seconds: float) -> list[Outcome]:
                     outcomes.append(recheck(log, name, version, limits))
         except AmaasError as error:
             logger.warning("not checked again: %s: %s", name, error)
+        except Exception:  # a fault of ours that one model brings out must not leave the models behind it unchecked
+            logger.exception("not checked again: %s", name)
     return outcomes
 
 
