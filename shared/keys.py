@@ -83,7 +83,7 @@ def file_name(name: str) -> str:
 
 def upload_id(name: str) -> str:
     if not is_upload(name):
-        raise BadInput(f"{name[:120]!r} is not an upload id: take the one from the upload ticket")
+        raise BadInput(f"{name[:120]!r} is not an upload id: take the one from POST /models/{{model}}/uploads")
     return name
 
 
@@ -93,7 +93,7 @@ def token_id(name: str) -> str:
     return name
 
 
-def ticket(upload: str) -> str:
+def upload_session(upload: str) -> str:
     return f"uploads/{upload_id(upload)}/ticket.json"
 
 

@@ -89,7 +89,7 @@ def publish(bucket: str, endpoint: str, models: list[Model], home: Path) -> str:
         inbox = f"inbox/{model.name}/model.onnx"
         store.put(inbox, model.path.read_bytes())
         info = store.head(inbox)
-        ticket = states.inbox_ticket(store, model.name, inbox, info.etag, info.modified, "bench")
+        ticket = states.open_inbox_session(store, model.name, inbox, info.etag, info.modified, "bench")
         upload = pipeline.ingest(log, config, ticket, Limits())
         if upload.state != "registered":
             raise SystemExit(f"{model.name}: {msgspec.json.encode(upload).decode()}")

@@ -57,7 +57,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
         requests.require_inputs(store(), job, None)
         runs.start(store(), machine(), job, request.caller)
         return Response(_status(job), 202)
-    files = requests.targets(store(), config(), job, body.files)
+    files = requests.destinations(store(), config(), job, body.files)
     return Response({**_status(job), "files": files, "start_url": f"/batch/{job.id}/start"}, 201)
 
 
@@ -74,7 +74,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
 def add_files(request: Request, body: requests.MoreFiles) -> Response:
     """Where to send more files of a job"""
     job = _job(request)
-    return Response({"files": requests.targets(store(), config(), job, body.files)}, 201)
+    return Response({"files": requests.destinations(store(), config(), job, body.files)}, 201)
 
 
 @handler.route(

@@ -26,8 +26,8 @@ from shared.registry.log import Log
 from shared.registry.state import Act, Version
 from shared.storage.base import ObjectNotFound, Store, list_all
 from shared.uploads import states
-from shared.uploads.states import Ticket, Upload
-from shared.uploads.tickets import MANIFEST_FILE
+from shared.uploads.sessions import MANIFEST_FILE
+from shared.uploads.states import Upload, UploadSession
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], li
     except (NotFound, BadInput) as error:
         logger.warning("object ignored", extra={"key": raw_key, "why": str(error)})
         return None
-    if ticket is None or states.missing(log.store, ticket):
+    if ticket is None or states.missing_files(log.store, ticket):
         return None
     return ingest(log, config, ticket, limits)
 
@@ -56,7 +56,7 @@ def forgotten(log: Log, config: Config, limits: Limits, patience: float = PATIEN
     upload that is being checked is then checked twice, and registered once. At most MOST_AT_ONCE a call.
     """
     done = []
-    tickets = [*_unnoticed(log.store, patience), *states.forgotten(log.store, patience, time.time())]
+    tickets = [*_unnoticed(log.store, patience), *states.list_stalled(log.store, patience, time.time())]
     for ticket in list({ticket.upload_id: ticket for ticket in tickets}.values())[:MOST_AT_ONCE]:
         try:
             done.append(ingest(log, config, ticket, limits))
@@ -65,7 +65,7 @@ def forgotten(log: Log, config: Config, limits: Limits, patience: float = PATIEN
     return done
 
 
-def _unnoticed(store: Store, patience: float) -> list[Ticket]:
+def _unnoticed(store: Store, patience: float) -> list[UploadSession]:
     """Tickets of files in the inbox that no event came for."""
     found = []
     for info in list_all(store, "inbox/"):
@@ -73,25 +73,25 @@ def _unnoticed(store: Store, patience: float) -> list[Ticket]:
         recent = patience < time.time() - info.modified < LOOKS_BACK
         if place is None or not recent or not keys.is_model(place[1]):
             continue
-        ticket = states.inbox_ticket(store, place[1], info.key, info.etag, info.modified, "inbox")
+        ticket = states.open_inbox_session(store, place[1], info.key, info.etag, info.modified, "inbox")
         if states.read(store, ticket.upload_id).state not in states.FINAL:
             found.append(ticket)
     return found
 
 
-def _ticket(store: Store, raw_key: str, detail: dict[str, Any]) -> Ticket | None:
+def _ticket(store: Store, raw_key: str, detail: dict[str, Any]) -> UploadSession | None:
     found = keys.parse_event_key(raw_key)
     if found is None:
         return None
     way, owner, name = found
     if way == "upload":
-        return states.read_ticket(store, owner)
+        return states.read_session(store, owner)
     model, key = keys.model_name(owner), f"inbox/{owner}/{name}"
     info = store.head(key)
-    return states.inbox_ticket(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
+    return states.open_inbox_session(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
 
 
-def ingest(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Upload:
+def ingest(log: Log, config: Config, ticket: UploadSession, limits: Limits) -> Upload:
     """Bring a complete upload to its end state."""
     upload = states.advance(log.store, ticket, "checking")
     if upload.state in states.FINAL:
@@ -111,7 +111,7 @@ def ingest(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Upload:
     return states.advance(log.store, ticket, "registered", version=version.version)
 
 
-def _check_name(log: Log, ticket: Ticket) -> None:
+def _check_name(log: Log, ticket: UploadSession) -> None:
     """A push must not undo a deletion by the way, with all of the model's versions out of reach."""
     head = log.read(ticket.model)
     if models.reserved(head) and versions.of_upload(log, head, ticket.upload_id) is None:
@@ -123,7 +123,7 @@ def _check_name(log: Log, ticket: Ticket) -> None:
         )
 
 
-def _register(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Version:
+def _register(log: Log, config: Config, ticket: UploadSession, limits: Limits) -> Version:
     _check_name(log, ticket)
     with tempfile.TemporaryDirectory(prefix="amaas-ingest-") as folder:
         files = _fetch(log.store, config, ticket, Path(folder))
@@ -132,7 +132,7 @@ def _register(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Versi
     return versions.register(log, ticket.model, store(log, candidate, ticket.upload_id), Act(by=ticket.by))
 
 
-def _fetch(store: Store, config: Config, ticket: Ticket, folder: Path) -> dict[str, Path]:
+def _fetch(store: Store, config: Config, ticket: UploadSession, folder: Path) -> dict[str, Path]:
     """Download the package's files; what is checked from here on are these bytes, whatever becomes of the objects."""
     files = {}
     for file in ticket.files:
@@ -151,7 +151,7 @@ def _fetch(store: Store, config: Config, ticket: Ticket, folder: Path) -> dict[s
     return files
 
 
-def _declared(ticket: Ticket, files: dict[str, Path]) -> Manifest:
+def _declared(ticket: UploadSession, files: dict[str, Path]) -> Manifest:
     if MANIFEST_FILE not in files:
         return Manifest(name=ticket.model)
     try:

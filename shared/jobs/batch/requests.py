@@ -16,7 +16,7 @@ from shared.jobs.batch import job as jobs
 from shared.jobs.batch.job import Job, Kind
 from shared.registry.log import Log
 from shared.storage.base import Store, list_all
-from shared.uploads.targets import target
+from shared.uploads.destinations import destination
 
 MOST_FILES = 500  # per call; their URLs alone make 500 kB
 MAX_FILE = 5 * 1024 * MiB
@@ -105,14 +105,14 @@ def require_owner(job: Job, by: str, granted: Sequence[str]) -> None:
         raise Forbidden(f"batch job {job.id!r} is another token's: use the one that made it, or an administrator's")
 
 
-def targets(store: Store, config: Config, job: Job, files: Sequence[InputFile]) -> list[dict[str, Any]]:
+def destinations(store: Store, config: Config, job: Job, files: Sequence[InputFile]) -> list[dict[str, Any]]:
     """Where to send files, as for uploads of packages. Raises BadInput, Conflict once the job has begun."""
     if len({file.name for file in files}) != len(files):
         raise BadInput("two files have the same name")
     if files and jobs.last_run(store, job.id):
         raise Conflict(f"batch job {job.id!r} has begun: send the other files to a new one")
     return [
-        target(
+        destination(
             store,
             keys.batch_input(job.id, file.name),
             file.name,
