@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
-from shared import keys
+from shared import formats, keys
 from shared.clock import new_id, now
 from shared.errors import NotFound
 from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, list_all
@@ -29,7 +29,7 @@ class File(Struct, frozen=True, omit_defaults=True):
     sha256: str | None = None
 
 
-class Ticket(Struct, frozen=True, kw_only=True):
+class Ticket(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
     """What a sender announced. keys: where each file is expected, by name."""
 
     upload_id: str
@@ -40,8 +40,8 @@ class Ticket(Struct, frozen=True, kw_only=True):
     keys: dict[str, str]
 
 
-class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The state of an upload, as users see it."""
+class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
+    """The state of an upload, as it is stored."""
 
     upload_id: str
     model: str
@@ -114,7 +114,8 @@ def _create_state(store: Store, ticket: Ticket) -> None:
 
 def read_ticket(store: Store, upload: str) -> Ticket:
     try:
-        return TICKET.decode(store.get(keys.ticket(upload)).body)
+        ticket: Ticket = formats.decode(TICKET, store.get(keys.ticket(upload)).body, f"the ticket of upload {upload!r}")
+        return ticket
     except ObjectNotFound:
         raise NotFound(
             f"there is no upload {upload!r}: tickets expire after some days; "
@@ -124,7 +125,12 @@ def read_ticket(store: Store, upload: str) -> Ticket:
 
 def read(store: Store, upload: str) -> Upload:
     ticket = read_ticket(store, upload)
-    return UPLOAD.decode(store.get(keys.upload_state(ticket.model, upload)).body)
+    return _state(store.get(keys.upload_state(ticket.model, upload)).body, upload)
+
+
+def _state(body: bytes, upload: str) -> Upload:
+    state: Upload = formats.decode(UPLOAD, body, f"the state of upload {upload!r}")
+    return state
 
 
 def of_model(
@@ -133,7 +139,7 @@ def of_model(
     """A model's uploads, oldest first; and where the next page starts. Of a name never heard of: none."""
     start = keys.upload_state(model, after) if after else ""
     page = store.list_page(keys.upload_states(model), after=start, limit=limit)
-    uploads = [UPLOAD.decode(store.get(info.key).body) for info in page.objects]
+    uploads = [_state(store.get(info.key).body, info.key.rpartition("/")[2]) for info in page.objects]
     return uploads, uploads[-1].upload_id if page.next and uploads else None
 
 
@@ -150,7 +156,7 @@ def advance(
     key = keys.upload_state(ticket.model, ticket.upload_id)
     while True:
         present = store.get(key)
-        upload = UPLOAD.decode(present.body)
+        upload = _state(present.body, ticket.upload_id)
         if upload.state in FINAL:
             return upload
         moved = msgspec.structs.replace(
@@ -179,7 +185,7 @@ def forgotten(store: Store, older_than: float, now_is: float) -> list[Ticket]:
         try:
             ticket = read_ticket(store, upload)
             state = read(store, upload).state
-        except (NotFound, ObjectNotFound):
+        except (NotFound, ObjectNotFound, formats.TooNew):
             continue
         if state not in FINAL and not missing(store, ticket):
             found.append(ticket)
