@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from shared import keys
+from shared import formats, keys
 from shared.clock import now
 from shared.errors import Conflict, NotFound
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store, list_all
@@ -20,7 +20,7 @@ JSON = "application/json"
 Kind = Literal["jsonl", "csv", "parquet", "files"]
 
 
-class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Job(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """version: the number that answers all of it, whatever its aliases do meanwhile. prefix: where the inputs are.
 
     kind: how to read files whose name does not tell. chunk: inputs per chunk at most. options: of the task.
@@ -37,7 +37,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     options: dict[str, str] = field(default_factory=dict)
 
 
-class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Run(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     number: int
     started_at: str
     by: str
@@ -45,7 +45,7 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: bool = False
 
 
-class Ended(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Ended(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """missing: chunks without an output. error: why the run came to nothing."""
 
     at: str
@@ -66,7 +66,8 @@ def create(store: Store, job: Job) -> Job:
 def read(store: Store, job: str) -> Job:
     """Raises NotFound."""
     try:
-        return JOB.decode(store.get(_key(job)).body)
+        request: Job = formats.decode(JOB, store.get(_key(job)).body, f"batch job {job!r}")
+        return request
     except ObjectNotFound:
         raise NotFound(f"there is no batch job {job!r}: jobs expire after 30 days") from None
 
@@ -90,7 +91,8 @@ def last_run(store: Store, job: str) -> Run | None:
     if not started:
         return None
     number = max(started)
-    run = RUN.decode(store.get(keys.batch_run(job, number, "start")).body)
+    body = store.get(keys.batch_run(job, number, "start")).body
+    run: Run = formats.decode(RUN, body, f"run {number} of batch job {job!r}")
     said = {name[1] for name in names if int(name[0]) == number}
     return msgspec.structs.replace(run, cancelled="cancel" in said, ended="end" in said)
 
@@ -106,7 +108,7 @@ def begin(store: Store, job: str, number: int, by: str) -> Run:
 
 
 def cancel(store: Store, job: str, number: int) -> None:
-    store.put(keys.batch_run(job, number, "cancel"), b"{}", content_type=JSON)
+    store.put(keys.batch_run(job, number, "cancel"), b'{"format":1}', content_type=JSON)
 
 
 def cancelled(store: Store, job: str, number: int) -> bool:
@@ -119,14 +121,16 @@ def cancelled(store: Store, job: str, number: int) -> bool:
 
 def end(store: Store, job: str, number: int, *, missing: int | None = None, error: str | None = None) -> Ended:
     """Note how a run ended. Whoever comes later is told what was noted first."""
-    ended = Ended(at=now(), missing=missing, error=error)
+    outcome = Ended(at=now(), missing=missing, error=error)
     key = keys.batch_run(job, number, "end")
     try:
-        store.put(key, msgspec.json.encode(ended), if_absent=True, content_type=JSON)
+        store.put(key, msgspec.json.encode(outcome), if_absent=True, content_type=JSON)
     except AlreadyExists:
-        return ENDED.decode(store.get(key).body)
-    return ended
+        return ended(store, job, number)
+    return outcome
 
 
 def ended(store: Store, job: str, number: int) -> Ended:
-    return ENDED.decode(store.get(keys.batch_run(job, number, "end")).body)
+    body = store.get(keys.batch_run(job, number, "end")).body
+    outcome: Ended = formats.decode(ENDED, body, f"the end of run {number} of batch job {job!r}")
+    return outcome

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from shared import keys
+from shared import formats, keys
 from shared.config import MiB
 from shared.errors import BadInput
 from shared.jobs.batch import parquet
@@ -32,7 +32,7 @@ ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "pa
 PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z")
 
 
-class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """What one worker does at a time. first: the index of its first input in the whole job. count: its inputs.
 
     jsonl, csv: `length` bytes from `start` of the object `key`, whose ETag is `etag`; `header` is the length of a CSV's
@@ -54,11 +54,12 @@ class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     files: list[tuple[str, int]] = []
 
 
-class Planned(Struct, frozen=True):
+class Planned(Struct, frozen=True, tag_field="format", tag=1):
     inputs: int
     chunks: int
 
 
+CHUNK = msgspec.json.Decoder(Chunk)
 PLAN = msgspec.json.Decoder(list[Chunk])
 PLANNED = msgspec.json.Decoder(Planned)
 
@@ -74,9 +75,25 @@ def results_prefix(job: str) -> str:
 
 def planned(store: Store, job: str) -> Planned | None:
     try:
-        return PLANNED.decode(store.get(f"{keys.batch(job)}planned.json").body)
+        made: Planned = formats.decode(
+            PLANNED, store.get(f"{keys.batch(job)}planned.json").body, f"the plan of batch job {job!r}"
+        )
+        return made
     except ObjectNotFound:
         return None
+
+
+def _chunks_of(body: bytes, job: str) -> list[Chunk]:
+    try:
+        return PLAN.decode(body)
+    except msgspec.ValidationError:  # one of them says in which format it is
+        return [chunk(part, job) for part in msgspec.json.decode(body, type=list[msgspec.Raw])]
+
+
+def chunk(body: bytes, job: str) -> Chunk:
+    """One chunk of a plan. Raises TooNew, Unavailable."""
+    decoded: Chunk = formats.decode(CHUNK, body, f"a chunk of batch job {job!r}")
+    return decoded
 
 
 def plan(store: Store, job: Job) -> Planned:
@@ -90,7 +107,7 @@ def plan(store: Store, job: Job) -> Planned:
     try:
         store.put(plan_key(job.id), msgspec.json.encode(chunks), if_absent=True, content_type=JSON)
     except AlreadyExists:  # another planner was faster, and may have seen fewer files: its plan is the plan
-        chunks = PLAN.decode(store.get(plan_key(job.id)).body)
+        chunks = _chunks_of(store.get(plan_key(job.id)).body, job.id)
     made = Planned(sum(chunk.count for chunk in chunks), len(chunks))
     store.put(f"{keys.batch(job.id)}planned.json", msgspec.json.encode(made), content_type=JSON)
     return made

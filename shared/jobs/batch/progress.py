@@ -81,7 +81,7 @@ def _why(store: Store, job: str, run: int, finished: set[int]) -> str:
     page = store.list_page(f"{keys.batch(job)}trouble/", limit=1000)
     for info in page.objects:
         if int(info.key[-11:-5]) not in finished:
-            return str(msgspec.json.decode(store.get(info.key).body)["error"])
+            return str(msgspec.json.decode(store.get(info.key).body).get("error", "see the function's log"))
     return ended.error or "some chunks came to no end, their worker died: the function's log says more; start it again"
 
 

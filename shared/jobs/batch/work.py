@@ -130,4 +130,4 @@ def answer(item: Input, predict: Predict) -> bytes:
 def trouble(store: Store, job: str, chunk: int, error: BaseException) -> None:
     """Note why a chunk did not get done, for whoever asks."""
     said = str(error) if isinstance(error, AmaasError) else f"internal error ({type(error).__name__})"
-    store.put(keys.batch_trouble(job, chunk), msgspec.json.encode({"error": said}), content_type=jobs.JSON)
+    store.put(keys.batch_trouble(job, chunk), msgspec.json.encode({"format": 1, "error": said}), content_type=jobs.JSON)
