@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-quantise bench-training soak portability bundled-models
+.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantise bench-training charts soak portability bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -53,25 +53,35 @@ sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one
 PEERS := $(foreach peer,floor litserve bentoml kserve mlserver,$(ENVS)/peer-$(peer)/.ready)
 ZOO := $(foreach model,mobilenet resnet18 minilm magika,.local/zoo/$(model)/model.onnx)
 
-bench: $(ENVS)/dev/.ready $(ENVS)/bench/.ready bench-inference bench-coldstart ## measure it all, beside peers: half an hour on a machine that does nothing else
-	@$(ENVS)/dev/bin/python -m bench.serving
-	@$(ENVS)/dev/bin/python -m bench.registry
+# writes the page of this kind of processor; with QUICK=1 a short run that writes nothing
+MEASURE := $(if $(QUICK),--quick,--write)
+
+bench: bench-inference bench-coldstart bench-registry bench-forms charts ## measure the product, beside peers: half an hour on a machine that does nothing else (QUICK=1 tries it)
 
 bench-inference: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(PEERS) $(ZOO) ## warm inference beside MLServer, LitServe, BentoML, kserve and FastAPI
-	@$(ENVS)/dev/bin/python -m bench.inference $(if $(QUICK),--quick)
+	@$(ENVS)/dev/bin/python -m bench.inference $(MEASURE)
 
 bench-coldstart: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(ZOO) ## cold starts under Amazon's emulator, beside a handler of ten lines
-	@$(ENVS)/dev/bin/python -m bench.coldstart
+	@$(ENVS)/dev/bin/python -m bench.coldstart $(MEASURE)
+
+bench-registry: $(ENVS)/dev/.ready ## requests of the store per registry operation
+	@$(ENVS)/dev/bin/python -m bench.registry $(MEASURE)
+
+bench-forms: $(ENVS)/dev/.ready ## what a portable form of a quantised model costs on this processor
+	@$(ENVS)/dev/bin/python -m bench.forms $(MEASURE)
 
 bench-training: $(ENVS)/training/.ready ## training beside the classic tutorial's script: two hours, in parts that are kept
-	@$(ENVS)/training/bin/python -m bench.training $(if $(QUICK),--quick)
+	@$(ENVS)/training/bin/python -m bench.training $(MEASURE)
 
 bench-quantise: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quantising steps beside ONNX Runtime's defaults
-	@$(ENVS)/training/bin/python -m bench.quantise
+	@$(ENVS)/training/bin/python -m bench.quantise $(MEASURE)
+
+charts: $(ENVS)/bench/.ready ## draw the charts of bench/results anew, from the figures beside them
+	@$(ENVS)/bench/bin/python -m bench.charts
 
 # from the weights of packages, and exported from PyTorch, which the environment `training` has
 .local/zoo/%/model.onnx: | $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/training/.ready
-	@$(ENVS)/dev/bin/python -m bench.zoo .local/zoo $*
+	@$(ENVS)/dev/bin/python -m tests.zoo .local/zoo $*
 
 portability: $(ENVS)/dev/.ready ## quantised models as served, on this and older processors (QEMU), against exact arithmetic: PROCESSORS="native neoverse-n1" chooses
 	@$(ENVS)/dev/bin/python -m bench.portability --write $(if $(PROCESSORS),--processors $(PROCESSORS))
@@ -85,7 +95,7 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 .PHONY: test check format lint types unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
-test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready
+test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready
 	@$(if $(filter tests/training%,$(T)),OMP_NUM_THREADS=1 $(ENVS)/training,$(ENVS)/dev)/bin/pytest $(T)
 else
 test: lint types unit cloud anywhere training-tests ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
@@ -99,7 +109,7 @@ format: $(ENVS)/dev/.ready ## write the sources as the formatter and the import 
 	@$(ENVS)/dev/bin/ruff check --fix --exit-zero --quiet . && $(ENVS)/dev/bin/ruff format .
 
 # MiniStack, in the environment 'cloud', is one of the stores under test
-unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## everything that needs no deployment
+unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready ## everything that needs no deployment
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/anywhere --ignore tests/training tests
 
 soak: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## the slow proofs: more writers, more faults, longer runs
