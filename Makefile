@@ -133,7 +133,7 @@ types: $(ENVS)/dev/.ready ## static types
 
 # ---- AWS
 
-.PHONY: build deploy validate token attest recheck
+.PHONY: build deploy validate token resign recheck backup restore
 validate: $(ENVS)/sam/.ready ## check the template
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
 
@@ -144,13 +144,22 @@ deploy: build ## deploy to the AWS account that you are signed in to
 	@$(ENVS)/sam/bin/sam deploy --parameter-overrides $(BUILD_FOR) RequireQuotaKey=true
 
 token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token BUCKET=... (the stack's output)
-	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it))
+	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it)) $(ENDPOINT)
 
-attest: $(ENVS)/dev/.ready ## after a change of signing keys: make attest BUCKET=... KEY=... (the stack's outputs)
-	@$(ENVS)/dev/bin/python -m ops.resign $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given))
+resign: $(ENVS)/dev/.ready ## after a change of signing keys: make resign BUCKET=... KEY=... (the stack's outputs)
+	@$(ENVS)/dev/bin/python -m ops.resign $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given)) $(ENDPOINT)
 
 recheck: $(ENVS)/dev/.ready ## check now what an older release has let through: make recheck FUNCTION=... (the stack's output IngestFunctionName)
 	@$(ENVS)/dev/bin/python -m ops.recheck $(or $(FUNCTION),$(error FUNCTION is not given))
+
+backup: $(ENVS)/dev/.ready ## copy what must not be lost: make backup BUCKET=... TO=folder
+	@$(ENVS)/dev/bin/python -m ops.backup save $(or $(BUCKET),$(error BUCKET is not given)) "$(or $(TO),$(error TO is not given: a folder))" $(ENDPOINT)
+
+restore: $(ENVS)/dev/.ready ## and put it back into an empty bucket: make restore FROM=folder BUCKET=...
+	@$(ENVS)/dev/bin/python -m ops.backup restore "$(or $(FROM),$(error FROM is not given: a folder))" $(or $(BUCKET),$(error BUCKET is not given)) $(ENDPOINT)
+
+# the operations' commands work on an embedded cloud, too: make backup ... ENDPOINT_URL=http://127.0.0.1:4566
+ENDPOINT = $(if $(ENDPOINT_URL),--endpoint-url $(ENDPOINT_URL))
 
 # called by sam build, once per function and layer, several at a time: it sets nothing up
 build-%:

@@ -24,7 +24,7 @@ from shared.serving import forms
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
 from tests.cloud.template import ROOT, TEMPLATE, deployed, listed, region, statements
-from tests.ingest.quantised import FORMS
+from tests.ingest.quantized import FORMS
 from tools import build
 
 __all__ = ["region"]  # a fixture
