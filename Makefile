@@ -28,13 +28,19 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantise bench-training charts soak portability bundled-models
+.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantise bench-training charts soak portability bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
 
 stop: ## stop the embedded cloud; what it holds is kept for the next run
 	@"$$PYTHON" -m local.cloud stop
+
+logs: $(ENVS)/cloud/.ready ## what a function has logged: make logs F=inference (FOLLOW=1 goes on; docs/logs.md)
+	@$(ENVS)/cloud/bin/python -m local.logs $(or $(F),$(error F is not given: a folder of functions/)) $(if $(FOLLOW),--follow)
+
+invoke: $(ENVS)/dev/.ready ## call a handler by hand: make invoke F=registry P=/models, or EVENT=file.json (PDB=1: in the debugger)
+	@$(ENVS)/dev/bin/python -m local.invoke $(or $(F),$(error F is not given: a folder of functions/)) $(EVENT) $(if $(P),--path '$(P)') $(if $(METHOD),--method $(METHOD)) $(if $(BODY),--body $(BODY)) $(if $(PDB),--pdb)
 
 readme: ## make run, and what it prints into the README: after a change of the bundled models
 	@mkdir -p .local; set -o pipefail; $(MAKE) --no-print-directory run 2>&1 | tee .local/run.txt

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from local import cloud
 from local.settings import BUILD, HOME, REGION, ROOT, RUNTIME, STACK, aws_env, say, tool
+from tools import build
 
 RECORD = HOME / "deployed.json"
 ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"  # of this machine
@@ -23,7 +24,7 @@ ARTIFACTS = f"{STACK}-artifacts"
 ACCOUNT = "000000000000"  # the embedded cloud's
 DATA = f"{STACK}-data-{ACCOUNT}-{REGION}"
 SOURCES = ["template.yaml", "samconfig.toml", "Makefile", "tools/build.py", "tools/models_layer.py"]
-SOURCES += [f"requirements/{lock}.txt" for lock in ("core", "runtime", "ingest", "batchplan")]
+SOURCES += [f"requirements/{lock}.txt" for lock in ("core", "runtime", *build.OWN_PACKAGES)]
 TREES = ["functions", "shared", "layers", "api"]
 
 
