@@ -92,7 +92,7 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test check format lint types unit cloud anywhere training-tests
+.PHONY: test check format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
 test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready
@@ -101,7 +101,7 @@ else
 test: lint types unit cloud anywhere training-tests ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
 endif
 
-check: lint types $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
+check: lint types-dev $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 $(QUICK_TESTS)
 QUICK_TESTS := tests/access tests/registry tests/runtime tests/signing tests/tools tests/jobs_training
 
@@ -128,8 +128,14 @@ training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready $(ENVS)/
 lint: $(ENVS)/dev/.ready ## style, and the one-way rule between the floors of the house
 	@$(ENVS)/dev/bin/ruff check . && $(ENVS)/dev/bin/ruff format --check . && $(ENVS)/dev/bin/lint-imports
 
-types: $(ENVS)/dev/.ready ## static types
+types: types-dev types-training ## static types
+
+types-dev: $(ENVS)/dev/.ready
 	@$(ENVS)/dev/bin/mypy
+
+# where PyTorch is: its types find what their absence would hide
+types-training: $(ENVS)/training/.ready
+	@$(ENVS)/training/bin/mypy training
 
 # ---- AWS
 
