@@ -6,16 +6,19 @@ import time
 from functools import cache
 from typing import Any
 
+from functions.batch.contract import FailuresQuery, OutputsQuery, StatusQuery
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, log, store
 from shared.jobs.batch import job as jobs
-from shared.jobs.batch import progress, requests, runs
+from shared.jobs.batch import progress, requests, runs, views
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.machine import StateMachine
 from shared.jobs.batch.runs import Machine
 
 handler = Routes("batch")
 PAUSE = 0.25
+# at an end; still going on
+STATUS = {200: views.BatchJob, 202: views.BatchJob}
 
 
 @cache
@@ -33,35 +36,68 @@ def _status(job: Job) -> dict[str, Any]:
     return {**progress.status(store(), job), "status_url": f"/batch/{job.id}"}
 
 
-@handler.route("POST", "/models/{model}/batch", scope="infer", takes=requests.BatchRequest)
-def create(request: Request, wanted: requests.BatchRequest) -> Response:
+@handler.route(
+    "POST",
+    "/models/{model}/batch",
+    id="createBatchJob",
+    scope="infer",
+    takes=requests.BatchRequest,
+    gives={201: views.BatchJobCreated, 202: views.BatchJob},
+    errors=(409,),
+    examples={"files": {"files": [{"name": "a.png"}, {"name": "b.png"}], "options": {"top_k": "1"}}},
+)
+def create(request: Request, body: requests.BatchRequest) -> Response:
+    """Create a batch job, for files to send or for inputs that are in the bucket
+
+    With `prefix`, the job is started at once.
+    """
     key = request.headers.get("x-request-key", "")
-    job = requests.create(log(), request.params["model"], wanted, request.caller, request.scopes, key)
-    if wanted.prefix is not None:
+    job = requests.create(log(), request.params["model"], body, request.caller, request.scopes, key)
+    if body.prefix is not None:
         requests.require_inputs(store(), job, None)
         runs.start(store(), machine(), job, request.caller)
         return Response(_status(job), 202)
-    files = requests.targets(store(), config(), job, wanted.files)
+    files = requests.targets(store(), config(), job, body.files)
     return Response({**_status(job), "files": files, "start_url": f"/batch/{job.id}/start"}, 201)
 
 
-@handler.route("POST", "/batch/{job}/files", scope="infer", takes=requests.MoreFiles)
-def more(request: Request, wanted: requests.MoreFiles) -> Response:
+@handler.route(
+    "POST",
+    "/batch/{job}/files",
+    id="addBatchJobFiles",
+    scope="infer",
+    takes=requests.MoreFiles,
+    gives={201: views.FileDestinations},
+    errors=(409,),
+    examples={"files": {"files": [{"name": "c.png"}]}},
+)
+def add_files(request: Request, body: requests.MoreFiles) -> Response:
+    """Where to send more files of a job"""
     job = _job(request)
-    return Response({"files": requests.targets(store(), config(), job, wanted.files)}, 201)
+    return Response({"files": requests.targets(store(), config(), job, body.files)}, 201)
 
 
-@handler.route("POST", "/batch/{job}/start", scope="infer", takes=requests.StartRequest)
-def start(request: Request, wanted: requests.StartRequest) -> Response:
+@handler.route(
+    "POST",
+    "/batch/{job}/start",
+    id="startBatchJob",
+    scope="infer",
+    takes=requests.StartRequest,
+    gives=STATUS,
+    errors=(409,),
+)
+def start(request: Request, body: requests.StartRequest) -> Response:
+    """Start a job, or start again what is left of one"""
     job = _job(request)
-    requests.require_inputs(store(), job, wanted.files)
+    requests.require_inputs(store(), job, body.files)
     runs.start(store(), machine(), job, request.caller)
-    return _after(job, wanted.wait)
+    return _after(job, body.wait)
 
 
-@handler.route("GET", "/batch/{job}", scope="infer")
-def status(request: Request) -> Response:
-    return _after(_job(request), request.number("wait", 0, 20) or 0)
+@handler.route("GET", "/batch/{job}", id="getBatchJob", scope="infer", query=StatusQuery, gives=STATUS)
+def status(request: Request, query: StatusQuery) -> Response:
+    """How far a job is; 202 while it goes on"""
+    return _after(_job(request), query.wait)
 
 
 def _after(job: Job, seconds: int) -> Response:
@@ -75,21 +111,32 @@ def _after(job: Job, seconds: int) -> Response:
         time.sleep(PAUSE)
 
 
-@handler.route("GET", "/batch/{job}/failures", scope="infer")
-def failures(request: Request) -> dict[str, Any]:
-    found, following = progress.failures(store(), _job(request).id, request.query.get("next"), request.limit())
-    return {"failures": found, "next": following}
+@handler.route(
+    "GET",
+    "/batch/{job}/failures",
+    id="listBatchJobFailures",
+    scope="infer",
+    query=FailuresQuery,
+    gives=views.BatchFailures,
+)
+def failures(request: Request, query: FailuresQuery) -> dict[str, Any]:
+    """Inputs that failed, with their errors, in the inputs' order"""
+    page, following = progress.failures(store(), _job(request).id, query.next, query.limit)
+    return {"failures": page, "next": following}
 
 
-@handler.route("GET", "/batch/{job}/outputs", scope="infer")
-def outputs(request: Request) -> dict[str, Any]:
-    after = request.number("next", 0, 999_999)
-    found, following = progress.outputs(store(), _job(request).id, after, request.limit(), config().upload_ttl)
-    return {"outputs": found, "next": following}
+@handler.route(
+    "GET", "/batch/{job}/outputs", id="listBatchJobOutputs", scope="infer", query=OutputsQuery, gives=views.BatchOutputs
+)
+def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
+    """Where the answers are, in the inputs' order"""
+    page, following = progress.outputs(store(), _job(request).id, query.next, query.limit, config().upload_ttl)
+    return {"outputs": page, "next": following}
 
 
-@handler.route("DELETE", "/batch/{job}", scope="infer")
+@handler.route("DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,))
 def cancel(request: Request) -> dict[str, Any]:
+    """Stop a job; what is done stays"""
     job = _job(request)
     runs.cancel(store(), machine(), job)
     return _status(job)

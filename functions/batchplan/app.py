@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
-
-from aws_lambda_powertools import Logger
 
 from shared.entry.wiring import store
 from shared.errors import AmaasError
@@ -13,7 +12,7 @@ from shared.jobs.batch import job as jobs
 from shared.jobs.batch import plan as plans
 from shared.jobs.batch import progress
 
-logger = Logger(service="batchplan", utc=True)
+logger = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

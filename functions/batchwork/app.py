@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger
 
 from shared.entry.wiring import config, log, store
 from shared.jobs.batch import job as jobs
@@ -16,7 +16,7 @@ from shared.serving import tasks
 from shared.serving.cache import Models
 from shared.serving.layer import Layer
 
-logger = Logger(service="batchwork", utc=True)
+logger = logging.getLogger(__name__)
 
 
 @cache

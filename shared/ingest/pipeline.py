@@ -42,7 +42,7 @@ def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], li
     try:
         ticket = _read_ticket(log.store, raw_key, detail)
     except (NotFound, BadInput) as error:
-        logger.warning("ignored %s: %s", raw_key, error)
+        logger.warning("object ignored", extra={"key": raw_key, "why": str(error)})
         return None
     if ticket is None or states.missing(log.store, ticket):
         return None
@@ -62,9 +62,9 @@ def forgotten(log: Log, config: Config, limits: Limits, patience: float = PATIEN
         try:
             ended.append(ingest(log, config, ticket, limits))
         except AmaasError as error:
-            logger.warning("still without a verdict: %s: %s", ticket.upload_id, error)
+            logger.warning("still without a verdict", extra={"upload": ticket.upload_id, "why": str(error)})
         except Exception:  # a fault of ours that one upload brings out must not block the uploads behind it
-            logger.exception("still without a verdict: %s", ticket.upload_id)
+            logger.exception("still without a verdict", extra={"upload": ticket.upload_id})
     return ended
 
 

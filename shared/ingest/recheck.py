@@ -63,9 +63,9 @@ def older(log: Log, limits: Limits, seconds: float) -> list[Outcome]:
                 ):
                     outcomes.append(recheck(log, name, version, limits))
         except AmaasError as error:
-            logger.warning("not checked again: %s: %s", name, error)
+            logger.warning("not checked again", extra={"model": name, "why": str(error)})
         except Exception:  # a fault of ours that one model brings out must not leave the models behind it unchecked
-            logger.exception("not checked again: %s", name)
+            logger.exception("not checked again", extra={"model": name})
     return outcomes
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from functions.registry import app
 from functions.training import app as training
-from shared.logs import Lines
+from shared import metrics
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
 from tests.registry.conftest import push
@@ -60,7 +60,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     log = Log(MemoryStore())
     monkeypatch.setattr(app, "log", lambda: log)
     # the service's log lines would be in the command's output: both are this process
-    monkeypatch.setattr(Lines, "_write", lambda *line: None)
+    monkeypatch.setattr(metrics, "event", lambda *line: None)
     push(log, "m", 3)
     return log
 

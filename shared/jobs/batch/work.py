@@ -122,7 +122,7 @@ def answer(item: Input, predict: Predict) -> bytes:
         line |= {"error": str(error), "status": error.status}
     except Exception:
         # a bug that one input shows must not keep the others from their answers
-        logger.exception("unexpected, of batch input %s", item.name)
+        logger.exception("unexpected", extra={"input": item.name})
         line |= {"error": "internal error: the function's log says more", "status": 500}
     return msgspec.json.encode(line)
 
