@@ -139,11 +139,11 @@ def _make_room(endpoint: str) -> None:
 
 
 def _adopt(formation: Any) -> None:
-    """Begin the new stack with the data bucket that an earlier one left: the template retains it."""
+    """Create the new stack around the data bucket of an earlier one, which the template retains."""
     say(f"taking over the bucket {DATA}")
-    kept = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": DATA}}
+    bucket = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": DATA}}
     adopted = {
-        "ResourceType": kept["Type"],
+        "ResourceType": bucket["Type"],
         "LogicalResourceId": "Data",
         "ResourceIdentifier": {"BucketName": DATA},
     }
@@ -152,7 +152,7 @@ def _adopt(formation: Any) -> None:
         ChangeSetName="adopt",
         ChangeSetType="IMPORT",
         ResourcesToImport=[adopted],
-        TemplateBody=json.dumps({"Resources": {"Data": kept}}),
+        TemplateBody=json.dumps({"Resources": {"Data": bucket}}),
     )
     formation.get_waiter("change_set_create_complete").wait(
         StackName=STACK, ChangeSetName="adopt", WaiterConfig={"Delay": 1}
