@@ -9,7 +9,10 @@ that may read and write the bucket and use the key.
 from __future__ import annotations
 
 import argparse
+import sys
 
+from shared.errors import Conflict
+from shared.formats import TooNew
 from shared.registry import catalogue, models
 from shared.registry.fold import Broken
 from shared.registry.log import Log
@@ -38,16 +41,27 @@ def main() -> None:
 
 
 def attest(store: Store, key: Signer, reason: str) -> list[tuple[str, int]]:
-    """Sign every model whose newest record the key has not signed. Returns their names, with the revisions signed."""
+    """Sign every model whose newest record the key has not signed. Returns their names, with the revisions signed.
+
+    A model that a later release has changed is left to that release, and named on standard error.
+    """
     log, strict = Log(store, signer=key), Log(store, trusted=[key.public])
     signed = []
     for name in catalogue.names(store):
         try:
-            strict.read(name)
-        except Broken:
-            head = models.attest(log, name, Act(by="operator", reason=reason))
-            signed.append((name, head.revision))
+            if not _is_signed(strict, name):
+                signed.append((name, models.attest(log, name, Act(by="operator", reason=reason)).revision))
+        except (TooNew, Conflict) as error:
+            print(f"{name} is not signed anew: {error}", file=sys.stderr)
     return signed
+
+
+def _is_signed(strict: Log, name: str) -> bool:
+    try:
+        strict.read(name)
+    except Broken:
+        return False
+    return True
 
 
 if __name__ == "__main__":

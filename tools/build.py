@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tools import closure
 
@@ -80,8 +81,8 @@ def models(target: Path) -> None:
     finish(target, "/opt")
 
 
-def serve(package: Path, blobs: Path) -> dict[str, str]:
-    digests: dict[str, str] = json.loads(python_here("tools.models_layer", str(package), str(blobs)))
+def serve(package: Path, blobs: Path) -> dict[str, Any]:
+    digests: dict[str, Any] = json.loads(python_here("tools.models_layer", str(package), str(blobs)))
     return digests
 
 

@@ -9,7 +9,6 @@ one, so the gate itself checks the package here, as it will when the package is 
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import msgspec
 from shared.ingest.supervisor import check_model
 from shared.ingest.verdict import Verdict
 from shared.package import manifest, processing
+from shared.serving.layer import Forms
 
 
 def check(package: Path) -> Verdict:
@@ -44,16 +44,16 @@ def write(folder: Path, body: bytes) -> str:
     return digest
 
 
-def main(package: Path, folder: Path) -> dict[str, str]:
+def main(package: Path, folder: Path) -> Forms:
     """Digests of each form in which the model is served, as the registry will have them."""
     for file in extra_files(package):
         write(folder, file.read_bytes())
     verdict = check(package)
     if verdict.samples is not None:
         write(folder, verdict.samples)
-    forms = {"model": write(folder, verdict.optimized or (package / "model.onnx").read_bytes())}
-    return forms | ({"wide": write(folder, verdict.wide)} if verdict.wide is not None else {})
+    model = write(folder, verdict.optimized or (package / "model.onnx").read_bytes())
+    return Forms(model, write(folder, verdict.wide) if verdict.wide is not None else None)
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]))))
+    print(msgspec.json.encode(main(Path(sys.argv[1]), Path(sys.argv[2]))).decode())

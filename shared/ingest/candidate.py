@@ -22,7 +22,7 @@ from shared.registry.state import Version
 from shared.runtime import samples
 from shared.serving import forms, tasks
 from shared.signing import model_signing
-from shared.uploads.tickets import MANIFEST_FILE, MODEL_FILE
+from shared.uploads.sessions import MANIFEST_FILE, MODEL_FILE
 
 # The model as it will be served, for the smoke test. No file of a package may start with a dot, so no name can clash.
 OPTIMIZED_FILE = ".served.onnx"

@@ -26,8 +26,8 @@ from shared.registry.log import Log
 from shared.registry.state import Act, Version
 from shared.storage.base import ObjectNotFound, Store, list_all
 from shared.uploads import states
-from shared.uploads.states import Ticket, Upload
-from shared.uploads.tickets import MANIFEST_FILE
+from shared.uploads.sessions import MANIFEST_FILE
+from shared.uploads.states import Upload, UploadSession
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +40,13 @@ MAX_PER_LOOK = 20  # uploads: each takes up to limits.wall seconds of one invoca
 def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], limits: Limits) -> Upload | None:
     """Handle one ObjectCreated event; None when the object starts nothing (yet)."""
     try:
-        ticket = _read_ticket(log.store, raw_key, detail)
+        session = _read_session(log.store, raw_key, detail)
     except (NotFound, BadInput) as error:
         logger.warning("object ignored", extra={"key": raw_key, "why": str(error)})
         return None
-    if ticket is None or states.missing(log.store, ticket):
+    if session is None or states.missing_files(log.store, session):
         return None
-    return ingest(log, config, ticket, limits)
+    return ingest(log, config, session, limits)
 
 
 def check_unfinished(log: Log, config: Config, limits: Limits, patience: float = PATIENCE) -> list[Upload]:
@@ -57,92 +57,92 @@ def check_unfinished(log: Log, config: Config, limits: Limits, patience: float =
     one upload is logged and does not stop the others: the next look tries that upload again.
     """
     ended = []
-    tickets = [*_inbox_without_event(log.store, patience), *states.forgotten(log.store, patience, time.time())]
-    for ticket in list({ticket.upload_id: ticket for ticket in tickets}.values())[:MAX_PER_LOOK]:
+    sessions = [*_inbox_without_event(log.store, patience), *states.list_stalled(log.store, patience, time.time())]
+    for session in list({session.upload_id: session for session in sessions}.values())[:MAX_PER_LOOK]:
         try:
-            ended.append(ingest(log, config, ticket, limits))
+            ended.append(ingest(log, config, session, limits))
         except AmaasError as error:
-            logger.warning("still without a verdict", extra={"upload": ticket.upload_id, "why": str(error)})
+            logger.warning("still without a verdict", extra={"upload": session.upload_id, "why": str(error)})
         except Exception:  # a fault of ours that one upload brings out must not block the uploads behind it
-            logger.exception("still without a verdict", extra={"upload": ticket.upload_id})
+            logger.exception("still without a verdict", extra={"upload": session.upload_id})
     return ended
 
 
-def _inbox_without_event(store: Store, patience: float) -> list[Ticket]:
-    """Tickets of models in the inbox whose event never arrived."""
-    tickets = []
+def _inbox_without_event(store: Store, patience: float) -> list[UploadSession]:
+    """Sessions of models in the inbox whose event never arrived."""
+    sessions = []
     for info in list_all(store, "inbox/"):
         event_key = keys.parse_event_key(quote_plus(info.key))
         recent = patience < time.time() - info.modified < INBOX_HORIZON
         if event_key is None or not recent or not keys.is_model(event_key[1]):
             continue
-        ticket = states.inbox_ticket(store, event_key[1], info.key, info.etag, info.modified, "inbox")
-        if states.read(store, ticket.upload_id).state not in states.FINAL:
-            tickets.append(ticket)
-    return tickets
+        session = states.open_inbox_session(store, event_key[1], info.key, info.etag, info.modified, "inbox")
+        if states.read(store, session.upload_id).state not in states.FINAL:
+            sessions.append(session)
+    return sessions
 
 
-def _read_ticket(store: Store, raw_key: str, detail: dict[str, Any]) -> Ticket | None:
+def _read_session(store: Store, raw_key: str, detail: dict[str, Any]) -> UploadSession | None:
     """The upload that an object belongs to; None for an object outside of uploads and inbox."""
     event_key = keys.parse_event_key(raw_key)
     if event_key is None:
         return None
     way, owner, name = event_key
     if way == "upload":
-        return states.read_ticket(store, owner)
+        return states.read_session(store, owner)
     model, key = keys.model_name(owner), f"inbox/{owner}/{name}"
     info = store.head(key)
-    return states.inbox_ticket(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
+    return states.open_inbox_session(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
 
 
-def ingest(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Upload:
+def ingest(log: Log, config: Config, session: UploadSession, limits: Limits) -> Upload:
     """Bring a complete upload to its final state. Raises what interrupted the check, after noting it in the state."""
-    upload = states.advance(log.store, ticket, "checking")
+    upload = states.advance(log.store, session, "checking")
     if upload.state in states.FINAL:
         return upload
     try:
-        version = _register(log, config, ticket, limits)
+        version = _register(log, config, session, limits)
     except Rejected as rejection:
-        logger.info("rejected", extra={"upload": ticket.upload_id, "code": rejection.code, "why": str(rejection)})
-        return states.advance(log.store, ticket, "rejected", code=rejection.code, reason=str(rejection))
+        logger.info("rejected", extra={"upload": session.upload_id, "code": rejection.code, "why": str(rejection)})
+        return states.advance(log.store, session, "rejected", code=rejection.code, reason=str(rejection))
     except Exception as error:
         # not the package's fault: the event is delivered again; meanwhile the upload's state says why it takes longer
-        logger.exception("interrupted", extra={"upload": ticket.upload_id})
+        logger.exception("interrupted", extra={"upload": session.upload_id})
         with contextlib.suppress(AmaasError):
             why = (
                 f"the check was interrupted ({type(error).__name__}) and will be retried; if this persists, push again"
             )
-            states.advance(log.store, ticket, "checking", code="interrupted", reason=why)
+            states.advance(log.store, session, "checking", code="interrupted", reason=why)
         raise
-    return states.advance(log.store, ticket, "registered", version=version.version)
+    return states.advance(log.store, session, "registered", version=version.version)
 
 
-def _reject_deleted_model(log: Log, ticket: Ticket) -> None:
+def _reject_deleted_model(log: Log, session: UploadSession) -> None:
     """A push must not undelete a model silently, as its older versions would stay out of reach."""
-    head = log.read(ticket.model)
-    if models.reserved(head) and versions.of_upload(log, head, ticket.upload_id) is None:
+    head = log.read(session.model)
+    if models.reserved(head) and versions.of_upload(log, head, session.upload_id) is None:
         raise Rejected(
             "deleted",
-            f"the model {ticket.model!r} was deleted on {head.deleted}: restore it first "
-            f"(`amaas restore {ticket.model}`, by an admin), or push under another name; a week after its deletion "
+            f"the model {session.model!r} was deleted on {head.deleted}: restore it first "
+            f"(`amaas restore {session.model}`, by an admin), or push under another name; a week after its deletion "
             "the name is free",
         )
 
 
-def _register(log: Log, config: Config, ticket: Ticket, limits: Limits) -> Version:
-    _reject_deleted_model(log, ticket)
+def _register(log: Log, config: Config, session: UploadSession, limits: Limits) -> Version:
+    _reject_deleted_model(log, session)
     with tempfile.TemporaryDirectory(prefix="amaas-ingest-") as folder:
-        files = _fetch(log.store, config, ticket, Path(folder))
-        candidate = check_package(ticket.model, _read_manifest(ticket, files), files, limits, Path(folder))
+        files = _fetch(log.store, config, session, Path(folder))
+        candidate = check_package(session.model, _read_manifest(session, files), files, limits, Path(folder))
     # blobs are written only when every check has passed: a rejected package leaves nothing behind
-    return versions.register(log, ticket.model, store_blobs(log, candidate, ticket.upload_id), Act(by=ticket.by))
+    return versions.register(log, session.model, store_blobs(log, candidate, session.upload_id), Act(by=session.by))
 
 
-def _fetch(store: Store, config: Config, ticket: Ticket, folder: Path) -> dict[str, Path]:
+def _fetch(store: Store, config: Config, session: UploadSession, folder: Path) -> dict[str, Path]:
     """Download the package's files. All checks use these copies: the objects may be overwritten meanwhile."""
     files = {}
-    for file in ticket.files:
-        key = ticket.keys[file.name]
+    for file in session.files:
+        key = session.keys[file.name]
         try:
             size = store.head(key).size
             if size > config.max_upload_bytes:
@@ -164,9 +164,9 @@ def _fetch(store: Store, config: Config, ticket: Ticket, folder: Path) -> dict[s
     return files
 
 
-def _read_manifest(ticket: Ticket, files: dict[str, Path]) -> Manifest:
+def _read_manifest(session: UploadSession, files: dict[str, Path]) -> Manifest:
     if MANIFEST_FILE not in files:
-        return Manifest(name=ticket.model)
+        return Manifest(name=session.model)
     try:
         declared = manifest.decode(files[MANIFEST_FILE].read_bytes(), spelling=True)
     except BadInput as error:

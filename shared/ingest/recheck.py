@@ -24,7 +24,7 @@ from shared.registry import blobs, catalogue, versions, withdrawn
 from shared.registry.log import Log
 from shared.registry.state import Act, Head, Version
 from shared.runtime import samples
-from shared.uploads.tickets import MODEL_FILE
+from shared.uploads.sessions import MODEL_FILE
 
 logger = logging.getLogger(__name__)
 

@@ -248,7 +248,7 @@ def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(name: st
         (package / "model.onnx").write_bytes(FORMS["matmul_integer"]().model.SerializeToString())
     store = MemoryStore()
     files = [states.File(path.name) for path in sorted(package.iterdir())]
-    ticket = states.open_ticket(store, package.name, files, "test")
+    ticket = states.open_session(store, package.name, files, "test")
     for path in package.iterdir():
         store.put(ticket.keys[path.name], path.read_bytes())
     state = pipeline.ingest(Log(store), Config(bucket="unused"), ticket, Limits())

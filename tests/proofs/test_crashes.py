@@ -44,7 +44,7 @@ def verdict() -> Verdict:
 
 
 def upload(store: Any) -> None:
-    ticket = states.Ticket(
+    ticket = states.UploadSession(
         upload_id="1a2b3c4d5e6-0123456789abcdef",
         model="m",
         by="ann",

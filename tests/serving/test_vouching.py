@@ -40,7 +40,7 @@ def log() -> Log:
 
 
 def push(log: Log, model: str, body: bytes) -> Version:
-    ticket = states.open_ticket(log.store, model, [states.File("model.onnx")], "ann")
+    ticket = states.open_session(log.store, model, [states.File("model.onnx")], "ann")
     log.store.put(ticket.keys["model.onnx"], body)
     upload = pipeline.ingest(log, CONFIG, ticket, Limits())
     assert upload.version, upload.reason

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from shared import keys
+from shared import formats, keys
 from shared.clock import now
 from shared.errors import NotFound
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store
@@ -21,7 +21,7 @@ JSON = "application/json"
 Phase = Literal["running", "stopped", "publishing", "published", "failed"]
 
 
-class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Job(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """id: also of the result's upload. model: what it is pushed as. data, arguments: as request.py allows them."""
 
     id: str
@@ -32,7 +32,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-class Said(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Said(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """The container's last word. attempt: of AWS Batch, from 1. stopped: by SIGTERM, to be continued."""
 
     attempt: int
@@ -41,7 +41,7 @@ class Said(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
 
 
-class Cancelled(Struct, frozen=True, kw_only=True):
+class Cancelled(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
     by: str
     at: str
 
@@ -67,9 +67,14 @@ def read(store: Store, job: str) -> Job:
 def record(store: Store, job: str, what: str, of: msgspec.json.Decoder) -> Any:
     """One of a job's records; None where it is not there."""
     try:
-        return of.decode(store.get(keys.training_record(job, what)).body)
+        return decode(of, store.get(keys.training_record(job, what)).body, job)
     except ObjectNotFound:
         return None
+
+
+def decode(of: msgspec.json.Decoder, body: bytes, job: str) -> Any:
+    """One of a job's records. Raises TooNew, Unavailable."""
+    return formats.decode(of, body, f"what is stored of training job {job!r}")
 
 
 def ids(store: Store) -> list[str]:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import calendar
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from shared import keys
-from shared.jobs.training.job import CANCELLED, JOB, SAID, Cancelled, Job, Said
+from shared.formats import TooNew
+from shared.jobs.training.job import CANCELLED, JOB, SAID, Cancelled, Job, Said, decode
 from shared.jobs.training.status import LAST, WORD, Word
 from shared.storage.base import ObjectNotFound, Store, get_many, list_all
 from shared.uploads.states import UPLOAD, Upload
 
+logger = logging.getLogger(__name__)
 State = Literal["submitted", "queued", "running", "publishing", "succeeded", "failed", "cancelled"]
 OVER = ("succeeded", "failed", "cancelled")
 QUIET = 300.0  # seconds without a word after which AWS Batch is asked
 LOST = 900.0  # seconds after which a job without a number has not reached the queue
 MOST_ROWS = 10_000
 NOTHING = b"null"
+PARTS: list[Any] = [WORD, SAID, CANCELLED, UPLOAD]  # decoders of Known
 
 
 class Known(Struct, frozen=True):
@@ -35,7 +40,8 @@ class Known(Struct, frozen=True):
 
 def status(store: Store, job: Job, after: int = 0) -> dict[str, Any]:
     """As users see it. metrics: the rows behind the first `after`; `next` is what to say next time."""
-    [known] = _known(store, [job])
+    [bodies] = _bodies(store, [job])
+    known = _known(job, bodies)
     rows = metrics(store, job.id)
     shown = rows[after : after + MOST_ROWS]
     told = {"arguments": job.arguments, "metrics": shown, "next": max(after, min(len(rows), after + len(shown)))}
@@ -43,13 +49,32 @@ def status(store: Store, job: Job, after: int = 0) -> dict[str, Any]:
 
 
 def listed(store: Store, found: Sequence[str]) -> list[dict[str, Any]]:
-    """The jobs with these ids in few words, without metrics; those that are not there any more are left out."""
+    """The jobs with these ids in few words, without metrics; those that are not there any more are left out.
+
+    So are those that only a later release can read.
+    """
     bodies = get_many(store, [keys.training_record(job, "job") for job in found], missing=NOTHING)
-    there = [JOB.decode(body.body) for body in bodies if body.body != NOTHING]
-    return [_summary(job, known) for job, known in zip(there, _known(store, there), strict=True)]
+    there = []
+    for job, answer in zip(found, bodies, strict=True):
+        with _left_out():
+            there += [] if answer.body == NOTHING else [decode(JOB, answer.body, job)]
+    summaries = []
+    for job, parts in zip(there, _bodies(store, there), strict=True):
+        with _left_out():
+            summaries.append(_summary(job, _known(job, parts)))
+    return summaries
 
 
-def _known(store: Store, found: Sequence[Job]) -> list[Known]:
+@contextmanager
+def _left_out() -> Iterator[None]:
+    try:
+        yield
+    except TooNew as error:
+        logger.warning("not listed", extra={"why": str(error)})
+
+
+def _bodies(store: Store, found: Sequence[Job]) -> list[list[bytes]]:
+    """What is stored of each job, in the order of `Known`."""
     names = [
         key
         for job in found
@@ -58,10 +83,14 @@ def _known(store: Store, found: Sequence[Job]) -> list[Known]:
             keys.upload_state(job.model, job.id),  # the upload of a job has the job's id
         )
     ]
-    decoders: list[Any] = [WORD, SAID, CANCELLED, UPLOAD] * len(found)
     bodies = [answer.body for answer in get_many(store, names, missing=NOTHING)]
-    read = [None if body == NOTHING else of.decode(body) for body, of in zip(bodies, decoders, strict=True)]
-    return [Known(*read[n : n + 4]) for n in range(0, len(read), 4)]
+    return [bodies[n : n + len(PARTS)] for n in range(0, len(bodies), len(PARTS))]
+
+
+def _known(job: Job, bodies: Sequence[bytes]) -> Known:
+    """Raises TooNew, Unavailable."""
+    parts = zip(PARTS, bodies, strict=True)
+    return Known(*(None if body == NOTHING else decode(of, body, job.id) for of, body in parts))
 
 
 def _state(job: Job, known: Known) -> tuple[State, str | None]:
@@ -139,7 +168,8 @@ def reports(store: Store, job: str, expires: int) -> dict[str, str]:
 
 def heard(store: Store, job: Job) -> Word | None:
     """What AWS Batch said last of a job that it is to be asked about: one that is not over, and quiet for long."""
-    [known] = _known(store, [job])
+    [bodies] = _bodies(store, [job])
+    known = _known(job, bodies)
     word = known.word
     if word is None or word.status in LAST or _state(job, known)[0] in OVER:
         return None

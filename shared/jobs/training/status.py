@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from shared import keys
-from shared.jobs.training.job import JSON
+from shared.jobs.training.job import JSON, decode
 from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store
 
 Status = Literal["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED"]
@@ -20,7 +20,7 @@ ORDER = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED",
 LAST = ("SUCCEEDED", "FAILED")
 
 
-class Word(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Word(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """What AWS Batch said last. id: the job's number there. ended: attempts that have come to an end."""
 
     id: str
@@ -78,7 +78,7 @@ def _keep(store: Store, job: str, word: Word) -> Word:
                 return word
             except AlreadyExists:
                 continue
-        known = WORD.decode(present.body)
+        known: Word = decode(WORD, present.body, job)
         if known.id != word.id or known.status in LAST or word.place <= known.place:
             return known
         try:
