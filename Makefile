@@ -47,7 +47,7 @@ readme: ## make run, and what it prints into the README: after a change of the b
 	@$(ENVS)/cloud/bin/python -m tools.sample .local/run.txt
 
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
-	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve) $(if $(OWN_IMAGE),--own-image)
+	@LAMBDA_IMAGE='$(LAMBDA_IMAGE)' $(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve)
 
 # the servers that ours is measured beside
 PEERS := $(foreach peer,floor litserve bentoml kserve mlserver,$(ENVS)/peer-$(peer)/.ready)

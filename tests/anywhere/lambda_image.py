@@ -1,8 +1,9 @@
-"""The base image that `sam local` runs functions in: Amazon's, or one made here where that is out of reach.
+"""A stand-in for Amazon's base image, to try `make sam-local` on a machine that reaches no container registry.
 
-Nothing is installed and no daemon is started: whoever runs this is told what is missing. With OWN_IMAGE=1, make
-sam-local makes an image from Debian's packages under a name of our own: CPython 3.11, Amazon's runtime interface client
-and boto3, laid out as in Lambda's image. That needs root on Debian 12 (amd64), and asks no container registry.
+    python -m tests.anywhere.lambda_image && make sam-local LAMBDA_IMAGE=amaas-test/lambda-python:3.11-x86_64
+
+It is built from Debian's packages, under a name of its own: CPython 3.11, Amazon's runtime interface client and boto3,
+laid out as in Lambda's image. Needs root on Debian 12 (amd64), and Docker.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from local.settings import ROOT, say
-
-AMAZONS = "public.ecr.aws/lambda/python:3.11-x86_64"  # what SAM CLI takes
-OWN = "amaas-local/lambda-python:3.11-x86_64"
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "amaas-test/lambda-python:3.11-x86_64"
 PACKAGES = ["python3.11", "libstdc++6", "busybox-static", "ca-certificates"]
-# needed by the scripts that packages run when they are installed; here they are only unpacked
+# needed only by the scripts that run when packages are installed; here they are unpacked
 UNUSED = ("dpkg_", "tar_", "debconf_", "perl-base_")
 UNUSED_FILES = ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/lib/python3.11/pydoc_data"]
 
@@ -40,38 +39,10 @@ SETTINGS = {
 }
 
 
-def ready(own: bool) -> str:
-    """The image's name, once Docker has it. own: make it here. Raises SystemExit with what is missing."""
-    if not shutil.which("docker"):
-        raise SystemExit(
-            "make sam-local needs Docker: install it (on Debian: apt-get install docker.io), then try again"
-        )
-    if not _quiet("docker", "version"):
-        raise SystemExit("Docker does not answer: start its daemon, or join its group; `docker version` says more")
-    image = OWN if own else AMAZONS
-    if _quiet("docker", "image", "inspect", image):
-        return image
-    if own:
-        build_image()
-    else:
-        pull()
-    return image
-
-
-def pull() -> None:
-    """Amazon's image. Raises SystemExit when it is out of reach."""
-    say(f"pulling {AMAZONS}")
-    if not _quiet("docker", "pull", AMAZONS):
-        raise SystemExit(
-            f"`docker pull {AMAZONS}` failed: look at what it says when you run it; where Amazon's registry is out of "
-            "reach, `make sam-local OWN_IMAGE=1` makes an image of Debian's packages (as root on Debian 12)"
-        )
-
-
-def build_image() -> None:
+def build() -> None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise SystemExit("OWN_IMAGE=1 needs root on Debian 12: leave it away, and Amazon's own image is pulled")
-    say(f"making {OWN} from Debian's packages")
+        raise SystemExit("this image is built as root on Debian 12; elsewhere, let `make sam-local` pull Amazon's")
+    print(f"building {NAME} from Debian's packages", flush=True)
     with tempfile.TemporaryDirectory(prefix="lambda-image-") as folder:
         root = Path(folder) / "root"
         _lay_out(root)
@@ -122,7 +93,7 @@ def _unpack(packages: list[Path], root: Path) -> None:
 
 
 def _configure(root: Path) -> None:
-    """What the packages' own scripts would have written."""
+    """Write what the packages' own scripts would have written."""
     bundle = b"".join(path.read_bytes() for path in sorted(root.glob("usr/share/ca-certificates/mozilla/*.crt")))
     (root / "etc/ssl/certs/ca-certificates.crt").write_bytes(bundle)
     for name in ("python3", "python"):
@@ -138,7 +109,14 @@ def _configure(root: Path) -> None:
 
 
 def _install_runtime(root: Path) -> None:
-    command = [os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--target", str(root / "var/runtime")]
+    command = [
+        os.environ.get("UV", str(ROOT / ".local" / "uv" / "bin" / "uv")),
+        "pip",
+        "install",
+        "--quiet",
+        "--target",
+        str(root / "var/runtime"),
+    ]
     command += ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:"]
     _run(*command, "--constraints", str(ROOT / "requirements" / "sam.txt"), "awslambdaric", "boto3")
 
@@ -155,7 +133,7 @@ def _import(root: Path) -> None:
     changes = ["--change", "ENV " + " ".join(f"{name}={value}" for name, value in SETTINGS.items())]
     changes += ["--change", "WORKDIR /var/task"]
     archive = subprocess.Popen(["tar", "-C", str(root), "--numeric-owner", "-c", "."], stdout=subprocess.PIPE)
-    subprocess.run(["docker", "import", *changes, "-", OWN], stdin=archive.stdout, stdout=sys.stderr, check=True)
+    subprocess.run(["docker", "import", *changes, "-", NAME], stdin=archive.stdout, stdout=sys.stderr, check=True)
     if archive.wait():
         raise SystemExit("the image could not be packed")
 
@@ -169,13 +147,13 @@ def _environment() -> dict[str, str]:
 
 
 def _quiet(*command: str) -> bool:
-    done = subprocess.run(command, env=_environment(), capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    return done.returncode == 0
+    process = subprocess.run(command, env=_environment(), capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    return process.returncode == 0
 
 
 def _run(*command: str) -> None:
-    """Run a command. Raises SystemExit with what it said when it fails."""
-    done = subprocess.run(
+    """Run a command. Raises SystemExit with its output if it fails."""
+    process = subprocess.run(
         command,
         env=_environment(),
         stdin=subprocess.DEVNULL,
@@ -184,9 +162,9 @@ def _run(*command: str) -> None:
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise SystemExit(f"{done.stdout[-4000:]}\n{' '.join(command[:3])} … failed with {done.returncode}")
+    if process.returncode:
+        raise SystemExit(f"{process.stdout[-4000:]}\n{' '.join(command[:3])} … failed with {process.returncode}")
 
 
 if __name__ == "__main__":
-    print(ready(own="--own" in sys.argv))
+    build()
