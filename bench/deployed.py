@@ -93,7 +93,7 @@ class Bucket:
         inbox = f"inbox/{name}/model.onnx"
         log.store.put(inbox, path.read_bytes())
         info = log.store.head(inbox)
-        ticket = states.inbox_ticket(log.store, name, inbox, info.etag, info.modified, "bench")
+        ticket = states.open_inbox_session(log.store, name, inbox, info.etag, info.modified, "bench")
         upload = pipeline.ingest(log, Config(self.name), ticket, Limits())
         if upload.state != "registered":
             raise SystemExit(f"{name}: {msgspec.json.encode(upload).decode()}")

@@ -41,7 +41,7 @@ authorize.store = lambda: store
 routes = Routes("tested")
 
 
-@routes.route("GET", "/bug", scope=None)
+@routes.route("GET", "/bug", id="bug", scope=None)
 def bug(request):
     raise RuntimeError(request.query["forged"])
 

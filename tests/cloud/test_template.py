@@ -24,7 +24,7 @@ from shared.serving import forms
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
 from tests.cloud.template import ROOT, TEMPLATE, deployed, listed, region, statements
-from tests.ingest.quantised import FORMS
+from tests.ingest.quantized import FORMS
 from tools import build
 
 __all__ = ["region"]  # a fixture
@@ -248,7 +248,7 @@ def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(name: st
         (package / "model.onnx").write_bytes(FORMS["matmul_integer"]().model.SerializeToString())
     store = MemoryStore()
     files = [states.File(path.name) for path in sorted(package.iterdir())]
-    ticket = states.open_ticket(store, package.name, files, "test")
+    ticket = states.open_session(store, package.name, files, "test")
     for path in package.iterdir():
         store.put(ticket.keys[path.name], path.read_bytes())
     state = pipeline.ingest(Log(store), Config(bucket="unused"), ticket, Limits())

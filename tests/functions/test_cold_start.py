@@ -147,7 +147,7 @@ def test_the_authorizer_imports_no_more_than_it_needs(deployed: dict[str, str]) 
 def test_reading_the_control_plane_takes_no_sdk(deployed: dict[str, str], function: str, path: str) -> None:
     if "UPLOAD" in path:
         store = S3Store(deployed["BUCKET"], deployed["AWS_ENDPOINT_URL"])
-        path = path.replace("UPLOAD", states.open_ticket(store, "m", [states.File("model.onnx")], "ann").upload_id)
+        path = path.replace("UPLOAD", states.open_session(store, "m", [states.File("model.onnx")], "ann").upload_id)
     asked = load_event("apigateway_proxy") | {"httpMethod": "GET", "path": path, "body": None}
     asked["requestContext"]["authorizer"] = {"scopes": "read", "principalId": "tester"}
     done = run(CALL_ANY, deployed, json.dumps(asked | {"queryStringParameters": None}), function)

@@ -173,16 +173,16 @@ def written() -> Iterator[tuple[str, bytes]]:
     log = Log(store)
     push(log, "m", 1)
     catalogue.compact(log)
-    states.open_ticket(store, "m", [states.File("model.onnx")], "ann")
+    states.open_session(store, "m", [states.File("model.onnx")], "ann")
     job = batch_jobs.create(
         store, batch_jobs.Job(id="j1", model="m", version=1, by="ann", created_at="", prefix="batch/j1/in/")
     )
     store.put("batch/j1/in/rows.jsonl", b"1\n2\n")
-    batch_plans.plan(store, job)
-    batch_jobs.begin(store, "j1", 1, "ann")
-    batch_jobs.cancel(store, "j1", 1)
-    batch_jobs.end(store, "j1", 1, missing=0)
-    batch_work.trouble(store, "j1", 0, RuntimeError("x"))
+    batch_plans.create(store, job)
+    batch_jobs.begin_run(store, "j1", 1, "ann")
+    batch_jobs.cancel_run(store, "j1", 1)
+    batch_jobs.end_run(store, "j1", 1, missing=0)
+    batch_work.record_error(store, "j1", 0, RuntimeError("x"))
     one = "019c4f2a3b0-1f0e9d8c7b6a5948"
     training_jobs.create(store, training_jobs.Job(id=one, model="m", data="d", by="ann", created_at=""))
     status.submitted(store, one, "number", "2026-01-01T00:00:00Z")
@@ -210,7 +210,7 @@ def test_a_package_of_a_later_format_is_rejected_with_a_reason(store: MemoryStor
     monkeypatch.setattr(ingest, "config", lambda: Config(bucket="amaas"))
     for number, expected in ((1, "registered"), (2, "rejected")):
         files = {"model.onnx": linear([[1.0]]), "amaas.json": msgspec.json.encode({"format": number})}
-        ticket = states.open_ticket(store, "served", [states.File(name) for name in files], "ann")
+        ticket = states.open_session(store, "served", [states.File(name) for name in files], "ann")
         for name, body in files.items():
             store.put(ticket.keys[name], body)
         ingest.handler(s3_event(ticket.keys["model.onnx"]), None)

@@ -119,13 +119,13 @@ def test_the_catalogue_lists_and_the_collector_keeps(log: Log) -> None:
 
 
 def test_uploads_tokens_and_jobs_of_release_0_1(store: MemoryStore) -> None:
-    uploads, _ = states.of_model(store, "served")
+    uploads, _ = states.list_by_model(store, "served")
     assert [upload.state for upload in uploads] == ["registered"] * 3 + ["rejected", "waiting"]
-    assert states.read_ticket(store, uploads[0].upload_id).model == "served"
+    assert states.read_session(store, uploads[0].upload_id).model == "served"
     assert tokens.authenticate(store, f"Bearer {CONTENTS['token']}").scopes == ["admin"]
     assert tokens.revoke(store, CONTENTS["token"].split("_")[1]).revoked
     batch = batch_jobs.read(store, CONTENTS["batch"])
-    assert batch_plans.plan(store, batch).inputs == 2
+    assert batch_plans.create(store, batch).inputs == 2
     assert batch_progress.status(store, batch)["state"] == "cancelled"
     training = training_jobs.read(store, CONTENTS["training"])
     assert training_progress.status(store, training)["state"] == "cancelled"

@@ -1,4 +1,4 @@
-"""Small quantised graphs whose sums leave 16 bits, in forms that exporters write; and what they have to answer."""
+"""Small quantized graphs whose sums leave 16 bits, in forms that exporters write, with the answers they must give."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 ROWS, DEEP, WIDE = 4, 64, 8
 RANDOM = np.random.default_rng(7)
-# large, and of one sign within a column, so that neighbours add up
+# large, and of one sign within a column, so that neighbors add up
 WEIGHTS = (RANDOM.integers(90, 128, (DEEP, WIDE)) * np.where(np.arange(WIDE) % 2, 1, -1)).astype(np.int8)
 SMALL = (WEIGHTS // 2).astype(np.int8)
 SCALES = np.linspace(0.001, 0.004, WIDE).astype(np.float32)
@@ -57,7 +57,7 @@ def exact(weights: np.ndarray) -> np.ndarray:
 
 
 def qdq(weights: dict[str, Any], constants: dict[str, Any], *, signed: bool = False) -> Any:
-    """x → Q → DQ → MatMul(DQ(w)) → Q → DQ → y, as static quantisers write it. weights: attributes of the second DQ."""
+    """x → Q → DQ → MatMul(DQ(w)) → Q → DQ → y, as static quantizers write it. weights: attributes of the second DQ."""
     inputs = [name for name in ("w", "ws", "wz") if name in constants]
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["xq"]),

@@ -1,17 +1,18 @@
-"""Where a graph computes with 8-bit integers: the operators, their inputs by index, and what a name stands for.
+"""Operators that compute with 8-bit integers, their inputs by index, and a scope that resolves names to values.
 
 Sources: the operators' definitions in the ONNX standard and in ONNX Runtime's ContribOperators.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
-from shared.ingest import graph
+from shared.ingest import elements, graph
+from shared.ingest.elements import Types
 
 MICROSOFT = "com.microsoft"
 INT8, UINT8 = TensorProto.INT8, TensorProto.UINT8
@@ -26,13 +27,13 @@ class Operand(NamedTuple):
 
 
 class Product(NamedTuple):
-    """left: the activations, None where they are floats that the operator makes UINT8. right: the weights."""
+    """left: the activations; None if they are floats that the operator quantizes to UINT8. right: the weights."""
 
     left: Operand | None
     right: tuple[Operand, ...]
 
 
-# A product of two 8-bit tensors, which ONNX Runtime's kernels sum up in pairs of 16 bits on some processors.
+# Products of two 8-bit tensors: ONNX Runtime's kernels sum them in pairs of 16 bits on some processors.
 PRODUCTS = {
     ("", "MatMulInteger"): Product(Operand(0, 2), (Operand(1, 3),)),
     ("", "ConvInteger"): Product(Operand(0, 2), (Operand(1, 3),)),
@@ -45,9 +46,9 @@ PRODUCTS = {
     (MICROSOFT, "QAttention"): Product(Operand(0, 6), (Operand(1, 7, 4),)),
     (MICROSOFT, "DynamicQuantizeLSTM"): Product(None, (Operand(1, 9, 8), Operand(2, 11, 10))),
 }
-# What ONNX Runtime makes such a product of where its inputs come from DequantizeLinear.
+# ONNX Runtime fuses these into such a product if their inputs come from DequantizeLinear.
 FUSED = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "FusedMatMul", "FusedGemm", "FusedConv"})
-# They hand elements on as they are: index of the inputs that hold them; None = all.
+# Operators that pass elements on unchanged: index of the input that holds them; None = all inputs.
 MOVING: dict[str, int | None] = {
     "Identity": 0,
     "Reshape": 0,
@@ -62,37 +63,21 @@ MOVING: dict[str, int | None] = {
     "Tile": 0,
     "Concat": None,
 }
-# Where other operators have the zero point of what they give, and with it its type.
-ZERO_POINTS = {
-    "QLinearMatMul": 7,
-    "QLinearConv": 7,
-    "QGemm": 8,
-    "QLinearAdd": 7,
-    "QLinearMul": 7,
-    "QLinearConcat": 1,
-    "QLinearWhere": 8,
-    "QLinearAveragePool": 4,
-    "QLinearGlobalAveragePool": 4,
-    "QLinearLeakyRelu": 4,
-    "QLinearReduceMean": 4,
-    "QLinearSigmoid": 4,
-    "QLinearSoftmax": 4,
-}
-# Past these ONNX Runtime looks for DequantizeLinear before an operator.
-PASSING = frozenset(MOVING) | {"Relu", "Clip", "MaxPool", "Dropout", "LeakyRelu", "Resize"}
-LONGEST = 64  # chain of operators that is followed: longer ones nobody writes
-QUANTISES = frozenset({"QuantizeLinear", "DequantizeLinear"})
+# ONNX Runtime moves DequantizeLinear past these operators, and then fuses it with what follows.
+TRANSPARENT = frozenset(MOVING) | {"Relu", "Clip", "MaxPool", "Dropout", "LeakyRelu", "Resize"}
+MAX_CHAIN = 64  # operators that are followed from a value back to its source: no exporter writes longer chains
+QDQ = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 
 class Scope:
-    """One graph, and the graphs around it, whose names it sees."""
+    """One graph, and the graphs around it, whose names it sees. types: element types of its names."""
 
-    def __init__(self, body: Any, outer: Scope | None = None) -> None:
+    def __init__(self, body: Any, types: Types, opsets: Mapping[str, int], outer: Scope | None = None) -> None:
         self.body, self.outer = body, outer
-        fed = {value.name for value in body.input}
-        # what is listed as an input can be another value at each call
-        self.tensors = {tensor.name: tensor for tensor in body.initializer if tensor.name not in fed}
-        self.fed = {value.name: _element(value) for value in (*body.input, *body.value_info)}
+        self._types, self._opsets = types, opsets
+        self._inputs = {value.name for value in body.input}
+        # an initializer that is listed as an input is a default: a call may replace it, so it is no constant
+        self.tensors = {tensor.name: tensor for tensor in body.initializer if tensor.name not in self._inputs}
         self.producers = {name: node for node in body.node for name in node.output if name}
         values = [
             (node.output[0], entry) for node in body.node if node.op_type == "Constant" for entry in node.attribute
@@ -100,8 +85,8 @@ class Scope:
         self.tensors |= {name: entry.t for name, entry in values if entry.name == "value"}
 
     def home(self, name: str) -> Scope | None:
-        """The scope in which the name is made."""
-        if name in self.tensors or name in self.producers or name in {value.name for value in self.body.input}:
+        """The scope that defines the name."""
+        if name in self.tensors or name in self.producers or name in self._inputs:
             return self
         return self.outer.home(name) if self.outer else None
 
@@ -111,69 +96,51 @@ class Scope:
         return home.tensors.get(name) if home else None
 
     def producer(self, name: str) -> Any:
-        """The node that gives the name, or None for an input or a constant."""
+        """The node that computes the value, or None for an input or a constant."""
         home = self.home(name)
         return home.producers.get(name) if home and name not in home.tensors else None
 
     def element(self, name: str) -> int | None:
-        """The element type (TensorProto) of what has the name; None where the graph does not tell."""
-        home = self.home(name)
-        if not name or home is None:
-            return None
-        if name in home.tensors:
-            return int(home.tensors[name].data_type)
-        if home.fed.get(name):
-            return home.fed[name]
-        node = home.producers.get(name)
-        return home._given(node, name) if node is not None else None
-
-    def _given(self, node: Any, name: str) -> int | None:
-        kind = node.op_type
-        if kind == "DynamicQuantizeLinear":
-            return TensorProto.FLOAT if name == node.output[1] else UINT8
-        if kind == "QuantizeLinear":
-            declared = attribute(node, "output_dtype", 0)
-            return self.element(node.input[2]) if len(node.input) > 2 and node.input[2] else declared or UINT8
-        if kind == "Cast":
-            return int(attribute(node, "to", 0)) or None
-        if kind in PASSING and node.input:
-            return self.element(node.input[0])
-        if kind in ZERO_POINTS and ZERO_POINTS[kind] < len(node.input):
-            return self.element(node.input[ZERO_POINTS[kind]])
-        return None
+        """The element type (TensorProto) of a value; None if it is unknown."""
+        return self._types.get(name)
 
     def add(self, name: str, values: np.ndarray) -> None:
-        """A constant of this graph."""
+        """Add a constant to this graph."""
         tensor = self.body.initializer.add()
         tensor.CopyFrom(numpy_helper.from_array(np.asarray(values, order="C"), name))
         self.tensors[name] = tensor
+        self._types[name] = tensor.data_type
 
     def insert_before(self, user: Any, node: Any) -> None:
-        self._insert(self._place(user), node)
+        self._insert(self._index(user), node)
 
     def insert_after(self, producer: Any, node: Any) -> None:
-        self._insert(self._place(producer) + 1, node)
+        self._insert(self._index(producer) + 1, node)
 
-    def _place(self, node: Any) -> int:
+    def _index(self, node: Any) -> int:
         return next(index for index, other in enumerate(self.body.node) if other is node)
 
     def _insert(self, index: int, node: Any) -> None:
         self.body.node.insert(index, node)
         stored = self.body.node[index]
         self.producers |= {name: stored for name in stored.output if name}
+        inputs = [self._types.get(name) for name in stored.input]
+        self._types.update(zip(stored.output, elements.output_types(stored, inputs, self._opsets), strict=False))
 
 
-def _element(value: Any) -> int:
-    return int(value.type.tensor_type.elem_type)
-
-
-def scopes(model: Any) -> Iterator[Scope]:
-    """Every graph of the model, each after the one around it."""
-    stack = [Scope(model.graph)]
+def scopes(model: Any) -> list[Scope]:
+    """Every graph of the model, each after the one around it. Functions are left out: inline them first."""
+    visited: list[tuple[Any, Types]] = []
+    elements.Walk(model).through(lambda body, facts, types, opset: visited.append((body, types)))
+    types = {id(body): types for body, types in visited}  # `visited` keeps the bodies, so no id is used twice
+    opsets = elements.opsets_of(model)
+    ordered, stack = [], [Scope(model.graph, types[id(model.graph)], opsets)]
     while stack:
         scope = stack.pop()
-        yield scope
-        stack += [Scope(inner, scope) for node in scope.body.node for inner in graph.subgraphs(node)]
+        ordered.append(scope)
+        inner = [body for node in scope.body.node for body in graph.subgraphs(node)]
+        stack += [Scope(body, types[id(body)], opsets, scope) for body in inner]
+    return ordered
 
 
 def attribute(node: Any, name: str, default: Any) -> Any:
@@ -188,20 +155,20 @@ def product(node: Any) -> Product | None:
 
 
 def factor(scope: Scope, node: Any, operand: Operand) -> int | None:
-    """The element type of a factor, by its zero point where nothing else tells."""
+    """The element type of a factor; that of its zero point if its own is unknown."""
     zero = node.input[operand.zero] if operand.zero < len(node.input) else ""
     return scope.element(node.input[operand.tensor]) or scope.element(zero)
 
 
 def dequantizer(scope: Scope, name: str) -> tuple[Scope, Any] | None:
-    """The DequantizeLinear that a value comes from, past operators that ONNX Runtime moves it past; and its scope."""
-    for _ in range(LONGEST):
+    """The DequantizeLinear that a value comes from, also through transparent operators; and its scope."""
+    for _ in range(MAX_CHAIN):
         home, node = scope.home(name), scope.producer(name)
         if node is None or home is None:
             return None
         if node.op_type == "DequantizeLinear":
             return home, node
-        if node.op_type not in PASSING or not node.input:
+        if node.op_type not in TRANSPARENT or not node.input:
             return None
         scope, name = home, node.input[0]
     return None

@@ -1,4 +1,4 @@
-"""What an upload ticket promises: which files may come, how large, and the URLs to send them to."""
+"""Creating an upload session: which files may come, how large, and the URLs to send them to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.config import Config, MiB
 from shared.errors import BadInput, TooLarge
 from shared.storage.base import Store
 from shared.uploads import states
-from shared.uploads.targets import target
+from shared.uploads.destinations import destination
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "amaas.json"
@@ -35,16 +35,16 @@ class UploadRequest(Struct, frozen=True):
     multipart_part_size: Annotated[int, Meta(ge=5 * MiB, le=1024 * MiB)] | None = None
 
 
-def issue(store: Store, config: Config, model: str, request: UploadRequest, by: str) -> dict[str, Any]:
-    """Open an upload and say where to send its files. Raises BadInput, TooLarge before anything is written."""
+def create(store: Store, config: Config, model: str, request: UploadRequest, by: str) -> dict[str, Any]:
+    """Open an upload session: views.UploadSession. Raises BadInput, TooLarge before anything is written."""
     keys.model_name(model)
-    _check(request, config)
+    _require_valid(request, config)
     files = [states.File(file.name, file.size, file.sha256) for file in request.files]
-    ticket = states.open_ticket(store, model, files, by)
-    targets = [
-        target(
+    session = states.open_session(store, model, files, by)
+    destinations = [
+        destination(
             store,
-            ticket.keys[file.name],
+            session.keys[file.name],
             file.name,
             size=file.size,
             sha256=file.sha256,
@@ -54,24 +54,24 @@ def issue(store: Store, config: Config, model: str, request: UploadRequest, by: 
         for file in files
     ]
     return {
-        "upload_id": ticket.upload_id,
+        "upload_id": session.upload_id,
         "model": model,
         "state": "waiting",
         "expires_at": now(config.upload_ttl),
-        "files": targets,
-        "status_url": f"/uploads/{ticket.upload_id}",
+        "files": destinations,
+        "status_url": f"/uploads/{session.upload_id}",
     }
 
 
-def _check(request: UploadRequest, config: Config) -> None:
+def _require_valid(request: UploadRequest, config: Config) -> None:
     names = [keys.file_name(file.name) for file in request.files]
     if len(set(names)) != len(names):
-        raise BadInput("two files of the package have the same name")
+        raise BadInput("two files of the package have the same name: rename one of them")
     if MODEL_FILE not in names:
         raise BadInput(f"a package needs a file named {MODEL_FILE}; it has {names}")
     for file in request.files:
         if file.size and file.size > config.max_upload_bytes:
             raise TooLarge(
-                f"{file.name} has {file.size:,} bytes, more than the {config.max_upload_bytes:,} a file may have; "
-                "quantise or prune the model, or raise MaxUploadBytes in the deployment"
+                f"{file.name} has {file.size:,} bytes, more than the {config.max_upload_bytes:,} that this "
+                "deployment accepts; quantize or prune the model, or deploy with a larger MaxUploadBytes"
             )
