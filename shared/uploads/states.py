@@ -41,7 +41,7 @@ class UploadSession(Struct, frozen=True, kw_only=True, tag_field="format", tag=1
 
 
 class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
-    """The state of an upload, as it is stored. What the API answers is in views.py."""
+    """The state of an upload, as it is stored."""
 
     upload_id: str
     model: str
@@ -119,9 +119,10 @@ def _create_state(store: Store, session: UploadSession) -> None:
 
 
 def read_session(store: Store, upload: str) -> UploadSession:
-    """Raises NotFound, TooNew, Unavailable."""
+    """Raises NotFound."""
     try:
-        return formats.decode(SESSION, store.get(keys.upload_session(upload)).body, f"the session of upload {upload!r}")
+        body = store.get(keys.upload_session(upload)).body
+        return formats.decode(SESSION, body, f"the session of upload {upload!r}")
     except ObjectNotFound:
         raise NotFound(
             f"there is no upload {upload!r}: upload sessions expire after some days; "
@@ -130,12 +131,12 @@ def read_session(store: Store, upload: str) -> UploadSession:
 
 
 def read(store: Store, upload: str) -> Upload:
-    """Raises NotFound, TooNew, Unavailable."""
+    """Raises NotFound."""
     session = read_session(store, upload)
-    return _decoded(store.get(keys.upload_state(session.model, upload)).body, upload)
+    return _state(store.get(keys.upload_state(session.model, upload)).body, upload)
 
 
-def _decoded(body: bytes, upload: str) -> Upload:
+def _state(body: bytes, upload: str) -> Upload:
     return formats.decode(UPLOAD, body, f"the state of upload {upload!r}")
 
 
@@ -145,7 +146,7 @@ def list_by_model(
     """A model's uploads, oldest first, and the cursor of the next page. An unknown model has none."""
     start = keys.upload_state(model, after) if after else ""
     page = store.list_page(keys.upload_states(model), after=start, limit=limit)
-    uploads = [_decoded(store.get(info.key).body, info.key.rpartition("/")[2]) for info in page.objects]
+    uploads = [_state(store.get(info.key).body, info.key.rpartition("/")[2]) for info in page.objects]
     return uploads, uploads[-1].upload_id if page.next and uploads else None
 
 
@@ -162,7 +163,7 @@ def advance(
     key = keys.upload_state(session.model, session.upload_id)
     while True:
         present = store.get(key)
-        upload = _decoded(present.body, session.upload_id)
+        upload = _state(present.body, session.upload_id)
         if upload.state in FINAL:
             return upload
         advanced = msgspec.structs.replace(
@@ -192,7 +193,7 @@ def list_stalled(store: Store, older_than: float, current_time: float) -> list[U
             session = read_session(store, upload)
             state = read(store, upload).state
         except (NotFound, ObjectNotFound, formats.TooNew):
-            continue  # expired since the listing, or half written
+            continue  # expired since the listing, half written, or of a later release
         if state not in FINAL and not missing_files(store, session):
             stalled.append(session)
     return stalled

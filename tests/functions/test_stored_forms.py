@@ -210,11 +210,11 @@ def test_a_package_of_a_later_format_is_rejected_with_a_reason(store: MemoryStor
     monkeypatch.setattr(ingest, "config", lambda: Config(bucket="amaas"))
     for number, expected in ((1, "registered"), (2, "rejected")):
         files = {"model.onnx": linear([[1.0]]), "amaas.json": msgspec.json.encode({"format": number})}
-        ticket = states.open_session(store, "served", [states.File(name) for name in files], "ann")
+        session = states.open_session(store, "served", [states.File(name) for name in files], "ann")
         for name, body in files.items():
-            store.put(ticket.keys[name], body)
-        ingest.handler(s3_event(ticket.keys["model.onnx"]), None)
-        answer = call(upload.handler, "GET", f"/uploads/{ticket.upload_id}").json
+            store.put(session.keys[name], body)
+        ingest.handler(s3_event(session.keys["model.onnx"]), None)
+        answer = call(upload.handler, "GET", f"/uploads/{session.upload_id}").json
         assert answer["state"] == expected, answer
         assert "format" not in answer
     assert (answer["code"], "amaas.json has format 2" in answer["reason"]) == ("bad_manifest", True)

@@ -83,21 +83,22 @@ def _summary_key(job: str) -> str:
 def read_summary(store: Store, job: str) -> PlanSummary | None:
     """None for a job that has no plan yet."""
     try:
-        return formats.decode(PLAN_SUMMARY, store.get(_summary_key(job)).body, f"the plan of batch job {job!r}")
+        body = store.get(_summary_key(job)).body
+        return formats.decode(PLAN_SUMMARY, body, f"the plan of batch job {job!r}")
     except ObjectNotFound:
         return None
+
+
+def _decode_plan(body: bytes, job: str) -> list[Chunk]:
+    try:
+        return PLAN.decode(body)
+    except msgspec.ValidationError:  # one of them says in which format it is
+        return [chunk(part, job) for part in msgspec.json.decode(body, type=list[msgspec.Raw])]
 
 
 def chunk(body: bytes, job: str) -> Chunk:
     """One chunk of a plan. Raises TooNew, Unavailable."""
     return formats.decode(CHUNK, body, f"a chunk of batch job {job!r}")
-
-
-def _decoded(body: bytes, job: str) -> list[Chunk]:
-    try:
-        return PLAN.decode(body)
-    except msgspec.ValidationError:  # one of them says in which format it is
-        return [chunk(part, job) for part in msgspec.json.decode(body, type=list[msgspec.Raw])]
 
 
 def create(store: Store, job: Job) -> PlanSummary:
@@ -111,7 +112,7 @@ def create(store: Store, job: Job) -> PlanSummary:
     try:
         store.put(plan_key(job.id), msgspec.json.encode(chunks), if_absent=True, content_type=JSON)
     except AlreadyExists:  # another planner was faster, and may have listed fewer files: its plan counts
-        chunks = _decoded(store.get(plan_key(job.id)).body, job.id)
+        chunks = _decode_plan(store.get(plan_key(job.id)).body, job.id)
     summary = PlanSummary(sum(chunk.count for chunk in chunks), len(chunks))
     # after the plan: where there is a summary, the plan is complete
     store.put(_summary_key(job.id), msgspec.json.encode(summary), content_type=JSON)

@@ -43,7 +43,7 @@ def check(request: TrainingRequest, bucket: str) -> None:
     teacher(request.arguments, bucket)
     for name in request.arguments:
         if name in OWN:
-            raise BadInput(f"the argument {name!r} is the job's own to set: leave it away")
+            raise BadInput(f"the argument {name!r} is the job's own to set: omit it")
     command_line(request.arguments)
 
 
