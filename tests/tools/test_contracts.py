@@ -41,6 +41,9 @@ OTHERS = {
         "functions.upload.planted_function -> functions.batch.app",
     ),
     "shared/access/planted_entry.py": ("import shared.entry.http", "shared.access.planted_entry -> shared.entry"),
+    "client/amaas/api/planted_up.py": ("import amaas.cli.base", "amaas.api.planted_up -> amaas.cli.base"),
+    "client/amaas/cli/planted_circle.py": ("import amaas.cli.planted_back", "planted_back"),
+    "client/amaas/cli/planted_back.py": ("import amaas.cli.planted_circle", "planted_circle"),
     "tools/planted_circle.py": ("import tools.planted_back", "planted_back"),
     "tools/planted_back.py": ("import tools.planted_circle", "planted_circle"),
 }
