@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from amaas import __version__
-from amaas.cli.app import main
+from amaas.cli.app import MODULES, main
 from amaas.client import Client
 from click.testing import CliRunner
 
@@ -212,11 +213,19 @@ def test_the_local_deployment_is_found(service: Service, log: Log, tmp_path: Pat
 
 
 def verbs(group: click.Group = main) -> Iterator[tuple[str, ...]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from ((name, *verb) for verb in verbs(command))
         elif not command.hidden:
             yield (name,)
+
+
+def test_every_module_has_the_verbs_that_it_is_imported_for() -> None:
+    for module, names in MODULES.items():
+        assert sorted(import_module(f"amaas.cli.{module}").verbs.commands) == sorted(names)
 
 
 def test_every_verb_explains_itself(run: Run) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from amaas.cli.base import Context, main, verb
+from amaas.cli.base import Context, reason_option, verb
 from amaas.cli.display.text import policy_sentence, target_sentence
-from amaas.cli.models import reason_option
 
 Json = dict[str, Any]
+verbs = click.Group()
 EFFECT = "in effect everywhere within the alias TTL (2 s unless the deployment sets another)"
 
 alias_option = click.option("--alias", default="production", show_default=True)
@@ -25,7 +25,7 @@ shadow_option = click.option(
 request_argument = click.argument("number", type=click.IntRange(1), metavar="REQUEST")
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @click.argument("version", type=click.IntRange(1))
 @alias_option
@@ -55,7 +55,7 @@ def weights_of(context: click.Context, parameter: click.Parameter, values: tuple
     return weights
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @click.argument("weights", nargs=-1, required=True, callback=weights_of, metavar="VERSION=WEIGHT...")
 @alias_option
@@ -63,24 +63,30 @@ def weights_of(context: click.Context, parameter: click.Parameter, values: tuple
 @reason_option
 @expect_option
 def split(context: Context, model: str, weights: dict[int, int], alias: str, **change: int | str | None) -> None:
-    """Divide an alias's requests among versions: amaas split MODEL 3=90 4=10."""
+    """Divide an alias's requests among versions.
+
+    By relative weight, as in: amaas split MODEL 3=90 4=10
+    """
     with context.client() as client:
         _report_move(context, client.split(model, weights, alias, **change))
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @alias_option
 @click.option("--to", type=click.IntRange(1), help="A version. Default: the alias's previous target.")
 @reason_option
 @expect_option
 def rollback(context: Context, model: str, alias: str, to: int | None, **change: int | str | None) -> None:
-    """Point an alias to its previous target; repeated, it goes further back, never forward again."""
+    """Point an alias to its previous target.
+
+    Repeated, it goes further back, never forward again.
+    """
     with context.client() as client:
         _report_move(context, client.rollback(model, alias, to=to, **change))
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @request_argument
 @reason_option
@@ -90,20 +96,26 @@ def approve(context: Context, model: str, number: int, reason: str | None) -> No
         _report_move(context, client.approve_move_request(model, number, reason=reason))
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @request_argument
 @reason_option
 def reject(context: Context, model: str, number: int, reason: str | None) -> None:
-    """Close a move request without carrying it out; also withdraws one's own."""
+    """Close a move request without carrying it out.
+
+    Also withdraws one's own.
+    """
     with context.client() as client:
         closed = client.reject_move_request(model, number, reason=reason)
     context.report(closed, model, f"request {number} is closed")
 
 
-@main.group()
+@verbs.group()
 def alias() -> None:
-    """List, protect and remove aliases; `promote`, `split` and `rollback` move them."""
+    """List, protect and remove aliases.
+
+    `promote`, `split` and `rollback` move them.
+    """
 
 
 @verb(alias, "ls")
@@ -130,13 +142,16 @@ def delete_alias(context: Context, model: str, alias: str, **change: int | str |
     context.report(deleted, model, f"{alias} is removed, {EFFECT}")
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @click.argument("alias")
 @click.option("--two-person", is_flag=True, help="Moves take a request, and somebody else's approval.")
 @click.option("--off", is_flag=True, help="Anybody with scope write may move it.")
 def protect(context: Context, model: str, alias: str, two_person: bool, off: bool) -> None:
-    """Restrict who may move an alias: callers with scope promote, or two persons."""
+    """Restrict who may move an alias.
+
+    To callers with scope promote, or to two persons.
+    """
     if two_person and off:
         raise click.UsageError("give either --two-person or --off")
     with context.client() as client:

@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from copy import copy
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas import __version__
 from amaas.cli.display.text import clean
 from amaas.errors import AmaasError, Rejected
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from amaas.client import Client
 
 HELP = ["-h", "--help"]
+reason_option = click.option("--reason", help="Stored in the history.")
 
 
 class Context:
@@ -149,11 +148,10 @@ def verb(
     return decorate
 
 
-def older_name(command: click.Command, name: str) -> None:
+def older_name(group: click.Group, command: click.Command, name: str) -> None:
     """A name that a command had before: it works, and is not listed."""
-    older = copy(command)
-    older.hidden = True
-    main.add_command(older, name)
+    older = click.Command(name, hidden=True, callback=command.callback, params=command.params, help=command.help)
+    group.add_command(older)
 
 
 def reference(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, str | None]:
@@ -170,9 +168,3 @@ def numbered(context: click.Context, parameter: click.Parameter, value: str) -> 
     if version is not None and not version.isdigit():
         raise click.BadParameter("give the version by its number, as in my-model@3", context, parameter)
     return model, int(version) if version else None
-
-
-@click.group(context_settings={"help_option_names": HELP})
-@click.version_option(__version__)
-def main() -> None:
-    """Put models into service, call them, and move between their versions."""

@@ -10,21 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas.cli.base import Context, DefaultGroup, main, reference, verb
+from amaas.cli.base import Context, DefaultGroup, reference, verb
 from amaas.errors import AmaasError
 
 if TYPE_CHECKING:
     from amaas.client import Client
 
 Json = dict[str, Any]
+verbs = click.Group()
 out_option = click.option(
     "--out", type=click.Path(dir_okay=False, writable=True), help="The file for the outputs. Default: standard output."
 )
 
 
-@main.group(cls=DefaultGroup, older={"--resume": "resume"})
+@verbs.group(cls=DefaultGroup, older={"--resume": "resume"})
 def batch() -> None:
-    """Predict for many inputs, as a job: `amaas batch MODEL SOURCE`, short for `amaas batch run MODEL SOURCE`."""
+    """Predict for many inputs, as a job.
+
+    `amaas batch MODEL SOURCE` is short for `amaas batch run MODEL SOURCE`.
+    """
 
 
 @verb(batch, "run")

@@ -6,10 +6,12 @@ import sys
 
 import click
 
-from amaas.cli.base import Context, main, verb
+from amaas.cli.base import Context, verb
+
+verbs = click.Group()
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many records.")
 @click.option("--all", "everything", is_flag=True, help="All records.")
@@ -32,11 +34,14 @@ def anchor_of(context: click.Context, parameter: click.Parameter, value: str | N
     return int(revision), digest
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @click.option("--anchor", callback=anchor_of, help="REVISION:DIGEST of an earlier verification, to compare with.")
 def verify(context: Context, model: str, anchor: tuple[int, str] | None) -> None:
-    """Check that every record of a model's log is present, unchanged, in its place, and signed."""
+    """Check that a model's history is whole and signed.
+
+    That every record of its log is present, unchanged and in its place. Exit status 1 if not.
+    """
     from amaas.cli.display import history as display
 
     with context.client() as client:
@@ -49,12 +54,15 @@ def verify(context: Context, model: str, anchor: tuple[int, str] | None) -> None
         sys.exit(1)
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @click.argument("old", required=False, metavar="FROM")
 @click.argument("new", required=False, metavar="TO")
 def diff(context: Context, model: str, old: str | None, new: str | None) -> None:
-    """Show the differences between two versions; by default, production and the newest."""
+    """Show the differences between two versions.
+
+    By default, of production and the newest.
+    """
     from amaas.cli.display import history as display
 
     with context.client() as client:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import click
 
-from amaas.cli.base import Context, main, numbered, reference, verb
+from amaas.cli.base import Context, numbered, reason_option, reference, verb
 
-reason_option = click.option("--reason", help="Stored in the history.")
+verbs = click.Group()
 
 
-@verb(main)
+@verb(verbs)
 def status(context: Context) -> None:
-    """Does the service answer, where is it, and how many models does it have?"""
+    """Show whether the service answers, and where.
+
+    Also the number of models, if the token may list them.
+    """
     from amaas.cli.display import models as display
 
     with context.client() as client:
@@ -21,7 +24,7 @@ def status(context: Context) -> None:
     context.answer(state, lambda out: display.status(out, state))
 
 
-@verb(main)
+@verb(verbs)
 @click.option("--search", help="Only models whose name, task or tags contain this.")
 @click.option("--task", help="Only models of this task.")
 @click.option("--tag", help="Only models with this tag.")
@@ -34,10 +37,13 @@ def ls(context: Context, search: str | None, task: str | None, tag: str | None) 
     context.answer(models, lambda out: display.models(out, models))
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model", callback=reference, metavar="MODEL[@VERSION]")
 def show(context: Context, model: tuple[str, str | None]) -> None:
-    """Show a model with its newest versions and its card, or one version, by number or alias."""
+    """Show a model, or one version.
+
+    A model with its newest versions and its card; a version, by number or alias, with its tensors and checks.
+    """
     from amaas.cli.display import models as display
 
     name, version = model
@@ -49,7 +55,7 @@ def show(context: Context, model: tuple[str, str | None]) -> None:
         context.answer(answer, lambda out: display.version(out, name, answer))
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 def versions(context: Context, model: str) -> None:
     """List all versions of a model, newest first."""
@@ -61,10 +67,13 @@ def versions(context: Context, model: str) -> None:
     context.answer(rows, lambda out: display.versions(out, aliases, rows))
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model", callback=reference, metavar="MODEL[@VERSION]")
 def signature(context: Context, model: tuple[str, str | None]) -> None:
-    """Show the OpenSSF signature of a version's package; with --json, all that its verification needs."""
+    """Show the signature of a version's package.
+
+    With --json, the OpenSSF bundle, the digests of the files, and the public keys.
+    """
     name, version = model
     with context.client() as client:
         signed = client.get_version_signature(name, version or "production")
@@ -72,7 +81,7 @@ def signature(context: Context, model: tuple[str, str | None]) -> None:
     context.report(signed, name, f"version {signed['version']} is signed: {files}; --json prints the signature")
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @click.option("--tag", "tags", multiple=True, help="A tag; replaces all present ones.")
 @click.option("--card", type=click.Path(exists=True, dir_okay=False), help="A Markdown file.")
@@ -85,7 +94,7 @@ def edit(context: Context, model: str, tags: tuple[str, ...], card: str | None, 
     context.report(updated, model, f"is edited; its tags are {', '.join(updated['tags']) or 'none'}")
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model", callback=numbered, metavar="MODEL@VERSION")
 @reason_option
 def retire(context: Context, model: tuple[str, int | None], reason: str | None) -> None:
@@ -98,11 +107,14 @@ def retire(context: Context, model: tuple[str, int | None], reason: str | None) 
     context.report(retired, name, f"version {version} is retired")
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model", callback=numbered, metavar="MODEL[@VERSION]")
 @reason_option
 def restore(context: Context, model: tuple[str, int | None], reason: str | None) -> None:
-    """Take a retired version into use again, or undo the deletion of a model."""
+    """Undo `retire` or `delete`.
+
+    Takes a retired version into use again, or a deleted model into service.
+    """
     name, version = model
     with context.client() as client:
         if version is None:
@@ -112,12 +124,15 @@ def restore(context: Context, model: tuple[str, int | None], reason: str | None)
             context.report(restored, name, f"version {version} is in use again")
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @reason_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def delete(context: Context, model: str, reason: str | None, yes: bool) -> None:
-    """Take a model out of service, with all its versions. It can be restored for a week."""
+    """Take a model out of service.
+
+    With all its versions. It can be restored for a week.
+    """
     if not yes:
         click.confirm(f"Take {model} out of service, with all its versions?", abort=True, err=True)
     with context.client() as client:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from amaas.cli.base import Context, ForwardingCommand, LocalFolder, main, note, reference, verb
+from amaas.cli.base import Context, ForwardingCommand, LocalFolder, note, reference, verb
 from amaas.errors import AmaasError
 
 if TYPE_CHECKING:
     from amaas.client import Client
 
 Json = dict[str, Any]
+verbs = click.Group()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """What `amaas optimize` takes. max_drop: percentage points of accuracy. forwarded: the arguments after `--`."""
 
     model: tuple[str, str | None]
@@ -45,7 +43,7 @@ class Request:
         return [*brief, "--target", self.target, "--max-drop", str(self.max_drop), *data, *self.forwarded]
 
 
-@verb(main, kind=ForwardingCommand)
+@verb(verbs, kind=ForwardingCommand)
 @click.argument("model", callback=reference, metavar="MODEL[@VERSION]")
 @click.option(
     "--package", type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -69,10 +67,13 @@ class Request:
 )
 @click.argument("forwarded", nargs=-1, type=click.UNPROCESSED, metavar="[-- OPTIONS]")
 def optimize(context: Context, **options: Any) -> None:
-    """Search for a smaller or faster form of a version, register what is worth it, and measure it in service.
+    """Search for a smaller or faster form of a version.
 
-    No version is promoted without --promote. Arguments after -- go to the search: -- --student cnn --steps int8 prune
+    What is worth it is registered, and measured in service. No version is promoted without --promote. Arguments after
+    -- go to the search: -- --student cnn --steps int8 prune
     """
+    import tempfile
+
     from amaas.cli.display import optimize as display
 
     request = Request(**options)

@@ -9,14 +9,15 @@ from typing import Any
 
 import click
 
-from amaas.cli.base import Context, main, reference, verb
+from amaas.cli.base import Context, reference, verb
 
 Reference = tuple[str, str | None]
+verbs = click.Group()
 model_argument = click.argument("model", callback=reference, metavar="MODEL[@VERSION]")
 type_option = click.option("--type", "content_type", help="Content type of the input. Default: by its bytes or name.")
 
 
-@verb(main)
+@verb(verbs)
 @model_argument
 @click.argument("input", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--data", help="The input itself, instead of a file.")
@@ -45,7 +46,7 @@ def predict(
     context.answer(answer, lambda out: display.predictions(out, answer))
 
 
-@verb(main)
+@verb(verbs)
 @model_argument
 @click.argument("input", type=click.Path(exists=True, dir_okay=False))
 @click.option("--label", help="The class to explain. Default: the best one.")
@@ -63,7 +64,10 @@ def explain(
     content_type: str | None,
     out: str | None,
 ) -> None:
-    """Explain the prediction for INPUT, a file: how much each part of it adds to the score of a class."""
+    """Explain the prediction for INPUT, a file.
+
+    Shows how much each part of it adds to the score of a class.
+    """
     from amaas.cli.display import predictions as display
 
     name, version = model
@@ -78,11 +82,14 @@ def explain(
         context.answer(answer, lambda console: display.explanation(console, answer))
 
 
-@verb(main)
+@verb(verbs)
 @model_argument
 @click.argument("body", type=click.File("rb"))
 def infer(context: Context, model: Reference, body: Any) -> None:
-    """Send BODY, a JSON request of the Open Inference Protocol (a file, or -), and print the response."""
+    """Send a request of the Open Inference Protocol.
+
+    BODY is a JSON file, or - for standard input.
+    """
     name, version = model
     try:
         request = json.load(body)
@@ -93,10 +100,13 @@ def infer(context: Context, model: Reference, body: Any) -> None:
     context.answer(response, lambda out: out.print_json(data=response))
 
 
-@verb(main)
+@verb(verbs)
 @model_argument
 def stats(context: Context, model: Reference) -> None:
-    """Show the inference statistics of a version, in the process that answers."""
+    """Show the inference statistics of a version.
+
+    Those of the process that answers, which is one of several.
+    """
     from amaas.cli.display import predictions as display
 
     name, version = model

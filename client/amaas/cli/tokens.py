@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from amaas.cli.base import Context, main, verb
+from amaas.cli.base import Context, verb
+
+verbs = click.Group()
 
 
-@main.group()
+@verbs.group()
 def token() -> None:
     """Create, list and revoke tokens."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from amaas.cli import arguments
-from amaas.cli.base import Context, DefaultGroup, ForwardingCommand, LocalFolder, main, note, verb
+from amaas.cli.base import Context, DefaultGroup, ForwardingCommand, LocalFolder, note, verb
 from amaas.cli.rollout import Rollout, finish, rollout_options
 from amaas.errors import AmaasError, ApiError, NotConnected
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from amaas.client import Client
 
 Json = dict[str, Any]
+verbs = click.Group()
 JOB_DATA = r"[\w.-]+|s3://.*"  # what a job can read: a data set by name, or a bucket
 reports_option = click.option(
     "--reports", type=LocalFolder(file_okay=False, path_type=Path),
@@ -25,13 +25,15 @@ reports_option = click.option(
 )  # fmt: skip
 
 
-@main.group(cls=DefaultGroup, older={"--follow": "follow", "--cancel": "cancel", "--list": "ls"})
+@verbs.group(cls=DefaultGroup, older={"--follow": "follow", "--cancel": "cancel", "--list": "ls"})
 def train() -> None:
-    """Train a model and push it: `amaas train --data DATA --model MODEL`, short for `amaas train run …`."""
+    """Train a model and push it.
+
+    `amaas train --data DATA --model MODEL` is short for `amaas train run --data DATA --model MODEL`.
+    """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(NamedTuple):
     """What `amaas train run` takes. forwarded: the arguments after `--`."""
 
     data: str

@@ -6,20 +6,24 @@ from typing import Any
 
 import click
 
-from amaas.cli.base import Context, main, older_name, verb
+from amaas.cli.base import Context, older_name, verb
 
+verbs = click.Group()
 timeout_option = click.option(
     "--timeout", type=click.FloatRange(0), default=300, show_default=True, help="Seconds to wait for the result."
 )
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("path", type=click.Path(exists=True))
 @click.option("--model", help="The model's name. Default: the one in amaas.json, else that of the file or folder.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the result of the checks.")
 @timeout_option
 def push(context: Context, path: str, model: str | None, no_wait: bool, timeout: float) -> None:
-    """Upload a package folder or an .onnx file, and wait until it is a version."""
+    """Upload a package, and wait until it is a version.
+
+    PATH is a package folder or an .onnx file.
+    """
     from amaas.cli.display.progress import upload_progress
 
     with context.client() as client, upload_progress(model or path, quiet=context.as_json) as on_progress:
@@ -27,7 +31,7 @@ def push(context: Context, path: str, model: str | None, no_wait: bool, timeout:
     _report(context, state)
 
 
-@main.group()
+@verbs.group()
 def upload() -> None:
     """See what became of uploads."""
 
@@ -43,7 +47,7 @@ def list_uploads(context: Context, model: str) -> None:
     context.answer(rows, lambda out: display.uploads(out, rows))
 
 
-older_name(list_uploads, "uploads")
+older_name(verbs, list_uploads, "uploads")
 
 
 @verb(upload, "show")

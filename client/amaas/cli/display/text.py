@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
 
 def clean(value: Any) -> str:
     """As text without control characters, which could move the cursor or recolor the terminal."""
+    import unicodedata  # a shared library: `amaas --help` does without
+
     return "".join(c for c in str(value) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
 
 
