@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from api import document
+from api import document, routes
 from shared.entry.http import JSON, Routes
 
 
@@ -48,7 +48,7 @@ def route(method: str, path: str) -> tuple[str, str] | None:
 
 @cache
 def _handlers() -> tuple[Routes, ...]:
-    return tuple(document.handler(service) for service in document.OPERATIONS)
+    return tuple(routes.handler(service) for service in routes.FUNCTIONS)
 
 
 @cache

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import Any
-
-from aws_lambda_powertools import Logger
 
 from shared.access import tokens
 from shared.entry.wiring import config, store
 from shared.errors import Unauthenticated
 
-logger = Logger(service="authorize", utc=True)
+logger = logging.getLogger(__name__)
+
+# the first caller of all waits for this function, too: on Lambda, the client is made while it starts
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    store()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

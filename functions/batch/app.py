@@ -1,21 +1,25 @@
-"""Batch jobs over HTTP: tickets for their inputs, start, progress, answers, cancel. No input passes here."""
+"""Batch jobs over HTTP: destinations for inputs, start, status, outputs, cancel. Inputs go straight to the bucket."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from functions.batch.contract import FailuresQuery, OutputsQuery, StatusQuery
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, log, store
 from shared.jobs.batch import job as jobs
-from shared.jobs.batch import progress, requests, runs
+from shared.jobs.batch import progress, requests, runs, views
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.machine import StateMachine
 from shared.jobs.batch.runs import Machine
 
 handler = Routes("batch")
-PAUSE = 0.25
+FIRST_PAUSE, PAUSE_GROWTH, LONGEST_PAUSE = 0.25, 1.5, 2.0  # seconds between looks at a job that is waited for
+# at an end; active
+STATUS = {200: views.BatchJob, 202: views.BatchJob}
 
 
 @cache
@@ -33,63 +37,117 @@ def _status(job: Job) -> dict[str, Any]:
     return {**progress.status(store(), job), "status_url": f"/batch/{job.id}"}
 
 
-@handler.route("POST", "/models/{model}/batch", scope="infer", takes=requests.BatchRequest)
-def create(request: Request, wanted: requests.BatchRequest) -> Response:
+@handler.route(
+    "POST",
+    "/models/{model}/batch",
+    id="createBatchJob",
+    scope="infer",
+    takes=requests.BatchRequest,
+    gives={201: views.BatchJobCreated, 202: views.BatchJob},
+    errors=(409,),
+    examples={"files": {"files": [{"name": "a.png"}, {"name": "b.png"}], "options": {"top_k": "1"}}},
+)
+def create(request: Request, body: requests.BatchRequest) -> Response:
+    """Create a batch job, for files to send or for inputs that are in the bucket
+
+    With `prefix`, the job is started at once.
+    """
     key = request.headers.get("x-request-key", "")
-    job = requests.create(log(), request.params["model"], wanted, request.caller, request.scopes, key)
-    if wanted.prefix is not None:
+    job = requests.create(log(), request.params["model"], body, request.caller, request.scopes, key)
+    if body.prefix is not None:
         requests.require_inputs(store(), job, None)
         runs.start(store(), machine(), job, request.caller)
         return Response(_status(job), 202)
-    files = requests.targets(store(), config(), job, wanted.files)
+    files = requests.destinations(store(), config(), job, body.files)
     return Response({**_status(job), "files": files, "start_url": f"/batch/{job.id}/start"}, 201)
 
 
-@handler.route("POST", "/batch/{job}/files", scope="infer", takes=requests.MoreFiles)
-def more(request: Request, wanted: requests.MoreFiles) -> Response:
+@handler.route(
+    "POST",
+    "/batch/{job}/files",
+    id="addBatchJobFiles",
+    scope="infer",
+    takes=requests.MoreFiles,
+    gives={201: views.FileDestinations},
+    errors=(409,),
+    examples={"files": {"files": [{"name": "c.png"}]}},
+)
+def add_files(request: Request, body: requests.MoreFiles) -> Response:
+    """Where to send more files of a job"""
     job = _job(request)
-    return Response({"files": requests.targets(store(), config(), job, wanted.files)}, 201)
+    return Response({"files": requests.destinations(store(), config(), job, body.files)}, 201)
 
 
-@handler.route("POST", "/batch/{job}/start", scope="infer", takes=requests.StartRequest)
-def start(request: Request, wanted: requests.StartRequest) -> Response:
+@handler.route(
+    "POST",
+    "/batch/{job}/start",
+    id="startBatchJob",
+    scope="infer",
+    takes=requests.StartRequest,
+    gives=STATUS,
+    errors=(409,),
+)
+def start(request: Request, body: requests.StartRequest) -> Response:
+    """Start a job, or start again what is left of one"""
     job = _job(request)
-    requests.require_inputs(store(), job, wanted.files)
+    requests.require_inputs(store(), job, body.files)
     runs.start(store(), machine(), job, request.caller)
-    return _after(job, wanted.wait)
+    return _wait(job, body.wait)
 
 
-@handler.route("GET", "/batch/{job}", scope="infer")
-def status(request: Request) -> Response:
-    return _after(_job(request), request.number("wait", 0, 20) or 0)
+@handler.route("GET", "/batch/{job}", id="getBatchJob", scope="infer", query=StatusQuery, gives=STATUS)
+def status(request: Request, query: StatusQuery) -> Response:
+    """How far a job is; 202 while it goes on"""
+    return _wait(_job(request), query.wait)
 
 
-def _after(job: Job, seconds: int) -> Response:
-    """The job's state; while it goes on, up to so many seconds later."""
-    deadline = time.monotonic() + seconds
-    while True:
-        told = _status(job)
-        going = told["state"] in ("planning", "running")
-        if not going or time.monotonic() > deadline:
-            return Response(told, 202 if going else 200)
-        time.sleep(PAUSE)
+def _wait(job: Job, seconds: int) -> Response:
+    """The job's status once no run is active, and after `seconds` at the latest."""
+    answer = _status(job)
+    if seconds and answer["state"] in progress.ACTIVE:
+        for pause in _pauses(seconds):
+            time.sleep(pause)
+            if not progress.is_active(store(), job):
+                break
+        answer = _status(job)
+    return Response(answer, 202 if answer["state"] in progress.ACTIVE else 200)
 
 
-@handler.route("GET", "/batch/{job}/failures", scope="infer")
-def failures(request: Request) -> dict[str, Any]:
-    found, following = progress.failures(store(), _job(request).id, request.query.get("next"), request.limit())
-    return {"failures": found, "next": following}
+def _pauses(seconds: int) -> Iterator[float]:
+    """Pauses that add up to `seconds`. They grow: a short job is answered soon, a long one costs few requests."""
+    pause, rest = FIRST_PAUSE, float(seconds)
+    while rest > 0:
+        yield min(pause, rest)
+        rest -= pause
+        pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE)
 
 
-@handler.route("GET", "/batch/{job}/outputs", scope="infer")
-def outputs(request: Request) -> dict[str, Any]:
-    after = request.number("next", 0, 999_999)
-    found, following = progress.outputs(store(), _job(request).id, after, request.limit(), config().upload_ttl)
-    return {"outputs": found, "next": following}
+@handler.route(
+    "GET",
+    "/batch/{job}/failures",
+    id="listBatchJobFailures",
+    scope="infer",
+    query=FailuresQuery,
+    gives=views.BatchFailures,
+)
+def failures(request: Request, query: FailuresQuery) -> dict[str, Any]:
+    """Inputs that failed, with their errors, in the inputs' order"""
+    page, following = progress.list_failures(store(), _job(request).id, query.next, query.limit)
+    return {"failures": page, "next": following}
 
 
-@handler.route("DELETE", "/batch/{job}", scope="infer")
+@handler.route(
+    "GET", "/batch/{job}/outputs", id="listBatchJobOutputs", scope="infer", query=OutputsQuery, gives=views.BatchOutputs
+)
+def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
+    """Where the answers are, in the inputs' order"""
+    page, following = progress.list_outputs(store(), _job(request).id, query.next, query.limit, config().upload_ttl)
+    return {"outputs": page, "next": following}
+
+
+@handler.route("DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,))
 def cancel(request: Request) -> dict[str, Any]:
+    """Stop a job; what is done stays"""
     job = _job(request)
     runs.cancel(store(), machine(), job)
     return _status(job)

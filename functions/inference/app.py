@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from functools import cache
 from typing import Any
-
-# msgspec takes typing_extensions where that can be had, and needs nothing of it on a Python as new as ours: 4 ms
-if "msgspec" not in sys.modules and "typing_extensions" not in sys.modules:
-    sys.modules["typing_extensions"] = None  # type: ignore[assignment]  # how Python spells "cannot be imported"
-    import msgspec  # noqa: F401
-
-    del sys.modules["typing_extensions"]
 
 from shared.config import Config
 from shared.entry import extension
@@ -96,68 +88,83 @@ def _key(request: Request) -> str:
     return request.headers.get("x-request-key") or request.caller
 
 
-@handler.route("GET", "/v2", scope="infer")
+@handler.route("GET", "/v2", id="getServer", scope="infer")
 def server(request: Request) -> dict[str, Any]:
+    """What the server is, and its extensions"""
     from shared.serving import describe
 
     return describe.SERVER
 
 
-@handler.route("GET", "/v2/health/live", scope="infer")
-@handler.route("GET", "/v2/health/ready", scope="infer")
+@handler.route("GET", "/v2/health/live", id="getServerLive", scope="infer")
+@handler.route("GET", "/v2/health/ready", id="getServerReady", scope="infer")
 def health(request: Request) -> dict[str, Any]:
+    """Is the server live and ready?"""
     return {"live": True, "ready": True}
 
 
-@handler.route("GET", "/v2/models", scope="infer")
+@handler.route("GET", "/v2/models", id="listModelNames", scope="infer")
 def names(request: Request) -> dict[str, Any]:
+    """Names of the models that this token may call"""
     from shared.serving import describe
 
     return {"models": [found.name for found in describe.every(models().log, request.scopes)]}
 
 
-@handler.route("POST", "/v2/repository/index", scope="infer")
+@handler.route("POST", "/v2/repository/index", id="getRepositoryIndex", scope="infer")
 def index(request: Request) -> list[dict[str, str]]:
+    """All versions that this token may call, in the form of Triton's repository index
+
+    The body may be anything, and is not read.
+    """
     from shared.serving import describe
 
     return describe.index(describe.every(models().log, request.scopes))
 
 
-@handler.route("GET", V2, scope="infer")
-@handler.route("GET", V2 + VERSION, scope="infer")
+@handler.route("GET", V2, id="getModelMetadata", scope="infer")
+@handler.route("GET", V2 + VERSION, id="getVersionMetadata", scope="infer")
 def metadata(request: Request) -> dict[str, Any]:
+    """A model's inputs and outputs"""
     from shared.serving import describe
 
     head, version = models().resolve(*_wanted(request))
     return describe.metadata(head, version, models().manifest(version))
 
 
-@handler.route("GET", V2 + "/ready", scope="infer")
-@handler.route("GET", V2 + VERSION + "/ready", scope="infer")
+@handler.route("GET", V2 + "/ready", id="getModelReady", scope="infer")
+@handler.route("GET", V2 + VERSION + "/ready", id="getVersionReady", scope="infer")
 def ready(request: Request) -> Response:
+    """Can the model be called?"""
     is_ready = models().ready(request.params["model"], request.params.get("version"))
     return Response({"name": request.params["model"], "ready": is_ready}, 200 if is_ready else 503)
 
 
-@handler.route("GET", V2 + "/config", scope="infer")
-@handler.route("GET", V2 + VERSION + "/config", scope="infer")
+@handler.route("GET", V2 + "/config", id="getModelConfig", scope="infer")
+@handler.route("GET", V2 + VERSION + "/config", id="getVersionConfig", scope="infer")
 def configuration(request: Request) -> dict[str, Any]:
+    """A model's configuration in the form of Triton's"""
     from shared.serving import describe
 
     head, version = models().resolve(*_wanted(request))
     return describe.config(head, version, models().manifest(version))
 
 
-@handler.route("GET", V2 + "/stats", scope="infer")
-@handler.route("GET", V2 + VERSION + "/stats", scope="infer")
+@handler.route("GET", V2 + "/stats", id="getModelStatistics", scope="infer")
+@handler.route("GET", V2 + VERSION + "/stats", id="getVersionStatistics", scope="infer")
 def statistics(request: Request) -> dict[str, Any]:
+    """What one process has counted of a version's calls"""
     head, version = models().resolve(*_wanted(request))
     return {"model_stats": [stats.shown(head.model, version.version)]}
 
 
-@handler.route("POST", V2 + "/infer", scope="infer")
-@handler.route("POST", V2 + VERSION + "/infer", scope="infer")
+@handler.route("POST", V2 + "/infer", id="infer", scope="infer")
+@handler.route("POST", V2 + VERSION + "/infer", id="inferVersion", scope="infer")
 def infer(request: Request) -> Response:
+    """Tensors in, tensors out
+
+    In application/octet-stream, the JSON is followed by the inputs that have a binary_data_size.
+    """
     began = time.perf_counter_ns()
     asked = protocol.parse(request.body, request.headers)
     loaded = _load(request)
@@ -184,9 +191,13 @@ def infer(request: Request) -> Response:
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 
-@handler.route("POST", "/models/{model}/predict", scope="infer")
-@handler.route("POST", "/models/{model}/versions/{version}/predict", scope="infer")
+@handler.route("POST", "/models/{model}/predict", id="predict", scope="infer")
+@handler.route("POST", "/models/{model}/versions/{version}/predict", id="predictVersion", scope="infer")
 def predict(request: Request) -> Response:
+    """A prediction in the terms of the model's task
+
+    Which content types a model takes depends on its task; the error for another says which.
+    """
     from shared.serving import tasks
 
     loaded = _load(request)
@@ -198,9 +209,13 @@ def predict(request: Request) -> Response:
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 
-@handler.route("POST", "/models/{model}/explain", scope="infer")
-@handler.route("POST", "/models/{model}/versions/{version}/explain", scope="infer")
+@handler.route("POST", "/models/{model}/explain", id="explain", scope="infer")
+@handler.route("POST", "/models/{model}/versions/{version}/explain", id="explainVersion", scope="infer")
 def explain(request: Request) -> Response:
+    """How much each part of the input adds to the score
+
+    Takes what /predict takes: one input.
+    """
     from shared.serving import explain as explaining
 
     loaded = _load(request)
@@ -215,9 +230,9 @@ def explain(request: Request) -> Response:
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 
-@handler.route("POST", "/v1/embeddings", scope="infer")
+@handler.route("POST", "/v1/embeddings", id="createEmbeddings", scope="infer")
 def embeddings(request: Request) -> Response:
-    """OpenAI's form, in which the body names the model."""
+    """Embeddings of texts, in the form of OpenAI's API: the body names the model"""
     from shared.serving.tasks import embedding  # with Pillow, which the cold start of other calls does without
 
     asked = embedding.asked(protocol.plain(request.body, request.headers.get("content-encoding")))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger
 
 from shared.entry.wiring import config, log
 from shared.ingest import pipeline, recheck
 from shared.ingest.verdict import Limits
 from shared.uploads import states
 
-logger = Logger(service="ingest", utc=True)
+logger = logging.getLogger(__name__)
 
 TIME = 300.0  # seconds, where nobody says how many are left
 MARGIN = 60.0  # of one check, which is not begun without the time to end it

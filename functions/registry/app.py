@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from functions.registry.bodies import Back, Change, Edit, Move, Rule
+from functions.registry import description
+from functions.registry.contract import (
+    CompareQuery,
+    HistoryQuery,
+    ModelsQuery,
+    RollbackRequest,
+    SetAliasRequest,
+    SetPolicyRequest,
+    TransitionRequest,
+    UpdateModelRequest,
+    VersionsQuery,
+)
 from shared.access import scopes
 from shared.entry.http import Request, Response, Routes
-from shared.entry.wiring import config, log
-from shared.errors import BadInput, NotFound
-from shared.registry import aliases, approvals, catalogue, diff, models, verify, versions, views
-from shared.registry.state import PRODUCTION, Head, Policy
+from shared.entry.wiring import log
+from shared.errors import BadInput
+from shared.registry import (
+    aliases,
+    approvals,
+    catalogue,
+    diff,
+    models,
+    record_views,
+    transitions,
+    verify,
+    versions,
+    views,
+)
+from shared.registry.state import Policy
 
 handler = Routes("registry")
 MODEL = "/models/{model}"
@@ -22,7 +41,13 @@ VERSION = MODEL + "/versions/{version}"
 ALIAS = MODEL + "/aliases/{alias}"
 REQUEST = MODEL + "/requests/{number}"
 MOVER = "write|promote"
-DOCUMENT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def transition(
+    method: str, path: str, id: str, scope: str, takes: Any, gives: Any, **more: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A route that changes a model's log."""
+    return handler.route(method, path, id=id, scope=scope, takes=takes, gives=gives, transition=True, **more)
 
 
 def _name(request: Request) -> str:
@@ -38,208 +63,227 @@ def _number(request: Request, param: str) -> int:
     return int(text)
 
 
-def _reference(request: Request, name: str, default: str) -> str:
-    found = request.query.get(name, default)
-    if not found:
-        raise BadInput(f"the query's {name} is empty: say a version's number or an alias, or leave it out")
-    return found
+# ---- reading
 
 
-# ---- questions
+@handler.route("GET", "/openapi.json", id="getApiDescription", scope=None, gives=dict[str, Any], errors=(404,))
+def describe(request: Request) -> dict[str, Any]:
+    """This description, OpenAPI 3.1"""
+    return description.document() | {"servers": [{"url": description.address(request)}]}
 
 
-@cache
-def described() -> dict[str, Any]:
-    """The description of the API, which api makes while this function is built. Raises NotFound."""
-    try:
-        return DOCUMENT.decode((Path(__file__).parent / "openapi.json").read_bytes())
-    except FileNotFoundError:
-        raise NotFound("this function was built without the API's description: build it with make build") from None
-
-
-@handler.route("GET", "/openapi.json", scope=None)
-def description(request: Request) -> dict[str, Any]:
-    return described() | {"servers": [{"url": _address(request)}]}
-
-
-def _address(request: Request) -> str:
-    """Where this caller finds the API, its stage included: the stack's output ApiUrl, or a domain of one's own."""
-    context, scheme = request.context, request.headers.get("x-forwarded-proto", "https")
-    if "domainName" in context:
-        return f"{scheme}://{context['domainName']}{context['path'].removesuffix('/openapi.json')}"
-    return f"{config().endpoint_url}/_aws/execute-api/{context['apiId']}/{context['stage']}"
-
-
-@handler.route("GET", "/models", scope="read")
-def search(request: Request) -> dict[str, Any]:
-    query = request.query
-    found, following = catalogue.page(
+@handler.route("GET", "/models", id="listModels", scope="read", query=ModelsQuery, gives=views.ModelList)
+def list_models(request: Request, query: ModelsQuery) -> views.ModelList:
+    """Models, a page at a time"""
+    page, following = catalogue.page(
         log(),
-        search=query.get("search", ""),
-        task=query.get("task"),
-        tag=query.get("tag"),
-        after=query.get("next"),
-        limit=request.limit(),
+        search=query.search,
+        task=query.task,
+        tag=query.tag,
+        after=query.next,
+        limit=query.limit,
         permitted=lambda model: scopes.allows(request.scopes, "read", model),
     )
-    return {"models": [views.summary(one) for one in found], "next": following}
+    return views.ModelList([views.summary(one) for one in page], following)
 
 
-@handler.route("GET", MODEL, scope="read")
-def model(request: Request) -> dict[str, Any]:
+@handler.route("GET", MODEL, id="getModel", scope="read", gives=views.Model)
+def get_model(request: Request) -> views.Model:
+    """A model, its aliases and its newest versions"""
     head = models.get(log(), _name(request))
     manifest = models.manifest(log(), models.shown(head))
     newest, _ = versions.page(log(), head)
-    return views.detail(head, manifest, models.card(log(), head, manifest), newest)
+    return views.model(head, manifest, models.card(log(), head, manifest), newest)
 
 
-@handler.route("GET", MODEL + "/versions", scope="read")
-def every_version(request: Request) -> dict[str, Any]:
+@handler.route(
+    "GET", MODEL + "/versions", id="listVersions", scope="read", query=VersionsQuery, gives=views.VersionList
+)
+def list_versions(request: Request, query: VersionsQuery) -> views.VersionList:
+    """Versions of a model, newest first"""
     head = models.get(log(), _name(request))
-    before = request.number("next", 1, 10**9)
-    found, following = versions.page(log(), head, before=before, limit=request.limit())
-    return {"versions": views.versions(head, found), "next": following}
+    page, following = versions.page(log(), head, before=query.next, limit=query.limit)
+    return views.VersionList([views.version(head, one) for one in page], following)
 
 
-@handler.route("GET", VERSION, scope="read")
-def version(request: Request) -> dict[str, Any]:
+@handler.route("GET", VERSION, id="getVersion", scope="read", gives=views.VersionManifest)
+def get_version(request: Request) -> dict[str, Any]:
+    """A version's manifest"""
     head = models.get(log(), _name(request))
     reference = request.params["version"]
-    known = reference.isascii() and reference.isdigit()
-    found = versions.get(log(), head, int(reference[:12])) if known else versions.resolve(log(), head, reference)
-    return views.manifest(head, found, models.manifest(log(), found))
+    if reference.isascii() and reference.isdigit():  # retired ones, too
+        version = versions.get(log(), head, int(reference[:12]))
+    else:
+        version = versions.resolve(log(), head, reference)
+    return views.manifest(head, version, models.manifest(log(), version))
 
 
-@handler.route("GET", VERSION + "/signature", scope="read")
-def signature(request: Request) -> dict[str, Any]:
+@handler.route("GET", VERSION + "/signature", id="getVersionSignature", scope="read", gives=views.PackageSignature)
+def get_signature(request: Request) -> dict[str, Any]:
+    """The OpenSSF signature of a version's package"""
     head = models.get(log(), _name(request))
-    found = versions.resolve(log(), head, request.params["version"])
-    return {"model": head.model, "version": found.version, **models.signature(log(), found)}
+    version = versions.resolve(log(), head, request.params["version"])
+    return {"model": head.model, "version": version.version, **models.signature(log(), version)}
 
 
-@handler.route("GET", MODEL + "/diff", scope="read")
-def compare(request: Request) -> dict[str, Any]:
+@handler.route(
+    "GET", MODEL + "/diff", id="compareVersions", scope="read", query=CompareQuery, gives=views.VersionDifference
+)
+def compare_versions(request: Request, query: CompareQuery) -> dict[str, Any]:
+    """What differs between two versions"""
     head = models.get(log(), _name(request))
-    old = versions.resolve(log(), head, _reference(request, "from", PRODUCTION))
-    new = versions.resolve(log(), head, _reference(request, "to", str(head.latest)))
+    old = versions.resolve(log(), head, query.old)
+    new = versions.resolve(log(), head, query.new or str(head.latest))
     rows = diff.diff(old, models.manifest(log(), old), new, models.manifest(log(), new))
     return {"model": head.model, **rows}
 
 
-@handler.route("GET", MODEL + "/history", scope="read")
-def history(request: Request) -> dict[str, Any]:
-    name, before = _name(request), request.number("next", 1, 10**12)
-    checked = verify.verify(log(), name) if request.flag("verify") else None
-    answer: dict[str, Any] = {}
-    if checked is not None:
-        answer = {"verified": checked.verified, "problems": checked.problems}
-        answer |= {"revision": checked.revision, "digest": checked.digest, "since": checked.since}
-    newest = checked.revision if checked is not None else models.known(log(), name).revision
-    records, following = models.history(log(), name, newest, before=before, limit=request.limit(50, 200))
-    return {"records": records, "next": following, **answer}
+@handler.route("GET", MODEL + "/history", id="getHistory", scope="read", query=HistoryQuery, gives=record_views.History)
+def get_history(request: Request, query: HistoryQuery) -> record_views.History:
+    """What happened to a model, newest first"""
+    name = _name(request)
+    report = verify.verify(log(), name) if query.verify else None
+    newest = report.revision if report is not None else models.known(log(), name).revision
+    records, following = models.history(log(), name, newest, before=query.next, limit=query.limit)
+    history = record_views.History(records=[record_views.record(one) for one in records], next=following)
+    if report is not None:
+        history.verified, history.problems = report.verified, report.problems
+        history.revision, history.digest, history.since = report.revision, report.digest, report.since
+    return history
 
 
 # ---- aliases
 
 
-def _moved(head: Head, alias: str) -> dict[str, Any]:
-    return {"model": head.model, "alias": alias, "revision": head.revision, **views.alias(head.aliases[alias])}
-
-
-@handler.route("PUT", ALIAS, scope=MOVER, takes=Move)
-def move(request: Request, wanted: Move) -> dict[str, Any]:
+@transition(
+    "PUT",
+    ALIAS,
+    "setAlias",
+    MOVER,
+    SetAliasRequest,
+    transitions.AliasMoved,
+    examples={
+        "release": {"version": 2, "reason": "better on dark images"},
+        "split": {"split": {"1": 90, "2": 10}, "reason": "a tenth for the new one"},
+    },
+)
+def set_alias(request: Request, body: SetAliasRequest) -> transitions.AliasMoved:
+    """Point an alias to a version, or split it"""
     alias = request.params["alias"]
-    act = request.act(wanted.reason, wanted.expect_revision)
-    return _moved(aliases.move(log(), _name(request), alias, wanted.target(), act), alias)
+    act = request.act(body.reason, body.expect_revision)
+    return transitions.moved(aliases.move(log(), _name(request), alias, body.target(), act), alias)
 
 
-@handler.route("POST", ALIAS + "/rollback", scope=MOVER, takes=Back)
-def rollback(request: Request, wanted: Back) -> dict[str, Any]:
+@transition("POST", ALIAS + "/rollback", "rollbackAlias", MOVER, RollbackRequest, transitions.AliasMoved)
+def roll_back(request: Request, body: RollbackRequest) -> transitions.AliasMoved:
+    """Point an alias back to its previous target, or to a version that it pointed to before"""
     alias = request.params["alias"]
-    act = request.act(wanted.reason, wanted.expect_revision)
-    return _moved(aliases.rollback(log(), _name(request), alias, act, wanted.version), alias)
+    act = request.act(body.reason, body.expect_revision)
+    return transitions.moved(aliases.rollback(log(), _name(request), alias, act, body.version), alias)
 
 
-@handler.route("DELETE", ALIAS, scope=MOVER, takes=Change)
-def drop(request: Request, wanted: Change) -> dict[str, Any]:
+@transition("DELETE", ALIAS, "deleteAlias", MOVER, TransitionRequest, transitions.AliasDeleted)
+def delete_alias(request: Request, body: TransitionRequest) -> transitions.AliasDeleted:
+    """Delete an alias"""
     alias = request.params["alias"]
-    head = aliases.delete(log(), _name(request), alias, request.act(wanted.reason, wanted.expect_revision))
-    return {"model": head.model, "alias": alias, "deleted": True, "revision": head.revision}
+    head = aliases.delete(log(), _name(request), alias, request.act(body.reason, body.expect_revision))
+    return transitions.AliasDeleted(model=head.model, alias=alias, deleted=True, revision=head.revision)
 
 
-@handler.route("PUT", ALIAS + "/policy", scope="admin", takes=Rule)
-def protect(request: Request, wanted: Rule) -> dict[str, Any]:
+@transition("PUT", ALIAS + "/policy", "setAliasPolicy", "admin", SetPolicyRequest, transitions.AliasPolicy)
+def set_policy(request: Request, body: SetPolicyRequest) -> transitions.AliasPolicy:
+    """Say who may move an alias"""
     alias = request.params["alias"]
-    policy = Policy(protected=wanted.protected, two_person=wanted.two_person)
-    act = request.act(wanted.reason, wanted.expect_revision)
+    policy = Policy(protected=body.protected, two_person=body.two_person)
+    act = request.act(body.reason, body.expect_revision)
     head = aliases.set_policy(log(), _name(request), alias, policy, act)
-    return {"model": head.model, "alias": alias, "revision": head.revision, **views.policy(head, alias)}
+    view = views.policy(head, alias)
+    return transitions.AliasPolicy(
+        view.protected, view.two_person, model=head.model, alias=alias, revision=head.revision
+    )
 
 
-@handler.route("POST", ALIAS + "/requests", scope=MOVER, takes=Move)
-def ask(request: Request, wanted: Move) -> Response:
-    alias = request.params["alias"]
-    act = request.act(wanted.reason, wanted.expect_revision)
-    target = wanted.target()
+@transition("POST", ALIAS + "/requests", "createMoveRequest", MOVER, SetAliasRequest, {201: transitions.MoveRequested})
+def create_move_request(request: Request, body: SetAliasRequest) -> Response:
+    """Request a move that another person approves"""
+    alias, target = request.params["alias"], body.target()
+    act = request.act(body.reason, body.expect_revision)
     number = approvals.request(log(), _name(request), alias, target, act)
-    shown = views.target(target)
-    return Response({"model": _name(request), "alias": alias, "request": number, "revision": number, **shown}, 201)
+    view = views.target(target)
+    answer = transitions.MoveRequested(
+        model=_name(request),
+        alias=alias,
+        request=number,
+        revision=number,
+        version=view.version,
+        split=view.split,
+        shadow=view.shadow,
+    )
+    return Response(answer, 201)
 
 
-@handler.route("POST", REQUEST + "/approve", scope="promote|write", takes=Change)
-def approve(request: Request, wanted: Change) -> dict[str, Any]:
-    return _decided(request, wanted, "approved")
+@transition(
+    "POST", REQUEST + "/approve", "approveMoveRequest", "promote|write", TransitionRequest, transitions.MoveDecided
+)
+def approve(request: Request, body: TransitionRequest) -> transitions.MoveDecided:
+    """Carry out a move that another person requested"""
+    return _decided(request, body, approved=True)
 
 
-@handler.route("POST", REQUEST + "/reject", scope=MOVER, takes=Change)
-def reject(request: Request, wanted: Change) -> dict[str, Any]:
-    return _decided(request, wanted, "rejected")
+@transition("POST", REQUEST + "/reject", "rejectMoveRequest", MOVER, TransitionRequest, transitions.MoveDecided)
+def reject(request: Request, body: TransitionRequest) -> transitions.MoveDecided:
+    """Close a move request without carrying it out"""
+    return _decided(request, body, approved=False)
 
 
-def _decided(request: Request, wanted: Change, how: str) -> dict[str, Any]:
+def _decided(request: Request, body: TransitionRequest, *, approved: bool) -> transitions.MoveDecided:
     number = _number(request, "number")
-    act = request.act(wanted.reason, wanted.expect_revision)
-    asked = approvals.asked_for(log(), _name(request), number)
-    carry_out = approvals.approve if how == "approved" else approvals.reject
-    head = carry_out(log(), _name(request), number, act)
-    present = views.alias(head.aliases[asked.alias]) if asked.alias in head.aliases else {}
-    answer = {"model": head.model, "request": number, "alias": asked.alias, how: True, "revision": head.revision}
-    return answer | present
+    act = request.act(body.reason, body.expect_revision)
+    pending = approvals.asked_for(log(), _name(request), number)
+    decide = approvals.approve if approved else approvals.reject
+    head = decide(log(), _name(request), number, act)
+    return transitions.decided(head, number, pending.alias, approved=approved)
 
 
 # ---- versions and models
 
 
-@handler.route("POST", VERSION + "/retire", scope="write", takes=Change)
-def retire(request: Request, wanted: Change) -> dict[str, Any]:
+@transition("POST", VERSION + "/retire", "retireVersion", "write", TransitionRequest, transitions.VersionState)
+def retire(request: Request, body: TransitionRequest) -> transitions.VersionState:
+    """Take a version out of use"""
     number = _number(request, "version")
-    head = versions.retire(log(), _name(request), number, request.act(wanted.reason, wanted.expect_revision))
-    return {"model": head.model, "version": number, "state": "retired", "revision": head.revision}
+    head = versions.retire(log(), _name(request), number, request.act(body.reason, body.expect_revision))
+    return transitions.VersionState(model=head.model, version=number, state="retired", revision=head.revision)
 
 
-@handler.route("POST", VERSION + "/restore", scope="write", takes=Change)
-def restore_version(request: Request, wanted: Change) -> dict[str, Any]:
+@transition("POST", VERSION + "/restore", "restoreVersion", "write", TransitionRequest, transitions.VersionState)
+def restore_version(request: Request, body: TransitionRequest) -> transitions.VersionState:
+    """Take a retired version into use again"""
     number = _number(request, "version")
-    head = versions.restore(log(), _name(request), number, request.act(wanted.reason, wanted.expect_revision))
-    return {"model": head.model, "version": number, "state": "active", "revision": head.revision}
+    head = versions.restore(log(), _name(request), number, request.act(body.reason, body.expect_revision))
+    return transitions.VersionState(model=head.model, version=number, state="active", revision=head.revision)
 
 
-@handler.route("PATCH", MODEL, scope="write", takes=Edit)
-def edit(request: Request, wanted: Edit) -> dict[str, Any]:
-    act = request.act(wanted.reason, wanted.expect_revision)
-    head = models.edit(log(), _name(request), act, card=wanted.card, tags=wanted.tags)
+@transition("PATCH", MODEL, "updateModel", "write", UpdateModelRequest, transitions.ModelUpdated)
+def update_model(request: Request, body: UpdateModelRequest) -> transitions.ModelUpdated:
+    """Replace a model's card or its tags"""
+    act = request.act(body.reason, body.expect_revision)
+    head = models.edit(log(), _name(request), act, card=body.card, tags=body.tags)
     manifest = models.manifest(log(), models.shown(head))
     tags = manifest.tags if head.tags is None else head.tags
-    return {"model": head.model, "revision": head.revision, "tags": tags, "card": models.card(log(), head, manifest)}
+    card = models.card(log(), head, manifest)
+    return transitions.ModelUpdated(model=head.model, revision=head.revision, tags=tags, card=card)
 
 
-@handler.route("DELETE", MODEL, scope="admin", takes=Change)
-def delete(request: Request, wanted: Change) -> dict[str, Any]:
-    head = models.delete(log(), _name(request), request.act(wanted.reason, wanted.expect_revision))
-    return {"model": head.model, "deleted": True, "revision": head.revision}
+@transition("DELETE", MODEL, "deleteModel", "admin", TransitionRequest, transitions.ModelDeleted)
+def delete_model(request: Request, body: TransitionRequest) -> transitions.ModelDeleted:
+    """Take a model out of service"""
+    head = models.delete(log(), _name(request), request.act(body.reason, body.expect_revision))
+    return transitions.ModelDeleted(model=head.model, deleted=True, revision=head.revision)
 
 
-@handler.route("POST", MODEL + "/restore", scope="admin", takes=Change)
-def restore(request: Request, wanted: Change) -> dict[str, Any]:
-    head = models.restore(log(), _name(request), request.act(wanted.reason, wanted.expect_revision))
-    return {"model": head.model, "restored": True, "revision": head.revision}
+@transition("POST", MODEL + "/restore", "restoreModel", "admin", TransitionRequest, transitions.ModelRestored)
+def restore_model(request: Request, body: TransitionRequest) -> transitions.ModelRestored:
+    """Undo a deletion, as long as the model's blobs are kept"""
+    head = models.restore(log(), _name(request), request.act(body.reason, body.expect_revision))
+    return transitions.ModelRestored(model=head.model, restored=True, revision=head.revision)

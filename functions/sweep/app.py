@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
-
-from aws_lambda_powertools import Logger
 
 from shared.entry.wiring import log
 from shared.registry import catalogue, collect
 
-logger = Logger(service="sweep", utc=True)
+logger = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

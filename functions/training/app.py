@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from functions.training.contract import JobsQuery, StatusQuery
 from shared.access import scopes
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
 from shared.jobs.training import job as jobs
-from shared.jobs.training import progress, runs
+from shared.jobs.training import progress, runs, views
 from shared.jobs.training.queue import BatchQueue
 from shared.jobs.training.request import TrainingRequest
 from shared.jobs.training.runs import Queue
@@ -24,35 +25,56 @@ def queue() -> Queue | None:
     return BatchQueue(found.training_queue, found.training_definition) if found.training_queue else None
 
 
-@handler.route("POST", "/training-jobs", scope="train", takes=TrainingRequest)
-def create(request: Request, wanted: TrainingRequest) -> Response:
-    request.require("train", wanted.model)
-    job = runs.start(store(), queue(), wanted, request.caller, config().bucket)
+@handler.route(
+    "POST",
+    "/training-jobs",
+    id="createTrainingJob",
+    scope="train",
+    takes=TrainingRequest,
+    gives={202: views.TrainingJob},
+    errors=(501,),
+    examples={"fashion": {"model": "fashion", "data": "fashion-mnist", "arguments": {"epochs": 20, "no-flip": True}}},
+)
+def create(request: Request, body: TrainingRequest) -> Response:
+    """Start a training job; its result is pushed as a version of the model
+
+    Needs a deployment with a training queue: without one, the answer is 501. Follow `status_url`.
+    """
+    request.require("train", body.model)
+    job = runs.start(store(), queue(), body, request.caller, config().bucket)
     return Response(progress.status(store(), job), 202)
 
 
-@handler.route("GET", "/training-jobs", scope="read")
-def every(request: Request) -> dict[str, Any]:
-    found, following = jobs.some(jobs.ids(store()), request.query.get("next"), request.limit(20, 100))
+@handler.route(
+    "GET", "/training-jobs", id="listTrainingJobs", scope="read", query=JobsQuery, gives=views.TrainingJobList
+)
+def list_jobs(request: Request, query: JobsQuery) -> dict[str, Any]:
+    """Training jobs of the models that this token may read, newest first"""
+    found, following = jobs.some(jobs.ids(store()), query.next, query.limit)
     told = progress.listed(store(), found)
     seen = [job for job in told if scopes.allows(request.scopes, "read", job["model"])]
     return {"jobs": seen, "next": following}
 
 
-@handler.route("GET", "/training-jobs/{job_id}", scope="read")
-def status(request: Request) -> dict[str, Any]:
-    after = request.number("after", 0, 1_000_000) or 0
+@handler.route(
+    "GET", "/training-jobs/{job_id}", id="getTrainingJob", scope="read", query=StatusQuery, gives=views.TrainingJob
+)
+def status(request: Request, query: StatusQuery) -> dict[str, Any]:
+    """How far a training job is, with its metrics"""
     job = jobs.read(store(), request.params["job_id"])
     request.require("read", job.model)
     runs.follow_up(store(), queue(), job)
-    told = progress.status(store(), job, after)
+    told = progress.status(store(), job, query.after)
     if told["state"] in progress.OVER:
         told["reports"] = progress.reports(store(), job.id, config().upload_ttl)
     return told
 
 
-@handler.route("DELETE", "/training-jobs/{job_id}", scope="train")
+@handler.route(
+    "DELETE", "/training-jobs/{job_id}", id="cancelTrainingJob", scope="train", gives=views.TrainingJob, errors=(409,)
+)
 def cancel(request: Request) -> dict[str, Any]:
+    """Stop a training job; its last checkpoint stays"""
     job = jobs.read(store(), request.params["job_id"])
     request.require("train", job.model)
     runs.cancel(store(), queue(), job, request.caller)

@@ -1,32 +1,44 @@
-"""Uploads: tickets with presigned URLs, and what became of each upload. The bytes themselves never pass here."""
+"""Upload sessions with presigned URLs, and the state of each upload. The files themselves go straight to the bucket."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from functions.upload.contract import UploadsQuery
 from shared import keys
 from shared.access import scopes
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
-from shared.uploads import states, tickets
+from shared.uploads import sessions, states, views
 
 handler = Routes("upload")
 
 
-@handler.route("POST", "/models/{model}/uploads", scope="write", takes=tickets.UploadRequest)
-def create(request: Request, wanted: tickets.UploadRequest) -> Response:
-    return Response(tickets.issue(store(), config(), request.params["model"], wanted, request.caller), 201)
+@handler.route(
+    "POST",
+    "/models/{model}/uploads",
+    id="createUploadSession",
+    scope="write",
+    takes=sessions.UploadRequest,
+    gives={201: views.UploadSession},
+    examples={"package": {"files": [{"name": "model.onnx", "size": 902_573}, {"name": "amaas.json"}]}},
+)
+def create(request: Request, body: sessions.UploadRequest) -> Response:
+    """Announce a package; the answer says where to send its files"""
+    return Response(sessions.create(store(), config(), request.params["model"], body, request.caller), 201)
 
 
-@handler.route("GET", "/models/{model}/uploads", scope="read")
-def of_model(request: Request) -> dict[str, Any]:
+@handler.route(
+    "GET", "/models/{model}/uploads", id="listUploads", scope="read", query=UploadsQuery, gives=views.UploadList
+)
+def list_uploads(request: Request, query: UploadsQuery) -> views.UploadList:
+    """Uploads of a model, oldest first, and what became of each"""
     model = keys.model_name(request.params["model"])
-    found, following = states.of_model(store(), model, limit=request.limit(), after=request.query.get("next"))
-    return {"uploads": found, "next": following}
+    uploads, following = states.list_by_model(store(), model, limit=query.limit, after=query.next)
+    return views.UploadList(uploads, following)
 
 
-@handler.route("GET", "/uploads/{upload_id}", scope="read")
+@handler.route("GET", "/uploads/{upload_id}", id="getUpload", scope="read", gives=states.Upload)
 def status(request: Request) -> states.Upload:
+    """What became of an upload"""
     upload = states.read(store(), request.params["upload_id"])
     scopes.require(request.scopes, "read", upload.model)
     return upload

@@ -67,7 +67,7 @@ class AfterAnswer:
             try:
                 event = json.loads(self._ask("GET", "event/next", identity)[1])
             except (OSError, ValueError) as error:
-                logger.error("no work is done after answers any more: %s", error)
+                logger.error("no work is done after answers any more", extra={"why": str(error)})
                 return
             until = event["deadlineMs"] / 1000
             try:
@@ -85,5 +85,5 @@ def begin(work: Callable[[float], None]) -> AfterAnswer | None:
     try:
         return AfterAnswer(work, address)
     except (OSError, KeyError) as error:
-        logger.warning("%s", error)
+        logger.warning("no work is done after answers", extra={"why": str(error)})
         return None

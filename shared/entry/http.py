@@ -6,6 +6,7 @@ the usual resolver with validation costs 250 ms of import, this costs nothing me
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -15,30 +16,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared import errors
+from shared import errors, metrics
 from shared.access import scopes as scope_rules
 from shared.entry import proxy
-from shared.logs import Lines
 from shared.registry.state import Act
 
 JSON = "application/json"
-METRICS_NAMESPACE = "Amaas"
-METRICS = msgspec.Raw(
-    msgspec.json.encode(
-        [
-            {
-                "Namespace": METRICS_NAMESPACE,
-                "Dimensions": [["service"]],
-                "Metrics": [
-                    {"Name": "Duration", "Unit": "Milliseconds"},
-                    {"Name": "Errors", "Unit": "Count"},
-                    {"Name": "Faults", "Unit": "Count"},
-                ],
-            }
-        ]
-    )
-)
 IDEMPOTENCY_KEY = r"[A-Za-z0-9_-]{1,64}"
+
+logger = logging.getLogger(__name__)
 
 
 class Request(Struct, frozen=True):
@@ -84,24 +70,18 @@ class Request(Struct, frozen=True):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise errors.BadInput(f"the body is not valid JSON: {error}") from error
 
-    def limit(self, default: int = 100, most: int = 1000) -> int:
-        """The query's `limit`, a page's length."""
-        return self.number("limit", 1, most) or default
-
-    def flag(self, name: str) -> bool:
-        """Whether the query says `name=true`."""
-        text = self.query.get(name, "false").lower()
-        if text not in ("true", "false"):
-            raise errors.BadInput(f"the query's {name} must be true or false, not {text[:40]!r}")
-        return text == "true"
-
-    def number(self, name: str, least: int, most: int) -> int | None:
-        text = self.query.get(name)
-        if text is None:
-            return None
-        if not (text.isascii() and text.isdigit() and len(text) <= 18 and least <= int(text) <= most):
-            raise errors.BadInput(f"the query's {name} must be an integer from {least} to {most}, not {text[:40]!r}")
-        return int(text)
+    def options(self, of: Any) -> Any:
+        """The query as a Struct: texts become numbers and truth values as its members say. Raises BadInput."""
+        try:
+            return msgspec.convert(self.query, of, strict=False)
+        except msgspec.ValidationError as error:
+            problem, _, path = str(error).partition(" - at `$.")
+            name = path.rstrip("`")
+            if not name:
+                raise errors.BadInput(f"the query does not fit: {error}") from error
+            raise errors.BadInput(
+                f"the query's {name} does not fit: {problem}, not {self.query.get(name, '')[:40]!r}"
+            ) from error
 
 
 class Response(Struct, frozen=True):
@@ -112,15 +92,35 @@ class Response(Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
-class Route(Struct, frozen=True):
-    """segments: of the path; those in braces stand for any one segment, and are parameters. takes: the JSON body."""
+class Route(Struct, frozen=True, kw_only=True):
+    """One route, and all that is public of it; the API's description and the client's paths are derived from it.
 
+    id: the public operation id. segments: of the path; those in braces stand for any one segment, and are parameters.
+    takes: the JSON body. query: its parameters, as a Struct. gives: what a success answers, by status where there are
+    several. transition: changes a model's log, so that it takes an Idempotency-Key. errors: statuses beside the usual.
+    """
+
+    id: str
     method: str
     template: str
     segments: tuple[str, ...]
     scope: str | None
-    takes: Any
     handle: Callable[..., Any]
+    takes: Any = None
+    query: Any = None
+    gives: Any = None
+    transition: bool = False
+    errors: tuple[int, ...] = ()
+    examples: dict[str, Any] = {}
+
+    def call(self, request: Request) -> Any:
+        """The handler, with the body and the query as it declares them."""
+        arguments = [request]
+        if self.takes is not None:
+            arguments.append(request.json(self.takes))
+        if self.query is not None:
+            arguments.append(request.options(self.query))
+        return self.handle(*arguments)
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
         """The parameters in a path's segments, percent-decoded; None when this is not its route."""
@@ -143,19 +143,24 @@ class Routes:
         self.routes: list[Route] = []
         self._found = lru_cache(maxsize=256)(self._match)
         self._answered = answered
-        self._lines = Lines(service)
+        self._service = service
         self._cold = True
 
     def route(
-        self, method: str, path: str, *, scope: str | None, takes: Any = None
+        self, method: str, path: str, *, id: str, scope: str | None, **contract: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Serve `path`, with {names} for single segments, for callers whose scopes cover it (and its {model}).
 
-        takes: what the body is to be; it is passed beside the request. Routes are described in api.
+        contract: what else Route says. The body is passed to the handler after the request, then the query. The first
+        line of the handler's docstring is the operation's summary.
         """
 
         def register(handle: Callable[..., Any]) -> Callable[..., Any]:
-            self.routes.append(Route(method, path, tuple(path.split("/")), scope, takes, handle))
+            segments = tuple(path.split("/"))
+            route = Route(
+                id=id, method=method, template=path, segments=segments, scope=scope, handle=handle, **contract
+            )
+            self.routes.append(route)
             return handle
 
         return register
@@ -165,14 +170,14 @@ class Routes:
         route = None
         try:
             route, request = self._request(event)
-            answer = route.handle(request, request.json(route.takes)) if route.takes else route.handle(request)
+            answer = route.call(request)
             response = answer if isinstance(answer, Response) else Response(answer)
         except errors.AmaasError as error:
             response = Response(error.body(), error.status)
         except Exception:
             # one bad request must not end the process, and its caller must not see our internals
-            self._lines.exception("unexpected", request_id=event.get("requestContext", {}).get("requestId"))
             request_id = event.get("requestContext", {}).get("requestId", "?")
+            logger.exception("unexpected", extra={"request_id": request_id})
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
         reply = render(response)
         self._log(event, route, response, (time.perf_counter() - started) * 1000)
@@ -215,24 +220,26 @@ class Routes:
         raise errors.NotFound(f"there is no route {method} {path}")
 
     def _log(self, event: dict[str, Any], route: Route | None, response: Response, elapsed: float) -> None:
-        """One structured line, which is also the metrics in CloudWatch's embedded format. Never bodies or tokens."""
+        """A call's figures, with what it was about. Never bodies or tokens."""
         cold, self._cold = self._cold, False
-        context = event.get("requestContext", {})
-        self._lines.info(
-            "call",
-            _aws={"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": METRICS},
-            Duration=round(elapsed, 2),
-            Errors=int(400 <= response.status < 500),
-            Faults=int(response.status >= 500),
-            method=event.get("httpMethod"),
-            route=route.template if route else None,
-            path=event.get("path"),
-            status=response.status,
-            cold_start=cold,
-            request_id=context.get("requestId"),
-            caller=(context.get("authorizer") or {}).get("principalId"),
-            **({"reason": response.body["error"]} if response.status >= 400 else {}),
-        )
+        gateway = event.get("requestContext", {})
+        figures = {
+            "Duration": round(elapsed, 2),
+            "Errors": int(400 <= response.status < 500),
+            "Faults": int(response.status >= 500),
+        }
+        details = {
+            "method": event.get("httpMethod"),
+            "route": route.template if route else None,
+            "path": event.get("path"),
+            "status": response.status,
+            "cold_start": cold,
+            "request_id": gateway.get("requestId"),
+            "caller": (gateway.get("authorizer") or {}).get("principalId"),
+        }
+        if response.status >= 400:
+            details["reason"] = response.body["error"]
+        metrics.event("call", figures, {"service": self._service}, details)
 
 
 def render(response: Response) -> dict[str, Any]:

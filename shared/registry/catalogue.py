@@ -116,7 +116,7 @@ def compact_sometimes(log: Log, head: Head) -> None:
     try:
         compact(log)
     except Unavailable as error:
-        logger.warning("the catalogue was not compacted: %s", error)
+        logger.warning("the catalogue was not compacted", extra={"why": str(error)})
 
 
 def compact(log: Log) -> None:
@@ -190,5 +190,5 @@ def _one(log: Log, name: str) -> Summary | None:
         return summary(log, log.read(name))
     except Broken as error:
         # one damaged log must not take the catalogue away: the model is listed as it was known before
-        logger.error("not in the catalogue as it is: %s", error)
+        logger.error("not in the catalogue as it is", extra={"why": str(error)})
         return None

@@ -1,89 +1,244 @@
-"""How models and versions look in answers to people: plain dictionaries made of the registry's state."""
+"""The registry's public forms: what the API answers, made of the stored state, which may change without them.
+
+Members that may be missing are UNSET; those that are always there, and may be null, are `| None` without a default.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.package.manifest import Manifest
-from shared.registry.catalogue import Summary
-from shared.registry.state import Alias, Head, Target, Version
+from shared.package.manifest import Task as TaskName
+from shared.registry import catalogue, state
+from shared.registry.state import Head
+
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, in hex")]
+NextPage = Annotated[str | None, Meta(description="where the next page starts; null on the last one")]
+NextNumber = Annotated[int | None, Meta(description="where the next page starts; null on the last one")]
+State = Literal["active", "retired"]
 
 
-def summary(found: Summary) -> dict[str, Any]:
-    return {
-        "name": found.name,
-        "task": found.task,
-        "latest": found.latest,
-        "revision": found.revision,
-        "aliases": aliases(found.aliases),
-        "versions": found.versions,
-        "tags": found.tags,
-        "updated_at": found.updated_at,
-    }
+class Target(Struct, kw_only=True):
+    """Where an alias points. split: weights by version. shadow: a version that gets a copy of each request."""
+
+    version: int
+    split: dict[int, int] | UnsetType = UNSET
+    shadow: int | UnsetType = UNSET
 
 
-def detail(head: Head, of_shown: Manifest, card: str | None, newest: list[Version]) -> dict[str, Any]:
-    """newest: the versions to list; a model may have thousands."""
-    return {
-        "name": head.model,
-        "task": of_shown.task,
-        "revision": head.revision,
-        "updated_at": head.updated_at,
-        "aliases": aliases(head.aliases),
-        "versions": versions(head, newest),
-        "licence": of_shown.licence,
-        "metrics": of_shown.metrics,
-        "tags": of_shown.tags if head.tags is None else head.tags,
-        "card": card,
-        "policies": {name: policy(head, name) for name in sorted({*head.aliases, *head.policies})},
-        "requests": [
-            {"request": number, **msgspec.to_builtins(request, str_keys=True)}
-            for number, request in head.requests.items()
-        ],
-    }
+class Alias(Target, kw_only=True):
+    """since: the revision that set it. previous: the version to which a rollback goes, the first of a split.
+
+    previous_split: the weights, where it goes back to a split.
+    """
+
+    since: int
+    previous: int | None
+    previous_split: dict[int, int] | UnsetType = UNSET
 
 
-def aliases(given: dict[str, Alias]) -> dict[str, Any]:
-    return {name: alias(given[name]) for name in sorted(given)}
+class Policy(Struct):
+    """protected: only tokens with the scope promote move the alias. two_person: only approved requests do."""
+
+    protected: bool
+    two_person: bool
 
 
-def alias(given: Alias) -> dict[str, Any]:
-    """split and shadow only where there are any; previous_split where a rollback goes back to a split."""
-    split = {"previous_split": target(given.trail[-1])["split"]} if given.trail and given.trail[-1].split else {}
-    return {**target(given.target), "since": given.since, "previous": given.previous, **split}
+class MoveRequest(Struct, kw_only=True):
+    """A move of an alias that waits for another person's approval."""
+
+    request: int
+    alias: str
+    target: Target
+    by: str
+    name: str | UnsetType = UNSET
+    at: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    since: int | UnsetType = UNSET
 
 
-def target(given: Target) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(given, str_keys=True)
-    return found
+class Version(Struct, kw_only=True):
+    """digest: of the model that is served; source: of the model as it was uploaded. size: bytes of the former."""
+
+    version: int
+    state: State
+    task: TaskName
+    created_at: str
+    by: str
+    size: int
+    digest: Digest
+    files: dict[str, Digest]
+    source: Digest
+    upload: str
 
 
-def policy(head: Head, name: str) -> dict[str, bool]:
-    found = head.policy(name)
-    return {"protected": found.protected or found.two_person, "two_person": found.two_person}
+class ModelSummary(Struct, kw_only=True):
+    name: str
+    task: TaskName
+    latest: int
+    revision: int
+    aliases: dict[str, Alias]
+    versions: int
+    tags: list[str]
+    updated_at: str
 
 
-def versions(head: Head, given: list[Version]) -> list[dict[str, Any]]:
-    return [version(head, one) for one in given]
+class ModelList(Struct):
+    models: list[ModelSummary]
+    next: NextPage
 
 
-def version(head: Head, given: Version) -> dict[str, Any]:
-    return {
-        "version": given.version,
-        "state": "retired" if given.version in head.retired else "active",
-        "task": given.task,
-        "created_at": given.created_at,
-        "by": given.by,
-        "size": given.size,
-        "digest": given.model,
-        "files": given.files,
-        "source": given.source,
-        "upload": given.upload,
-    }
+class Model(Struct, kw_only=True):
+    """A model, with the newest of its versions and its card (Markdown)."""
+
+    name: str
+    task: TaskName
+    revision: int
+    updated_at: str
+    aliases: dict[str, Alias]
+    versions: list[Version]
+    licence: str | None
+    metrics: dict[str, Any]
+    tags: list[str]
+    card: str | None
+    policies: dict[str, Policy]
+    requests: list[MoveRequest]
 
 
-def manifest(head: Head, given: Version, content: Manifest) -> dict[str, Any]:
-    """A version's manifest, with what the registry knows of it."""
-    return {**msgspec.to_builtins(content), "task": content.task, **version(head, given)}
+class VersionList(Struct):
+    versions: list[Version]
+    next: NextNumber
+
+
+class VersionManifest(Manifest, frozen=True, kw_only=True):
+    """The manifest of a package, with what the registry knows of the version."""
+
+    version: int
+    state: State
+    created_at: str
+    by: str
+    size: int
+    digest: Digest
+    files: dict[str, Digest]
+    source: Digest
+    upload: str
+
+
+class PackageSignature(Struct, kw_only=True):
+    """bundle: as OpenSSF's model_signing writes it. files: digests by name. public_keys: of who may have signed."""
+
+    model: str
+    version: int
+    bundle: dict[str, Any]
+    files: dict[str, Digest]
+    public_keys: list[str]
+
+
+class DifferenceRow(Struct, rename={"old": "from", "new": "to"}, kw_only=True):
+    """A member that differs, by its dotted path. change: of numbers."""
+
+    path: str
+    old: Any
+    new: Any
+    change: float | UnsetType = UNSET
+
+
+class VersionDifference(Struct, rename={"old": "from", "new": "to"}, kw_only=True):
+    model: str
+    old: int
+    new: int
+    manifest: list[DifferenceRow]
+    graph: list[DifferenceRow]
+    metrics: list[DifferenceRow]
+
+
+def target(stored: state.Target) -> Target:
+    return Target(version=stored.version, split=stored.split or UNSET, shadow=stored.shadow or UNSET)
+
+
+def alias(stored: state.Alias) -> Alias:
+    before = stored.trail[-1].split if stored.trail else {}
+    return Alias(
+        version=stored.version,
+        split=stored.split or UNSET,
+        shadow=stored.shadow or UNSET,
+        since=stored.since,
+        previous=stored.previous,
+        previous_split=before or UNSET,
+    )
+
+
+def aliases(stored: dict[str, state.Alias]) -> dict[str, Alias]:
+    return {name: alias(stored[name]) for name in sorted(stored)}
+
+
+def policy(head: Head, alias: str) -> Policy:
+    stored = head.policy(alias)
+    return Policy(stored.protected or stored.two_person, stored.two_person)
+
+
+def move_request(number: int, stored: state.Request) -> MoveRequest:
+    return MoveRequest(
+        request=number,
+        alias=stored.alias,
+        target=target(stored.target),
+        by=stored.by,
+        name=stored.name if stored.name is not None else UNSET,
+        at=stored.at or UNSET,
+        reason=stored.reason if stored.reason is not None else UNSET,
+        since=stored.since or UNSET,
+    )
+
+
+def version(head: Head, stored: state.Version) -> Version:
+    return Version(
+        version=stored.version,
+        state="retired" if stored.version in head.retired else "active",
+        task=stored.task,  # type: ignore[arg-type]  # one of them when it was registered
+        created_at=stored.created_at,
+        by=stored.by,
+        size=stored.size,
+        digest=stored.model,
+        files=stored.files,
+        source=stored.source,
+        upload=stored.upload,
+    )
+
+
+def manifest(head: Head, stored: state.Version, content: Manifest) -> dict[str, Any]:
+    """As VersionManifest, without the members that the package did not state."""
+    return {**msgspec.to_builtins(content), **msgspec.to_builtins(version(head, stored))}
+
+
+def summary(stored: catalogue.Summary) -> ModelSummary:
+    return ModelSummary(
+        name=stored.name,
+        task=stored.task,  # type: ignore[arg-type]  # as above
+        latest=stored.latest,
+        revision=stored.revision,
+        aliases=aliases(stored.aliases),
+        versions=stored.versions,
+        tags=stored.tags,
+        updated_at=stored.updated_at,
+    )
+
+
+def model(head: Head, content: Manifest, card: str | None, newest: list[state.Version]) -> Model:
+    """content: the manifest of the version that the card is of. newest: the versions to list, of thousands maybe."""
+    return Model(
+        name=head.model,
+        task=content.task,
+        revision=head.revision,
+        updated_at=head.updated_at,
+        aliases=aliases(head.aliases),
+        versions=[version(head, one) for one in newest],
+        licence=content.licence,
+        metrics=content.metrics,
+        tags=content.tags if head.tags is None else head.tags,
+        card=card,
+        policies={name: policy(head, name) for name in sorted({*head.aliases, *head.policies})},
+        requests=[move_request(number, request) for number, request in head.requests.items()],
+    )

@@ -166,8 +166,9 @@ class Models:
             session, size, manifest = self._opened(version, digest)
             why = vouching.refusal(model, version, manifest, session, self.sources.read) or ""
             if not why:
-                milliseconds = (time.perf_counter() - started) * 1e3
-                logger.info("model loaded", extra={"digest": digest, "milliseconds": milliseconds})
+                milliseconds = round((time.perf_counter() - started) * 1e3, 1)
+                which = {"model": model, "version": version.version, "digest": digest}
+                logger.info("model loaded", extra=which | {"milliseconds": milliseconds})
                 return _Kept(manifest, session, size * OVERHEAD)
         self._refused[version.model, version.manifest] = why  # it stays so for as long as the process is here
         raise Unavailable(why)
@@ -210,7 +211,7 @@ class Models:
             try:
                 self.load(name, None)
             except AmaasError as error:
-                logger.info("not prefetched: %s", error)
+                logger.info("not prefetched", extra={"model": name, "why": str(error)})
         self.sources.layer.settle()
 
     def forget(self) -> None:
@@ -222,6 +223,6 @@ class Models:
         try:
             self.load(model, reference)
         except Unavailable as error:
-            logger.warning("not ready: %s", error)
+            logger.warning("not ready", extra={"model": model, "why": str(error)})
             return False
         return True

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from shared.logs import Lines
+from shared import metrics
 from shared.serving.cache import Loaded, Models
 
 # answers to be compared that are kept in memory, with what they were asked
@@ -24,9 +24,6 @@ WAITING = 4
 # seconds that are left to Lambda itself
 MARGIN = 1.0
 TOLERANCE = 0.01
-NAMESPACE = "Amaas"
-
-lines = Lines("shadow")
 
 
 class Asked(Struct, frozen=True):
@@ -130,13 +127,10 @@ def _all(parts: list[Compared]) -> Compared:
     return Compared(all(part.same for part in parts), max((part.largest for part in parts), default=0.0))
 
 
-def _report(served: Loaded, counted: dict[str, float], **told: Any) -> None:
-    """Metrics in CloudWatch's embedded format, by model. Never inputs or answers."""
-    names = [{"Name": n, "Unit": "Milliseconds" if n.endswith("Duration") else "Count"} for n in counted]
-    metrics = {"Namespace": NAMESPACE, "Dimensions": [["service", "model"]], "Metrics": names}
-    emf = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [metrics]}
-    numbers = {"version": served.version.version, "shadow": served.shadow, "revision": served.revision}
-    lines.info("shadow", _aws=emf, model=served.name, **numbers, **counted, **told)
+def _report(served: Loaded, figures: dict[str, float], **details: Any) -> None:
+    """By model. Never inputs or answers."""
+    versions = {"version": served.version.version, "shadow": served.shadow, "revision": served.revision}
+    metrics.event("shadow", figures, {"service": "shadow", "model": served.name}, versions | details)
 
 
 def _lower_priority() -> None:

@@ -59,7 +59,7 @@ class Sources:
         try:
             found = self.layer.open(digest)
         except Unavailable as error:
-            logger.error("a model of the models layer is damaged: the store's is used: %s", error)
+            logger.error("a model of the models layer is damaged: the store's is used", extra={"why": str(error)})
             found = None
         return found or self._open_stored(digest, permit)
 
@@ -68,7 +68,7 @@ class Sources:
         try:
             found = self.layer.read(digest)
         except (Unavailable, OSError) as error:
-            logger.error("a file of the models layer is damaged: the store's is used: %s", error)
+            logger.error("a file of the models layer is damaged: the store's is used", extra={"why": str(error)})
             found = None
         return blobs.read(self._store, digest) if found is None else found
 

@@ -7,11 +7,12 @@ it. What a gate has registered that did not look at processors yet is served whe
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from shared.logs import Lines
+from shared import metrics
 from shared.package.manifest import Manifest
 from shared.registry.state import Version
 
@@ -35,15 +36,7 @@ INTEGER = frozenset(
         "QLinearMatMul",
     }
 )
-METRICS = [
-    {
-        "Namespace": "Amaas",
-        "Dimensions": [["service"], ["service", "model"]],
-        "Metrics": [{"Name": "ProcessorMismatch", "Unit": "Count"}],
-    }
-]
-
-lines = Lines("vouching")
+logger = logging.getLogger(__name__)
 
 
 def refusal(
@@ -61,10 +54,11 @@ def refusal(
     fields = {"model": name, "version": version.version, "processor": processor.kind(), "gate": seen}
     if wrong is None:
         if seen is not None:
-            lines.info("vouched", milliseconds=milliseconds, **fields)
+            logger.info("vouched", extra={"milliseconds": milliseconds, **fields})
         return None
-    emf = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": METRICS}
-    lines.info("not served on this processor", _aws=emf, ProcessorMismatch=1, why=wrong, **fields)
+    logger.error("not served on this processor", extra={"why": wrong, **fields})
+    metrics.emit("ProcessorMismatch", 1, service="vouching")  # for the alarm
+    metrics.emit("ProcessorMismatch", 1, service="vouching", model=name)
     return (
         f"version {version.version} of {name!r} is not served on this processor ({processor.kind()}): {wrong}. "
         "Roll back to another version, or push the model again"

@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 
 import functions.batch.app
 import functions.training.app
+from shared import metrics
 from shared.config import Config
-from shared.logs import Lines
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import targets
+from shared.uploads import destinations
 from tests.client.gateway import Service
 from tests.functions.conftest import store
 from tests.registry.conftest import push
@@ -44,10 +44,10 @@ def service(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
         monkeypatch.setattr(app, "store", lambda: store)
         monkeypatch.setattr(app, "config", lambda: Config(bucket="amaas"))
     monkeypatch.setattr(functions.batch.app, "log", lambda: Log(store))
-    monkeypatch.setattr(targets, "SINGLE_PUT", MULTIPART)
-    monkeypatch.setattr(targets, "PART", PART)
+    monkeypatch.setattr(destinations, "SINGLE_PUT", MULTIPART)
+    monkeypatch.setattr(destinations, "PART", PART)
     # the service's log lines would be in the command's output: both are this process
-    monkeypatch.setattr(Lines, "_write", lambda *line: None)
+    monkeypatch.setattr(metrics, "event", lambda *line: None)
     service = Service(store)
     yield service
     service.close()

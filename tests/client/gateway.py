@@ -90,7 +90,10 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(trouble.delay)
             self._reply(trouble.status, trouble.headers, trouble.body)
             return
-        status, answer_headers, content = self.server.answer(call)
+        try:
+            status, answer_headers, content = self.server.answer(call)
+        except Exception as error:  # in a thread of its own, it would only be seen as a lost connection
+            status, answer_headers, content = 500, {}, json.dumps({"error": repr(error)}).encode()
         self._reply(0 if trouble else status, answer_headers, content)
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _handle
@@ -175,15 +178,15 @@ class Service(ThreadingHTTPServer):
         """In the place of the ingest function."""
         if not key.startswith("uploads/"):
             return
-        ticket = states.read_ticket(self.store, key.split("/")[1])
-        if states.missing(self.store, ticket):
+        session = states.read_session(self.store, key.split("/")[1])
+        if states.missing_files(self.store, session):
             return
-        states.advance(self.store, ticket, "checking")
+        states.advance(self.store, session, "checking")
         if not self.checks:
             return
-        if self.store.get(ticket.keys["model.onnx"]).body.startswith(b"bad"):
+        if self.store.get(session.keys["model.onnx"]).body.startswith(b"bad"):
             reason = "this is not an ONNX model: export it again"
-            states.advance(self.store, ticket, "rejected", code="not_onnx", reason=reason)
+            states.advance(self.store, session, "rejected", code="not_onnx", reason=reason)
         else:
-            push(self.log, ticket.model)
-            states.advance(self.store, ticket, "registered", version=self.log.read(ticket.model).latest)
+            push(self.log, session.model)
+            states.advance(self.store, session, "registered", version=self.log.read(session.model).latest)

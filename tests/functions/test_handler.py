@@ -6,8 +6,10 @@ import base64
 import json
 import random
 import uuid
+from typing import Annotated
 
 import pytest
+from msgspec import Meta, Struct
 
 from shared.config import MAX_BODY_BYTES
 from shared.entry import proxy
@@ -21,26 +23,31 @@ def handler() -> Routes:
     return make_routes()
 
 
+class Query(Struct):
+    limit: Annotated[int, Meta(ge=1, le=9)] = 7
+    all: bool = False
+
+
 def make_routes() -> Routes:
     routes = Routes(f"test-{uuid.uuid4().hex}")  # a logger of its own, that writes to what is stdout now
 
-    @routes.route("GET", "/models/{model}", scope="read")
-    def show(request: Request) -> dict:
-        return {"model": request.params["model"], "caller": request.caller, "n": request.limit(7, 9)}
+    @routes.route("GET", "/models/{model}", id="getModel", scope="read", query=Query)
+    def show(request: Request, query: Query) -> dict:
+        return {"model": request.params["model"], "caller": request.caller, "n": query.limit, "all": query.all}
 
-    @routes.route("POST", "/echo", scope=None)
+    @routes.route("POST", "/echo", id="echo", scope=None)
     def echo(request: Request) -> Response:
         return Response(request.body, headers={"Content-Type": "application/octet-stream"})
 
-    @routes.route("POST", "/json", scope=None)
+    @routes.route("POST", "/json", id="json", scope=None)
     def parse(request: Request) -> dict:
         return request.json()
 
-    @routes.route("GET", "/conflict", scope=None)
+    @routes.route("GET", "/conflict", id="conflict", scope=None)
     def conflict(request: Request) -> None:
         raise Conflict("it moved; look again")
 
-    @routes.route("GET", "/bug", scope=None)
+    @routes.route("GET", "/bug", id="bug", scope=None)
     def bug(request: Request) -> None:
         raise ZeroDivisionError("secret detail")
 
@@ -50,7 +57,16 @@ def make_routes() -> Routes:
 def test_serves_and_decodes(handler: Routes) -> None:
     answer = call(handler, "GET", "/models/a%20b")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
-    assert answer.json == {"model": "a b", "caller": "tester", "n": 7}
+    assert answer.json == {"model": "a b", "caller": "tester", "n": 7, "all": False}
+
+
+def test_a_query_becomes_what_the_route_declares(handler: Routes) -> None:
+    answer = call(handler, "GET", "/models/x", query={"limit": "9", "all": "true", "other": "is ignored"})
+    assert (answer.json["n"], answer.json["all"]) == (9, True)
+    for name, text in (("limit", "10"), ("limit", "-1"), ("limit", "1_0"), ("limit", "٣"), ("all", "maybe")):
+        refused = call(handler, "GET", "/models/x", query={name: text})
+        assert refused.status == 400
+        assert f"the query's {name} does not fit" in refused.json["error"], refused.json
 
 
 def test_binary_in_and_out(handler: Routes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import msgspec
@@ -23,7 +24,8 @@ from shared.serving.cache import Models
 from shared.serving.sources import Sources
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
-from tests.ingest.quantised import FORMS
+from tests.cloud.template import TEMPLATE
+from tests.ingest.quantized import FORMS
 from tests.support import linear
 
 ELSEWHERE = "x86_64-elsewhere"
@@ -38,7 +40,7 @@ def log() -> Log:
 
 
 def push(log: Log, model: str, body: bytes) -> Version:
-    ticket = states.open_ticket(log.store, model, [states.File("model.onnx")], "ann")
+    ticket = states.open_session(log.store, model, [states.File("model.onnx")], "ann")
     log.store.put(ticket.keys["model.onnx"], body)
     upload = pipeline.ingest(log, CONFIG, ticket, Limits())
     assert upload.version, upload.reason
@@ -70,27 +72,32 @@ def lines(capsys: pytest.CaptureFixture) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_the_gates_own_kind_needs_no_replay(log: Log, capsys: pytest.CaptureFixture) -> None:
+def test_the_gates_own_kind_needs_no_replay(
+    log: Log, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     push(log, "m", SOURCE)
     assert served(log).load("m", None).version.version == 1
     assert lines(capsys) == []
+    assert "vouched" not in caplog.messages
 
 
 def test_elsewhere_samples_are_replayed(
-    log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    log: Log, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     here = processor.kind()
     version = push(log, "m", SOURCE)
     assert samples.FILE in version.files
     elsewhere(monkeypatch)
     answer = served(log).load("m", None).session.run(None, FORM.feeds)[0]
     np.testing.assert_array_equal(answer, FORM.expected)
-    [line] = lines(capsys)
-    assert (line["message"], line["model"], line["gate"], line["processor"]) == ("vouched", "m", here, ELSEWHERE)
+    [line] = [vars(record) for record in caplog.records if record.message == "vouched"]
+    assert (line["model"], line["gate"], line["processor"]) == ("m", here, ELSEWHERE)
 
 
 def test_what_answers_differently_is_not_served(
-    log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     right = push(log, "m", linear([[1.0, 2.0]]))
     other = push(log, "other", linear([[1.0, 2.5]]))
@@ -101,8 +108,16 @@ def test_what_answers_differently_is_not_served(
     for _ in range(2):  # the second time without loading it
         with pytest.raises(Unavailable, match=rf"not served on this processor .{ELSEWHERE}.*Roll back"):
             models.load("m", None)
-    [line] = lines(capsys)
-    assert line["ProcessorMismatch"] == 1 and line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Amaas"
+    alarm = TEMPLATE["Resources"]["ProcessorMismatchAlarm"]["Properties"]
+    by = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
+    overall, by_model = lines(capsys)
+    assert overall[alarm["MetricName"]] == by_model[alarm["MetricName"]] == 1
+    [directive] = overall["_aws"]["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == (alarm["Namespace"], [list(by)])
+    assert overall.items() >= by.items()
+    assert by_model["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [[*by, "model"]] and by_model["model"] == "m"
+    [error] = [vars(record) for record in caplog.records if record.levelname == "ERROR"]
+    assert (error["model"], error["version"], error["processor"]) == ("m", 1, ELSEWHERE)
     assert models.load("other", None).version.version == 1  # others go on
 
 
@@ -136,8 +151,8 @@ def test_what_would_be_refused_today_is_not_served_any_more(log: Log) -> None:
     hostile = blobs.write(log.store, b"no model at all")
     versions.recheck(log, "m", msgspec.structs.replace(version, source=hostile), Act(by="test"))
     [outcome] = recheck.older(log, Limits(), 60)
-    assert outcome.refused and "no ONNX model" in outcome.refused
-    with pytest.raises(Unavailable, match=r"was checked again and is not served: .*no ONNX model"):
+    assert outcome.refused and "not an ONNX model" in outcome.refused
+    with pytest.raises(Unavailable, match=r"was checked again and is not served: .*not an ONNX model"):
         served(log).load("m", None)
     assert recheck.older(log, Limits(), 60) == []
 

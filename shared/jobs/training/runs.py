@@ -62,7 +62,7 @@ def follow_up(store: Store, queue: Queue | None, job: Job) -> None:
     try:
         detail = queue.find(word.id)
     except Unavailable as error:  # what is known can be told all the same
-        logger.warning("training job %s: %s", job.id, error)
+        logger.warning("AWS Batch does not answer", extra={"job": job.id, "why": str(error)})
         return
     if detail is None:
         status.forgotten(store, job.id, word, now())

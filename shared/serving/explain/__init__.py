@@ -31,17 +31,24 @@ MODULES = {
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """label: the class to explain, by name or number; else the best one. method: of images; `cam` needs class maps.
+    """What a caller may ask of an explanation, in the query."""
 
-    samples: how often chance is asked. seed: what chance begins with; the same seed gives the same answer. format: of
-    images, `json` numbers or a `png` with the parts that speak for the class in red.
-    """
-
-    label: str | None = None
-    method: Literal["occlusion", "rise", "cam"] | None = None
-    samples: Annotated[int, Meta(ge=8, le=4000)] | None = None
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
-    format: Literal["json", "png"] = "json"
+    label: Annotated[str | None, Meta(description="the class to explain, by name or number; omitted: the best one")] = (
+        None
+    )
+    method: Annotated[
+        Literal["occlusion", "rise", "cam"] | None, Meta(description="of images; `cam` needs class activation maps")
+    ] = None
+    samples: Annotated[
+        Annotated[int, Meta(ge=8, le=4000)] | None, Meta(description="how many random samples are drawn")
+    ] = None
+    seed: Annotated[
+        int, Meta(ge=0, le=2**32 - 1, description="of the random samples; the same seed gives the same answer")
+    ] = 0
+    format: Annotated[
+        Literal["json", "png"],
+        Meta(description="of images: numbers, or a picture with the parts that speak for the class in red"),
+    ] = "json"
 
 
 def explain(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> dict[str, Any] | bytes:

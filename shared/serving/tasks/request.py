@@ -20,15 +20,13 @@ FILES = {"image": "image/png or image/jpeg", "audio": "audio/wav or audio/flac"}
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a caller may ask for beside the answer's default; in the query, or as the body's `parameters`.
+    """What a caller may ask for beside the answer's default; in the query, or as the body's `parameters`."""
 
-    top_k: labels in the answer, at most. threshold: the least score of what is in the answer. dimensions: how many
-    numbers of an embedding.
-    """
-
-    top_k: Positive | None = None
-    threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
-    dimensions: Positive | None = None
+    top_k: Annotated[Positive | None, Meta(description="labels in the answer, at most")] = None
+    threshold: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="the least score of what is in the answer")
+    ] = None
+    dimensions: Annotated[Positive | None, Meta(description="how many numbers of an embedding")] = None
 
 
 class Body(Struct, frozen=True, forbid_unknown_fields=True):

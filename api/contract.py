@@ -1,0 +1,82 @@
+"""The parts that a route's contract is described with: parameters, media, headers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from shared import keys
+from shared.entry.http import IDEMPOTENCY_KEY
+
+MODEL_NAME = rf"^(?!.*\.\.){keys.MODEL}$"
+REFERENCE = rf"^([0-9]{{1,9}}|{keys.ALIAS})$"
+BYTES = {"type": "string", "format": "binary"}
+
+
+class Param(Struct, frozen=True):
+    """A parameter of the path, the query or the headers. type: as of a Struct's member; default: what absence means."""
+
+    name: str
+    type: Any
+    about: str
+    default: Any = None
+
+
+class Contract(Struct, frozen=True, kw_only=True):
+    """What a route says beside its decorator, where types of the contract must not be imported to answer it.
+
+    gives: by status. media: content types of a success beside JSON, with their schemas. body: content types with their
+    types or schemas. query: a Struct, whose members may be in the query. answer_headers: of a success.
+    """
+
+    gives: dict[int, Any]
+    media: dict[str, dict[str, Any]] = {}
+    answer_headers: tuple[Param, ...] = ()
+    query: Any = None
+    headers: tuple[Param, ...] = ()
+    body: dict[str, Any] = {}
+    body_required: bool = True
+    examples: dict[str, Any] = {}
+    errors: tuple[int, ...] = ()
+
+
+class Error(Struct):
+    """Every answer that is no success: what happened, and what to do."""
+
+    error: Annotated[str, Meta(min_length=1)]
+
+
+PATH = {
+    param.name: param
+    for param in (
+        Param("model", Annotated[str, Meta(pattern=MODEL_NAME)], "the model's name"),
+        Param("version", Annotated[str, Meta(pattern=REFERENCE)], "a version's number, or an alias"),
+        Param("alias", Annotated[str, Meta(pattern=f"^{keys.ALIAS}$")], "the alias' name"),
+        Param("number", Annotated[int, Meta(ge=1, le=999_999_999)], "the move request's number"),
+        Param("upload_id", Annotated[str, Meta(pattern=f"^{keys.UPLOAD}$")], "from the upload session"),
+        Param("token_id", Annotated[str, Meta(pattern=f"^{keys.TOKEN}$")], "from GET /tokens"),
+        Param("job", Annotated[str, Meta(pattern=f"^{keys.BATCH}$")], "from POST /models/{model}/batch"),
+        Param("job_id", Annotated[str, Meta(pattern=f"^{keys.TRAINING}$")], "from POST /training-jobs"),
+    )
+}
+# where a transition changes a version, an alias would be ambiguous
+VERSION_NUMBER = Param("version", Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}$")], "the version's number")
+
+KEY = Param("x-request-key", str, "sticky key for split aliases; defaults to the token's id")
+IDEMPOTENCY = Param(
+    "Idempotency-Key",
+    Annotated[str, Meta(pattern=f"^{IDEMPOTENCY_KEY}$")],
+    "a transition with the key of an earlier one by the same token is not carried out again",
+)
+ENCODED = Param("Content-Encoding", Literal["identity", "gzip", "deflate"], "how the body is compressed", "identity")
+ACCEPTED = Param("Accept-Encoding", str, "gzip and deflate are supported")
+JSON_LENGTH = Param(
+    "Inference-Header-Content-Length",
+    Annotated[int, Meta(ge=0)],
+    "where the JSON ends and binary tensors begin, in bytes; 0: the body is the model's only input, without JSON",
+)
+ANSWERED_BY = (
+    Param("x-amaas-version", Annotated[int, Meta(ge=1)], "the version that answered"),
+    Param("x-amaas-revision", Annotated[int, Meta(ge=1)], "the revision of the model's log at which it was resolved"),
+)

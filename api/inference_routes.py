@@ -1,0 +1,88 @@
+"""What each route of the inference function takes and gives, by its operation id: see inference.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api import inference as types
+from api.contract import ACCEPTED, ANSWERED_BY, BYTES, ENCODED, JSON_LENGTH, KEY, Contract, Error
+from shared.entry.http import JSON
+from shared.serving import explain
+from shared.serving.protocol.message import InferRequest
+from shared.serving.tasks.request import Options
+
+OCTETS = "application/octet-stream"
+# four by four pixels
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAAAAACMmsGiAAAAHElEQVR42mNk"
+    "EBAQYHQQEBBgcRAQEGA8ICAgAAAQRAIIemiTNgAAAABJRU5ErkJggg=="
+)
+MODEL_INPUT: dict[str, Any] = {
+    "image/*": BYTES,
+    "audio/*": BYTES,
+    "text/plain": {"type": "string"},
+    "text/csv": {"type": "string"},
+    OCTETS: BYTES,
+    JSON: types.PredictRequest,
+}
+METADATA = Contract(gives={200: types.ModelMetadata}, headers=(KEY,))
+READY = Contract(gives={200: types.ModelReadiness, 503: (types.ModelReadiness, Error)})
+CONFIG = Contract(gives={200: types.ModelConfig}, headers=(KEY,))
+STATISTICS = Contract(gives={200: types.ModelStatisticsList}, headers=(KEY,))
+INFER = Contract(
+    gives={200: types.InferResponse},
+    media={OCTETS: BYTES},
+    answer_headers=ANSWERED_BY,
+    headers=(JSON_LENGTH, KEY, ENCODED, ACCEPTED),
+    body={JSON: InferRequest, OCTETS: BYTES},
+    examples={"tensor": {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]}]}},
+    errors=(413, 415, 501),
+)
+PREDICT = Contract(
+    gives={200: types.PredictResponse},
+    answer_headers=ANSWERED_BY,
+    query=Options,
+    headers=(KEY, ENCODED, ACCEPTED),
+    body=MODEL_INPUT,
+    examples={"image": {"input": PNG}, "images": {"inputs": [PNG, PNG], "parameters": {"top_k": 1}}},
+    errors=(413, 415, 501),
+)
+EXPLAIN = Contract(
+    gives={200: types.Explanation},
+    media={"image/png": BYTES},
+    answer_headers=ANSWERED_BY,
+    query=explain.Options,
+    headers=(KEY, ENCODED, ACCEPTED),
+    body=MODEL_INPUT,
+    examples={"image": {"input": PNG}},
+    errors=(413, 415, 501),
+)
+CONTRACTS = {
+    "getServer": Contract(gives={200: types.ServerMetadata}),
+    "getServerLive": Contract(gives={200: types.ServerHealth}),
+    "getServerReady": Contract(gives={200: types.ServerHealth}),
+    "listModelNames": Contract(gives={200: types.ModelNames}),
+    "getRepositoryIndex": Contract(gives={200: list[types.RepositoryIndexEntry]}, body={JSON: {}}, body_required=False),
+    "getModelMetadata": METADATA,
+    "getVersionMetadata": METADATA,
+    "getModelReady": READY,
+    "getVersionReady": READY,
+    "getModelConfig": CONFIG,
+    "getVersionConfig": CONFIG,
+    "getModelStatistics": STATISTICS,
+    "getVersionStatistics": STATISTICS,
+    "infer": INFER,
+    "inferVersion": INFER,
+    "predict": PREDICT,
+    "predictVersion": PREDICT,
+    "explain": EXPLAIN,
+    "explainVersion": EXPLAIN,
+    "createEmbeddings": Contract(
+        gives={200: types.EmbeddingsResponse},
+        answer_headers=ANSWERED_BY,
+        headers=(KEY, ENCODED, ACCEPTED),
+        body={JSON: types.EmbeddingsRequest},
+        examples={"texts": {"model": "minilm", "input": ["a text", "another one"]}},
+        errors=(404, 413, 415),
+    ),
+}

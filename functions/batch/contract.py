@@ -1,0 +1,26 @@
+"""The queries of batch jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+NEXT = Meta(description="`next` of the previous page")
+Limit = Annotated[int, Meta(ge=1, le=1000, description="length of the page, at most")]
+Chunk = Annotated[int, Meta(ge=0, le=999_999)]
+Place = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
+
+
+class StatusQuery(Struct):
+    wait: Annotated[int, Meta(ge=0, le=20, description="seconds to wait for the end, at most")] = 0
+
+
+class FailuresQuery(Struct):
+    next: Annotated[Place | None, NEXT] = None
+    limit: Limit = 100
+
+
+class OutputsQuery(Struct):
+    next: Annotated[Chunk | None, NEXT] = None
+    limit: Limit = 100

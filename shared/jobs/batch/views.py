@@ -1,0 +1,68 @@
+"""The public forms of batch jobs: what the API answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from shared.uploads.views import FileDestination
+
+NEXT = Meta(description="where the next page starts; null on the last one")
+
+
+class ChunkCount(Struct):
+    all: int | None
+    done: int
+
+
+class BatchJob(Struct, kw_only=True):
+    """How far a job is. results: the answers, where they are few; inputs: how many there are, once that is known."""
+
+    id: str
+    model: str
+    version: int
+    state: Literal["waiting", "planning", "running", "done", "incomplete", "failed", "cancelled"]
+    created_at: str
+    inputs: int | None
+    done: int
+    failed: int
+    chunks: ChunkCount
+    failures: list[dict[str, Any]]
+    status_url: str
+    error: str | UnsetType = UNSET
+    results: list[dict[str, Any]] | UnsetType = UNSET
+
+
+class BatchJobCreated(BatchJob, kw_only=True):
+    """Send the files, then POST to `start_url`."""
+
+    files: list[FileDestination]
+    start_url: str
+
+
+class FileDestinations(Struct):
+    """Send the files."""
+
+    files: list[FileDestination]
+
+
+class BatchFailures(Struct):
+    """Lines of the inputs that failed, each with its `error`."""
+
+    failures: list[dict[str, Any]]
+    next: Annotated[str | None, NEXT]
+
+
+class BatchOutput(Struct):
+    """The answers of one chunk, as JSON lines behind a URL that expires."""
+
+    chunk: int
+    inputs: int
+    failed: int
+    url: str
+
+
+class BatchOutputs(Struct):
+    outputs: list[BatchOutput]
+    next: Annotated[int | None, NEXT]

@@ -1,0 +1,111 @@
+"""The public forms of what a transition answers: see views.py."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from shared.registry import views
+from shared.registry.state import Head
+
+
+class AliasMoved(views.Alias, kw_only=True):
+    """Where the alias points now."""
+
+    model: str
+    alias: str
+    revision: int
+
+
+class AliasDeleted(Struct, kw_only=True):
+    model: str
+    alias: str
+    deleted: Literal[True]
+    revision: int
+
+
+class AliasPolicy(views.Policy, kw_only=True):
+    model: str
+    alias: str
+    revision: int
+
+
+class MoveRequested(views.Target, kw_only=True):
+    """The request waits for another person. request: its number."""
+
+    model: str
+    alias: str
+    request: int
+    revision: int
+
+
+class MoveDecided(Struct, kw_only=True):
+    """What became of a move request, and where its alias points now, if it is there."""
+
+    model: str
+    request: int
+    alias: str
+    revision: int
+    approved: Literal[True] | UnsetType = UNSET
+    rejected: Literal[True] | UnsetType = UNSET
+    version: int | UnsetType = UNSET
+    split: dict[int, int] | UnsetType = UNSET
+    shadow: int | UnsetType = UNSET
+    since: int | UnsetType = UNSET
+    previous: int | UnsetType | None = UNSET
+    previous_split: dict[int, int] | UnsetType = UNSET
+
+
+class VersionState(Struct, kw_only=True):
+    model: str
+    version: int
+    state: views.State
+    revision: int
+
+
+class ModelUpdated(Struct, kw_only=True):
+    model: str
+    revision: int
+    tags: list[str]
+    card: str | None
+
+
+class ModelDeleted(Struct, kw_only=True):
+    model: str
+    deleted: Literal[True]
+    revision: int
+
+
+class ModelRestored(Struct, kw_only=True):
+    model: str
+    restored: Literal[True]
+    revision: int
+
+
+def moved(head: Head, alias: str) -> AliasMoved:
+    view = views.alias(head.aliases[alias])
+    return AliasMoved(
+        model=head.model,
+        alias=alias,
+        revision=head.revision,
+        version=view.version,
+        split=view.split,
+        shadow=view.shadow,
+        since=view.since,
+        previous=view.previous,
+        previous_split=view.previous_split,
+    )
+
+
+def decided(head: Head, number: int, alias: str, *, approved: bool) -> MoveDecided:
+    answer = MoveDecided(model=head.model, request=number, alias=alias, revision=head.revision)
+    if approved:
+        answer.approved = True
+    else:
+        answer.rejected = True
+    if alias in head.aliases:
+        view = views.alias(head.aliases[alias])
+        answer.version, answer.split, answer.shadow = view.version, view.split, view.shadow
+        answer.since, answer.previous, answer.previous_split = view.since, view.previous, view.previous_split
+    return answer
