@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.package.manifest import Tensor
-from shared.serving.tasks import embedding, request
+from shared.serving.inputs import request
+from shared.serving.tasks import embedding
 
 # ---- the Open Inference Protocol
 

@@ -15,7 +15,7 @@ from shared import keys
 from shared.registry import catalogue, versions
 from shared.registry.log import SNAPSHOT, Log
 from shared.registry.state import PRODUCTION
-from shared.serving.cache import Models
+from shared.serving.models import Models
 
 # as many transitions as there are between two compactions on average, and the models that they were of
 MARKS, CHANGED = 16, 10

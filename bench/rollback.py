@@ -17,7 +17,7 @@ from shared.config import Config
 from shared.registry import versions
 from shared.registry.log import Log
 from shared.registry.state import Act
-from shared.serving.cache import Models
+from shared.serving.models import Models
 from shared.storage.s3 import S3Store
 
 TTL = Config(bucket="").alias_ttl

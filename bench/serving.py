@@ -28,7 +28,7 @@ from shared.registry import blobs, versions
 from shared.registry.log import Log
 from shared.registry.state import Act, Version
 from shared.runtime import onnx
-from shared.serving.cache import Models
+from shared.serving.models import Models
 from shared.storage.memory import MemoryStore
 
 ROOT = Path(__file__).parent.parent

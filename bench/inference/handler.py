@@ -15,7 +15,7 @@ import onnxruntime as ort
 from bench.inference.models import event, register, v2_calls, values
 from functions.inference import app
 from shared.registry.log import Log
-from shared.serving.cache import Models
+from shared.serving.models import Models
 from shared.storage.memory import MemoryStore
 
 # the forms that are called, and how many rounds of a whole run

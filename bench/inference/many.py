@@ -75,7 +75,7 @@ class Function:
     def __init__(self, capacity: int) -> None:
         from functions.inference import app
         from shared.entry.wiring import reading
-        from shared.serving.cache import Models
+        from shared.serving.models import Models
 
         self.models = Models(reading(), ttl=2, capacity=capacity)
         app.models = lambda: self.models  # type: ignore[assignment]
@@ -185,7 +185,7 @@ def bounded(share: float) -> dict[str, Any]:
     found = {"one after the other": function.calls(around)}
     bare: list[float] = []
     found["Zipf"] = function.calls(drawn.tolist(), lambda: bare.append(_opened(function, int(random.choice(drawn)))))
-    kept = sum(kept.cost for kept in function.models._kept.values())
+    kept = sum(kept.cost for kept in function.models._cached.values())
     return {"calls": found, "rss_before_mib": before, "kept_mib": round(kept / MIB, 1), "load_alone": summary(bare)}
 
 

@@ -48,7 +48,8 @@ registering = Later(lambda: extension.begin(_after_answer))
 
 from shared.entry.http import JSON, Request, Response, Routes  # noqa: E402 - as said
 from shared.entry.wiring import config, reading  # noqa: E402 - as said
-from shared.serving.cache import Loaded, Models  # noqa: E402 - as said
+from shared.serving.loaded import Loaded  # noqa: E402 - as said
+from shared.serving.models import Models  # noqa: E402 - as said
 
 
 @cache
@@ -67,7 +68,7 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     register_before_snapshot(prefetching.join)
     register_after_restore(models().forget)  # aliases move while a snapshot sleeps
 
-from shared.serving import protocol  # noqa: E402 - as said
+from shared.serving import content, protocol  # noqa: E402 - as said
 from shared.serving.shadow import Shadows  # noqa: E402 - as said
 from shared.serving.stats import Stats  # noqa: E402 - as said
 
@@ -210,10 +211,10 @@ def predict(request: Request) -> Response:
 
     loaded = _load(request)
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    body = protocol.plain(request.body, request.headers.get("content-encoding"))
+    body = content.decompress(request.body, request.headers.get("content-encoding"))
     answer = tasks.predict(loaded, body, content_type, request.query)
     shadows().offer(loaded, answer, lambda other: tasks.predict(other, body, content_type, request.query))
-    reply = protocol.packed(answer, request.headers.get("accept-encoding"))
+    reply = content.json_reply(answer, request.headers.get("accept-encoding"))
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 
@@ -228,13 +229,13 @@ def explain(request: Request) -> Response:
 
     loaded = _load(request)
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    body = protocol.plain(request.body, request.headers.get("content-encoding"))
+    body = content.decompress(request.body, request.headers.get("content-encoding"))
     asks_for_png = "image/png" in request.headers.get("accept", "")
     query = ({"format": "png"} if asks_for_png else {}) | request.query
     answer = explaining.explain(loaded, body, content_type, query)
     if isinstance(answer, bytes):
         return Response(answer, headers=_named(loaded) | {"Content-Type": "image/png"})
-    reply = protocol.packed(answer, request.headers.get("accept-encoding"))
+    reply = content.json_reply(answer, request.headers.get("accept-encoding"))
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 
@@ -243,14 +244,14 @@ def embeddings(request: Request) -> Response:
     """Embeddings of texts, in the form of OpenAI's API: the body names the model"""
     from shared.serving.tasks import embedding  # with Pillow, which the cold start of other calls does without
 
-    asked = embedding.asked(protocol.plain(request.body, request.headers.get("content-encoding")))
+    asked = embedding.asked(content.decompress(request.body, request.headers.get("content-encoding")))
     name, _, reference = asked.model.partition("@")
     request.require("infer", name)
     loaded = models().load(name, reference or None, _key(request))
     answer = embedding.openai(loaded, asked)
     numbers = embedding.numbers
     shadows().offer(loaded, numbers(answer), lambda other: numbers(embedding.openai(other, asked)))
-    reply = protocol.packed(answer, request.headers.get("accept-encoding"))
+    reply = content.json_reply(answer, request.headers.get("accept-encoding"))
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 

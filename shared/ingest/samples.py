@@ -12,7 +12,7 @@ from shared.ingest.verdict import Refused
 from shared.package import processing
 from shared.package.manifest import Manifest
 from shared.package.processing import Column
-from shared.serving.cache import Loaded
+from shared.serving.loaded import Loaded
 
 JSON = "application/json"
 SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody knows why."

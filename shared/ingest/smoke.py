@@ -24,8 +24,8 @@ from shared.package.processing import Boxes, Entities, Table, Text
 from shared.registry.state import Version
 from shared.runtime import onnx
 from shared.serving import tasks
-from shared.serving.cache import Loaded
-from shared.serving.tasks import running
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import classification
 
 MODEL = "model.onnx"
 ANSWERS = Verdict(accepted=True, code="accepted", reason="the model answers in the terms of its task", probe="ran")
@@ -194,6 +194,6 @@ def _classes(loaded: Loaded, session: Watched) -> int | None:
     if task == "token-classification":
         named = after.output if isinstance(after, Entities) else None
         return int(outputs[named or loaded.manifest.outputs[0].name].shape[-1])
-    values = outputs[running.scores_output(loaded)]
+    values = outputs[classification.output(loaded)]
     rows = len(next(iter(session.feeds.values())))
     return values.size // rows if values.dtype.kind == "f" and rows else None

@@ -17,7 +17,8 @@ import numpy as np
 from msgspec import Struct
 
 from shared import metrics
-from shared.serving.cache import Loaded, Models
+from shared.serving.loaded import Loaded
+from shared.serving.models import Models
 
 # answers to be compared that are kept in memory, with what they were asked
 WAITING = 4

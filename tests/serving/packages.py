@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from shared.package.manifest import Manifest, Tensor
 from shared.registry.state import Version
 from shared.runtime import onnx
-from shared.serving.cache import Loaded
+from shared.serving.loaded import Loaded
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "anna", "went", "to", "paris", "new", "york", "with", "bob"]
 VOCABULARY = {word: n for n, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}

@@ -17,8 +17,8 @@ from shared.config import MAX_BODY_BYTES
 from shared.errors import AmaasError, BadInput, TooLarge
 from shared.package import processing
 from shared.serving import tasks
-from shared.serving.cache import Loaded
 from shared.serving.inputs import images
+from shared.serving.loaded import Loaded
 from shared.serving.tasks import image_classification
 from tests.serving import packages
 from tests.serving.packages import loaded, lookup, loudness

@@ -12,7 +12,8 @@ import pytest
 from shared.registry import aliases
 from shared.registry.log import Log
 from shared.registry.state import Act, Target
-from shared.serving.cache import Loaded, Models
+from shared.serving.loaded import Loaded
+from shared.serving.models import Models
 from shared.serving.shadow import WAITING, Shadows, compare
 from shared.storage.memory import MemoryStore
 from tests.serving.test_models import publish

@@ -19,8 +19,8 @@ from shared.registry import aliases, blobs, versions, withdrawn
 from shared.registry.log import Log
 from shared.registry.state import Act, Target, Version
 from shared.runtime import onnx
-from shared.serving.cache import Models
 from shared.serving.layer import Layer
+from shared.serving.models import Models
 from shared.serving.shadow import Shadows
 from shared.storage.memory import MemoryStore
 from tests.serving.test_models import CountingStore

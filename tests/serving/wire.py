@@ -16,7 +16,7 @@ from shared.registry.log import Log
 from shared.registry.state import Act, Version
 from shared.runtime import onnx
 from shared.runtime.onnx import BF16
-from shared.serving.cache import Models
+from shared.serving.models import Models
 from shared.storage.memory import MemoryStore
 from tests.support import identity
 

@@ -19,8 +19,8 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from shared.errors import BadInput, NotImplemented_
-from shared.serving.cache import Loaded
-from shared.serving.tasks import running
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import classification
 
 MODULES = {
     "image-classification": "shared.serving.explain.images",
@@ -82,7 +82,7 @@ def chosen(loaded: Loaded, scores: np.ndarray, options: Options) -> int:
 
 def told(loaded: Loaded, scores: np.ndarray, index: int, method: str) -> dict[str, Any]:
     """What every explanation says first."""
-    label = running.label(loaded.manifest.labels, index)
+    label = classification.label(loaded.manifest.labels, index)
     return {"label": label, "score": round(float(scores[index]), 6), "method": method}
 
 

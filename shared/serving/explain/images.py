@@ -14,11 +14,11 @@ from PIL import Image
 
 from shared.errors import BadInput
 from shared.package.processing import Scores
-from shared.serving.cache import Loaded
 from shared.serving.explain import Options, chosen, rounded, told
-from shared.serving.inputs import images
+from shared.serving.inputs import images, request
 from shared.serving.inputs.images import Placed, View
-from shared.serving.tasks import request, running
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
 
 CELLS = 14  # of the grid, along each side
 COVERED = 3  # cells along each side of what is covered at once
@@ -51,7 +51,7 @@ def class_map(loaded: Loaded, view: View, score: float, index: int, options: Opt
         raise BadInput("the package exports no class maps (postprocess.maps): use method=occlusion or method=rise")
     tensor, plan = images.signature(loaded)
     feed = {tensor.name: images.numbers(view.image, plan, tensor.datatype)[None]}
-    values = running.run(loaded, feed, [name])[name]
+    values = batching.run(loaded, feed, [name])[name]
     if values.ndim != 4 or values.shape[1] <= index:
         raise BadInput(f"output {name!r} of shape {list(values.shape)} is no map per class")
     return np.asarray(values[0, index])
@@ -112,7 +112,7 @@ def _scores_of(loaded: Loaded, variants: Iterator[np.ndarray]) -> Iterator[np.nd
     group: list[np.ndarray] = []
     for variant in variants:
         group.append(variant)
-        if len(group) == running.step(loaded):
+        if len(group) == batching.per_run(loaded):
             yield from _scores(loaded, group)
             group = []
     if group:
@@ -122,7 +122,7 @@ def _scores_of(loaded: Loaded, variants: Iterator[np.ndarray]) -> Iterator[np.nd
 def _scores(loaded: Loaded, variants: list[np.ndarray]) -> np.ndarray:
     tensor, plan = images.signature(loaded)
     values = np.stack([images.numbers(Image.fromarray(pixels), plan, tensor.datatype) for pixels in variants])
-    return running.class_scores(loaded, {tensor.name: values})
+    return classification.scores(loaded, {tensor.name: values})
 
 
 def _maps(loaded: Loaded) -> str | None:

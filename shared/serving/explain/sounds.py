@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.serving.cache import Loaded
 from shared.serving.explain import Options, chosen, told
-from shared.serving.inputs import sounds
-from shared.serving.tasks import request, running
+from shared.serving.inputs import request, sounds
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
 
 BANDS = 20
 
@@ -49,7 +49,7 @@ def _scores(loaded: Loaded, samples: np.ndarray) -> np.ndarray:
     """The scores of a sound: the mean over the parts that it is gone through in, as predict has it."""
     tensor, plan = sounds.signature(loaded)
     parts = [part for _, part in sounds.windows(samples, plan)]
-    size = running.step(loaded)
+    size = batching.per_run(loaded)
     groups = [parts[start : start + size] for start in range(0, len(parts), size)]
-    rows = [running.class_scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups]
+    rows = [classification.scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups]
     return np.asarray(np.concatenate(rows).mean(axis=0))

@@ -13,10 +13,10 @@ import numpy as np
 
 from shared.errors import BadInput
 from shared.package import processing
-from shared.serving.cache import Loaded
 from shared.serving.explain import Options, chosen, told
 from shared.serving.inputs import tables
 from shared.serving.inputs.tables import Row
+from shared.serving.loaded import Loaded
 from shared.serving.tasks import tabular
 
 SAMPLES = 64

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.serving.cache import Loaded
 from shared.serving.explain import Options, chosen, told
-from shared.serving.inputs import texts
-from shared.serving.tasks import request, running
+from shared.serving.inputs import request, texts
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
 
 WORD = re.compile(r"\w+|[^\w\s]+")
 MOST = 256  # parts that are left out, one at a time; of longer texts, neighbours together
@@ -26,7 +26,7 @@ def explain(loaded: Loaded, body: bytes, content_type: str, options: Options) ->
     if not parts:
         raise BadInput("the text has no words")
     variants = [item, *(item[:start] + item[end:] for start, end in parts)]
-    scores = np.concatenate([_scores(loaded, group) for group in _groups(variants, running.step(loaded))])
+    scores = np.concatenate([_scores(loaded, group) for group in _groups(variants, batching.per_run(loaded))])
     index = chosen(loaded, scores[0], options)
     falls = scores[0, index] - scores[1:, index]
     return told(loaded, scores[0], index, "leave-one-out") | {
@@ -49,4 +49,4 @@ def _groups(variants: list[str], size: int) -> list[list[str]]:
 
 
 def _scores(loaded: Loaded, group: list[str]) -> np.ndarray:
-    return running.class_scores(loaded, texts.feeds(loaded, list(group))[0])
+    return classification.scores(loaded, texts.feeds(loaded, list(group))[0])

@@ -18,8 +18,8 @@ from shared.errors import BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
 from shared.runtime.onnx import DTYPES
-from shared.serving.cache import Loaded
 from shared.serving.inputs.colours import coloured
+from shared.serving.loaded import Loaded
 
 MAX_PIXELS = 50_000_000
 MAX_PIXELS_AT_ONCE = 200_000_000  # of all images of a call: a file of a few kilobytes can hold MAX_PIXELS

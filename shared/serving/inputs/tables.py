@@ -15,7 +15,7 @@ from shared.package import processing
 from shared.package.manifest import Tensor
 from shared.package.processing import Column
 from shared.runtime.onnx import DTYPES
-from shared.serving.cache import Loaded
+from shared.serving.loaded import Loaded
 
 Row = dict[str, Any]
 MAX_ROWS = 50_000  # in a call

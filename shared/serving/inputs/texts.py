@@ -16,7 +16,7 @@ from shared.errors import AmaasError, BadInput, TooLarge, Unavailable
 from shared.package import processing
 from shared.package.manifest import Tensor
 from shared.runtime.onnx import DTYPES
-from shared.serving.cache import Loaded
+from shared.serving.loaded import Loaded
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer

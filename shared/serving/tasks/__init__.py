@@ -12,8 +12,8 @@ from typing import Any
 
 from shared.errors import NotImplemented_, TooLarge
 from shared.package.manifest import Manifest
-from shared.serving.cache import Loaded
-from shared.serving.tasks.request import Given, read
+from shared.serving.inputs.request import Given, read
+from shared.serving.loaded import Loaded
 
 MODULES = {
     "image-classification": "shared.serving.tasks.image_classification",

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from shared.serving.cache import Loaded
 from shared.serving.inputs import sounds
-from shared.serving.tasks import running
-from shared.serving.tasks.request import Options
+from shared.serving.inputs.request import Options
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
 
 TAKES = "audio"
 
@@ -26,15 +26,19 @@ def answer(loaded: Loaded, items: list[bytes], options: Options) -> list[dict[st
 def _answer(loaded: Loaded, item: bytes, options: Options) -> dict[str, Any]:
     tensor, plan = sounds.signature(loaded)
     parts = sounds.windows(sounds.decode(item, plan.sample_rate), plan)
-    after, labels = running.plan_of(loaded), loaded.manifest.labels
-    size = running.step(loaded)
+    after, labels = classification.declared(loaded), loaded.manifest.labels
+    size = batching.per_run(loaded)
     heard = [part for _, part in parts]
     groups = [heard[start : start + size] for start in range(0, len(heard), size)]
-    rows = np.concatenate([running.class_scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups])
-    found: dict[str, Any] = {"predictions": running.labelled(rows.mean(axis=0), labels, after, options)}
+    rows = np.concatenate([classification.scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups])
+    found: dict[str, Any] = {"predictions": classification.labelled(rows.mean(axis=0), labels, after, options)}
     if plan.hop and plan.seconds:
         found["segments"] = [
-            {"start": start, "end": start + plan.seconds, "predictions": running.labelled(row, labels, after, options)}
+            {
+                "start": start,
+                "end": start + plan.seconds,
+                "predictions": classification.labelled(row, labels, after, options),
+            }
             for (start, _), row in zip(parts, rows, strict=True)
         ]
     return found

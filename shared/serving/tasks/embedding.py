@@ -12,10 +12,10 @@ from msgspec import Meta, Struct
 from shared.errors import BadInput
 from shared.package import processing
 from shared.package.processing import Vector
-from shared.serving.cache import Loaded
 from shared.serving.inputs import images, sounds, texts
-from shared.serving.tasks import running
-from shared.serving.tasks.request import MOST, Options
+from shared.serving.inputs.request import MOST, Options
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching
 
 
 class Asked(Struct, frozen=True):
@@ -35,7 +35,7 @@ def takes(loaded: Loaded) -> str:
 
 def step(loaded: Loaded) -> int:
     kind = takes(loaded)
-    return 1 if kind == "audio" or (kind == "image" and images.any_size(loaded)) else running.step(loaded)
+    return 1 if kind == "audio" or (kind == "image" and images.any_size(loaded)) else batching.per_run(loaded)
 
 
 def answer(loaded: Loaded, items: list[Any], options: Options) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def vectors(loaded: Loaded, items: list[Any], options: Options) -> tuple[np.ndar
     declared = loaded.manifest.postprocess
     after = declared if isinstance(declared, Vector) else Vector()
     name = after.output or loaded.manifest.outputs[0].name
-    values = np.asarray(running.run(loaded, feeds, [name])[name], np.float32)
+    values = np.asarray(batching.run(loaded, feeds, [name])[name], np.float32)
     return _finished(pooled(values, mask, after.pooling), after, options), tokens
 
 

@@ -8,24 +8,24 @@ import numpy as np
 
 from shared.errors import BadInput
 from shared.package.processing import Boxes
-from shared.serving.cache import Loaded
 from shared.serving.inputs import images
 from shared.serving.inputs.images import Placed
-from shared.serving.tasks import running
-from shared.serving.tasks.request import Options
+from shared.serving.inputs.request import Options
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
 
 TAKES = "image"
 
 
 def step(loaded: Loaded) -> int:
-    return 1 if images.any_size(loaded) else running.step(loaded)
+    return 1 if images.any_size(loaded) else batching.per_run(loaded)
 
 
 def answer(loaded: Loaded, items: list[bytes], options: Options) -> list[dict[str, Any]]:
     """`{"objects": [{"label", "score", "box"}, …]}` for each encoded image, best first."""
     feeds, placed = images.feeds(loaded, items)
     view = _view(next(iter(feeds.values())), images.signature(loaded)[1].layout)
-    outputs = running.run(loaded, feeds)
+    outputs = batching.run(loaded, feeds)
     declared = loaded.manifest.postprocess
     plan = declared if isinstance(declared, Boxes) else Boxes()
     threshold = plan.threshold if options.threshold is None else options.threshold
@@ -34,7 +34,7 @@ def answer(loaded: Loaded, items: list[bytes], options: Options) -> list[dict[st
         boxes, scores, classes = candidates(outputs, plan, number, threshold, loaded)
         corners = _in_image(_corners(boxes, plan, view), place)
         best = kept(corners, scores, classes, plan.iou, options.top_k or plan.top_k)
-        labels = [running.label(loaded.manifest.labels, int(classes[i])) for i in best]
+        labels = [classification.label(loaded.manifest.labels, int(classes[i])) for i in best]
         found.append({"objects": [_object(labels[n], scores[i], corners[i]) for n, i in enumerate(best)]})
     return found
 
@@ -68,14 +68,14 @@ def scored(outputs: dict[str, np.ndarray], plan: Boxes, number: int, loaded: Loa
         )
     if plan.scores is not None:
         given = _one(outputs, plan.scores, number)
-        return raw, running.activated(given, plan.activation) if given.ndim == 2 else given[:, None]
+        return raw, classification.activated(given, plan.activation) if given.ndim == 2 else given[:, None]
     start = 5 if plan.objectness else 4
     if raw.shape[1] < 5:
         raise BadInput(f"output {name!r} has no scores after its boxes: name the output with them in postprocess")
     if plan.objectness and raw.shape[1] == start:  # of a detector of one thing
-        return raw, running.activated(raw[:, 4:5], plan.activation)
-    scores = running.activated(raw[:, start:], plan.activation)
-    return raw, scores * running.activated(raw[:, 4:5], plan.activation) if plan.objectness else scores
+        return raw, classification.activated(raw[:, 4:5], plan.activation)
+    scores = classification.activated(raw[:, start:], plan.activation)
+    return raw, scores * classification.activated(raw[:, 4:5], plan.activation) if plan.objectness else scores
 
 
 def _one(outputs: dict[str, np.ndarray], name: str, number: int) -> np.ndarray:

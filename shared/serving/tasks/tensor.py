@@ -13,7 +13,7 @@ import numpy as np
 from shared.errors import BadInput, Unsupported
 from shared.package.manifest import Tensor
 from shared.serving import protocol
-from shared.serving.cache import Loaded
+from shared.serving.loaded import Loaded
 
 
 class Body(msgspec.Struct):

@@ -8,13 +8,13 @@ import numpy as np
 
 from shared.errors import BadInput
 from shared.package.processing import Entities
-from shared.serving.cache import Loaded
 from shared.serving.inputs import texts
-from shared.serving.tasks import running
-from shared.serving.tasks.request import Options
+from shared.serving.inputs.request import Options
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
 
 TAKES = "text"
-step = running.step
+step = batching.per_run
 
 
 def answer(loaded: Loaded, items: list[Any], options: Options) -> list[dict[str, Any]]:
@@ -28,11 +28,11 @@ def answer(loaded: Loaded, items: list[Any], options: Options) -> list[dict[str,
     plan = loaded.manifest.postprocess
     plan = plan if isinstance(plan, Entities) else Entities()
     name = plan.output or loaded.manifest.outputs[0].name
-    logits = np.asarray(running.run(loaded, feeds, [name])[name], np.float64)
+    logits = np.asarray(batching.run(loaded, feeds, [name])[name], np.float64)
     if logits.ndim != 3:
         raise BadInput(f"output {name!r} has shape {list(logits.shape)}, not [texts, tokens, labels]")
     found = []
-    for text, encoding, row in zip(given, encodings, running.activated(logits, "softmax"), strict=True):
+    for text, encoding, row in zip(given, encodings, classification.activated(logits, "softmax"), strict=True):
         tokens = _tokens(encoding, row, loaded.manifest.labels)
         found.append({"entities": _entities(str(text), tokens, plan, options, len(texts.plan_of(loaded).prefix))})
     return found
@@ -42,7 +42,11 @@ def _tokens(encoding: Any, scores: np.ndarray, labels: list[str]) -> list[dict[s
     """Each token of the text itself, with its best label and its place."""
     best = scores.argmax(axis=1)
     return [
-        {"label": running.label(labels, int(best[i])), "score": float(scores[i, best[i]]), "at": encoding.offsets[i]}
+        {
+            "label": classification.label(labels, int(best[i])),
+            "score": float(scores[i, best[i]]),
+            "at": encoding.offsets[i],
+        }
         for i in range(len(encoding.ids))
         if encoding.attention_mask[i] and not encoding.special_tokens_mask[i]
     ]

@@ -1,0 +1,66 @@
+"""Scores of classes, as the package's `postprocess` declares them, and the labels that go with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+
+from shared.errors import BadInput
+from shared.package.processing import Scores
+from shared.serving.inputs.request import Options
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching
+
+
+def declared(loaded: Loaded) -> Scores:
+    """The package's postprocess, with the usual activation filled in."""
+    postprocess = loaded.manifest.postprocess
+    scores = postprocess if isinstance(postprocess, Scores) else Scores()
+    if scores.activation is not None:
+        return scores
+    return replace(scores, activation="none" if loaded.manifest.task == "tabular" else "softmax")
+
+
+def output(loaded: Loaded) -> str:
+    """The output with the scores: as declared, else the first; if that has no row of floats per input, one that has."""
+    name = declared(loaded).output
+    floats = [o.name for o in loaded.manifest.outputs if o.datatype in ("FP32", "FP16", "FP64") and len(o.shape) >= 2]
+    first = loaded.manifest.outputs[0].name
+    return name or (first if first in floats or not floats else floats[0])
+
+
+def scores(loaded: Loaded, feeds: dict[str, np.ndarray]) -> np.ndarray:
+    """The activated scores, [rows, classes] in FP64. Raises BadInput for a model that gives no row of scores."""
+    name = output(loaded)
+    values = np.asarray(batching.run(loaded, feeds, [name])[name])
+    total = batching.rows(feeds)
+    if values.dtype.kind not in "fiu" or values.size % total or not values.size:
+        raise BadInput(f"output {name!r} of shape {list(values.shape)} is no row of scores per input")
+    return activated(values.astype(np.float64).reshape(total, -1), declared(loaded).activation)
+
+
+def activated(values: np.ndarray, activation: str | None) -> np.ndarray:
+    """Scores from raw outputs, over the last axis."""
+    if activation == "softmax":
+        powers = np.exp(values - values.max(axis=-1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+    if activation == "sigmoid":
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))  # 1 / (1 + exp(-x)), which overflows
+    return values
+
+
+def labelled(scores: np.ndarray, labels: list[str], plan: Scores, options: Options) -> list[dict[str, Any]]:
+    """The best labels of one row of scores, best first."""
+    threshold = options.threshold if options.threshold is not None else plan.threshold
+    best = np.argsort(-scores, kind="stable")[: options.top_k or plan.top_k]
+    return [
+        {"label": label(labels, int(index)), "score": round(float(scores[index]), 6)}
+        for index in best
+        if threshold is None or scores[index] >= threshold
+    ]
+
+
+def label(labels: list[str], index: int) -> str:
+    return labels[index] if 0 <= index < len(labels) else str(index)
