@@ -18,7 +18,7 @@ from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
 from shared.registry.log import Log
-from shared.runtime import onnx
+from shared.runtime import arrays, onnx
 from shared.signing.local import LocalKey
 from shared.storage.s3 import S3Store
 from shared.uploads import states
@@ -131,7 +131,7 @@ def feeds(session: onnx.Session) -> dict[str, np.ndarray]:
     random, found = np.random.default_rng(0), {}
     for spec in session.inputs:
         shape = [n if n > 0 else (1 if axis == 0 else 16) for axis, n in enumerate(spec.shape)]
-        dtype = onnx.DTYPES[spec.datatype]
+        dtype = arrays.DTYPES[spec.datatype]
         whole = np.issubdtype(dtype, np.integer)
         found[spec.name] = np.ones(shape, dtype) if whole else random.random(shape, np.float32).astype(dtype)
     return found

@@ -5,13 +5,14 @@ Only shape and bounds are checked here; whether the model agrees with it is for 
 
 # annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from shared.errors import BadInput
 from shared.package.processing import After, Before, with_kinds
+from shared.runtime.datatypes import DATATYPES
 
 Task = Literal[
     "image-classification",
@@ -24,22 +25,10 @@ Task = Literal[
     "text-generation",
     "tensor",
 ]
-Datatype = Literal[
-    "BOOL",
-    "UINT8",
-    "UINT16",
-    "UINT32",
-    "UINT64",
-    "INT8",
-    "INT16",
-    "INT32",
-    "INT64",
-    "FP16",
-    "FP32",
-    "FP64",
-    "BF16",
-    "BYTES",
-]
+if TYPE_CHECKING:
+    Datatype = str
+else:
+    Datatype = Literal[tuple(DATATYPES)]
 Step = Literal["train", "prune", "quantize", "distil", "optimize", "import"]
 
 

@@ -13,7 +13,7 @@ import pytest
 from shared.config import MAX_BODY_BYTES
 from shared.errors import BadInput, TooLarge, Unsupported
 from shared.package.manifest import Tensor
-from shared.runtime.onnx import to_bfloat16
+from shared.runtime.arrays import to_bfloat16
 from shared.serving import content, protocol
 from shared.serving.protocol import Wanted
 from shared.serving.protocol.classification import classify
@@ -25,7 +25,7 @@ CODERS = {"gzip": gzip.compress, "deflate": zlib.compress}
 def wanted(parameters: dict[str, Any], datatype: str = "FP32") -> list[Wanted]:
     body = {"inputs": [], "outputs": [{"name": "y", "parameters": parameters}]}
     asked = protocol.parse(json.dumps(body).encode(), {})
-    return protocol.wanted(asked, [Tensor("y", datatype, [-1, 3])])  # type: ignore[arg-type]  # each is one
+    return protocol.wanted(asked, [Tensor("y", datatype, [-1, 3])])
 
 
 def test_the_best_classes_with_their_labels() -> None:

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from shared.errors import BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
-from shared.runtime.onnx import DTYPES
+from shared.runtime.arrays import DTYPES
 from shared.serving.inputs.colours import coloured
 from shared.serving.loaded import Loaded
 

@@ -14,7 +14,7 @@ from shared.errors import BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
 from shared.package.processing import Column
-from shared.runtime.onnx import DTYPES
+from shared.runtime.arrays import DTYPES
 from shared.serving.loaded import Loaded
 
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ reply           the answer: JSON and binary tensors
 
 from shared.serving.protocol.message import Asked, InferInput, InferOutput, Wanted, check_shape, feeds, parse, wanted
 from shared.serving.protocol.reply import answer
-from shared.serving.protocol.values import datatype_of, nested, to_array, to_json
+from shared.serving.protocol.values import nested, to_array, to_json
 
 __all__ = [
     "Asked",
@@ -21,7 +21,6 @@ __all__ = [
     "Wanted",
     "answer",
     "check_shape",
-    "datatype_of",
     "feeds",
     "nested",
     "packed",

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import orjson
 
+from shared.runtime.arrays import datatype_of
 from shared.serving import content
 from shared.serving.content import JSON, Reply
 from shared.serving.protocol import binary
 from shared.serving.protocol.classification import classify
 from shared.serving.protocol.message import Wanted
-from shared.serving.protocol.values import datatype_of, to_json
+from shared.serving.protocol.values import to_json
 
 OCTETS = "application/octet-stream"
 
