@@ -205,7 +205,7 @@ class Explanation(Struct, kw_only=True):
     base: float | UnsetType = UNSET
 
 
-class EmbeddingsRequest(embedding.Asked, frozen=True):
+class EmbeddingsRequest(embedding.Request, frozen=True):
     """model: a name, or name@version or name@alias."""
 
 

@@ -1,7 +1,8 @@
 """Which of our modules a module reaches: what a function is built from.
 
 Imports are read from the source, those within functions too. A text that is exactly a module's name counts as an
-import of it: tables of tasks name their modules so, and so does `python -m` for a process of its own.
+import of it: `python -m` for a process of its own names it so. A package's name with `.*` behind it counts as an import
+of all modules in that package: so do those that are chosen by name, as tasks are.
 
 python -m tools.closure    prints how many modules each function is built from
 """
@@ -58,6 +59,8 @@ def _named(node: ast.AST) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in names)
         case ast.ImportFrom(level=level) if level:
             raise ValueError(f"a relative import, line {node.lineno}: name the module in full")
+        case ast.Constant(value=str(text)) if text.endswith(".*"):
+            yield from (name for name in modules() if name.rpartition(".")[0] == text.removesuffix(".*"))
         case ast.Constant(value=str(text)):
             yield text
 

@@ -12,19 +12,11 @@ from msgspec import Meta, Struct, field
 
 from shared.errors import BadInput
 from shared.package.processing import After, Before, with_kinds
+from shared.package.tasks import TASKS, TENSOR
 from shared.runtime.datatypes import DATATYPES
 
-Task = Literal[
-    "image-classification",
-    "text-classification",
-    "embedding",
-    "audio-classification",
-    "tabular",
-    "object-detection",
-    "token-classification",
-    "text-generation",
-    "tensor",
-]
+# any text: a stored manifest may be of a release that has other tasks; an upload's is checked, see decode
+TaskName = Annotated[str, Meta(description="what the model means", examples=list(TASKS))]
 if TYPE_CHECKING:
     Datatype = str
 else:
@@ -68,7 +60,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     name: str | None = None
-    task: Task = "tensor"
+    task: TaskName = TENSOR
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
     optional: list[Tensor] = field(default_factory=list)
@@ -85,6 +77,20 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reference: dict[str, Any] | None = None
     gate: dict[str, Any] | None = None
 
+    @property
+    def served_task(self) -> str:
+        """The task in whose terms /predict answers: `tensor` where the package lacks what its own task requires."""
+        task = TASKS.get(self.task)
+        return TENSOR if task and any(getattr(self, member) is None for member in task.required) else self.task
+
+    @property
+    def input_kind(self) -> str | None:
+        """What /predict takes: image, text, audio or table. None for tensors, and for a task of another release."""
+        if self.preprocess is not None:
+            return str(self.preprocess.__struct_config__.tag)
+        task = TASKS.get(self.served_task)
+        return task.preprocess[0] if task and task.preprocess else None
+
 
 # made once, before any thread: see state.py
 DECODER = msgspec.json.Decoder(dict[str, Any])
@@ -93,7 +99,8 @@ DECODER = msgspec.json.Decoder(dict[str, Any])
 def decode(body: bytes, *, spelling: bool = False) -> Manifest:
     """Parse an `amaas.json`. Raises BadInput that names the member and what is wrong with it.
 
-    spelling: refuse members that look like one that there is; others are for newer services, and ignored.
+    spelling: refuse tasks that there are not, and members that look like one that there is; other members are for
+    newer services, and ignored.
     """
     try:
         found = DECODER.decode(body)
@@ -109,6 +116,12 @@ def decode(body: bytes, *, spelling: bool = False) -> Manifest:
 def _check_spelling(found: dict[str, Any]) -> None:
     from difflib import get_close_matches
 
+    task = found.get("task", TENSOR)
+    if isinstance(task, str) and task not in TASKS:
+        raise BadInput(
+            f"amaas.json: there is no task {task[:50]!r}; there are {', '.join(TASKS)}. Name one "
+            "of them, or omit `task`: then the model takes and gives tensors"
+        )
     for name in found:
         if name not in Manifest.__struct_fields__:
             for meant in get_close_matches(name.lower(), Manifest.__struct_fields__, 1, 0.8):

@@ -14,8 +14,8 @@ from PIL import Image
 
 from shared.errors import BadInput
 from shared.package.processing import Scores
-from shared.serving.explain import Options, chosen, rounded, told
-from shared.serving.inputs import images, request
+from shared.serving.explain import Options, class_index, heading, rounded
+from shared.serving.inputs import images
 from shared.serving.inputs.images import Placed, View
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
@@ -27,21 +27,19 @@ SAMPLES = 500
 SMALLEST, LARGEST = 256, 1024  # pixels along the longer side of a picture
 
 
-def explain(loaded: Loaded, body: bytes, content_type: str, options: Options) -> dict[str, Any] | bytes:
-    given = request.read(body, content_type, "image", {})
-    if given.many:
-        raise BadInput("one image is explained at a time")
+def explain(loaded: Loaded, body: bytes, options: Options) -> dict[str, Any] | bytes:
+    """Of an encoded image. Raises BadInput."""
     tensor, plan = images.signature(loaded)
-    original = images.decode(given.items[0], plan.mode)
+    original = images.decode(body, plan.mode)
     view = images.view(original, plan, tensor)
     scores = _scores(loaded, [np.asarray(view.image)])[0]
-    index = chosen(loaded, scores, options)
+    index = class_index(loaded, scores, options)
     method = options.method or ("cam" if _maps(loaded) else "occlusion")
     heat = {"cam": class_map, "occlusion": occlusion, "rise": rise}[method](loaded, view, scores[index], index, options)
     if options.format == "png":
         return overlay(original.convert("RGB"), heat, view)
     about = {"image": [original.height, original.width], "seen": _seen(view.placed, view.image.size)}
-    return {**told(loaded, scores, index, method), **about, "attributions": rounded(heat)}
+    return {**heading(loaded, scores, index, method), **about, "attributions": rounded(heat)}
 
 
 def class_map(loaded: Loaded, view: View, score: float, index: int, options: Options) -> np.ndarray:

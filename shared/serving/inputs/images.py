@@ -76,7 +76,7 @@ def any_size(loaded: Loaded) -> bool:
     return not (plan.size or plan.crop or _size(tensor, plan.layout))
 
 
-def weigh(bodies: list[bytes]) -> None:
+def check_pixels(bodies: list[bytes]) -> None:
     """Raises TooLarge when the images of a call have too many pixels together. What is no image is left to decode."""
     pixels = 0
     for body in bodies:

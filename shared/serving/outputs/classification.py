@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ def declared(loaded: Loaded) -> Scores:
     scores = postprocess if isinstance(postprocess, Scores) else Scores()
     if scores.activation is not None:
         return scores
-    return replace(scores, activation="none" if loaded.manifest.task == "tabular" else "softmax")
+    return replace(scores, activation="none" if loaded.manifest.input_kind == "table" else "softmax")
 
 
 def output(loaded: Loaded) -> str:
@@ -51,14 +52,28 @@ def activated(values: np.ndarray, activation: str | None) -> np.ndarray:
     return values
 
 
-def labelled(scores: np.ndarray, labels: list[str], plan: Scores, options: Options) -> list[dict[str, Any]]:
+def answers(loaded: Loaded, feeds: dict[str, np.ndarray], options: Options) -> list[dict[str, Any]]:
+    """`{"predictions": [{"label", "score"}, …]}` for each row, best first. Raises BadInput as `scores`."""
+    return [{"predictions": labelled(loaded, row, options)} for row in scores(loaded, feeds)]
+
+
+def classes(loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> range | None:
+    """How many labels fit the outputs of a run: one per score. None where there are no scores of so many rows."""
+    values = outputs[output(loaded)]
+    if values.dtype.kind != "f" or not rows:
+        return None
+    return range(values.size // rows, values.size // rows + 1)
+
+
+def labelled(loaded: Loaded, row: np.ndarray, options: Options) -> list[dict[str, Any]]:
     """The best labels of one row of scores, best first."""
+    plan, labels = declared(loaded), loaded.manifest.labels
     threshold = options.threshold if options.threshold is not None else plan.threshold
-    best = np.argsort(-scores, kind="stable")[: options.top_k or plan.top_k]
+    best = np.argsort(-row, kind="stable")[: options.top_k or plan.top_k]
     return [
-        {"label": label(labels, int(index)), "score": round(float(scores[index]), 6)}
+        {"label": label(labels, int(index)), "score": round(float(row[index]), 6)}
         for index in best
-        if threshold is None or scores[index] >= threshold
+        if threshold is None or row[index] >= threshold
     ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,35 +11,47 @@ from shared.serving.inputs import sounds
 from shared.serving.inputs.request import Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
+from shared.serving.tasks.base import Task
 
-TAKES = "audio"
-
-
-def step(loaded: Loaded) -> int:
-    return 1  # sounds differ in length
+if TYPE_CHECKING:
+    from shared.serving.explain import Options as ExplainOptions
 
 
-def answer(loaded: Loaded, items: list[bytes], options: Options) -> list[dict[str, Any]]:
-    """`{"predictions": […]}` for each sound; where it is gone through in parts, of their mean, and `segments`."""
-    return [_answer(loaded, item, options) for item in items]
+class AudioClassification(Task):
+    def per_run(self, loaded: Loaded) -> int:
+        return 1  # sounds differ in length
+
+    def answer(self, loaded: Loaded, items: list[bytes], options: Options) -> list[dict[str, Any]]:
+        """`{"predictions": […]}` for each sound; where it is gone through in parts, of their mean, and `segments`."""
+        return [_answer(loaded, item, options) for item in items]
+
+    def explain(self, loaded: Loaded, item: bytes, options: ExplainOptions) -> dict[str, Any]:
+        from shared.serving.explain import sounds as by_stretches
+
+        return by_stretches.explain(loaded, item, options)
+
+    def classes(self, loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> range | None:
+        return classification.classes(loaded, outputs, rows)
 
 
 def _answer(loaded: Loaded, item: bytes, options: Options) -> dict[str, Any]:
     tensor, plan = sounds.signature(loaded)
     parts = sounds.windows(sounds.decode(item, plan.sample_rate), plan)
-    after, labels = classification.declared(loaded), loaded.manifest.labels
     size = batching.per_run(loaded)
-    heard = [part for _, part in parts]
-    groups = [heard[start : start + size] for start in range(0, len(heard), size)]
+    samples = [part for _, part in parts]
+    groups = [samples[start : start + size] for start in range(0, len(samples), size)]
     rows = np.concatenate([classification.scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups])
-    found: dict[str, Any] = {"predictions": classification.labelled(rows.mean(axis=0), labels, after, options)}
+    answer: dict[str, Any] = {"predictions": classification.labelled(loaded, rows.mean(axis=0), options)}
     if plan.hop and plan.seconds:
-        found["segments"] = [
+        answer["segments"] = [
             {
                 "start": start,
                 "end": start + plan.seconds,
-                "predictions": classification.labelled(row, labels, after, options),
+                "predictions": classification.labelled(loaded, row, options),
             }
             for (start, _), row in zip(parts, rows, strict=True)
         ]
-    return found
+    return answer
+
+
+TASK = AudioClassification()
