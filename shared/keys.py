@@ -83,7 +83,7 @@ def file_name(name: str) -> str:
 
 def upload_id(name: str) -> str:
     if not is_upload(name):
-        raise BadInput(f"{name[:120]!r} is not an upload id: take the one from the upload ticket")
+        raise BadInput(f"{name[:120]!r} is not an upload id: take the one from POST /models/{{model}}/uploads")
     return name
 
 
@@ -93,7 +93,7 @@ def token_id(name: str) -> str:
     return name
 
 
-def ticket(upload: str) -> str:
+def upload_session(upload: str) -> str:
     return f"uploads/{upload_id(upload)}/ticket.json"
 
 
@@ -183,7 +183,7 @@ def batch_prefix(prefix: str) -> tuple[str, str]:
     return match[1], prefix.rstrip("/") + "/"
 
 
-def batch_out(job: str, chunk: int) -> str:
+def batch_output(job: str, chunk: int) -> str:
     return f"{batch(job)}out/{chunk:06d}.jsonl"
 
 
@@ -201,13 +201,17 @@ def batch_part(job: str, chunk: int, first: int) -> str:
     return f"{batch(job)}part/{chunk:06d}/{first:06d}.jsonl"
 
 
-def batch_trouble(job: str, chunk: int) -> str:
-    return f"{batch(job)}trouble/{chunk:06d}.json"
+def batch_errors(job: str) -> str:
+    return f"{batch(job)}trouble/"
 
 
-def batch_run(job: str, run: int, what: str) -> str:
-    """what: `start`, `cancel` or `end`."""
-    return f"{batch(job)}runs/{run:06d}.{what}.json"
+def batch_error(job: str, chunk: int) -> str:
+    return f"{batch_errors(job)}{chunk:06d}.json"
+
+
+def batch_run(job: str, run: int, event: str) -> str:
+    """event: `start`, `cancel` or `end`."""
+    return f"{batch(job)}runs/{run:06d}.{event}.json"
 
 
 def is_training(job: str) -> bool:

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
 MODELS = ROOT / "layers" / "models"
 PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}  # by Lambda's name
-OWN_PACKAGES = ("ingest", "batchplan")  # of functions; a lock may also be another environment's, as training.txt is
+# of functions; a lock may also be another environment's, as training.txt is
+OWN_PACKAGES = ("ingest", "batchplan", "publickey", "trainingstate")
 PACKAGED = 315_532_800  # 1980-01-01, the earliest time that a zip archive can carry
 
 # Parts of packages that serving never imports.

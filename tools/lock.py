@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CORE, RUNTIME = "layers/runtime/core.in", "layers/runtime/requirements.in"
 INGEST, BATCHPLAN = "functions/ingest/requirements.in", "functions/batchplan/requirements.in"
+PUBLICKEY, TRAININGSTATE = "functions/publickey/requirements.in", "functions/trainingstate/requirements.in"
 CLIENT, TRAINING = "client/pyproject.toml", "training/requirements.in"
 
 # Declared by onnxruntime, needed by none of its code that serves: 80 MB of symbolic algebra, and protobuf. By cffi, to
@@ -37,6 +38,8 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     # numpy comes from the layer, in the layer's version
     "ingest": ([INGEST], ["core", "runtime"], ["numpy"]),
     "batchplan": ([BATCHPLAN], ["core"], []),
+    "publickey": ([PUBLICKEY], ["core"], []),
+    "trainingstate": ([TRAININGSTATE], ["core"], []),
     "cloud": (["requirements/cloud.in"], [], []),
     # what describes the API and lays out the bundled models: all functions' packages, in the layers' versions
     "build": (
@@ -47,8 +50,8 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "sam": (["requirements/sam.in"], [], []),
     "client": ([CLIENT], ["runtime"], []),
     "dev": (
-        ["requirements/dev.in", CORE, RUNTIME, INGEST, BATCHPLAN, CLIENT],
-        ["core", "runtime", "ingest", "batchplan"],
+        ["requirements/dev.in", CORE, RUNTIME, INGEST, BATCHPLAN, PUBLICKEY, TRAININGSTATE, CLIENT],
+        ["core", "runtime", "ingest", "batchplan", "publickey", "trainingstate"],
         [],
     ),
     "bench": (["requirements/bench.in"], [], []),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from shared.ingest.supervisor import examine
+from shared.ingest.supervisor import check_model
 from shared.ingest.verdict import Verdict
 from shared.package import manifest, processing
 
@@ -25,7 +25,7 @@ def checked(package: Path) -> Verdict:
     described = package / "amaas.json"
     declared = msgspec.to_builtins(manifest.decode(described.read_bytes())) if described.exists() else None
     files = {path.name: path for path in package.iterdir() if path.is_file() and path != described}
-    verdict = examine(files, declared)
+    verdict = check_model(files, declared)
     if not verdict.accepted:
         raise SystemExit(f"{package.name} is refused: {verdict.reason}")
     return verdict

@@ -1,8 +1,9 @@
-"""Batch jobs over HTTP: tickets for their inputs, start, progress, answers, cancel. No input passes here."""
+"""Batch jobs over HTTP: destinations for inputs, start, status, outputs, cancel. Inputs go straight to the bucket."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -16,8 +17,8 @@ from shared.jobs.batch.machine import StateMachine
 from shared.jobs.batch.runs import Machine
 
 handler = Routes("batch")
-PAUSE = 0.25
-# at an end; still going on
+FIRST_PAUSE, PAUSE_GROWTH, LONGEST_PAUSE = 0.25, 1.5, 2.0  # seconds between looks at a job that is waited for
+# at an end; active
 STATUS = {200: views.BatchJob, 202: views.BatchJob}
 
 
@@ -57,7 +58,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
         requests.require_inputs(store(), job, None)
         runs.start(store(), machine(), job, request.caller)
         return Response(_status(job), 202)
-    files = requests.targets(store(), config(), job, body.files)
+    files = requests.destinations(store(), config(), job, body.files)
     return Response({**_status(job), "files": files, "start_url": f"/batch/{job.id}/start"}, 201)
 
 
@@ -74,7 +75,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
 def add_files(request: Request, body: requests.MoreFiles) -> Response:
     """Where to send more files of a job"""
     job = _job(request)
-    return Response({"files": requests.targets(store(), config(), job, body.files)}, 201)
+    return Response({"files": requests.destinations(store(), config(), job, body.files)}, 201)
 
 
 @handler.route(
@@ -91,24 +92,34 @@ def start(request: Request, body: requests.StartRequest) -> Response:
     job = _job(request)
     requests.require_inputs(store(), job, body.files)
     runs.start(store(), machine(), job, request.caller)
-    return _after(job, body.wait)
+    return _wait(job, body.wait)
 
 
 @handler.route("GET", "/batch/{job}", id="getBatchJob", scope="infer", query=StatusQuery, gives=STATUS)
 def status(request: Request, query: StatusQuery) -> Response:
     """How far a job is; 202 while it goes on"""
-    return _after(_job(request), query.wait)
+    return _wait(_job(request), query.wait)
 
 
-def _after(job: Job, seconds: int) -> Response:
-    """The job's state; while it goes on, up to so many seconds later."""
-    deadline = time.monotonic() + seconds
-    while True:
-        told = _status(job)
-        going = told["state"] in ("planning", "running")
-        if not going or time.monotonic() > deadline:
-            return Response(told, 202 if going else 200)
-        time.sleep(PAUSE)
+def _wait(job: Job, seconds: int) -> Response:
+    """The job's status once no run is active, and after `seconds` at the latest."""
+    answer = _status(job)
+    if seconds and answer["state"] in progress.ACTIVE:
+        for pause in _pauses(seconds):
+            time.sleep(pause)
+            if not progress.is_active(store(), job):
+                break
+        answer = _status(job)
+    return Response(answer, 202 if answer["state"] in progress.ACTIVE else 200)
+
+
+def _pauses(seconds: int) -> Iterator[float]:
+    """Pauses that add up to `seconds`. They grow: a short job is answered soon, a long one costs few requests."""
+    pause, rest = FIRST_PAUSE, float(seconds)
+    while rest > 0:
+        yield min(pause, rest)
+        rest -= pause
+        pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE)
 
 
 @handler.route(
@@ -121,7 +132,7 @@ def _after(job: Job, seconds: int) -> Response:
 )
 def failures(request: Request, query: FailuresQuery) -> dict[str, Any]:
     """Inputs that failed, with their errors, in the inputs' order"""
-    page, following = progress.failures(store(), _job(request).id, query.next, query.limit)
+    page, following = progress.list_failures(store(), _job(request).id, query.next, query.limit)
     return {"failures": page, "next": following}
 
 
@@ -130,7 +141,7 @@ def failures(request: Request, query: FailuresQuery) -> dict[str, Any]:
 )
 def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
     """Where the answers are, in the inputs' order"""
-    page, following = progress.outputs(store(), _job(request).id, query.next, query.limit, config().upload_ttl)
+    page, following = progress.list_outputs(store(), _job(request).id, query.next, query.limit, config().upload_ttl)
     return {"outputs": page, "next": following}
 
 

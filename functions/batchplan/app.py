@@ -1,4 +1,4 @@
-"""The two ends of a batch run, called by the state machine: divide the inputs into chunks; note what came of them."""
+"""First and last step of a batch run, called by the state machine: divide the inputs; store the run's end."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if event["step"] == "finish":
         return _finish(job, run, event.get("error"))
     try:
-        made = plans.plan(store(), job)
+        summary = plans.create(store(), job)
     except AmaasError as error:
         if error.status >= 500:
-            raise  # the state machine tries again
-        jobs.end(store(), job.id, run, error=str(error))
+            raise  # the state machine retries
+        jobs.end_run(store(), job.id, run, error=str(error))
         return {"job": job.id, "run": run, "chunks": 0}
-    logger.info("planned", extra={"job": job.id, "inputs": made.inputs, "chunks": made.chunks})
+    logger.info("planned", extra={"job": job.id, "inputs": summary.inputs, "chunks": summary.chunks})
     return {
         "job": job.id,
         "run": run,
-        "chunks": made.chunks,
+        "chunks": summary.chunks,
         "plan": plans.plan_key(job.id),
         "results": plans.results_prefix(job.id),
     }
 
 
 def _finish(job: jobs.Job, run: int, error: dict[str, Any] | None) -> dict[str, Any]:
-    ended = progress.finish(store(), job, run, _said(error) if error else None)
-    logger.info("finished", extra={"job": job.id, "missing": ended.missing, "why": ended.error})
-    return {"job": job.id, "run": run, "missing": ended.missing}
+    end = progress.finish_run(store(), job, run, _error_message(error) if error else None)
+    logger.info("finished", extra={"job": job.id, "missing": end.missing, "why": end.error})
+    return {"job": job.id, "run": run, "missing": end.missing}
 
 
-def _said(error: dict[str, Any]) -> str:
-    """The message in what Step Functions tells of a failure."""
+def _error_message(error: dict[str, Any]) -> str:
+    """The message in a failure as Step Functions reports it: `Cause` is a Lambda error as JSON, or a text."""
     cause = str(error.get("Cause", ""))
     try:
         cause = json.loads(cause)["errorMessage"]

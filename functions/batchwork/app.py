@@ -1,4 +1,4 @@
-"""One chunk of a batch job, called by the state machine: its inputs through the model, its answers into the bucket."""
+"""One chunk of a batch job, called by the state machine: predicts its inputs, writes the answers into the bucket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from shared.entry.wiring import config, log, store
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.plan import Chunk
-from shared.jobs.batch.work import NotFinished, trouble, work
+from shared.jobs.batch.work import NotFinished, process, record_error
 from shared.serving import tasks
 from shared.serving.layer import Layer
 from shared.serving.models import Models
@@ -26,25 +26,25 @@ def models() -> Models:
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """An exception has the state machine call again, for this chunk only."""
+    """After an exception, the state machine calls again for this chunk only."""
     job, chunk = jobs.read(store(), event["job"]), msgspec.convert(event["chunk"], Chunk)
     try:
-        told = _work(job, int(event["run"]), chunk, context)
+        result = _process(job, int(event["run"]), chunk, context)
     except NotFinished:
         raise
     except Exception as error:
-        trouble(store(), job.id, chunk.number, error)
+        record_error(store(), job.id, chunk.number, error)
         raise
-    logger.info("chunk", extra={"job": job.id, **told})
-    return told
+    logger.info("chunk", extra={"job": job.id, **result})
+    return result
 
 
-def _work(job: jobs.Job, run: int, chunk: Chunk, context: Any) -> dict[str, Any]:
+def _process(job: jobs.Job, run: int, chunk: Chunk, context: Any) -> dict[str, Any]:
     loaded = models().load(job.model, str(job.version))
 
     def predict(body: bytes, content_type: str) -> dict[str, Any]:
         return tasks.predict(loaded, body, content_type, job.options)
 
-    return work(
+    return process(
         store(), job, run, chunk, loaded.manifest, predict, lambda: context.get_remaining_time_in_millis() / 1000
     )

@@ -1,4 +1,4 @@
-"""Uploads: tickets with presigned URLs, and what became of each upload. The bytes themselves never pass here."""
+"""Upload sessions with presigned URLs, and the state of each upload. The files themselves go straight to the bucket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from shared import keys
 from shared.access import scopes
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
-from shared.uploads import states, tickets, views
+from shared.uploads import sessions, states, views
 
 handler = Routes("upload")
 
@@ -17,13 +17,13 @@ handler = Routes("upload")
     "/models/{model}/uploads",
     id="createUploadSession",
     scope="write",
-    takes=tickets.UploadRequest,
+    takes=sessions.UploadRequest,
     gives={201: views.UploadSession},
     examples={"package": {"files": [{"name": "model.onnx", "size": 902_573}, {"name": "amaas.json"}]}},
 )
-def create(request: Request, body: tickets.UploadRequest) -> Response:
+def create(request: Request, body: sessions.UploadRequest) -> Response:
     """Announce a package; the answer says where to send its files"""
-    return Response(tickets.issue(store(), config(), request.params["model"], body, request.caller), 201)
+    return Response(sessions.create(store(), config(), request.params["model"], body, request.caller), 201)
 
 
 @handler.route(
@@ -32,7 +32,7 @@ def create(request: Request, body: tickets.UploadRequest) -> Response:
 def list_uploads(request: Request, query: UploadsQuery) -> views.UploadList:
     """Uploads of a model, oldest first, and what became of each"""
     model = keys.model_name(request.params["model"])
-    uploads, following = states.of_model(store(), model, limit=query.limit, after=query.next)
+    uploads, following = states.list_by_model(store(), model, limit=query.limit, after=query.next)
     return views.UploadList(uploads, following)
 
 

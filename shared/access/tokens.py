@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-import secrets
 import time
 
 import msgspec
@@ -61,6 +60,8 @@ def create(store: Store, name: str, scopes: list[str], *, expires_in_days: float
         scope_rules.parse(scope)
     if expires_in_days is not None and not 0 < expires_in_days <= 3650:
         raise BadInput("expires_in_days must be above 0 and at most 3650")
+    import secrets  # with random, for which no caller of another function has to wait
+
     identity, secret, salt = secrets.token_hex(6), secrets.token_urlsafe(32), secrets.token_hex(16)
     expires = time.time() + expires_in_days * 86400 if expires_in_days else None
     token = Token(

@@ -1,1 +1,1 @@
-"""Work that goes on after the answer: batch prediction and training."""
+"""Work that outlives the call that started it: batch prediction and training."""

@@ -1,1 +1,1 @@
-"""The way in: what may be sent, where it is sent to, and what became of it."""
+"""How a package comes in: upload sessions, the URLs its files are sent to, and the state of each upload."""

@@ -1,7 +1,7 @@
-"""Uploads: the ticket that says what will come, and the state that says what became of it.
+"""Upload sessions, each written once, and the state of each upload.
 
-A ticket is written once. The state moves waiting → checking → registered | rejected and never leaves an end state,
-however often and in whatever order storage events arrive.
+The state moves waiting → checking → registered | rejected and never leaves a final state, however often and in
+whatever order storage events arrive.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ FINAL = ("registered", "rejected")
 
 
 class File(Struct, frozen=True, omit_defaults=True):
-    """One file of a package. size in bytes and sha256 (hex) where the sender stated them."""
+    """One file of a package. size in bytes and sha256 (hex) where the client stated them."""
 
     name: str
     size: int | None = None
     sha256: str | None = None
 
 
-class Ticket(Struct, frozen=True, kw_only=True):
-    """What a sender announced. keys: where each file is expected, by name."""
+class UploadSession(Struct, frozen=True, kw_only=True):
+    """The files that a client announced. keys: the object key of each file, by name."""
 
     upload_id: str
     model: str
@@ -41,7 +41,7 @@ class Ticket(Struct, frozen=True, kw_only=True):
 
 
 class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The state of an upload, as users see it."""
+    """The state of an upload, as the API shows it."""
 
     upload_id: str
     model: str
@@ -55,82 +55,90 @@ class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
 
 
-# made once, before any thread: see state.py
-TICKET = msgspec.json.Decoder(Ticket)
+# created once, before any thread: see registry/state.py
+SESSION = msgspec.json.Decoder(UploadSession)
 UPLOAD = msgspec.json.Decoder(Upload)
 
 
-def open_ticket(store: Store, model: str, files: list[File], by: str, upload: str | None = None) -> Ticket:
-    """Announce an upload.
+def open_session(store: Store, model: str, files: list[File], by: str, upload: str | None = None) -> UploadSession:
+    """Open an upload session for files of known names.
 
-    upload: an id that the caller has, and comes back with after an interruption: the ticket is then the first one.
+    upload: the id to use. A caller that repeats the call with the same id after an interruption gets the session that
+    the first call wrote, with the files that were announced then.
     """
     upload = upload or new_id()
-    places = {file.name: keys.upload_file(upload, file.name) for file in files}
-    return _write(store, Ticket(upload_id=upload, model=model, by=by, created_at=now(), files=files, keys=places))
+    destinations = {file.name: keys.upload_file(upload, file.name) for file in files}
+    return _write(
+        store, UploadSession(upload_id=upload, model=model, by=by, created_at=now(), files=files, keys=destinations)
+    )
 
 
-def inbox_ticket(store: Store, model: str, key: str, tag: str, modified: float, by: str) -> Ticket:
-    """The ticket of a file that appeared in the inbox: the same one for every event about the same object.
+def open_inbox_session(store: Store, model: str, key: str, tag: str, modified: float, by: str) -> UploadSession:
+    """The session of a file that appeared in the inbox: the same one for every event about the same object.
 
     tag: the object's version or ETag. modified: seconds since the epoch.
     """
+    # storage events are delivered at least once: the id comes from the object, so that a second one opens no upload
     mark = hashlib.sha256(f"{key}\n{tag}\n{modified}".encode()).hexdigest()[:16]
     upload = new_id(modified, mark)
     files = [File("model.onnx")]
     return _write(
-        store, Ticket(upload_id=upload, model=model, by=by, created_at=now(), files=files, keys={"model.onnx": key})
+        store,
+        UploadSession(upload_id=upload, model=model, by=by, created_at=now(), files=files, keys={"model.onnx": key}),
     )
 
 
-def _write(store: Store, ticket: Ticket) -> Ticket:
+def _write(store: Store, session: UploadSession) -> UploadSession:
     try:
-        body = msgspec.json.encode(ticket)
-        store.put(keys.ticket(ticket.upload_id), body, if_absent=True, content_type="application/json")
+        body = msgspec.json.encode(session)
+        store.put(keys.upload_session(session.upload_id), body, if_absent=True, content_type="application/json")
     except AlreadyExists:
-        ticket = read_ticket(store, ticket.upload_id)
-    _create_state(store, ticket)
-    return ticket
+        session = read_session(store, session.upload_id)
+    # also for a session that was there: whoever wrote it may have died before it wrote the state
+    _create_state(store, session)
+    return session
 
 
-def _create_state(store: Store, ticket: Ticket) -> None:
+def _create_state(store: Store, session: UploadSession) -> None:
     state = Upload(
-        upload_id=ticket.upload_id,
-        model=ticket.model,
+        upload_id=session.upload_id,
+        model=session.model,
         state="waiting",
-        by=ticket.by,
-        created_at=ticket.created_at,
-        updated_at=ticket.created_at,
-        files=ticket.files,
+        by=session.by,
+        created_at=session.created_at,
+        updated_at=session.created_at,
+        files=session.files,
     )
     try:
         body = msgspec.json.encode(state)
         store.put(
-            keys.upload_state(ticket.model, ticket.upload_id), body, if_absent=True, content_type="application/json"
+            keys.upload_state(session.model, session.upload_id), body, if_absent=True, content_type="application/json"
         )
     except AlreadyExists:
-        pass  # it has moved on already
+        pass  # an earlier call wrote it, and it may have advanced since
 
 
-def read_ticket(store: Store, upload: str) -> Ticket:
+def read_session(store: Store, upload: str) -> UploadSession:
+    """Raises NotFound."""
     try:
-        return TICKET.decode(store.get(keys.ticket(upload)).body)
+        return SESSION.decode(store.get(keys.upload_session(upload)).body)
     except ObjectNotFound:
         raise NotFound(
-            f"there is no upload {upload!r}: tickets expire after some days; "
+            f"there is no upload {upload!r}: upload sessions expire after some days; "
             "GET /models/{model}/uploads keeps the outcome"
         ) from None
 
 
 def read(store: Store, upload: str) -> Upload:
-    ticket = read_ticket(store, upload)
-    return UPLOAD.decode(store.get(keys.upload_state(ticket.model, upload)).body)
+    """Raises NotFound."""
+    session = read_session(store, upload)
+    return UPLOAD.decode(store.get(keys.upload_state(session.model, upload)).body)
 
 
-def of_model(
+def list_by_model(
     store: Store, model: str, *, limit: int = 100, after: str | None = None
 ) -> tuple[list[Upload], str | None]:
-    """A model's uploads, oldest first; and where the next page starts. Of a name never heard of: none."""
+    """A model's uploads, oldest first, and the cursor of the next page. An unknown model has none."""
     start = keys.upload_state(model, after) if after else ""
     page = store.list_page(keys.upload_states(model), after=start, limit=limit)
     uploads = [UPLOAD.decode(store.get(info.key).body) for info in page.objects]
@@ -139,55 +147,56 @@ def of_model(
 
 def advance(
     store: Store,
-    ticket: Ticket,
+    session: UploadSession,
     state: State,
     *,
     version: int | None = None,
     code: str | None = None,
     reason: str | None = None,
 ) -> Upload:
-    """Move an upload on. Whoever comes after an end state is told that state instead."""
-    key = keys.upload_state(ticket.model, ticket.upload_id)
+    """Set an upload's state. If it is final already, returns the final state unchanged."""
+    key = keys.upload_state(session.model, session.upload_id)
     while True:
         present = store.get(key)
         upload = UPLOAD.decode(present.body)
         if upload.state in FINAL:
             return upload
-        moved = msgspec.structs.replace(
+        advanced = msgspec.structs.replace(
             upload, state=state, updated_at=now(), version=version, code=code, reason=reason
         )
         try:
-            store.put(key, msgspec.json.encode(moved), if_match=present.etag, content_type="application/json")
-            return moved
+            store.put(key, msgspec.json.encode(advanced), if_match=present.etag, content_type="application/json")
+            return advanced
         except PreconditionFailed:
-            continue  # another worker on the same upload was faster: look at what it wrote
+            continue  # another worker on the same upload was faster: read what it wrote
 
 
-def forgotten(store: Store, older_than: float, now_is: float) -> list[Ticket]:
-    """Complete uploads without a verdict, whose last file came more than `older_than` seconds before `now_is`.
+def list_stalled(store: Store, older_than: float, current_time: float) -> list[UploadSession]:
+    """Complete uploads without a verdict, whose last file came more than `older_than` seconds before `current_time`.
 
-    Their event was lost, or every attempt to check them was interrupted. Uploads expire after some days.
+    Their storage event was lost, or every attempt to check them was interrupted. Uploads expire after some days.
     """
-    found = []
-    arrived: dict[str, float] = {}
+    stalled = []
+    last_arrivals: dict[str, float] = {}
     for info in list_all(store, "uploads/"):
         upload = info.key.split("/")[1]
-        arrived[upload] = max(arrived.get(upload, 0), info.modified)
-    for upload, last in arrived.items():
-        if now_is - last <= older_than or not keys.is_upload(upload):
+        last_arrivals[upload] = max(last_arrivals.get(upload, 0), info.modified)
+    for upload, last_arrival in last_arrivals.items():
+        if current_time - last_arrival <= older_than or not keys.is_upload(upload):
             continue
         try:
-            ticket = read_ticket(store, upload)
+            session = read_session(store, upload)
             state = read(store, upload).state
         except (NotFound, ObjectNotFound):
-            continue
-        if state not in FINAL and not missing(store, ticket):
-            found.append(ticket)
-    return found
+            continue  # expired since the listing, or half written
+        if state not in FINAL and not missing_files(store, session):
+            stalled.append(session)
+    return stalled
 
 
-def missing(store: Store, ticket: Ticket) -> list[str]:
-    """The announced files that have not arrived yet."""
-    folder = f"uploads/{ticket.upload_id}/files/"
+def missing_files(store: Store, session: UploadSession) -> list[str]:
+    """Names of announced files that have not arrived yet."""
+    folder = f"uploads/{session.upload_id}/files/"
     present = {info.key for info in list_all(store, folder)}
-    return [name for name, key in ticket.keys.items() if key.startswith(folder) and key not in present]
+    # a file of the inbox is not in this folder; its event is what opened the session, so it has arrived
+    return [name for name, key in session.keys.items() if key.startswith(folder) and key not in present]

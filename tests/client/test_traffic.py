@@ -143,7 +143,7 @@ def test_uploads_are_listed(amaas: Run, log: Log, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(upload, "store", lambda: log.store)
     monkeypatch.setattr(app, "handler", upload.handler)
     assert amaas("uploads", "m").stdout.startswith("no uploads yet")
-    ticket = states.open_ticket(log.store, "m", [states.File("model.onnx")], "ann")
+    ticket = states.open_session(log.store, "m", [states.File("model.onnx")], "ann")
     states.advance(log.store, ticket, "rejected", code="not_onnx", reason="this is no ONNX model")
     said = amaas("uploads", "m").stdout
     assert ticket.upload_id in said

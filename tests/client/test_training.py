@@ -44,7 +44,7 @@ class Container(Queue):
 
 
 def registered(log: Log, job: str) -> None:
-    ticket = states.open_ticket(log.store, "m", [states.File("model.onnx")], "ann", job)
+    ticket = states.open_session(log.store, "m", [states.File("model.onnx")], "ann", job)
     push(log, "m")
     states.advance(log.store, ticket, "registered", version=log.read("m").latest)
 

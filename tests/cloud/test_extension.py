@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import rie
 from shared.entry import extension
+from tests import emulator
 from tests.servers import ROOT
 
 FUNCTION = """
@@ -35,8 +35,8 @@ def test_work_is_done_after_each_answer_and_before_the_next_call(tmp_path: Path)
     (tmp_path / "layer" / "python").mkdir(parents=True)
     (tmp_path / "layer" / "python" / "shared").symlink_to(ROOT / "shared")
     mark = tmp_path / "mark"
-    function = rie.Function(tmp_path / "code", "fn.handler", [tmp_path / "layer"], {"MARK": str(mark)})
-    started = rie.start(function, {}, rie.runtime(tmp_path / "runtime"), tmp_path / "log")
+    function = emulator.Function(tmp_path / "code", "fn.handler", [tmp_path / "layer"], {"MARK": str(mark)})
+    started = emulator.start(function, {}, emulator.runtime(tmp_path / "runtime"), tmp_path / "log")
     assert started.answer == {"statusCode": 200, "done": 0}
     left = [int(line) for line in mark.read_text().splitlines()]
     assert len(left) == 2

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from api.document import ERRORS, document
-from bench.coldstart import world
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
@@ -25,7 +24,7 @@ from shared.serving import forms
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
 from tests.cloud.template import ROOT, TEMPLATE, deployed, listed, region, statements
-from tests.ingest.quantised import FORMS
+from tests.ingest.quantized import FORMS
 from tools import build
 
 __all__ = ["region"]  # a fixture
@@ -222,13 +221,6 @@ def test_the_endpoint_is_declared_only_where_there_is_one() -> None:
     assert declared == {"Fn::If": ["HasEndpoint", {"Ref": "EndpointUrl"}, {"Ref": "AWS::NoValue"}]}
 
 
-def test_benchmarks_run_in_the_environment_that_is_deployed() -> None:
-    everywhere = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    declared = everywhere | TEMPLATE["Resources"]["InferenceFunction"]["Properties"]["Environment"]["Variables"]
-    assert world.DEPLOYED.items() <= declared.items()
-    assert {name for name in declared if name.startswith(("MALLOC", "OPENBLAS"))} == set(world.DEPLOYED)
-
-
 @pytest.mark.parametrize("lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.stem)
 def test_locks_are_hashed_and_name_no_host(lock: Path) -> None:
     text = lock.read_text()
@@ -256,7 +248,7 @@ def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(name: st
         (package / "model.onnx").write_bytes(FORMS["matmul_integer"]().model.SerializeToString())
     store = MemoryStore()
     files = [states.File(path.name) for path in sorted(package.iterdir())]
-    ticket = states.open_ticket(store, package.name, files, "test")
+    ticket = states.open_session(store, package.name, files, "test")
     for path in package.iterdir():
         store.put(ticket.keys[path.name], path.read_bytes())
     state = pipeline.ingest(Log(store), Config(bucket="unused"), ticket, Limits())

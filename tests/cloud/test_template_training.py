@@ -82,7 +82,7 @@ def test_the_container_may_write_all_that_it_sends() -> None:
     job = "019bae2fd40-0123456789abcdef"
     sent = [
         keys.training_record(job, "container"), keys.training_metrics(job), keys.training_checkpoint(job, "1-2"),
-        keys.training_report(job, "cleaning.json"), keys.ticket(job), keys.upload_file(job, "model.onnx"),
+        keys.training_report(job, "cleaning.json"), keys.upload_session(job), keys.upload_file(job, "model.onnx"),
         keys.upload_state("shoes", job),
     ]  # fmt: skip
     for key in sent:

@@ -144,7 +144,7 @@ def test_a_regression_from_push_to_explanation(store: MemoryStore) -> None:
     state = push(store, "prices", files)
     assert state["state"] == "registered", state
     shown = call(registry.handler, "GET", "/models/prices/versions/1").json
-    assert (shown["task"], shown["manifest"]["gate"]["task"]) == ("tabular-regression", "ran")
+    assert (shown["task"], shown["gate"]["task"]) == ("tabular-regression", "ran")
     body = {"input": {"a": 1, "b": 2}}
     assert call(inference.handler, "POST", "/models/prices/predict", body).json["value"] == [21.0, 0.5]
     explanation = call(inference.handler, "POST", "/models/prices/explain", body, query={"label": "0"}).json
@@ -152,17 +152,17 @@ def test_a_regression_from_push_to_explanation(store: MemoryStore) -> None:
 
 
 def test_calls_of_every_route_are_counted(store: MemoryStore) -> None:
-    push(store, "words", embedder())
+    push(store, "counted", embedder())
     text = {"headers": {"Content-Type": "text/plain"}}
-    call(inference.handler, "POST", "/models/words/predict", b"the cat", **text)
-    call(inference.handler, "POST", "/models/words/predict", {"inputs": ["the cat"] * 40})  # two runs
-    call(inference.handler, "POST", "/v1/embeddings", {"model": "words", "input": "anna"})
+    call(inference.handler, "POST", "/models/counted/predict", b"the cat", **text)
+    call(inference.handler, "POST", "/models/counted/predict", {"inputs": ["the cat"] * 40})  # two runs
+    call(inference.handler, "POST", "/v1/embeddings", {"model": "counted", "input": "anna"})
     tokens = {"shape": [1, 1], "datatype": "INT64", "data": [1]}
     inputs = [{"name": name} | tokens for name in ("input_ids", "attention_mask")]
-    call(inference.handler, "POST", "/v2/models/words/infer", {"inputs": inputs})
-    assert call(inference.handler, "POST", "/models/words/predict", b"\xff", **text).status == 400
-    assert call(inference.handler, "POST", "/models/words/explain", b"the cat", **text).status == 501
-    [counted] = call(inference.handler, "GET", "/v2/models/words/stats").json["model_stats"]
+    call(inference.handler, "POST", "/v2/models/counted/infer", {"inputs": inputs})
+    assert call(inference.handler, "POST", "/models/counted/predict", b"\xff", **text).status == 400
+    assert call(inference.handler, "POST", "/models/counted/explain", b"the cat", **text).status == 501
+    [counted] = call(inference.handler, "GET", "/v2/models/counted/stats").json["model_stats"]
     assert (counted["inference_count"], counted["execution_count"]) == (4, 5)
     parts = counted["inference_stats"]
     assert (parts["success"]["count"], parts["fail"]["count"]) == (4, 2)

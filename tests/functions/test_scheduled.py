@@ -20,8 +20,8 @@ from tests.support import linear
 def test_what_no_event_led_to_a_verdict_is_found_once_a_day(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ticket = states.open_ticket(store, "late", [states.File("model.onnx")], "ann")
-    waiting = states.open_ticket(store, "waiting", [states.File("model.onnx")], "ann")
+    ticket = states.open_session(store, "late", [states.File("model.onnx")], "ann")
+    waiting = states.open_session(store, "waiting", [states.File("model.onnx")], "ann")
     store.put(ticket.keys["model.onnx"], linear([[1.0], [0.0]]))
     store.put("inbox/dropped/x.onnx", linear([[2.0], [0.0]]))
     nothing = {"handled": [], "rechecked": []}

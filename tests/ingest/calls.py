@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.ingest.supervisor import examine
+from shared.ingest.supervisor import check_model
 from shared.ingest.verdict import Limits, Verdict
 from tests.ingest.conftest import package
 
 
 def served(folder: Path, model: bytes, limits: Limits | None = None) -> tuple[bytes, Verdict]:
-    verdict = examine(package(folder, {"model.onnx": model}), None, limits)
+    verdict = check_model(package(folder, {"model.onnx": model}), None, limits)
     assert verdict.accepted, (verdict.code, verdict.reason)
     return verdict.optimized or model, verdict
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.ingest.supervisor import examine
+from shared.ingest.supervisor import check_model
 from shared.ingest.verdict import Limits, Verdict
 
 Gate = Callable[..., Verdict]
@@ -23,7 +23,7 @@ def gate(tmp_path: Path) -> Gate:
     def check(
         model: bytes, manifest: dict[str, Any] | None = None, limits: Limits | None = None, **files: bytes
     ) -> Verdict:
-        return examine(package(tmp_path, {"model.onnx": model, **files}), manifest, limits or Limits())
+        return check_model(package(tmp_path, {"model.onnx": model, **files}), manifest, limits or Limits())
 
     return check
 

@@ -129,7 +129,7 @@ def test_memories_that_are_empty_at_first_stay_allowed() -> None:
     nodes = [helper.make_node("Concat", ["past", "x"], ["h"], axis=0)]
     inputs = [value("past", ["P", "N", WIDTH]), value("x", ["T", "N", WIDTH])]
     made = recurrent("GRU", nodes, inputs)
-    assert guards.guard(made) == ["1 tensors that may not be empty: an error where they are"]
+    assert guards.guard(made) == ["1 tensors that may not be empty: an error if they are"]
     assert not made.metadata_props
     given = {"past": np.zeros((0, 1, 2), np.float32)} | sequence(3, 1, 2)
     assert isinstance(called(made.SerializeToString(), given), list)

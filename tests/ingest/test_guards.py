@@ -137,7 +137,7 @@ def test_by_zero_is_an_error(passed: dict[str, tuple[bytes, Any]], place: str) -
 
 
 def test_the_verdict_says_so(passed: dict[str, tuple[bytes, Any]]) -> None:
-    assert "1 whole-number divisions: none can trap any more" in passed["int64"][1].optimization["normalized"]
+    assert "1 integer divisions: none can trap any more" in passed["int64"][1].optimization["normalized"]
 
 
 def test_numbers_of_floats_stay_where_the_type_is_not_known(passed: dict[str, tuple[bytes, Any]]) -> None:
@@ -174,12 +174,12 @@ def test_a_constant_that_a_call_may_replace_is_none() -> None:
         [helper.make_node("Div", ["a", "b"], ["y"])], [value("a", ["N"], INT64), value("b", [], INT64)],
         [value("y", ["N"], INT64)], [scalar("b", 2)],
     )  # fmt: skip
-    assert guards.guard(made) == ["1 whole-number divisions: none can trap any more"]
+    assert guards.guard(made) == ["1 integer divisions: none can trap any more"]
 
 
 def test_a_type_is_followed_through_schemas() -> None:
     made = after_a_type_that_only_the_schema_says()
-    assert guards.guard(made) == ["1 whole-number divisions: none can trap any more"]
+    assert guards.guard(made) == ["1 integer divisions: none can trap any more"]
     onnx_package.checker.check_model(made, full_check=True)
     given = {"x": np.array([-(2.0**63), 8.0]), "w": np.array([0, 1, 0], np.float32)}
     answer = called(made.SerializeToString(), given)
@@ -203,7 +203,7 @@ def test_an_unknown_type_of_an_old_opset_is_refused() -> None:
 
 def test_large_constants_are_read_too() -> None:
     many = np.full(100_000, 3, np.int64)
-    for last, done in ((3, []), (-1, ["1 whole-number divisions: none can trap any more"])):
+    for last, done in ((3, []), (-1, ["1 integer divisions: none can trap any more"])):
         many[-1] = last
         made = proto(
             [helper.make_node("Div", ["a", "b"], ["y"])], [value("a", [1], INT64)], [value("y", [100_000], INT64)],

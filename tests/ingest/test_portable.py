@@ -1,4 +1,4 @@
-"""Quantised graphs are brought into a form that no processor's kernels cut off, and only where that is needed."""
+"""Quantized graphs are brought into a form that no processor's kernels cut off, and only where that is needed."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from shared.ingest import portable, quantised, reference
+from shared.ingest import portable, quantized, reference
 from shared.runtime import onnx, processor
 from tests.ingest.conftest import Gate
-from tests.ingest.quantised import FORMS, SMALL, WEIGHTS, X, model, qdq
+from tests.ingest.quantized import FORMS, SMALL, WEIGHTS, X, model, qdq
 
 
 def saturating(graph: ModelProto) -> list[str]:
-    """Operators that would still multiply UINT8 with INT8 of more than 7 bits, found without `portable`."""
-    left = []
-    for scope in quantised.scopes(graph):
+    """Operators that would still multiply UINT8 with INT8 of more than 7 bits, recognized without `portable`."""
+    operators = []
+    for scope in quantized.scopes(graph):
         for node in scope.body.node:
             name = node.input[0] if node.op_type == "DequantizeLinear" else (*node.input, "")[1]
             tensor = scope.tensor(name)
-            wide = tensor is not None and tensor.data_type == TensorProto.INT8 and quantised.may_saturate(tensor)
+            wide = tensor is not None and tensor.data_type == TensorProto.INT8 and quantized.may_saturate(tensor)
             if wide and node.op_type in ("DequantizeLinear", "MatMulInteger"):
-                left.append(node.op_type)
-    return left
+                operators.append(node.op_type)
+    return operators
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))
@@ -88,7 +88,7 @@ def test_the_gate_accepts_and_says_what_it_did(gate: Gate, name: str) -> None:
         weights = [
             one for one in ModelProto.FromString(verdict.wide).graph.initializer if one.data_type == TensorProto.INT8
         ]
-        assert any(quantised.may_saturate(one) for one in weights) or "branch" in name or "input" in name
+        assert any(quantized.may_saturate(one) for one in weights) or "branch" in name or "input" in name
         np.testing.assert_allclose(
             onnx.load(verdict.wide).run(None, form.feeds)[0],
             form.expected,

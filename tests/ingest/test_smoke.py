@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from shared.ingest import probe
-from shared.ingest.supervisor import rehearse
+from shared.ingest.supervisor import smoke_test
 from shared.ingest.verdict import Limits, Verdict
 from shared.package import processing
 from shared.package.manifest import Manifest, Tensor
@@ -39,9 +39,7 @@ BOXES = {"rows": np.zeros((1, 6, 4 + 3), np.float32)}
 def smoke(tmp_path: Path) -> Smoke:
     """The smoke test of a model with a manifest, and files of the package, as after the gate."""
 
-    def judge(
-        model: bytes, limits: Limits | None = None, files: dict[str, bytes] | None = None, **told: Any
-    ) -> Verdict:
+    def run(model: bytes, limits: Limits | None = None, files: dict[str, bytes] | None = None, **told: Any) -> Verdict:
         session = onnx.load(model)
         ran = probe.probe(session, Limits())
         signature = {
@@ -50,9 +48,9 @@ def smoke(tmp_path: Path) -> Smoke:
         }
         manifest = msgspec.to_builtins(Manifest(**(signature | told)))
         shapes = {name: list(array.shape) for name, array in ran[0].items()} if ran else {}
-        return rehearse(package(tmp_path, {"model.onnx": model, **(files or {})}), manifest, shapes, limits)
+        return smoke_test(package(tmp_path, {"model.onnx": model, **(files or {})}), manifest, shapes, limits)
 
-    return judge
+    return run
 
 
 def tokenizer_file(content: bytes = TOKENIZER) -> dict[str, bytes]:

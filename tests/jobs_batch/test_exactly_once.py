@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shared import keys
 from shared.errors import Unavailable
 from shared.jobs.batch import plan, progress
-from shared.jobs.batch.work import NotFinished, work
+from shared.jobs.batch.work import NotFinished, process
 from shared.storage.memory import MemoryStore
 from tests.failing import Crash, FailingStore, crash_at, never, randomly
 from tests.jobs_batch.world import MANIFEST, a_job, answers, chunks, echo, for_ever, run
@@ -31,14 +31,14 @@ def prepared() -> MemoryStore:
 
 
 def whole(store: MemoryStore) -> None:
-    found = answers(store, _job(store))
-    assert [line["index"] for line in found] == list(range(COUNT))
-    assert [("prediction" in line) != ("error" in line) for line in found] == [True] * COUNT
-    assert [line["prediction"]["echo"] for line in found[:7]] == [{"n": n} for n in range(7)]
-    assert [line["index"] for line in found if "error" in line] == [9, 12]
-    told = progress.status(store, _job(store))
-    assert (told["state"], told["inputs"], told["done"], told["failed"]) == ("done", COUNT, COUNT, 2)
-    assert [line["input"] for line in told["failures"]] == ["b.csv:3", "e.bin"]
+    lines = answers(store, _job(store))
+    assert [line["index"] for line in lines] == list(range(COUNT))
+    assert [("prediction" in line) != ("error" in line) for line in lines] == [True] * COUNT
+    assert [line["prediction"]["echo"] for line in lines[:7]] == [{"n": n} for n in range(7)]
+    assert [line["index"] for line in lines if "error" in line] == [9, 12]
+    status = progress.status(store, _job(store))
+    assert (status["state"], status["inputs"], status["done"], status["failed"]) == ("done", COUNT, COUNT, 2)
+    assert [line["input"] for line in status["failures"]] == ["b.csv:3", "e.bin"]
 
 
 def _job(store: Any) -> Any:
@@ -83,7 +83,7 @@ def test_faults_by_chance_any_order_and_second_deliveries(seed: int, chunk: int)
     job = _job(store)
     for _ in range(200):
         try:
-            plan.plan(failing, job)
+            plan.create(failing, job)
             break
         except Unavailable:
             continue
@@ -93,7 +93,7 @@ def test_faults_by_chance_any_order_and_second_deliveries(seed: int, chunk: int)
         if not todo:
             break
         try:
-            work(failing, job, 1, todo[-1], MANIFEST, unsteady(rng), for_ever)
+            process(failing, job, 1, todo[-1], MANIFEST, unsteady(rng), for_ever)
         except Unavailable:
             rng.shuffle(todo)
             continue
@@ -115,7 +115,7 @@ def unsteady(rng: random.Random) -> Any:
 def test_two_workers_on_one_chunk_at_the_same_time_agree_on_one_output() -> None:
     store = prepared()
     job, meet = _job(store), threading.Barrier(2)
-    plan.plan(store, job)
+    plan.create(store, job)
     first = chunks(store, job)[0]
 
     def worker(name: str) -> None:
@@ -124,48 +124,48 @@ def test_two_workers_on_one_chunk_at_the_same_time_agree_on_one_output() -> None
                 meet.wait(10)
             return {"by": name}
 
-        work(store, job, 1, first, MANIFEST, predict, for_ever)
+        process(store, job, 1, first, MANIFEST, predict, for_ever)
 
     threads = [threading.Thread(target=worker, args=(name,)) for name in "ab"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    found = answers(store, job)
-    assert len(found) == 2
-    assert len({line["prediction"]["by"] for line in found}) == 1, "no output is mixed of two"
+    lines = answers(store, job)
+    assert len(lines) == 2
+    assert len({line["prediction"]["by"] for line in lines}) == 1, "no output is mixed of two"
 
 
 @given(st.lists(st.integers(1, 3), max_size=8))
 def test_a_chunk_that_takes_many_calls_is_put_together_of_its_parts(steps: list[int]) -> None:
     store = MemoryStore()
     job = a_job(store, {"a.jsonl": LINES}, chunk=100)
-    plan.plan(store, job)
+    plan.create(store, job)
     [chunk] = chunks(store, job)
-    asked: list[Any] = []
+    predicted: list[Any] = []
 
     def predict(body: bytes, content_type: str) -> dict[str, Any]:
-        asked.append(json.loads(body)["n"])
+        predicted.append(json.loads(body)["n"])
         return echo(body, content_type)
 
     for count in steps:
-        left = iter([100.0] * (count - 1) + [0.0] * 100)
+        remaining = iter([100.0] * (count - 1) + [0.0] * 100)
         try:
-            work(store, job, 1, chunk, MANIFEST, predict, lambda left=left: next(left))
+            process(store, job, 1, chunk, MANIFEST, predict, lambda remaining=remaining: next(remaining))
         except NotFinished:
             continue
-    work(store, job, 1, chunk, MANIFEST, predict, for_ever)
-    assert asked == list(range(7)), "nothing is asked twice"
+    process(store, job, 1, chunk, MANIFEST, predict, for_ever)
+    assert predicted == list(range(7)), "no input is predicted twice"
     assert [line["index"] for line in answers(store, job)] == list(range(7))
 
 
 def test_the_plan_is_made_once_whatever_arrives_later() -> None:
     store = prepared()
     job = _job(store)
-    before = plan.plan(store, job)
+    before = plan.create(store, job)
     store.put(keys.batch_input("j1", "0-late.jsonl"), b"{}")
     store.delete("batch/j1/planned.json")  # as if the planner had died in between
-    assert plan.plan(store, job) == before
+    assert plan.create(store, job) == before
     run(store, job)
     whole(store)
 
@@ -175,10 +175,10 @@ def test_a_cancelled_run_does_no_more_and_the_next_one_does_the_rest() -> None:
 
     store = prepared()
     job = _job(store)
-    plan.plan(store, job)
-    work(store, job, 1, chunks(store, job)[0], MANIFEST, echo, for_ever)
-    jobs.begin(store, job.id, 1, "ann")
-    jobs.cancel(store, job.id, 1)
+    plan.create(store, job)
+    process(store, job, 1, chunks(store, job)[0], MANIFEST, echo, for_ever)
+    jobs.begin_run(store, job.id, 1, "ann")
+    jobs.cancel_run(store, job.id, 1)
     run(store, job, number=1)
     assert len(answers(store, job)) == 2
     assert progress.status(store, job)["state"] == "cancelled"

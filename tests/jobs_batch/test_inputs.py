@@ -10,50 +10,53 @@ import pytest
 from shared import keys
 from shared.errors import BadInput, Conflict
 from shared.jobs.batch import plan, progress, sources
-from shared.jobs.batch.rows import request
+from shared.jobs.batch.rows import build_request
 from shared.package.manifest import Manifest, Tensor
 from shared.package.processing import Column, Table
 from shared.storage.memory import MemoryStore
 from tests.jobs_batch.world import IMAGES, MANIFEST, a_job, answers, chunks, echo, run
 
 
-def asked(files: dict[str, bytes], manifest: Manifest = MANIFEST, **options: Any) -> tuple[list, list[dict]]:
-    """What the model was asked, as (body, content type), and the answers."""
-    store, seen = MemoryStore(), []
+def predict_files(
+    files: dict[str, bytes], manifest: Manifest = MANIFEST, **options: Any
+) -> tuple[list[Any], list[dict[str, Any]]]:
+    """The requests that the model got, as (body, content type), and the answers."""
+    store = MemoryStore()
+    requests: list[tuple[bytes, str]] = []
     job = a_job(store, files, **options)
 
     def predict(body: bytes, content_type: str) -> dict[str, Any]:
-        seen.append((body, content_type))
+        requests.append((body, content_type))
         return {"ok": True}
 
     run(store, job, predict, manifest=manifest)
-    return seen, answers(store, job)
+    return requests, answers(store, job)
 
 
 def test_lines_are_requests_and_their_ids_come_back() -> None:
     body = b'\xef\xbb\xbf{"inputs": {"x": [[1, 2]]}}\r\n\r\n'
     body += b'{"id": "a-7", "input": {"text": "hi"}}\n{"id": 8, "input": "x"}'
-    seen, lines = asked({"a.jsonl": body})
-    assert [json.loads(body) for body, _ in seen] == [
+    requests, lines = predict_files({"a.jsonl": body})
+    assert [json.loads(body) for body, _ in requests] == [
         json.loads(line) for line in body[3:].split(b"\n") if line.strip()
     ]
-    assert {kind for _, kind in seen} == {"application/json"}
+    assert {kind for _, kind in requests} == {"application/json"}
     assert [line.get("id") for line in lines] == [None, "a-7", 8]
     assert [line["input"] for line in lines] == ["a.jsonl:1", "a.jsonl:2", "a.jsonl:3"]
 
 
 def test_files_are_inputs_with_the_type_that_their_name_says() -> None:
-    seen, lines = asked({"b/x.png": b"1", "b/y.JPG": b"2", "z": b"3"}, IMAGES)
-    assert seen == [(b"1", "image/png"), (b"2", "image/jpeg"), (b"3", "application/octet-stream")]
+    requests, lines = predict_files({"b/x.png": b"1", "b/y.JPG": b"2", "z": b"3"}, IMAGES)
+    assert requests == [(b"1", "image/png"), (b"2", "image/jpeg"), (b"3", "application/octet-stream")]
     assert [line["input"] for line in lines] == ["b/x.png", "b/y.JPG", "z"]
 
 
 def test_csv_rows_become_tensors_by_name_or_as_one_vector() -> None:
-    named = Manifest(name="m", task="tensor", inputs=[Tensor("p", "FP32", [-1, 1]), Tensor("q", "BYTES", [-1])])
-    seen, _ = asked({"a.csv": b'q,p,more\n"a, b",1.5,z\n'}, named)
-    assert json.loads(seen[0][0]) == {"inputs": {"p": [[1.5]], "q": ["a, b"]}}
-    seen, lines = asked({"a.csv": b"id,p,q\nr1,1,2\nr2,3,4\n"}, MANIFEST)
-    assert [json.loads(body)["inputs"]["x"] for body, _ in seen] == [[[1.0, 2.0]], [[3.0, 4.0]]]
+    manifest = Manifest(name="m", task="tensor", inputs=[Tensor("p", "FP32", [-1, 1]), Tensor("q", "BYTES", [-1])])
+    requests, _ = predict_files({"a.csv": b'q,p,more\n"a, b",1.5,z\n'}, manifest)
+    assert json.loads(requests[0][0]) == {"inputs": {"p": [[1.5]], "q": ["a, b"]}}
+    requests, lines = predict_files({"a.csv": b"id,p,q\nr1,1,2\nr2,3,4\n"}, MANIFEST)
+    assert [json.loads(body)["inputs"]["x"] for body, _ in requests] == [[[1.0, 2.0]], [[3.0, 4.0]]]
     assert [line["id"] for line in lines] == ["r1", "r2"]
 
 
@@ -61,27 +64,32 @@ def test_a_column_may_be_an_optional_input() -> None:
     scale = Manifest(
         name="m", task="tensor", inputs=[Tensor("p", "FP32", [-1, 1])], optional=[Tensor("scale", "FP32", [1])]
     )
-    assert json.loads(asked({"a.csv": b"p,scale\n1,3\n"}, scale)[0][0][0]) == {"inputs": {"p": [[1.0]], "scale": [3.0]}}
-    assert json.loads(asked({"a.csv": b"p,more\n1,3\n"}, scale)[0][0][0]) == {"inputs": {"p": [[1.0]]}}
+    assert json.loads(predict_files({"a.csv": b"p,scale\n1,3\n"}, scale)[0][0][0]) == {
+        "inputs": {"p": [[1.0]], "scale": [3.0]}
+    }
+    assert json.loads(predict_files({"a.csv": b"p,more\n1,3\n"}, scale)[0][0][0]) == {"inputs": {"p": [[1.0]]}}
 
 
 def test_a_row_that_does_not_fit_is_an_error_of_its_own() -> None:
     body = b'p,q\n1,2\n1\n1,x\n1,"2\n3,4\n'
-    seen, lines = asked({"a.csv": body})
-    assert len(seen) == 1
+    requests, lines = predict_files({"a.csv": body})
+    assert len(requests) == 1
     assert [line.get("status") for line in lines] == [None, 400, 400, 400]
     assert "2" in lines[1]["error"] and "'x'" in lines[2]["error"]
 
 
 def test_other_tasks_get_a_row_as_an_object_and_one_column_of_bytes_as_it_is() -> None:
     words = Manifest(name="m", task="text-classification")
-    assert request({"any": "hi"}, words) == (b'{"input":"hi"}', "application/json")
-    assert request({"text": "a", "pair": "b"}, words) == (b'{"input":{"text":"a","pair":"b"}}', "application/json")
+    assert build_request({"any": "hi"}, words) == (b'{"input":"hi"}', "application/json")
+    assert build_request({"text": "a", "pair": "b"}, words) == (
+        b'{"input":{"text":"a","pair":"b"}}',
+        "application/json",
+    )
     table = Manifest(name="m", task="tabular", preprocess=Table(columns=[Column(name="p")]))
-    assert request({"p": "1"}, table) == (b'{"input":{"p":"1"}}', "application/json")
-    assert request({"image": b"png"}, IMAGES) == (b"png", "application/octet-stream")
-    with pytest.raises(BadInput, match="the only one"):
-        request({"image": b"png", "label": "x"}, IMAGES)
+    assert build_request({"p": "1"}, table) == (b'{"input":{"p":"1"}}', "application/json")
+    assert build_request({"image": b"png"}, IMAGES) == (b"png", "application/octet-stream")
+    with pytest.raises(BadInput, match="the only column"):
+        build_request({"image": b"png", "label": "x"}, IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -89,46 +97,48 @@ def test_other_tasks_get_a_row_as_an_object_and_one_column_of_bytes_as_it_is() -
     [("INT64", " 7", 7), ("BOOL", "True", True), ("FP32", "1e3", 1000.0), ("BYTES", "7", "7"), ("FP16", "-2", -2.0)],
 )
 def test_text_becomes_what_the_model_takes(datatype: str, text: str, value: object) -> None:
-    made = Manifest(name="m", task="tensor", inputs=[Tensor("x", datatype, [-1])])
-    assert json.loads(request({"x": text}, made)[0]) == {"inputs": {"x": [value]}}
+    manifest = Manifest(name="m", task="tensor", inputs=[Tensor("x", datatype, [-1])])
+    assert json.loads(build_request({"x": text}, manifest)[0]) == {"inputs": {"x": [value]}}
 
 
 @pytest.mark.parametrize(("datatype", "text"), [("INT64", "1.5"), ("FP32", ""), ("FP32", "nan"), ("BOOL", "perhaps")])
 def test_text_that_is_no_such_value_is_refused(datatype: str, text: str) -> None:
     with pytest.raises(BadInput, match="column 'x' holds"):
-        request({"x": text}, Manifest(name="m", task="tensor", inputs=[Tensor("x", datatype, [-1])]))
+        build_request({"x": text}, Manifest(name="m", task="tensor", inputs=[Tensor("x", datatype, [-1])]))
 
 
-def test_a_kind_that_is_given_beats_the_names() -> None:
-    seen, _ = asked({"data.txt": b'{"n": 1}\n{"n": 2}\n'}, kind="jsonl")
-    assert len(seen) == 2
+def test_an_explicit_kind_overrides_file_names() -> None:
+    requests, _ = predict_files({"data.txt": b'{"n": 1}\n{"n": 2}\n'}, kind="jsonl")
+    assert len(requests) == 2
 
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "images.zip"])
-def test_what_is_packed_is_refused_as_a_whole(name: str) -> None:
+def test_compressed_files_are_refused(name: str) -> None:
     store = MemoryStore()
     with pytest.raises(BadInput, match="unpack it"):
-        plan.plan(store, a_job(store, {name: b"x"}))
+        plan.create(store, a_job(store, {name: b"x"}))
 
 
 def test_no_inputs_make_no_plan() -> None:
     store = MemoryStore()
     with pytest.raises(BadInput, match="no input"):
-        plan.plan(store, a_job(store, {"empty.jsonl": b"\n\n", "head.csv": b"a,b\n"}))
+        plan.create(store, a_job(store, {"empty.jsonl": b"\n\n", "head.csv": b"a,b\n"}))
 
 
-def test_inputs_too_large_are_errors_and_their_neighbours_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inputs_too_large_are_errors_and_their_neighbors_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_INPUT", 40)
     monkeypatch.setattr(plan, "BLOCK", 20)  # of which the planner makes chunks, in the same proportion
-    seen, lines = asked({"a.jsonl": b'{"n": 1}\n"' + b"x" * 50 + b'"\n{"n": 2}\n', "b.png": b"y" * 41, "c.png": b"z"})
-    assert len(seen) == 3
+    requests, lines = predict_files(
+        {"a.jsonl": b'{"n": 1}\n"' + b"x" * 50 + b'"\n{"n": 2}\n', "b.png": b"y" * 41, "c.png": b"z"}
+    )
+    assert len(requests) == 3
     assert [line.get("status") for line in lines] == [None, 413, None, 413, None]
 
 
 def test_a_file_that_was_replaced_after_the_plan_stops_its_chunks() -> None:
     store = MemoryStore()
     job = a_job(store, {"a.jsonl": b'{"n": 1}\n'})
-    plan.plan(store, job)
+    plan.create(store, job)
     store.put(keys.batch_input("j1", "a.jsonl"), b'{"n": 9}\n')
     with pytest.raises(Conflict, match="replaced"):
         run(store, job)
@@ -138,7 +148,7 @@ def test_a_file_that_was_replaced_after_the_plan_stops_its_chunks() -> None:
 def test_a_file_that_was_removed_after_the_plan_is_a_failed_input() -> None:
     store = MemoryStore()
     job = a_job(store, {"a.png": b"1", "b.png": b"2"})
-    plan.plan(store, job)
+    plan.create(store, job)
     store.delete(keys.batch_input("j1", "a.png"))
     run(store, job, lambda body, kind: {}, manifest=IMAGES)
     assert [line.get("status") for line in answers(store, job)] == [404, None]
@@ -160,7 +170,7 @@ def test_large_files_are_divided_by_bytes_too(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(plan, "BLOCK", 25)
     store = MemoryStore()
     job = a_job(store, {"a.jsonl": b"".join(b'{"n": %d}\n' % n for n in range(10))})
-    assert plan.plan(store, job).inputs == 10
+    assert plan.create(store, job).inputs == 10
     assert max(chunk.length for chunk in chunks(store, job)) <= 25
     run(store, job)
     assert [line["prediction"]["echo"]["n"] for line in answers(store, job)] == list(range(10))
@@ -172,22 +182,22 @@ def test_failures_are_listed_in_pages() -> None:
     run(store, job, echo)
     pages, after = [], None
     while True:
-        found, after = progress.failures(store, "j1", after, 3)
-        pages.append([line["index"] for line in found])
+        page, after = progress.list_failures(store, "j1", after, 3)
+        pages.append([line["index"] for line in page])
         if after is None:
             break
     assert [len(page) for page in pages[:-1]] == [3] * (len(pages) - 1)
     assert [index for page in pages for index in page] == [n for n in range(20) if n % 3]
     for cursor in ("", "x", "1.", "1.2.3"):
-        with pytest.raises(BadInput, match="the page before"):
-            progress.failures(store, "j1", cursor, 3)
+        with pytest.raises(BadInput, match="not a cursor"):
+            progress.list_failures(store, "j1", cursor, 3)
 
 
 def test_outputs_are_listed_in_pages() -> None:
     store = MemoryStore()
     job = a_job(store, {"a.jsonl": b"1\n" * 10}, chunk=2)
     run(store, job)
-    first, after = progress.outputs(store, "j1", None, 3, 60)
-    rest, end = progress.outputs(store, "j1", after, 3, 60)
+    first, after = progress.list_outputs(store, "j1", None, 3, 60)
+    rest, end = progress.list_outputs(store, "j1", after, 3, 60)
     assert ([row["chunk"] for row in first + rest], end) == ([0, 1, 2, 3, 4], None)
     assert first[0]["url"] == "memory:///batch/j1/out/000000.jsonl"

@@ -1,4 +1,4 @@
-"""A batch job on a store, and what carries it out here: the steps of the state machine, one after the other."""
+"""A batch job on a store, and its state machine: the steps, one after the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.jobs.batch import job as jobs
 from shared.jobs.batch import plan, progress
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.plan import PLAN, Chunk, plan_key
-from shared.jobs.batch.work import Predict, work
+from shared.jobs.batch.work import Predict, process
 from shared.package.manifest import Manifest, Tensor
 from shared.storage.base import Store, list_all
 
@@ -31,12 +31,12 @@ def a_job(store: Store, files: dict[str, bytes], **options: Any) -> Job:
 def echo(body: bytes, content_type: str) -> dict[str, Any]:
     """Answers with the input; refuses what is no JSON, and what says so."""
     try:
-        said = json.loads(body)
+        value = json.loads(body)
     except ValueError as error:
         raise BadInput("no JSON") from error
-    if said == "refused":
+    if value == "refused":
         raise BadInput("refused, as asked")
-    return {"model": "m", "version": 1, "echo": said}
+    return {"model": "m", "version": 1, "echo": value}
 
 
 def for_ever() -> float:
@@ -58,13 +58,13 @@ def run(
     remaining: Callable[[], float] = for_ever,
 ) -> None:
     """What the machine does: plan, every chunk, finish."""
-    plan.plan(store, job)
+    plan.create(store, job)
     for chunk in order(chunks(store, job)):
-        work(store, job, number, chunk, manifest, predict, remaining)
-    progress.finish(store, job, number)
+        process(store, job, number, chunk, manifest, predict, remaining)
+    progress.finish_run(store, job, number)
 
 
 def answers(store: Store, job: Job) -> list[dict[str, Any]]:
     """All lines of all outputs, in the order of their keys."""
-    found = list_all(store, f"{keys.batch(job.id)}out/")
-    return [json.loads(line) for info in found for line in store.get(info.key).body.splitlines()]
+    outputs = list_all(store, f"{keys.batch(job.id)}out/")
+    return [json.loads(line) for info in outputs for line in store.get(info.key).body.splitlines()]

@@ -48,12 +48,12 @@ def test_a_job_from_the_request_to_the_version(store: MemoryStore, queue: Queue)
     assert state(job, after="7")["metrics"] == []
     jobs.say(store, job, 1, "publishing")
     assert state(job)["state"] == "publishing"
-    ticket = states.open_ticket(store, "shoes", [states.File("model.onnx")], "tester", job)
+    session = states.open_session(store, "shoes", [states.File("model.onnx")], "tester", job)
     jobs.say(store, job, 1, "published")
     tell(job, "SUCCEEDED", ended=1)
-    states.advance(store, ticket, "checking")
+    states.advance(store, session, "checking")
     assert state(job)["state"] == "publishing"
-    states.advance(store, ticket, "registered", version=4)
+    states.advance(store, session, "registered", version=4)
     found = state(job)
     assert (found["state"], found["version"], found["upload_id"]) == ("succeeded", 4, job)
     assert "reason" not in found
@@ -81,8 +81,8 @@ def test_a_reclaimed_machine_puts_the_job_back_into_the_queue(store: MemoryStore
 
 def test_a_rejected_package_is_a_failure_with_the_gates_reason(store: MemoryStore) -> None:
     job = started()
-    ticket = states.open_ticket(store, "shoes", [states.File("model.onnx")], "tester", job)
-    states.advance(store, ticket, "rejected", code="golden", reason="outputs differ: export again")
+    session = states.open_session(store, "shoes", [states.File("model.onnx")], "tester", job)
+    states.advance(store, session, "rejected", code="golden", reason="outputs differ: export again")
     found = state(job)
     assert found["state"] == "failed"
     assert found["reason"] == "the package was rejected (golden): outputs differ: export again"

@@ -58,7 +58,7 @@ def announced() -> MemoryStore:
             at = "2024-07-11T00:00:00.000Z"
             states._write(
                 store,
-                states.Ticket(upload_id=upload, model=model, by="ann", created_at=at, files=listed, keys=places),
+                states.UploadSession(upload_id=upload, model=model, by="ann", created_at=at, files=listed, keys=places),
             )
     return store
 
@@ -105,7 +105,7 @@ def as_expected(store: Store, expected: dict[str, list[str]]) -> None:
             assert upload in (version.upload, *files)
             for named in (version.source, version.model, version.manifest):
                 blobs.read(store, named)
-        ended = {one.upload_id: one for one in states.of_model(store, model)[0]}
+        ended = {one.upload_id: one for one in states.list_by_model(store, model)[0]}
         assert {one.version: one.upload_id for one in ended.values() if one.state == "registered"} == {
             number: version.upload for number, version in head.versions.items()
         }

@@ -99,7 +99,7 @@ def sent(log: Log) -> None:
     """An upload of two files, announced and there; and a file that was dropped into the inbox of the same model."""
     files = [states.File("model.onnx"), states.File("amaas.json")]
     places = {file.name: MAIN + file.name for file in files}
-    ticket = states.Ticket(
+    ticket = states.UploadSession(
         upload_id=MAIN.split("/")[1],
         model="m",
         by="ann",
@@ -162,7 +162,7 @@ def outcome(store: MemoryStore, key: LocalKey | None) -> dict[str, Any]:
         for version in log.read(name).versions.values():
             whole(store, version)
     listed = {name: (one.revision, one.ready, one.tags) for name, one in catalogue.every(log).items()}
-    ended = [(one.state, one.version) for one in states.of_model(store, "m")[0]]
+    ended = [(one.state, one.version) for one in states.list_by_model(store, "m")[0]]
     records = [(r.kind, r.by, r.request_id) for r in log.records("m", head.revision, 1)]
     anonymous = [f"{n}" for n, _ in enumerate(state(log, head).uploads)]
     return {

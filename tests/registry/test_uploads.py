@@ -1,4 +1,4 @@
-"""The life of an upload: one ticket, and a state that never leaves its end."""
+"""The life of an upload: one session, and a state that never leaves a final one."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
-def ticket(store: MemoryStore, *names: str) -> states.Ticket:
-    return states.open_ticket(store, "m", [states.File(n) for n in names or ("model.onnx",)], by="ann")
+def open_session(store: MemoryStore, *names: str) -> states.UploadSession:
+    return states.open_session(store, "m", [states.File(n) for n in names or ("model.onnx",)], by="ann")
 
 
 def test_waits_until_every_file_is_there(store: MemoryStore) -> None:
-    opened = ticket(store, "model.onnx", "amaas.json")
+    opened = open_session(store, "model.onnx", "amaas.json")
     assert states.read(store, opened.upload_id).state == "waiting"
-    assert states.missing(store, opened) == ["model.onnx", "amaas.json"]
+    assert states.missing_files(store, opened) == ["model.onnx", "amaas.json"]
     store.put(opened.keys["amaas.json"], b"{}")
-    assert states.missing(store, opened) == ["model.onnx"]
+    assert states.missing_files(store, opened) == ["model.onnx"]
     store.put(opened.keys["model.onnx"], b"x")
-    assert states.missing(store, opened) == []
+    assert states.missing_files(store, opened) == []
 
 
-def test_an_end_state_is_never_left(store: MemoryStore) -> None:
-    opened = ticket(store)
+def test_a_final_state_is_never_left(store: MemoryStore) -> None:
+    opened = open_session(store)
     states.advance(store, opened, "checking")
     states.advance(store, opened, "registered", version=4)
     assert states.advance(store, opened, "checking").state == "registered"
@@ -39,18 +39,18 @@ def test_an_end_state_is_never_left(store: MemoryStore) -> None:
 
 def test_inbox_events_about_one_object_share_one_upload(store: MemoryStore) -> None:
     key = "inbox/m/x.onnx"
-    first = states.inbox_ticket(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
-    again = states.inbox_ticket(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
-    other = states.inbox_ticket(store, "m", key, '"etag2"', 1700000001.0, "s3:someone")
+    first = states.open_inbox_session(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
+    again = states.open_inbox_session(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
+    other = states.open_inbox_session(store, "m", key, '"etag2"', 1700000001.0, "s3:someone")
     assert first == again
     assert other.upload_id > first.upload_id
-    assert len(states.of_model(store, "m")[0]) == 2
+    assert len(states.list_by_model(store, "m")[0]) == 2
 
 
 def test_uploads_of_a_model_are_paged_in_order(store: MemoryStore) -> None:
-    opened = [ticket(store).upload_id for _ in range(5)]
-    first, following = states.of_model(store, "m", limit=3)
-    rest, end = states.of_model(store, "m", limit=3, after=following)
+    opened = [open_session(store).upload_id for _ in range(5)]
+    first, following = states.list_by_model(store, "m", limit=3)
+    rest, end = states.list_by_model(store, "m", limit=3, after=following)
     assert [u.upload_id for u in first + rest] == sorted(opened)
     assert end is None
 

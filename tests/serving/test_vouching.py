@@ -25,7 +25,7 @@ from shared.serving.sources import Sources
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
 from tests.cloud.template import TEMPLATE
-from tests.ingest.quantised import FORMS
+from tests.ingest.quantized import FORMS
 from tests.support import linear
 
 ELSEWHERE = "x86_64-elsewhere"
@@ -40,7 +40,7 @@ def log() -> Log:
 
 
 def push(log: Log, model: str, body: bytes) -> Version:
-    ticket = states.open_ticket(log.store, model, [states.File("model.onnx")], "ann")
+    ticket = states.open_session(log.store, model, [states.File("model.onnx")], "ann")
     log.store.put(ticket.keys["model.onnx"], body)
     upload = pipeline.ingest(log, CONFIG, ticket, Limits())
     assert upload.version, upload.reason
@@ -151,8 +151,8 @@ def test_what_would_be_refused_today_is_not_served_any_more(log: Log) -> None:
     hostile = blobs.write(log.store, b"no model at all")
     versions.recheck(log, "m", msgspec.structs.replace(version, source=hostile), Act(by="test"))
     [outcome] = recheck.older(log, Limits(), 60)
-    assert outcome.refused and "no ONNX model" in outcome.refused
-    with pytest.raises(Unavailable, match=r"was checked again and is not served: .*no ONNX model"):
+    assert outcome.refused and "not an ONNX model" in outcome.refused
+    with pytest.raises(Unavailable, match=r"was checked again and is not served: .*not an ONNX model"):
         served(log).load("m", None)
     assert recheck.older(log, Limits(), 60) == []
 

@@ -41,6 +41,7 @@ OTHERS = {
         "functions.upload.planted_function -> functions.batch.app",
     ),
     "shared/access/planted_entry.py": ("import shared.entry.http", "shared.access.planted_entry -> shared.entry"),
+    "tests/cloud/planted_bench.py": ("import bench.page", "tests.cloud.planted_bench -> bench"),
     "tools/planted_circle.py": ("import tools.planted_back", "planted_back"),
     "tools/planted_back.py": ("import tools.planted_circle", "planted_circle"),
 }

@@ -273,7 +273,7 @@ def last_words(said: list[str], code: int) -> str:
 def delivered(store: Store, job: Job) -> bool:
     """Whether an attempt before this one has sent the whole package."""
     try:
-        return not states.missing(store, states.read_ticket(store, job.id))
+        return not states.missing_files(store, states.read_session(store, job.id))
     except NotFound:
         return False
 
@@ -285,7 +285,7 @@ def publish(store: Store, job: Job, out: Path) -> None:
     """
     files = package.files(out)
     announced = [states.File(name) for name in files]
-    ticket = states.open_ticket(store, job.model, announced, job.by, job.id)
+    ticket = states.open_session(store, job.model, announced, job.by, job.id)
     if set(ticket.keys) != set(files):
         raise TrainingError(f"an attempt before announced {sorted(ticket.keys)}, there is {sorted(files)}: train again")
     for name, key in ticket.keys.items():

@@ -1,1 +1,1 @@
-"""Batch prediction: a job is objects below batch/{job}/, and exactly one answer comes out of it for each input."""
+"""Batch prediction: a job is objects under batch/{job}/, and each of its inputs gets exactly one answer."""

@@ -1,7 +1,7 @@
-"""What a batch job is: the request, written once with the version it is pinned to, and its runs.
+"""What is stored of a batch job: the request, written once with the version it is pinned to, and its runs.
 
-A run is one start of the state machine. Runs may be repeated: outputs are written once, so a later run does what is
-left. Nothing here is ever overwritten.
+A run is one start of the state machine. Runs may be repeated: outputs are written once, so a later run does what the
+earlier ones left undone. Nothing here is ever overwritten.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from shared.errors import Conflict, NotFound
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store, list_all
 
 JSON = "application/json"
-Kind = Literal["jsonl", "csv", "parquet", "files"]
+InputKind = Literal["jsonl", "csv", "parquet", "files"]
 
 
 class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """version: the number that answers all of it, whatever its aliases do meanwhile. prefix: where the inputs are.
+    """version: the number that answers every input, wherever aliases move meanwhile. prefix: of the inputs' keys.
 
-    kind: how to read files whose name does not tell. chunk: inputs per chunk at most. options: of the task.
+    kind: how to read files whose name does not say it. chunk: inputs per chunk at most. options: of the model's task.
     """
 
     id: str
@@ -32,7 +32,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str
     created_at: str
     prefix: str
-    kind: Kind | None = None
+    kind: InputKind | None = None
     chunk: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     options: dict[str, str] = field(default_factory=dict)
 
@@ -45,8 +45,8 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: bool = False
 
 
-class Ended(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """missing: chunks without an output. error: why the run came to nothing."""
+class RunEnd(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """missing: chunks without an output; None where there was no plan. error: why the run did not finish."""
 
     at: str
     missing: int | None = None
@@ -55,7 +55,7 @@ class Ended(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 JOB = msgspec.json.Decoder(Job)
 RUN = msgspec.json.Decoder(Run)
-ENDED = msgspec.json.Decoder(Ended)
+RUN_END = msgspec.json.Decoder(RunEnd)
 
 
 def create(store: Store, job: Job) -> Job:
@@ -84,32 +84,33 @@ def _key(job: str) -> str:
 
 
 def last_run(store: Store, job: str) -> Run | None:
-    """The newest start of a job, with whether it was cancelled and has ended."""
+    """The newest run of a job, with whether it was cancelled and has ended. One listing, and one read."""
+    # names are 000001.start.json, 000001.cancel.json, 000001.end.json
     names = [info.key.rpartition("/")[2].split(".") for info in list_all(store, f"{keys.batch(job)}runs/")]
     started = [int(name[0]) for name in names if name[1] == "start"]
     if not started:
         return None
     number = max(started)
     run = RUN.decode(store.get(keys.batch_run(job, number, "start")).body)
-    said = {name[1] for name in names if int(name[0]) == number}
-    return msgspec.structs.replace(run, cancelled="cancel" in said, ended="end" in said)
+    events = {name[1] for name in names if int(name[0]) == number}
+    return msgspec.structs.replace(run, cancelled="cancel" in events, ended="end" in events)
 
 
-def begin(store: Store, job: str, number: int, by: str) -> Run:
-    """Raises Conflict when somebody else began this run."""
+def begin_run(store: Store, job: str, number: int, by: str) -> Run:
+    """Raises Conflict when another caller began this run."""
     run = Run(number=number, started_at=now(), by=by)
     try:
         store.put(keys.batch_run(job, number, "start"), msgspec.json.encode(run), if_absent=True, content_type=JSON)
     except AlreadyExists as error:
-        raise Conflict(f"batch job {job!r} was started by somebody else in this moment: GET /batch/{job}") from error
+        raise Conflict(f"batch job {job!r} was started by another caller at the same time: GET /batch/{job}") from error
     return run
 
 
-def cancel(store: Store, job: str, number: int) -> None:
+def cancel_run(store: Store, job: str, number: int) -> None:
     store.put(keys.batch_run(job, number, "cancel"), b"{}", content_type=JSON)
 
 
-def cancelled(store: Store, job: str, number: int) -> bool:
+def is_cancelled(store: Store, job: str, number: int) -> bool:
     try:
         store.head(keys.batch_run(job, number, "cancel"))
     except ObjectNotFound:
@@ -117,16 +118,16 @@ def cancelled(store: Store, job: str, number: int) -> bool:
     return True
 
 
-def end(store: Store, job: str, number: int, *, missing: int | None = None, error: str | None = None) -> Ended:
-    """Note how a run ended. Whoever comes later is told what was noted first."""
-    ended = Ended(at=now(), missing=missing, error=error)
-    key = keys.batch_run(job, number, "end")
+def end_run(store: Store, job: str, number: int, *, missing: int | None = None, error: str | None = None) -> RunEnd:
+    """Store how a run ended. If that is stored already, returns the stored end unchanged."""
+    end = RunEnd(at=now(), missing=missing, error=error)
     try:
-        store.put(key, msgspec.json.encode(ended), if_absent=True, content_type=JSON)
+        store.put(keys.batch_run(job, number, "end"), msgspec.json.encode(end), if_absent=True, content_type=JSON)
     except AlreadyExists:
-        return ENDED.decode(store.get(key).body)
-    return ended
+        return read_run_end(store, job, number)
+    return end
 
 
-def ended(store: Store, job: str, number: int) -> Ended:
-    return ENDED.decode(store.get(keys.batch_run(job, number, "end")).body)
+def read_run_end(store: Store, job: str, number: int) -> RunEnd:
+    """Raises ObjectNotFound for a run that has not ended."""
+    return RUN_END.decode(store.get(keys.batch_run(job, number, "end")).body)

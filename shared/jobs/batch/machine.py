@@ -1,4 +1,4 @@
-"""The Step Functions state machine that runs a job: start a run, ask for it, stop it. What it does: template.yaml."""
+"""The Step Functions state machine that carries out runs: start, state, stop. Its steps are in template.yaml."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class StateMachine:
         self._client = client or boto3.client("stepfunctions", endpoint_url=endpoint_url)
 
     def start(self, job: str, run: int) -> None:
-        asked = json.dumps({"job": job, "run": run})
-        self._call("start_execution", stateMachineArn=self._arn, name=_name(job, run), input=asked)
+        event = json.dumps({"job": job, "run": run})
+        self._call("start_execution", stateMachineArn=self._arn, name=_name(job, run), input=event)
 
-    def going(self, job: str, run: int) -> bool:
-        found = self._call("describe_execution", executionArn=self._execution(job, run))
-        return bool(found and found["status"] in ("RUNNING", "PENDING_REDRIVE"))
+    def is_running(self, job: str, run: int) -> bool:
+        execution = self._call("describe_execution", executionArn=self._execution(job, run))
+        return bool(execution and execution["status"] in ("RUNNING", "PENDING_REDRIVE"))
 
     def stop(self, job: str, run: int) -> None:
         self._call("stop_execution", executionArn=self._execution(job, run), cause="cancelled")
@@ -34,15 +34,16 @@ class StateMachine:
 
     def _call(self, operation: str, **args: Any) -> dict[str, Any] | None:
         try:
-            answer: dict[str, Any] = getattr(self._client, operation)(**args)
+            reply: dict[str, Any] = getattr(self._client, operation)(**args)
         except ClientError as error:
             code = error.response["Error"]["Code"]
+            # executions have the run's name, so that a repeated start is the same execution
             if code in ("ExecutionAlreadyExists", "ExecutionDoesNotExist"):
                 return None
             raise Unavailable(f"the batch job's state machine answered {code}; try again") from error
         except BotoCoreError as error:
-            raise Unavailable(f"the batch job's state machine is out of reach ({error}); try again") from error
-        return answer
+            raise Unavailable(f"the batch job's state machine cannot be reached ({error}); try again") from error
+        return reply
 
 
 def _name(job: str, run: int) -> str:

@@ -1,4 +1,4 @@
-"""Rows of a Parquet file as plain values. The only module that knows a Parquet reader (arro3: Arrow's Rust one)."""
+"""Rows of a Parquet file as plain values. The only module that imports a Parquet reader (arro3, Arrow in Rust)."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from typing import Any
 from shared.errors import BadInput
 
 
-def batches(path: str, name: str, size: int) -> Iterator[list[dict[str, Any]]]:
-    """Lists of at most `size` rows, each a dictionary by column. Raises BadInput naming the file."""
+def read_rows(path: str, name: str, size: int) -> Iterator[list[dict[str, Any]]]:
+    """Yields lists of at most `size` rows, each a dictionary by column. Raises BadInput with the file's `name`."""
     from arro3.io import read_parquet
 
     try:
         for batch in read_parquet(path, batch_size=size):
-            columns = {name: _values(batch.column(name)) for name in batch.schema.names}
+            columns = {name: _plain_values(batch.column(name)) for name in batch.schema.names}
             yield [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     except BadInput:
         raise
-    except Exception as error:  # what the reader raises has no common class
-        raise BadInput(f"{name!r} cannot be read as Parquet: {str(error)[:200]}") from error
+    except Exception as error:  # the reader's exceptions have no common base class
+        raise BadInput(
+            f"{name!r} cannot be read as Parquet: {str(error)[:200]}; write it again, or send CSV"
+        ) from error
 
 
-def _values(column: Any) -> list[Any]:
+def _plain_values(column: Any) -> list[Any]:
     return [_plain(value.as_py()) for value in column]
 
 
 def _plain(value: Any) -> Any:
-    """What msgpack can hold: numbers, text, bytes, lists and objects of them."""
+    """The value in types that msgpack has: numbers, text, bytes, lists and objects of them."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,8 +1,8 @@
 """How a job's inputs are divided into chunks: written once, so that every run divides them the same way.
 
-A file is read by what its name says: .jsonl and .ndjson by lines, .csv by rows, .parquet by rows, any other file is one
-input. JSONL and CSV stay where they are, a chunk names a stretch of bytes. Parquet cannot be entered in the middle
-without reading it, so its rows are copied into shards here, once, and workers need no Parquet reader.
+The file's extension decides how it is read: .jsonl and .ndjson by lines, .csv and .parquet by rows, any other file is
+one input. JSONL and CSV are not copied: a chunk is a byte range of the file. A Parquet reader cannot start in the
+middle of a file, so the rows are copied into shards here, once, and workers need no Parquet reader.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from shared.config import MiB
 from shared.errors import BadInput
 from shared.jobs.batch import parquet
 from shared.jobs.batch.job import JSON, Job
-from shared.jobs.batch.records import spans
+from shared.jobs.batch.records import record_spans
 from shared.storage.base import AlreadyExists, ObjectInfo, ObjectNotFound, Store, list_all
 
 BLOCK = 8 * MiB
-RECORDS = 500  # inputs of a chunk, where the request does not say
-FILES = 50
+# inputs per chunk, where the request does not say
+RECORDS_PER_CHUNK = 500
+FILES_PER_CHUNK = 50
 CHUNK_BYTES = 64 * MiB
-MOST_CHUNKS = 100_000
-ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z")
+MAX_CHUNKS = 100_000
+KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+COMPRESSED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z")
 
 
 class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one worker does at a time. first: the index of its first input in the whole job. count: its inputs.
+    """What one call of the worker does. first: the index of its first input in the whole job. count: of its inputs.
 
-    jsonl, csv: `length` bytes from `start` of the object `key`, whose ETag is `etag`; `header` is the length of a CSV's
-    first record. rows: the shard `key`. files: names below the job's prefix, with sizes in bytes. name: of the file
-    that the inputs come from, and `row` which of its inputs the first one is.
+    kind jsonl, csv: `length` bytes from `start` of the object `key`, whose ETag is `etag`; `header` is the length of a
+    CSV's first record. kind rows: the shard `key`. kind files: names under the job's prefix, with sizes in bytes.
+    name: the file that the inputs come from; row: the number of the chunk's first input in that file, from 0.
     """
 
     number: int
@@ -54,13 +55,15 @@ class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     files: list[tuple[str, int]] = []
 
 
-class Planned(Struct, frozen=True):
+class PlanSummary(Struct, frozen=True):
+    """How many inputs and chunks a plan has: progress needs no more, and a plan may have 100,000 chunks."""
+
     inputs: int
     chunks: int
 
 
 PLAN = msgspec.json.Decoder(list[Chunk])
-PLANNED = msgspec.json.Decoder(Planned)
+PLAN_SUMMARY = msgspec.json.Decoder(PlanSummary)
 
 
 def plan_key(job: str) -> str:
@@ -68,85 +71,92 @@ def plan_key(job: str) -> str:
 
 
 def results_prefix(job: str) -> str:
-    """Where the state machine writes what its workers returned, which may be more than it can hold."""
+    """Where the state machine writes what its workers returned: more than its own state may hold (256 kB)."""
     return f"{keys.batch(job)}results"
 
 
-def planned(store: Store, job: str) -> Planned | None:
+def _summary_key(job: str) -> str:
+    return f"{keys.batch(job)}planned.json"
+
+
+def read_summary(store: Store, job: str) -> PlanSummary | None:
+    """None for a job that has no plan yet."""
     try:
-        return PLANNED.decode(store.get(f"{keys.batch(job)}planned.json").body)
+        return PLAN_SUMMARY.decode(store.get(_summary_key(job)).body)
     except ObjectNotFound:
         return None
 
 
-def plan(store: Store, job: Job) -> Planned:
-    """Divide the inputs, unless that is done already. Raises BadInput for what cannot be read as inputs."""
-    there = planned(store, job.id)
-    if there is not None:
-        return there
+def create(store: Store, job: Job) -> PlanSummary:
+    """Divide the inputs into chunks, once: a plan that exists stays. Raises BadInput for unreadable inputs."""
+    present = read_summary(store, job.id)
+    if present is not None:
+        return present
     chunks = list(_numbered(_chunks(store, job)))
     if not chunks:
-        raise BadInput(f"there is no input beneath {job.prefix}: send files before the start")
+        raise BadInput(f"there is no input under {job.prefix}: send files, then start the job")
     try:
         store.put(plan_key(job.id), msgspec.json.encode(chunks), if_absent=True, content_type=JSON)
-    except AlreadyExists:  # another planner was faster, and may have seen fewer files: its plan is the plan
+    except AlreadyExists:  # another planner was faster, and may have listed fewer files: its plan counts
         chunks = PLAN.decode(store.get(plan_key(job.id)).body)
-    made = Planned(sum(chunk.count for chunk in chunks), len(chunks))
-    store.put(f"{keys.batch(job.id)}planned.json", msgspec.json.encode(made), content_type=JSON)
-    return made
+    summary = PlanSummary(sum(chunk.count for chunk in chunks), len(chunks))
+    # after the plan: where there is a summary, the plan is complete
+    store.put(_summary_key(job.id), msgspec.json.encode(summary), content_type=JSON)
+    return summary
 
 
 def _numbered(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     first = 0
     for number, chunk in enumerate(chunks):
-        if number >= MOST_CHUNKS:
-            raise BadInput(f"the inputs make more than {MOST_CHUNKS:,} chunks: divide them between jobs")
+        if number >= MAX_CHUNKS:
+            raise BadInput(f"the inputs need more than {MAX_CHUNKS:,} chunks: divide them between jobs")
         yield msgspec.structs.replace(chunk, number=number, first=first)
         first += chunk.count
 
 
 def _chunks(store: Store, job: Job) -> Iterator[Chunk]:
-    single: list[tuple[str, int]] = []
+    files: list[tuple[str, int]] = []  # name and size of whole files that wait for their chunk
     for info in list_all(store, job.prefix):
         name = info.key.removeprefix(job.prefix)
-        kind = kind_of(name, job)
+        kind = input_kind(name, job)
         if name.endswith("/") and not info.size:
-            continue  # what consoles make for a folder
+            continue  # the empty object that consoles create for a folder
         if kind != "files":
-            yield from _flushed(single)
-            single = []
-            yield from _of_file(store, job, kind, name, info)
+            # before the file's own chunks: inputs are numbered in the order of their keys
+            yield from _files_chunk(files)
+            files = []
+            yield from _file_chunks(store, job, kind, name, info)
             continue
-        if len(single) >= (job.chunk or FILES) or sum(size for _, size in single) + info.size > CHUNK_BYTES:
-            yield from _flushed(single)
-            single = []
-        single.append((name, info.size))
-    yield from _flushed(single)
+        if len(files) >= (job.chunk or FILES_PER_CHUNK) or sum(size for _, size in files) + info.size > CHUNK_BYTES:
+            yield from _files_chunk(files)
+            files = []
+        files.append((name, info.size))
+    yield from _files_chunk(files)
 
 
-def kind_of(name: str, job: Job) -> str:
-    """How a file is read. Raises BadInput for a packed one, which would be one senseless input."""
+def input_kind(name: str, job: Job) -> str:
+    """How a file is read. Raises BadInput for a compressed file: as one input it would make no sense."""
     if job.kind:
         return job.kind
-    ending = os.path.splitext(name)[1].lower()
-    if ending in PACKED:
-        raise BadInput(f"{name!r} is packed: unpack it, or say how it is to be read with kind")
-    return ENDINGS.get(ending, "files")
+    extension = os.path.splitext(name)[1].lower()
+    if extension in COMPRESSED:
+        raise BadInput(f"{name!r} is compressed: unpack it, or set kind to say how to read it")
+    return KINDS.get(extension, "files")
 
 
-def _flushed(files: list[tuple[str, int]]) -> Iterator[Chunk]:
+def _files_chunk(files: list[tuple[str, int]]) -> Iterator[Chunk]:
     if files:
         yield Chunk(number=0, kind="files", first=0, count=len(files), files=files)
 
 
-def _of_file(store: Store, job: Job, kind: str, name: str, info: ObjectInfo) -> Iterator[Chunk]:
+def _file_chunks(store: Store, job: Job, kind: str, name: str, info: ObjectInfo) -> Iterator[Chunk]:
     if kind == "parquet":
-        yield from _shards(store, job, name, info)
+        yield from _parquet_chunks(store, job, name, info)
         return
-    found = spans(_blocks(store, info), quoted=kind == "csv")
-    header = next(found, (0, 0))[1] if kind == "csv" else 0
+    spans = record_spans(_read_blocks(store, info), quoted=kind == "csv")
+    header = next(spans, (0, 0))[1] if kind == "csv" else 0
     row = 0
-    for start, length, count in _grouped(found, job.chunk or RECORDS):
+    for start, length, count in _group_spans(spans, job.chunk or RECORDS_PER_CHUNK):
         yield Chunk(
             number=0,
             kind=kind,
@@ -163,16 +173,16 @@ def _of_file(store: Store, job: Job, kind: str, name: str, info: ObjectInfo) -> 
         row += count
 
 
-def _blocks(store: Store, info: ObjectInfo) -> Iterator[bytes]:
+def _read_blocks(store: Store, info: ObjectInfo) -> Iterator[bytes]:
     for start in range(0, info.size, BLOCK):
         yield store.get(info.key, start=start, length=min(BLOCK, info.size - start)).body
 
 
-def _grouped(found: Iterator[tuple[int, int]], most: int) -> Iterator[tuple[int, int, int]]:
-    """Records as stretches: start, length, count."""
+def _group_spans(spans: Iterator[tuple[int, int]], limit: int) -> Iterator[tuple[int, int, int]]:
+    """Byte ranges of up to `limit` records, and of up to BLOCK bytes or one record: start, length, count."""
     begin = stop = count = 0
-    for start, length in found:
-        if count and (count == most or start + length - begin > BLOCK):
+    for start, length in spans:
+        if count and (count == limit or start + length - begin > BLOCK):
             yield begin, stop - begin, count
             count = 0
         begin = begin if count else start
@@ -181,13 +191,14 @@ def _grouped(found: Iterator[tuple[int, int]], most: int) -> Iterator[tuple[int,
         yield begin, stop - begin, count
 
 
-def _shards(store: Store, job: Job, name: str, info: ObjectInfo) -> Iterator[Chunk]:
+def _parquet_chunks(store: Store, job: Job, name: str, info: ObjectInfo) -> Iterator[Chunk]:
+    # the ETag too: shards of a file that was replaced must not pass for those of the new one
     mark = hashlib.sha256(f"{info.key}\n{info.etag}".encode()).hexdigest()[:16]
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "rows.parquet")
         store.download(info.key, path)
         row = 0
-        for number, rows in enumerate(parquet.batches(path, name, job.chunk or RECORDS)):
+        for number, rows in enumerate(parquet.read_rows(path, name, job.chunk or RECORDS_PER_CHUNK)):
             key = f"{keys.batch(job.id)}plan/{mark}-{number:06d}.msgpack"
             store.put(key, msgspec.msgpack.encode(rows))
             yield Chunk(number=0, kind="rows", first=0, count=len(rows), key=key, name=name, row=row)

@@ -1,4 +1,4 @@
-"""How far a job is: read from what is there, never from a counter that somebody would have to keep."""
+"""How far a job is: read from the objects that exist, never from a counter that would have to be maintained."""
 
 from __future__ import annotations
 
@@ -12,61 +12,76 @@ from shared import keys
 from shared.config import MiB
 from shared.errors import BadInput
 from shared.jobs.batch import job as jobs
+from shared.jobs.batch import plan
 from shared.jobs.batch.job import Job
-from shared.jobs.batch.plan import planned
 from shared.storage.base import Store, list_all
 
-SHOWN = 10  # failures and troubles in the short answer
-INLINE = MiB // 2  # a result of one chunk, up to this size, is in the answer itself
+ACTIVE = ("planning", "running")
+STATUS_FAILURES = 10  # failures in the status
+INLINE_RESULT = MiB // 2  # the output of a single chunk, up to this size, is in the status itself
 CURSOR = re.compile(r"(\d{1,6})(?:\.(\d{1,6}))?", re.ASCII)
 
 
-class Done(Struct, frozen=True):
+class FinishedChunk(Struct, frozen=True):
+    """What the key of a marker says, so that one listing of markers is the progress of a job."""
+
     chunk: int
     inputs: int
     failed: int
 
 
-def done(store: Store, job: str, after: int = -1) -> list[Done]:
-    """The chunks that have their output, in order, from the one behind `after` on."""
+def list_finished(store: Store, job: str, after: int = -1) -> list[FinishedChunk]:
+    """The chunks that have their output, in order, from the one after number `after` on."""
     folder = f"{keys.batch(job)}done/"
-    start = f"{folder}{after:06d}." if after >= 0 else ""  # '.' sorts behind the '-' of every marker
-    found = (keys.parse_batch_done(info.key) for info in list_all(store, folder, after=start))
-    return [Done(*marker) for marker in found if marker]
+    start = f"{folder}{after:06d}." if after >= 0 else ""  # '.' sorts after the '-' of every marker of this number
+    markers = (keys.parse_batch_done(info.key) for info in list_all(store, folder, after=start))
+    return [FinishedChunk(*marker) for marker in markers if marker]
 
 
-def finish(store: Store, job: Job, run: int, error: str | None = None) -> jobs.Ended:
-    """Note the end of a run, and what it left undone."""
-    plan = planned(store, job.id)
-    missing = plan.chunks - len(done(store, job.id)) if plan else None
-    return jobs.end(store, job.id, run, missing=missing, error=error if missing != 0 else None)
+def finish_run(store: Store, job: Job, run: int, error: str | None = None) -> jobs.RunEnd:
+    """Store the end of a run, with the number of chunks that have no output."""
+    summary = plan.read_summary(store, job.id)
+    missing = summary.chunks - len(list_finished(store, job.id)) if summary else None
+    # where every chunk has its output, an error of the state machine concerns no user
+    return jobs.end_run(store, job.id, run, missing=missing, error=error if missing != 0 else None)
 
 
 def status(store: Store, job: Job) -> dict[str, Any]:
     """State, counts and the first failures. States: waiting, planning, running, done, incomplete, failed, cancelled."""
-    plan, run, finished = planned(store, job.id), jobs.last_run(store, job.id), done(store, job.id)
-    told: dict[str, Any] = {
+    summary, run, finished = _read(store, job.id)
+    chunks = summary.chunks if summary else None
+    answer: dict[str, Any] = {
         "id": job.id,
         "model": job.model,
         "version": job.version,
-        "state": _state(plan.chunks if plan else None, len(finished), run),
+        "state": _state(chunks, len(finished), run),
         "created_at": job.created_at,
-        "inputs": plan.inputs if plan else None,
-        "done": sum(marker.inputs for marker in finished),
-        "failed": sum(marker.failed for marker in finished),
-        "chunks": {"all": plan.chunks if plan else None, "done": len(finished)},
-        "failures": _failures(store, job.id, finished, 0, SHOWN)[0],
+        "inputs": summary.inputs if summary else None,
+        "done": sum(chunk.inputs for chunk in finished),
+        "failed": sum(chunk.failed for chunk in finished),
+        "chunks": {"all": chunks, "done": len(finished)},
+        "failures": _failures(store, job.id, finished, 0, STATUS_FAILURES)[0],
     }
-    if run and run.ended and told["state"] in ("incomplete", "failed"):
-        told["error"] = _why(store, job.id, run.number, {marker.chunk for marker in finished})
-    if plan and plan.chunks == len(finished) == 1:
-        told |= _inline(store, job.id)
-    return told
+    if run and run.ended and answer["state"] in ("incomplete", "failed"):
+        answer["error"] = _error(store, job.id, run.number, {chunk.chunk for chunk in finished})
+    if chunks == len(finished) == 1:
+        answer |= _inline_results(store, job.id)
+    return answer
+
+
+def is_active(store: Store, job: Job) -> bool:
+    """Whether a run is going on: by two listings and two reads, where a status reads the failures' outputs too."""
+    summary, run, finished = _read(store, job.id)
+    return _state(summary.chunks if summary else None, len(finished), run) in ACTIVE
+
+
+def _read(store: Store, job: str) -> tuple[plan.PlanSummary | None, jobs.Run | None, list[FinishedChunk]]:
+    return plan.read_summary(store, job), jobs.last_run(store, job), list_finished(store, job)
 
 
 def _state(chunks: int | None, finished: int, run: jobs.Run | None) -> str:
-    if chunks is not None and finished == chunks:
-        return "done"
+    if finished == chunks:
+        return "done"  # before all else: the outputs are there, however the run ended
     if run is None:
         return "waiting"
     if run.cancelled:
@@ -76,64 +91,71 @@ def _state(chunks: int | None, finished: int, run: jobs.Run | None) -> str:
     return "planning" if chunks is None else "running"
 
 
-def _why(store: Store, job: str, run: int, finished: set[int]) -> str:
-    ended = jobs.ended(store, job, run)
-    page = store.list_page(f"{keys.batch(job)}trouble/", limit=1000)
+def _error(store: Store, job: str, run: int, finished: set[int]) -> str:
+    """The first error of a chunk that has no output; else of the run."""
+    end = jobs.read_run_end(store, job, run)
+    page = store.list_page(keys.batch_errors(job), limit=1000)
     for info in page.objects:
-        if int(info.key[-11:-5]) not in finished:
+        if int(info.key[-11:-5]) not in finished:  # the chunk's number, before ".json"
             return str(msgspec.json.decode(store.get(info.key).body)["error"])
-    return ended.error or "some chunks came to no end, their worker died: the function's log says more; start it again"
+    return (
+        end.error or "the worker of some chunks died: see the log of the function batchwork, then start the job again"
+    )
 
 
-def _inline(store: Store, job: str) -> dict[str, Any]:
-    key = keys.batch_out(job, 0)
-    if store.head(key).size > INLINE:
+def _inline_results(store: Store, job: str) -> dict[str, Any]:
+    key = keys.batch_output(job, 0)
+    if store.head(key).size > INLINE_RESULT:
         return {}
     return {"results": [msgspec.json.decode(line) for line in store.get(key).body.splitlines()]}
 
 
-def failures(store: Store, job: str, after: str | None, limit: int) -> tuple[list[Any], str | None]:
-    """Lines with an error, in the inputs' order, and where the next page starts. Raises BadInput."""
+def list_failures(store: Store, job: str, after: str | None, limit: int) -> tuple[list[Any], str | None]:
+    """Output lines with an error, in the order of the inputs, and the cursor of the next page. Raises BadInput."""
     match = CURSOR.fullmatch("0" if after is None else after)
     if not match:
-        raise BadInput("next is what the page before said")
+        raise BadInput(f"{after!r} is not a cursor: use `next` of the previous page")
     chunk, skip = int(match[1]), int(match[2] or 0)
-    return _failures(store, job, done(store, job, chunk - 1), skip, limit)
+    return _failures(store, job, list_finished(store, job, chunk - 1), skip, limit)
 
 
-def _failures(store: Store, job: str, finished: list[Done], skip: int, limit: int) -> tuple[list[Any], str | None]:
-    found: list[Any] = []
-    for marker in finished:
-        if not marker.failed:
+def _failures(
+    store: Store, job: str, finished: list[FinishedChunk], skip: int, limit: int
+) -> tuple[list[Any], str | None]:
+    """skip: failures of the first chunk that earlier pages had. A cursor is CHUNK.SKIP."""
+    failures: list[Any] = []
+    for chunk in finished:
+        if not chunk.failed:
             continue
-        if len(found) == limit:
-            return found, f"{marker.chunk}.0"
-        errors = failed_lines(store.get(keys.batch_out(job, marker.chunk)).body)[skip:]
-        taken = errors[: limit - len(found)]
-        found += taken
-        if len(taken) < len(errors):
-            return found, f"{marker.chunk}.{skip + len(taken)}"
+        if len(failures) == limit:
+            return failures, f"{chunk.chunk}.0"
+        rest = _failed_lines(store.get(keys.batch_output(job, chunk.chunk)).body)[skip:]
+        page = rest[: limit - len(failures)]
+        failures += page
+        if len(page) < len(rest):
+            return failures, f"{chunk.chunk}.{skip + len(page)}"
         skip = 0
-    return found, None
+    return failures, None
 
 
-def failed_lines(body: bytes) -> list[Any]:
+def _failed_lines(body: bytes) -> list[Any]:
+    # most lines have no error: a search for the bytes spares decoding them; an answer may have the bytes elsewhere
     lines = (msgspec.json.decode(line) for line in body.splitlines() if b'"error":' in line)
     return [line for line in lines if "error" in line]
 
 
-def outputs(
+def list_outputs(
     store: Store, job: str, after: int | None, limit: int, expires: int
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """Where the answers are: one URL per chunk, in the inputs' order, and behind which chunk the next page starts."""
-    finished = done(store, job, -1 if after is None else after)
+    """One URL of answers per chunk, in the order of the inputs, and the chunk after which the next page starts."""
+    finished = list_finished(store, job, -1 if after is None else after)
     page = [
         {
-            "chunk": marker.chunk,
-            "inputs": marker.inputs,
-            "failed": marker.failed,
-            "url": store.presign_get(keys.batch_out(job, marker.chunk), expires=expires),
+            "chunk": chunk.chunk,
+            "inputs": chunk.inputs,
+            "failed": chunk.failed,
+            "url": store.presign_get(keys.batch_output(job, chunk.chunk), expires=expires),
         }
-        for marker in finished[:limit]
+        for chunk in finished[:limit]
     ]
     return page, finished[limit - 1].chunk if len(finished) > limit else None

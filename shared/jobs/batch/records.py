@@ -1,4 +1,4 @@
-"""Where the records of a JSONL or CSV file begin and end, in bytes, without holding the file."""
+"""Byte ranges of the records of a JSONL or CSV file, found without holding the whole file in memory."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ NEWLINE = b"\n"
 QUOTE = b'"'
 
 
-def spans(blocks: Iterable[bytes], *, quoted: bool) -> Iterator[tuple[int, int]]:
-    """Start and length of each record that is not an empty line, its line end included.
+def record_spans(blocks: Iterable[bytes], *, quoted: bool) -> Iterator[tuple[int, int]]:
+    """Start and length in bytes of each record that is not an empty line, its line end included.
 
     quoted: a line end inside double quotes belongs to the record, as in CSV (RFC 4180).
     """
     start = offset = quotes = 0
     last = b""
     for block in blocks:
-        at = 0
-        while (found := block.find(NEWLINE, at)) >= 0:
-            quotes += block.count(QUOTE, at, found) if quoted else 0
-            before = block[found - 1 : found] if found else last
-            at = found + 1
+        position = 0
+        while (newline := block.find(NEWLINE, position)) >= 0:
+            quotes += block.count(QUOTE, position, newline) if quoted else 0
+            previous = block[newline - 1 : newline] if newline else last
+            position = newline + 1
+            # an odd number of quotes: this line end is inside a quoted field. An escaped quote is two of them
             if quotes % 2 == 0:
-                length = offset + at - start
-                if length > 2 or (length == 2 and before != b"\r"):
+                length = offset + position - start
+                if length > 2 or (length == 2 and previous != b"\r"):
                     yield start, length
-                start, quotes = offset + at, 0
-        quotes += block.count(QUOTE, at) if quoted else 0
+                start, quotes = offset + position, 0
+        quotes += block.count(QUOTE, position) if quoted else 0
         offset += len(block)
         last = block[-1:] or last
     if offset > start:

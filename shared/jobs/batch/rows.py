@@ -1,4 +1,4 @@
-"""A row of a table as the request that a model's task takes."""
+"""Turns a row of a table into a request of the model's task."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from shared.package.manifest import Manifest, Tensor
 from shared.package.tasks import TENSOR
 
 
-def request(row: dict[str, Any], manifest: Manifest) -> tuple[bytes, str]:
+def build_request(row: dict[str, Any], manifest: Manifest) -> tuple[bytes, str]:
     """Body and content type for one row: column → value, as text where it comes from CSV. Raises BadInput.
 
-    A single column of bytes is the body itself, an image say. For tensors, columns are inputs by their names, or all
-    together the one vector that the model takes. Any other task gets the row as its input, or the only value in it.
+    A single column of bytes is the body itself, an image for instance. For the task tensor, columns are inputs by
+    name, or together the one vector that the model takes. Any other task gets the row, or its only value, as input.
     """
     if len(row) == 1 and isinstance(only := next(iter(row.values())), bytes):
         return only, "application/octet-stream"
     if any(isinstance(value, bytes) for value in row.values()):
-        raise BadInput("a column of bytes has to be the only one: leave the others out")
+        raise BadInput("a column of bytes must be the only column: remove the others")
     if manifest.input_kind == "table":
         return msgspec.json.encode({"input": row}), "application/json"
     if manifest.served_task != TENSOR:
@@ -35,18 +35,19 @@ def request(row: dict[str, Any], manifest: Manifest) -> tuple[bytes, str]:
 
 def _tensors(row: dict[str, Any], inputs: list[Tensor]) -> dict[str, Any]:
     if {tensor.name for tensor in inputs} <= set(row):
-        return {tensor.name: _shaped(row[tensor.name], tensor) for tensor in inputs}
+        return {tensor.name: _with_batch_dimension(row[tensor.name], tensor) for tensor in inputs}
     if len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] in (-1, len(row)):
-        return {inputs[0].name: [[_value(value, column, inputs[0].datatype) for column, value in row.items()]]}
-    wanted = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in inputs)
+        return {inputs[0].name: [[_convert(value, column, inputs[0].datatype) for column, value in row.items()]]}
+    expected = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in inputs)
     raise BadInput(
-        f"the columns {list(row)[:20]} are neither the model's inputs nor one row of them: it takes {wanted}"
+        f"the columns {list(row)[:20]} are neither the model's inputs nor one vector of them: name them after the "
+        f"inputs, which are {expected}"
     )
 
 
-def _shaped(value: Any, tensor: Tensor) -> Any:
-    """One value, or a nested list of them, with the batch dimension around it."""
-    typed = value if isinstance(value, list) else _value(value, tensor.name, tensor.datatype)
+def _with_batch_dimension(value: Any, tensor: Tensor) -> Any:
+    """One value, or a nested list of values, nested to the tensor's rank: a batch of one."""
+    typed = value if isinstance(value, list) else _convert(value, tensor.name, tensor.datatype)
     depth = _depth(typed)
     for _ in range(max(0, len(tensor.shape) - depth)):
         typed = [typed]
@@ -57,12 +58,12 @@ def _depth(value: Any) -> int:
     return 1 + (_depth(value[0]) if value else 0) if isinstance(value, list) else 0
 
 
-def _value(value: Any, column: str, datatype: str) -> Any:
+def _convert(value: Any, column: str, datatype: str) -> Any:
     if datatype == "BYTES":
         return value if isinstance(value, str) else str(value)
     if not isinstance(value, str):
         if value is None:
-            raise BadInput(f"column {column!r} is empty, the model takes {datatype}")
+            raise BadInput(f"column {column!r} is empty, the model takes {datatype}: fill it in")
         return value
     text = value.strip()
     try:
@@ -72,23 +73,24 @@ def _value(value: Any, column: str, datatype: str) -> Any:
     except (KeyError, ValueError) as error:
         raise BadInput(f"column {column!r} holds {text[:40]!r}, the model takes {datatype}") from error
     if isinstance(number, float) and not math.isfinite(number):
-        raise BadInput(f"column {column!r} holds {text[:40]!r}, which JSON cannot carry")
+        raise BadInput(f"column {column!r} holds {text[:40]!r}, which JSON cannot represent: use a finite number")
     return number
 
 
-def of_csv(record: bytes, header: list[str]) -> dict[str, str]:
-    """One record of a CSV file by its header. Raises BadInput."""
-    fields = cells(record)
+def parse_csv_row(record: bytes, header: list[str]) -> dict[str, str]:
+    """One record of a CSV file, by column. Raises BadInput."""
+    fields = parse_csv_fields(record)
     if len(fields) != len(header):
         raise BadInput(f"the row has {len(fields)} fields, the header has {len(header)}")
     return dict(zip(header, fields, strict=True))
 
 
-def cells(record: bytes) -> list[str]:
+def parse_csv_fields(record: bytes) -> list[str]:
+    """Raises BadInput."""
     try:
         lines = list(csv.reader(io.StringIO(record.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"the row is no CSV in UTF-8: {error}") from error
+        raise BadInput(f"the row is not CSV in UTF-8: {error}") from error
     if len(lines) != 1:
         raise BadInput("the row's quotes are not balanced")
     return lines[0]

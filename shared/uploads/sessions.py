@@ -1,0 +1,77 @@
+"""Creating an upload session: which files may come, how large, and the URLs to send them to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field
+
+from shared import keys
+from shared.clock import now
+from shared.config import Config, MiB
+from shared.errors import BadInput, TooLarge
+from shared.storage.base import Store
+from shared.uploads import states
+from shared.uploads.destinations import destination
+
+MODEL_FILE = "model.onnx"
+MANIFEST_FILE = "amaas.json"
+MAX_FILES = 16
+SHA256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Announced(Struct, frozen=True):
+    name: str
+    size: Annotated[int, Meta(ge=1)] | None = None
+    sha256: SHA256 | None = None
+
+
+class UploadRequest(Struct, frozen=True):
+    """The body of POST /models/{m}/uploads; empty, it announces a single model.onnx of unknown size."""
+
+    files: Annotated[list[Announced], Meta(min_length=1, max_length=MAX_FILES)] = field(
+        default_factory=lambda: [Announced(MODEL_FILE)]
+    )
+    multipart_part_size: Annotated[int, Meta(ge=5 * MiB, le=1024 * MiB)] | None = None
+
+
+def create(store: Store, config: Config, model: str, request: UploadRequest, by: str) -> dict[str, Any]:
+    """Open an upload session: views.UploadSession. Raises BadInput, TooLarge before anything is written."""
+    keys.model_name(model)
+    _require_valid(request, config)
+    files = [states.File(file.name, file.size, file.sha256) for file in request.files]
+    session = states.open_session(store, model, files, by)
+    destinations = [
+        destination(
+            store,
+            session.keys[file.name],
+            file.name,
+            size=file.size,
+            sha256=file.sha256,
+            expires=config.upload_ttl,
+            part_size=request.multipart_part_size,
+        )
+        for file in files
+    ]
+    return {
+        "upload_id": session.upload_id,
+        "model": model,
+        "state": "waiting",
+        "expires_at": now(config.upload_ttl),
+        "files": destinations,
+        "status_url": f"/uploads/{session.upload_id}",
+    }
+
+
+def _require_valid(request: UploadRequest, config: Config) -> None:
+    names = [keys.file_name(file.name) for file in request.files]
+    if len(set(names)) != len(names):
+        raise BadInput("two files of the package have the same name: rename one of them")
+    if MODEL_FILE not in names:
+        raise BadInput(f"a package needs a file named {MODEL_FILE}; it has {names}")
+    for file in request.files:
+        if file.size and file.size > config.max_upload_bytes:
+            raise TooLarge(
+                f"{file.name} has {file.size:,} bytes, more than the {config.max_upload_bytes:,} that this "
+                "deployment accepts; quantize or prune the model, or deploy with a larger MaxUploadBytes"
+            )
