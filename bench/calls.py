@@ -19,7 +19,7 @@ from shared.registry import blobs, versions
 from shared.registry.log import Log
 from shared.registry.state import Act, Version
 from shared.runtime import layout, onnx
-from shared.serving.protocol.values import datatype_of
+from shared.runtime.arrays import datatype_of
 
 ZOO = ROOT / ".local" / "zoo"
 EVENT = json.loads((ROOT / "tests" / "events" / "apigateway_proxy.json").read_text())

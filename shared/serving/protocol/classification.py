@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.errors import BadInput
 from shared.package.manifest import Tensor
-from shared.runtime.onnx import BF16, widened
+from shared.runtime.arrays import computable
 from shared.serving.protocol.binary import objects
 
 
@@ -44,9 +44,7 @@ def classify(scores: np.ndarray, count: int, labels: list[str]) -> np.ndarray:
 
 
 def _numeric(rows: np.ndarray) -> np.ndarray:
-    if rows.dtype == BF16:
-        return widened(rows)
-    return rows.astype(np.uint8) if rows.dtype == np.bool_ else rows
+    return rows.astype(np.uint8) if rows.dtype == np.bool_ else computable(rows)
 
 
 def _order(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from msgspec import Struct
 from shared.config import MAX_BODY_BYTES
 from shared.errors import BadInput, NotImplemented_
 from shared.package.manifest import Tensor
-from shared.serving.protocol import binary, compression
+from shared.serving import content
+from shared.serving.protocol import binary
 from shared.serving.protocol.classification import classes
 from shared.serving.protocol.values import to_array
 
@@ -67,7 +68,7 @@ class Wanted(NamedTuple):
 
 def parse(body: bytes, headers: dict[str, str]) -> Asked:
     """The request in a body. headers: with names in lower case. Raises BadInput, Unsupported, TooLarge."""
-    body = compression.plain(body, headers.get("content-encoding"))
+    body = content.decompress(body, headers.get("content-encoding"))
     length = headers.get(HEADER)
     if length is None:
         return Asked(_decoded(body))

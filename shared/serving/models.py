@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -28,14 +28,13 @@ from shared.registry.state import Head, Version
 from shared.runtime import memory
 from shared.serving import forms, vouching
 from shared.serving.layer import EMPTY, Later, Layer
+from shared.serving.loaded import Loaded
 from shared.serving.sources import Permit, Sources
 
 if TYPE_CHECKING:
     from shared.runtime.onnx import Session
 
 logger = logging.getLogger(__name__)
-
-Made = TypeVar("Made")
 
 # A session holds weights, graph and arena: measured at about twice the file for small models.
 OVERHEAD = 2
@@ -44,37 +43,20 @@ OVERHEAD = 2
 TRIM, LEAST_TRIM = 1 / 8, 16 << 20
 
 
-class Loaded(Struct, frozen=True):
-    """A model that can answer. shadow: the version that the alias has asked after it, if it has one."""
+class _Entry(Struct):
+    """Of the cache. cost: bytes of memory."""
 
-    name: str
-    version: Version
-    revision: int
-    manifest: Manifest
-    session: Session
-    parts: dict[str, Any] = {}
-    read: Callable[[str], bytes] | None = None
-    shadow: int | None = None
-
-    def part(self, name: str, make: Callable[[bytes], Made]) -> Made:
-        """What is made of another file of the package, once for as long as the model is loaded.
-
-        Raises Unavailable for a version that was registered without it.
-        """
-        if name not in self.parts:
-            digest = self.version.files.get(name)
-            if digest is None or self.read is None:
-                raise Unavailable(f"version {self.version.version} of {self.name!r} came without {name}: push it again")
-            self.parts[name] = make(self.read(digest))
-        made: Made = self.parts[name]
-        return made
-
-
-class _Kept(Struct):
     manifest: Manifest
     session: Session
     cost: int
     parts: dict[str, Any] = {}
+
+
+class _Load(Struct):
+    """A model that some thread loads. threads: how many load it or wait for it."""
+
+    lock: threading.Lock
+    threads: int = 0
 
 
 class Models:
@@ -97,11 +79,11 @@ class Models:
         self._clock = clock
         self._heads: dict[str, tuple[float, Head]] = {}
         self._manifests: dict[str, Manifest] = {}
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._cached: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self._refused: dict[tuple[str, str], str] = {}
         self._evicted = 0
         self._lock = threading.Lock()
-        self._loading: dict[tuple[str, str], threading.Lock] = {}
+        self._loading: dict[tuple[str, str], _Load] = {}
 
     def resolve(self, model: str, reference: str | None, key: str | None = None) -> tuple[Head, Version]:
         """The model's state, at most `ttl` seconds old, and the version that answers. Raises NotFound, Unavailable.
@@ -110,16 +92,16 @@ class Models:
         older state does not know is looked for in the present one: a version may be called as soon as it is there.
         """
         keys.model_name(model)
-        drawn = key if key is not None else os.urandom(8).hex()
-        known = self._heads.get(model)
-        if known and self._clock() - known[0] < self._ttl:
+        split_key = key if key is not None else os.urandom(8).hex()
+        cached = self._heads.get(model)
+        if cached and self._clock() - cached[0] < self._ttl:
             with suppress(NotFound):
-                return known[1], self.log.version(known[1], known[1].number(reference, drawn))
-        asked = self._clock()
-        head = self.log.refresh(known[1]) if known else self.log.read(model)
-        if head.revision:  # names that nobody knows are not kept: a caller can make up any number of them
-            self._heads[model] = (asked, head)
-        return head, self.log.version(head, head.number(reference, drawn))
+                return cached[1], self.log.version(cached[1], cached[1].number(reference, split_key))
+        time_of_request = self._clock()
+        head = self.log.refresh(cached[1]) if cached else self.log.read(model)
+        if head.revision:  # unknown names are not cached: a caller can make up any number of them
+            self._heads[model] = (time_of_request, head)
+        return head, self.log.version(head, head.number(reference, split_key))
 
     def manifest(self, version: Version) -> Manifest:
         if version.manifest not in self._manifests:
@@ -130,49 +112,60 @@ class Models:
     def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:
         """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable."""
         head, version = self.resolve(model, reference, key)
-        kept = self._session(model, version)
-        shadow = head.shadow(reference)
-        return Loaded(model, version, head.revision, kept.manifest, kept.session, kept.parts, self.sources.read, shadow)
+        entry = self._session(model, version)
+        read, shadow = self.sources.read, head.shadow(reference)
+        return Loaded(model, version, head.revision, entry.manifest, entry.session, entry.parts, read, shadow)
 
-    def _session(self, model: str, version: Version) -> _Kept:
+    def _session(self, model: str, version: Version) -> _Entry:
+        """Single flight: of several threads that need a model at once, one loads it and the others wait.
+
+        Where it fails, the next of them tries, as a later call would.
+        """
         key = (version.model, version.manifest)
         with self._lock:
-            if kept := self._present(key):
-                return kept
-            loading = self._loading.setdefault(key, threading.Lock())
-        with loading:  # single flight: whoever waited here finds it kept
+            if entry := self._present(key):
+                return entry
+            load = self._loading.setdefault(key, _Load(threading.Lock()))
+            load.threads += 1
+        try:
+            with load.lock:
+                with self._lock:
+                    if entry := self._present(key):
+                        return entry
+                entry = self._open(model, version)
+                with self._lock:
+                    self._keep(key, entry)
+                return entry
+        finally:
             with self._lock:
-                if kept := self._present(key):
-                    return kept
-            kept = self._open(model, version)
-            with self._lock:
-                self._keep(key, kept)
-                self._loading.pop(key, None)
-            return kept
+                load.threads -= 1
+                if not load.threads:
+                    del self._loading[key]
 
-    def _present(self, key: tuple[str, str]) -> _Kept | None:
-        """What is kept, now the most recently used. Raises Unavailable for what is not served here."""
+    def _present(self, key: tuple[str, str]) -> _Entry | None:
+        """The cached entry, now the most recently used. Raises Unavailable for a version that is not served here."""
         if key in self._refused:
             raise Unavailable(self._refused[key])
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
+        if key in self._cached:
+            self._cached.move_to_end(key)
+        return self._cached.get(key)
 
-    def _open(self, model: str, version: Version) -> _Kept:
+    def _open(self, model: str, version: Version) -> _Entry:
         started = time.perf_counter()
-        if version.manifest in self._manifests:  # one that is not served is not downloaded for every call
+        if version.manifest in self._manifests:  # a withdrawn version is not downloaded for every call
             self._permitted(version)
-        why = ""
+        refusal = ""
         for digest in forms.digests(version):
             session, size, manifest = self._opened(version, digest)
-            why = vouching.refusal(model, version, manifest, session, self.sources.read) or ""
-            if not why:
+            refusal = vouching.refusal(model, version, manifest, session, self.sources.read) or ""
+            if not refusal:
                 milliseconds = round((time.perf_counter() - started) * 1e3, 1)
-                which = {"model": model, "version": version.version, "digest": digest}
-                logger.info("model loaded", extra=which | {"milliseconds": milliseconds})
-                return _Kept(manifest, session, size * OVERHEAD)
-        self._refused[version.model, version.manifest] = why  # it stays so for as long as the process is here
-        raise Unavailable(why)
+                subject = {"model": model, "version": version.version, "digest": digest}
+                logger.info("model loaded", extra=subject | {"milliseconds": milliseconds})
+                return _Entry(manifest, session, size * OVERHEAD)
+        # for as long as the process lives: its processor stays the same
+        self._refused[version.model, version.manifest] = refusal
+        raise Unavailable(refusal)
 
     def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
         """One form of a version, loaded as soon as the manifest permits it; its size in bytes."""
@@ -191,11 +184,11 @@ class Models:
         withdrawn.check(manifest.name or "this model", version.version, manifest.gate)
         return manifest
 
-    def _keep(self, key: tuple[str, str], kept: _Kept) -> None:
-        self._kept[key] = kept
-        total = sum(k.cost for k in self._kept.values())
-        while total > self._capacity and len(self._kept) > 1:
-            oldest = self._kept.popitem(last=False)[1].cost
+    def _keep(self, key: tuple[str, str], entry: _Entry) -> None:
+        self._cached[key] = entry
+        total = sum(other.cost for other in self._cached.values())
+        while total > self._capacity and len(self._cached) > 1:
+            oldest = self._cached.popitem(last=False)[1].cost
             total -= oldest
             self._evicted += oldest
         if self._evicted >= max(self._capacity * TRIM, LEAST_TRIM):
@@ -203,7 +196,7 @@ class Models:
             memory.trim()
 
     def prefetch(self, names: Sequence[str]) -> None:
-        """Load the production versions of models before anyone asks. Best effort: who asks, finds out what is wrong.
+        """Load the production versions of models before the first call. Best effort: a call reports what is wrong.
 
         What the layer has is opened before the registry says which version is served: it is nearly always that one.
         """

@@ -38,7 +38,7 @@ class Body(Struct, frozen=True, forbid_unknown_fields=True):
     id: Any = None
 
 
-class Given(Struct, frozen=True):
+class Inputs(Struct, frozen=True):
     """The inputs of a call. many: the caller sent a list and gets one, even of a single answer."""
 
     items: list[Any]
@@ -46,27 +46,27 @@ class Given(Struct, frozen=True):
     options: Options
 
 
-def read(body: bytes, content_type: str, takes: str, query: dict[str, str]) -> Given:
-    """What a body holds. takes: "image", "audio", "text" or "table". Raises BadInput, Unsupported."""
-    if takes in FILES and (not content_type or content_type.startswith((f"{takes}/", "application/octet-stream"))):
-        return Given([body], False, options(query))
-    if takes == "text" and content_type.startswith("text/"):
-        return Given([_text(body)], False, options(query))
+def read(body: bytes, content_type: str, kind: str, query: dict[str, str]) -> Inputs:
+    """What a body holds. kind: of the inputs, "image", "audio", "text" or "table". Raises BadInput, Unsupported."""
+    if kind in FILES and (not content_type or content_type.startswith((f"{kind}/", "application/octet-stream"))):
+        return Inputs([body], False, options(query))
+    if kind == "text" and content_type.startswith("text/"):
+        return Inputs([_text(body)], False, options(query))
     if content_type and "json" not in content_type:
-        also = FILES.get(takes, "text/plain" if takes == "text" else "text/csv")
+        also = FILES.get(kind, "text/plain" if kind == "text" else "text/csv")
         raise Unsupported(f"this model takes {also}, or application/json, not {content_type[:80]!r}")
-    found = decoded(body)
-    many = isinstance(found.inputs, list)
-    items = found.inputs if many else [found.inputs if found.input is UNSET else found.input]
+    request = _decoded(body)
+    many = isinstance(request.inputs, list)
+    items = request.inputs if many else [request.inputs if request.input is UNSET else request.input]
     if items == [UNSET]:
         raise BadInput('the body has neither "input" nor "inputs": send {"input": …}, or {"inputs": […]} for many')
     if not 1 <= len(items) <= MOST:
         raise BadInput(f"the body has {len(items):,} inputs: send 1 to {MOST:,} in a call, or a batch job for more")
-    given = [_file(item, number) for number, item in enumerate(items)] if takes in FILES else items
-    return Given(given, many, options({**query, **found.parameters}))
+    items = [_file(item, number) for number, item in enumerate(items)] if kind in FILES else items
+    return Inputs(items, many, options({**query, **request.parameters}))
 
 
-def decoded(body: bytes) -> Body:
+def _decoded(body: bytes) -> Body:
     try:
         return msgspec.json.decode(body, type=Body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
