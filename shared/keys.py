@@ -179,7 +179,7 @@ def batch_prefix(prefix: str) -> tuple[str, str]:
     """The job or data set that a prefix of inputs belongs to, and the prefix as a folder. Raises BadInput."""
     match = re.fullmatch(BATCH_PREFIX, prefix)
     if not match or not all(part.strip(".") for part in match[2].rstrip("/").split("/") if match[2]):
-        raise BadInput(f"{prefix[:120]!r} is no prefix of batch inputs: they lie beneath batch/NAME/in/")
+        raise BadInput(f"{prefix[:120]!r} is not a prefix of batch inputs: they must be under batch/NAME/in/")
     return match[1], prefix.rstrip("/") + "/"
 
 
@@ -225,9 +225,9 @@ def training(job: str) -> str:
     return f"{TRAININGS}{job}/"
 
 
-def training_record(job: str, what: str) -> str:
-    """what: `job`, `batch`, `container` or `cancel`."""
-    return f"{training(job)}{what}.json"
+def training_record(job: str, record: str) -> str:
+    """record: `job`, `batch`, `container` or `cancel`."""
+    return f"{training(job)}{record}.json"
 
 
 def training_metrics(job: str) -> str:
@@ -256,7 +256,7 @@ def dataset(key: str) -> str:
     """A file or a folder of data to train on, without a slash at the end. Raises BadInput."""
     plain = key.rstrip("/")
     if not re.fullmatch(DATASET, plain) or not plain.isprintable() or not all(s.strip(".") for s in plain.split("/")):
-        raise BadInput(f"{key[:120]!r} is no place for data to train on: that lies beneath datasets/NAME")
+        raise BadInput(f"{key[:120]!r} is not a location of training data: it must be under datasets/NAME")
     return plain
 
 

@@ -1,4 +1,4 @@
-"""Events of AWS Batch: what it says of a training job is kept with the job. They come twice, late, and in any order."""
+"""Events of AWS Batch: its status reports are stored with the training job. They come twice, late, and in any order."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ logger = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Handle one event; an exception (the store is away, say) has Lambda deliver it again."""
+    """Handle one event; after an exception (the store does not answer, say) Lambda delivers it again."""
     detail = event["detail"]
-    word = status.note(store(), detail, event["time"])
-    said = {"job": detail.get("jobName"), "status": detail.get("status"), "holds": word.status if word else None}
-    logger.info("nothing to do" if word is None else "noted", extra=said)
-    return said
+    report = status.record(store(), detail, event["time"])
+    outcome = {"job": detail.get("jobName"), "status": detail.get("status"), "holds": report.status if report else None}
+    logger.info("nothing to do" if report is None else "noted", extra=outcome)
+    return outcome

@@ -70,23 +70,23 @@ def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
     job = asked(store, f"s3://{store.bucket}/datasets/sides", model="tests.training.held:Held")
     held = tmp_path / "18"  # of 5 steps an epoch
     first = started(store, ministack_endpoint, job, tmp_path / "one", 1, HOLD=str(held))
-    until(lambda: held.exists() and progress.metrics(store, job.id), first)
+    until(lambda: held.exists() and progress.read_metrics(store, job.id), first)
     assert progress.status(store, job)["state"] == "running"
     first.send_signal(signal.SIGTERM)
     said = first.communicate()[1]
     assert first.returncode == 75, said
     assert "stopped by SIGTERM" in said
-    before = progress.metrics(store, job.id)
+    before = progress.read_metrics(store, job.id)
     assert [row["epoch"] for row in before] == [1, 2, 3]
     assert len(names(store, keys.training_checkpoints(job.id))) == 2
-    found = jobs.said(store, job.id)
+    found = jobs.read_report(store, job.id)
     assert found is not None
     assert (found.attempt, found.phase) == (1, "stopped")
 
     second = started(store, ministack_endpoint, job, tmp_path / "two", 2)
     said = second.communicate()[1]
     assert second.returncode == 0, said
-    after = progress.metrics(store, job.id)
+    after = progress.read_metrics(store, job.id)
     assert after[: len(before)] == before, "it went on, and did not begin anew"
     assert [row["epoch"] for row in after] == list(range(1, 10))
     assert names(store, keys.training_checkpoints(job.id)) == []
@@ -148,7 +148,7 @@ def test_reports_go_out_however_it_ends(store: MemoryStore, attempt: Attempt, en
     job = asked(store, "digits")
     assert attempt(job, REPORT + end) == code
     assert names(store, keys.training_reports(job.id)) == ["cleaning.json", "curves.png"]
-    urls = progress.reports(store, job.id, 60)
+    urls = progress.report_urls(store, job.id, 60)
     assert urls["curves.png"].endswith(f"/training/{job.id}/report/curves.png")
     assert "curves.png" not in " ".join(names(store, "uploads/"))
 
@@ -258,7 +258,7 @@ def test_a_package_that_is_finished_when_the_user_cancels_is_not(
     job, train = asked(store, "digits"), container.train
 
     def cancelled(*given: Any) -> tuple[int, str]:
-        jobs.cancel(store, job.id, "ann")
+        jobs.write_cancellation(store, job.id, "ann")
         return train(*given)
 
     monkeypatch.setattr(container, "train", cancelled)

@@ -32,7 +32,7 @@ from shared import keys
 from shared.errors import AmaasError, NotFound
 from shared.jobs.training import job as jobs
 from shared.jobs.training.job import Job
-from shared.jobs.training.request import command_line, located, teacher
+from shared.jobs.training.request import command_line, data_key, teacher_url
 from shared.storage.base import ObjectInfo, ObjectNotFound, Store, Unavailable, list_all
 from shared.uploads import states
 from training.errors import TrainingError
@@ -101,12 +101,12 @@ def run(store: Store, bucket: str, identity: str, attempt: int, work: Path, seco
     def say(phase: jobs.Phase, reason: str | None = None) -> None:
         if reason:
             print(f"{SAYS}{reason}", file=sys.stderr, flush=True)
-        insist(lambda: jobs.say(store, identity, attempt, phase, reason))
+        insist(lambda: jobs.write_report(store, identity, attempt, phase, reason))
 
     try:
         try:
             job = insist(lambda: jobs.read(store, identity))
-            if jobs.cancelled(store, identity):
+            if jobs.read_cancellation(store, identity):
                 return 0
             if not delivered(store, job):
                 say("running")
@@ -141,7 +141,7 @@ def carry_out(store: Store, bucket: str, job: Job, work: Path, seconds: float, s
     mirror.restore()
     code, reason = train(command(job, data, work / "out"), mirror, stop)
     insist(mirror.everything)
-    if code == AGAIN or (stop.asked and (code or insist(lambda: jobs.cancelled(store, job.id)))):
+    if code == AGAIN or (stop.asked and (code or insist(lambda: jobs.read_cancellation(store, job.id)))):
         raise Stopped
     if code:
         raise TrainingError(reason)
@@ -168,7 +168,7 @@ def insist(act: Callable[[], T]) -> T:
 
 def bring(store: Store, bucket: str, data: str, folder: Path, stop: Stop) -> str:
     """What to give as --data: a name as it is, else the file or folder that was fetched. Raises TrainingError."""
-    place = located(data, bucket)
+    place = data_key(data, bucket)
     if place is None:
         return data
     folder.mkdir(parents=True)
@@ -195,7 +195,7 @@ def bring(store: Store, bucket: str, data: str, folder: Path, stop: Stop) -> str
 
 def taught(store: Store, bucket: str, job: Job, folder: Path, stop: Stop) -> Job:
     """The same job, with the package that teaches fetched and in its arguments as a folder. Raises as bring does."""
-    place = teacher(job.arguments, bucket)
+    place = teacher_url(job.arguments, bucket)
     if place is None:
         return job
     return replace(job, arguments=job.arguments | {"teacher": bring(store, bucket, place, folder, stop)})
