@@ -168,7 +168,7 @@ def page_with_marks(probe: Probe) -> Call:
 
 def page_without_index(probe: Probe) -> Call:
     catalogue.compact(probe.behind)
-    probe.lose(keys.CATALOGUE)
+    probe.lose(keys.CATALOG)
     return probe.ask("GET", "/models?limit=100")
 
 

@@ -1,7 +1,7 @@
-"""Tokens: `amaas_<id>_<secret>`. Only a salted hash of the secret is stored, so that a leaked bucket opens nothing.
+"""Tokens: `amaas_<id>_<secret>`. Only a salted hash of the secret is stored: who reads the bucket cannot log in.
 
-The secret has 256 bits from the system's generator, so one round of salted SHA-256 is enough: there is no dictionary
-to try. A password hash would cost every cold call tens of milliseconds and gain nothing.
+The secret is 256 random bits from the operating system, so one round of salted SHA-256 is enough: there is nothing to
+guess. A password hash would add tens of milliseconds to every cold call and no security.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from shared.storage.base import ObjectNotFound, PreconditionFailed, Store, list_
 
 TOKEN = re.compile(r"amaas_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
 REFUSED = "this token is unknown, expired or revoked: send `Authorization: Bearer <token>` with a valid one"
-MISSING = "no token: send `Authorization: Bearer <token>`; `amaas token create` makes one"
+MISSING = "no token: send `Authorization: Bearer <token>`; `amaas token create` creates one"
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """What is stored of a token. salt and hash in hex; expires_at in seconds since the epoch, or None."""
+    """A stored token. salt and hash in hex; expires_at in seconds since the epoch, None: it does not expire."""
 
     id: str
     name: str
@@ -39,6 +39,7 @@ class Token(Struct, frozen=True, kw_only=True):
     revoked: bool = False
 
     def public(self) -> dict[str, object]:
+        """What the API shows: neither salt nor hash."""
         return {
             "id": self.id,
             "name": self.name,
@@ -49,12 +50,12 @@ class Token(Struct, frozen=True, kw_only=True):
         }
 
 
-# made once, before any thread: see registry/state.py
+# created once, before any thread: see registry/state.py
 DECODER = msgspec.json.Decoder(Token)
 
 
 def create(store: Store, name: str, scopes: list[str], *, expires_in_days: float | None = None) -> tuple[Token, str]:
-    """Make a token; the second value is the only copy of its plain text. Raises BadInput for a scope there is not."""
+    """Create a token. Returns it with its plain text, which is not stored. Raises BadInput for an unknown scope."""
     if not scopes:
         raise BadInput(f"a token needs at least one scope: {', '.join(scope_rules.SCOPES)}")
     for scope in scopes:
@@ -71,7 +72,11 @@ def create(store: Store, name: str, scopes: list[str], *, expires_in_days: float
 
 
 def authenticate(store: Store, header: str | None) -> Token:
-    """The token that an Authorization header carries. Raises Unauthenticated, the same for every reason to refuse."""
+    """The token of an Authorization header. Raises Unauthenticated.
+
+    The message is the same for an unknown, a revoked and an expired token, and for a wrong secret: a caller who guesses
+    learns nothing.
+    """
     scheme, _, text = (header or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
         raise Unauthenticated(MISSING)
@@ -82,6 +87,7 @@ def authenticate(store: Store, header: str | None) -> Token:
         token = read(store, match[1])
     except NotFound:
         raise Unauthenticated(REFUSED) from None
+    # compared in constant time: the time must not tell how many characters are right
     valid = hmac.compare_digest(token.hash, _hash(token.salt, match[2]))
     if not valid or token.revoked or (token.expires_at is not None and token.expires_at < time.time()):
         raise Unauthenticated(REFUSED)
@@ -89,6 +95,7 @@ def authenticate(store: Store, header: str | None) -> Token:
 
 
 def read(store: Store, identity: str) -> Token:
+    """Raises NotFound."""
     try:
         return DECODER.decode(store.get(keys.token(identity)).body)
     except ObjectNotFound:
@@ -96,7 +103,7 @@ def read(store: Store, identity: str) -> Token:
 
 
 def revoke(store: Store, identity: str) -> Token:
-    """Revoked tokens stay listed: who had access, and when, is part of the audit."""
+    """Revoke a token. It stays stored: who had access, and when, is part of the audit. Raises NotFound."""
     while True:
         try:
             present = store.get(keys.token(identity))
@@ -107,10 +114,11 @@ def revoke(store: Store, identity: str) -> Token:
             store.put(keys.token(identity), msgspec.json.encode(token), if_match=present.etag)
             return token
         except PreconditionFailed:
-            continue
+            continue  # another call changed the token: read it again
 
 
-def every(store: Store) -> list[Token]:
+def list_tokens(store: Store) -> list[Token]:
+    """All tokens, revoked and expired ones too."""
     return [DECODER.decode(store.get(info.key).body) for info in list_all(store, keys.TOKENS)]
 
 
