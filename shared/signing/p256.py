@@ -34,7 +34,7 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     if key is None or pair is None:
         return False
     r, s = pair
-    # without this check, r = s = 0 would be a signature of every message (CVE-2022-21449)
+    # zeros have no inverse; where they are let through, they sign every message (CVE-2022-21449)
     if not (0 < r < N and 0 < s < N):
         return False
     digest = int.from_bytes(hashlib.sha256(message).digest())
