@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop readme sam-local bench bench-inference bench-coldstart bench-quantise bench-training soak portability bundled-models
+.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantise bench-training charts soak portability bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -36,36 +36,52 @@ run: room tools-run ## set up, start the embedded cloud, deploy, publish the bun
 stop: ## stop the embedded cloud; what it holds is kept for the next run
 	@"$$PYTHON" -m local.cloud stop
 
+logs: $(ENVS)/cloud/.ready ## what a function has logged: make logs F=inference (FOLLOW=1 goes on; docs/logs.md)
+	@$(ENVS)/cloud/bin/python -m local.logs $(or $(F),$(error F is not given: a folder of functions/)) $(if $(FOLLOW),--follow)
+
+invoke: $(ENVS)/dev/.ready ## call a handler by hand: make invoke F=registry P=/models, or EVENT=file.json (PDB=1: in the debugger)
+	@$(ENVS)/dev/bin/python -m local.invoke $(or $(F),$(error F is not given: a folder of functions/)) $(EVENT) $(if $(P),--path '$(P)') $(if $(METHOD),--method $(METHOD)) $(if $(BODY),--body $(BODY)) $(if $(PDB),--pdb)
+
 readme: ## make run, and what it prints into the README: after a change of the bundled models
 	@mkdir -p .local; set -o pipefail; $(MAKE) --no-print-directory run 2>&1 | tee .local/run.txt
 	@$(ENVS)/cloud/bin/python -m tools.sample .local/run.txt
 
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
-	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve) $(if $(OWN_IMAGE),--own-image)
+	@LAMBDA_IMAGE='$(LAMBDA_IMAGE)' $(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve)
 
 # the servers that ours is measured beside
 PEERS := $(foreach peer,floor litserve bentoml kserve mlserver,$(ENVS)/peer-$(peer)/.ready)
 ZOO := $(foreach model,mobilenet resnet18 minilm magika,.local/zoo/$(model)/model.onnx)
 
-bench: $(ENVS)/dev/.ready $(ENVS)/bench/.ready bench-inference bench-coldstart ## measure it all, beside peers: half an hour on a machine that does nothing else
-	@$(ENVS)/dev/bin/python -m bench.serving
-	@$(ENVS)/dev/bin/python -m bench.registry
+# writes the page of this kind of processor; with QUICK=1 a short run that writes nothing
+MEASURE := $(if $(QUICK),--quick,--write)
+
+bench: bench-inference bench-coldstart bench-registry bench-forms charts ## measure the product, beside peers: half an hour on a machine that does nothing else (QUICK=1 tries it)
 
 bench-inference: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(PEERS) $(ZOO) ## warm inference beside MLServer, LitServe, BentoML, kserve and FastAPI
-	@$(ENVS)/dev/bin/python -m bench.inference $(if $(QUICK),--quick)
+	@$(ENVS)/dev/bin/python -m bench.inference $(MEASURE)
 
 bench-coldstart: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(ZOO) ## cold starts under Amazon's emulator, beside a handler of ten lines
-	@$(ENVS)/dev/bin/python -m bench.coldstart
+	@$(ENVS)/dev/bin/python -m bench.coldstart $(MEASURE)
+
+bench-registry: $(ENVS)/dev/.ready ## requests of the store per registry operation
+	@$(ENVS)/dev/bin/python -m bench.registry $(MEASURE)
+
+bench-forms: $(ENVS)/dev/.ready ## what a portable form of a quantised model costs on this processor
+	@$(ENVS)/dev/bin/python -m bench.forms $(MEASURE)
 
 bench-training: $(ENVS)/training/.ready ## training beside the classic tutorial's script: two hours, in parts that are kept
-	@$(ENVS)/training/bin/python -m bench.training $(if $(QUICK),--quick)
+	@$(ENVS)/training/bin/python -m bench.training $(MEASURE)
 
 bench-quantise: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quantising steps beside ONNX Runtime's defaults
-	@$(ENVS)/training/bin/python -m bench.quantise
+	@$(ENVS)/training/bin/python -m bench.quantise $(MEASURE)
+
+charts: $(ENVS)/bench/.ready ## draw the charts of bench/results anew, from the figures beside them
+	@$(ENVS)/bench/bin/python -m bench.charts
 
 # from the weights of packages, and exported from PyTorch, which the environment `training` has
 .local/zoo/%/model.onnx: | $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/training/.ready
-	@$(ENVS)/dev/bin/python -m bench.zoo .local/zoo $*
+	@$(ENVS)/dev/bin/python -m tests.zoo .local/zoo $*
 
 portability: $(ENVS)/dev/.ready ## quantised models as served, on this and older processors (QEMU), against exact arithmetic: PROCESSORS="native neoverse-n1" chooses
 	@$(ENVS)/dev/bin/python -m bench.portability --write $(if $(PROCESSORS),--processors $(PROCESSORS))
@@ -76,16 +92,16 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test check format lint types unit cloud anywhere training-tests
+.PHONY: test check format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
-test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready
+test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready
 	@$(if $(filter tests/training%,$(T)),OMP_NUM_THREADS=1 $(ENVS)/training,$(ENVS)/dev)/bin/pytest $(T)
 else
 test: lint types unit cloud anywhere training-tests ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
 endif
 
-check: lint types $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
+check: lint types-dev $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 $(QUICK_TESTS)
 QUICK_TESTS := tests/access tests/registry tests/runtime tests/signing tests/tools tests/jobs_training
 
@@ -93,7 +109,7 @@ format: $(ENVS)/dev/.ready ## write the sources as the formatter and the import 
 	@$(ENVS)/dev/bin/ruff check --fix --exit-zero --quiet . && $(ENVS)/dev/bin/ruff format .
 
 # MiniStack, in the environment 'cloud', is one of the stores under test
-unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## everything that needs no deployment
+unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready ## everything that needs no deployment
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/anywhere --ignore tests/training tests
 
 soak: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## the slow proofs: more writers, more faults, longer runs
@@ -112,12 +128,18 @@ training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready $(ENVS)/
 lint: $(ENVS)/dev/.ready ## style, and the one-way rule between the floors of the house
 	@$(ENVS)/dev/bin/ruff check . && $(ENVS)/dev/bin/ruff format --check . && $(ENVS)/dev/bin/lint-imports
 
-types: $(ENVS)/dev/.ready ## static types
+types: types-dev types-training ## static types
+
+types-dev: $(ENVS)/dev/.ready
 	@$(ENVS)/dev/bin/mypy
+
+# where PyTorch is: its types find what their absence would hide
+types-training: $(ENVS)/training/.ready
+	@$(ENVS)/training/bin/mypy training
 
 # ---- AWS
 
-.PHONY: build deploy validate token attest recheck
+.PHONY: build deploy validate token resign recheck backup restore
 validate: $(ENVS)/sam/.ready ## check the template
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
 
@@ -128,13 +150,22 @@ deploy: build ## deploy to the AWS account that you are signed in to
 	@$(ENVS)/sam/bin/sam deploy --parameter-overrides $(BUILD_FOR) RequireQuotaKey=true
 
 token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token BUCKET=... (the stack's output)
-	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it))
+	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it)) $(ENDPOINT)
 
-attest: $(ENVS)/dev/.ready ## after a change of signing keys: make attest BUCKET=... KEY=... (the stack's outputs)
-	@$(ENVS)/dev/bin/python -m ops.resign $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given))
+resign: $(ENVS)/dev/.ready ## after a change of signing keys: make resign BUCKET=... KEY=... (the stack's outputs)
+	@$(ENVS)/dev/bin/python -m ops.resign $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given)) $(ENDPOINT)
 
 recheck: $(ENVS)/dev/.ready ## check now what an older release has let through: make recheck FUNCTION=... (the stack's output IngestFunctionName)
 	@$(ENVS)/dev/bin/python -m ops.recheck $(or $(FUNCTION),$(error FUNCTION is not given))
+
+backup: $(ENVS)/dev/.ready ## copy what must not be lost: make backup BUCKET=... TO=folder
+	@$(ENVS)/dev/bin/python -m ops.backup save $(or $(BUCKET),$(error BUCKET is not given)) "$(or $(TO),$(error TO is not given: a folder))" $(ENDPOINT)
+
+restore: $(ENVS)/dev/.ready ## and put it back into an empty bucket: make restore FROM=folder BUCKET=...
+	@$(ENVS)/dev/bin/python -m ops.backup restore "$(or $(FROM),$(error FROM is not given: a folder))" $(or $(BUCKET),$(error BUCKET is not given)) $(ENDPOINT)
+
+# the operations' commands work on an embedded cloud, too: make backup ... ENDPOINT_URL=http://127.0.0.1:4566
+ENDPOINT = $(if $(ENDPOINT_URL),--endpoint-url $(ENDPOINT_URL))
 
 # called by sam build, once per function and layer, several at a time: it sets nothing up
 build-%:

@@ -1,9 +1,10 @@
-"""Training, beside the classic tutorial's script: `python -m bench.training [--only speed best student] [--quick]`.
+"""Training, beside the classic tutorial's script: writes results/<kind>/training.md.
+
+    python -m bench.training [--only speed best student] [--quick] [--write]
 
 speed: how long until ours has the accuracy that the tutorial's script ends with, seed by seed. best: the most accurate
-network. student: what a small one learns from the best, and its size and time beside the tutorial's. What is compared
-with what is said in bench/results/training.md, which this writes together with training.json and training.svg. A part
-that was not run again keeps its figures of before. To be run in the environment of `make training-tests`.
+network. student: what a small one learns from the best, and its size and time beside the tutorial's. A part that was
+not run again keeps its figures of before. To be run in the environment `training`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from bench import training_page
-from bench.machine import RESULTS, machine
-from training.data import fashion_mnist
+from bench import page
+from bench.machine import RESULTS, ROOT
+from bench.training_page import markdown
+from training.data.named import fashion_mnist
 
-ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path.home() / ".cache" / "amaas"
 WORK = ROOT / ".local" / "bench-training"
 PARTS = ("speed", "best", "student")
@@ -52,23 +53,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few seeds and epochs, to see that it works")
     parser.add_argument("--root", type=Path, default=CACHE, help="where the data set is kept")
     parser.add_argument("--work", type=Path, default=WORK, help="the packages; a run that is finished there is kept")
-    parser.add_argument("--out", type=Path, help="folder for the results; a quick run writes none without it")
+    parser.add_argument("--write", action="store_true", help="write the page of this kind of processor")
     options = parser.parse_args()
-    out = options.out or (None if options.quick else RESULTS)
-    written = out / "training.json" if out else None
-    result = json.loads(written.read_text()) if written and written.is_file() else {}
+    stored = RESULTS / "training.json"
+    result = json.loads(stored.read_text()) if options.write and stored.is_file() else {}
     bench = Bench(options.work / ("quick" if options.quick else "whole"), options.root, options.quick)
     for part in options.only:
-        taken = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "quick": options.quick, "machine": machine()}
-        result[part] = taken | getattr(bench, part)()
+        result[part] = page.stamp(options.quick) | getattr(bench, part)()
         result["versions"] = {name: version(name) for name in ("torch", "onnxruntime")}
         result["versions"]["python"] = platform.python_version()
-        if out and written:  # part by part: the next one takes long
-            out.mkdir(parents=True, exist_ok=True)
-            written.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-            (out / "training.md").write_text(training_page.markdown(result))
-            (out / "training.svg").write_text(training_page.svg(result))
-    print(training_page.markdown(result))
+        if options.write:  # part by part: the next one takes long
+            page.write(RESULTS, "training", result, markdown(result))
+    print(markdown(result))
 
 
 class Bench:
@@ -83,18 +79,19 @@ class Bench:
         plain = self._tutorial()
         seeds = range(2 if self.quick else SEEDS["speed"])
         ours = [self._run("speed", seed, again=True) for seed in seeds]
-        wanted = plain[-1]["accuracy"]
+        goal = plain[-1]["accuracy"]
         middle = {key: statistics.median(run[key] for run in ours) for key in ("trained_s", "whole_s")}
         return {
             "tutorial": plain, "ours": ours, "options": RECIPES["speed"], "median": middle,
-            "reached": all(run["accuracy"] >= wanted for run in ours),
+            "reached": all(run["accuracy"] >= goal for run in ours),
             "ratio": {key: round(plain[-1]["seconds"] / value, 1) for key, value in middle.items()},
         }  # fmt: skip
 
     def best(self) -> dict[str, Any]:
         runs = [self._run("best", seed) for seed in range(1 if self.quick else SEEDS["best"])]
-        found = [run["test_accuracy"] for run in runs]
-        spread = {"min": min(found), "mean": round(statistics.mean(found), 4), "max": max(found)}
+        accuracies = [run["test_accuracy"] for run in runs]
+        mean = round(statistics.mean(accuracies), 4)
+        spread = {"min": min(accuracies), "mean": mean, "max": max(accuracies)}
         return {"runs": runs, "options": RECIPES["best"], "accuracy": spread}
 
     def student(self) -> dict[str, Any]:
@@ -138,8 +135,8 @@ class Bench:
         out = self.work / (name or f"{part}-{seed}")
         noted = out / "run.json"
         if noted.is_file() and not again:
-            kept: dict[str, Any] = json.loads(noted.read_text())
-            return kept
+            earlier: dict[str, Any] = json.loads(noted.read_text())
+            return earlier
         options = [*RECIPES[part], *(QUICK[part] if self.quick else []), *more, *(["--no-resume"] if again else [])]
         settled = ["--data", "fashion-mnist", "--root", str(self.root), "--out", str(out), "--seed", str(seed)]
         began = time.perf_counter()
@@ -147,13 +144,13 @@ class Bench:
         whole = time.perf_counter() - began
         rows = [json.loads(row) for row in (out / "metrics.jsonl").read_text().splitlines()]
         metrics = json.loads((out / "amaas.json").read_text())["metrics"]
-        made = {
+        figures = {
             "seed": seed, "trained_s": rows[-1]["seconds"], "whole_s": round(whole, 1),
             "cpu_s": metrics["footprint"]["cpu_seconds"], "accuracy": round(self._accuracy(out / "model.onnx"), 4),
             **{key: metrics[key] for key in ("test_accuracy", "validation_accuracy", "parameters")},
         }  # fmt: skip
-        noted.write_text(json.dumps(made) + "\n")
-        return made
+        noted.write_text(json.dumps(figures) + "\n")
+        return figures
 
     def _accuracy(self, path: Path, normalised: bool = True) -> float:
         """On all 10,000 test images; those of `test_accuracy` were cleaned of a few."""
@@ -188,7 +185,7 @@ def microseconds(models: dict[str, Path], rounds: int) -> dict[str, dict[str, fl
     """
     running = {name: session(path) for name, path in models.items()}
     random = np.random.default_rng(0)
-    found: dict[str, dict[str, float]] = {name: {} for name in models}
+    medians: dict[str, dict[str, float]] = {name: {} for name in models}
     for batch in BATCHES:
         images = random.random((batch, 1, 28, 28), np.float32)
         taken: dict[str, list[float]] = {name: [] for name in models}
@@ -197,9 +194,9 @@ def microseconds(models: dict[str, Path], rounds: int) -> dict[str, dict[str, fl
                 started = time.thread_time_ns()
                 one.run(None, {"image": images})
                 taken[name].append((time.thread_time_ns() - started) / 1e3 / batch)
-        for name, all_of_it in taken.items():
-            found[name][str(batch)] = round(statistics.median(all_of_it), 2)
-    return found
+        for name, times in taken.items():
+            medians[name][str(batch)] = round(statistics.median(times), 2)
+    return medians
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The classic tutorial's training of a CNN on Fashion-MNIST, as plainly as it is written there.
+"""The classic tutorial's training of a CNN on Fashion-MNIST, as plainly as it is written there: for training.md.
 
 python -m bench.tutorial --out build/tutorial. SGD with a rate of 0.01, 64 images a step, ten passes over the 60,000
 training images, pixels from 0 to 1, tested after each pass: no momentum, schedule, augmentation or BatchNorm.
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from training.data import fashion_mnist
+from training.data.named import fashion_mnist
 from training.networks.images import TutorialCNN
 
 CACHE = Path.home() / ".cache" / "amaas"
@@ -62,8 +62,8 @@ def tensors(images: np.ndarray) -> torch.Tensor:
 @torch.no_grad()
 def tested(network: torch.nn.Module, images: np.ndarray, labels: np.ndarray) -> float:
     network.eval()
-    found = torch.cat([network(part).argmax(1) for part in tensors(images).split(500)])
-    return round(float((found.numpy() == labels).mean()), 4)
+    classes = torch.cat([network(part).argmax(1) for part in tensors(images).split(500)])
+    return round(float((classes.numpy() == labels).mean()), 4)
 
 
 def exported(network: torch.nn.Module, path: Path) -> None:

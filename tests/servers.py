@@ -1,10 +1,15 @@
-"""Real S3 servers for the tests: started when a test first asks for one, stopped with the session."""
+"""Servers on the loopback interface, for tests and measurements: real S3 servers, and any other command.
+
+Each runs in a session of its own, so that stopping it reaches its workers and nothing else.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,26 +19,81 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shared.storage.s3 import S3Store
 
 ROOT = Path(__file__).resolve().parents[1]
+HOST = "127.0.0.1"
 START = 60  # seconds
+TICKS = os.sysconf("SC_CLK_TCK")
 SERVERS = ("moto", "ministack", "seaweedfs")
+
+
+class Server:
+    """A running command with the processes it started. Leaving the block stops them."""
+
+    def __init__(self, command: list[str], log: Path, **options: Any) -> None:
+        with log.open("ab") as out:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
+            self.process = subprocess.Popen(command, start_new_session=True, **streams, **options)
+        self.log = log
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        others = [pid for pid in self._processes() if pid != self.process.pid]
+        for sign, patience in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(patience)  # SIGKILL follows in any case, for whoever outlived the leader
+        for pid in others:  # workers in sessions of their own, should they have outlived it too
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def wait_for(self, url: str, timeout: float = START) -> None:
+        """Until the URL answers 200. Raises RuntimeError with the end of the log when it does not."""
+        deadline = time.monotonic() + timeout
+        while not _answers(url):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                end = self.log.read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"{self.process.args[0]} did not answer {url}:\n{end}")  # type: ignore[index]
+            time.sleep(0.1)
+
+    def cpu(self) -> float:
+        """Seconds of CPU time that its living processes used so far."""
+        return sum(int(fields[11]) + int(fields[12]) for fields in self._processes().values()) / TICKS
+
+    def memory(self) -> tuple[int, int]:
+        """Resident bytes of its processes, pages they share counted for each; and how many processes there are."""
+        pages = [int(fields[21]) for fields in self._processes().values()]
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE"), len(pages)
+
+    def _processes(self) -> dict[int, list[str]]:
+        """Those of its session, and what they started in others: by number, /proc's stat from the state on."""
+        every: dict[int, list[str]] = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                every[int(path.parent.name)] = path.read_text().rpartition(")")[2].split()
+        members = {pid for pid, fields in every.items() if int(fields[3]) == self.process.pid}
+        while more := {pid for pid, fields in every.items() if int(fields[1]) in members} - members:
+            members |= more
+        return {pid: every[pid] for pid in members}
 
 
 def free_ports(count: int) -> list[int]:
     """Ports that were free together a moment ago, each with its neighbour 10,000 above (SeaweedFS takes that, too)."""
-    found: list[int] = []
-    while len(found) < count:
+    ports: list[int] = []
+    while len(ports) < count:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-        if port < 55000 and port not in found:
-            found.append(port)
-    return found
+        if port < 55000 and port not in ports:
+            ports.append(port)
+    return ports
 
 
 @contextmanager
@@ -82,23 +142,17 @@ def seaweedfs(home: Path) -> Iterator[str]:
 
 @contextmanager
 def running(command: list[str], home: Path, env: dict[str, str], ready: str) -> Iterator[None]:
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=home, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + START
-        while not _answers(ready):
-            said = (home / "log").read_text(errors="replace")[-2000:]
-            assert process.poll() is None, f"{command[0]} ended:\n{said}"
-            assert time.monotonic() < deadline, f"{command[0]} did not start:\n{said}"
-            time.sleep(0.1)
+    with Server(command, home / "log", cwd=home, env=env) as server:
+        server.wait_for(ready)
         yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+
+
+def credentials(endpoint: str) -> None:
+    """Let the SDK of this process, and of those it starts, talk to this S3 server and to nobody else."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    os.environ |= {"AWS_ENDPOINT_URL": endpoint, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def _answers(url: str) -> bool:

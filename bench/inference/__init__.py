@@ -1,1 +1,1 @@
-"""The warm path of an inference call, measured: see bench.inference.__main__ for the command."""
+"""The warm path of an inference call, measured, beside other servers: `python -m bench.inference`."""

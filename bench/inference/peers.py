@@ -1,7 +1,7 @@
-"""The servers that ours is measured beside: how each is started, and how it wants to be asked.
+"""The servers that ours is measured beside: how each is started, and how it wants to be called.
 
-Each lives in an environment of its own (requirements/peer-*.in) and is written in bench/peer/ as its documentation has
-it; each serves one model with one worker and one thread of ONNX Runtime, on the loopback interface.
+Each lives in an environment of its own (requirements/peer-*.in) and is written in bench/inference/peer/ as its
+documentation has it; each serves one model with one worker and one thread of ONNX Runtime, on the loopback interface.
 """
 
 from __future__ import annotations
@@ -9,25 +9,28 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from bench.coldstart.world import DEPLOYED
-from bench.http_client import Answer
-from bench.inference.models import Call, v2_calls, v2_json, v2_values, values
-from bench.servers import HOST, ROOT, Server, free_ports
+from bench.calls import Call, v2_calls, v2_json, v2_values, values
+from bench.inference.page import TITLES
+from bench.load import Answer
+from bench.machine import ROOT
+from tests.servers import HOST, Server, free_ports
 
 ENVS = ROOT / ".local" / "envs"
-SCRIPTS = ROOT / "bench" / "peer"
+SCRIPTS = ROOT / "bench" / "inference" / "peer"
 # those that report to their makers by default, or could, are told not to
 QUIET = {"BENTOML_DO_NOT_TRACK": "True", "DO_NOT_TRACK": "1", "OTEL_SDK_DISABLED": "true", "NO_COLOR": "1"}
+JSON = {"content-type": "application/json"}
 
 
 class Form(NamedTuple):
-    """How a peer is asked in one form, and what values are in its answer."""
+    """How a server is called in one form, and what values are in its answer."""
 
     call: Call
     read: Callable[[Answer], np.ndarray]
@@ -35,39 +38,40 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """package: whose version is told. binary: what its binary form is. env: what it has besides MODEL and PORT."""
+    """package: whose version is told. ready: a path that answers 200 once it serves. forms: of a model, by name."""
 
-    title: str
-    environment: str
     package: str
     command: list[str]
     ready: str
     forms: Callable[[str], dict[str, Form]]
-    binary: str
-    env: dict[str, str] = field(default_factory=dict)
+    environment: str = ""
 
-    def python(self) -> Path:
-        return ENVS / self.environment / "bin" / "python"
+    def site(self) -> Path:
+        return next(iter((ENVS / self.environment / "lib").glob("python3.*/site-packages")), ENVS / "none")
 
-    def start(self, model: Path, log: Path) -> tuple[Server, int]:
-        """The server with its model loaded, and its port. Raises SystemExit with the end of its log."""
-        if not self.python().exists():
-            raise SystemExit(f"the environment {self.environment} is not there")
+    def start(self, model: str, path: Path, log: Path, env: dict[str, str]) -> tuple[Server, int]:
+        """The server with its model loaded, and its port. Raises RuntimeError with the end of its log."""
+        if not self.site().exists():
+            raise RuntimeError(f"the environment is missing: make .local/envs/{self.environment}/.ready")
         [port] = free_ports(1)
-        command = [part.format(bin=self.python().parent, port=port) for part in self.command]
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-        told = {"MODEL": str(model), "PORT": str(port), "PYTHONPATH": str(ROOT), "FLOOR": str(floor())}
-        server = Server(command, log, cwd=SCRIPTS, env=kept | QUIET | told | self.env)
+        bin_ = ENVS / self.environment / "bin"
+        command = [part.format(bin=bin_, port=port) for part in self.command]
+        own = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        own |= QUIET | {"MODEL": str(path), "PORT": str(port), "PYTHONPATH": str(ROOT)}
+        server = Server(command, log, cwd=SCRIPTS, env=own | {"FLOOR": str(PEERS["floor"].site())} | env)
         try:
-            server.wait_for(f"http://{HOST}:{port}{self.ready}", timeout=90)
-        except SystemExit:
+            server.wait_for(f"http://{HOST}:{port}{self.ready.format(model=model)}", timeout=90)
+        except RuntimeError:
             server.__exit__()
             raise
         return server, port
 
-
-def floor() -> Path | str:
-    return next(iter((ENVS / "peer-floor" / "lib").glob("python3.*/site-packages")), "")
+    def versions(self) -> dict[str, str]:
+        """Of its package, of ONNX Runtime and of Uvicorn, as its environment has them."""
+        installed = {d.name: d.version for d in distributions(path=[str(self.site())])}
+        return {"server": installed.get(self.package, "")} | {
+            name: installed.get(name, "") for name in ("onnxruntime", "uvicorn")
+        }
 
 
 def _json(answer: Answer) -> np.ndarray:
@@ -87,7 +91,7 @@ def _array(answer: Answer) -> np.ndarray:
 
 
 def _plain(model: str, path: str) -> Call:
-    return Call(path, {"content-type": "application/json"}, v2_json("x" if model == "tiny" else "image", values(model)))
+    return Call(path, JSON, v2_json("x" if model == "tiny" else "image", values(model)))
 
 
 def _file(model: str, path: str) -> Call:
@@ -102,18 +106,13 @@ def _protocol(model: str, name: str = "model") -> dict[str, Form]:
     return {form: Form(call, _v2) for form, call in v2_calls(model, f"/v2/models/{name}/infer").items()}
 
 
-def _mlserver(model: str) -> dict[str, Form]:
-    return {"json": _protocol(model)["json"]}
-
-
 def _litserve(model: str) -> dict[str, Form]:
     return {"json": Form(_plain(model, "/predict"), _json), "binary": Form(_file(model, "/predict"), _bytes)}
 
 
 def _bentoml(model: str) -> dict[str, Form]:
     body = json.dumps({"values": values(model).reshape(-1).tolist()}).encode()
-    asked = Call("/infer", {"content-type": "application/json"}, body)
-    return {"json": Form(asked, _array), "binary": Form(_file(model, "/binary"), _array)}
+    return {"json": Form(Call("/infer", JSON, body), _array), "binary": Form(_file(model, "/binary"), _array)}
 
 
 def _floor(model: str) -> dict[str, Form]:
@@ -125,56 +124,18 @@ def _script(name: str) -> list[str]:
     return ["{bin}/python", f"{name}.py"]
 
 
-V2_READY = "/v2/models/model/ready"
-EXTENSION = "the protocol's binary extension"
-PEERS: dict[str, Peer] = {
-    "floor": Peer(
-        "FastAPI floor", "peer-floor", "fastapi", _script("floor"), "/ready", _floor, "bare bytes, nothing checked"
-    ),
-    "litserve": Peer(
-        "LitServe", "peer-litserve", "litserve", _script("litserve_api"), "/health", _litserve, "a file in a form"
-    ),
-    "bentoml": Peer(
-        "BentoML",
-        "peer-bentoml",
-        "bentoml",
-        ["{bin}/bentoml", "serve", "bentoml_service:OnnxService", "--host", HOST, "--port", "{port}"],
-        "/readyz",
-        _bentoml,
-        "a file in a form; the answer is JSON",
-    ),
-    "kserve": Peer(
-        "kserve server",
-        "peer-kserve",
-        "kserve",
-        [*_script("kserve_model"), "--configure_logging", "false"],
-        V2_READY,
-        _protocol,
-        EXTENSION,
-    ),
-    "mlserver": Peer(
-        "MLServer", "peer-mlserver", "mlserver", _script("mlserver_model"), V2_READY, _mlserver, "none over HTTP"
-    ),
+READY = "/v2/models/model/ready"
+BENTOML = ["{bin}/bentoml", "serve", "bentoml_service:OnnxService", "--host", HOST, "--port", "{port}"]
+KSERVE = [*_script("kserve_model"), "--configure_logging", "false"]
+PEERS = {
+    "floor": Peer("fastapi", _script("floor"), "/ready", _floor),
+    "litserve": Peer("litserve", _script("litserve_api"), "/health", _litserve),
+    "bentoml": Peer("bentoml", BENTOML, "/readyz", _bentoml),
+    "kserve": Peer("kserve", KSERVE, READY, _protocol),
+    "mlserver": Peer("mlserver", _script("mlserver_model"), READY, lambda model: {"json": _protocol(model)["json"]}),
 }
+PEERS = {name: replace(peer, environment=f"peer-{name}") for name, peer in PEERS.items()}
 # in the same web server as the floor, of the same environment; its Python is that of the checks, which has ours
-OURS = Peer(
-    "Amaas, same web server",
-    "dev",
-    "uvicorn",
-    ["{bin}/python", "-m", "bench.peer.amaas"],
-    V2_READY,
-    _protocol,
-    EXTENSION,
-    DEPLOYED,
-)
-# what of it is web server and the making of events, which a deployment leaves to API Gateway
-GATEWAY = replace(OURS, title="(of it, without the function)", env=DEPLOYED | {"REPLAY": "1"})
-
-
-def version(peer: Peer) -> dict[str, Any]:
-    """Of its package and of ONNX Runtime, as its environment has them."""
-    from importlib.metadata import distributions
-
-    site = next(iter((ENVS / peer.environment / "lib").glob("python3.*/site-packages")), None)
-    found = {d.name: d.version for d in distributions(path=[str(site)])} if site else {}
-    return {name: found.get(name, "") for name in (peer.package, "onnxruntime", "uvicorn")}
+AMAAS = ["{bin}/python", "-m", "bench.inference.peer.amaas"]
+OURS = Peer("uvicorn", AMAAS, "/v2/models/{model}/ready", lambda model: _protocol(model, model), "dev")
+assert {*PEERS, "ours", "gateway", "function"} == set(TITLES)

@@ -1,6 +1,6 @@
-"""Quantised graphs of every form that exporters write, on several x86-64 processors, held against a simulation.
+"""Quantised graphs of every form that exporters write, on several processors: writes results/portability.md.
 
-`python -m bench.portability`: the graphs (corpus.py) are served as the gate would serve them, run by ONNX Runtime on
-this processor and, under QEMU, as older ones (processors.py), and compared with exact integer arithmetic
-(simulation.py). `--control` leaves the gate's rewriting out, and has to fail on a processor without VNNI.
+`python -m bench.portability`: the graphs (tests/portability/corpus) are served as the gate would serve them, run by
+ONNX Runtime on this processor and, under QEMU, as older ones, and compared with exact integer arithmetic. `--control`
+leaves the gate's rewriting out, and has to fail on a processor without VNNI.
 """

@@ -7,11 +7,12 @@ import json
 import sys
 from collections.abc import Sequence
 
-from bench.portability import bundled, corpus, running
-from bench.portability.graphs import Case
+from bench.portability import bundled, running
 from bench.portability.report import Report
 from bench.portability.serving import served
 from shared.runtime import processor
+from tests.portability import corpus
+from tests.portability.corpus.graphs import Case
 from tools import processors
 
 RESULTS = processors.ROOT / "bench" / "results"

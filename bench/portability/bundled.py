@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto
 
-from bench.portability.exporters import written
-from bench.portability.graphs import Case
+from tests.portability.corpus.exporters import written
+from tests.portability.corpus.graphs import Case
 from tools.processors import ROOT
 
 MODELS, ZOO = ROOT / "layers" / "models", ROOT / ".local" / "zoo"

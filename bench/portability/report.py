@@ -1,4 +1,4 @@
-"""The page and the record of a run."""
+"""The page and the record of a run, results/portability.md and .json."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.page import stamp
 from bench.portability.running import Verdict
 from tools import processors
 
@@ -14,8 +15,8 @@ INTRODUCTION = """\
 # Quantised models on several processors
 
 `make portability`. Each graph is what the gate hands on (rewritten, optimised), loaded as inference loads it, and held
-against exact integer arithmetic (bench/portability/simulation.py). Inputs provoke saturation of 16-bit sums. *ok*:
-within one quantisation step at rare places, or within float32's own noise; a figure is ‖y − ŷ‖ / ‖ŷ‖.
+against exact integer arithmetic (tests/portability/corpus/simulation.py). Inputs provoke saturation of 16-bit sums.
+*ok*: within one quantisation step at rare places, or within float32's own noise; a figure is ‖y − ŷ‖ / ‖ŷ‖.
 The other processors are QEMU's, which translates their instructions. A processor with VNNI is asked both forms of a
 model that has two (decision 24), and the worse one counts. What the same graphs answer without the
 gate's rewriting is in [portability-before.md](portability-before.md).
@@ -57,7 +58,9 @@ class Report:
             f"- *{name}*: {processors.PROCESSORS[name]}; {_notable(self.features[name])}" for name in self.features
         ]
         versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
-        lines = [INTRODUCTION, *about, "", *self.summary(), "", *self.table(), "", f"{versions}."]
+        when = stamp()
+        last = f"{when['date']}, commit {when['commit']}; {versions}."
+        lines = [INTRODUCTION, *about, "", *self.summary(), "", *self.table(), "", last]
         return "\n".join(lines) + "\n"
 
     def record(self) -> dict[str, Any]:
@@ -70,7 +73,8 @@ class Report:
             | {"done": self.done.get(case, [])}
             for case, row in self.verdicts.items()
         }
-        return {"versions": _versions(), "processors": self.features, "cases": cases}
+        about = {key: value for key, value in stamp().items() if key in ("date", "commit")}
+        return about | {"versions": _versions(), "processors": self.features, "cases": cases}
 
 
 def _versions() -> dict[str, str]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.portability.graphs import Case
-from bench.portability.simulation import simulate
+from tests.portability.corpus.graphs import Case
+from tests.portability.corpus.simulation import simulate
 from tools import processors
 
 RARE = 0.05  # share of the outputs that may differ by one step: two roundings of one tie
@@ -22,12 +22,11 @@ HARMLESS = 1e-4  # of the largest output: float32's own
 
 @dataclass(frozen=True)
 class Job:
-    """One model, one way to run it. level: of a plain session; "" is the session that serves."""
+    """One model, one way to run it. level: of a plain session ("off"); "" is the session that serves."""
 
     model: bytes
     feeds: Mapping[str, np.ndarray]
     level: str = ""
-    config: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def _write(folder: Path, jobs: Sequence[Job]) -> None:
             (folder / f"{models[job.model]}.onnx").write_bytes(job.model)
             np.savez(folder / f"{models[job.model]}.npz", **job.feeds)
         stem = models[job.model]
-        plain = {"level": job.level, "config": dict(job.config)} if job.level else {}
+        plain = {"level": job.level} if job.level else {}
         lines.append({"id": number, "model": f"{stem}.onnx", "feeds": f"{stem}.npz", **plain})
     (folder / "jobs.json").write_text(json.dumps(lines))
 

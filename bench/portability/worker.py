@@ -18,8 +18,6 @@ from shared.runtime import onnx
 
 LEVELS = {
     "off": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
-    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 
@@ -31,26 +29,24 @@ def features() -> list[str]:
     return sorted(name for name, present in __cpu_features__.items() if present)
 
 
-def plain(model: bytes, level: str, config: dict[str, str]) -> Any:
+def plain(model: bytes, level: str) -> Any:
     """A session of ONNX Runtime alone, without the options of the one that serves."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.graph_optimization_level = LEVELS[level]
     options.log_severity_level = 4
-    for name, value in config.items():
-        options.add_session_config_entry(name, value)
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def answer(job: dict[str, Any], folder: Path) -> dict[str, str]:
     """The job's outputs go to a file; what is returned says at which stage it failed, if it did.
 
-    job: id, model, feeds; with `level` and `config`, a plain session instead of the one that serves.
+    job: id, model, feeds; with `level`, a plain session instead of the one that serves.
     """
     stage = "load"
     try:
         model = (folder / job["model"]).read_bytes()
-        session = plain(model, job["level"], job["config"]) if "level" in job else onnx.load(model)
+        session = plain(model, job["level"]) if "level" in job else onnx.load(model)
         stage = "run"
         with np.load(folder / job["feeds"]) as arrays:
             outputs = session.run(None, {name: arrays[name] for name in arrays})

@@ -1,4 +1,4 @@
-"""The two models, with real inputs to calibrate with, and others to judge by."""
+"""The two models of quantise.md, with real inputs to calibrate with, and others to judge by."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from bench.machine import ROOT
 from shared.runtime.onnx import Session
 from training import measure, package, train
-from training.compress import data
-from training.compress.data import Material
+from training.compress.evaluation_data import EvaluationData, gather
+from training.options import CACHE
 from training.package import Arrays, Package
-from training.settings import CACHE
 
-ROOT = Path(__file__).resolve().parents[2]
 TOKENS = 64  # per sentence at most
 CALIBRATION, JUDGED, IMAGES = 128, 200, 2000
 RESNET = ["--data", "fashion-mnist", "--model", "torchvision:resnet18", "--epochs", "2", "--batch", "128", "--quiet"]
@@ -32,7 +31,7 @@ class Subject:
     title: str
     about: str
     parent: Package
-    material: Material
+    material: EvaluationData
     calibration: Arrays
     judge: Callable[[Session], np.ndarray]
     figures: Callable[[np.ndarray, np.ndarray], dict[str, float]]
@@ -40,12 +39,12 @@ class Subject:
 
 def sentences() -> list[str]:
     """The prose of this repository's documents, a sentence each, in an order that does not change."""
-    found = set()
+    unique = set()
     for path in [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]:
         text = re.sub(r"```.*?```|\|[^\n]*\|\n", "", path.read_text(), flags=re.DOTALL)
         for paragraph in re.split(r"\n\s*\n|\n- ", text):
-            found |= {one for one in re.split(r"(?<=[.:;])\s+", " ".join(paragraph.split())) if 30 <= len(one) <= 250}
-    ordered = sorted(found)
+            unique |= {one for one in re.split(r"(?<=[.:;])\s+", " ".join(paragraph.split())) if 30 <= len(one) <= 250}
+    ordered = sorted(unique)
     np.random.default_rng(0).shuffle(ordered)
     return ordered
 
@@ -75,9 +74,10 @@ def minilm(zoo: Path) -> Subject:
         return {"cosine": round(float(cosine.mean()), 5), "lowest_cosine": round(float(cosine.min()), 5)}
 
     feeds = encoded(rest, TOKENS)
-    held, kept = data._halves(feeds)
+    every_fifth = np.arange(len(rest)) % 5 == 0  # held out, as training.compress holds out
+    held, calibrated = ({name: rows[mask] for name, rows in feeds.items()} for mask in (every_fifth, ~every_fifth))
     about = f"{len(judged)} sentences of this repository's documents, {len(rest)} others to calibrate with"
-    material = Material(encoded(judged[:1]), kept, held)
+    material = EvaluationData(encoded(judged[:1]), calibrated, held)
     return Subject("all-MiniLM-L6-v2", about, parent, material, feeds, judge, figures)
 
 
@@ -86,7 +86,7 @@ def resnet(zoo: Path) -> Subject:
     if not (folder / "amaas.json").is_file() and train.main([*RESNET, "--name", "resnet18", "--out", str(folder)]):
         raise SystemExit("the ResNet-18 could not be trained")
     parent = package.read(folder)
-    material = data.gather(parent, data="fashion-mnist", root=CACHE, seed=None, calibration=None, rows=4 * CALIBRATION)
+    material = gather(parent, data="fashion-mnist", root=CACHE, seed=None, calibration=None, rows=4 * CALIBRATION)
     assert material.test is not None and material.calibration is not None
     images = {name: values[:IMAGES] for name, values in material.test.inputs.items()}
     labels = material.test.labels[:IMAGES]
@@ -102,4 +102,4 @@ def resnet(zoo: Path) -> Subject:
     return Subject("ResNet-18", about, parent, material, material.calibration, judge, figures)
 
 
-MADE: dict[str, Callable[[Path], Any]] = {"minilm": minilm, "resnet18": resnet}
+SUBJECTS: dict[str, Callable[[Path], Any]] = {"minilm": minilm, "resnet18": resnet}

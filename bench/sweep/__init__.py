@@ -1,0 +1,1 @@
+"""Which operators end or corrupt a process on hostile calls: `python -m bench.sweep`, results/sweep.md."""

@@ -1,4 +1,4 @@
-"""Which operators end or corrupt a process on hostile shapes and values: a table.
+"""Which operators end or corrupt a process on hostile shapes and values: the table of results/sweep.md.
 
 Every operator that the gate lets through is run by ONNX Runtime as it is in forked processes, from calls that work
 (seeds) and what can be made of them (hostile). glibc's checks find what is written beyond a buffer when it is freed;
@@ -50,8 +50,8 @@ def model(seed: seeds.Seed, free: bool, opset: int | None) -> bytes:
     output = helper.make_empty_tensor_value_info(next(name for name in seed.node.output if name))
     graph = helper.make_graph([seed.node], "sweep", inputs, [output])
     imports = [helper.make_opsetid(name, version if name or not opset else opset) for name, version in seed.opset]
-    made = helper.make_model(graph, opset_imports=imports, ir_version=10)
-    return bytes(made.SerializeToString())
+    proto = helper.make_model(graph, opset_imports=imports, ir_version=10)
+    return bytes(proto.SerializeToString())
 
 
 def call(seed: seeds.Seed) -> str:
@@ -168,8 +168,8 @@ def accesses(log: str, table: dict[str, Any]) -> None:
             pending = {}
         elif line.startswith("@@ "):
             index = int(line[3:])
-        elif said := ERROR.search(line):
-            pending.setdefault(said.group(0), index)
+        elif fault := ERROR.search(line):
+            pending.setdefault(fault.group(0), index)
 
 
 def markdown(table: dict[str, Any]) -> str:

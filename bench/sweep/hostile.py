@@ -39,9 +39,9 @@ def _changes(seed: Seed) -> Iterator[tuple[str, Seed]]:
         for what, changed in _altered(attribute):
             node = type(seed.node)()
             node.CopyFrom(seed.node)
-            kept = [entry for entry in seed.node.attribute if entry.name != attribute.name]
+            others = [entry for entry in seed.node.attribute if entry.name != attribute.name]
             del node.attribute[:]
-            node.attribute.extend([*kept, changed])
+            node.attribute.extend([*others, changed])
             yield what, seed._replace(node=node)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from shared.access import tokens
@@ -10,6 +11,10 @@ from shared.entry.wiring import config, store
 from shared.errors import Unauthenticated
 
 logger = logging.getLogger(__name__)
+
+# the first caller of all waits for this function, too: on Lambda, the client is made while it starts
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    store()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

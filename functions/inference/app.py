@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from functools import cache
 from typing import Any
-
-# msgspec takes typing_extensions where that can be had, and needs nothing of it on a Python as new as ours: 4 ms
-if "msgspec" not in sys.modules and "typing_extensions" not in sys.modules:
-    sys.modules["typing_extensions"] = None  # type: ignore[assignment]  # how Python spells "cannot be imported"
-    import msgspec  # noqa: F401
-
-    del sys.modules["typing_extensions"]
 
 from shared.config import Config
 from shared.entry import extension

@@ -11,6 +11,8 @@ import logging
 import urllib.request
 from typing import Any
 
+from aws_lambda_powertools.utilities.data_classes import CloudFormationCustomResourceEvent
+
 import shared.entry  # noqa: F401 - sets up the log
 from shared.signing.kms import KmsKey
 
@@ -18,18 +20,21 @@ logger = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], context: Any) -> None:
-    answer = {
+    received = CloudFormationCustomResourceEvent(event)
+    answer: dict[str, Any] = {
         "Status": "SUCCESS",
-        "PhysicalResourceId": event.get("PhysicalResourceId") or event["LogicalResourceId"],
-        **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
+        "PhysicalResourceId": received.physical_resource_id or received.logical_resource_id,
+        "StackId": received.stack_id,
+        "RequestId": received.request_id,
+        "LogicalResourceId": received.logical_resource_id,
     }
     try:
-        if event["RequestType"] != "Delete":
-            answer["Data"] = {"Value": public_key(event["ResourceProperties"])}
+        if received.request_type != "Delete":
+            answer["Data"] = {"Value": public_key(received.resource_properties)}
     except Exception as error:  # whatever it is, the deployment has to learn of it
         logger.exception("no public key")
         answer |= {"Status": "FAILED", "Reason": f"the signing key could not be read: {error}"}
-    respond(event["ResponseURL"], answer)
+    respond(received.response_url, answer)
 
 
 def public_key(properties: dict[str, Any]) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 from functools import cache
+from typing import TYPE_CHECKING
 
 from shared.config import Config
-from shared.registry.log import Log
-from shared.registry.state import Head
-from shared.signing.base import Signer
 from shared.storage.base import Store
+
+if TYPE_CHECKING:  # the authorizer does without
+    from shared.registry.log import Log
+    from shared.registry.state import Head
+    from shared.signing.base import Signer
 
 logger = logging.getLogger(__name__)
 
@@ -23,15 +26,17 @@ def config() -> Config:
 
 @cache
 def store() -> Store:
-    """The data bucket; boto3 is imported with the first call that needs it."""
-    from shared.storage.s3 import S3Store
+    """The data bucket; boto3 is imported with the first call that is more than a read."""
+    from shared.storage import light
 
-    return S3Store(config().bucket, config().endpoint_url)
+    return light.store(config().bucket, config().endpoint_url)
 
 
 @cache
 def log() -> Log:
     """The models' logs: read, and written with the deployment's key where this function has it."""
+    from shared.registry.log import Log
+
     key = signer()
     trusted = config().public_keys or ((key.public,) if key else ())
     return Log(store(), signer=key, trusted=trusted, on_commit=_committed)
@@ -40,9 +45,9 @@ def log() -> Log:
 @cache
 def reading() -> Log:
     """The models' logs for functions that only read them, and whose cold start counts."""
-    from shared.storage import light
+    from shared.registry.log import Log
 
-    return Log(light.store(config().bucket, config().endpoint_url), trusted=config().public_keys)
+    return Log(store(), trusted=config().public_keys)
 
 
 def _committed(log: Log, head: Head) -> None:

@@ -1,6 +1,6 @@
-"""A package that is judged, and what of it will be served: model, manifest, and the files beside them.
+"""A package under check, and what of it will be served: model, manifest, and the files beside them.
 
-Whoever has a package's files on the disk asks here: an upload's, or those of a version that is checked again.
+Used for an upload's files, and for those of a version that is checked again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.errors import AmaasError, BadInput
-from shared.ingest.supervisor import examine, rehearse
+from shared.ingest.supervisor import check_model, smoke_test
 from shared.ingest.verdict import Limits, Verdict
 from shared.package import manifest, processing
 from shared.package.manifest import Manifest, Tensor
@@ -24,6 +24,9 @@ from shared.serving import forms, tasks
 from shared.signing import model_signing
 from shared.uploads.sessions import MANIFEST_FILE, MODEL_FILE
 
+# The model as it will be served, for the smoke test. No file of a package may start with a dot, so no name can clash.
+OPTIMIZED_FILE = ".served.onnx"
+
 
 class Rejected(Exception):
     """The package is not fit to serve. code: stable, for programs; the message: for people."""
@@ -34,7 +37,10 @@ class Rejected(Exception):
 
 
 class Candidate(Struct, frozen=True):
-    """What has passed. source: the model as it came. model: as it is served. files: the others that serving needs."""
+    """A package that passed all checks.
+
+    source: the model as it was uploaded. model: as it will be served. files: the others that serving needs, by name.
+    """
 
     manifest: Manifest
     source: bytes
@@ -42,71 +48,75 @@ class Candidate(Struct, frozen=True):
     files: dict[str, bytes]
 
 
-def judge(model: str, declared: Manifest, files: Mapping[str, Path], limits: Limits, folder: Path) -> Candidate:
-    """Have a package checked, in a confined process. Raises Rejected.
+def check_package(model: str, declared: Manifest, files: Mapping[str, Path], limits: Limits, folder: Path) -> Candidate:
+    """Run all checks on a package, in confined processes. Raises Rejected.
 
-    model: the name that it gets. files: with all that `declared` names. folder: where more files may be written.
+    model: the name to register it under. files: with all that `declared` names. folder: writable, for temporary files.
     """
-    verdict = examine(
+    verdict = check_model(
         {name: path for name, path in files.items() if name != MANIFEST_FILE}, msgspec.to_builtins(declared), limits
     )
     if not verdict.accepted:
         raise Rejected(verdict.code, verdict.reason)
-    settled = _rehearsed(_settled(model, declared, verdict), files, verdict, limits, folder)
+    completed = _complete(model, declared, verdict)
+    if tasks.in_own_terms(completed):
+        completed = _run_smoke_test(completed, files, verdict, limits, folder)
     source = files[MODEL_FILE].read_bytes()
-    beside = {name: files[name].read_bytes() for name in processing.files(settled.preprocess)}
+    extra = {name: files[name].read_bytes() for name in processing.files(completed.preprocess)}
     if verdict.samples is not None:
-        beside[samples.FILE] = verdict.samples
+        extra[samples.FILE] = verdict.samples
     if verdict.wide is not None:
-        beside[forms.WIDE] = verdict.wide
-    return Candidate(settled, source, verdict.optimized or source, beside)
+        extra[forms.WIDE] = verdict.wide
+    return Candidate(completed, source, verdict.optimized or source, extra)
 
 
-def store(log: Log, candidate: Candidate, upload: str) -> Version:
-    """Write what a version consists of, and describe it; its number is 0 as yet. upload: the one that it came with."""
+def store_blobs(log: Log, candidate: Candidate, upload: str) -> Version:
+    """Write the blobs of a version, and describe it; the registry assigns the number, which is 0 here.
+
+    upload: id of the upload that the package came with.
+    """
     model = candidate.manifest.name or ""
     source, served = blobs.write(log.store, candidate.source), blobs.write(log.store, candidate.model)
-    described = blobs.write(log.store, manifest.encode(candidate.manifest))
-    beside = {name: blobs.write(log.store, body) for name, body in candidate.files.items()}
+    manifest_digest = blobs.write(log.store, manifest.encode(candidate.manifest))
+    extra = {name: blobs.write(log.store, body) for name, body in candidate.files.items()}
     return Version(
         version=0,
         task=candidate.manifest.task,
-        manifest=described,
+        manifest=manifest_digest,
         source=source,
         model=served,
         size=len(candidate.model),
         upload=upload,
-        package=_signature(log, model, {MODEL_FILE: served, MANIFEST_FILE: described, **beside}),
-        files=beside,
+        package=_sign(log, model, {MODEL_FILE: served, MANIFEST_FILE: manifest_digest, **extra}),
+        files=extra,
     )
 
 
-def _rehearsed(
-    settled: Manifest, files: Mapping[str, Path], verdict: Verdict, limits: Limits, folder: Path
+def _run_smoke_test(
+    completed: Manifest, files: Mapping[str, Path], verdict: Verdict, limits: Limits, folder: Path
 ) -> Manifest:
-    """The manifest, with the outcome of one prediction in the task's own terms where it has such."""
-    if not tasks.in_own_terms(settled):
-        return settled
-    served = files[MODEL_FILE]
+    """The manifest with the outcome of one prediction in the terms of its task. Raises Rejected."""
+    model = files[MODEL_FILE]
     if verdict.optimized is not None:
-        served = folder / ".served.onnx"  # no file of a package is called so
-        served.write_bytes(verdict.optimized)
-    beside = {name: files[name] for name in processing.files(settled.preprocess)}
-    outcome = rehearse({**beside, MODEL_FILE: served}, msgspec.to_builtins(settled), verdict.ran, limits)
+        model = folder / OPTIMIZED_FILE
+        model.write_bytes(verdict.optimized)
+    extra = {name: files[name] for name in processing.files(completed.preprocess)}
+    outcome = smoke_test({**extra, MODEL_FILE: model}, msgspec.to_builtins(completed), verdict.ran, limits)
     if not outcome.accepted:
         raise Rejected(outcome.code, outcome.reason)
-    return msgspec.structs.replace(settled, gate={**(settled.gate or {}), "task": outcome.probe})
+    return msgspec.structs.replace(completed, gate={**(completed.gate or {}), "task": outcome.probe})
 
 
-def _signature(log: Log, model: str, files: dict[str, str]) -> str | None:
-    """The blob with the signature over the package as it is served, where the deployment signs."""
+def _sign(log: Log, model: str, files: dict[str, str]) -> str | None:
+    """Digest of the blob with the signature over the package as it is served; None if the deployment does not sign."""
     return blobs.write(log.store, model_signing.sign(log.signer, model, files)) if log.signer else None
 
 
-def _settled(model: str, declared: Manifest, verdict: Verdict) -> Manifest:
-    """The manifest that is served: what was declared, with the graph's own signature and what the gate found.
+def _complete(model: str, declared: Manifest, verdict: Verdict) -> Manifest:
+    """The manifest to register: as declared, completed with the graph's signature and the gate's report.
 
-    Its name is the one it was uploaded under, so that a package can be published under another name as it is.
+    Its name is the one it was uploaded under: a package can be published under another name without editing it.
+    Raises Rejected where the manifest contradicts the graph.
     """
     try:
         names = [[str(tensor["name"]) for tensor in tensors] for tensors in (verdict.inputs, verdict.outputs)]

@@ -1,16 +1,20 @@
-"""The order of the checks, in the confined process.
+"""The checks of a model, in the confined process.
 
-Parse → scan → normalise → make portable → load → probe → compare with the reference → optimise → golden set.
+Parse → scan → normalize → guard → make portable → load → probe run → comparison with the reference → optimize → golden
+set → samples → wide form; extreme calls follow when the verdict is written.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import onnx as onnx_package
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.errors import AmaasError
 from shared.ingest import (
@@ -28,61 +32,213 @@ from shared.ingest import (
     scan,
     weights,
 )
-from shared.ingest.verdict import Limits, Refused, Verdict
+from shared.ingest.verdict import ExtremeCalls, Limits, Refused, Verdict
 from shared.runtime import layout, onnx, processor, samples
 from shared.runtime.samples import Sample
 
 MODEL = "model.onnx"
-# bytes from which it is worth a copy beside what was uploaded: below, mapping saves a cold start less than 5 ms
+# Bytes from which an aligned copy is worth storing beside the upload: below, mapping saves a cold start less than 5 ms.
 MAPPED = 4 << 20
 
-# what is run then, and is told a function that notes, in words, what comes next
-Later = Callable[[Callable[[str], None]], None]
+
+class Package(Struct, frozen=True):
+    """What is checked. files: name → open descriptor. golden_set: the member of amaas.json, if it has one."""
+
+    files: Mapping[str, int]
+    golden_set: Mapping[str, Any] | None
+    limits: Limits
+
+
+class Prepared(Struct, frozen=True):
+    """A model that passed the scan, rewritten into the portable form.
+
+    body: the form that is loaded. signed: the form with signed 8-bit weights; empty if there is no second form.
+    facts: members of the verdict about the graph. changes: made by the rewriting, in words; none if body is the
+    uploaded file. labels: of a removed ZipMap. exact: the model's own arithmetic, from before it was made portable.
+    """
+
+    body: bytes
+    signed: bytes
+    facts: dict[str, Any]
+    changes: list[str]
+    labels: list[str] | None
+    exact: faithful.FloatModel
+
+
+class ProbeRun(Struct, frozen=True):
+    """Generated inputs that the model ran on, and its outputs. variants: the same shapes with other values."""
+
+    feeds: probe.Feeds
+    outputs: list[np.ndarray]
+    variants: list[probe.Feeds]
+
+
+class Served(Struct, frozen=True):
+    """The form to serve. body: None for the uploaded file. golden: report of the golden set, if the package has one."""
+
+    body: bytes | None
+    session: onnx.Session
+    optimization: dict[str, Any]
+    golden: dict[str, Any] | None
 
 
 def versions() -> dict[str, Any]:
-    """Of what judges; and the processor, since what another kind answers is not known from here."""
+    """Of the libraries that decide the verdict, and the kind of processor: another kind may give other answers."""
     here = {"kind": processor.kind(), "features": processor.features()}
     return {"onnxruntime": onnx.VERSION, "onnx": onnx_package.__version__, "processor": here}
 
 
-def judge(
-    files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits: Limits, later: list[Later] | None = None
-) -> Verdict:
-    """The verdict on a package whose files are open. Raises Refused for one that is not fit to serve.
+def check_model(package: Package, extreme_calls: list[ExtremeCalls]) -> Verdict:
+    """The verdict on a package. Raises Refused if its model is not fit to serve.
 
-    later: gets what is to be run when the verdict is out, as it may end the process.
+    extreme_calls: gets the calls to make after the verdict is written, as they may end the process.
     """
-    source, signed, facts, done, labels, floats = _prepared(files, limits)
-    session = _loaded(source)
+    limits = package.limits
+    prepared = _prepare(package)
+    session = _load(prepared.body)
     _check_signature(session)
-    cases = faithful.rows(session, files, golden_set, limits)
-    ran = probe.probe(session, limits)
-    if not ran and not cases:
-        probe.check_runs(session, onnx.load(source, optimize="off"))
-    inputs = [ran[0], *probe.varied(session, ran[0])] if ran else []
-    compared = faithful.compare(floats, session, [*(case.inputs for case in cases), *inputs], limits)
-    served, report = None, {"level": "extended", "kept": False, "why": "no made-up input runs, so none can be compared"}
-    if ran:
-        served, report = optimize.optimize(source, *ran, limits)
-    if served:
-        served = _in_place(served)
-        try:
-            session, passed = _replayed(served, files, golden_set, limits)
-        except Refused as refused:
-            served, report = None, report | {"kept": False, "why": f"the golden set: {refused}"}
-    if not served:
-        in_time = time.process_time() < limits.cpu / 2
-        placed = _in_place(source) if in_time and (done or len(source) >= MAPPED) else source
-        if placed is not source:
-            del session  # two of them may not fit
-            session, source = _loaded(placed), placed
-            done.append("weights: put where they can be mapped into memory")
-        session, passed = _golden(session, files, golden_set, limits, compared)
-    kept = faithful.keep(session, cases, inputs, golden.tolerance(golden_set))
-    wide = _wide(signed, ran[0] if served and ran else None, kept, limits) if signed else None
-    if later is not None:
-        later.append(partial(extremes.probe, session, ran[0] if ran else None, limits))
+    cases = faithful.golden_rows(session, package.files, package.golden_set, limits)
+    probe_run = _run_probe(session, prepared.body, limits, required=not cases)
+    inputs = [probe_run.feeds, *probe_run.variants] if probe_run else []
+    comparison = faithful.compare(prepared.exact, session, [*(case.inputs for case in cases), *inputs], limits)
+    served, optimization = _serve_optimized(package, prepared.body, probe_run)
+    if served is None:
+        aligned = _align(prepared, limits)
+        if aligned is not prepared:
+            del session  # two sessions of a large model may not fit into the memory of the check
+            prepared, session = aligned, _load(aligned.body)
+        golden_report = _replay_golden(package, session, comparison)
+        served = Served(prepared.body if prepared.changes else None, session, optimization, golden_report)
+    del session  # only the session of the served form is needed from here on
+    chosen = faithful.choose_samples(served.session, cases, inputs, golden.tolerance(package.golden_set))
+    wide = _wide_form(prepared.signed, probe_run if served.optimization["kept"] else None, chosen, limits)
+    feeds = probe_run.feeds if probe_run else None
+    extreme_calls.append(partial(extremes.run_calls, served.session, feeds, limits))
+    return _accept(prepared, served, probe_run, comparison, chosen, wide)
+
+
+def _prepare(package: Package) -> Prepared:
+    files, limits = package.files, package.limits
+    _check_size(files, limits)
+    source = descriptors.read(files[MODEL])
+    model = graph.parse(source)
+    opset = {graph.normal(entry.domain) or "ai.onnx": entry.version for entry in model.opset_import}
+    if not limits.scan:  # a test shows that the sandbox alone contains the model: nothing here may stop it first
+        return Prepared(source, b"", {"opset": opset, "nodes": len(model.graph.node)}, [], None, faithful.FloatModel())
+    nodes = scan.check(model, files, limits)
+    changes = ["external data: put into the model"] if weights.inline(model, files) else []
+    normalized, labels = normalize.normalize(model)
+    changes += normalized + guards.guard(model)
+    # before the model is made portable: that rewriting is among the things the reference has to judge
+    exact = faithful.float_model(model, len(source))
+    changes += portable.keep_float_activations(model)
+    two_forms = len(source) <= faithful.LARGEST and reference.is_quantized(model)
+    signed = model.SerializeToString(deterministic=True) if two_forms else b""
+    unsigned = portable.make_unsigned(model)
+    changes += unsigned
+    operators, parameters = graph.census(model)
+    facts = {"opset": opset, "nodes": nodes, "operators": operators, "parameters": parameters}
+    body = model.SerializeToString(deterministic=True) if changes else source
+    return Prepared(body, signed if unsigned else b"", facts, changes, labels, exact)
+
+
+def _run_probe(session: onnx.Session, body: bytes, limits: Limits, *, required: bool) -> ProbeRun | None:
+    """None if the model ran on no generated input.
+
+    required: there is no golden set to show that the model runs at all. Raises Refused if then nobody could run it.
+    """
+    first = probe.probe(session, limits)
+    if first is None:
+        if required:
+            probe.check_runs(session, onnx.load(body, optimize="off"))
+        return None
+    feeds, outputs = first
+    return ProbeRun(feeds, outputs, probe.varied(session, feeds))
+
+
+def _serve_optimized(package: Package, body: bytes, probe_run: ProbeRun | None) -> tuple[Served | None, dict[str, Any]]:
+    """The optimized form, None if it may not be served; and the report of the optimization."""
+    if probe_run is None:
+        why = "the model ran on no generated input, so outputs cannot be compared"
+        return None, {"level": "extended", "kept": False, "why": why}
+    optimized, report = optimize.optimize(body, probe_run.feeds, probe_run.outputs, package.limits)
+    if not optimized:
+        return None, report
+    optimized = _align_weights(optimized)
+    try:
+        session = _load(optimized)
+        golden_report = golden.replay(session, package.files, package.golden_set, package.limits)
+    except Refused as refusal:
+        return None, report | {"kept": False, "why": f"the golden set: {refusal}"}
+    return Served(optimized, session, report, golden_report), report
+
+
+def _align(prepared: Prepared, limits: Limits) -> Prepared:
+    """The model with aligned weights where that is worth a stored copy; `prepared` itself otherwise."""
+    worth_it = prepared.changes or len(prepared.body) >= MAPPED
+    if not worth_it or time.process_time() >= limits.cpu / 2:
+        return prepared
+    body = _align_weights(prepared.body)
+    if body is prepared.body:
+        return prepared
+    changes = [*prepared.changes, "weights: put where they can be mapped into memory"]
+    return replace(prepared, body=body, changes=changes)
+
+
+def _align_weights(model: bytes) -> bytes:
+    """The model with its weights where they can be mapped (shared/runtime/layout.py); unchanged if that fails."""
+    try:
+        return layout.aligned(model)
+    except (ValueError, MemoryError):
+        return model
+
+
+def _replay_golden(package: Package, session: onnx.Session, comparison: Mapping[str, Any]) -> dict[str, Any] | None:
+    """As `golden.replay`; a mismatch of a model that agrees with its own arithmetic gets the likely cause added."""
+    try:
+        return golden.replay(session, package.files, package.golden_set, package.limits)
+    except Refused as refusal:
+        if refusal.code != "golden_mismatch" or not comparison.get("compared"):
+            raise
+        raise Refused(
+            refusal.code,
+            f"{refusal}. The model itself is quantized, and its outputs here agree with its own arithmetic (to "
+            f"{comparison['noise']:.2%}): if golden set and model do belong together, the golden set was written on a "
+            "processor that cuts off 8-bit sums, or with other optimizations; write it again with all optimizations "
+            "off (ORT_DISABLE_ALL)",
+        ) from refusal
+
+
+def _wide_form(signed: bytes, probe_run: ProbeRun | None, chosen: Sequence[Sample], limits: Limits) -> bytes | None:
+    """The form with signed weights; None if there is none, or if it does not answer as the portable form.
+
+    probe_run: None if the portable form was not optimized: then this one is not, either.
+    """
+    if not signed:
+        return None
+    try:
+        if probe_run is not None:
+            expected = onnx.load(signed).run(None, probe_run.feeds)
+            signed = optimize.optimize(signed, probe_run.feeds, expected, limits, portable_form=False)[0] or signed
+        aligned = _align_weights(signed)
+        if processor.cuts_off_sums():
+            return aligned  # it cannot be tried here: inference replays the samples before it serves this form
+        if not chosen or time.process_time() > limits.cpu / 2:
+            return None
+        return None if samples.replay(onnx.load(aligned), chosen, limits.cpu) else aligned
+    except (AmaasError, MemoryError):  # no loss: the portable form serves everywhere
+        return None
+
+
+def _accept(
+    prepared: Prepared,
+    served: Served,
+    probe_run: ProbeRun | None,
+    comparison: dict[str, Any],
+    chosen: list[Sample],
+    wide: bytes | None,
+) -> Verdict:
+    session = served.session
     return Verdict(
         accepted=True,
         code="accepted",
@@ -90,103 +246,17 @@ def judge(
         inputs=[_described(spec) for spec in session.inputs],
         optional=[_described(spec) for spec in session.optional],
         outputs=[_described(spec) for spec in session.outputs],
-        **facts,
-        optimized=served or (source if done else None),
+        **prepared.facts,
+        optimized=served.body,
         wide=wide,
-        optimization=report | {"normalized": done},
-        golden=passed,
-        probe="ran" if ran or passed else "inconclusive",
-        ran={name: list(array.shape) for name, array in ran[0].items()} if ran else {},
-        labels=labels,
-        reference=compared,
-        samples=samples.encode(kept) if kept else None,
+        optimization=served.optimization | {"normalized": prepared.changes},
+        golden=served.golden,
+        probe="ran" if probe_run or served.golden else "inconclusive",
+        ran={name: list(array.shape) for name, array in probe_run.feeds.items()} if probe_run else {},
+        labels=prepared.labels,
+        reference=comparison,
+        samples=samples.encode(chosen) if chosen else None,
     )
-
-
-def _wide(signed: bytes, feeds: probe.Feeds | None, kept: Sequence[Sample], limits: Limits) -> bytes | None:
-    """The form with signed weights, if it may be served: it must answer as the portable one, where it can be tried.
-
-    feeds: inputs that it runs on, where the portable form was optimised: then this one is, too.
-    """
-    try:
-        if feeds is not None:
-            expected = onnx.load(signed).run(None, feeds)
-            signed = optimize.optimize(signed, feeds, expected, limits, portable_form=False)[0] or signed
-        placed = _in_place(signed)
-        if processor.cuts_off_sums():
-            return placed  # whoever serves it, on another kind of processor, tries it before
-        if not kept or time.process_time() > limits.cpu / 2:
-            return None
-        return None if samples.replay(onnx.load(placed), kept, limits.cpu) else placed
-    except (AmaasError, MemoryError):  # the portable form serves everywhere
-        return None
-
-
-def _golden(
-    session: onnx.Session,
-    files: Mapping[str, int],
-    golden_set: Mapping[str, Any] | None,
-    limits: Limits,
-    compared: Mapping[str, Any],
-) -> tuple[onnx.Session, dict[str, Any] | None]:
-    """As `_replayed`. A golden set that contradicts the model's own arithmetic is told so."""
-    try:
-        return _replayed(session, files, golden_set, limits)
-    except Refused as refused:
-        if refused.code != "golden_mismatch" or not compared.get("compared"):
-            raise
-        raise Refused(
-            refused.code,
-            f"{refused}. The model itself is quantised, and answers here what its numbers add up to (to "
-            f"{compared['noise']:.2%}): if they do belong together, the golden set was written by a processor that "
-            "cuts off 8-bit sums, or with other optimisations; write it anew with all of them off (ORT_DISABLE_ALL)",
-        ) from refused
-
-
-def _in_place(model: bytes) -> bytes:
-    """The model with its weights where they can be mapped (shared/runtime/layout.py), or as it is where that fails."""
-    try:
-        return layout.aligned(model)
-    except (ValueError, MemoryError):
-        return model
-
-
-def _replayed(
-    model: bytes | onnx.Session, files: Mapping[str, int], golden_set: Mapping[str, Any] | None, limits: Limits
-) -> tuple[onnx.Session, dict[str, Any] | None]:
-    session = _loaded(model) if isinstance(model, bytes) else model
-    return session, golden.replay(session, files, golden_set, limits)
-
-
-def _prepared(
-    files: Mapping[str, int], limits: Limits
-) -> tuple[bytes, bytes, dict[str, Any], list[str], list[str] | None, faithful.Floats]:
-    """The model's bytes as they will be loaded, what the verdict says of its graph, what was changed, labels found.
-
-    Second the bytes with signed weights, empty where they are no others. Last the reference: the model's arithmetic as
-    it came, before it was made portable.
-    """
-    _check_size(files, limits)
-    source = descriptors.read(files[MODEL])
-    model = graph.parse(source)
-    opset = {graph.normal(entry.domain) or "ai.onnx": entry.version for entry in model.opset_import}
-    if not limits.scan:
-        return source, b"", {"opset": opset, "nodes": len(model.graph.node)}, [], None, faithful.Floats()
-    nodes = scan.check(model, files, limits)
-    done = ["external data: put into the model"] if weights.inline(model, files) else []
-    changed, labels = normalize.normalize(model)
-    done += changed
-    done += guards.guard(model)
-    floats = faithful.floats(model, len(source))
-    done += portable.keep_float_activations(model)
-    two_forms = len(source) <= faithful.LARGEST and reference.is_quantised(model)
-    signed = model.SerializeToString(deterministic=True) if two_forms else b""
-    unsigned = portable.make_unsigned(model)
-    done += unsigned
-    operators, parameters = graph.census(model)
-    facts = {"opset": opset, "nodes": nodes, "operators": operators, "parameters": parameters}
-    signed = signed if unsigned else b""
-    return (model.SerializeToString(deterministic=True) if done else source), signed, facts, done, labels, floats
 
 
 def _check_size(files: Mapping[str, int], limits: Limits) -> None:
@@ -194,11 +264,12 @@ def _check_size(files: Mapping[str, int], limits: Limits) -> None:
     if size > limits.model_bytes:
         raise Refused(
             "too_large",
-            f"the model has {size:,} bytes with its weights, more than {limits.model_bytes:,}; quantise or prune it",
+            f"the model has {size:,} bytes with its weights, more than the {limits.model_bytes:,} allowed; quantize or "
+            "prune it",
         )
 
 
-def _loaded(model: bytes) -> onnx.Session:
+def _load(model: bytes) -> onnx.Session:
     try:
         return onnx.load(model)
     except onnx.Unloadable as error:

@@ -1,4 +1,4 @@
-"""Reading the package's files by their open descriptors: in the sandbox no file can be opened any more."""
+"""Reads the package's files by their open descriptors: in the sandbox no file can be opened."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from shared.config import MiB
 
 
 def size(descriptor: int) -> int:
+    """Bytes of the file."""
     return os.lseek(descriptor, 0, os.SEEK_END)
 
 
 def read(descriptor: int, offset: int = 0, length: int | None = None) -> bytes:
-    """length bytes from offset, or all that follows; fewer where the file ends before."""
+    """length bytes from offset, or all up to the end; fewer if the file ends earlier."""
     end = size(descriptor) if length is None else offset + length
     chunks = []
     while offset < end:
+        # pread: several readers share the descriptor, so its position is not used
         chunk = os.pread(descriptor, min(end - offset, 64 * MiB), offset)
         if not chunk:
             break

@@ -1,199 +1,235 @@
-"""What type of elements every tensor of a graph has, from the operators' own schemas.
+"""Inference of element types: which type of numbers every tensor of a graph holds, from the operators' own schemas.
 
 ONNX's shape inference would say more, but it needs a copy of the model, and says nothing of model-local functions.
-None stands for a type that is not known: of an operator without a schema here, or of a function that is called with
-several types.
+None stands for an unknown type: of an operator without a schema here, or in a function that is called with several
+types. Types are numbers of TensorProto.DataType.
 """
 
 from __future__ import annotations
 
 import re
 from collections import ChainMap, Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from onnx import AttributeProto, TensorProto, defs
 
 from shared.ingest import graph
 from shared.ingest.emptiness import Facts
 
-Types = ChainMap[str, int | None]  # the innermost graph's first
+Types = ChainMap[str, int | None]  # by name; the innermost graph's first
 Visit = Callable[[Any, Facts, Types, int], None]
-# A function, to whoever calls it: its domain and its name.
-Key = tuple[str, str]
+FunctionKey = tuple[str, str]  # domain and name, as a calling node has them
 
-NAMES: dict[str, int] = {
+# by the names in schemas
+ELEMENTS: dict[str, int] = {
     name: getattr(TensorProto, name.upper())
     for name in (
         "float double float16 bfloat16 bool string int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()  # noqa: SIM905
     )
 }
-# Attributes that say the type of the output, where the schema leaves it open.
-NAMED_BY = ("to", "dtype", "output_datatype", "output_dtype")
-# Their output is of their first input's type, though it is a sequence of it, or one of a sequence.
-LIKE_THE_FIRST = frozenset(
+# Attributes that name the output's type where the schema leaves it open.
+TYPE_ATTRIBUTES = ("to", "dtype", "output_datatype", "output_dtype")
+# Their output has the type of their first input: operators without a schema here, and those on sequences, whose schemas
+# know no relation between a sequence's type and its elements'.
+SAME_AS_FIRST = frozenset(
     "SequenceConstruct SequenceInsert SequenceAt SequenceErase ConcatFromSequence SplitToSequence Optional "  # noqa: SIM905
     "OptionalGetElement ExpandDims FusedConv FusedGemm FusedMatMul TransposeMatMul Trilu MatMulNBits Gelu".split()
 )
+# Operators of ONNX Runtime, without a schema here: index of the zero point of their output, which has its type.
+ZERO_POINTS = {
+    "QuantizeLinear": 2,
+    "QLinearConv": 7,
+    "QGemm": 8,
+    "QLinearAdd": 7,
+    "QLinearMul": 7,
+    "QLinearConcat": 1,
+    "QLinearWhere": 8,
+    "QLinearAveragePool": 4,
+    "QLinearGlobalAveragePool": 4,
+    "QLinearLeakyRelu": 4,
+    "QLinearReduceMean": 4,
+    "QLinearSigmoid": 4,
+    "QLinearSoftmax": 4,
+}
+# Operators with graphs: the attribute with the graph whose outputs are theirs, and the first one of those that is.
 BODIES = {"If": ("then_branch", 0), "Loop": ("body", 1), "Scan": ("body", 0), "SequenceMap": ("body", 0)}
 
 
 class Walk:
-    """Through a model, graph by graph and function by function, with the types of all that is known at each.
-
-    visit: called with a body (a graph or function), what is known of its values, the types of its names, and the opset
-    of the standard's operators. It may change the body's nodes. Functions follow their callers: only these know what
-    they are called with.
-    """
+    """Visits a model's graphs and functions, with the types of all names in each."""
 
     def __init__(self, model: Any) -> None:
         self._functions = {(graph.normal(f.domain), f.name): f for f in model.functions}
         self._model = model
-        self._arguments: dict[Key, list[int | None]] = {}
-        self._results: dict[tuple[Key, tuple[int | None, ...]], list[int | None]] = {}
+        self._arguments: dict[FunctionKey, list[int | None]] = {}
+        self._results: dict[tuple[FunctionKey, tuple[int | None, ...]], list[int | None]] = {}
 
     def through(self, visit: Visit) -> None:
+        """Visit inner graphs before the ones around them, and functions after their callers.
+
+        visit: called with a body (a graph or function), facts about its values, the types of its names, and the
+        standard's opset. It may change the body's nodes.
+        """
         opsets = opsets_of(self._model)
         self._body(self._model.graph, ChainMap(), opsets, visit, None)
+        # only its callers tell what a function's arguments are
         for key in self._callers_first():
             function = self._functions[key]
-            known = ChainMap(dict(zip(function.input, self._arguments.get(key, []), strict=False)))
-            self._body(function, known, opsets_of(function), visit, None)
+            arguments = ChainMap(dict(zip(function.input, self._arguments.get(key, []), strict=False)))
+            self._body(function, arguments, opsets_of(function), visit, None)
 
-    def _callers_first(self) -> list[Key]:
-        """All functions: none calls itself by way of others, which the scan has refused."""
+    def _callers_first(self) -> list[FunctionKey]:
+        """All functions, callers before what they call. The scan has refused functions that call themselves."""
         calls = {key: self._calls(function) for key, function in self._functions.items()}
-        callers = Counter(called for names in calls.values() for called in names)
+        callers = Counter(callee for callees in calls.values() for callee in callees)
         ready, ordered = [key for key in calls if not callers[key]], []
         while ready:
             key = ready.pop()
             ordered.append(key)
-            for called in calls[key]:
-                callers[called] -= 1
-                if not callers[called]:
-                    ready.append(called)
+            for callee in calls[key]:
+                callers[callee] -= 1
+                if not callers[callee]:
+                    ready.append(callee)
         return ordered
 
-    def _calls(self, function: Any) -> set[Key]:
-        names = ((graph.normal(n.domain), n.op_type) for body in bodies(function) for n in body.node)
-        return {name for name in names if name in self._functions}
+    def _calls(self, function: Any) -> set[FunctionKey]:
+        nodes = (node for body in graph.nested(function) for node in body.node)
+        return {(graph.normal(node.domain), node.op_type) for node in nodes} & self._functions.keys()
 
     def _body(
         self, body: Any, outer: Types, opsets: Mapping[str, int], visit: Visit | None, around: Facts | None
     ) -> Types:
-        known = outer.new_child()
+        """The types of a graph's or function's names. visit: None while only a function's results are asked for."""
+        types = outer.new_child()
         facts = Facts(body, around) if visit else None
-        for value in getattr(body, "input", ()) if hasattr(body, "initializer") else ():
-            known[value.name] = declared(value)
-        known.update((tensor.name, tensor.data_type) for tensor in getattr(body, "initializer", ()))
-        described = (*getattr(body, "value_info", ()), *(body.output if hasattr(body, "initializer") else ()))
+        is_graph = hasattr(body, "initializer")  # a function's inputs are plain names
+        for value in body.input if is_graph else ():
+            types[value.name] = declared(value)
+        types.update((tensor.name, tensor.data_type) for tensor in getattr(body, "initializer", ()))
+        described = (*getattr(body, "value_info", ()), *(body.output if is_graph else ()))
         stated = {value.name: declared(value) for value in described}
         for node in body.node:
-            for name, kind in zip(node.output, self._outputs(node, known, opsets, visit, facts), strict=False):
-                known[name] = kind or stated.get(name)
+            for name, element in zip(node.output, self._outputs(node, types, opsets, visit, facts), strict=False):
+                types[name] = element or stated.get(name)
         if visit and facts:
-            visit(body, facts, known, opsets.get("", 0))
-        return known
+            visit(body, facts, types, opsets.get("", 0))
+        return types
 
     def _outputs(
-        self, node: Any, known: Types, opsets: Mapping[str, int], visit: Visit | None, around: Facts | None
+        self, node: Any, types: Types, opsets: Mapping[str, int], visit: Visit | None, around: Facts | None
     ) -> list[int | None]:
-        inner = {
-            attribute.name: self._ends(sub, known, opsets, visit, around)
+        results = {
+            attribute.name: self._graph_outputs(inner, types, opsets, visit, around)
             for attribute in node.attribute
-            for sub in ([attribute.g] if attribute.HasField("g") else attribute.graphs)
+            for inner in ([attribute.g] if attribute.HasField("g") else attribute.graphs)
         }
-        inputs = [known.get(name) for name in node.input]
+        inputs = [types.get(name) for name in node.input]
         if node.op_type in BODIES and not graph.normal(node.domain):
             name, first = BODIES[node.op_type]
-            return inner.get(name, [])[first:]
+            return results.get(name, [])[first:]
         key = (graph.normal(node.domain), node.op_type)
         if key in self._functions:
-            return self._called(key, inputs, noted=visit is not None)
-        return _by_schema(node, inputs, opsets.get(key[0], 1))
+            return self._function_outputs(key, inputs, record=visit is not None)
+        return output_types(node, inputs, opsets)
 
-    def _ends(
+    def _graph_outputs(
         self, body: Any, outer: Types, opsets: Mapping[str, int], visit: Visit | None, around: Facts | None
     ) -> list[int | None]:
-        known = self._body(body, outer, opsets, visit, around)
-        return [known.get(value.name) for value in body.output]
+        types = self._body(body, outer, opsets, visit, around)
+        return [types.get(value.name) for value in body.output]
 
-    def _called(self, key: Key, inputs: list[int | None], noted: bool) -> list[int | None]:
+    def _function_outputs(self, key: FunctionKey, inputs: list[int | None], *, record: bool) -> list[int | None]:
+        """record: the call is one of the model's own, whose argument types count when the function is visited."""
         function = self._functions[key]
-        if noted:
-            before = self._arguments.setdefault(key, list(inputs))
-            same = [one if one == other else None for one, other in zip(before, inputs, strict=False)]
-            self._arguments[key] = same
-        asked = (key, tuple(inputs))
-        if asked not in self._results:
+        if record:
+            earlier = self._arguments.setdefault(key, list(inputs))
+            self._arguments[key] = [a if a == b else None for a, b in zip(earlier, inputs, strict=False)]
+        call = (key, tuple(inputs))
+        if call not in self._results:
             arguments = ChainMap(dict(zip(function.input, inputs, strict=False)))
-            known = self._body(function, arguments, opsets_of(function), None, None)
-            self._results[asked] = [known.get(name) for name in function.output]
-        return self._results[asked]
+            types = self._body(function, arguments, opsets_of(function), None, None)
+            self._results[call] = [types.get(name) for name in function.output]
+        return self._results[call]
 
 
 def opsets_of(part: Any) -> dict[str, int]:
+    """Versions of operators by domain, as a model or function imports them."""
     return {graph.normal(entry.domain): entry.version for entry in part.opset_import}
 
 
-def bodies(body: Any) -> Iterable[Any]:
-    yield body
-    for node in body.node:
-        for inner in graph.subgraphs(node):
-            yield from bodies(inner)
-
-
 def declared(value: Any) -> int | None:
-    """Of a graph's input or output, or a value's description; also of a sequence or an optional of tensors."""
+    """The type that a ValueInfoProto states; of a sequence or an optional, that of its elements."""
     kind = value.type
     while kind.WhichOneof("value") in ("sequence_type", "optional_type"):
         kind = getattr(kind, kind.WhichOneof("value")).elem_type
     return kind.tensor_type.elem_type or None if kind.HasField("tensor_type") else None
 
 
-def _by_schema(node: Any, inputs: list[int | None], version: int) -> list[int | None]:
-    said = _by_attribute(node)
-    count = len(node.output)
-    if node.op_type in LIKE_THE_FIRST:
+def output_types(node: Any, inputs: Sequence[int | None], opsets: Mapping[str, int]) -> list[int | None]:
+    """The types of an operator's outputs, from those of its inputs. Graphs in attributes are not looked at."""
+    count, domain = len(node.output), graph.normal(node.domain)
+    if node.op_type in SAME_AS_FIRST:
         return [inputs[0] if inputs else None] * count
-    rules = _rules(graph.normal(node.domain), node.op_type, version)
-    if rules is None:
-        return [said] * count
-    taken, given = rules
-    known = {rule[0]: kind for rule, kind in zip(_stretched(taken, len(inputs)), inputs, strict=False) if kind}
-    return [_concrete(rule) or said or known.get(rule[0]) for rule in _stretched(given, count)]
+    from_attribute = _attribute_type(node)
+    signature = _signature(domain, node.op_type, opsets.get(domain, 1))
+    if signature is None:
+        return [from_attribute or _zero_point_type(node, inputs)] * count
+    bound = {
+        rule.variable: element
+        for rule, element in zip(_repeat_last(signature.inputs, len(inputs)), inputs, strict=False)
+        if element
+    }
+    rules = _repeat_last(signature.outputs, count)
+    types = [rule.single or from_attribute or bound.get(rule.variable) for rule in rules]
+    if node.op_type == "QuantizeLinear" and types == [None]:  # its zero point, bound above, may be missing
+        return [_zero_point_type(node, inputs)]
+    return types
 
 
-Rule = tuple[str, frozenset[str]]
+class Rule(NamedTuple):
+    """Of one input or output. variable: its type by a name that inputs and outputs share. single: its only type."""
+
+    variable: str
+    single: int | None
+
+
+class Signature(NamedTuple):
+    inputs: list[Rule]
+    outputs: list[Rule]
 
 
 @cache
-def _rules(domain: str, name: str, version: int) -> tuple[list[Rule], list[Rule]] | None:
-    """Each input's and output's variable, or type, with the types that it may stand for."""
+def _signature(domain: str, name: str, version: int) -> Signature | None:
     try:
         schema = defs.get_schema(name, version, domain)
     except defs.SchemaError:
         return None
-    return [(p.type_str, frozenset(p.types)) for p in schema.inputs], [
-        (p.type_str, frozenset(p.types)) for p in schema.outputs
-    ]
+    return Signature(*([_rule(parameter) for parameter in side] for side in (schema.inputs, schema.outputs)))
 
 
-def _stretched(rules: list[Rule], count: int) -> list[Rule]:
-    """As many as there are: the last one of a variadic operator stands for all that follow."""
+def _rule(parameter: Any) -> Rule:
+    types = list(parameter.types)
+    match = re.fullmatch(r"tensor\((\w+)\)", types[0] if len(types) == 1 else parameter.type_str)
+    return Rule(parameter.type_str, ELEMENTS.get(match[1]) if match else None)
+
+
+def _repeat_last(rules: list[Rule], count: int) -> list[Rule]:
+    """Rules for `count` parameters: the last one of a variadic operator stands for all that follow."""
     return [rules[min(index, len(rules) - 1)] for index in range(count)] if rules else []
 
 
-def _concrete(rule: Rule) -> int | None:
-    name, types = rule
-    inner = re.fullmatch(r"tensor\((\w+)\)", next(iter(types)) if len(types) == 1 else name)
-    return NAMES.get(inner.group(1)) if inner else None
+def _zero_point_type(node: Any, inputs: Sequence[int | None]) -> int | None:
+    index = ZERO_POINTS.get(node.op_type)
+    if index is not None and index < len(node.input) and node.input[index]:
+        return inputs[index]
+    return int(TensorProto.UINT8) if node.op_type == "QuantizeLinear" else None
 
 
-def _by_attribute(node: Any) -> int | None:
+def _attribute_type(node: Any) -> int | None:
     for attribute in node.attribute:
-        if attribute.name in NAMED_BY and attribute.type == AttributeProto.INT:
+        if attribute.name in TYPE_ATTRIBUTES and attribute.type == AttributeProto.INT:
             return attribute.i or None
         if attribute.name == "value" and attribute.type == AttributeProto.TENSOR:
             return attribute.t.data_type or None

@@ -1,6 +1,7 @@
-"""What a caller may send that a made-up input is not: nothing at all, and numbers at the ends of their types.
+"""Extreme calls: tensors without elements, and numbers at the ends of their types.
 
-Run when the verdict is out already: what ends the process here, and would end the service, turns it into a refusal.
+They are made after the verdict is written: one that ends the process here would end the service, too, and turns the
+verdict into a rejection.
 """
 
 from __future__ import annotations
@@ -20,43 +21,49 @@ from shared.runtime.onnx import BF16, DTYPES, Session, TensorSpec
 
 Feeds = dict[str, np.ndarray]
 
-SECONDS = 1.0  # of CPU: a small model has had all of it by then
-LONGEST = 3  # seconds of CPU of one call, after which the kernel ends it: nothing is known then
-PAIRS, AXES = 12, 40
+SECONDS = 1.0  # of CPU for all calls: a small model has had every call by then
+LONGEST = 3  # seconds of CPU of one call, after which the kernel ends the process: that says nothing of the model
+MAX_PAIRS, MAX_AXES = 12, 40
+# as the rejection names them
+EXTREMES = SMALLEST, LARGEST, ZERO, MINUS_ONE, NAN = "the smallest value", "the largest value", "0", "-1", "NaN"
 
 
-def probe(session: Session, tame: Feeds | None, limits: Limits, note: Callable[[str], None]) -> None:
-    """Call the model with extremes, each noted in words before. tame: inputs that it runs on, if any is known."""
+def run_calls(session: Session, feeds: Feeds | None, limits: Limits, record: Callable[[str], None]) -> None:
+    """Call the model with extreme values. feeds: inputs that it ran on, if any.
+
+    record: gets a description before each call, so that the supervisor knows which one ended the process.
+    """
     started = time.process_time()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     if started > limits.cpu / 3 or memory > limits.memory / 2:
         return
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (min(int(started + SECONDS) + LONGEST, hard), hard))
-    for what, feeds in calls(session, tame or _plain(session.inputs)):
+    for description, extreme_feeds in calls(session, feeds or _ones(session.inputs)):
         if time.process_time() - started > SECONDS:
             return
-        note(what)
+        record(description)
         with contextlib.suppress(AmaasError, MemoryError):
-            session.run(None, feeds)
+            session.run(None, extreme_feeds)
 
 
 def calls(session: Session, tame: Feeds) -> Iterator[tuple[str, Feeds]]:
-    """What is extreme, in words, and the call."""
+    """Extreme calls with their descriptions. tame: ordinary inputs, for those that are not extreme in a call."""
     yield from _empty(session.inputs, tame)
-    optional = _plain(session.optional)
-    known = {spec.name: spec for spec in (*session.inputs, *session.optional)}
-    for names in _together([spec.name for spec in session.inputs], list(optional)):
+    optional = _ones(session.optional)
+    specs = {spec.name: spec for spec in (*session.inputs, *session.optional)}
+    for names in _groups([spec.name for spec in session.inputs], list(optional)):
         arrays = {name: tame.get(name, optional.get(name)) for name in names}
-        for end in ("smallest", "largest", "zero", "minus one", "not a number"):
-            filled = {name: _filled(known[name], array, end) for name, array in arrays.items()}
+        for end in EXTREMES:
+            filled = {name: _filled(specs[name], array, end) for name, array in arrays.items()}
             changed = {name: array for name, array in filled.items() if array is not None}
             if changed:
-                yield f"{_listed(changed)} of the {end}", tame | changed
+                yield f"{_listed(changed)} filled with {end}", tame | changed
     yield from _pairs({**tame, **optional}, tame)
 
 
-def _together(inputs: list[str], optional: list[str]) -> list[list[str]]:
+def _groups(inputs: list[str], optional: list[str]) -> list[list[str]]:
+    """Inputs that get extreme values together: all at once, then each alone."""
     return [inputs, *([[name] for name in inputs] if len(inputs) > 1 else []), *([name] for name in optional)]
 
 
@@ -69,18 +76,18 @@ def _empty(specs: list[TensorSpec], tame: Feeds) -> Iterator[tuple[str, Feeds]]:
         changed = {name: _without(tame[name], [axis]) for name, axes in free.items() if axis in axes}
         yield f"{_listed(changed)} with 0 along axis {axis}", tame | changed
     single = [(name, axis) for name, axes in free.items() for axis in axes] if len(specs) > 1 else []
-    for name, axis in single[:AXES]:
+    for name, axis in single[:MAX_AXES]:
         array = _without(tame[name], [axis])
         yield f"input {name!r} with 0 along axis {axis}", tame | {name: array}
 
 
 def _pairs(arrays: Feeds, tame: Feeds) -> Iterator[tuple[str, Feeds]]:
-    """The two ends of a division that traps."""
-    whole = [name for name, array in arrays.items() if array.dtype.kind == "i"]
-    for one, other in list(permutations(whole, 2))[:PAIRS]:
+    """The smallest number with -1: whichever two inputs are divided, that division traps."""
+    integers = [name for name, array in arrays.items() if array.dtype.kind == "i"]
+    for one, other in list(permutations(integers, 2))[:MAX_PAIRS]:
         least = np.full_like(arrays[one], np.iinfo(arrays[one].dtype).min)
         pair = {one: least, other: np.full_like(arrays[other], -1)}
-        yield f"input {one!r} of the smallest number, and {other!r} of -1", tame | pair
+        yield f"input {one!r} filled with {SMALLEST}, and {other!r} with -1", tame | pair
 
 
 def _without(array: np.ndarray, axes: list[int]) -> np.ndarray:
@@ -88,30 +95,30 @@ def _without(array: np.ndarray, axes: list[int]) -> np.ndarray:
 
 
 def _filled(spec: TensorSpec, array: np.ndarray | None, end: str) -> np.ndarray | None:
-    """None where the type has no such value."""
+    """The array full of an extreme value; None if its type has no such value."""
     if array is None or array.dtype == BF16:
         return None
-    kind = array.dtype
-    if kind.kind in "iu":
-        limits = np.iinfo(kind)
-        value = {"smallest": limits.min, "largest": limits.max, "zero": 0, "minus one": -1}.get(end)
+    dtype = array.dtype
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        value = {SMALLEST: limits.min, LARGEST: limits.max, ZERO: 0, MINUS_ONE: -1}.get(end)
         return None if value is None or value < limits.min else np.full_like(array, value)
-    if kind.kind == "f":
-        reals = np.finfo(kind)
-        number = {"smallest": reals.min, "largest": reals.max, "zero": 0, "minus one": -1}.get(end, np.nan)
+    if dtype.kind == "f":
+        reals = np.finfo(dtype)
+        number = {SMALLEST: reals.min, LARGEST: reals.max, ZERO: 0, MINUS_ONE: -1}.get(end, np.nan)
         return np.full_like(array, number)
-    plain: dict[str, Any] = {"zero": False} if spec.datatype == "BOOL" else {"zero": "", "largest": "x" * 1000}
-    return np.full(array.shape, plain[end], kind) if end in plain else None
+    plain: dict[str, Any] = {ZERO: False} if spec.datatype == "BOOL" else {ZERO: "", LARGEST: "x" * 1000}
+    return np.full(array.shape, plain[end], dtype) if end in plain else None
 
 
-def _plain(specs: list[TensorSpec]) -> Feeds:
-    """Ones, of some size where it may vary."""
+def _ones(specs: list[TensorSpec]) -> Feeds:
+    """Ones, of some size where the size may vary."""
     feeds = {}
     for spec in specs:
-        kind = BF16 if spec.datatype == "BF16" else np.dtype(DTYPES[spec.datatype])
+        dtype = BF16 if spec.datatype == "BF16" else np.dtype(DTYPES[spec.datatype])
         shape = [size if size >= 0 else (8 if axis else 1) for axis, size in enumerate(spec.shape)]
         feeds[spec.name] = (
-            np.zeros(shape, kind) if kind == BF16 else np.full(shape, "a" if kind.kind == "O" else 1, kind)
+            np.zeros(shape, dtype) if dtype == BF16 else np.full(shape, "a" if dtype.kind == "O" else 1, dtype)
         )
     return feeds
 

@@ -1,6 +1,6 @@
-"""Whether a model answers as its own arithmetic says, and the samples that will show it on other processors.
+"""Whether a model answers what its own arithmetic says, and the samples that will show it on other processors.
 
-Two sessions with the same fusions would agree on the same wrong sums, so quantised models are held against `reference`.
+Two sessions with the same fusions would agree on the same wrong sums: quantized models are compared with `reference`.
 """
 
 from __future__ import annotations
@@ -19,78 +19,85 @@ from shared.ingest.verdict import Limits, Refused
 from shared.runtime import onnx, samples
 from shared.runtime.samples import Sample
 
-LARGEST = 128 << 20  # bytes of a model of which there is room for a second copy in floats
-ROWS = 8  # of a golden set that are kept
-MOST_KEPT = 4 << 20  # bytes of all samples of a version
-APPROXIMATE = 0.06  # noise of an operator that rounds its activations in each step, which the reference does not
+LARGEST = 128 << 20  # bytes of a model: with it, a second copy in floats fits into the memory of the check
+ROWS = 8  # of a golden set that become samples
+MAX_SAMPLES = 4 << 20  # bytes of all samples of a version
+APPROXIMATE_NOISE = 0.06  # of an operator that rounds its activations in each step, which the reference does not
 
 
-class Floats(Struct, frozen=True):
-    """The reference as a model, or why there is none. approximate: it leaves out roundings that the operators make."""
+class FloatModel(Struct, frozen=True):
+    """The reference: the model's arithmetic in floats, or why there is none.
+
+    approximate: it leaves out roundings that the operators make.
+    """
 
     model: bytes | None = None
-    why: str = "nothing in it is quantised"
+    why: str = "nothing in it is quantized"
     approximate: bool = False
 
 
-def floats(model: Any, size: int) -> Floats:
-    """The model's arithmetic in floats. size: of the model in bytes."""
-    if not reference.is_quantised(model):
-        return Floats()
+def float_model(model: Any, size: int) -> FloatModel:
+    """The reference of a parsed model. size: of the model in bytes."""
+    if not reference.is_quantized(model):
+        return FloatModel()
     if size > LARGEST:
-        return Floats(why=f"the model has more than {LARGEST:,} bytes, and there is no room for a second one in floats")
+        why = f"the model has more than {LARGEST:,} bytes: a second copy in floats does not fit into memory"
+        return FloatModel(why=why)
     try:
         copy = reference.in_floats(model)
     except reference.NoReference as error:
-        return Floats(why=str(error))
-    return Floats(copy.SerializeToString(), "", any(n.op_type == "DynamicQuantizeLSTM" for n in model.graph.node))
+        return FloatModel(why=str(error))
+    return FloatModel(copy.SerializeToString(), "", any(n.op_type == "DynamicQuantizeLSTM" for n in model.graph.node))
 
 
-def compare(source: Floats, session: onnx.Session, inputs: Sequence[probe.Feeds], limits: Limits) -> dict[str, Any]:
-    """How far the session is from the reference. Raises Refused when that is more than roundings explain."""
-    if source.model is None:
-        return {"compared": 0, "why": source.why}
+def compare(exact: FloatModel, session: onnx.Session, inputs: Sequence[probe.Feeds], limits: Limits) -> dict[str, Any]:
+    """How far the session's outputs are from the reference's: the verdict's `reference`.
+
+    Raises Refused when that is more than roundings explain.
+    """
+    if exact.model is None:
+        return {"compared": 0, "why": exact.why}
     try:
-        exact = onnx.load(source.model, optimize="off")
+        plain = onnx.load(exact.model, optimize="off")
         pairs: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
         for feeds in inputs:
             if pairs and time.process_time() > limits.cpu / 3:
                 break
-            pairs.append((exact.run(None, feeds), session.run(None, feeds)))
+            pairs.append((plain.run(None, feeds), session.run(None, feeds)))
     except (MemoryError, onnx.OutOfMemory):
-        return {"compared": 0, "why": "the memory of the check does not suffice for the model in floats"}
+        return {"compared": 0, "why": "the model in floats does not fit into the memory of the check"}
     except AmaasError as error:
         return {"compared": 0, "why": f"the model in floats does not run: {error}"[:300]}
-    apart = max((samples.noise(expected, actual) for expected, actual in pairs), default=0.0)
-    if apart > (APPROXIMATE if source.approximate else samples.NOISE):
+    noise = max((samples.noise(expected, actual) for expected, actual in pairs), default=0.0)
+    if noise > (APPROXIMATE_NOISE if exact.approximate else samples.NOISE):
         raise Refused(
             "unfaithful",
-            f"run by ONNX Runtime {onnx.VERSION} the model's outputs are {apart:.1%} away from what its own quantised "
-            "numbers add up to: a fault of the runtime's kernels or optimiser on this form of model; quantise it in "
+            f"run by ONNX Runtime {onnx.VERSION} the model's outputs are {noise:.1%} away from what its own quantized "
+            "numbers add up to: a fault of the runtime's kernels or optimizer on this form of model; quantize it in "
             "another form (QDQ with 7-bit weights, `reduce_range`, is right everywhere), or upload it in floats",
         )
-    return {"compared": len(pairs), "noise": apart}
+    return {"compared": len(pairs), "noise": noise}
 
 
-def keep(
+def choose_samples(
     session: onnx.Session, cases: Sequence[Case], inputs: Sequence[probe.Feeds], tolerance: tuple[float, float]
 ) -> list[Sample]:
-    """Samples of what this session answers, rows of the golden set first: as many as fit, one at least if it does.
+    """Samples of this session's answers, rows of the golden set first: as many as fit into MAX_SAMPLES.
 
-    inputs: made-up ones. tolerance: rtol and atol of the golden set.
+    inputs: generated ones. tolerance: rtol and atol of the golden set.
     """
-    chosen = [_of_golden(session, case, tolerance) for case in cases]
+    candidates = [_golden_sample(session, case, tolerance) for case in cases]
     for feeds in inputs:
-        chosen.append(_sample(feeds, dict(zip(_names(session), session.run(None, feeds), strict=True)), None))
-    kept: list[Sample] = []
-    for sample in chosen:
-        if sum(other.size for other in kept) + sample.size <= MOST_KEPT:
-            kept.append(sample)
-    return kept
+        candidates.append(_sample(feeds, dict(zip(_names(session), session.run(None, feeds), strict=True)), None))
+    chosen: list[Sample] = []
+    for sample in candidates:
+        if sum(other.size for other in chosen) + sample.size <= MAX_SAMPLES:
+            chosen.append(sample)
+    return chosen
 
 
-def _of_golden(session: onnx.Session, case: Case, tolerance: tuple[float, float]) -> Sample:
-    """With the golden set's own numbers where these rows alone give them, which dynamic quantisation need not."""
+def _golden_sample(session: onnx.Session, case: Case, tolerance: tuple[float, float]) -> Sample:
+    """With the golden set's outputs, if these rows alone give them: dynamic quantization depends on the whole batch."""
     names = list(case.outputs)
     answers = dict(zip(names, session.run(names, case.inputs), strict=True))
     if all(samples.difference(case.outputs[name], answers[name], *tolerance)[1] for name in names):
@@ -112,8 +119,8 @@ def _names(session: onnx.Session) -> list[str]:
     return [spec.name for spec in session.outputs]
 
 
-def rows(
+def golden_rows(
     session: onnx.Session, files: Mapping[str, int], declared: Mapping[str, Any] | None, limits: Limits
 ) -> list[Case]:
-    """The first rows of the golden set, of each of its cases. Raises Refused as `golden.replay` does."""
+    """The first rows of each case of the golden set. Raises Refused as `golden.replay` does."""
     return [golden.first_rows(session, case, ROWS) for case in golden.cases(session, files, declared, limits)][:ROWS]

@@ -1,4 +1,4 @@
-"""From bytes to a parsed model, and the ways through it: every node, every tensor, every declared type.
+"""Parses a model, and iterates over it: every node, every tensor, every declared type.
 
 Only protobuf messages are read here; nothing is loaded, inferred or checked by ONNX.
 """
@@ -24,11 +24,11 @@ MAGIC = {
     b"<": "an XML or HTML document",
 }
 LEAVES = ("TensorProto", "SparseTensorProto", "Tensor", "SparseTensor")
-SMALL = 4096  # elements; what gives a shape or a count is smaller
+SMALL = 4096  # elements: a tensor that is a shape or a count is smaller
 
 
 def parse(data: bytes) -> Any:
-    """The ModelProto. Raises Refused(not_onnx) with what the bytes look like instead."""
+    """The ModelProto. Raises Refused (not_onnx), which names what the bytes look like instead."""
     for magic, kind in MAGIC.items():
         if data.startswith(magic):
             raise Refused("not_onnx", f"model.onnx is {kind}, not an ONNX model; export the model to ONNX")
@@ -38,25 +38,34 @@ def parse(data: bytes) -> Any:
     try:
         model.ParseFromString(data)
     except Exception as error:  # protobuf's DecodeError, whose home differs between its implementations
-        raise Refused("not_onnx", f"model.onnx is no ONNX model, or is cut short ({error}); upload it again") from None
+        raise Refused(
+            "not_onnx", f"model.onnx is not an ONNX model, or is truncated ({error}); upload it again"
+        ) from None
     if not model.HasField("graph") or not model.opset_import:
         raise Refused("not_onnx", "model.onnx holds no ONNX graph; export the model to ONNX")
     return model
 
 
 def normal(domain: str) -> str:
+    """The domain's normal form: the standard's own has two names."""
     return "" if domain == "ai.onnx" else domain
 
 
 def subgraphs(node: Any) -> list[Any]:
     """The graphs in a node's attributes: branches and bodies."""
-    found = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
-    return found + [graph for attribute in node.attribute for graph in attribute.graphs]
+    single = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+    return single + [graph for attribute in node.attribute for graph in attribute.graphs]
 
 
 def bodies(model: Any) -> Iterator[Any]:
     """The graph, all functions, and every graph within them: whatever has a list of nodes."""
-    stack = [model.graph, *model.functions]
+    for body in (model.graph, *model.functions):
+        yield from nested(body)
+
+
+def nested(body: Any) -> Iterator[Any]:
+    """A graph or function, and every graph within it."""
+    stack = [body]
     while stack:
         body = stack.pop()
         yield body
@@ -65,7 +74,7 @@ def bodies(model: Any) -> Iterator[Any]:
 
 
 def census(model: Any) -> tuple[dict[str, int], int]:
-    """How often each operator is used, most first; and how many numbers the initializers hold."""
+    """How often each operator is used, the most frequent first; and how many numbers the initializers hold."""
     operators: Counter[str] = Counter()
     parameters = 0
     for body in bodies(model):
@@ -75,7 +84,7 @@ def census(model: Any) -> tuple[dict[str, int], int]:
 
 
 def leaves(message: Any) -> Iterator[Any]:
-    """Every tensor and tensor type, wherever the format lets one be, also in fields that we do not know of."""
+    """Every tensor and tensor type, wherever the format allows one, also in fields that this code does not know."""
     for descriptor, value in message.ListFields():
         if descriptor.message_type is None:
             continue
@@ -90,13 +99,14 @@ def leaves(message: Any) -> Iterator[Any]:
 
 def constants(body: Any, outer: Mapping[str, Any]) -> dict[str, Any]:
     """The small constant tensors of a graph or function by name, as arrays. outer: those of the graphs around it."""
-    found = dict(outer)
+    values = dict(outer)
     for tensor in getattr(body, "initializer", ()):
-        found[tensor.name] = _small(tensor)
+        values[tensor.name] = _small(tensor)
     for node in body.node:
         if node.op_type == "Constant" and node.output:
-            found[node.output[0]] = _constant(node)
-    return {name: value for name, value in found.items() if value is not None}
+            values[node.output[0]] = _constant(node)
+    # a large or odd constant hides one of that name outside, so it is dropped only now
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _constant(node: Any) -> Any:
@@ -115,7 +125,7 @@ def _constant(node: Any) -> Any:
 
 
 def _small(tensor: Any) -> Any:
-    """The values, or None for what is large, odd or kept elsewhere."""
+    """The values; None for a tensor that is large, of an unusual type, or stored in another file."""
     numeric = tensor.data_type in (TensorProto.INT64, TensorProto.INT32, TensorProto.FLOAT, TensorProto.DOUBLE)
     if not numeric or tensor.data_location == TensorProto.EXTERNAL or len(tensor.dims) > 4:
         return None
@@ -126,5 +136,5 @@ def _small(tensor: Any) -> Any:
         return None
     try:
         return numpy_helper.to_array(tensor)
-    except Exception:  # malformed: the tensor check says so, this only looks for sizes
+    except Exception:  # malformed: weights.check refuses it, this only looks for sizes
         return None

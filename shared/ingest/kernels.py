@@ -1,6 +1,6 @@
-"""What ONNX Runtime's kernels do not check of a node, and die of: attributes, and values that have to be constants.
+"""Checks that ONNX Runtime's kernels lack, so that they end the process: of attributes, and of constants.
 
-bench/sweep finds them. What depends on the values of a call is in guards.py.
+bench/sweep finds such kernels. Checks of values that only a call brings are added to the model by guards.py.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import Any
 from shared.ingest import graph
 from shared.ingest.verdict import Refused
 
-HEADS, SAMPLES = 65_536, 1000
+MAX_HEADS, MAX_SAMPLES = 65_536, 1000
 ATTENTION = frozenset({"Attention", "QAttention", "MultiHeadAttention", "GroupQueryAttention", "RotaryEmbedding"})
 
 
-def check(node: Any, known: Mapping[str, Any]) -> None:
-    """known: the small constants of the graph by name, without those that a call may replace. Raises Refused."""
+def check(node: Any, constants: Mapping[str, Any]) -> None:
+    """constants: the small ones of the graph by name, without those that a call may replace. Raises Refused."""
     rule = RULES.get((graph.normal(node.domain), node.op_type))
-    wrong = rule(node, known) if rule else _heads(node)
-    if wrong:
-        raise Refused("dies_on_values", f"{node.op_type} {node.name[:80]!r} {wrong}")
+    fault = rule(node, constants) if rule else _heads(node)
+    if fault:
+        raise Refused("dies_on_values", f"{node.op_type} {node.name[:80]!r} {fault}")
 
 
-def _stft(node: Any, known: Mapping[str, Any]) -> str | None:
+def _stft(node: Any, constants: Mapping[str, Any]) -> str | None:
     for index, name in ((1, "frame_step"), (3, "frame_length")):
-        used = node.input[index] if index < len(node.input) else ""
-        value = known.get(used) if used else None
-        if used and (value is None or not value.size or not bool((value > 0).all())):
+        source = node.input[index] if index < len(node.input) else ""
+        value = constants.get(source) if source else None
+        if source and (value is None or not value.size or not bool((value > 0).all())):
             return f"ends the process for some values of {name}: make it a constant above 0 when the model is exported"
     return None
 
 
-def _batch_dims(node: Any, known: Mapping[str, Any]) -> str | None:
+def _batch_dims(node: Any, constants: Mapping[str, Any]) -> str | None:
     return "has batch_dims below 0; export it with 0 or more" if _integer(node, "batch_dims") < 0 else None
 
 
-def _ngrams(node: Any, known: Mapping[str, Any]) -> str | None:
-    """ngram_counts: where in the pool the n-grams of each length begin; each has its own entry in ngram_indexes."""
+def _ngrams(node: Any, constants: Mapping[str, Any]) -> str | None:
+    """ngram_counts: offsets in the pool where the n-grams of each length begin; each has an entry in ngram_indexes."""
     lists = {attribute.name: attribute.ints or attribute.strings for attribute in node.attribute}
     pool = max(len(lists.get("pool_int64s", ())), len(lists.get("pool_strings", ())))
     starts = [*lists.get("ngram_counts", ()), pool]
@@ -49,21 +49,21 @@ def _ngrams(node: Any, known: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _dimensions(node: Any, known: Mapping[str, Any]) -> str | None:
-    below = any(size < 0 for a in node.attribute if a.name == "inputdimensions" for size in a.ints)
-    return "has inputdimensions below 0; export the model again" if below else None
+def _dimensions(node: Any, constants: Mapping[str, Any]) -> str | None:
+    negative = any(size < 0 for a in node.attribute if a.name == "inputdimensions" for size in a.ints)
+    return "has inputdimensions below 0; export the model again" if negative else None
 
 
-def _samples(node: Any, known: Mapping[str, Any]) -> str | None:
-    wrong = not 0 <= _integer(node, "sampling_ratio") <= SAMPLES
-    return f"has a sampling_ratio above {SAMPLES:,}, or below 0; export the model again" if wrong else None
+def _samples(node: Any, constants: Mapping[str, Any]) -> str | None:
+    outside = not 0 <= _integer(node, "sampling_ratio") <= MAX_SAMPLES
+    return f"has a sampling_ratio above {MAX_SAMPLES:,}, or below 0; export the model again" if outside else None
 
 
 def _heads(node: Any) -> str | None:
     if node.op_type not in ATTENTION and not node.op_type.endswith("MultiHeadAttention"):
         return None
-    if any(not 0 <= _integer(node, name) <= HEADS for name in ("num_heads", "kv_num_heads")):
-        return f"has more than {HEADS:,} heads, or fewer than none; export the model again"
+    if any(not 0 <= _integer(node, name) <= MAX_HEADS for name in ("num_heads", "kv_num_heads")):
+        return f"has more than {MAX_HEADS:,} heads, or a negative number of heads; export the model again"
     return None
 
 
@@ -81,9 +81,10 @@ RULES = {
 
 
 def least_pooled(node: Any) -> list[int]:
-    """The smallest input of a QLinearAveragePool that has an output: a window of it, less the padding.
+    """The smallest input of a QLinearAveragePool that has an output: one window, less the padding.
 
-    Without one, its kernel for channels in the last place divides by 0; ONNX Runtime puts that in by itself.
+    For a smaller input, its kernel for channels on the last axis divides by 0; ONNX Runtime may choose that kernel for
+    any such node when it optimizes the model.
     """
     lists = {attribute.name: list(attribute.ints) for attribute in node.attribute}
     padding = {attribute.name: attribute.s for attribute in node.attribute}.get("auto_pad", b"NOTSET")

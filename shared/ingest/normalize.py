@@ -1,9 +1,9 @@
 """Four changes that make a model servable without changing what it computes.
 
-StringNormalizer asks for the locale en_US.UTF-8, which small images and Lambda lack; C.UTF-8 is always there. A final
-ZipMap turns scores into a list of dictionaries, which no inference protocol has; the scores themselves are a tensor.
-A sequence of tensors becomes one tensor with their number as its first axis; it runs as long as they have one shape.
-An input with a default is an optional input, but older exporters list all weights so: then they all become constants.
+- StringNormalizer asks for the locale en_US.UTF-8, which small images and Lambda lack; C.UTF-8 is always there.
+- A final ZipMap turns scores into a list of dictionaries, which no protocol can carry; the scores are a tensor.
+- A sequence of tensors becomes one tensor with their number as its first axis; it runs if all of them have one shape.
+- An input with a default is an optional input, but older exporters list all weights as such: they become constants.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from onnx import AttributeProto, TensorProto, helper
 from shared.ingest import graph
 
 LOCALE = "C.UTF-8"
-MOST_OPTIONAL, LARGEST_DEFAULT = 16, 1024  # inputs, elements; what has more are weights that nobody means to send
+MAX_OPTIONAL, MAX_DEFAULT = 16, 1024  # inputs, elements: more than that are weights, which no caller sends
 
 
 def normalize(model: Any) -> tuple[list[str], list[str] | None]:
-    """Change the model in place. Returns what was done, in words, and the class labels of a removed ZipMap."""
-    done = []
+    """Change the model in place. Returns the changes, in words, and the class labels of a removed ZipMap."""
+    changes = []
     if sum(_set_locale(node) for body in graph.bodies(model) for node in body.node):
-        done.append(f"StringNormalizer: locale set to {LOCALE}")
+        changes.append(f"StringNormalizer: locale set to {LOCALE}")
     if fixed := _fix_weights(model):
-        done.append(f"{fixed} weights are listed as inputs: made constants")
+        changes.append(f"{fixed} weights are listed as inputs: made constants")
     labels = None
     for node in [n for n in model.graph.node if n.op_type == "ZipMap" and n.domain == "ai.onnx.ml"]:
-        found = _unzip(model.graph, node)
-        if found is not None:
-            labels = found
-            done.append("ZipMap removed: the output is the tensor of scores")
+        zipped_labels = _unzip(model.graph, node)
+        if zipped_labels is not None:
+            labels = zipped_labels
+            changes.append("ZipMap removed: the output is the tensor of scores")
     stacked = [output.name for output in model.graph.output if _stack(model.graph, output)]
     if stacked:
-        done.append(f"sequences made one tensor, their number its first axis: {', '.join(stacked)}")
-    return done, labels
+        changes.append(f"sequences made one tensor, their number its first axis: {', '.join(stacked)}")
+    return changes, labels
 
 
 def _fix_weights(model: Any) -> int:
-    """Take initializers off the inputs, unless they are few and small; how many. Before IR 4 all were listed."""
+    """Take initializers off the inputs, unless few and small. Returns how many. Before IR 4, all had to be listed."""
     body = model.graph
     if model.ir_version < 4:
         return 0
     sizes = {tensor.name: math.prod(tensor.dims) for tensor in body.initializer}
     listed = [value for value in body.input if value.name in sizes]
-    if len(listed) <= MOST_OPTIONAL and all(sizes[value.name] <= LARGEST_DEFAULT for value in listed):
+    if len(listed) <= MAX_OPTIONAL and all(sizes[value.name] <= MAX_DEFAULT for value in listed):
         return 0
     for value in listed:
         body.input.remove(value)
@@ -60,8 +60,8 @@ def _stack(body: Any, output: Any) -> bool:
     name, inner = output.name, f"{output.name}/sequence"
     for node in body.node:
         for names in (node.input, node.output):
-            for index, used in enumerate(names):
-                if used == name:
+            for index, current in enumerate(names):
+                if current == name:
                     names[index] = inner
     body.node.append(helper.make_node("ConcatFromSequence", [inner], [name], axis=0, new_axis=1))
     shape = element.tensor_type.shape.dim if element.tensor_type.HasField("shape") else None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from onnx import defs
 
 STANDARD = ("", "ai.onnx.ml")
 MICROSOFT = "com.microsoft"
-# What ONNX Runtime's optimiser (up to EXTENDED), its quantisation and transformer tools, and scikit-learn's converter
-# emit, where the CPU has a kernel for it. What is not here although it has one: shared/registry/withdrawn.py.
+# Emitted by ONNX Runtime's optimizer (up to EXTENDED), its quantization and transformer tools, and scikit-learn's
+# converter, if the CPU has a kernel for it. Left out although it has one: shared/registry/withdrawn.py.
 CONTRIB = frozenset(
     """
     Attention BiasGelu CDist ConvTransposeWithDynamicPads DecoderMaskedMultiHeadAttention DequantizeLinear
@@ -22,7 +21,7 @@ CONTRIB = frozenset(
     RotaryEmbedding SkipLayerNormalization SkipSimplifiedLayerNormalization Tokenizer TransposeMatMul Trilu Unique
     """.split()  # noqa: SIM905 - sixty quoted names would be harder to read and to compare
 )
-# Emitted without a domain, though the standard has taken some of them up only since.
+# Emitted without a domain, before the standard had them.
 UNSPECIFIED = frozenset({"LayerNormalization", "SimplifiedLayerNormalization", "Gelu"})
 
 
@@ -33,7 +32,7 @@ def _standard() -> frozenset[tuple[str, str]]:
 
 @cache
 def variadic_from(domain: str, name: str) -> int | None:
-    """Index of the first variadic input of a standard operator; None = it has none."""
+    """Index of the first variadic input of a standard operator; None if it has none."""
     if domain not in STANDARD or not defs.has(name, domain):
         return None
     inputs = defs.get_schema(name, domain).inputs
@@ -42,9 +41,9 @@ def variadic_from(domain: str, name: str) -> int | None:
 
 
 def served(domain: str, name: str, functions: set[tuple[str, str]]) -> bool:
-    known: Any = _standard()
+    """functions: domain and name of the model's own."""
     if domain == MICROSOFT:
         return name in CONTRIB
     if domain == "" and name in UNSPECIFIED:
         return True
-    return (domain in STANDARD and (domain, name) in known) or (domain, name) in functions
+    return (domain in STANDARD and (domain, name) in _standard()) or (domain, name) in functions

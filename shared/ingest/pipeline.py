@@ -1,7 +1,7 @@
-"""From a storage event to a version, or to a reason why not: fetch → examine → store blobs → commit.
+"""From a storage event to a registered version or a rejection: fetch → check → store blobs → register.
 
-Every step may run twice, or out of order, or be cut off: blobs are content-addressed, the registration is idempotent
-by upload, and an upload's end state is never left again. Whoever finds the upload ended, stops.
+Every step may run twice, out of order, or be interrupted: blobs are content-addressed, the registration is idempotent
+by upload, and an upload's final state never changes. A run that meets a final state stops.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import quote_plus
 from shared import keys
 from shared.config import Config, MiB
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
-from shared.ingest.candidate import Rejected, judge, store
+from shared.ingest.candidate import Rejected, check_package, store_blobs
 from shared.ingest.verdict import Limits
 from shared.package import manifest, processing
 from shared.package.manifest import Manifest
@@ -31,59 +31,63 @@ from shared.uploads.states import Upload, UploadSession
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 15 * 60.0  # longer than all deliveries of an event take
-MOST_BESIDE = 64 * MiB  # of a tokenizer, or of reference rows
-LOOKS_BACK = 6 * 86400.0
-MOST_AT_ONCE = 20
+PATIENCE = 15 * 60.0  # seconds: longer than all deliveries of an event take
+MAX_EXTRA_FILE = 64 * MiB  # of a tokenizer, or of reference rows
+INBOX_HORIZON = 6 * 86400.0  # seconds: a file that has waited longer in the inbox was given up on
+MAX_PER_LOOK = 20  # uploads: each takes up to limits.wall seconds of one invocation
 
 
 def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], limits: Limits) -> Upload | None:
     """Handle one ObjectCreated event; None when the object starts nothing (yet)."""
     try:
-        ticket = _ticket(log.store, raw_key, detail)
+        session = _read_session(log.store, raw_key, detail)
     except (NotFound, BadInput) as error:
         logger.warning("object ignored", extra={"key": raw_key, "why": str(error)})
         return None
-    if ticket is None or states.missing_files(log.store, ticket):
+    if session is None or states.missing_files(log.store, session):
         return None
-    return ingest(log, config, ticket, limits)
+    return ingest(log, config, session, limits)
 
 
-def forgotten(log: Log, config: Config, limits: Limits, patience: float = PATIENCE) -> list[Upload]:
-    """Check what no event led to a verdict: lost events, and uploads whose every check was interrupted.
+def check_unfinished(log: Log, config: Config, limits: Limits, patience: float = PATIENCE) -> list[Upload]:
+    """Check uploads that no event led to a verdict: lost events, and uploads whose every check was interrupted.
 
-    patience: seconds since the last file came. 0 is right after the store was away, when no event is on its way; an
-    upload that is being checked is then checked twice, and registered once. At most MOST_AT_ONCE a call.
+    patience: seconds since the last file arrived. 0 is right after an outage of the store, when no event is on its way;
+    an upload that is being checked is then checked twice, and registered once. At most MAX_PER_LOOK a call. An error on
+    one upload is logged and does not stop the others: the next look tries that upload again.
     """
-    done = []
-    tickets = [*_unnoticed(log.store, patience), *states.list_stalled(log.store, patience, time.time())]
-    for ticket in list({ticket.upload_id: ticket for ticket in tickets}.values())[:MOST_AT_ONCE]:
+    ended = []
+    sessions = [*_inbox_without_event(log.store, patience), *states.list_stalled(log.store, patience, time.time())]
+    for session in list({session.upload_id: session for session in sessions}.values())[:MAX_PER_LOOK]:
         try:
-            done.append(ingest(log, config, ticket, limits))
+            ended.append(ingest(log, config, session, limits))
         except AmaasError as error:
-            logger.warning("still without a verdict", extra={"upload": ticket.upload_id, "why": str(error)})
-    return done
+            logger.warning("still without a verdict", extra={"upload": session.upload_id, "why": str(error)})
+        except Exception:  # a fault of ours that one upload brings out must not block the uploads behind it
+            logger.exception("still without a verdict", extra={"upload": session.upload_id})
+    return ended
 
 
-def _unnoticed(store: Store, patience: float) -> list[UploadSession]:
-    """Tickets of files in the inbox that no event came for."""
-    found = []
+def _inbox_without_event(store: Store, patience: float) -> list[UploadSession]:
+    """Sessions of models in the inbox whose event never arrived."""
+    sessions = []
     for info in list_all(store, "inbox/"):
-        place = keys.parse_event_key(quote_plus(info.key))
-        recent = patience < time.time() - info.modified < LOOKS_BACK
-        if place is None or not recent or not keys.is_model(place[1]):
+        event_key = keys.parse_event_key(quote_plus(info.key))
+        recent = patience < time.time() - info.modified < INBOX_HORIZON
+        if event_key is None or not recent or not keys.is_model(event_key[1]):
             continue
-        ticket = states.open_inbox_session(store, place[1], info.key, info.etag, info.modified, "inbox")
-        if states.read(store, ticket.upload_id).state not in states.FINAL:
-            found.append(ticket)
-    return found
+        session = states.open_inbox_session(store, event_key[1], info.key, info.etag, info.modified, "inbox")
+        if states.read(store, session.upload_id).state not in states.FINAL:
+            sessions.append(session)
+    return sessions
 
 
-def _ticket(store: Store, raw_key: str, detail: dict[str, Any]) -> UploadSession | None:
-    found = keys.parse_event_key(raw_key)
-    if found is None:
+def _read_session(store: Store, raw_key: str, detail: dict[str, Any]) -> UploadSession | None:
+    """The upload that an object belongs to; None for an object outside of uploads and inbox."""
+    event_key = keys.parse_event_key(raw_key)
+    if event_key is None:
         return None
-    way, owner, name = found
+    way, owner, name = event_key
     if way == "upload":
         return states.read_session(store, owner)
     model, key = keys.model_name(owner), f"inbox/{owner}/{name}"
@@ -91,69 +95,78 @@ def _ticket(store: Store, raw_key: str, detail: dict[str, Any]) -> UploadSession
     return states.open_inbox_session(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
 
 
-def ingest(log: Log, config: Config, ticket: UploadSession, limits: Limits) -> Upload:
-    """Bring a complete upload to its end state."""
-    upload = states.advance(log.store, ticket, "checking")
+def ingest(log: Log, config: Config, session: UploadSession, limits: Limits) -> Upload:
+    """Bring a complete upload to its final state. Raises what interrupted the check, after noting it in the state."""
+    upload = states.advance(log.store, session, "checking")
     if upload.state in states.FINAL:
         return upload
     try:
-        version = _register(log, config, ticket, limits)
-    except Rejected as refused:
-        logger.info("rejected", extra={"upload": ticket.upload_id, "code": refused.code, "why": str(refused)})
-        return states.advance(log.store, ticket, "rejected", code=refused.code, reason=str(refused))
+        version = _register(log, config, session, limits)
+    except Rejected as rejection:
+        logger.info("rejected", extra={"upload": session.upload_id, "code": rejection.code, "why": str(rejection)})
+        return states.advance(log.store, session, "rejected", code=rejection.code, reason=str(rejection))
     except Exception as error:
-        # not the package's fault: the event is delivered again, and whoever asks meanwhile is told why it takes longer
-        logger.exception("interrupted", extra={"upload": ticket.upload_id})
+        # not the package's fault: the event is delivered again; meanwhile the upload's state says why it takes longer
+        logger.exception("interrupted", extra={"upload": session.upload_id})
         with contextlib.suppress(AmaasError):
-            why = f"the check was interrupted ({type(error).__name__}) and is tried again; if this stays, push again"
-            states.advance(log.store, ticket, "checking", code="interrupted", reason=why)
+            why = (
+                f"the check was interrupted ({type(error).__name__}) and will be retried; if this persists, push again"
+            )
+            states.advance(log.store, session, "checking", code="interrupted", reason=why)
         raise
-    return states.advance(log.store, ticket, "registered", version=version.version)
+    return states.advance(log.store, session, "registered", version=version.version)
 
 
-def _check_name(log: Log, ticket: UploadSession) -> None:
-    """A push must not undo a deletion by the way, with all of the model's versions out of reach."""
-    head = log.read(ticket.model)
-    if models.reserved(head) and versions.of_upload(log, head, ticket.upload_id) is None:
+def _reject_deleted_model(log: Log, session: UploadSession) -> None:
+    """A push must not undelete a model silently, as its older versions would stay out of reach."""
+    head = log.read(session.model)
+    if models.reserved(head) and versions.of_upload(log, head, session.upload_id) is None:
         raise Rejected(
             "deleted",
-            f"the model {ticket.model!r} was deleted on {head.deleted}: restore it first "
-            f"(`amaas restore {ticket.model}`, by an admin), or push under another name; a week after its deletion "
+            f"the model {session.model!r} was deleted on {head.deleted}: restore it first "
+            f"(`amaas restore {session.model}`, by an admin), or push under another name; a week after its deletion "
             "the name is free",
         )
 
 
-def _register(log: Log, config: Config, ticket: UploadSession, limits: Limits) -> Version:
-    _check_name(log, ticket)
+def _register(log: Log, config: Config, session: UploadSession, limits: Limits) -> Version:
+    _reject_deleted_model(log, session)
     with tempfile.TemporaryDirectory(prefix="amaas-ingest-") as folder:
-        files = _fetch(log.store, config, ticket, Path(folder))
-        candidate = judge(ticket.model, _declared(ticket, files), files, limits, Path(folder))
-    # nothing is written before every check has passed
-    return versions.register(log, ticket.model, store(log, candidate, ticket.upload_id), Act(by=ticket.by))
+        files = _fetch(log.store, config, session, Path(folder))
+        candidate = check_package(session.model, _read_manifest(session, files), files, limits, Path(folder))
+    # blobs are written only when every check has passed: a rejected package leaves nothing behind
+    return versions.register(log, session.model, store_blobs(log, candidate, session.upload_id), Act(by=session.by))
 
 
-def _fetch(store: Store, config: Config, ticket: UploadSession, folder: Path) -> dict[str, Path]:
-    """Download the package's files; what is checked from here on are these bytes, whatever becomes of the objects."""
+def _fetch(store: Store, config: Config, session: UploadSession, folder: Path) -> dict[str, Path]:
+    """Download the package's files. All checks use these copies: the objects may be overwritten meanwhile."""
     files = {}
-    for file in ticket.files:
-        key = ticket.keys[file.name]
+    for file in session.files:
+        key = session.keys[file.name]
         try:
             size = store.head(key).size
             if size > config.max_upload_bytes:
-                raise Rejected("too_large", f"{file.name} has {size:,} bytes, more than {config.max_upload_bytes:,}")
+                raise Rejected(
+                    "too_large",
+                    f"{file.name} has {size:,} bytes, more than the {config.max_upload_bytes:,} that are allowed; "
+                    "make it smaller",
+                )
             path = folder / keys.file_name(file.name)
             digest = store.download(key, str(path))
         except ObjectNotFound as error:
-            raise Unavailable(f"{key} went away while it was read; the event will be delivered again") from error
+            raise Unavailable(f"{key} was removed while it was read; the event will be delivered again") from error
         if file.sha256 not in (None, digest):
-            raise Rejected("digest_mismatch", f"{file.name} arrived with SHA-256 {digest}, announced was {file.sha256}")
+            raise Rejected(
+                "digest_mismatch",
+                f"{file.name} arrived with SHA-256 {digest}, but {file.sha256} was announced; upload it again",
+            )
         files[file.name] = path
     return files
 
 
-def _declared(ticket: UploadSession, files: dict[str, Path]) -> Manifest:
+def _read_manifest(session: UploadSession, files: dict[str, Path]) -> Manifest:
     if MANIFEST_FILE not in files:
-        return Manifest(name=ticket.model)
+        return Manifest(name=session.model)
     try:
         declared = manifest.decode(files[MANIFEST_FILE].read_bytes(), spelling=True)
     except BadInput as error:
@@ -161,6 +174,9 @@ def _declared(ticket: UploadSession, files: dict[str, Path]) -> Manifest:
     for name in processing.files(declared.preprocess):
         if name not in files:
             raise Rejected("bad_manifest", f"amaas.json names the file {name!r}, which is not in the package; add it")
-        if files[name].stat().st_size > MOST_BESIDE:
-            raise Rejected("too_large", f"{name} has more than the {MOST_BESIDE:,} bytes that such a file may have")
+        if files[name].stat().st_size > MAX_EXTRA_FILE:
+            raise Rejected(
+                "too_large",
+                f"{name} has more than {MAX_EXTRA_FILE:,} bytes, the limit for files beside the model; make it smaller",
+            )
     return declared

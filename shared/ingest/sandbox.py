@@ -1,7 +1,7 @@
-"""What a process gives up before it touches a model: resources, the file system, the network, other processes.
+"""The sandbox of the worker: limits of resources, and no files, network or other processes, before it reads a model.
 
-Linux only. The resource limits always hold; the system-call filter where the kernel takes one, which the verdict
-tells. Numbers and structures: linux/seccomp.h, linux/filter.h and the two architectures' system-call tables.
+Linux only. The resource limits always hold; the system-call filter only if the kernel supports it: the verdict says so
+(`"seccomp"`). Numbers and structures: linux/seccomp.h, linux/filter.h and the two architectures' system-call tables.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06  # classic BPF opcodes, 32
 NR, ARCH, ARG0, ARG2 = 0, 4, 16, 32  # offsets in struct seccomp_data, little endian
 CLONE_THREAD, PROT_EXEC = 0x10000, 0x4
 
-# Computing, memory, and the file descriptors that are open already. What is absent is refused: to open, link or rename
+# Computing, memory, and file descriptors that are already open. All others are refused: opening, linking or renaming
 # files, sockets, exec, fork, ptrace, signals to others, other processes' memory.
 ALLOWED: dict[str, tuple[int, int]] = {  # name → (x86_64, aarch64); -1: that architecture has none
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "lseek": (8, 62), "munmap": (11, 215),
@@ -46,11 +46,13 @@ MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
 def limit_resources(memory: int, cpu_seconds: int) -> None:
-    """Bound this process: memory in bytes of address space, cpu_seconds from now on; no files, no core dumps."""
+    """Limit this process: memory in bytes of address space, cpu_seconds from now on; no files, no core dumps."""
     spent = resource.getrusage(resource.RUSAGE_SELF)
     cpu = int(spent.ru_utime + spent.ru_stime) + 1 + cpu_seconds
     _limit(resource.RLIMIT_AS, memory)
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))  # SIGXCPU tells this end from others, SIGKILL follows
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (cpu, cpu + 1)
+    )  # SIGXCPU, so that the supervisor sees the cause; then SIGKILL
     _limit(resource.RLIMIT_NOFILE, 32)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
@@ -68,11 +70,11 @@ def die_with_parent() -> None:
 
 
 def filter_system_calls() -> bool:
-    """Refuse all system calls but ALLOWED, for good. Returns whether the kernel took the filter."""
-    found = MACHINES.get(platform.machine())
-    if found is None or _prctl(PR_SET_NO_NEW_PRIVS, 1) != 0:
+    """Refuse all system calls but ALLOWED from now on. Returns whether the kernel accepted the filter."""
+    machine = MACHINES.get(platform.machine())
+    if machine is None or _prctl(PR_SET_NO_NEW_PRIVS, 1) != 0:
         return False
-    code = b"".join(_program(*found))
+    code = b"".join(_program(*machine))
     buffer = ctypes.create_string_buffer(code, len(code))
     program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer)))
     return _prctl(PR_SET_SECCOMP, 2, ctypes.addressof(program)) == 0
@@ -80,9 +82,9 @@ def filter_system_calls() -> bool:
 
 @contextmanager
 def unreadable() -> Iterator[None]:
-    """For the caller: its memory and environment are closed to processes of the same user meanwhile.
+    """For the supervisor: processes of the same user cannot read its memory and environment meanwhile.
 
-    What keeps the credentials of the calling function from the child where no filter does.
+    This keeps the function's credentials from the worker if the kernel accepts no filter. Root could still read them.
     """
     before = _prctl(PR_GET_DUMPABLE)
     _prctl(PR_SET_DUMPABLE, 0)
@@ -98,7 +100,7 @@ def _prctl(option: int, *values: int) -> int:
 
 
 def _program(column: int, architecture: int) -> Iterator[bytes]:
-    """The filter: each rule falls through to the next one, the end refuses."""
+    """The filter: each rule that does not match falls through to the next one; the last step refuses."""
     yield _step(LOAD, ARCH)
     yield _step(EQUAL, architecture, 1, 0)
     yield _step(RETURN, KILL)
@@ -118,7 +120,7 @@ def _program(column: int, architecture: int) -> Iterator[bytes]:
 
 
 def _rule(number: int, argument: int, test: int, value: int, *, allow_on_match: bool = True) -> list[bytes]:
-    """For one system call: allow or refuse by one argument's lower half."""
+    """Allow or refuse one system call by the lower 32 bits of one argument."""
     matched, otherwise = (ALLOW, ERRNO | EPERM) if allow_on_match else (ERRNO | EPERM, ALLOW)
     return [
         _step(EQUAL, number, 0, 4),

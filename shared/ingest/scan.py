@@ -1,6 +1,6 @@
-"""What can be told of a model without running it: counts, operators, loops, constant shapes.
+"""The static scan: rules on counts, operators, loops and constant shapes, which need no run of the model.
 
-Every rule here also has a limit of the child process behind it; a rule gives the better answer, and in no time.
+Behind every rule there is a limit of the worker process, too; a rule answers at once, and with a better reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shared.ingest.verdict import Limits, Refused
 from shared.registry import withdrawn
 
 IR_VERSIONS = range(3, 14)
-# Operators whose output's size is a value, not a size: the input that holds it, and how it counts.
+# Operators whose output size is the value of an input: its index, and how its numbers make the size.
 SIZED_BY_INPUT = {
     "ConstantOfShape": (0, "product"),
     "Expand": (1, "product"),
@@ -43,9 +43,9 @@ SIZED_BY_ATTRIBUTE = {
 
 
 def check(model: Any, files: Mapping[str, int], limits: Limits) -> int:
-    """Raises Refused with the first rule that the model breaks. Returns its number of nodes, functions expanded.
+    """The model's number of nodes, functions expanded. Raises Refused for the first rule that it breaks.
 
-    files: names of the package, which external data may point to.
+    files: of the package, which external data may point to.
     """
     nodes = _count_nodes(model, limits)
     _check_header(model)
@@ -65,22 +65,23 @@ def _check_header(model: Any) -> None:
         if graph.normal(function.domain) in (*operators.STANDARD, operators.MICROSOFT):
             raise Refused(
                 "invalid_graph",
-                f"the model redefines {function.name[:80]!r} of the standard; rename the function's domain",
+                f"the model redefines {function.name[:80]!r} of the standard; give the function a domain of its own",
             )
 
 
 def _count_nodes(model: Any, limits: Limits) -> int:
-    """Nodes after all functions are expanded, which is arithmetic: the expansion itself may be astronomically large."""
+    """Nodes with all functions expanded, counted without expanding: the result may be astronomically large."""
     functions = {(graph.normal(f.domain), f.name): f for f in model.functions}
-    known: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, str], int] = {}
 
-    def count(body: Any, depth: int, calling: tuple[tuple[str, str], ...]) -> int:
+    # calls: of functions within functions that led here, to end a recursion
+    def count(body: Any, depth: int, calls: tuple[tuple[str, str], ...]) -> int:
         if depth > limits.depth:
             raise Refused("too_deep", f"graphs are nested more than {limits.depth} deep; simplify the model")
         total = 0
         for node in body.node:
-            total += 1 + sum(count(inner, depth + 1, calling) for inner in graph.subgraphs(node))
-            total += called((graph.normal(node.domain), node.op_type), calling)
+            total += 1 + sum(count(inner, depth + 1, calls) for inner in graph.subgraphs(node))
+            total += count_function((graph.normal(node.domain), node.op_type), calls)
             if total > limits.nodes:
                 raise Refused(
                     "too_many_nodes",
@@ -88,17 +89,17 @@ def _count_nodes(model: Any, limits: Limits) -> int:
                 )
         return total
 
-    def called(key: tuple[str, str], calling: tuple[tuple[str, str], ...]) -> int:
+    def count_function(key: tuple[str, str], calls: tuple[tuple[str, str], ...]) -> int:
         if key not in functions:
             return 0
-        if key in calling or len(calling) > 50:
+        if key in calls or len(calls) > 50:
             raise Refused("invalid_graph", f"function {key[1][:80]!r} calls itself, or others too deep; export again")
-        if key not in known:
-            known[key] = count(functions[key], 0, (*calling, key))
-        return known[key]
+        if key not in counts:
+            counts[key] = count(functions[key], 0, (*calls, key))
+        return counts[key]
 
     for key in functions:
-        called(key, ())
+        count_function(key, ())
     return count(model.graph, 0, ())
 
 
@@ -120,69 +121,70 @@ def _not_served(domain: str, name: str) -> Refused:
     if domain == "com.microsoft.nchwc":
         return Refused(
             "operator_not_allowed",
-            "the model was optimised for one type of CPU and would answer wrongly on another; upload the model as it "
-            "was before, or optimise it at ORT_ENABLE_EXTENDED",
+            "the model was optimized for one type of CPU and would answer wrongly on another; upload the model as it "
+            "was before, or optimize it at ORT_ENABLE_EXTENDED",
         )
     if domain == operators.MICROSOFT and name in withdrawn.WITHDRAWN:
-        wrong, instead = withdrawn.WITHDRAWN[name]
-        return Refused("operator_not_allowed", f"com.microsoft's {name} is not served: {wrong}; {instead}")
-    where = f"domain {domain[:80]!r}" if domain else "the ONNX standard"
+        fault, remedy = withdrawn.WITHDRAWN[name]
+        return Refused("operator_not_allowed", f"com.microsoft's {name} is not served: {fault}; {remedy}")
+    origin = f"domain {domain[:80]!r}" if domain else "the ONNX standard"
     return Refused(
         "operator_not_allowed",
-        f"operator {name[:80]!r} of {where} is not served; export the model with standard ONNX operators",
+        f"operator {name[:80]!r} of {origin} is not served; export the model with standard ONNX operators",
     )
 
 
-def _check_values(body: Any, outer: Mapping[str, Any], limits: Limits, turns: int) -> None:
-    """Sizes and loop counts that constants of the graph give. turns: of the loops around this graph, multiplied."""
-    known = graph.constants(body, outer)
+def _check_values(body: Any, outer: Mapping[str, Any], limits: Limits, trips: int) -> None:
+    """Check sizes and loop counts that are constants. trips: of the loops around this graph, multiplied."""
+    constants = graph.constants(body, outer)
+    # a call may replace an initializer that is listed as an input; its default still bounds sizes below
     replaceable = {value.name for value in body.input} if hasattr(body, "initializer") else set()
-    fixed = {name: value for name, value in known.items() if name not in replaceable}
+    fixed = {name: value for name, value in constants.items() if name not in replaceable}
     for node in body.node:
         kernels.check(node, fixed)
-        inner = turns * _turns(node, known, turns, limits) if node.op_type == "Loop" else turns
-        _check_size(node, known, limits)
+        inner = trips * _loop_trips(node, constants, trips, limits) if node.op_type == "Loop" else trips
+        _check_size(node, constants, limits)
         for subgraph in graph.subgraphs(node):
-            _check_values(subgraph, known, limits, inner)
+            _check_values(subgraph, constants, limits, inner)
 
 
-def _turns(node: Any, known: Mapping[str, Any], outer: int, limits: Limits) -> int:
-    value = known.get(node.input[0]) if node.input and node.input[0] else None
-    trip = int(value.reshape(-1)[0]) if value is not None and value.size else None
-    if trip is None or trip * outer > limits.loop_trips:
+def _loop_trips(node: Any, constants: Mapping[str, Any], outer: int, limits: Limits) -> int:
+    value = constants.get(node.input[0]) if node.input and node.input[0] else None
+    trips = int(value.reshape(-1)[0]) if value is not None and value.size else None
+    if trips is None or trips * outer > limits.loop_trips:
         raise Refused(
             "unbounded_loop",
             f"Loop {node.name[:80]!r} has no constant trip count of at most {limits.loop_trips:,}; "
-            "export the model with the loop unrolled, or with a fixed number of turns",
+            "export the model with the loop unrolled, or with a fixed trip count",
         )
-    return max(trip, 1)
+    return max(trips, 1)
 
 
-def _check_size(node: Any, known: Mapping[str, Any], limits: Limits) -> None:
-    for size in _sizes(node, known):
+def _check_size(node: Any, constants: Mapping[str, Any], limits: Limits) -> None:
+    for size in _sizes(node, constants):
         if not size <= limits.elements:  # also for NaN
             raise Refused(
                 "shape_bomb",
                 f"{node.op_type} {node.name[:80]!r} makes a tensor of {size:,.0f} elements, "
-                f"more than the {limits.elements:,} that are served",
+                f"more than the {limits.elements:,} that are allowed; make it smaller",
             )
 
 
-def _sizes(node: Any, known: Mapping[str, Any]) -> Iterator[float]:
-    """The sizes that a node's constants ask for, as floats: integers would overflow."""
+def _sizes(node: Any, constants: Mapping[str, Any]) -> Iterator[float]:
+    """The sizes of outputs that constants determine, as floats: integers would overflow."""
     if node.op_type == "Range":
-        bounds = [known.get(name) for name in node.input]
+        bounds = [constants.get(name) for name in node.input]
         if len(bounds) == 3 and all(b is not None and b.size == 1 for b in bounds):
             start, limit, step = (float(b.reshape(-1)[0]) for b in bounds if b is not None)
             yield (limit - start) / step if step else float("inf")
     if node.op_type == "Resize":
-        yield from (_reduce(known.get(name), "product") for name in node.input[2:4])
+        yield from (_reduce(constants.get(name), "product") for name in node.input[2:4])
     index, how = SIZED_BY_INPUT.get(node.op_type, (len(node.input), ""))
     if index < len(node.input):
-        yield _reduce(known.get(node.input[index]), how)
-    wanted, how = SIZED_BY_ATTRIBUTE.get(node.op_type, ("", ""))
+        yield _reduce(constants.get(node.input[index]), how)
+    size_attribute, how = SIZED_BY_ATTRIBUTE.get(node.op_type, ("", ""))
     for attribute in node.attribute:
-        if attribute.name == wanted:
+        if attribute.name == size_attribute:
             yield _reduce(np.array([*attribute.ints, *([attribute.i] if attribute.i else [])]), how)
 
 

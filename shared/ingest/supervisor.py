@@ -1,6 +1,7 @@
-"""The gate's door: a package goes in, a verdict comes out, and no byte of the model is parsed in this process.
+"""The supervisor of the checks: it takes a package, returns a verdict, and parses no byte of the model in this process.
 
-The work is done in `child`, a process with hard limits that this one starts, waits for, and kills in any case.
+The checks run in a worker (`shared.ingest.worker`), a process with hard limits that is started, waited for, and killed
+in any case, here.
 """
 
 from __future__ import annotations
@@ -24,21 +25,27 @@ from shared.config import MiB
 from shared.ingest import sandbox
 from shared.ingest.verdict import Limits, Verdict
 
-KEPT = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONDONTWRITEBYTECODE")  # for the interpreter; no secrets
-MAX_ANSWER = 16 * MiB
-PARTS = 3  # of the child's answer: the verdict, the model, its second form
-DEADLY = (signal.SIGFPE, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP)
+INHERITED = (
+    "LD_LIBRARY_PATH",
+    "LANG",
+    "LC_ALL",
+    "PYTHONDONTWRITEBYTECODE",
+)  # variables for the interpreter; no secrets
+MAX_REPORT = 16 * MiB  # bytes of the worker's answer beside the two forms of the model
+ANSWER_PARTS = 3  # the verdict, the model, its wide form
+# what a crash in native code ends with; SIGXCPU and SIGKILL are limits that the worker ran into
+CRASH_SIGNALS = (signal.SIGFPE, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP)
 
 
-def examine(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: Limits | None = None) -> Verdict:
-    """Check, optimise and try a package in a process of its own; always returns a verdict.
+def check_model(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: Limits | None = None) -> Verdict:
+    """Check and optimize a package's model in a worker process; always returns a verdict.
 
-    files: flat names of the package, model.onnx among them, to local copies that nobody changes meanwhile.
+    files: flat names of the package, model.onnx among them, to local copies that do not change meanwhile.
     manifest: the decoded amaas.json, or None. Takes at most limits.wall seconds, and the time to kill.
     """
     limits, started = limits or Limits(), time.monotonic()
     size = sum(path.stat().st_size for path in files.values())
-    verdict = _at_the_door(files, size, limits) or _in_child(
+    verdict = _reject_by_size(files, size, limits) or _run_worker(
         files, {"golden": (manifest or {}).get("golden")}, limits, "to load and run the model once"
     )
     model = files.get("model.onnx")
@@ -49,59 +56,64 @@ def examine(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: 
     )
 
 
-def rehearse(
+def smoke_test(
     files: Mapping[str, Path], manifest: dict[str, Any], ran: Mapping[str, list[int]], limits: Limits | None = None
 ) -> Verdict:
-    """The smoke test of a package whose model has passed, in another such process; always returns a verdict.
+    """Run the smoke test of a package whose model passed, in a worker of its own; always returns a verdict.
 
-    files: the model as it will be served, and what `preprocess` names. manifest: as it will be served. ran: the
-    verdict's own, of the model. The verdict's `probe` says whether the task answered, or nothing is known.
+    files: the model as it will be served, and what `preprocess` names. manifest: as it will be served. ran: `ran` of
+    the model's verdict. The verdict's `probe` is "ran" if the task answered, "inconclusive" if that could not be
+    decided.
     """
-    what = f"to answer one made-up input as {manifest.get('task')}, with the files that preprocess names"
-    return _in_child(files, {"served": {"manifest": manifest, "ran": ran}}, limits or Limits(), what)
+    purpose = f"to answer one generated input as {manifest.get('task')}, with the files that preprocess names"
+    return _run_worker(files, {"served": {"manifest": manifest, "ran": ran}}, limits or Limits(), purpose)
 
 
-def _at_the_door(files: Mapping[str, Path], size: int, limits: Limits) -> Verdict | None:
+def _reject_by_size(files: Mapping[str, Path], size: int, limits: Limits) -> Verdict | None:
+    """A verdict that needs no worker; None if the package has to be checked."""
     if "model.onnx" not in files:
         return _rejected("not_onnx", f"the package has no model.onnx, only {sorted(files)}; add the model")
     allowed = limits.model_bytes + limits.golden_bytes
     if size > allowed:
         return _rejected(
-            "too_large",
-            f"the package has {size:,} bytes, more than the {allowed:,} that are checked; quantise the model",
+            "too_large", f"the package has {size:,} bytes, more than the {allowed:,} allowed; quantize the model"
         )
     return None
 
 
-def _in_child(files: Mapping[str, Path], task: dict[str, Any], limits: Limits, what: str) -> Verdict:
+def _run_worker(files: Mapping[str, Path], task: dict[str, Any], limits: Limits, purpose: str) -> Verdict:
+    """task: members of the worker's job beside files and limits. purpose: as in "to run the model", for messages."""
     deadline = time.monotonic() + limits.wall
     with ExitStack() as stack:
         stack.enter_context(sandbox.unreadable())
-        opened = {name: stack.enter_context(path.open("rb")).fileno() for name, path in files.items()}
+        descriptors = {name: stack.enter_context(path.open("rb")).fileno() for name, path in files.items()}
         reader, writer = os.pipe()
         stack.callback(os.close, reader)
-        job = {"files": opened, "limits": limits, "answer": writer, **task}
+        job = {"files": descriptors, "limits": limits, "answer": writer, **task}
         try:
-            process = _start(job, [*opened.values(), writer], stack)
+            process = _start(job, [*descriptors.values(), writer], stack)
         finally:
-            os.close(writer)
+            os.close(writer)  # or the pipe would never end: this process would hold its other end, too
         try:
-            answer, ended = _read(reader, deadline, MAX_ANSWER + limits.model_bytes * 3)
-            status = _wait(process, deadline) if ended else None
+            answer, complete = _read(reader, deadline, MAX_REPORT + limits.model_bytes * 3)
+            status = _wait(process, deadline) if complete else None
         finally:
             _kill(process)
-    return _verdict(answer, status, limits, what)
+    return _to_verdict(answer, status, limits, purpose)
 
 
 def _start(job: dict[str, Any], descriptors: list[int], stack: ExitStack) -> subprocess.Popen[bytes]:
-    """The child in an empty folder and a process group of its own, with nothing of this environment but paths."""
+    """Start the worker in an empty folder and a process group of its own, without this process's environment.
+
+    The job comes in a file, not through a pipe: a worker that dies early would block whoever fills the pipe.
+    """
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="amaas-gate-", ignore_cleanup_errors=True))
-    task = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - a pipe would fill, with nobody there to read
-    task.write(msgspec.json.encode(job))
-    task.seek(0)
+    standard_input = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed by the stack
+    standard_input.write(msgspec.json.encode(job))
+    standard_input.seek(0)
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "shared.ingest.worker"],
-        stdin=task,
+        stdin=standard_input,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=folder,
@@ -114,20 +126,20 @@ def _start(job: dict[str, Any], descriptors: list[int], stack: ExitStack) -> sub
 def _environment() -> dict[str, str]:
     home = str(Path(shared.__path__[0]).resolve().parent)
     paths = dict.fromkeys([home, *(os.path.abspath(entry) for entry in sys.path if entry)])
-    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
     return environment | threads | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _read(reader: int, deadline: float, limit: int) -> tuple[bytes, bool]:
-    """What the child writes, and whether it came to an end in time. No more than limit bytes."""
+    """The worker's answer, of at most limit bytes, and whether it is complete; False if the deadline passed first."""
     chunks: list[bytes] = []
     total = 0
-    waiting = select.poll()
-    waiting.register(reader, select.POLLIN)
+    poller = select.poll()
+    poller.register(reader, select.POLLIN)
     while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not waiting.poll(left * 1000):
+        remaining = deadline - time.monotonic()
+        if remaining <= 0 or not poller.poll(remaining * 1000):
             return b"".join(chunks), False
         chunk = os.read(reader, MiB)
         total += len(chunk)
@@ -144,7 +156,7 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> int | None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """The whole group, also after a normal end: nothing the child may have started outlives it."""
+    """Kill the whole process group, also after a normal end: nothing that the worker may have started outlives it."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
@@ -152,23 +164,24 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _verdict(answer: bytes, status: int | None, limits: Limits, what: str) -> Verdict:
-    said = _said(answer)
-    if said is not None and (verdict := _despite(*said, status)) is not None:
+def _to_verdict(answer: bytes, status: int | None, limits: Limits, purpose: str) -> Verdict:
+    """status: the worker's exit status, -N for signal N; None if it did not end in time."""
+    parsed = _parse_answer(answer)
+    if parsed is not None and (verdict := _after_extremes(*parsed, status)) is not None:
         return verdict
     if status is None:
         return _rejected(
             "wall_limit", f"the check was stopped after {limits.wall:g} s; make the model smaller or simpler"
         )
     if status != 0:
-        return _died(status, limits, what)
+        return _reject_by_status(status, limits, purpose)
     return _rejected("crashed", "the check ended without a verdict; export the model again")
 
 
-def _said(answer: bytes) -> tuple[Verdict, list[str]] | None:
-    """The verdict, and which calls were begun after it; None where it did not get that far."""
+def _parse_answer(answer: bytes) -> tuple[Verdict, list[str]] | None:
+    """The verdict, and descriptions of the extreme calls begun after it; None if the worker did not get that far."""
     parts, start = [], 0
-    for _ in range(PARTS):
+    for _ in range(ANSWER_PARTS):
         end = start + 8 + int.from_bytes(answer[start : start + 8], "little")
         if len(answer) < max(end, start + 8):
             return None
@@ -183,12 +196,12 @@ def _said(answer: bytes) -> tuple[Verdict, list[str]] | None:
     return msgspec.structs.replace(verdict, optimized=optimized or None, wide=wide or None), calls
 
 
-def _despite(verdict: Verdict, calls: list[str], status: int | None) -> Verdict | None:
-    """The verdict, whatever came after it; None where there was nothing that the process may have died of.
+def _after_extremes(verdict: Verdict, calls: list[str], status: int | None) -> Verdict | None:
+    """The verdict in the light of how the worker ended; None if it ended badly and no extreme call explains that.
 
-    A call that was too slow or too large is not one that ends the service.
+    A call that was too slow or too large does not end the service, so only a crash turns the verdict into a rejection.
     """
-    if status == 0 or (calls and (status is None or -status not in DEADLY)):
+    if status == 0 or (calls and (status is None or -status not in CRASH_SIGNALS)):
         return verdict
     if not calls or status is None:
         return None
@@ -200,16 +213,17 @@ def _despite(verdict: Verdict, calls: list[str], status: int | None) -> Verdict 
     )
 
 
-def _died(status: int, limits: Limits, what: str) -> Verdict:
-    """what: the process was there for, as in "to run the model"."""
+def _reject_by_status(status: int, limits: Limits, purpose: str) -> Verdict:
     if status == -signal.SIGXCPU:
-        return _rejected("cpu_limit", f"it took more than {limits.cpu} s of CPU {what}; make the model smaller")
+        return _rejected("cpu_limit", f"it took more than {limits.cpu} s of CPU {purpose}; make the model smaller")
     if status == -signal.SIGKILL:
         return _rejected("memory_limit", "the check ran out of memory and was killed; make the model smaller")
     if status < 0:
         name = signal.Signals(-status).name
-        return _rejected("crashed", f"a process that was {what} crashed ({name}); make the package anew")
-    return _rejected("crashed", f"a process that was {what} ended with status {status}; make the package anew")
+        return _rejected("crashed", f"the process that was started {purpose} crashed ({name}); make the package anew")
+    return _rejected(
+        "crashed", f"the process that was started {purpose} ended with status {status}; make the package anew"
+    )
 
 
 def _rejected(code: str, reason: str) -> Verdict:

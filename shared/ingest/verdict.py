@@ -1,7 +1,8 @@
-"""What the gate may spend on a package, and what it says about it. Nothing here imports ONNX."""
+"""The limits of the checks on a package, and their result. Nothing here imports ONNX: the supervisor needs none."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct, field
@@ -10,12 +11,12 @@ from shared.config import MiB
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Bounds of one examination.
+    """Limits of the checks on one package.
 
-    memory: bytes of address space of the child. cpu, wall: seconds; cpu without the child's imports. model_bytes: the
+    memory: bytes of address space of the worker. cpu, wall: seconds; cpu without the worker's imports. model_bytes: the
     model and its weight files. nodes: with functions expanded. depth: of graphs within graphs. elements: of any one
     tensor whose shape is fixed. output_bytes: of one answer (Lambda returns at most 6 MB). golden_bytes: unpacked.
-    scan, sandbox: only tests turn these off, to show that the walls behind hold alone.
+    scan, sandbox: only tests turn these off, to show that the other layers of defense hold alone.
     """
 
     memory: int = 2048 * MiB
@@ -33,18 +34,18 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """The outcome of one examination.
+    """The result of the checks on one package.
 
-    code: stable, for programs; `accepted` when all is well. reason: what happened and what to do, for people.
+    code: stable, for programs; `accepted` if it passed. reason: what happened and what to do, for people.
     inputs, outputs: {"name", "datatype", "shape"}, -1 where a dimension may vary; optional: inputs with a default.
     size: of model.onnx, in bytes.
     operators: how often the graph uses each. parameters: numbers in its initializers.
     optimized: the model to serve, or None to serve the uploaded one. wide: the same with signed 8-bit weights, for
-    processors that add up in 32 bits, where it is faster; None where there is one form only.
-    probe: "ran", or "inconclusive" when no input could be made up that the model runs on. ran: shapes of inputs that it
-    did run on, by name. labels: class labels that were found in the graph. reference: how far the answers are from the
-    model's own arithmetic. samples: what to replay on other kinds of processors, encoded (shared/runtime/samples.py).
-    seconds: wall time.
+    processors that sum in 32 bits, where it is faster; None if there is one form only.
+    probe: "ran", or "inconclusive" if the model ran on none of the generated inputs. ran: shapes of the inputs that it
+    ran on, by name. labels: class labels from the graph. reference: how far the answers are from the model's own
+    arithmetic. samples: what to replay on other kinds of processors, encoded (shared/runtime/samples.py). seconds: wall
+    time.
     """
 
     accepted: bool
@@ -72,8 +73,13 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class Refused(Exception):
-    """Raised inside the child to end the examination with a verdict."""
+    """Raised inside the worker to end the checks with a rejection. code: stable; the message: what to do."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
         self.code = code
+
+
+# Calls with extreme values. They may end the process, so the worker makes them after the verdict is written. The
+# argument is a function that records a description of each call before it is made.
+ExtremeCalls = Callable[[Callable[[str], None]], None]

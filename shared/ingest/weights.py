@@ -1,4 +1,4 @@
-"""Tensors of an untrusted model: their sizes must be honest, and their bytes must come from the package itself."""
+"""Tensors of an untrusted model: their stated sizes must be true, and their bytes must come from the package itself."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ BITS = {
 
 
 def check(model: Any, files: Mapping[str, int], limits: Limits) -> None:
-    """Raises Refused for a tensor that lies about its size, is too large, sparse, or points out of the package."""
-    found = list(graph.leaves(model))
-    for leaf in found:
+    """Raises Refused for a tensor that misstates its size, is too large, sparse, or points out of the package."""
+    leaves = list(graph.leaves(model))
+    # first, so that an attempt to read other files is reported as such, whatever else is wrong
+    for leaf in leaves:
         for tensor in _parts(leaf):
             _check_location(tensor, files)
-    for leaf in found:
+    for leaf in leaves:
         kind = type(leaf).__name__
         if kind == "TensorProto":
             _check_tensor(leaf, limits)
         elif kind == "Tensor":
             _check_type(leaf, limits)
         else:
-            raise Refused("sparse_tensor", "the model holds a sparse tensor, which is not served; store it dense")
+            raise Refused("sparse_tensor", "the model holds a sparse tensor, which is not supported; store it dense")
 
 
 def inline(model: Any, files: Mapping[str, int]) -> bool:
@@ -70,7 +71,7 @@ def _check_location(tensor: Any, files: Mapping[str, int]) -> None:
     raise Refused(
         "external_data",
         f"tensor {tensor.name[:80]!r} keeps its data in {location[:80]!r}, which is not a file of the package; "
-        "upload the weight file beside model.onnx under a plain name, or save the model as one file",
+        "upload the weight file next to model.onnx under a plain name, or save the model as one file",
     )
 
 
@@ -115,25 +116,29 @@ def _check_type(declared: Any, limits: Limits) -> None:
     _count(dims, "a declared shape", limits)
     if len(declared.shape.dim) == 1 and declared.elem_type in INTEGERS and dims and dims[0] > MAX_SHAPE_LENGTH:
         raise Refused(
-            "shape_bomb", f"a list of {dims[0]:,} integers is declared, at most {MAX_SHAPE_LENGTH:,} are served"
+            "shape_bomb",
+            f"an input or value is declared as a list of {dims[0]:,} integers, more than the {MAX_SHAPE_LENGTH:,} "
+            "allowed; declare its length as variable",
         )
 
 
 def _count(dims: list[int], what: str, limits: Limits) -> int:
     if len(dims) > MAX_RANK:
-        raise Refused("shape_bomb", f"{what} has {len(dims)} dimensions, at most {MAX_RANK} are served")
+        raise Refused("shape_bomb", f"{what} has {len(dims)} dimensions, more than the {MAX_RANK} allowed; reshape it")
     count = 1
     for dim in dims:
         if dim < 0:
             raise Refused("invalid_graph", f"{what} has the negative dimension {dim}; export the model again")
         count *= dim
     if max(dims, default=0) > MAX_DIM or count > limits.elements:
-        raise Refused("shape_bomb", f"{what} is {dims}: more than the {limits.elements:,} elements that are served")
+        raise Refused(
+            "shape_bomb", f"{what} is {dims}, more than the {limits.elements:,} elements allowed; make it smaller"
+        )
     return count
 
 
 def _extent(tensor: Any, count: int) -> tuple[str, int, int]:
-    """File, offset and length in bytes that a tensor claims. Raises Refused when they do not fit its shape."""
+    """File, offset and length in bytes that a tensor states. Raises Refused when they do not fit its shape."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     size = _size(tensor, count)
     try:
@@ -156,6 +161,7 @@ def _read(tensor: Any, files: Mapping[str, int]) -> bytes:
     location, offset, length = _extent(tensor, count)
     if offset + length > descriptors.size(files[location]):
         raise Refused(
-            "external_data", f"tensor {tensor.name[:80]!r} reaches beyond the end of {location!r}; upload all of it"
+            "external_data",
+            f"tensor {tensor.name[:80]!r} reaches beyond the end of {location!r}; upload the complete file",
         )
     return descriptors.read(files[location], offset, length)

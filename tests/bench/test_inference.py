@@ -6,12 +6,12 @@ import socket
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from bench.http_client import Connection, written
-from bench.inference import handler, models
-from functions.inference import app
+from bench.calls import dense
+from bench.deployed import Bucket
+from bench.inference import inside
+from bench.load import Connection, written
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 
@@ -42,13 +42,13 @@ def test_an_answer_in_pieces(pieces: list[bytes]) -> None:
     assert (answer.status, answer.headers["content-type"], answer.body) == (200, "text/plain", b"hello")
 
 
-@pytest.mark.parametrize("form", ["json", "binary"])
-def test_the_handler_answers_as_the_bare_model(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "tiny.onnx"
-    path.write_bytes(models.dense([4, 3], seed=0))
-    monkeypatch.setattr(app, "models", app.models)  # put back what `serve` replaces
-    handler.serve({"tiny": path})
-    reply = app.handler(models.event(models.v2_calls("tiny", "/v2/models/tiny/infer")[form]), None)
-    body = models.bytes_of(reply)
-    found = models.v2_values({name.lower(): value for name, value in reply["headers"].items()}, body)
-    np.testing.assert_allclose(found, handler.bare(path, "tiny")()[0].reshape(-1), rtol=1e-6)
+def test_the_handler_is_measured_where_it_answers_as_the_bare_model(tmp_path: Path, moto_endpoint: str) -> None:
+    bucket = Bucket.create("measured", moto_endpoint, tmp_path)
+    models = {seed: tmp_path / f"{seed}.onnx" for seed in (0, 1)}
+    for seed, path in models.items():
+        path.write_bytes(dense([4, 3], seed))
+    bucket.register([("tiny", models[0].read_bytes())])
+    figures = inside.handler(bucket, {"tiny": models[0]}, tmp_path / "log", 0.002)
+    assert set(figures["tiny"]) == {"bare", "binary", "json"}
+    with pytest.raises(SystemExit, match="other values than the model"):
+        inside.handler(bucket, {"tiny": models[1]}, tmp_path / "log", 0.002)

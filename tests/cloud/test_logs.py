@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench import rie
 from shared import metrics
+from tests import emulator
 from tests.cloud.template import TEMPLATE, deployed, region
 from tests.servers import ROOT
 
@@ -41,7 +41,7 @@ authorize.store = lambda: store
 routes = Routes("tested")
 
 
-@routes.route("GET", "/bug", scope=None)
+@routes.route("GET", "/bug", id="bug", scope=None)
 def bug(request):
     raise RuntimeError(request.query["forged"])
 
@@ -78,7 +78,7 @@ def handler(event, context):
 """
 
 
-def code(folder: Path, source: str) -> rie.Function:
+def code(folder: Path, source: str) -> emulator.Function:
     """A function of one file, with this repository and the packages of this environment as its layers."""
     (folder / "code").mkdir()
     (folder / "code" / "fn.py").write_text(source)
@@ -87,7 +87,7 @@ def code(folder: Path, source: str) -> rie.Function:
         (folder / name).mkdir()
         (folder / name / "python").symlink_to(path)
         layers.append(folder / name)
-    return rie.Function(folder / "code", "fn.handler", layers, {"BUCKET": "b", "MODELS_DIR": "/nowhere"})
+    return emulator.Function(folder / "code", "fn.handler", layers, {"BUCKET": "b", "MODELS_DIR": "/nowhere"})
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
@@ -103,9 +103,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     request |= {"httpMethod": "GET", "path": "/bug", "queryStringParameters": {"forged": FORGED}, "body": None}
     authorizer = json.loads((ROOT / "tests" / "events" / "authorizer_request.json").read_text())
     event = {"request": request, "authorizer": authorizer}
-    rie.start(code(folder, FUNCTION), event, rie.runtime(folder / "runtime"), folder / "log")
+    emulator.start(code(folder, FUNCTION), event, emulator.runtime(folder / "runtime"), folder / "log")
     found = lines(folder / "log")
-    return found[: len(found) // 2]  # rie.start calls twice
+    return found[: len(found) // 2]  # emulator.start calls twice
 
 
 def documented() -> dict[str, list[str]]:
@@ -169,7 +169,7 @@ def handler(event, context):
 def test_one_parameter_moves_every_logger(level: str, ours: int, theirs: int, tmp_path: Path) -> None:
     function = code(tmp_path, SPEAK)
     function.env["AWS_LAMBDA_LOG_LEVEL"] = level
-    rie.start(function, {}, rie.runtime(tmp_path / "runtime"), tmp_path / "log")
+    emulator.start(function, {}, emulator.runtime(tmp_path / "runtime"), tmp_path / "log")
     found = lines(tmp_path / "log")
     by_logger = [line.get("logger") for line in found[: len(found) // 2]]
     assert {name: by_logger.count(name) for name in by_logger} == {

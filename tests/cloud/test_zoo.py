@@ -18,8 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw, ImageFont
 from tokenizers import Tokenizer
 
-from bench.zoo import packages, tables
 from tests.cloud.conftest import ROOT, Cloud
+from tests.zoo import packages, tables
 
 pytestmark = pytest.mark.cloud
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from shared.access import tokens
 from shared.registry import aliases
 from shared.registry.log import Log
 from shared.registry.state import Act, Target
 from shared.storage.s3 import S3Store
+from shared.uploads import states
 from tests import servers
 from tests.serving.test_models import publish
 from tests.support import linear, load_event
@@ -39,6 +41,14 @@ if event["prefetched"]:
     loaded = [name for name in ("m",) if app.models()._kept]
 reply = app.handler(event, None)
 print(json.dumps({"reply": reply, "modules": sorted(sys.modules), "loaded": loaded}), file=sys.stderr)
+"""
+
+# one call of any function
+CALL_ANY = """
+import importlib, json, sys
+app = importlib.import_module(f"functions.{sys.argv[1]}.app")
+reply = app.handler(json.loads(sys.stdin.readline()), None)
+print(json.dumps({"reply": reply, "modules": sorted(sys.modules)}), file=sys.stderr)
 """
 
 SNAPSHOT = """
@@ -88,8 +98,9 @@ def event(prefetched: bool = False) -> str:
     return json.dumps(made) + "\n"
 
 
-def run(code: str, env: dict[str, str], given: str) -> dict:
-    done = subprocess.run([sys.executable, "-c", code], env=env, input=given, capture_output=True, text=True)
+def run(code: str, env: dict[str, str], given: str, *arguments: str) -> dict:
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=env, input=given, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stderr.splitlines()[-1])
 
@@ -100,6 +111,48 @@ def test_the_first_answer_imports_no_more_than_it_needs(deployed: dict[str, str]
     assert json.loads(said["reply"]["body"])["outputs"][0]["data"] == [1.0]
     assert [name for names in FORBIDDEN.values() for name in names.split() if name in said["modules"]] == []
     assert {"numpy", "onnxruntime", "msgspec", "obstore"} <= set(said["modules"])
+
+
+def test_the_authorizer_imports_no_more_than_it_needs(deployed: dict[str, str]) -> None:
+    """Every first caller waits for it, before the function that answers is even started."""
+    token, secret = tokens.create(S3Store(deployed["BUCKET"], deployed["AWS_ENDPOINT_URL"]), "ci", ["infer"])
+    asked = load_event("authorizer_request") | {"headers": {"authorization": f"Bearer {secret}"}}
+    done = run(CALL_ANY, deployed, json.dumps(asked), "authorize")
+    assert done["reply"]["principalId"] == token.id
+    assert [name for names in FORBIDDEN.values() for name in names.split() if name in done["modules"]] == []
+    others = [name for name in done["modules"] if name.startswith("shared.")]
+    assert {name.split(".")[1] for name in others} <= {
+        "access",
+        "clock",
+        "config",
+        "entry",
+        "errors",
+        "keys",
+        "logs",
+        "storage",
+    }
+    assert {"numpy", "onnxruntime", "secrets", "inspect", "urllib.parse"}.isdisjoint(done["modules"])
+    assert {"msgspec", "obstore"} <= set(done["modules"])
+
+
+@pytest.mark.parametrize(
+    ("function", "path"),
+    [
+        ("registry", "/models/m"),
+        ("registry", "/models/m/versions/production"),
+        ("registry", "/models/m/history"),
+        ("upload", "/uploads/UPLOAD"),
+    ],
+)
+def test_reading_the_control_plane_takes_no_sdk(deployed: dict[str, str], function: str, path: str) -> None:
+    if "UPLOAD" in path:
+        store = S3Store(deployed["BUCKET"], deployed["AWS_ENDPOINT_URL"])
+        path = path.replace("UPLOAD", states.open_session(store, "m", [states.File("model.onnx")], "ann").upload_id)
+    asked = load_event("apigateway_proxy") | {"httpMethod": "GET", "path": path, "body": None}
+    asked["requestContext"]["authorizer"] = {"scopes": "read", "principalId": "tester"}
+    done = run(CALL_ANY, deployed, json.dumps(asked | {"queryStringParameters": None}), function)
+    assert done["reply"]["statusCode"] == 200, done["reply"]
+    assert {"boto3", "botocore", "aws_lambda_powertools"}.isdisjoint(done["modules"])
 
 
 @pytest.mark.parametrize(("wanted", "loaded"), [("m", ["m"]), ("nobody m", ["m"]), ("", []), ("*", [])])

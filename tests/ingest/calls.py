@@ -1,4 +1,4 @@
-"""A model as the gate lets it through, called in a process of its own: what it answers, or the signal that ends it."""
+"""Calls a model, as the gate serves it, in a process of its own: its answer, or the signal that ended the process."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.ingest.supervisor import examine
+from shared.ingest.supervisor import check_model
 from shared.ingest.verdict import Limits, Verdict
 from tests.ingest.conftest import package
 
 
 def served(folder: Path, model: bytes, limits: Limits | None = None) -> tuple[bytes, Verdict]:
-    verdict = examine(package(folder, {"model.onnx": model}), None, limits)
+    verdict = check_model(package(folder, {"model.onnx": model}), None, limits)
     assert verdict.accepted, (verdict.code, verdict.reason)
     return verdict.optimized or model, verdict
 

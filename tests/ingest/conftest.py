@@ -1,4 +1,4 @@
-"""Packages on disk, and the gate at work on many of them at once."""
+"""Packages on disk, and the gate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.ingest.supervisor import examine
+from shared.ingest.supervisor import check_model
 from shared.ingest.verdict import Limits, Verdict
 
 Gate = Callable[..., Verdict]
@@ -18,12 +18,12 @@ Gate = Callable[..., Verdict]
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Gate:
-    """Examine a model given as bytes, with further files of the package by name."""
+    """Checks a model, as bytes, with further files of the package by name."""
 
     def check(
         model: bytes, manifest: dict[str, Any] | None = None, limits: Limits | None = None, **files: bytes
     ) -> Verdict:
-        return examine(package(tmp_path, {"model.onnx": model, **files}), manifest, limits or Limits())
+        return check_model(package(tmp_path, {"model.onnx": model, **files}), manifest, limits or Limits())
 
     return check
 

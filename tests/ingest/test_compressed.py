@@ -26,6 +26,6 @@ def test_a_compressed_package_is_accepted(step: str, tmp_path: Path) -> None:
     assert described.lineage is not None
     assert described.lineage.step == ("optimize" if step == "graph" else "quantize")
     files = {path.name: path for path in out.iterdir()}
-    verdict = supervisor.examine(files, json.loads((out / "amaas.json").read_bytes()))
+    verdict = supervisor.check_model(files, json.loads((out / "amaas.json").read_bytes()))
     assert verdict.accepted, verdict.reason
     assert verdict.golden is not None and verdict.golden["passed"]

@@ -1,4 +1,4 @@
-"""What no rule knows of, but a call with extremes ends: refused, with the call. What is only slow or wrong, is not."""
+"""A model that an extreme call ends is refused, and the reason names the call; one that only fails is not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 
 from shared.ingest import extremes, supervisor
-from shared.ingest.supervisor import examine
+from shared.ingest.supervisor import check_model
 from shared.ingest.verdict import Limits, Verdict
 from shared.runtime import onnx
 from tests.ingest.conftest import package
@@ -21,7 +21,7 @@ from tests.support import linear
 
 
 def without_guards(folder: Path, blob: bytes, monkeypatch: pytest.MonkeyPatch) -> Verdict:
-    """As if the gate knew nothing of kernels: the child is its own, with guards and rules taken out."""
+    """The verdict of a worker without guards and rules on kernels."""
     program, script = folder / "child.py", folder / "python"
     program.write_text(
         "import os, sys\n"
@@ -31,10 +31,10 @@ def without_guards(folder: Path, blob: bytes, monkeypatch: pytest.MonkeyPatch) -
         "kernels.check = lambda node, known: None\n"
         "worker.main()\n"
     )
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}"\n')  # a path with a space is none for "#!"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}"\n')  # "#!" takes no path with a space
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
-    return examine(package(folder, {"model.onnx": blob}), None)
+    return check_model(package(folder, {"model.onnx": blob}), None)
 
 
 def stft() -> bytes:
@@ -43,51 +43,50 @@ def stft() -> bytes:
 
 
 CASES = {
-    "division": (division().SerializeToString(), "SIGFPE", "smallest number"),
+    "division": (division().SerializeToString(), "SIGFPE", "the smallest value"),
     "recurrent": (recurrent("GRU").SerializeToString(), "SIGABRT", "without elements"),
-    "frames": (stft(), "SIGFPE", "'length' of the zero"),
+    "frames": (stft(), "SIGFPE", "'length' filled with 0"),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_ends_the_process_is_refused(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_ends_the_process_is_refused(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blob, signal, words = CASES[case]
     verdict = without_guards(tmp_path, blob, monkeypatch)
     assert (verdict.accepted, verdict.code) == (False, "dies_on_values"), verdict
     assert signal in verdict.reason and words in verdict.reason
 
 
-def test_a_model_that_lives_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_survives_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert without_guards(tmp_path, linear([[1.0]]), monkeypatch).accepted
 
 
-def test_what_only_fails_or_fills_memory_is_accepted(tmp_path: Path) -> None:
+def test_a_model_that_only_fails_or_fills_memory_is_accepted(tmp_path: Path) -> None:
     """The size of the output is the input's value: for the largest there is no memory, for -1 an error."""
     blob = model(
         [helper.make_node("ConstantOfShape", ["x"], ["y"])], [value("x", [1], INT64)], [value("y", ["N"])]
     )  # fmt: skip
-    verdict = examine(package(tmp_path, {"model.onnx": blob}), None)
+    verdict = check_model(package(tmp_path, {"model.onnx": blob}), None)
     assert verdict.accepted, verdict.reason
 
 
-def test_slow_calls_end_the_probe_not_the_verdict() -> None:
-    said = Verdict(accepted=True, code="accepted", reason="")
+def test_slow_calls_do_not_change_the_verdict() -> None:
+    accepted = Verdict(accepted=True, code="accepted", reason="")
     for status in (None, -24, -9):
-        assert supervisor._despite(said, ["input 'x' of the largest"], status) == said
-    assert supervisor._despite(said, [], -24) is None
-    assert supervisor._despite(said, [], None) is None
-    died = supervisor._despite(said, ["one", "input 'x' of the largest"], -11)
-    assert died is not None and died.code == "dies_on_values" and "input 'x' of the largest" in died.reason
+        assert supervisor._after_extremes(accepted, ["input 'x' filled with NaN"], status) == accepted
+    assert supervisor._after_extremes(accepted, [], -24) is None
+    assert supervisor._after_extremes(accepted, [], None) is None
+    rejected = supervisor._after_extremes(accepted, ["another", "input 'x' filled with NaN"], -11)
+    assert rejected is not None and rejected.code == "dies_on_values" and "'x' filled with NaN" in rejected.reason
 
 
-def test_an_answer_that_is_cut_short_is_none() -> None:
-    assert supervisor._said(b"") is None
-    assert supervisor._said((5).to_bytes(8, "little") + b"{}") is None
+def test_a_truncated_answer_has_no_verdict() -> None:
+    assert supervisor._parse_answer(b"") is None
+    assert supervisor._parse_answer((5).to_bytes(8, "little") + b"{}") is None
 
 
 def test_calls_are_of_every_kind() -> None:
-    made = division().SerializeToString()
-    session = onnx.load(made)
+    session = onnx.load(division().SerializeToString())
     calls = dict(extremes.calls(session, {"a": np.ones(2, np.int64), "b": np.ones(2, np.int64)}))
     shapes = {tuple(feeds[name].shape for name in "ab") for feeds in calls.values()}
     assert {((0,), (0,)), ((0,), (2,)), ((2,), (0,))} <= shapes
@@ -99,6 +98,6 @@ def test_no_call_is_begun_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch)
     times = iter([0.0, 0.5, 1.5])
     monkeypatch.setattr(extremes.time, "process_time", lambda: next(times))
     monkeypatch.setattr(extremes.resource, "setrlimit", lambda *args: None)
-    session, noted = onnx.load(linear([[1.0]])), []
-    extremes.probe(session, None, Limits(), noted.append)
-    assert len(noted) == 1
+    session, descriptions = onnx.load(linear([[1.0]])), []
+    extremes.run_calls(session, None, Limits(), descriptions.append)
+    assert len(descriptions) == 1

@@ -1,4 +1,4 @@
-"""What a quantised model has to answer is its own arithmetic; a golden set and a runtime are held against that."""
+"""A quantized model has to answer its own arithmetic; golden set and runtime are compared with that."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from shared.ingest import faithful
-from shared.ingest.faithful import Floats
+from shared.ingest.faithful import FloatModel
 from shared.ingest.verdict import Limits, Refused
 from shared.runtime import onnx, processor, samples
 from tests.ingest import corpus
 from tests.ingest.conftest import Gate
-from tests.ingest.quantised import FORMS, WEIGHTS, A, exact
+from tests.ingest.quantized import FORMS, WEIGHTS, A, exact
 from tests.ingest.test_golden import npz
 from tests.support import linear
 
 
 def cut_off(weights: np.ndarray) -> np.ndarray:
-    """What a kernel gives that adds up pairs of products in 16 bits, as AVX2's without VNNI do."""
+    """The sums of a kernel that adds pairs of products in 16 bits, as those for AVX2 without VNNI do."""
     products = A.astype(np.int64)[:, :, None] * weights.astype(np.int64)[None]
     pairs = np.clip(products[:, ::2] + products[:, 1::2], -(2**15), 2**15 - 1)
     return np.asarray(pairs.sum(axis=1), np.int32)
@@ -37,14 +37,14 @@ def test_a_golden_set_that_only_one_kind_of_processor_meets(gate: Gate) -> None:
 def test_a_runtime_that_answers_something_else_is_refused() -> None:
     session = onnx.load(linear([[1.0, 2.0]]))
     inputs = [{"x": np.ones((2, 1), np.float32)}]
-    with pytest.raises(Refused, match="away from what its own quantised numbers") as refused:
-        faithful.compare(Floats(linear([[1.0, 2.1]])), session, inputs, Limits())
+    with pytest.raises(Refused, match="away from what its own quantized numbers") as refused:
+        faithful.compare(FloatModel(linear([[1.0, 2.1]])), session, inputs, Limits())
     assert refused.value.code == "unfaithful"
-    assert faithful.compare(Floats(linear([[1.0, 2.001]])), session, inputs, Limits())["compared"] == 1
-    assert faithful.compare(Floats(), session, inputs, Limits())["compared"] == 0
+    assert faithful.compare(FloatModel(linear([[1.0, 2.001]])), session, inputs, Limits())["compared"] == 1
+    assert faithful.compare(FloatModel(), session, inputs, Limits())["compared"] == 0
 
 
-def test_the_verdict_says_where_it_was_made_and_keeps_samples(gate: Gate) -> None:
+def test_the_verdict_names_its_processor_and_has_samples(gate: Gate) -> None:
     verdict = gate(linear([[1.0, 2.0]]), **{"golden.npz": npz(input__x=np.ones((99, 1)), output__y=np.ones((99, 2)))})
     assert verdict.code == "golden_mismatch"
     values = np.arange(99, dtype=np.float32)[:, None]
@@ -52,11 +52,11 @@ def test_the_verdict_says_where_it_was_made_and_keeps_samples(gate: Gate) -> Non
     verdict = gate(linear([[1.0, 2.0]]), **{"golden.npz": npz(input__x=values, output__y=outputs)})
     assert verdict.runtime["processor"] == {"kind": processor.kind(), "features": processor.features()}
     assert verdict.samples is not None
-    kept = samples.decode(verdict.samples)
-    assert [sample.tolerance for sample in kept] == [(1e-3, 1e-4), None, None, None]
-    assert kept[0].inputs["x"].shape == [faithful.ROWS, 1]
-    assert samples.replay(onnx.load(linear([[1.0, 2.0]])), kept, 1.0) is None
-    assert "golden set" in (samples.replay(onnx.load(linear([[1.0, 2.1]])), kept, 1.0) or "")
+    chosen = samples.decode(verdict.samples)
+    assert [sample.tolerance for sample in chosen] == [(1e-3, 1e-4), None, None, None]
+    assert chosen[0].inputs["x"].shape == [faithful.ROWS, 1]
+    assert samples.replay(onnx.load(linear([[1.0, 2.0]])), chosen, 1.0) is None
+    assert "golden set" in (samples.replay(onnx.load(linear([[1.0, 2.1]])), chosen, 1.0) or "")
 
 
 def test_a_model_that_never_runs_is_at_fault_itself(gate: Gate) -> None:

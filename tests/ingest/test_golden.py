@@ -106,21 +106,20 @@ def test_refused(gate: Gate, name: str) -> None:
     assert words in verdict.reason
 
 
-def test_a_golden_file_that_was_not_sent(gate: Gate) -> None:
+def test_a_golden_file_that_is_missing(gate: Gate) -> None:
     verdict = gate(linear(WEIGHT), {"golden": {"file": "golden.npz", "cases": []}})
     assert (verdict.accepted, verdict.code) == (False, "golden_invalid")
 
 
-def test_an_optimisation_that_breaks_the_golden_set_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps of the child, run here: what the optimiser is made to hand over answers something else."""
-    from shared.ingest import checks as gate
-    from shared.ingest import optimize
+def test_an_optimization_that_breaks_the_golden_set_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker's steps, run here: the optimizer is replaced by one whose model answers something else."""
+    from shared.ingest import checks, optimize
 
     monkeypatch.setattr(optimize, "optimize", lambda *_: (linear([[9.0, 9.0], [9.0, 9.0]]), {"kept": True}))
     paths = package(tmp_path, {"model.onnx": linear(WEIGHT), "golden.npz": npz(input__x=X, output__y=Y)})
     with ExitStack() as stack:
         files = {name: stack.enter_context(path.open("rb")).fileno() for name, path in paths.items()}
-        verdict = gate.judge(files, None, Limits())
+        verdict = checks.check_model(checks.Package(files, None, Limits()), [])
     assert verdict.accepted and verdict.optimized is None
     assert verdict.optimization["kept"] is False and "golden" in verdict.optimization["why"]
     assert verdict.golden is not None and verdict.golden["max_abs"] == 0.0

@@ -1,4 +1,4 @@
-"""Every attack of the corpus is refused with its own code and a sentence, quickly, and nothing else is affected."""
+"""Every attack of the corpus is refused with its own code and a reason, and nothing else is affected."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.ingest.supervisor import examine
+from shared.ingest.supervisor import check_model
 from shared.ingest.verdict import Verdict
 from tests.ingest.conftest import Gate, package
 from tests.ingest.corpus import ATTACKS
@@ -21,7 +21,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
 
     def run(name: str) -> Verdict:
         attack = ATTACKS[name]
-        return examine(package(root / name, {"model.onnx": attack.build()}), None, attack.limits)
+        return check_model(package(root / name, {"model.onnx": attack.build()}), None, attack.limits)
 
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(ATTACKS, pool.map(run, ATTACKS), strict=True))
@@ -41,7 +41,7 @@ def test_a_good_model_passes_after_them(verdicts: dict[str, Verdict], gate: Gate
     assert gate(linear([[1.0], [2.0]])).accepted
 
 
-def test_a_package_without_model_is_refused_at_the_door(tmp_path: Path) -> None:
-    verdict = examine(package(tmp_path, {"weights.bin": b"x"}), None)
+def test_a_package_without_a_model_is_refused_without_a_worker(tmp_path: Path) -> None:
+    verdict = check_model(package(tmp_path, {"weights.bin": b"x"}), None)
     assert (verdict.accepted, verdict.code) == (False, "not_onnx")
     assert "model.onnx" in verdict.reason

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.portability import corpus, running
+from bench.portability import running
 from bench.portability.__main__ import control, measured
 from bench.portability.report import Report
+from tests.portability import corpus
 from tools import processors
 
 PROCESSORS = ("native", "Haswell")

@@ -8,9 +8,10 @@ import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from bench.portability import arithmetic, contrib, corpus
-from bench.portability.graphs import Graph, activations, shaped, weights
-from bench.portability.simulation import OPERATORS, simulate
+from tests.portability import corpus
+from tests.portability.corpus import arithmetic, contrib
+from tests.portability.corpus.graphs import Graph, activations, weights
+from tests.portability.corpus.simulation import OPERATORS, simulate
 
 NODE = arithmetic.Context(21, {})
 # What onnx's reference implements by itself: DequantizeLinear from version 19 on, and no operator of another domain.
@@ -79,12 +80,12 @@ def test_an_operator_without_a_simulation_is_an_error() -> None:
         simulate(model, {"x": np.zeros(1, np.float32)})
 
 
-def test_the_forms_of_a_weight_mean_the_same_or_half() -> None:
-    values = weights(np.random.default_rng(0), 16, 4)
-    kind, stored, zero = shaped(values, "s8", None, (), "shifted")
-    assert kind == "u8" and np.array_equal(stored - zero, values)
-    kind, stored, zero = shaped(values, "s8", 3, (), "7 bits")
-    assert kind == "s8" and np.abs(stored).max() <= 64 and zero == 3
+@pytest.mark.parametrize("kind", ["s8", "u8"])
+def test_a_weight_means_the_same_signed_and_unsigned(kind: str) -> None:
+    values, g = weights(np.random.default_rng(0), 16, 4), Graph("g", 13)
+    g.weight(values, kind, 3, (4,))
+    stored, zero = (onnx.numpy_helper.to_array(tensor).astype(int) for tensor in g.tensors)
+    assert np.array_equal(stored - zero, values.astype(int) - 3)
 
 
 def test_weights_and_activations_pass_16_bits_in_pairs() -> None:

@@ -26,17 +26,19 @@ def verdicts() -> dict[str, Verdict]:
 
 @pytest.fixture
 def verdicts_once(monkeypatch: pytest.MonkeyPatch, verdicts: dict[str, Verdict]) -> None:
-    """Each package is examined once, in the real sandbox, and the verdict kept: one takes a third of a second.
+    """Each package is checked once, in the real sandbox, and the verdict kept: one takes a third of a second.
 
     Everything else of the pipeline runs as it is, each time.
     """
 
-    def examine(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: Limits | None = None) -> Verdict:
+    def check_model(
+        files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: Limits | None = None
+    ) -> Verdict:
         package = hashlib.sha256(repr(manifest).encode())
         for name in sorted(files):
             package.update(name.encode() + files[name].read_bytes())
         if package.hexdigest() not in verdicts:
-            verdicts[package.hexdigest()] = supervisor.examine(files, manifest, limits)
+            verdicts[package.hexdigest()] = supervisor.check_model(files, manifest, limits)
         return verdicts[package.hexdigest()]
 
-    monkeypatch.setattr(candidate, "examine", examine)
+    monkeypatch.setattr(candidate, "check_model", check_model)

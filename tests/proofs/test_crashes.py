@@ -33,11 +33,11 @@ def verdict() -> Verdict:
     kept: list[Verdict] = []
 
     def recorded(*args: Any) -> Verdict:
-        kept.append(supervisor.examine(*args))
+        kept.append(supervisor.check_model(*args))
         return kept[-1]
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(candidate, "examine", recorded)
+        patched.setattr(candidate, "check_model", recorded)
         upload(store)
         assert deliver(Log(store)) == "registered"
     return kept[0]
@@ -105,7 +105,7 @@ def points(name: str) -> list[tuple[int, bool]]:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_crash_at_every_step(name: str, verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidate, "examine", lambda *_: verdict)
+    monkeypatch.setattr(candidate, "check_model", lambda *_: verdict)
     prepare, run = SCENARIOS[name]
     undisturbed = MemoryStore()
     prepare(undisturbed)

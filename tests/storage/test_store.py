@@ -9,6 +9,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from shared.storage import light
 from shared.storage.base import (
     AlreadyExists,
     ObjectNotFound,
@@ -23,12 +24,15 @@ from tests import servers
 from tests.failing import Call, Crash, FailingStore, Fault, crash_at, randomly
 from tests.servers import SERVERS
 
-KINDS = ["memory", *SERVERS]
+KINDS = ["memory", *SERVERS, "light"]
 
 
 @pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, new_store: Callable[[str], Store]) -> Store:
-    return new_store(request.param)
+    if request.param != "light":
+        return new_store(request.param)
+    # what functions have: it reads by obstore and writes by boto3
+    return light.store(new_store("seaweedfs").bucket, request.getfixturevalue("seaweedfs_endpoint"))
 
 
 def test_reads_what_was_written(store: Store) -> None:

@@ -23,7 +23,7 @@ SET = {
     "out": "give --out before the --",
     "name": "--model, before the --, names it",
     "checkpoint": "checkpoints are in the output folder",
-    "quiet": "leave it away",
+    "quiet": "omit it",
     "help": "`python -m training.train --help` lists the options",
 }
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from shared import keys
+from shared import formats, keys
 from shared.clock import now
 from shared.errors import NotFound
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store
@@ -21,7 +21,7 @@ JSON = "application/json"
 Phase = Literal["running", "stopped", "publishing", "published", "failed"]
 
 
-class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Job(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """id: also of the result's upload. model: to push the result as. data, arguments: as request.py validates them."""
 
     id: str
@@ -32,7 +32,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-class ContainerReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ContainerReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """attempt: of AWS Batch, from 1; 0 before the first. phase `stopped`: by SIGTERM, the next attempt continues."""
 
     attempt: int
@@ -41,7 +41,7 @@ class ContainerReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
 
 
-class Cancellation(Struct, frozen=True, kw_only=True):
+class Cancellation(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
     by: str
     at: str
 
@@ -67,9 +67,14 @@ def read(store: Store, job: str) -> Job:
 def read_record(store: Store, job: str, record: str, decoder: msgspec.json.Decoder[Any]) -> Any:
     """One of a job's objects by its name in keys.training_record; None where it does not exist."""
     try:
-        return decoder.decode(store.get(keys.training_record(job, record)).body)
+        return decode(decoder, store.get(keys.training_record(job, record)).body, job)
     except ObjectNotFound:
         return None
+
+
+def decode(decoder: msgspec.json.Decoder[Any], body: bytes, job: str) -> Any:
+    """One of a job's objects. Raises TooNew, Unavailable."""
+    return formats.decode(decoder, body, f"the stored state of training job {job!r}")
 
 
 def list_ids(store: Store) -> list[str]:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import calendar
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from shared import keys
+from shared.formats import TooNew
 from shared.jobs.training import status as aws_batch
-from shared.jobs.training.job import CANCELLATION, CONTAINER_REPORT, JOB, Cancellation, ContainerReport, Job
+from shared.jobs.training.job import CANCELLATION, CONTAINER_REPORT, JOB, Cancellation, ContainerReport, Job, decode
 from shared.jobs.training.status import AWS_BATCH_REPORT, AwsBatchReport
 from shared.storage.base import ObjectNotFound, Store, get_many, list_all
 from shared.uploads.states import UPLOAD, Upload
 
+logger = logging.getLogger(__name__)
 State = Literal["submitted", "queued", "running", "publishing", "succeeded", "failed", "cancelled"]
 FINAL = ("succeeded", "failed", "cancelled")
 REFRESH_AFTER = 300.0  # seconds without a report after which AWS Batch is queried: an event may be lost
 SUBMISSION_TIMEOUT = 900.0  # seconds after which a job without a report of AWS Batch was never submitted
 MAX_ROWS = 10_000
 MISSING = b"null"
+DECODERS: list[Any] = [AWS_BATCH_REPORT, CONTAINER_REPORT, CANCELLATION, UPLOAD]  # of the members of Reports, after job
 
 
 class Reports(Struct, frozen=True):
@@ -122,7 +127,7 @@ def _state(reports: Reports) -> tuple[State, str | None]:
 
 def status(store: Store, job: Job, after: int = 0) -> dict[str, Any]:
     """views.TrainingJob. metrics: the rows after the first `after`; next: the value of `after` for the next call."""
-    [reports] = _read_reports(store, [job])
+    reports = _read_reports(store, job)
     rows = read_metrics(store, job.id)
     page = rows[after : after + MAX_ROWS]
     details = {"arguments": job.arguments, "metrics": page, "next": max(after, min(len(rows), after + len(page)))}
@@ -130,14 +135,38 @@ def status(store: Store, job: Job, after: int = 0) -> dict[str, Any]:
 
 
 def summarize(store: Store, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """views.TrainingJobSummary of the jobs with these ids; a job that has expired since is left out."""
-    bodies = get_many(store, [keys.training_record(job, "job") for job in ids], missing=MISSING)
-    jobs = [JOB.decode(answer.body) for answer in bodies if answer.body != MISSING]
-    return [_summary(reports) for reports in _read_reports(store, jobs)]
+    """views.TrainingJobSummary of the jobs with these ids.
+
+    Left out are jobs that have expired since, and those that a later release has stored.
+    """
+    stored = get_many(store, [keys.training_record(job, "job") for job in ids], missing=MISSING)
+    jobs: list[Job] = []
+    for job, record in zip(ids, stored, strict=True):
+        with _skip_newer():
+            jobs += [] if record.body == MISSING else [decode(JOB, record.body, job)]
+    summaries = []
+    for entry, bodies in zip(jobs, _read_bodies(store, jobs), strict=True):
+        with _skip_newer():
+            summaries.append(_summary(_decode_reports(entry, bodies)))
+    return summaries
 
 
-def _read_reports(store: Store, jobs: Sequence[Job]) -> list[Reports]:
-    """Reports of each job, all read at the same time."""
+@contextmanager
+def _skip_newer() -> Iterator[None]:
+    try:
+        yield
+    except TooNew as error:
+        logger.warning("not listed", extra={"why": str(error)})
+
+
+def _read_reports(store: Store, job: Job) -> Reports:
+    """Raises TooNew, Unavailable."""
+    [bodies] = _read_bodies(store, [job])
+    return _decode_reports(job, bodies)
+
+
+def _read_bodies(store: Store, jobs: Sequence[Job]) -> list[list[bytes]]:
+    """The reports of each job as stored, in the order of DECODERS, all read at the same time."""
     names = [
         key
         for job in jobs
@@ -146,12 +175,14 @@ def _read_reports(store: Store, jobs: Sequence[Job]) -> list[Reports]:
             keys.upload_state(job.model, job.id),  # the upload of a job has the job's id
         )
     ]
-    decoders: list[Any] = [AWS_BATCH_REPORT, CONTAINER_REPORT, CANCELLATION, UPLOAD] * len(jobs)
-    bodies = [answer.body for answer in get_many(store, names, missing=MISSING)]
-    decoded = [
-        None if body == MISSING else decoder.decode(body) for body, decoder in zip(bodies, decoders, strict=True)
-    ]
-    return [Reports(job, *decoded[4 * n : 4 * n + 4]) for n, job in enumerate(jobs)]
+    bodies = [report.body for report in get_many(store, names, missing=MISSING)]
+    return [bodies[n : n + len(DECODERS)] for n in range(0, len(bodies), len(DECODERS))]
+
+
+def _decode_reports(job: Job, bodies: Sequence[bytes]) -> Reports:
+    """Raises TooNew, Unavailable."""
+    pairs = zip(DECODERS, bodies, strict=True)
+    return Reports(job, *(None if body == MISSING else decode(decoder, body, job.id) for decoder, body in pairs))
 
 
 def _summary(reports: Reports) -> dict[str, Any]:
@@ -196,7 +227,7 @@ def report_urls(store: Store, job: str, expires: int) -> dict[str, str]:
 
 def stale_report(store: Store, job: Job) -> AwsBatchReport | None:
     """The latest report of AWS Batch if it needs a refresh: the job is active, and nothing was reported for long."""
-    [reports] = _read_reports(store, [job])
+    reports = _read_reports(store, job)
     report = reports.aws_batch
     if report is None or report.status in aws_batch.FINAL or _state(reports)[0] in FINAL:
         return None

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from shared import keys
-from shared.jobs.training.job import JSON
+from shared.jobs.training.job import JSON, decode, read_record
 from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store
 
 Status = Literal["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED"]
@@ -22,7 +22,7 @@ RESUMABLE = 75  # exit code of a container that was stopped and can be continued
 KILLED = 137  # 128 + SIGKILL
 
 
-class AwsBatchReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AwsBatchReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """The latest status in AWS Batch. id: the job's id there. ended: number of attempts that have ended."""
 
     id: str
@@ -42,10 +42,8 @@ AWS_BATCH_REPORT = msgspec.json.Decoder(AwsBatchReport)
 
 def read_report(store: Store, job: str) -> AwsBatchReport | None:
     """None for a job that did not reach AWS Batch."""
-    try:
-        return AWS_BATCH_REPORT.decode(store.get(keys.training_record(job, "batch")).body)
-    except ObjectNotFound:
-        return None
+    report: AwsBatchReport | None = read_record(store, job, "batch", AWS_BATCH_REPORT)
+    return report
 
 
 def record_submission(store: Store, job: str, aws_id: str, at: str) -> AwsBatchReport:
@@ -93,7 +91,7 @@ def _store_if_newer(store: Store, job: str, report: AwsBatchReport) -> AwsBatchR
                 return report
             except AlreadyExists:
                 continue
-        stored = AWS_BATCH_REPORT.decode(present.body)
+        stored: AwsBatchReport = decode(AWS_BATCH_REPORT, present.body, job)
         # another id: somebody else's job of the same name
         if stored.id != report.id or stored.status in FINAL or report.progress <= stored.progress:
             return stored

@@ -1,0 +1,41 @@
+"""Remove everything from a deployment's bucket, every version of it, for good: there is no way back.
+
+    python -m ops.empty BUCKET --confirm BUCKET [--endpoint-url URL]
+
+For the end of a deployment: its bucket is kept when the stack is deleted, and can only be deleted when it is empty.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import boto3
+
+
+def empty(s3: Any, bucket: str) -> int:
+    """Versions and delete markers removed. s3: a boto3 client."""
+    removed = 0
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
+        for start in range(0, len(objects), 1000):
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": objects[start : start + 1000], "Quiet": True})
+        removed += len(objects)
+    return removed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bucket")
+    parser.add_argument("--confirm", required=True, help="the bucket's name once more")
+    parser.add_argument("--endpoint-url", help="an S3 endpoint other than AWS")
+    options = parser.parse_args()
+    if options.confirm != options.bucket:
+        raise SystemExit(f"nothing was removed: --confirm says {options.confirm!r}, and not {options.bucket!r}")
+    removed = empty(boto3.client("s3", endpoint_url=options.endpoint_url), options.bucket)
+    print(f"{removed} versions of objects are removed from {options.bucket}")
+
+
+if __name__ == "__main__":
+    main()
