@@ -92,7 +92,7 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test check format lint types types-dev types-training unit cloud anywhere training-tests
+.PHONY: test check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
 test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready
@@ -104,6 +104,9 @@ endif
 check: lint types-dev $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 $(QUICK_TESTS)
 QUICK_TESTS := tests/access tests/registry tests/runtime tests/signing tests/tools tests/jobs_training
+
+client-routes: $(ENVS)/dev/.ready ## write the client's table of operations, after a change of routes
+	@$(ENVS)/dev/bin/python -m api.client_routes
 
 format: $(ENVS)/dev/.ready ## write the sources as the formatter and the import sorter want them
 	@$(ENVS)/dev/bin/ruff check --fix --exit-zero --quiet . && $(ENVS)/dev/bin/ruff format .
