@@ -52,3 +52,13 @@ def test_each_room_of_shared_is_on_the_map() -> None:
     rooms = {path.split("/")[1] for path in FOLDERS if path.startswith("shared/") and path.count("/") > 1}
     page = (ROOT / "docs" / "architecture.md").read_text()
     assert sorted(room for room in rooms if f"`{room}/" not in page) == []
+
+
+def test_one_version_everywhere() -> None:
+    import amaas
+
+    from shared.serving.describe import RELEASE
+
+    newest = re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == RELEASE == amaas.__version__
