@@ -26,7 +26,7 @@ import onnxruntime
 from bench import page
 from bench.machine import RESULTS, ROOT
 from bench.training_page import markdown
-from training.data import fashion_mnist
+from training.data.named import fashion_mnist
 
 CACHE = Path.home() / ".cache" / "amaas"
 WORK = ROOT / ".local" / "bench-training"

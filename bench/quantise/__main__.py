@@ -25,7 +25,7 @@ from bench.machine import RESULTS, ROOT
 from bench.quantise.page import markdown
 from bench.quantise.subjects import SUBJECTS, Subject
 from training import package
-from training.compress import blocks, int8, latency, steps
+from training.compress import blocks, convert, int8, latency, tooling
 from training.served import served
 
 OURS, THEIRS = "ours", "ONNX Runtime's default"
@@ -39,16 +39,16 @@ def theirs(subject: Subject) -> dict[str, Callable[[], bytes]]:
 
     def through_files(call: Callable[[Path, Path], Any]) -> bytes:
         # they leave weights in the working folder
-        with tempfile.TemporaryDirectory() as folder, steps.quiet(), contextlib.chdir(folder):
+        with tempfile.TemporaryDirectory() as folder, tooling.quiet(), contextlib.chdir(folder):
             target = Path(folder) / "quantised.onnx"
-            call(steps.saved(subject.parent.model, folder), target)
+            call(tooling.saved(subject.parent.model, folder), target)
             return target.read_bytes()
 
     def blockwise() -> bytes:
-        with steps.quiet():
+        with tooling.quiet():
             quantizer = MatMulNBitsQuantizer(copy.deepcopy(subject.parent.model))  # it changes what it is given
             quantizer.process()
-        return package.serialised(quantizer.model.model)
+        return package.serialized(quantizer.model.model)
 
     def reader() -> int8.Reader:
         return int8.Reader(subject.calibration, int8.BATCH, 1)
@@ -63,7 +63,7 @@ def theirs(subject: Subject) -> dict[str, Callable[[], bytes]]:
 def ours(subject: Subject) -> dict[str, Callable[[], bytes]]:
     model = subject.parent.model
     return {
-        "dynamic": lambda: steps.dynamic(model)[0],
+        "dynamic": lambda: convert.dynamic(model)[0],
         "weight8": lambda: blocks.weight8(model)[0],
         "int8": lambda: int8.int8(model, subject.material)[0],
         "int4": lambda: blocks.int4(model)[0],
@@ -72,7 +72,7 @@ def ours(subject: Subject) -> dict[str, Callable[[], bytes]]:
 
 def measured(subject: Subject, quick: bool) -> dict[str, Any]:
     """Rows of size, noise and time, the model as it is first; what could not be made is left out, and said."""
-    bodies = {"as it is": package.serialised(subject.parent.model)}
+    bodies = {"as it is": package.serialized(subject.parent.model)}
     makers, missing = {"as it is": ""}, {}
     for maker, calls in ((THEIRS, theirs(subject)), (OURS, ours(subject))):
         for name, call in list(calls.items())[: 1 if quick else None]:

@@ -13,10 +13,9 @@ import numpy as np
 from bench.machine import ROOT
 from shared.runtime.onnx import Session
 from training import measure, package, train
-from training.compress import data
-from training.compress.data import Material
+from training.compress.evaluation_data import EvaluationData, gather
+from training.options import CACHE
 from training.package import Arrays, Package
-from training.settings import CACHE
 
 TOKENS = 64  # per sentence at most
 CALIBRATION, JUDGED, IMAGES = 128, 200, 2000
@@ -32,7 +31,7 @@ class Subject:
     title: str
     about: str
     parent: Package
-    material: Material
+    material: EvaluationData
     calibration: Arrays
     judge: Callable[[Session], np.ndarray]
     figures: Callable[[np.ndarray, np.ndarray], dict[str, float]]
@@ -78,7 +77,7 @@ def minilm(zoo: Path) -> Subject:
     every_fifth = np.arange(len(rest)) % 5 == 0  # held out, as training.compress holds out
     held, calibrated = ({name: rows[mask] for name, rows in feeds.items()} for mask in (every_fifth, ~every_fifth))
     about = f"{len(judged)} sentences of this repository's documents, {len(rest)} others to calibrate with"
-    material = Material(encoded(judged[:1]), calibrated, held)
+    material = EvaluationData(encoded(judged[:1]), calibrated, held)
     return Subject("all-MiniLM-L6-v2", about, parent, material, feeds, judge, figures)
 
 
@@ -87,7 +86,7 @@ def resnet(zoo: Path) -> Subject:
     if not (folder / "amaas.json").is_file() and train.main([*RESNET, "--name", "resnet18", "--out", str(folder)]):
         raise SystemExit("the ResNet-18 could not be trained")
     parent = package.read(folder)
-    material = data.gather(parent, data="fashion-mnist", root=CACHE, seed=None, calibration=None, rows=4 * CALIBRATION)
+    material = gather(parent, data="fashion-mnist", root=CACHE, seed=None, calibration=None, rows=4 * CALIBRATION)
     assert material.test is not None and material.calibration is not None
     images = {name: values[:IMAGES] for name, values in material.test.inputs.items()}
     labels = material.test.labels[:IMAGES]

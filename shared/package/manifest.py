@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from shared import formats
 from shared.errors import BadInput
 from shared.package.processing import After, Before, with_kinds
 from shared.package.tasks import TASKS, TENSOR
@@ -56,7 +57,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content of `amaas.json`. Unknown members are ignored, so that newer packages load in older services.
 
     optional, gate: inputs with a default in the graph, and what the check on upload found; set by the service, whatever
-    a package says.
+    a package says. format: of this file, 1 where it is not said; always written into what is stored.
     """
 
     name: str | None = None
@@ -76,6 +77,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     golden: Golden | None = None
     reference: dict[str, Any] | None = None
     gate: dict[str, Any] | None = None
+    format: Annotated[int, Meta(ge=1)] = 1
 
     @property
     def served_task(self) -> str:
@@ -107,6 +109,7 @@ def decode(body: bytes, *, spelling: bool = False) -> Manifest:
     """
     try:
         found = DECODER.decode(body)
+        _check_format(found.get("format"))
         if spelling:
             _check_spelling(found)
         return msgspec.convert(with_kinds(found), Manifest)
@@ -114,6 +117,28 @@ def decode(body: bytes, *, spelling: bool = False) -> Manifest:
         raise BadInput(f"amaas.json does not fit its schema: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"amaas.json is not valid JSON: {error}") from error
+
+
+def stored(body: bytes, what: str) -> Manifest:
+    """The manifest of a registered version, which the gate has found right: what cannot be read is of a later release.
+
+    what: the version, as the beginning of a sentence. Raises TooNew.
+    """
+    try:
+        return decode(body)
+    except BadInput as error:
+        raise formats.TooNew(
+            f"{what} has a manifest that this release cannot read ({error}): deploy the release that registered it, "
+            "or a later one, or use another version"
+        ) from error
+
+
+def _check_format(number: Any) -> None:
+    if isinstance(number, int) and number > formats.MANIFEST:
+        raise BadInput(
+            f"amaas.json has format {number}, and this deployment reads formats up to {formats.MANIFEST}: "
+            "deploy a later release, or write the package for this one"
+        )
 
 
 def _check_spelling(found: dict[str, Any]) -> None:
@@ -135,7 +160,9 @@ msgspec.convert({}, Manifest)  # the type is read here, before any thread: see s
 
 
 def encode(manifest: Manifest) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    """As it is stored, with its format."""
+    written = {"format": manifest.format} | msgspec.to_builtins(manifest)
+    return msgspec.json.format(msgspec.json.encode(written), indent=1)
 
 
 def narrow(declared: list[Tensor], graph: list[Tensor], what: str) -> list[Tensor]:

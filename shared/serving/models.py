@@ -105,7 +105,8 @@ class Models:
 
     def manifest(self, version: Version) -> Manifest:
         if version.manifest not in self._manifests:
-            self._manifests[version.manifest] = manifests.decode(self.sources.read(version.manifest))
+            body = self.sources.read(version.manifest)
+            self._manifests[version.manifest] = manifests.stored(body, f"version {version.version} of this model")
         return self._manifests[version.manifest]
 
     def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:

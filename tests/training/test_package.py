@@ -17,10 +17,11 @@ from PIL import Image
 
 from shared.package import processing
 from training import export
-from training.data import fashion_mnist, spread
+from training.data.named import fashion_mnist
+from training.data.split import spread
 from training.errors import TrainingError
 from training.kinds.images import Images
-from training.networks import TutorialCNN
+from training.networks.images import TutorialCNN
 
 from .conftest import Run
 
