@@ -127,10 +127,9 @@ def _get(store: Store, identity: str) -> Object:
 def _decode(body: bytes, identity: str) -> Token:
     """Raises Unreadable."""
     try:
-        token: Token = formats.decode(DECODER, body, f"token {identity}")
+        return formats.decode(DECODER, body, f"token {identity}")
     except Unavailable as error:
         raise Unreadable(f"{error}; or revoke it and create another one") from error
-    return token
 
 
 def read(store: Store, identity: str) -> Token:
