@@ -24,13 +24,14 @@ Of the log   brought                                                           r
 
 # annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from shared.errors import Unavailable
 
+Form = TypeVar("Form")
 READER = 2
 WRITER = 2
 # Members of a record that need more than 1: min_reader, min_writer.
@@ -83,7 +84,7 @@ def check(body: bytes, member: str, known: int, what: str) -> None:
         raise too_new(what, number, known)
 
 
-def decode(decoder: msgspec.json.Decoder[Any], body: bytes, what: str) -> Any:
+def decode(decoder: msgspec.json.Decoder[Form], body: bytes, what: str) -> Form:
     """Decode a Struct whose tag is its format. what: the thing, as the beginning of a sentence.
 
     Raises TooNew for a higher format, Unavailable for what is damaged.
@@ -91,5 +92,5 @@ def decode(decoder: msgspec.json.Decoder[Any], body: bytes, what: str) -> Any:
     try:
         return decoder.decode(body)
     except DAMAGED as error:
-        check(body, "format", decoder.type.__struct_config__.tag, what)
+        check(body, "format", decoder.type.__struct_config__.tag, what)  # type: ignore[attr-defined]  # of a Struct
         raise Unavailable(f"{what} is damaged: {error}; restore an earlier version of the object") from error

@@ -1,7 +1,8 @@
 """The closure of a module's imports among our own modules: a function is built from it.
 
 Imports are read from the source, those within functions too. A string that is exactly a module's name counts as an
-import of it: tables of tasks name their modules that way, and so do processes that are started with `python -m`.
+import of it: processes that are started with `python -m` are named that way. A package's name with `.*` behind it is an
+import of all modules in that package: it stands where modules are chosen by name, as tasks are.
 
 python -m tools.closure    prints how many modules each function is built from
 """
@@ -58,6 +59,8 @@ def _imported_names(node: ast.AST) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in names)
         case ast.ImportFrom(level=level) if level:
             raise ValueError(f"a relative import, line {node.lineno}: name the module in full")
+        case ast.Constant(value=str(text)) if text.endswith(".*"):
+            yield from (name for name in modules() if name.rpartition(".")[0] == text.removesuffix(".*"))
         case ast.Constant(value=str(text)):
             yield text
 

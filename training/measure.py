@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from shared.errors import AmaasError
-from shared.runtime.onnx import DTYPES, Session
+from shared.runtime.arrays import DTYPES
+from shared.runtime.onnx import Session
 from training.errors import TrainingError
 from training.package import Arrays
 from training.report.quality import cross_entropy, wilson

@@ -92,7 +92,7 @@ class ServiceTeacher:
         self._model = model
         try:
             self._client = client or Client()
-            manifest = self._client.version(model, version or "production")
+            manifest = self._client.get_version(model, version or "production")
         except AmaasError as error:
             raise TrainingError(f"the teacher {model}@{version or 'production'} cannot be reached: {error}") from error
         self._version = int(manifest["version"])

@@ -91,7 +91,7 @@ def feeds(session: onnx.Session) -> dict[str, np.ndarray]:
     random, arrays = np.random.default_rng(0), {}
     for spec in session.inputs:
         shape = [n if n > 0 else (1 if axis == 0 else 16) for axis, n in enumerate(spec.shape)]
-        dtype = onnx.DTYPES[spec.datatype]
+        dtype = arrays.DTYPES[spec.datatype]
         whole = np.issubdtype(dtype, np.integer)
         arrays[spec.name] = np.ones(shape, dtype) if whole else random.random(shape, np.float32).astype(dtype)
     return arrays

@@ -9,11 +9,12 @@ from amaas.errors import AmaasError, ApiError, NotConnected, Rejected
 if TYPE_CHECKING:
     from amaas.client import Client
 
-__all__ = ["AmaasError", "ApiError", "Client", "NotConnected", "Rejected"]
+__all__ = ["AmaasError", "ApiError", "Client", "NotConnected", "Rejected", "__version__"]
+__version__ = "0.2.0"  # the only place: client/pyproject.toml reads it
 
 
 def __getattr__(name: str) -> Any:
-    # the HTTP library is the slow part of importing; `amaas --help` must not wait for it
+    # the HTTP library is the slow part of the import; `amaas --help` must not wait for it
     if name == "Client":
         from amaas.client import Client
 

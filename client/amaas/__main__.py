@@ -1,5 +1,5 @@
 """`python -m amaas`."""
 
-from amaas.cli.models import main
+from amaas.cli.app import main
 
 main(prog_name="amaas")

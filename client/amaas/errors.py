@@ -2,8 +2,8 @@
 
 AmaasError
 ├── ApiError       the service or its storage refused; `status` and its own message
-├── Rejected       an upload did not pass the gate; `code` and the reason
-└── NotConnected   no address, no token, or nobody answers there
+├── Rejected       an upload did not pass the checks; `code` and the reason
+└── NotConnected   no address, no token, or no answer from there
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 
 class AmaasError(Exception):
-    """The root. Raised itself for what is wrong on this side, as a package without a model."""
+    """The root. Raised itself for errors on the caller's side, such as a package without a model."""
 
 
 class ApiError(AmaasError):
-    """status: the HTTP status that was answered."""
+    """status: the HTTP status of the response."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -24,13 +24,13 @@ class ApiError(AmaasError):
 
 
 class Rejected(AmaasError):
-    """upload: the state that the service answered. code: stable, for programs; None where the service gave none."""
+    """upload: the upload's state, as the service answered it. code: stable, for programs; None if there is none."""
 
     def __init__(self, upload: dict[str, Any]) -> None:
-        super().__init__(upload.get("reason") or "no reason was given")
+        super().__init__(upload.get("reason") or "the service gave no reason")
         self.code: str | None = upload.get("code")
         self.upload = upload
 
 
 class NotConnected(AmaasError):
-    """The message says what to give, set or start."""
+    """The message says which option to give, which variable to set, or what to start."""

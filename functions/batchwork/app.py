@@ -14,8 +14,8 @@ from shared.jobs.batch import plan
 from shared.jobs.batch.plan import Chunk
 from shared.jobs.batch.work import NotFinished, process, record_error
 from shared.serving import tasks
-from shared.serving.cache import Models
 from shared.serving.layer import Layer
+from shared.serving.models import Models
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
-"""Tokens: `amaas_<id>_<secret>`. Only a salted hash of the secret is stored, so that a leaked bucket opens nothing.
+"""Tokens: `amaas_<id>_<secret>`. Only a salted hash of the secret is stored: who reads the bucket cannot log in.
 
-The secret has 256 bits from the system's generator, so one round of salted SHA-256 is enough: there is no dictionary
-to try. A password hash would cost every cold call tens of milliseconds and gain nothing.
+The secret is 256 random bits from the operating system, so one round of salted SHA-256 is enough: there is nothing to
+guess. A password hash would add tens of milliseconds to every cold call and no security.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from shared.storage.base import Object, ObjectNotFound, PreconditionFailed, Stor
 
 TOKEN = re.compile(r"amaas_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
 REFUSED = "this token is unknown, expired or revoked: send `Authorization: Bearer <token>` with a valid one"
-MISSING = "no token: send `Authorization: Bearer <token>`; `amaas token create` makes one"
+MISSING = "no token: send `Authorization: Bearer <token>`; `amaas token create` creates one"
 
 
 class Token(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
-    """What is stored of a token. salt and hash in hex; expires_at in seconds since the epoch, or None.
+    """A stored token. salt and hash in hex; expires_at in seconds since the epoch, None: it does not expire.
 
-    A member that makes a token open less is the next format: who ignored it would let too much pass.
+    A member that narrows what a token permits needs the next format: a release that ignored it would permit too much.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Token(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
     revoked: bool = False
 
     def public(self) -> dict[str, object]:
+        """What the API shows: neither salt nor hash."""
         return {
             "id": self.id,
             "name": self.name,
@@ -52,8 +53,8 @@ class Token(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
         }
 
 
-class Listed(Struct):
-    """What can be listed of a token that a later release made, or that is damaged."""
+class Summary(Struct):
+    """The members that can be listed of a token that a later release wrote, or that is damaged."""
 
     name: str = "?"
     scopes: list[str] = []
@@ -61,14 +62,14 @@ class Listed(Struct):
     revoked: bool = False
 
 
-# made once, before any thread: see registry/state.py
+# created once, before any thread: see registry/state.py
 DECODER = msgspec.json.Decoder(Token)
-LISTED = msgspec.json.Decoder(Listed)
+SUMMARY = msgspec.json.Decoder(Summary)
 MEMBERS = msgspec.json.Decoder(dict[str, Any])
 
 
 def create(store: Store, name: str, scopes: list[str], *, expires_in_days: float | None = None) -> tuple[Token, str]:
-    """Make a token; the second value is the only copy of its plain text. Raises BadInput for a scope there is not."""
+    """Create a token. Returns it with its plain text, which is not stored. Raises BadInput for an unknown scope."""
     if not scopes:
         raise BadInput(f"a token needs at least one scope: {', '.join(scope_rules.SCOPES)}")
     for scope in scopes:
@@ -87,7 +88,11 @@ def create(store: Store, name: str, scopes: list[str], *, expires_in_days: float
 
 
 def authenticate(store: Store, header: str | None) -> Token:
-    """The token that an Authorization header carries. Raises Unauthenticated, the same for every reason to refuse."""
+    """The token of an Authorization header. Raises Unauthenticated.
+
+    The message is the same for an unknown, a revoked and an expired token, and for a wrong secret: a caller who guesses
+    learns nothing.
+    """
     scheme, _, text = (header or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
         raise Unauthenticated(MISSING)
@@ -95,11 +100,12 @@ def authenticate(store: Store, header: str | None) -> Token:
     if not match:
         raise Unauthenticated(REFUSED)
     try:
-        token = _decoded(_stored(store, match[1]).body, match[1])
+        token = _decode(_get(store, match[1]).body, match[1])
     except NotFound:
         raise Unauthenticated(REFUSED) from None
     except Unreadable as error:
         raise Unauthenticated(str(error)) from error
+    # compared in constant time: the time must not tell how many characters are right
     valid = hmac.compare_digest(token.hash, _hash(token.salt, match[2]))
     if not valid or token.revoked or (token.expires_at is not None and token.expires_at < time.time()):
         raise Unauthenticated(REFUSED)
@@ -107,72 +113,73 @@ def authenticate(store: Store, header: str | None) -> Token:
 
 
 class Unreadable(Unavailable):
-    """What is stored of a token is damaged, or a later release's."""
+    """A stored token is damaged, or in the format of a later release."""
 
 
-def _stored(store: Store, identity: str) -> Object:
+def _get(store: Store, identity: str) -> Object:
+    """Raises NotFound."""
     try:
         return store.get(keys.token(identity))
     except ObjectNotFound:
         raise NotFound(f"there is no token {identity!r}: GET /tokens lists them") from None
 
 
-def _decoded(body: bytes, identity: str) -> Token:
+def _decode(body: bytes, identity: str) -> Token:
     """Raises Unreadable."""
     try:
-        token: Token = formats.decode(DECODER, body, f"token {identity}")
+        return formats.decode(DECODER, body, f"token {identity}")
     except Unavailable as error:
-        raise Unreadable(f"{error}; or revoke it and make another one") from error
-    return token
+        raise Unreadable(f"{error}; or revoke it and create another one") from error
 
 
 def read(store: Store, identity: str) -> Token:
     """Raises NotFound, Unavailable."""
-    return _decoded(_stored(store, identity).body, identity)
+    return _decode(_get(store, identity).body, identity)
 
 
 def revoke(store: Store, identity: str) -> Token:
-    """Revoked tokens stay listed: who had access, and when, is part of the audit.
+    """Revoke a token. It stays stored: who had access, and when, is part of the audit. Raises NotFound, Unavailable.
 
-    A token of a later release can be revoked, too: what is not known of it is written back as it was.
+    A token of a later release can be revoked, too: members that are unknown here are written back unchanged.
     """
     while True:
-        present = _stored(store, identity)
+        present = _get(store, identity)
         try:
             members = MEMBERS.decode(present.body)
         except formats.DAMAGED as error:
-            raise Unavailable(f"token {identity!r} is damaged, and opens nothing: {error}") from error
+            raise Unavailable(f"token {identity!r} is damaged and gives no access: {error}") from error
         body = msgspec.json.encode(members | {"revoked": True})
         try:
             store.put(keys.token(identity), body, if_match=present.etag)
-            return _listed(body, identity)
+            return _summarize(body, identity)
         except PreconditionFailed:
-            continue
+            continue  # another call changed the token: read it again
 
 
-def every(store: Store) -> list[Token]:
-    """All tokens, those that cannot be read here among them."""
+def list_tokens(store: Store) -> list[Token]:
+    """All tokens: revoked and expired ones, and those that this release cannot read, too."""
     names = [info.key for info in list_all(store, keys.TOKENS)]
-    return [_listed(store.get(name).body, name.rpartition("/")[2].removesuffix(".json")) for name in names]
+    return [_summarize(store.get(name).body, name.rpartition("/")[2].removesuffix(".json")) for name in names]
 
 
-def _listed(body: bytes, identity: str) -> Token:
+def _summarize(body: bytes, identity: str) -> Token:
+    """The token, or what can be read of it; that one opens nothing, since no secret has an empty hash."""
     try:
-        return _decoded(body, identity)
+        return _decode(body, identity)
     except Unreadable:
         pass
     try:
-        known = LISTED.decode(body)
+        summary = SUMMARY.decode(body)
     except formats.DAMAGED:
-        known = Listed()
+        summary = Summary()
     return Token(
         id=identity,
-        name=f"{known.name} (not usable here: made by a later release, or damaged)",
-        scopes=known.scopes,
+        name=f"{summary.name} (unusable: written by a later release, or damaged)",
+        scopes=summary.scopes,
         salt="",
         hash="",
-        created_at=known.created_at,
-        revoked=known.revoked,
+        created_at=summary.created_at,
+        revoked=summary.revoked,
     )
 
 

@@ -130,7 +130,7 @@ def compact(log: Log) -> None:
     if fresh:
         try:
             body = msgspec.json.encode(Index(known))
-            log.store.put(keys.CATALOGUE, body, if_absent=etag is None, if_match=etag, content_type="application/json")
+            log.store.put(keys.CATALOG, body, if_absent=etag is None, if_match=etag, content_type="application/json")
         except (AlreadyExists, PreconditionFailed):
             return  # somebody else was faster, and had most of the same marks before them
     covered = [
@@ -155,7 +155,7 @@ def _read(store: Store) -> tuple[Index, str | None, dict[str, list[int]]]:
             marks.setdefault(mark[0], []).append(mark[1])
     etag = None
     try:
-        found = store.get(keys.CATALOGUE)
+        found = store.get(keys.CATALOG)
         etag = found.etag
         return INDEX.decode(found.body), etag, marks
     except (ObjectNotFound, *DAMAGED):

@@ -53,7 +53,7 @@ def make(signer: Signer, model: str, content: bytes, state: bytes) -> Seal:
     """Sign a record, as it is stored without its seal, together with the state after it. Raises Unavailable."""
     digests = _sha256(content), _sha256(state)
     # in its normal form: with two valid signatures, a record could be exchanged for an equal one of another digest
-    signature = base64.b64encode(p256.low(signer.sign(_message(model, *digests)))).decode()
+    signature = base64.b64encode(p256.low_s(signer.sign(_message(model, *digests)))).decode()
     return Seal(key=fingerprint(signer.public), content=digests[0], state=digests[1], signature=signature)
 
 
@@ -75,7 +75,7 @@ def wrong(seal: Seal, model: str, trusted: Sequence[bytes]) -> str | None:
         signature = base64.b64decode(seal.signature, validate=True)
     except (binascii.Error, ValueError):
         return "its signature is no base64"
-    if base64.b64encode(p256.low(signature)).decode() != seal.signature:
+    if base64.b64encode(p256.low_s(signature)).decode() != seal.signature:
         return "its signature is not in its normal form"
     return None if p256.verify(key, _message(model, seal.content, seal.state), signature) else "its signature is wrong"
 

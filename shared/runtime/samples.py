@@ -16,7 +16,8 @@ import numpy as np
 from msgspec import Struct
 
 from shared.errors import AmaasError
-from shared.runtime.onnx import BF16, DTYPES, Session, widened
+from shared.runtime.arrays import DTYPES, TEXT, computable, datatype_of
+from shared.runtime.onnx import Session
 
 FILE = ".samples"  # its name among the files of a version; no file of a package is called so
 FORMAT = 1
@@ -65,11 +66,10 @@ def decode(body: bytes) -> list[Sample]:
 
 
 def pack(array: np.ndarray) -> Array:
-    if array.dtype.kind in "OUS":
+    if array.dtype.kind in TEXT:
         texts = [text.decode(errors="replace") if isinstance(text, bytes) else str(text) for text in array.reshape(-1)]
         return Array("BYTES", list(array.shape), msgspec.msgpack.encode(texts))
-    datatype = "BF16" if array.dtype == BF16 else next(name for name, kind in DTYPES.items() if array.dtype == kind)
-    return Array(datatype, list(array.shape), np.asarray(array, order="C").tobytes())
+    return Array(datatype_of(array), list(array.shape), np.asarray(array, order="C").tobytes())
 
 
 def unpack(array: Array) -> np.ndarray:
@@ -77,8 +77,7 @@ def unpack(array: Array) -> np.ndarray:
         texts = np.empty(math.prod(array.shape), np.object_)
         texts[:] = msgspec.msgpack.decode(array.data)
         return texts.reshape(array.shape)
-    dtype = BF16 if array.datatype == "BF16" else np.dtype(DTYPES[array.datatype])
-    return np.frombuffer(array.data, dtype).reshape(array.shape)
+    return np.frombuffer(array.data, DTYPES[array.datatype]).reshape(array.shape)
 
 
 def replay(session: Session, samples: Sequence[Sample], seconds: float) -> str | None:
@@ -108,8 +107,8 @@ def difference(expected: Any, actual: Any, rtol: float, atol: float) -> tuple[fl
     """The largest absolute difference, and whether all differences are tolerated. Texts and integers must be equal."""
     if expected.shape != actual.shape:
         return float("inf"), False
-    if expected.dtype == actual.dtype == BF16:
-        expected, actual = widened(expected), widened(actual)
+    if expected.dtype == actual.dtype:
+        expected, actual = computable(expected), computable(actual)
     if expected.dtype.kind != "f" and actual.dtype.kind != "f":
         same = bool(np.array_equal(expected, actual))
         return (0.0 if same else float("inf")), same
@@ -141,7 +140,7 @@ def _noise(expected: np.ndarray, actual: np.ndarray) -> float:
         return 0.0
     if expected.dtype.kind in "OUSb" or expected.dtype == np.int64:
         return float(np.mean(np.asarray(expected != actual)))
-    one, other = (widened(a) if a.dtype == BF16 else a for a in (expected, actual))
+    one, other = computable(expected), computable(actual)
     with np.errstate(all="ignore"):
         one, other = one.astype(np.float64), other.astype(np.float64)
         same = (one == other) | (np.isnan(one) & np.isnan(other))

@@ -122,8 +122,7 @@ def read_session(store: Store, upload: str) -> UploadSession:
     """Raises NotFound."""
     try:
         body = store.get(keys.upload_session(upload)).body
-        session: UploadSession = formats.decode(SESSION, body, f"the session of upload {upload!r}")
-        return session
+        return formats.decode(SESSION, body, f"the session of upload {upload!r}")
     except ObjectNotFound:
         raise NotFound(
             f"there is no upload {upload!r}: upload sessions expire after some days; "
@@ -138,8 +137,7 @@ def read(store: Store, upload: str) -> Upload:
 
 
 def _state(body: bytes, upload: str) -> Upload:
-    state: Upload = formats.decode(UPLOAD, body, f"the state of upload {upload!r}")
-    return state
+    return formats.decode(UPLOAD, body, f"the state of upload {upload!r}")
 
 
 def list_by_model(

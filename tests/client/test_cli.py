@@ -5,115 +5,155 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-from amaas.cli.models import main
+from amaas import __version__
+from amaas.cli.app import MODULES, main
+from amaas.client import Client
 from click.testing import CliRunner
 
+from shared.registry.log import Log
 from tests.client.conftest import Run
-from tests.client.fake_service import TOKEN, WHEN, Fake
-from tests.client.server import Server
+from tests.client.gateway import Service
+from tests.client.models import PNG, served
+from tests.registry.conftest import push
 
 
 @pytest.fixture
 def image(tmp_path: Path) -> str:
-    (tmp_path / "shoe.png").write_bytes(b"\x89PNG...")
+    (tmp_path / "shoe.png").write_bytes(PNG)
     return str(tmp_path / "shoe.png")
 
 
 def answered(run: Run, *arguments: str, **options: Any) -> Any:
     """The JSON on standard output, which must be all there is on it."""
-    done = run(*arguments, "--json", **options)
-    assert (done.exit_code, done.stderr) == (0, "")
-    return json.loads(done.stdout)
+    result = run(*arguments, "--json", **options)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return json.loads(result.stdout)
 
 
-def test_push(run: Run, fake: Fake, package: Path) -> None:
-    done = run("push", str(package))
-    assert (done.exit_code, done.stdout, done.stderr) == (0, "fashion version 1 is registered\n", "")
+def test_push(run: Run, service: Service, package: Path) -> None:
+    result = run("push", str(package))
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "fashion version 1 is registered\n", "")
     state = answered(run, "push", str(package), "--model", "other")
     assert (state["model"], state["state"], state["version"]) == ("other", "registered", 1)
-    fake.verdicts = False
-    assert run("push", str(package), "--no-wait").stdout == "fashion u3 is checking\n"
-    done = run("push", str(package), "--timeout", "0.2")
-    assert done.exit_code == 1
-    assert done.stderr.startswith("amaas: upload u4 is still 'checking' after 0.2 s")
+    service.checks = False
+    upload = answered(run, "push", str(package), "--no-wait")["upload_id"]
+    assert run("upload", "show", upload).stdout == f"fashion {upload} is checking\n"
+    result = run("push", str(package), "--timeout", "0.2")
+    assert result.exit_code == 1
+    assert "is still 'checking' after 0.2 s; the service goes on with it: `amaas upload wait " in result.stderr
 
 
 def test_a_rejected_push_exits_with_3(run: Run, package: Path) -> None:
     (package / "model.onnx").write_bytes(b"bad")
-    done = run("push", str(package))
-    assert (done.exit_code, done.stdout) == (3, "")
-    assert done.stderr == "amaas: the package was rejected (not_onnx): this is no ONNX model: export it again\n"
-    done = run("push", str(package), "--json")
-    assert done.exit_code == 3
-    assert json.loads(done.stdout)["reason"] == "this is no ONNX model: export it again"
+    result = run("push", str(package))
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == "amaas: the package was rejected (not_onnx): this is not an ONNX model: export it again\n"
+    result = run("push", str(package), "--json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["reason"] == "this is not an ONNX model: export it again"
 
 
-def test_ls(run: Run, fake: Fake) -> None:
+def test_ls(run: Run, log: Log) -> None:
     assert run("ls").stdout == "no models yet: `amaas push` brings one\n"
     for name in ("alpha", "beta", "gamma"):
-        fake.add(name)
+        push(log, name, task="image-classification")
     heading, *rows = run("ls").stdout.splitlines()
     assert heading.split() == ["model", "task", "production", "latest", "updated"]
-    assert rows[0].split() == ["alpha", "image-classification", "1", "1", "2026-01-02", "03:04:05"]
+    assert rows[0].split()[:4] == ["alpha", "image-classification", "1", "1"]
     assert [row["name"] for row in answered(run, "ls")] == ["alpha", "beta", "gamma"]
     assert [row["name"] for row in answered(run, "ls", "--search", "et")] == ["beta"]
 
 
-def test_show(run: Run, fake: Fake) -> None:
-    fake.add("m")
-    fake.add("m")
-    shown = run("show", "m").stdout
-    assert "production" in shown and "2.0 KiB" in shown and "A fine model." in shown
-    assert answered(run, "show", "m")["aliases"] == {"production": {"version": 1}}
-    assert answered(run, "show", "m@2")["version"] == 2
-    assert answered(run, "show", "m@production")["version"] == 1
-    shown = run("show", "m@2").stdout
-    assert shown.startswith("m version 2 image-classification 4.0 KiB\n")
-    assert "image  FP32  ?x1x28x28" in shown and "cat, dog" in shown
+def test_show(run: Run, log: Log) -> None:
+    served(log)
+    push(log, "digits")
+    shown = run("show", "digits").stdout
+    assert "production" in shown and "10 B" in shown
+    assert answered(run, "show", "digits")["aliases"]["production"]["version"] == 1
+    assert answered(run, "show", "digits@2")["version"] == 2
+    assert answered(run, "show", "digits@production")["version"] == 1
+    shown = run("show", "digits@1").stdout
+    assert shown.startswith("digits version 1 image-classification ")
+    assert "image  FP32  ?x1x4x4" in shown and "[bold]cat[31m, dog" in shown
+    numbers = [line.split()[0] for line in run("versions", "digits").stdout.splitlines()]
+    assert numbers == ["version", "2", "1"]
+    assert [row["version"] for row in answered(run, "versions", "digits")] == [2, 1]
+    assert "version 1 is not signed" in run("signature", "digits@1").stderr
 
 
-def test_predict_draws_bars_and_takes_labels_literally(run: Run, fake: Fake, image: str) -> None:
-    fake.add("m")
-    heading, first, second = run("predict", "m", image).stdout.splitlines()
-    assert heading == "m version 1"
-    assert first.split()[:2] == ["[bold]cat[31m", "0.7500"]  # no markup, and no escape character
-    assert first.count("█") == 3 * second.count("█") + 1
-    assert answered(run, "predict", "m", image)["predictions"][1] == {"label": "dog", "score": 0.25}
-    assert len(answered(run, "predict", "m@1", image, "--top-k", "1")["predictions"]) == 1
-    assert fake.calls[-1].path == "/models/m/versions/1/predict"
+def test_a_card_is_shown(run: Run, log: Log) -> None:
+    served(log)
+    assert "A fine model." in run("show", "digits").stdout
 
 
-def test_predict_takes_files_standard_input_and_words(run: Run, fake: Fake, tmp_path: Path) -> None:
-    fake.add("m", "tensor")
-    body = '{"inputs": {"x": [[1.5]]}}'
+def test_predict_draws_bars_and_takes_labels_literally(run: Run, service: Service, log: Log, image: str) -> None:
+    served(log)
+    heading, first, second = run("predict", "digits", image).stdout.splitlines()
+    assert heading == "digits version 1"
+    assert "[bold]cat[31m" in first + second  # no markup, and no escape character
+    assert first.count("█") > second.count("█")
+    assert {row["label"] for row in answered(run, "predict", "digits", image)["predictions"]} >= {"dog"}
+    assert len(answered(run, "predict", "digits@1", image, "--top-k", "1", "--key", "k")["predictions"]) == 1
+    assert service.calls[-1].path == "/models/digits/versions/1/predict"
+
+
+def test_predict_takes_files_standard_input_and_data(run: Run, log: Log, tmp_path: Path) -> None:
+    served(log)
+    body = '{"inputs": {"x": [[1.5, 1]]}}'
     (tmp_path / "x.json").write_text(body)
     for arguments, given in ((["x.json"], None), (["-"], body), (["--data", body], None)):
-        assert answered(run, "predict", "m", *arguments, input=given)["outputs"] == {"y": [[1.5]]}
-    assert json.loads(run("predict", "m", "x.json").stdout.partition("\n")[2]) == {"outputs": {"y": [[1.5]]}}
-    refused = run("predict", "m", "x.json", "--type", "text/plain")
+        assert answered(run, "predict", "sum", *arguments, input=given)["outputs"] == {"y": [[11.5]]}
+    assert json.loads(run("predict", "sum", "x.json").stdout.partition("\n")[2])["outputs"] == {"y": [[11.5]]}
+    refused = run("predict", "digits", "x.json", "--type", "text/plain")
     assert (refused.exit_code, refused.stdout) == (1, "")
-    assert refused.stderr == "amaas: model 'm' takes an image (image/png, image/jpeg), not 'text/plain'\n"
+    assert refused.stderr.startswith("amaas: this model takes image/png or image/jpeg")
 
 
-def test_status(run: Run, fake: Fake, server: Server) -> None:
-    fake.add("m")
-    assert run("status").stdout == f"ready · 1 model · {server.api_url}\n"
-    assert answered(run, "status") == {"url": server.api_url, "live": True, "ready": True, "models": 1}
+def test_explain(run: Run, log: Log, image: str, tmp_path: Path) -> None:
+    served(log)
+    assert "strongest" in run("explain", "digits", image, "--label", "dog").stdout
+    assert answered(run, "explain", "digits", image, "--method", "rise")["method"] == "rise"
+    assert "the reasons are in why.png" in run("explain", "digits", image, "--out", "why.png").stdout
+    assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_token(run: Run, fake: Fake) -> None:
+def test_infer_and_stats(run: Run, log: Log) -> None:
+    served(log)
+    body = json.dumps({"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}]})
+    assert answered(run, "infer", "sum", "-", input=body)["outputs"][0]["data"] == [21.0]
+    assert json.loads(run("infer", "sum@1", "-", input=body).stdout)["model_version"] == "1"
+    assert run("infer", "sum", "-", input="{").exit_code == 2
+    shown = run("stats", "sum").stdout
+    assert shown.startswith("sum version 1\n") and "compute_infer" in shown
+    assert answered(run, "stats", "sum@1")["inference_count"] >= 2
+
+
+def test_status(run: Run, log: Log, service: Service) -> None:
+    push(log, "m")
+    assert run("status").stdout == f"ready · 1 model · {service.api_url}\n"
+    assert answered(run, "status") == {"url": service.api_url, "live": True, "ready": True, "models": 1}
+
+
+def test_token(run: Run, service: Service) -> None:
     secret = run("token", "create", "ci", "--scope", "infer:m*", "--scope", "read", "--days", "2").stdout
-    assert secret == f"amaas_0001_{'s' * 200}\n"  # on one line, however narrow the terminal
-    assert fake.calls[-1].json() == {"name": "ci", "scopes": ["infer:m*", "read"], "expires_in_days": 2.0}
-    assert answered(run, "token", "create", "two", "--scope", "admin")["token"].startswith("amaas_0002_")
-    assert run("token", "revoke", "0001").stdout == "token 0001 is revoked\n"
-    assert answered(run, "token", "revoke", "0002")["revoked"] is True
-    assert [row["id"] for row in answered(run, "token", "ls")] == ["0001", "0002"]
-    assert "infer:m* read" in run("token", "ls").stdout and WHEN[:10] in run("token", "ls").stdout
+    assert service.calls[-1].json() == {"name": "ci", "scopes": ["infer:m*", "read"], "expires_in_days": 2.0}
+    assert len(secret.splitlines()) == 1  # however narrow the terminal
+    with Client(service.api_url, secret) as client:
+        assert client.list_models() == []
+    created = answered(run, "token", "create", "two", "--scope", "admin")
+    identity = created["id"]
+    assert created["token"].startswith(f"amaas_{identity}_")
+    assert run("token", "revoke", identity).stdout == f"token {identity} is revoked\n"
+    assert answered(run, "token", "revoke", identity)["revoked"] is True
+    assert identity in [row["id"] for row in answered(run, "token", "ls")]
+    assert "infer:m* read" in run("token", "ls").stdout and "revoked" in run("token", "ls").stdout
 
 
 @pytest.mark.parametrize(
@@ -129,61 +169,83 @@ def test_token(run: Run, fake: Fake) -> None:
         ["promote", "m", "0"],
         ["push", "nowhere"],
         ["token", "create", "ci"],
+        ["batch", "m"],
+        ["batch", "m", "nowhere"],
+        ["batch", "run", "--resume"],
         ["fly"],
     ],
 )
-def test_wrong_usage_exits_with_2_and_calls_nobody(run: Run, fake: Fake, image: str, arguments: list[str]) -> None:
-    done = run(*arguments)
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("Usage: ")
-    assert not fake.calls
+def test_wrong_usage_exits_with_2_and_calls_nobody(
+    run: Run, service: Service, image: str, arguments: list[str]
+) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Usage: ")
+    assert not service.calls
 
 
 def test_an_error_is_one_line_and_leaves_standard_output_alone(run: Run) -> None:
-    done = run("show", "nope", "--json")
-    assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == "amaas: there is no model 'nope': GET /models lists those there are\n"
+    result = run("show", "nope", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("amaas: there is no model 'nope'") and result.stderr.count("\n") == 1
 
 
-def test_options_go_before_the_environment(run: Run, server: Server) -> None:
-    done = run("ls", "--token", "amaas_wrong")
-    assert (done.exit_code, done.stderr) == (
-        1,
-        "amaas: this token is not known: send Authorization: Bearer amaas_…\n",
-    )
-    done = run("ls", "--url", "nonsense")
-    assert done.stderr.startswith("amaas: 'nonsense' is no address of a service")
+def test_options_go_before_the_environment(run: Run) -> None:
+    result = run("ls", "--token", "amaas_wrong")
+    assert result.exit_code == 1 and result.stderr.startswith("amaas: no valid token: ")
+    result = run("ls", "--url", "nonsense")
+    assert result.stderr.startswith("amaas: 'nonsense' is not the address of a service")
 
 
-def test_no_service_and_no_token_are_known(server: Server) -> None:
-    done = CliRunner().invoke(main, ["ls"])
-    assert (done.exit_code, done.stderr.startswith("amaas: no service is known: give --url")) == (1, True)
-    done = CliRunner().invoke(main, ["ls", "--url", server.api_url])
-    assert (done.exit_code, done.stderr.startswith("amaas: no token is known: give --token")) == (1, True)
+def test_no_service_and_no_token_are_configured(service: Service) -> None:
+    result = CliRunner().invoke(main, ["ls"])
+    assert (result.exit_code, result.stderr.startswith("amaas: no service is configured: give --url")) == (1, True)
+    result = CliRunner().invoke(main, ["ls", "--url", service.api_url])
+    assert (result.exit_code, result.stderr.startswith("amaas: no token is configured: give --token")) == (1, True)
 
 
-def test_the_local_deployment_is_found(server: Server, fake: Fake, tmp_path: Path) -> None:
-    fake.add("m")
+def test_the_local_deployment_is_found(service: Service, log: Log, tmp_path: Path) -> None:
+    push(log, "m")
     (tmp_path / ".local").mkdir()
-    (tmp_path / ".local" / "amaas.json").write_text(json.dumps({"api_url": server.api_url, "token": TOKEN}))
-    assert "image-classification" in CliRunner().invoke(main, ["ls"]).stdout
+    access = {"api_url": service.api_url, "token": service.tokens["ann"]}
+    (tmp_path / ".local" / "amaas.json").write_text(json.dumps(access))
+    assert "tensor" in CliRunner().invoke(main, ["ls"]).stdout
+
+
+def verbs(group: click.Group = main) -> Iterator[tuple[str, ...]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from ((name, *verb) for verb in verbs(command))
+        elif not command.hidden:
+            yield (name,)
+
+
+def test_every_module_has_the_verbs_that_it_is_imported_for() -> None:
+    for module, names in MODULES.items():
+        assert sorted(import_module(f"amaas.cli.{module}").verbs.commands) == sorted(names)
 
 
 def test_every_verb_explains_itself(run: Run) -> None:
-    verbs = [[name] for name in main.commands if name != "token"] + [["token", n] for n in ("create", "ls", "revoke")]
-    assert len(verbs) == 26
-    for verb in verbs:
+    assert len(list(verbs())) == 45
+    for verb in verbs():
         shown = run(*verb, "--help").stdout
         assert all(option in shown for option in ("--json", "--url", "--token")), verb
 
 
-def test_what_is_piped_is_plain_and_not_wrapped(server: Server, fake: Fake) -> None:
-    fake.add("m" * 90)
-    env = {"AMAAS_URL": server.api_url, "AMAAS_TOKEN": TOKEN, "PATH": "/usr/bin:/bin"}
+def test_the_version(run: Run) -> None:
+    assert __version__ in run("--version").stdout
+
+
+def test_what_is_piped_is_plain_and_not_wrapped(service: Service, log: Log) -> None:
+    push(log, "m" * 90)
+    env = {"AMAAS_URL": service.api_url, "AMAAS_TOKEN": service.tokens["ann"], "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-m", "amaas", "ls"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    assert len(done.stdout.splitlines()) == 2
-    assert "\x1b" not in done.stdout and not done.stderr
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert len(result.stdout.splitlines()) == 2
+    assert "\x1b" not in result.stdout and not result.stderr
 
 
 def test_progress_is_shown_on_standard_error_of_a_terminal(
@@ -195,8 +257,8 @@ def test_progress_is_shown_on_standard_error_of_a_terminal(
     assert run("push", str(package), "--json").stderr == ""
 
 
-def test_no_color(run: Run, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake.add("m")
+def test_no_color(run: Run, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    push(log, "m")
     monkeypatch.setenv("FORCE_COLOR", "1")
     green = "\x1b[32m"
     assert green in run("show", "m").stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from amaas.cli import curve
+from amaas.cli.display import curve
 
 
 def test_the_curve_is_drawn_between_its_lowest_and_highest_value() -> None:
@@ -31,9 +31,9 @@ def test_which_metric_is_drawn(row: dict[str, Any], key: str | None) -> None:
 
 def test_at_a_terminal_a_bar_and_the_curve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with curve.watching("job", 2, quiet=False) as report:
+    with curve.training_progress("job", 2, quiet=False) as on_state:
         for n in (1, 2):
-            report({"state": "running", "attempts": 2, "metrics": [{"epoch": n, "validation_accuracy": n / 2}]})
+            on_state({"state": "running", "attempts": 2, "metrics": [{"epoch": n, "validation_accuracy": n / 2}]})
     shown = capsys.readouterr().err
     assert "validation_accuracy 1" in shown
     assert "running, attempt 2, job" in shown

@@ -19,11 +19,12 @@ from shared.config import Config
 from shared.jobs.training import job as jobs
 from shared.registry.log import Log
 from shared.uploads import states
-from tests.client.gateway import Run, amaas, client, gateway, log
+from tests.client.conftest import Run
+from tests.client.gateway import Service, Trouble
 from tests.jobs_training.conftest import BUCKET, Queue
 from tests.registry.conftest import push
 
-__all__ = ["amaas", "client", "gateway", "log"]  # fixtures
+pytestmark = pytest.mark.usefixtures("three_versions")
 
 
 class Container(Queue):
@@ -38,7 +39,7 @@ class Container(Queue):
             self.end(self.log, job)
             return
         self.done += 1
-        jobs.say(self.log.store, job, 1, "running")
+        jobs.write_report(self.log.store, job, 1, "running")
         lines = [json.dumps({"epoch": n, "validation_accuracy": n / 4}) for n in range(1, self.done + 1)]
         self.log.store.put(keys.training_metrics(job), "\n".join(lines).encode())
 
@@ -50,63 +51,63 @@ def registered(log: Log, job: str) -> None:
 
 
 def failed(log: Log, job: str) -> None:
-    jobs.say(log.store, job, 1, "failed", "the loss became nan in epoch 3: give a smaller --lr")
+    jobs.write_report(log.store, job, 1, "failed", "the loss became nan in epoch 3: give a smaller --lr")
 
 
 @pytest.fixture
 def deployed(log: Log, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Container]:
     def make(end: Callable[[Log, str], None] = registered, **more: Any) -> Container:
-        made = Container(log, end, **more)
+        container = Container(log, end, **more)
         monkeypatch.setattr(app, "store", lambda: log.store)
         monkeypatch.setattr(app, "config", lambda: Config(bucket=BUCKET))
-        monkeypatch.setattr(app, "queue", lambda: made)
-        monkeypatch.setattr(training.time, "sleep", lambda _: made.step(jobs.ids(log.store)[0]))
-        return made
+        monkeypatch.setattr(app, "queue", lambda: container)
+        monkeypatch.setattr(training.time, "sleep", lambda _: container.step(jobs.list_ids(log.store)[0]))
+        return container
 
     return make
 
 
-ASK = ("train", "--data", "digits", "--model", "m")
+DIGITS = ("train", "--data", "digits", "--model", "m")
 
 
 def test_a_job_is_started_followed_and_its_version_named(amaas: Run, deployed: Any, log: Log) -> None:
     deployed()
-    done = amaas(*ASK, "--", "--epochs", "3", "--size", "8", "8", "--no-flip", "--lr=-0.5")
+    done = amaas(*DIGITS, "--", "--epochs", "3", "--size", "8", "8", "--no-flip", "--lr=-0.5")
     assert done.stdout == "m version 4 is registered\n"
-    [job] = jobs.ids(log.store)
+    [job] = jobs.list_ids(log.store)
     assert done.stderr.splitlines() == [
-        f"amaas: job {job} is started: `amaas train --follow {job}` follows it",
+        f"amaas: job {job} is started: `amaas train follow {job}` follows it",
         *(f"epoch {n}  validation_accuracy {n / 4}" for n in (1, 2, 3)),
     ]
-    asked = jobs.read(log.store, job)
-    assert asked.arguments == {"epochs": "3", "size": ["8", "8"], "no-flip": True, "lr": "-0.5"}
+    request = jobs.read(log.store, job)
+    assert request.arguments == {"epochs": "3", "size": ["8", "8"], "no-flip": True, "lr": "-0.5"}
     assert log.read("m").aliases["production"].version == 1, "a training moves no alias by itself"
-    told = json.loads(amaas("train", "--follow", job, "--json").stdout)
-    assert (told["state"], told["version"], len(told["metrics"])) == ("succeeded", 4, 3)
-    listed = amaas("train", "--list").stdout
+    state = json.loads(amaas("train", "follow", job, "--json").stdout)
+    assert (state["state"], state["version"], len(state["metrics"])) == ("succeeded", 4, 3)
+    listed = amaas("train", "ls").stdout
     assert job in listed
     assert "succeeded" in listed
 
 
 def test_a_new_version_gets_its_place(amaas: Run, deployed: Any) -> None:
     deployed()
-    assert "production is now 90 to version 1, 10 to version 4" in amaas(*ASK, "--canary", "10").stdout
+    assert "production is now 90 to version 1, 10 to version 4" in amaas(*DIGITS, "--canary", "10").stdout
     deployed()
-    assert "staging is now version 5" in amaas(*ASK, "--to", "staging").stdout
+    assert "staging is now version 5" in amaas(*DIGITS, "--to", "staging").stdout
     deployed()
-    said = amaas(*ASK, "--canary", "10", code=1).stderr
-    assert "m version 6 is registered, but production is split already: amaas split m" in said
+    error = amaas(*DIGITS, "--canary", "10", code=1).stderr
+    assert "m version 6 is registered, but production is split already: give all weights by `amaas split m" in error
     deployed()
-    done = json.loads(amaas(*ASK, "--to", "production", "--json").stdout)
+    done = json.loads(amaas(*DIGITS, "--to", "production", "--json").stdout)
     assert (done["version"], done["alias"]["version"]) == (7, 7)
 
 
 def test_a_failed_job_tells_its_reason(amaas: Run, deployed: Any) -> None:
     deployed(failed)
-    done = amaas(*ASK, code=1)
+    done = amaas(*DIGITS, code=1)
     assert "is failed: the loss became nan in epoch 3: give a smaller --lr" in done.stderr
-    told = amaas(*ASK, "--json", code=1)
-    assert json.loads(told.stdout)["state"] == "failed"
+    answer = amaas(*DIGITS, "--json", code=1)
+    assert json.loads(answer.stdout)["state"] == "failed"
 
 
 @pytest.fixture
@@ -140,16 +141,16 @@ def test_the_reports_of_a_job_are_fetched(amaas: Run, deployed: Any, log: Log, t
         failed(log, job)
 
     deployed(reported)
-    done = amaas(*ASK, code=1)
-    [job] = jobs.ids(log.store)
-    assert f"; `amaas train --follow {job} --reports FOLDER` fetches its reports" in done.stderr
-    done = amaas("train", "--follow", job, "--reports", str(tmp_path / "reports"), code=1)
+    done = amaas(*DIGITS, code=1)
+    [job] = jobs.list_ids(log.store)
+    assert f"; `amaas train reports {job} FOLDER` downloads its reports" in done.stderr
+    done = amaas("train", "follow", job, "--reports", str(tmp_path / "reports"), code=1)
     assert f"cleaning.json, curves.png: in {tmp_path / 'reports'}" in done.stderr
     assert (tmp_path / "reports" / "cleaning.json").read_bytes() == b'{"dropped": {}}'
     assert (tmp_path / "reports" / "curves.png").read_bytes() == b"picture"
     deployed()
-    done = amaas(*ASK, "--reports", str(tmp_path / "none"))
-    assert "has left no reports" in done.stderr
+    done = amaas(*DIGITS, "--reports", str(tmp_path / "none"))
+    assert "has no reports" in done.stderr
     assert "version 4 is registered" in done.stdout
 
 
@@ -158,64 +159,76 @@ def test_ctrl_c_detaches_and_the_job_goes_on(amaas: Run, deployed: Any, log: Log
         raise KeyboardInterrupt
 
     deployed(interrupted, rows=1)
-    done = amaas(*ASK)
-    [job] = jobs.ids(log.store)
-    assert f"the job goes on: `amaas train --follow {job}` follows it" in done.stderr
+    done = amaas(*DIGITS)
+    [job] = jobs.list_ids(log.store)
+    assert f"the job goes on: `amaas train follow {job}` follows it" in done.stderr
     assert done.stdout == f"m training job {job} is running \n"
-    assert jobs.cancelled(log.store, job) is None
+    assert jobs.read_cancellation(log.store, job) is None
     deployed(rows=1)
-    assert "version 4 is registered" in amaas("train", "--follow", job).stdout
+    assert "version 4 is registered" in amaas("train", "follow", job).stdout
 
 
-def test_a_connection_that_comes_back_is_waited_for(amaas: Run, deployed: Any, gateway: Any, log: Log) -> None:
+def test_a_connection_that_comes_back_is_waited_for(amaas: Run, deployed: Any, service: Service, log: Log) -> None:
     away: list[str] = []
 
     def lost(log: Log, job: str) -> None:
         if not away:
             away.append(job)
-            gateway.lost = 10  # replies: more than the attempts of two calls
-        elif not gateway.lost:
+            service.trouble = [Trouble("", "", 0, times=10, after=True)]  # more than the attempts of two calls
+        elif not service.trouble[0].times:
             registered(log, job)
 
     deployed(lost, rows=1)
-    assert "version 4 is registered" in amaas(*ASK).stdout
+    assert "version 4 is registered" in amaas(*DIGITS).stdout
 
 
 def test_a_connection_that_stays_lost_says_how_to_go_on(
-    amaas: Run, client: Any, deployed: Any, gateway: Any, log: Log, monkeypatch: pytest.MonkeyPatch
+    amaas: Run, client: Any, deployed: Any, service: Service, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(log: Log, job: str) -> None:
-        gateway.lost = 10_000
+        service.trouble = [Trouble("", "", 0, times=10_000)]
 
     deployed(lost, rows=1)
     slept: list[float] = []
     step = training.time.sleep
     monkeypatch.setattr(training.time, "sleep", lambda seconds: slept.append(seconds) or step(seconds))
-    done = amaas(*ASK, code=1)
-    [job] = jobs.ids(log.store)
-    assert f"the job goes on by itself: `amaas train --follow {job}` follows it" in done.stderr.splitlines()[-1]
+    done = amaas(*DIGITS, code=1)
+    [job] = jobs.list_ids(log.store)
+    assert f"the job goes on without the client: `amaas train follow {job}` follows it" in done.stderr.splitlines()[-1]
     assert 240 < sum(slept) < 600 and max(slept) == 60, "minutes, with pauses that grow"
-    with pytest.raises(NotConnected, match=f"`amaas train --follow {job}`"):
-        client.training_wait(job, timeout=1)
+    with pytest.raises(NotConnected, match=f"`amaas train follow {job}`"):
+        client.wait_for_training_job(job, timeout=1)
     assert slept[-1] < 1, "no longer than it was told"
-    gateway.lost = 0
+    service.trouble = []
     deployed(rows=1)
-    assert "version 4 is registered" in amaas("train", "--follow", job).stdout
+    assert "version 4 is registered" in amaas("train", "follow", job).stdout
 
 
 def test_what_the_service_refuses_is_not_waited_for(client: Any, deployed: Any) -> None:
     deployed()
     with pytest.raises(ApiError, match="there is no training job"):
-        client.training_wait("019bae2fd40-0123456789abcdef")
+        client.wait_for_training_job("019bae2fd40-0123456789abcdef")
 
 
 def test_without_waiting_and_cancelling(amaas: Run, deployed: Any, log: Log) -> None:
     queue = deployed()
-    assert "is submitted" in amaas(*ASK, "--no-wait").stdout
-    [job] = jobs.ids(log.store)
-    assert "is cancelled" in amaas("train", "--cancel", job).stdout
-    assert queue.stopped == [f"number-of-{job}"]
-    assert f"training job {job} is cancelled: by request" in amaas("train", "--follow", job, code=1).stderr
+    assert "is submitted" in amaas(*DIGITS, "--no-wait").stdout
+    [job] = jobs.list_ids(log.store)
+    assert "is cancelled" in amaas("train", "cancel", job).stdout
+    assert queue.stopped == [f"id-of-{job}"]
+    assert f"training job {job} is cancelled: by request" in amaas("train", "follow", job, code=1).stderr
+
+
+def test_options_that_became_verbs_still_work(amaas: Run, deployed: Any, log: Log) -> None:
+    deployed()
+    amaas(*DIGITS, "--no-wait")
+    [job] = jobs.list_ids(log.store)
+    assert json.loads(amaas("train", "--json", "--list").stdout)[0]["id"] == job
+    assert f"training job {job} is submitted" in amaas("train", "--follow", job, "--no-wait").stdout
+    assert amaas("train", "show", job).stdout == amaas("train", "--no-wait", f"--follow={job}").stdout
+    assert "staging is now version 4" in amaas("train", "--to", "staging", "--follow", job).stdout
+    amaas(*DIGITS, "--no-wait")
+    assert "is cancelled" in amaas("train", "--cancel", jobs.list_ids(log.store)[0]).stdout
 
 
 def test_a_deployment_without_a_queue_names_the_other_way(
@@ -223,14 +236,14 @@ def test_a_deployment_without_a_queue_names_the_other_way(
 ) -> None:
     deployed()
     monkeypatch.setattr(app, "queue", lambda: None)
-    assert "`amaas train --local` trains on your own machine" in amaas(*ASK, code=1).stderr
+    assert "`amaas train --local` trains on your own machine" in amaas(*DIGITS, code=1).stderr
 
 
 def test_what_was_forgotten_is_named(amaas: Run) -> None:
     here = amaas("train", "--data", "./shapes", "--model", "m", code=2).stderr
     assert "./shapes is on this machine: --local trains here" in here
     behind = amaas("train", "--local", "--data", "d", "--model", "m", "--epochs", "3", code=2).stderr
-    assert "--epochs is no option of `amaas train`. What is for the training goes behind --: -- --epochs" in behind
+    assert "--epochs is not an option of `amaas train`. Options of the training go behind `--`: -- --epochs" in behind
 
 
 @pytest.mark.parametrize(
@@ -242,6 +255,8 @@ def test_what_was_forgotten_is_named(amaas: Run) -> None:
         ("--data", "d", "--model", "m", "--list"),
         ("--follow", "x", "--local"),
         ("--list", "--reports", "folder"),
+        ("run", "--data", "d", "--model", "m", "--reports", "folder", "--no-wait"),
+        ("follow",),
         ("--data", "d", "--model", "m", "--docker", "image"),
         ("--data", "d", "--model", "m", "--canary", "100"),
     ],
@@ -252,13 +267,13 @@ def test_wrong_usage(amaas: Run, wrong: tuple[str, ...]) -> None:
 
 def test_options_that_are_none(amaas: Run, deployed: Any) -> None:
     deployed()
-    assert "'3' belongs to no option" in amaas(*ASK, "--", "3", code=1).stderr
-    assert "--lr is given twice" in amaas(*ASK, "--", "--lr", "1", "--lr", "2", code=1).stderr
-    assert "--name is set by `amaas train` itself: --model" in amaas(*ASK, "--", "--name", "x", code=1).stderr
+    assert "'3' belongs to no option" in amaas(*DIGITS, "--", "3", code=1).stderr
+    assert "--lr is given twice" in amaas(*DIGITS, "--", "--lr", "1", "--lr", "2", code=1).stderr
+    assert "--name is set by `amaas train` itself: give --model" in amaas(*DIGITS, "--", "--name", "x", code=1).stderr
 
 
 def test_the_client_gives_up_waiting(client: Any, deployed: Any) -> None:
     deployed(lambda log, job: None)
-    job = client.train("m", "digits")["id"]
-    with pytest.raises(AmaasError, match="is still submitted after 0 s; it goes on by itself"):
-        client.training_wait(job, timeout=0)
+    job = client.create_training_job("m", "digits")["id"]
+    with pytest.raises(AmaasError, match="is still submitted after 0 s; it goes on without the client"):
+        client.wait_for_training_job(job, timeout=0)

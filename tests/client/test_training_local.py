@@ -13,9 +13,10 @@ import pytest
 from amaas.errors import AmaasError
 from amaas.local import docker as container
 
+from shared.registry.log import Log
 from tests.client import conftest
-from tests.client.fake_service import TOKEN, Fake
-from tests.client.server import Server
+from tests.client.gateway import Service
+from tests.registry.conftest import push
 
 SCRIPT = """
 import argparse, json, os, signal, sys, time
@@ -61,8 +62,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 HERE = ("train", "--local", "--data", "data", "--model", "shoes")
 
 
-def test_a_local_training_is_followed_pushed_and_named(run: conftest.Run, checkout: Path, fake: Fake) -> None:
-    fake.add("shoes")
+def test_a_local_training_is_followed_pushed_and_named(
+    run: conftest.Run, checkout: Path, service: Service, log: Log
+) -> None:
+    push(log, "shoes")
     done = run(*HERE, "--to", "production", "--", "--epochs", "4")
     assert done.exit_code == 0, done.output
     assert "shoes version 2 is registered, production is now version 2" in done.stdout
@@ -74,11 +77,10 @@ def test_a_local_training_is_followed_pushed_and_named(run: conftest.Run, checko
         "amaas: test accuracy 66.67% (95 % interval 50.00% to 80.00%), items dropped: 2 duplicate",
         "amaas: package, curves and training.log are in .local/training/shoes",
     ]
-    [upload] = fake.uploads.values()
-    assert {file["name"] for file in upload["files"]} == {"model.onnx", "amaas.json"}
+    assert set(service.sent_files()) == {"model.onnx", "amaas.json"}
 
 
-def test_a_name_is_left_to_the_training(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+def test_a_name_is_left_to_the_training(run: conftest.Run, checkout: Path, service: Service) -> None:
     """To it, wine is its own data set and ./wine the folder; there being one must not change what is trained on."""
     (checkout / "below" / "wine").mkdir()
     for name in ("wine", "./wine"):
@@ -86,7 +88,7 @@ def test_a_name_is_left_to_the_training(run: conftest.Run, checkout: Path, fake:
         assert f"data {name}  at " in done.stderr, done.output
 
 
-def test_rows_of_the_run_before_are_not_shown_again(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+def test_rows_of_the_run_before_are_not_shown_again(run: conftest.Run, checkout: Path, service: Service) -> None:
     for count in (3, 2):
         done = run(*HERE, "--out", "out", "--", "--epochs", str(count))
         assert len([line for line in done.stderr.splitlines() if line.startswith("epoch")]) == count
@@ -102,54 +104,55 @@ def test_rows_of_the_run_before_are_not_shown_again(run: conftest.Run, checkout:
     ],
 )
 def test_a_local_failure_tells_why_and_pushes_nothing(
-    run: conftest.Run, checkout: Path, fake: Fake, end: str, why: str
+    run: conftest.Run, checkout: Path, service: Service, end: str, why: str
 ) -> None:
     (checkout / "below" / "out").mkdir()
     (checkout / "below" / "out" / "model.onnx").write_bytes(b"of a run before")
     done = run(*HERE, "--out", "out", "--", "--epochs", "1", "--end", end)
     assert (done.exit_code, why in done.stderr) == (1, True), done.stderr
-    assert fake.uploads == {}
+    assert not service.sent_files()
 
 
 @pytest.mark.parametrize("own", ["--out=other", "--data x", "--name x", "--checkpoint x", "--help"])
-def test_options_that_are_set_already_are_refused(run: conftest.Run, checkout: Path, fake: Fake, own: str) -> None:
+def test_options_that_are_set_already_are_refused(
+    run: conftest.Run, checkout: Path, service: Service, own: str
+) -> None:
     """Of two, the last holds: the package would be elsewhere, and that of a run before would be pushed."""
     (folder := checkout / "below" / ".local" / "training" / "shoes").mkdir(parents=True)
     for name in ("model.onnx", "amaas.json"):
         (folder / name).write_text("{}")
     done = run(*HERE, "--", "--epochs", "1", *own.split())
     assert done.exit_code == 1 and "is set by `amaas train` itself: " in done.stderr
-    assert fake.uploads == {} and not (folder / "training.log").exists(), "nothing was started"
+    assert not service.sent_files() and not (folder / "training.log").exists(), "nothing was started"
 
 
-def test_an_option_has_one_name(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+def test_an_option_has_one_name(run: conftest.Run, checkout: Path, service: Service) -> None:
     """The training takes none by its beginning, so that the client need not look for them."""
     done = run(*HERE, "--", "--epochs", "1", "--ou", "other")
     assert done.exit_code == 1 and "exit code 2: train.py: error: unrecognized arguments: --ou other" in done.stderr
-    assert fake.uploads == {} and not (checkout / "below" / "other").exists()
+    assert not service.sent_files() and not (checkout / "below" / "other").exists()
 
 
-def test_a_package_of_a_run_before_is_not_pushed(run: conftest.Run, checkout: Path, fake: Fake) -> None:
+def test_a_package_of_a_run_before_is_not_pushed(run: conftest.Run, checkout: Path, service: Service) -> None:
     assert run(*HERE, "--", "--epochs", "1").exit_code == 0
-    pushed = len(fake.uploads)
+    pushed = service.received("POST", "uploads")
     (checkout / "training" / "train.py").write_text("")
     done = run(*HERE, "--", "--epochs", "1")
     assert done.exit_code == 1 and "what is in .local/training/shoes is of a run before" in done.stderr
     done = run(*HERE, "--out", "new", "--", "--epochs", "1")
     assert done.exit_code == 1 and "there is no model.onnx in new; see new/training.log" in done.stderr
-    assert len(fake.uploads) == pushed
+    assert service.received("POST", "uploads") == pushed
 
 
-def test_a_package_that_could_not_be_sent_is_not_lost(run: conftest.Run, checkout: Path, fake: Fake) -> None:
-    fake.models.clear()
+def test_a_package_that_could_not_be_sent_is_not_lost(run: conftest.Run, checkout: Path, service: Service) -> None:
     done = run("train", "--local", "--data", "data", "--model", "no name", "--out", "out", "--", "--epochs", "1")
     assert done.exit_code == 1
     assert "the package is in out: `amaas push out --model no name` sends it" in done.stderr
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_a_local_training_is_stopped_by_signals(server: Server, checkout: Path, told: signal.Signals) -> None:
-    env = os.environ | {"AMAAS_URL": server.api_url, "AMAAS_TOKEN": TOKEN}
+def test_a_local_training_is_stopped_by_signals(service: Service, checkout: Path, told: signal.Signals) -> None:
+    env = os.environ | {"AMAAS_URL": service.api_url, "AMAAS_TOKEN": service.tokens["ann"]}
     line = [sys.executable, "-m", "amaas", *HERE, "--out", "out", "--", "--epochs", "9", "--end", "5"]
     process = subprocess.Popen(
         line, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -166,7 +169,7 @@ def test_a_local_training_is_stopped_by_signals(server: Server, checkout: Path, 
     said = process.communicate()[1]
     assert process.returncode == 1
     assert ("stopped by SIGTERM" if told == signal.SIGTERM else "the training was stopped") in said
-    assert server.fake.uploads == {}
+    assert not service.sent_files()
 
 
 def test_what_is_missing_is_named(
@@ -176,7 +179,7 @@ def test_what_is_missing_is_named(
     monkeypatch.delenv("AMAAS_TRAINING_PYTHON")
     assert f"`make -C {checkout} .local/envs/training/.ready` sets it up" in run(*HERE).stderr
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    assert "needs the checkout" in run(*HERE).stderr
+    assert "needs a checkout" in run(*HERE).stderr
     assert not Path(".local").exists(), "what is refused leaves nothing"
     monkeypatch.setenv("PATH", "")
     assert "--docker needs Docker" in run(*HERE, "--docker", "image").stderr
@@ -217,7 +220,7 @@ def test_docker_sees_the_data_and_the_output(run: conftest.Run, checkout: Path, 
 
 
 def test_docker_sees_what_the_options_name_and_the_credentials(
-    run: conftest.Run, checkout: Path, docker: Path, monkeypatch: pytest.MonkeyPatch
+    run: conftest.Run, checkout: Path, service: Service, docker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     below = checkout / "below"
     for name in ("taught", "cache"):
@@ -231,7 +234,7 @@ def test_docker_sees_what_the_options_name_and_the_credentials(
     assert f"-v {below}/cache:{below}/cache image" in asked, "downloads are kept there"
     assert "--teacher taught --pretrained=weights.pth --root cache" in asked
     assert "-e AMAAS_TOKEN -e AMAAS_TRAINING_PYTHON -e AMAAS_URL -e AWS_SECRET_ACCESS_KEY" in asked
-    assert "do not tell" not in asked and TOKEN not in asked, "it would be in the list of processes"
+    assert "do not tell" not in asked and service.tokens["ann"] not in asked, "it would be in the list of processes"
 
 
 def test_docker_sees_behind_links(run: conftest.Run, checkout: Path, docker: Path) -> None:
@@ -244,7 +247,7 @@ def test_what_a_container_cannot_reach_is_refused(
     run: conftest.Run, docker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = run(*IN_DOCKER, "--teacher", "fashion-mnist@3")
-    assert done.exit_code == 1 and "is the container: set AMAAS_URL to an address that it reaches" in done.stderr
+    assert done.exit_code == 1 and "is the container: set AMAAS_URL to an address that it can reach" in done.stderr
     monkeypatch.setenv("AWS_PROFILE", "work")
     done = run("train", "--local", "--data", "s3://b/shoes", "--model", "shoes", "--docker", "image")
     assert done.exit_code == 1 and "the container does not see the file with the AWS profile" in done.stderr
@@ -255,5 +258,5 @@ def test_what_a_container_cannot_reach_is_refused(
 
 def test_an_output_in_a_bucket_is_refused(run: conftest.Run, checkout: Path) -> None:
     done = run(*HERE, "--out", "s3://bucket/shoes", "--", "--epochs", "1")
-    assert done.exit_code == 2 and "the folder is on this machine" in done.stderr
+    assert done.exit_code == 2 and "give a folder on this machine" in done.stderr
     assert not (checkout / "below" / "s3:").exists()

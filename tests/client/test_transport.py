@@ -12,8 +12,9 @@ import pytest
 from amaas import ApiError, Client, NotConnected
 from amaas.api.endpoint import resolve
 
-from tests.client.fake_service import TOKEN, Fake, Trouble
-from tests.client.server import Server
+from shared.registry.log import Log
+from tests.client.gateway import Service, Trouble
+from tests.client.models import PNG, served
 
 
 def local(folder: Path, url: str = "http://local:1/v1", token: str = "amaas_local") -> None:
@@ -40,7 +41,7 @@ def test_flags_go_before_the_environment_before_the_nearest_file(
 def test_the_local_token_is_sent_to_the_local_service_only(tmp_path: Path) -> None:
     local(tmp_path)
     assert resolve("http://local:1/v1/") == ("http://local:1/v1", "amaas_local")
-    with pytest.raises(NotConnected, match="no token is known: give --token or set AMAAS_TOKEN"):
+    with pytest.raises(NotConnected, match="no token is configured: give --token or set AMAAS_TOKEN"):
         resolve("http://elsewhere/v1")
 
 
@@ -55,100 +56,100 @@ def test_nothing_known_says_what_to_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["localhost:4566", "ftp://host", "http://", "nonsense"])
 def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(NotConnected, match="is no address of a service"):
+    with pytest.raises(NotConnected, match="is not the address of a service"):
         resolve(url, "amaas_x")
 
 
 @pytest.mark.parametrize("token", ["two words", "amaas_ü", "amaas_\x00"])
 def test_a_token_that_is_none_is_not_repeated_in_the_message(token: str) -> None:
-    with pytest.raises(NotConnected, match="is no token") as error:
+    with pytest.raises(NotConnected, match="the token is malformed") as error:
         resolve("http://host", token)
     assert token not in str(error.value)
 
 
-def test_a_throttled_call_waits_as_long_as_it_is_told(client: Client, fake: Fake) -> None:
-    fake.trouble = [Trouble("GET", "/models$", 429, headers={"Retry-After": "1"})]
+def test_a_throttled_call_waits_as_long_as_it_is_told(client: Client, service: Service) -> None:
+    service.trouble = [Trouble("GET", "/models$", 429, headers={"Retry-After": "1"})]
     start = time.monotonic()
-    assert client.models() == []
+    assert client.list_models() == []
     assert time.monotonic() - start >= 1
-    assert len(fake.said("GET", "/models$")) == 2
+    assert len(service.received("GET", "/models$")) == 2
 
 
-def test_retry_after_may_be_a_date(client: Client, fake: Fake) -> None:
+def test_retry_after_may_be_a_date(client: Client, service: Service) -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
-    fake.trouble = [Trouble("GET", "/tokens", 503, headers={"Retry-After": soon})]
+    service.trouble = [Trouble("GET", "/tokens", 503, headers={"Retry-After": soon})]
     start = time.monotonic()
-    assert client.tokens() == []
+    assert client.list_tokens()
     assert time.monotonic() - start > 0.5
 
 
-def test_a_wait_that_is_too_long_is_left_to_the_caller(client: Client, fake: Fake) -> None:
-    fake.trouble = [Trouble("GET", "/models$", 429, headers={"Retry-After": "3600"})]
+def test_a_wait_that_is_too_long_is_left_to_the_caller(client: Client, service: Service) -> None:
+    service.trouble = [Trouble("GET", "/models$", 429, headers={"Retry-After": "3600"})]
     with pytest.raises(ApiError, match="not now") as error:
-        client.models()
+        client.list_models()
     assert error.value.status == 429
-    assert len(fake.calls) == 1
+    assert len(service.calls) == 1
 
 
 @pytest.mark.parametrize("status", [502, 503, 504, 0])
-def test_what_may_be_repeated_is_repeated(client: Client, fake: Fake, status: int) -> None:
-    fake.add("m")
-    fake.trouble = [Trouble("GET", "/models/m$", status, times=2), Trouble("POST", "predict", status, times=2)]
-    assert client.model("m")["name"] == "m"
-    assert client.predict("m", b"\x89PNG")["version"] == 1
-    assert len(fake.said("POST", "predict")) == 3
+def test_what_may_be_repeated_is_repeated(client: Client, service: Service, log: Log, status: int) -> None:
+    served(log)
+    service.trouble = [Trouble("GET", "/models/sum$", status, times=2), Trouble("POST", "predict", status, times=2)]
+    assert client.get_model("sum")["name"] == "sum"
+    assert client.predict("digits", PNG)["version"] == 1
+    assert len(service.received("POST", "predict")) == 3
 
 
 @pytest.mark.parametrize("status", [503, 0])
-def test_a_token_is_not_made_twice(client: Client, fake: Fake, status: int) -> None:
-    fake.trouble = [Trouble("POST", "/tokens", status, after=status == 0)]
+def test_a_token_is_not_made_twice(client: Client, service: Service, status: int) -> None:
+    service.trouble = [Trouble("POST", "/tokens", status, after=status == 0)]
     with pytest.raises((ApiError, NotConnected)):
         client.create_token("ci", ["infer"])
-    assert len(fake.said("POST", "/tokens")) == 1
+    assert len(service.received("POST", "/tokens")) == 1
 
 
-def test_a_throttled_post_was_not_carried_out_and_may_come_again(client: Client, fake: Fake) -> None:
-    fake.trouble = [Trouble("POST", "/tokens", 429)]
-    assert client.create_token("ci", ["infer"])["id"] == "0001"
+def test_a_throttled_post_was_not_carried_out_and_may_come_again(client: Client, service: Service) -> None:
+    service.trouble = [Trouble("POST", "/tokens", 429)]
+    assert client.create_token("ci", ["infer"])["name"] == "ci"
 
 
-def test_attempts_end(client: Client, fake: Fake) -> None:
-    fake.trouble = [Trouble("GET", "/models$", 503, times=99)]
+def test_attempts_end(client: Client, service: Service) -> None:
+    service.trouble = [Trouble("GET", "/models$", 503, times=99)]
     with pytest.raises(ApiError, match="not now"):
-        client.models()
-    assert len(fake.calls) == 4
+        client.list_models()
+    assert len(service.calls) == 4
 
 
 def test_the_services_own_words_are_the_message(client: Client) -> None:
-    with pytest.raises(ApiError, match=r"^there is no model 'nope': GET /models lists those there are$") as error:
-        client.model("nope")
+    with pytest.raises(ApiError, match=r"^there is no model 'nope'") as error:
+        client.get_model("nope")
     assert error.value.status == 404
 
 
-def test_an_unknown_token(server: Server) -> None:
-    with Client(server.api_url, "amaas_other") as client, pytest.raises(ApiError, match="this token is not known") as e:
-        client.models()
+def test_an_unknown_token(service: Service) -> None:
+    with Client(service.api_url, "amaas_other") as client, pytest.raises(ApiError, match="no valid token") as e:
+        client.list_models()
     assert e.value.status == 401
 
 
-def test_nobody_there(server: Server) -> None:
-    server.close()
+def test_nobody_there(service: Service) -> None:
+    service.close()
     message = r"does not answer.*is it up \(`make run`\), is the address right \(--url, AMAAS_URL\)"
-    with Client(server.api_url, TOKEN) as client, pytest.raises(NotConnected, match=message):
-        client.models()
+    with Client(service.api_url, service.tokens["ann"]) as client, pytest.raises(NotConnected, match=message):
+        client.list_models()
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, b"<html>"), (404, b"<html>\n no such page"), (500, b'{"x": 1}')])
-def test_somebody_else_is_there(client: Client, fake: Fake, status: int, body: bytes) -> None:
-    fake.trouble = [Trouble("GET", "/models$", status, body)]
+def test_somebody_else_is_there(client: Client, service: Service, status: int, body: bytes) -> None:
+    service.trouble = [Trouble("GET", "/models$", status, body)]
     with pytest.raises((ApiError, NotConnected), match="is the address right"):
-        client.models()
+        client.list_models()
 
 
-def test_a_slow_answer(server: Server) -> None:
-    server.fake.trouble = [Trouble("POST", "/tokens", 200, delay=1)]
+def test_a_slow_answer(service: Service) -> None:
+    service.trouble = [Trouble("POST", "/tokens", 200, delay=1)]
     with (
-        Client(server.api_url, TOKEN, timeout=0.1) as client,
+        Client(service.api_url, service.tokens["ann"], timeout=0.1) as client,
         pytest.raises(NotConnected, match="took too long to answer"),
     ):
         client.create_token("ci", ["infer"])

@@ -10,20 +10,26 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from amaas import AmaasError, ApiError, Client, NotConnected, Rejected
 
-from tests.client.fake_service import TOKEN, Fake, Trouble
-from tests.client.server import Server
+from tests.client.conftest import Run
+from tests.client.gateway import Service, Trouble
 
 
-def test_a_package_arrives_as_it_is(client: Client, fake: Fake, package: Path) -> None:
+def aborted(service: Service) -> list[str]:
+    """The names of the files whose multipart uploads were aborted."""
+    return [key.rpartition("/")[2] for key in service.storage.aborted]
+
+
+def test_a_package_arrives_as_it_is(client: Client, service: Service, package: Path) -> None:
     state = client.push(package)
     assert (state["model"], state["state"], state["version"]) == ("fashion", "registered", 1)
     names = ["model.onnx", "amaas.json", "checks.npz", "weights.data"]
-    assert fake.objects == {f"u1/{name}": (package / name).read_bytes() for name in names}
-    [announced] = fake.said("POST", "/models/fashion/uploads$")
+    assert service.sent_files() == {name: (package / name).read_bytes() for name in names}
+    [announced] = service.received("POST", "/models/fashion/uploads$")
     assert announced.json()["files"][0] == {
         "name": "model.onnx",
         "size": 150,
@@ -31,25 +37,25 @@ def test_a_package_arrives_as_it_is(client: Client, fake: Fake, package: Path) -
     }
 
 
-def test_a_large_file_goes_in_parts_and_the_rest_whole(client: Client, fake: Fake, package: Path) -> None:
+def test_a_large_file_goes_in_parts_and_the_rest_whole(client: Client, service: Service, package: Path) -> None:
     client.push(package)
-    parts = fake.said("PUT", "weights.data")
+    parts = service.received("PUT", "weights.data")
     assert sorted(len(part.body) for part in parts) == [100, 600, 600, 600, 600]
-    assert not fake.parts and not fake.aborted
-    assert len(fake.said("PUT", "model.onnx")) == 1
+    assert not service.storage.parts and not service.storage.aborted
+    assert len(service.received("PUT", "model.onnx")) == 1
 
 
-def test_storage_never_sees_the_token(client: Client, fake: Fake, package: Path) -> None:
+def test_storage_never_sees_the_token(client: Client, service: Service, package: Path) -> None:
     client.push(package)
-    stored = [call for call in fake.calls if call.path.startswith("/storage/")]
+    stored = [call for call in service.calls if call.path.startswith("/storage/")]
     assert len(stored) == 9
     assert all("authorization" not in call.headers and "transfer-encoding" not in call.headers for call in stored)
 
 
-def test_a_file_is_a_package_named_after_it(client: Client, fake: Fake, tmp_path: Path) -> None:
+def test_a_file_is_a_package_named_after_it(client: Client, service: Service, tmp_path: Path) -> None:
     (tmp_path / "tiny.v2.onnx").write_bytes(b"graph")
     assert client.push(tmp_path / "tiny.v2.onnx")["model"] == "tiny.v2"
-    assert list(fake.objects) == ["u1/model.onnx"]
+    assert list(service.sent_files()) == ["model.onnx"]
     assert client.push(str(tmp_path / "tiny.v2.onnx"), "other")["model"] == "other"
 
 
@@ -58,38 +64,43 @@ def test_a_folder_without_a_name_gives_its_own(client: Client, package: Path) ->
     assert client.push(package)["model"] == "shoes"
 
 
-def test_files_that_the_manifest_names_are_sent(client: Client, fake: Fake, package: Path) -> None:
+def test_files_that_the_manifest_names_are_sent(client: Client, service: Service, package: Path) -> None:
     """Tokenizer, reference rows, golden set: under whatever names, and nothing else that lies there."""
     named = {"preprocess": {"tokenizer": "words.json", "reference": "rows.csv"}, "golden": {"file": "cases.npz"}}
     (package / "amaas.json").write_text(json.dumps({"name": "fashion"} | named))
     for name in ("words.json", "rows.csv", "cases.npz", "notes.txt"):
         (package / name).write_text(name)
     client.push(package)
-    [upload] = fake.uploads.values()
-    sent = {file["name"] for file in upload["files"]}
+    sent = set(service.sent_files())
     assert sent >= {"model.onnx", "amaas.json", "words.json", "rows.csv", "cases.npz"}
     assert "notes.txt" not in sent
 
 
 @pytest.mark.parametrize("name", ["../secret.npz", "/etc/hostname", "train.py/.."])
-def test_a_golden_file_outside_of_the_package_is_not_sent(client: Client, fake: Fake, package: Path, name: str) -> None:
+def test_a_golden_file_outside_of_the_package_is_not_sent(
+    client: Client, service: Service, package: Path, name: str
+) -> None:
     (package.parent / "secret.npz").write_bytes(b"secret")
     (package / "amaas.json").write_text(json.dumps({"name": "fashion", "golden": {"file": name}}))
     client.push(package)
-    assert sorted(fake.objects) == ["u1/amaas.json", "u1/model.onnx", "u1/weights.data"]
+    assert sorted(service.sent_files()) == ["amaas.json", "model.onnx", "weights.data"]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
-    [("amaas.json", "{", "is no valid JSON"), ("amaas.json", "[1]", "is no JSON object"), ("model.onnx", "", "empty")],
+    [
+        ("amaas.json", "{", "is not valid JSON"),
+        ("amaas.json", "[1]", "is not a JSON object"),
+        ("model.onnx", "", "empty"),
+    ],
 )
 def test_what_is_no_package_is_refused_before_anything_is_sent(
-    client: Client, fake: Fake, package: Path, name: str, content: str, message: str
+    client: Client, service: Service, package: Path, name: str, content: str, message: str
 ) -> None:
     (package / name).write_text(content)
     with pytest.raises(AmaasError, match=message):
         client.push(package)
-    assert not fake.calls
+    assert not service.calls
 
 
 def test_a_folder_without_a_model_says_what_to_do(client: Client, package: Path) -> None:
@@ -100,72 +111,81 @@ def test_a_folder_without_a_model_says_what_to_do(client: Client, package: Path)
         client.push(package / "nowhere")
 
 
-def test_progress_ends_at_the_whole_even_when_a_part_is_sent_twice(client: Client, fake: Fake, package: Path) -> None:
-    fake.trouble = [Trouble("PUT", "partNumber=2", 500, b"<Error/>"), Trouble("PUT", "model.onnx", 503)]
+def test_progress_ends_at_the_whole_even_when_a_part_is_sent_twice(
+    client: Client, service: Service, package: Path
+) -> None:
+    service.trouble = [Trouble("PUT", "partNumber=2", 500, b"<Error/>"), Trouble("PUT", "model.onnx", 503)]
     seen: list[tuple[int, int]] = []
     client.push(package, on_progress=lambda sent, total: seen.append((sent, total)))
-    total = sum(len(content) for content in fake.objects.values())
+    total = sum(len(content) for content in service.sent_files().values())
     assert seen[-1] == (total, total)
     assert all(0 <= sent <= total for sent, _ in seen)
 
 
-def test_a_whole_file_whose_answer_was_lost_counts_as_sent(client: Client, fake: Fake, package: Path) -> None:
-    fake.trouble = [Trouble("PUT", "model.onnx", 0, after=True)]
+def test_a_whole_file_whose_answer_was_lost_counts_as_sent(client: Client, service: Service, package: Path) -> None:
+    service.trouble = [Trouble("PUT", "model.onnx", 0, after=True)]
     assert client.push(package)["state"] == "registered"
-    assert len(fake.said("PUT", "model.onnx")) == 2  # the second was answered 412
+    assert len(service.received("PUT", "model.onnx")) == 2  # the second was answered 412
 
 
-def test_an_object_that_is_there_at_once_is_an_error(client: Client, fake: Fake, package: Path) -> None:
-    fake.objects["u1/model.onnx"] = b"another's"
-    with pytest.raises(ApiError, match=r"storage did not take model\.onnx: 412"):
+def test_an_object_that_is_there_at_once_is_an_error(
+    client: Client, service: Service, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def occupied(key: str, **presigned: Any) -> tuple[str, dict[str, str]]:
+        service.store.put(key, b"another's")
+        return presign(key, **presigned)
+
+    presign = service.store.presign_put
+    monkeypatch.setattr(service.store, "presign_put", occupied)
+    with pytest.raises(ApiError, match=r"storage refused model\.onnx: 412"):
         client.push(package)
 
 
-def test_a_refused_signature_is_not_tried_again(client: Client, fake: Fake, package: Path) -> None:
+def test_a_refused_signature_is_not_tried_again(client: Client, service: Service, package: Path) -> None:
     body = b"<Error><Code>AccessDenied</Code><Message>Request has expired &amp; more</Message></Error>"
-    fake.trouble = [Trouble("PUT", "model.onnx", 403, body)]
+    service.trouble = [Trouble("PUT", "model.onnx", 403, body)]
     with pytest.raises(ApiError, match="403 Request has expired & more") as error:
         client.push(package)
     assert error.value.status == 403
-    assert len(fake.said("PUT", "model.onnx")) == 1
+    assert len(service.received("PUT", "model.onnx")) == 1
 
 
-def test_parts_that_cannot_be_sent_abort_the_upload(client: Client, fake: Fake, package: Path) -> None:
-    fake.trouble = [Trouble("PUT", "partNumber=3", 500, b"<Error><Message>broken</Message></Error>", times=99)]
-    with pytest.raises(ApiError, match=r"storage did not take weights\.data: 500 broken"):
+def test_parts_that_cannot_be_sent_abort_the_upload(client: Client, service: Service, package: Path) -> None:
+    service.trouble = [Trouble("PUT", "partNumber=3", 500, b"<Error><Message>broken</Message></Error>", times=99)]
+    with pytest.raises(ApiError, match=r"storage refused weights\.data: 500 broken"):
         client.push(package)
-    assert len([call for call in fake.said("PUT", "weights") if call.query["partNumber"] == "3"]) == 4
-    assert fake.aborted == ["u1/weights.data"]
+    assert len([call for call in service.received("PUT", "weights") if call.query["partNumber"] == "3"]) == 4
+    assert aborted(service) == ["weights.data"]
 
 
-def test_a_failing_abort_does_not_hide_why(client: Client, fake: Fake, package: Path) -> None:
-    fake.trouble = [Trouble("PUT", "partNumber=1&?", 0, times=99), Trouble("DELETE", "storage", 0)]
-    with pytest.raises(NotConnected, match=r"storage stopped answering while weights\.data was sent"):
+def test_a_failing_abort_does_not_hide_why(client: Client, service: Service, package: Path) -> None:
+    service.trouble = [Trouble("PUT", "partNumber=1&?", 0, times=99), Trouble("DELETE", "storage", 0)]
+    with pytest.raises(NotConnected, match=r"storage stopped answering during the upload of weights\.data"):
         client.push(package)
 
 
-def test_storage_that_fails_after_saying_200_is_asked_again(client: Client, fake: Fake, package: Path) -> None:
+def test_storage_that_fails_after_saying_200_is_asked_again(client: Client, service: Service, package: Path) -> None:
     late = b"<Error><Code>InternalError</Code><Message>try again</Message></Error>"
-    fake.trouble = [Trouble("POST", "uploadId", 200, late), Trouble("POST", "uploadId", 0)]
+    service.trouble = [Trouble("POST", "uploadId", 200, late), Trouble("POST", "uploadId", 0)]
     assert client.push(package)["state"] == "registered"
-    fake.trouble = [Trouble("POST", "uploadId", 200, late, times=99)]
-    with pytest.raises(ApiError, match=r"did not put weights\.data together: 200 try again"):
+    service.trouble = [Trouble("POST", "uploadId", 200, late, times=99)]
+    with pytest.raises(ApiError, match=r"did not assemble weights\.data: 200 try again"):
         client.push(package)
-    assert fake.aborted == ["u2/weights.data"]
+    assert aborted(service) == ["weights.data"]
 
 
-def test_an_interrupt_aborts_the_upload(server: Server, package: Path) -> None:
-    server.fake.trouble = [Trouble("PUT", "partNumber=2", 200, headers={"ETag": "x"}, delay=1)]
-    env = os.environ | {"AMAAS_URL": server.api_url, "AMAAS_TOKEN": TOKEN}
+def test_an_interrupt_aborts_the_upload(service: Service, package: Path) -> None:
+    service.trouble = [Trouble("PUT", "partNumber=2", 200, headers={"ETag": "x"}, delay=1)]
+    env = os.environ | {"AMAAS_URL": service.api_url, "AMAAS_TOKEN": service.tokens["ann"]}
     command = [sys.executable, "-m", "amaas", "push", str(package)]
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while not server.fake.said("PUT", "weights.data"):
+    while not service.received("PUT", "weights.data"):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert (process.returncode, out, b"Traceback" in err) == (1, b"", False)
-    assert server.fake.aborted == ["u1/weights.data"]
+    assert aborted(service) == ["weights.data"]
 
 
 def test_a_rejected_package_says_why(client: Client, package: Path) -> None:
@@ -173,12 +193,26 @@ def test_a_rejected_package_says_why(client: Client, package: Path) -> None:
     with pytest.raises(Rejected, match="export it again") as rejected:
         client.push(package)
     assert (rejected.value.code, rejected.value.upload["state"]) == ("not_onnx", "rejected")
-    assert client.upload("u1")["state"] == "rejected"
-    assert [upload["upload_id"] for upload in client.uploads("fashion")] == ["u1"]
+    upload = rejected.value.upload["upload_id"]
+    assert client.get_upload(upload)["state"] == "rejected"
+    assert [row["upload_id"] for row in client.list_uploads("fashion")] == [upload]
 
 
-def test_the_wait_for_a_verdict_has_an_end(client: Client, fake: Fake, package: Path) -> None:
-    fake.verdicts = False
+def test_the_wait_for_a_verdict_has_an_end(client: Client, service: Service, package: Path) -> None:
+    service.checks = False
     with pytest.raises(AmaasError, match=r"still 'checking' after 0\.3 s"):
         client.push(package, timeout=0.3)
     assert client.push(package, wait=False)["state"] == "checking"
+
+
+def test_the_verbs_of_uploads(amaas: Run, service: Service, package: Path) -> None:
+    assert amaas("upload", "ls", "fashion").stdout.startswith("no uploads yet")
+    (package / "model.onnx").write_bytes(b"bad")
+    amaas("push", str(package), code=3)
+    listed = amaas("upload", "ls", "fashion").stdout
+    assert "rejected" in listed and "export it again" in listed
+    assert amaas("uploads", "fashion").stdout == listed, "the older name"
+    [upload] = json.loads(amaas("upload", "ls", "fashion", "--json").stdout)
+    assert "is rejected: this is not an ONNX model" in amaas("upload", "show", upload["upload_id"]).stdout
+    assert "the package was rejected (not_onnx)" in amaas("upload", "wait", upload["upload_id"], code=3).stderr
+    assert "there is no upload" in amaas("upload", "wait", "019bae2fd40-0123456789abcdef", code=1).stderr

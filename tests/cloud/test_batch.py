@@ -53,15 +53,15 @@ def parquet() -> bytes:
 @pytest.mark.parametrize(("name", "body"), [("rows.jsonl", jsonl()), ("rows.csv", csv()), ("rows.parquet", parquet())])
 def test_rows_of_every_kind_of_file(client: Client, tmp_path: Path, name: str, body: bytes) -> None:
     (tmp_path / name).write_bytes(body)
-    job = client.batch("sums", tmp_path / name, chunk=10)
-    state = client.batch_wait(job["id"], timeout=120)
+    job = client.create_batch_job("sums", tmp_path / name, chunk=10)
+    state = client.wait_for_batch_job(job["id"], timeout=120)
     assert (state["state"], state["done"], state["failed"], state["chunks"]) == (
         "done",
         COUNT,
         0,
         {"all": 3, "done": 3},
     )
-    answers = list(client.batch_answers(job["id"]))
+    answers = list(client.read_batch_job_outputs(job["id"]))
     assert [answer["id"] for answer in answers] == [f"r{n}" for n in range(COUNT)]
     assert [answer["prediction"]["value"] for answer in answers] == [11.0 * n for n in range(COUNT)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amaas.cli.models import main
+from amaas.cli.app import main
 from amaas.client import Client
 from amaas.local import optimize
 from click.testing import CliRunner
@@ -37,8 +37,9 @@ def test_binary_tensors_pass_the_gateway(client: Client) -> None:
 def test_the_client_that_make_run_sets_up_can_measure() -> None:
     """In its own environment, which is not that of the tests."""
     python = PACKAGE.parents[2] / ".local" / "envs" / "client" / "bin" / "python"
-    line = f"from pathlib import Path; from amaas.local.optimize import golden; print(*golden(Path({str(PACKAGE)!r})))"
-    assert subprocess.run([python, "-c", line], capture_output=True, text=True, check=True).stdout == "image\n"
+    code = "import sys, pathlib, amaas.local.optimize as o; print(*o.golden_inputs(pathlib.Path(sys.argv[1])))"
+    command = [python, "-c", code, PACKAGE]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "image\n"
 
 
 def test_versions_are_registered_measured_and_offered(
@@ -47,7 +48,7 @@ def test_versions_are_registered_measured_and_offered(
     monkeypatch.setattr(optimize, "TURNS", 4)
     package = float_package(tmp_path / "whole")
     client.push(package, "optimized")
-    before = client.model("optimized")["aliases"]
+    before = client.get_model("optimized")["aliases"]
     access = ["--url", cloud.access["api_url"], "--token", cloud.access["token"]]
     given = ["optimized", "--package", str(package), "--python", sys.executable, "--json", *access]
     given += ["--out", str(tmp_path / "out")]
@@ -57,4 +58,4 @@ def test_versions_are_registered_measured_and_offered(
     assert found["compared"] == "the model's own time"
     made = [row for row in found["versions"] if row["step"] != "parent"]
     assert made and all(row["version"] > found["from"] and row["round_trip_ms"] > row["latency_ms"] > 0 for row in made)
-    assert client.model("optimized")["aliases"] == before
+    assert client.get_model("optimized")["aliases"] == before

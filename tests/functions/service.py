@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from amaas.api import uploads
+from amaas.api import transfer
 from amaas.client import Client
 
 from functions.inference import app as inference
@@ -36,7 +36,7 @@ def connected(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Client:
             store.put(key, package[target["name"]].read_bytes())
             ingest.handler(s3_event(key), None)
 
-    monkeypatch.setattr(uploads, "send", send)
+    monkeypatch.setattr(transfer, "send", send)
     made = Client("http://service", "amaas_1_secret")
     made._http = httpx.Client(base_url="http://service", transport=httpx.MockTransport(carry))
     return made

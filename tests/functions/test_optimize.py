@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from amaas.cli.models import Context, main
+from amaas.cli.app import main
+from amaas.cli.base import Context
 from amaas.client import Client
 from amaas.errors import AmaasError
 from amaas.local import optimize
@@ -65,15 +66,15 @@ def test_what_is_worth_it_is_registered_and_nothing_promoted(client: Client, pac
     assert found["from"] == rows["parent"]["version"] == 1 and found["compared"] == "the model's own time"
     assert len(rows) > 1
     for step in rows.keys() - {"parent"}:
-        manifest = client.version("wide", rows[step]["version"])
+        manifest = client.get_version("wide", rows[step]["version"])
         assert manifest["lineage"]["details"]["step"] == step
         assert manifest["lineage"]["parent"].startswith("wide@sha256:")
         assert rows[step]["latency_ms"] > 0 and rows[step]["speed"] in ("faster", "slower", "alike")
-    assert client.model("wide")["aliases"]["production"]["version"] == 1
-    before = len(client.model("wide")["versions"])
+    assert client.get_model("wide")["aliases"]["production"]["version"] == 1
+    before = len(client.get_model("wide")["versions"])
     again = run(package, "--target", "size", "--", "--steps", "fp16", "dynamic")
     assert f"fp16: is version {rows['fp16']['version']} already" in again.stderr
-    assert len(client.model("wide")["versions"]) == before
+    assert len(client.get_model("wide")["versions"]) == before
 
 
 def judged(monkeypatch: pytest.MonkeyPatch, *accuracy: float) -> None:
@@ -97,10 +98,10 @@ def test_the_best_is_promoted_on_request(
     done = run(package, "--promote", "--", "--steps", "fp16")
     assert done.exit_code == 0, done.output
     assert "production is now version 2" in done.stdout
-    assert client.model("wide")["aliases"]["production"]["version"] == 2
-    assert client.history("wide", 1)[0]["reason"].startswith("amaas optimize: fp16, ")
-    assert ".local/optimised/wide/pareto.svg shows accuracy against size and latency" in done.stdout
-    kept = tmp_path / ".local" / "optimised" / "wide"
+    assert client.get_model("wide")["aliases"]["production"]["version"] == 2
+    assert client.get_history("wide", 1)[0]["reason"].startswith("amaas optimize: fp16, ")
+    assert ".local/optimized/wide/pareto.svg shows accuracy against size and latency" in done.stdout
+    kept = tmp_path / ".local" / "optimized" / "wide"
     assert {row["step"] for row in json.loads((kept / "pareto.json").read_text())["steps"]} == {"parent", "fp16"}
     assert (kept / "pareto.svg").read_text().startswith("<svg ")
 
@@ -115,29 +116,29 @@ def test_nothing_is_promoted_whose_accuracy_is_not_known(
     assert "`amaas promote wide 2` does" in done.stderr
     found = json.loads(done.stdout[done.stdout.index("{\n") :])
     assert found["best"]["version"] == 2 and found["best"]["drop"] is None and found["promoted"] is None
-    assert client.version("wide", 2)["lineage"]["details"]["step"] == "fp16", "it is registered all the same"
-    assert client.model("wide")["aliases"]["production"]["version"] == 1
+    assert client.get_version("wide", 2)["lineage"]["details"]["step"] == "fp16", "it is registered all the same"
+    assert client.get_model("wide")["aliases"]["production"]["version"] == 1
 
 
 def test_what_loses_too_much_is_not_promoted(client: Client, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimize, "_verdict", lambda mine, theirs: "faster")
     judged(monkeypatch, 0.92, 0.91)
     done = run(package, "--promote", "--", "--steps", "fp16")
-    assert done.exit_code == 0 and client.model("wide")["aliases"]["production"]["version"] == 1
+    assert done.exit_code == 0 and client.get_model("wide")["aliases"]["production"]["version"] == 1
 
 
 def test_what_is_not_faster_is_not_promoted(client: Client, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimize, "_verdict", lambda mine, theirs: "alike")
     done = run(package, "--promote", "--", "--steps", "fp16")
     assert done.exit_code == 0 and "no version is faster in service" in done.stdout
-    assert client.model("wide")["aliases"]["production"]["version"] == 1
+    assert client.get_model("wide")["aliases"]["production"]["version"] == 1
 
 
 def test_an_alias_that_was_moved_meanwhile_stays(client: Client, package: Path) -> None:
     client.push(package)
     chosen = {"version": 2, "step": "fp16", "latency_ms": 1.0, "size": 1, "drop": 0.1}
     client.promote("wide", 2)
-    with pytest.raises(AmaasError, match="does not name version 1 alone"):
+    with pytest.raises(AmaasError, match="does not point to version 1 alone"):
         optimize.promote(client, "wide", 1, chosen, "production")
 
 
@@ -145,13 +146,13 @@ def test_another_folder_is_refused(client: Client, package: Path) -> None:
     (package / "model.onnx").write_bytes(linear([[1.0]]))
     done = run(package)
     assert done.exit_code == 1 and "is not what version 1 of wide was made from" in done.stderr
-    assert len(client.model("wide")["versions"]) == 1
+    assert len(client.get_model("wide")["versions"]) == 1
 
 
 def test_a_search_that_fails_registers_nothing(client: Client, package: Path, tmp_path: Path) -> None:
     done = run(package, "--", "--steps", "prune")
     assert done.exit_code == 1 and "the search ended with exit status 1" in done.stderr
-    assert len(client.model("wide")["versions"]) == 1
+    assert len(client.get_model("wide")["versions"]) == 1
     done = run(package, "--python", str(tmp_path / "none"))
     assert done.exit_code == 1 and "there is no training environment" in done.stderr
 
@@ -182,18 +183,18 @@ def speed(*turns: float) -> optimize.Speed:
 def test_faster_is_what_is_so_in_most_turns() -> None:
     rows: list[dict[str, Any]] = [{"version": n, "size": 9 - n, "step": str(n)} for n in (1, 2, 3, 4)]
     speeds = {1: speed(5, 5, 5, 5), 2: speed(4, 4, 4, 9), 3: speed(6, 6, 6, 1), 4: speed(4, 4, 6, 6)}
-    assert optimize.compared(rows, 1, speeds) == "the model's own time"
+    assert optimize.compare(rows, 1, speeds) == "the model's own time"
     assert [row["speed"] for row in rows] == ["alike", "faster", "slower", "alike"]
     assert optimize.best(rows, "latency", 0.5)["version"] == 2
     assert optimize.best(rows, "size", 0.5)["version"] == 4  # the smallest that is not slower
     rows[0]["validation_accuracy"], rows[1]["validation_accuracy"] = 0.92, 0.91
     assert optimize.best(rows[:2], "latency", 0.5) is None
     speeds[2].served[0] = None  # other processes answered: only the round trips are left
-    assert optimize.compared(rows, 1, speeds) == "round trips"
+    assert optimize.compare(rows, 1, speeds) == "round trips"
     assert {row["speed"] for row in rows} == {"alike"}
 
 
 def test_what_a_version_was_made_from_is_registered_too() -> None:
     steps = [("parent", True), ("int8", False), ("prune", False), ("prune+int8", True)]
     rows = [{"step": step, "pareto": on} for step, on in steps]
-    assert [row["step"] for row in optimize.worth({"steps": rows})] == ["prune", "prune+int8"]
+    assert [row["step"] for row in optimize.worth_registering({"steps": rows})] == ["prune", "prune+int8"]

@@ -134,7 +134,7 @@ def test_a_token_that_cannot_be_read_opens_nothing_and_can_be_seen(
     with pytest.raises(Exception, match=r"^Unauthorized$"):
         authorize.handler(event, None)
     [listed] = call(tokens.handler, "GET", "/tokens").json["tokens"]
-    assert (listed["id"], listed["revoked"], "not usable here" in listed["name"]) == (TOKEN, False, True)
+    assert (listed["id"], listed["revoked"], "unusable" in listed["name"]) == (TOKEN, False, True)
 
 
 def test_a_token_of_a_later_release_can_be_revoked_and_loses_nothing(store: MemoryStore) -> None:
@@ -185,9 +185,9 @@ def written() -> Iterator[tuple[str, bytes]]:
     batch_work.record_error(store, "j1", 0, RuntimeError("x"))
     one = "019c4f2a3b0-1f0e9d8c7b6a5948"
     training_jobs.create(store, training_jobs.Job(id=one, model="m", data="d", by="ann", created_at=""))
-    status.submitted(store, one, "number", "2026-01-01T00:00:00Z")
-    training_jobs.say(store, one, 1, "running")
-    training_jobs.cancel(store, one, "ann")
+    status.record_submission(store, one, "number", "2026-01-01T00:00:00Z")
+    training_jobs.write_report(store, one, 1, "running")
+    training_jobs.write_cancellation(store, one, "ann")
     tokens.tokens.create(store, "ci", ["infer"])
     yield from ((key, stored.body) for key, stored in store._objects.items())
 

@@ -39,7 +39,7 @@ def test_a_registered_model_teaches(client: Client, monkeypatch: pytest.MonkeyPa
         taught_by = teacher.teacher(wanted, client)
         assert taught_by.reference == "shapes@1" and taught_by.labels == ["a", "b", "c"]
     np.testing.assert_allclose(taught_by.logits({"image": ROWS}), sums(ROWS), rtol=1e-5, atol=1e-6)
-    assert client.statistics("shapes", 1)["inference_count"] == 3
+    assert client.get_version_statistics("shapes", 1)["inference_count"] == 3
 
 
 def test_a_teacher_that_cannot_be_asked_says_why(client: Client) -> None:
@@ -71,12 +71,12 @@ def test_probabilities_become_logits() -> None:
 def test_every_type_goes_there_and_back(kind: str) -> None:
     """Through the code that serves: it reads what the client writes, and the client what it answers."""
     values = np.arange(6).reshape(3, 2).astype(tensors.DATATYPES[kind])
-    body, length = tensors.written({"x": values}, ["y"])
+    body, length = tensors.encode({"x": values}, ["y"])
     asked = protocol.parse(body, {"inference-header-content-length": str(length)})
     fed = protocol.feeds(asked, [Tensor(name="x", datatype=kind, shape=[-1, 2])])
     wanted = protocol.wanted(asked, [Tensor(name="y", datatype=kind, shape=[-1, 2])])
     reply = protocol.answer("m", 1, None, [(wanted[0], fed["x"])])
-    got = tensors.read(reply.body, reply.headers["Inference-Header-Content-Length"])
+    got = tensors.decode(reply.body, reply.headers["Inference-Header-Content-Length"])
     assert got["y"].dtype == values.dtype and (got["y"] == values).all()
 
 

@@ -45,7 +45,7 @@ def smoke(tmp_path: Path) -> Smoke:
         session = onnx.load(model)
         ran = probe.probe(session, Limits())
         signature = {
-            side: [Tensor(s.name, s.datatype, s.shape) for s in specs]  # type: ignore[arg-type]
+            side: [Tensor(s.name, s.datatype, s.shape) for s in specs]
             for side, specs in (("inputs", session.inputs), ("outputs", session.outputs))
         }
         manifest = msgspec.to_builtins(Manifest(**(signature | members)))

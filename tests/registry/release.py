@@ -50,6 +50,11 @@ def key() -> LocalKey:
     return LocalKey.load(PEM)
 
 
+def public_key() -> str:
+    """As functions have it in their environment: DER, in base64."""
+    return base64.b64encode(key().public).decode()
+
+
 def log(store: MemoryStore) -> Log:
     return Log(store, signer=key(), trusted=[key().public])
 

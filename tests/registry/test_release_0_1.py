@@ -110,7 +110,7 @@ def test_what_waits_goes_on(log: Log) -> None:
 
 def test_the_catalogue_lists_and_the_collector_keeps(log: Log) -> None:
     assert sorted(catalogue.every(log)) == ALIVE
-    log.store.delete(keys.CATALOGUE)
+    log.store.delete(keys.CATALOG)
     assert sorted(catalogue.every(log)) == ALIVE
     age(log.store, keys.BLOBS, 30 * 86400.0)
     assert collect.collect(log).deleted == []

@@ -20,7 +20,7 @@ from shared.registry.log import Log
 from shared.registry.state import Act, Target, Version
 from shared.runtime import processor, samples
 from shared.serving import forms
-from shared.serving.cache import Models
+from shared.serving.models import Models
 from shared.serving.sources import Sources
 from shared.storage.memory import MemoryStore
 from shared.uploads import states

@@ -70,17 +70,17 @@ def stopped_attempt(store: Any, endpoint: str, job: Job, folder: Path) -> list[d
     """The first attempt, which gets SIGTERM in its fourth epoch; returns the metrics that are in the bucket then."""
     held = folder / "18"  # of 5 steps an epoch
     process = started(store, endpoint, job, folder / "one", 1, HOLD=str(held))
-    until(lambda: held.exists() and progress.metrics(store, job.id), process)
+    until(lambda: held.exists() and progress.read_metrics(store, job.id), process)
     assert progress.status(store, job)["state"] == "running"
     process.send_signal(signal.SIGTERM)
     errors = process.communicate()[1]
     assert process.returncode == 75, errors
     assert "stopped by SIGTERM" in errors
     assert len(names(store, keys.training_checkpoints(job.id))) == 2
-    status = jobs.said(store, job.id)
+    status = jobs.read_report(store, job.id)
     assert status is not None
     assert (status.attempt, status.phase) == (1, "stopped")
-    return progress.metrics(store, job.id)
+    return progress.read_metrics(store, job.id)
 
 
 def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
@@ -96,7 +96,7 @@ def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
     second = started(store, ministack_endpoint, job, tmp_path / "two", 2)
     errors = second.communicate()[1]
     assert second.returncode == 0, errors
-    after = progress.metrics(store, job.id)
+    after = progress.read_metrics(store, job.id)
     assert after[: len(before)] == before, "it went on, and did not begin anew"
     assert [row["epoch"] for row in after] == list(range(1, 10))
     assert names(store, keys.training_checkpoints(job.id)) == []
@@ -157,7 +157,7 @@ def test_reports_go_out_however_it_ends(store: MemoryStore, attempt: Attempt, en
     job = asked(store, "digits")
     assert attempt(job, REPORT + end) == code
     assert names(store, keys.training_reports(job.id)) == ["cleaning.json", "curves.png"]
-    urls = progress.reports(store, job.id, 60)
+    urls = progress.report_urls(store, job.id, 60)
     assert urls["curves.png"].endswith(f"/training/{job.id}/report/curves.png")
     assert "curves.png" not in " ".join(names(store, "uploads/"))
 
@@ -267,7 +267,7 @@ def test_a_package_that_is_finished_when_the_user_cancels_is_not(
     job, train = asked(store, "digits"), container.train
 
     def cancelled(*given: Any) -> tuple[int, str]:
-        jobs.cancel(store, job.id, "ann")
+        jobs.write_cancellation(store, job.id, "ann")
         return train(*given)
 
     monkeypatch.setattr(container, "train", cancelled)

@@ -83,9 +83,9 @@ def test_no_data_is_a_reason(store: MemoryStore, attempt: Attempt) -> None:
 
 def test_a_cancelled_job_does_nothing(store: MemoryStore, attempt: Attempt) -> None:
     job = asked(store, "digits")
-    jobs.cancel(store, job.id, "ann")
+    jobs.write_cancellation(store, job.id, "ann")
     assert attempt(job, "sys.exit(1)") == 0
-    assert jobs.said(store, job.id) is None
+    assert jobs.read_report(store, job.id) is None
 
 
 @pytest.mark.parametrize("name", ["teach", "ou", "check"])

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import fields
 
 import pytest
-from amaas.api.training import SET
+from amaas.cli.arguments import RESERVED
 
 from shared.jobs.training.request import OWN
 from training.arguments import options, spelled
@@ -24,7 +24,7 @@ def test_a_request_may_not_set_what_the_job_sets_and_no_more() -> None:
 
 def test_the_client_refuses_what_it_or_the_job_sets() -> None:
     """All but what a training on this machine may choose: the cache, and whether to continue."""
-    assert set(SET) == set(OWN) - {"root", "resume", "no-resume"}
+    assert set(RESERVED) == set(OWN) - {"root", "resume", "no-resume"}
 
 
 def test_every_option_is_in_one_group_and_on_the_command_line() -> None:

@@ -32,7 +32,7 @@ from shared import keys
 from shared.errors import AmaasError, NotFound
 from shared.jobs.training import job as jobs
 from shared.jobs.training.job import Job
-from shared.jobs.training.request import command_line, located, teacher
+from shared.jobs.training.request import command_line, data_key, teacher_url
 from shared.storage.base import ObjectInfo, ObjectNotFound, Store, Unavailable, list_all
 from shared.uploads import states
 from training.errors import AGAIN, TrainingError
@@ -100,12 +100,12 @@ def run(store: Store, bucket: str, identity: str, attempt: int, work: Path, seco
     def report(phase: jobs.Phase, reason: str | None = None) -> None:
         if reason:
             print(f"{REASON}{reason}", file=sys.stderr, flush=True)
-        retry(lambda: jobs.say(store, identity, attempt, phase, reason))
+        retry(lambda: jobs.write_report(store, identity, attempt, phase, reason))
 
     try:
         try:
             job = retry(lambda: jobs.read(store, identity))
-            if jobs.cancelled(store, identity):
+            if jobs.read_cancellation(store, identity):
                 return 0
             if not uploaded(store, job):
                 report("running")
@@ -142,7 +142,7 @@ def train_and_publish(
     mirror.restore()
     code, reason = train(command(job, data, work / "out"), mirror, stop)
     retry(mirror.everything)
-    if code == AGAIN or (stop.requested and (code or retry(lambda: jobs.cancelled(store, job.id)))):
+    if code == AGAIN or (stop.requested and (code or retry(lambda: jobs.read_cancellation(store, job.id)))):
         raise Stopped
     if code:
         raise TrainingError(reason)
@@ -169,7 +169,7 @@ def retry(act: Callable[[], T]) -> T:
 
 def fetch_data(store: Store, bucket: str, data: str, folder: Path, stop: Stop) -> str:
     """What to give as --data: a name as it is, else the file or folder that was fetched. Raises TrainingError."""
-    location = located(data, bucket)
+    location = data_key(data, bucket)
     if location is None:
         return data
     folder.mkdir(parents=True)
@@ -196,7 +196,7 @@ def fetch_data(store: Store, bucket: str, data: str, folder: Path, stop: Stop) -
 
 def fetch_teacher(store: Store, bucket: str, job: Job, folder: Path, stop: Stop) -> Job:
     """The same job, with the teacher's package fetched, and its folder in the arguments. Raises as fetch_data does."""
-    location = teacher(job.arguments, bucket)
+    location = teacher_url(job.arguments, bucket)
     if location is None:
         return job
     return replace(job, arguments=job.arguments | {"teacher": fetch_data(store, bucket, location, folder, stop)})
@@ -280,16 +280,16 @@ def uploaded(store: Store, job: Job) -> bool:
 
 
 def publish(store: Store, job: Job, out: Path) -> None:
-    """What `amaas push` does: a ticket, then its files. The upload has the job's id, so that there is only one.
+    """As `amaas push`: an upload session, then its files. The upload has the job's id, so that there is only one.
 
     Files of an interrupted attempt are replaced: a package is never put together from two trainings.
     """
     files = package.files(out)
     announced = [states.File(name) for name in files]
-    ticket = states.open_session(store, job.model, announced, job.by, job.id)
-    if set(ticket.keys) != set(files):
-        raise TrainingError(f"an attempt before announced {sorted(ticket.keys)}, there is {sorted(files)}: train again")
-    for name, key in ticket.keys.items():
+    session = states.open_session(store, job.model, announced, job.by, job.id)
+    if set(session.keys) != set(files):
+        raise TrainingError(f"an earlier attempt announced {sorted(session.keys)}, not {sorted(files)}: train again")
+    for name, key in session.keys.items():
         store.put(key, files[name].read_bytes())
 
 

@@ -16,8 +16,8 @@ import torch
 from shared.errors import BadInput
 from shared.package import processing
 from shared.package.manifest import Tensor
-from shared.serving.cache import Loaded
 from shared.serving.inputs import tables
+from shared.serving.loaded import Loaded
 from training.errors import TrainingError
 from training.kinds.kind import Inputs
 from training.kinds.one_input import OneInput

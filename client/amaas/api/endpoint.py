@@ -1,4 +1,4 @@
-"""Where the service is and who is calling: flags, then AMAAS_URL / AMAAS_TOKEN, then the nearest .local/amaas.json."""
+"""Address and token of the service: options, then AMAAS_URL and AMAAS_TOKEN, then the nearest .local/amaas.json."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ from amaas.errors import NotConnected
 def resolve(url: str | None = None, token: str | None = None) -> tuple[str, str]:
     """The API's address, without a slash at the end, and the token. Raises NotConnected.
 
-    The token of .local/amaas.json goes only to the host that this file names: a --url must not send it elsewhere.
+    The token in .local/amaas.json is sent only to the host in that file: a --url must not send it elsewhere.
     """
     url, token = url or os.environ.get("AMAAS_URL"), token or os.environ.get("AMAAS_TOKEN")
     local = {} if url and token else _local()
-    return _address(url or local.get("api_url")), _secret(token or _token_for(url, local))
+    return _address(url or local.get("api_url")), _secret(token or _local_token(url, local))
 
 
 def _address(url: str | None) -> str:
     if not url:
-        raise NotConnected("no service is known: give --url, set AMAAS_URL, or run `make run` in a checkout")
+        raise NotConnected("no service is configured: give --url, set AMAAS_URL, or run `make run` in a checkout")
     url = url.strip().rstrip("/")
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise NotConnected(
-            f"{url!r} is no address of a service: it starts with http:// or https://, as AMAAS_URL has it"
+            f"{url!r} is not the address of a service: give one that starts with http:// or https://, by --url or "
+            "AMAAS_URL"
         )
     return url
 
 
 def _secret(token: str | None) -> str:
     if not token:
-        raise NotConnected("no token is known: give --token or set AMAAS_TOKEN; `amaas token create` makes one")
+        raise NotConnected("no token is configured: give --token or set AMAAS_TOKEN; `amaas token create` creates one")
     token = token.strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise NotConnected("the token is no token: it reads amaas_<id>_<secret>; see --token or AMAAS_TOKEN")
+        raise NotConnected("the token is malformed: tokens read amaas_<id>_<secret>; see --token or AMAAS_TOKEN")
     return token
 
 
-def _token_for(url: str | None, local: dict[str, Any]) -> str | None:
-    same = url is None or urlsplit(url).netloc == urlsplit(local.get("api_url", "")).netloc
-    return local.get("token") if same else None
+def _local_token(url: str | None, local: dict[str, Any]) -> str | None:
+    same_host = url is None or urlsplit(url).netloc == urlsplit(local.get("api_url", "")).netloc
+    return local.get("token") if same_host else None
 
 
 def _local() -> dict[str, Any]:

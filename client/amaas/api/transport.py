@@ -1,4 +1,4 @@
-"""Calls of the API, with the retries that are safe: what may be repeated is repeated, with jitter, and not for long."""
+"""HTTP requests with the retries that are safe: idempotent requests only, with jitter, and not for long."""
 
 from __future__ import annotations
 
@@ -15,99 +15,101 @@ import httpx
 from amaas.errors import ApiError, NotConnected
 
 IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE"}
-PASSING = {502, 503, 504}
+TEMPORARY = {502, 503, 504}
 ATTEMPTS = 4
-PAUSE = 0.25  # seconds before the second attempt at most; doubles with each
-PATIENCE = 15.0  # a Retry-After beyond these seconds is left to the caller
+BACKOFF = 0.25  # upper limit of the pause before the second attempt, in seconds; it doubles with each
+LONGEST_WAIT = 15.0  # a Retry-After beyond these seconds is left to the caller
 
 
 @cache
 def certificates() -> ssl.SSLContext:
-    """Whom to trust. Reading the certificates takes 50 ms, which every httpx.Client would take anew."""
+    """The trusted certificates. Reading them takes 50 ms, which every httpx.Client would spend anew."""
     return httpx.create_ssl_context()
 
 
 def request(
-    client: httpx.Client, method: str, path: str, *, repeat: bool | None = None, whole: bool = False, **options: Any
+    http: httpx.Client, method: str, path: str, *, retry: bool | None = None, raw: bool = False, **options: Any
 ) -> Any:
-    """The JSON of an answer, or an image's bytes. repeat: whether a failure may be tried again, as idempotent ones may.
+    """The response's JSON, or the bytes of an image; with `raw`, the httpx.Response itself.
 
-    whole: the httpx.Response instead, for answers that are neither.
-
-    A call that the service turned away (429) or that never left (no connection) was not carried out: it may always be
-    tried again. Raises ApiError, NotConnected.
+    retry: whether a failed attempt may be repeated; by default, if the method is idempotent. A request that the
+    service turned away (429) or that never left (no connection) was not carried out: it is always repeated. options:
+    of httpx.Client.request. Raises ApiError, NotConnected.
     """
-    repeatable = method in IDEMPOTENT if repeat is None else repeat
+    repeatable = method in IDEMPOTENT if retry is None else retry
     for attempt in range(ATTEMPTS):
         last = attempt == ATTEMPTS - 1
         try:
-            answer = client.request(method, path, **options)
+            response = http.request(method, path, **options)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             if last or not (repeatable or isinstance(error, httpx.ConnectError)):
-                raise _unreachable(client, error) from error
+                raise _unreachable(http, error) from error
             time.sleep(backoff(attempt))
             continue
-        if answer.is_success:
-            return answer if whole else _content(client, answer)
-        pause = _pause(answer, attempt)
-        again = answer.status_code == 429 or (repeatable and answer.status_code in PASSING)
-        if last or not again or pause > PATIENCE:
-            raise ApiError(answer.status_code, _message(client, answer))
+        if response.is_success:
+            return response if raw else _content(http, response)
+        pause = _pause(response, attempt)
+        if last or not _may_repeat(response, repeatable) or pause > LONGEST_WAIT:
+            raise ApiError(response.status_code, _message(http, response))
         time.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
 
 
-def stored(http: httpx.Client, url: str, what: str, was: str = "was") -> bytes:
-    """What storage gives for a presigned URL. what, was: for the messages of NotConnected and ApiError."""
+def download(http: httpx.Client, url: str, name: str) -> bytes:
+    """The object at a presigned URL. name: for the messages of NotConnected and ApiError."""
     try:
-        answer = http.get(url)
+        response = http.get(url)
     except httpx.TransportError as error:
-        raise NotConnected(f"storage stopped answering while {what} {was} fetched: {error}") from error
-    if not answer.is_success:
-        raise ApiError(answer.status_code, f"storage did not give {what}: {answer.text[:200]}")
-    return answer.content
+        raise NotConnected(f"storage stopped answering during the download of {name}: {error}; try again") from error
+    if not response.is_success:
+        raise ApiError(response.status_code, f"storage refused the download of {name}: {response.text[:200]}")
+    return response.content
 
 
 def backoff(attempt: int) -> float:
-    """Seconds to wait after an attempt, counted from 0: full jitter, so that many clients do not come back at once."""
-    return random.uniform(0, PAUSE * 2**attempt)
+    """Seconds to wait after an attempt, counted from 0: full jitter, so that many clients do not return at once."""
+    return random.uniform(0, BACKOFF * 2**attempt)
 
 
-def _pause(answer: httpx.Response, attempt: int) -> float:
-    asked = _retry_after(answer.headers.get("retry-after", ""))
-    return backoff(attempt) if asked is None else asked + random.uniform(0, PAUSE)
+def _may_repeat(response: httpx.Response, repeatable: bool) -> bool:
+    return response.status_code == 429 or (repeatable and response.status_code in TEMPORARY)
 
 
-def _retry_after(value: str) -> float | None:
-    """Seconds; the header holds them, or a date. None where it holds neither."""
-    if value.strip().isdecimal():
-        return float(value)
+def _pause(response: httpx.Response, attempt: int) -> float:
+    seconds = _retry_after(response.headers.get("retry-after", ""))
+    return backoff(attempt) if seconds is None else seconds + random.uniform(0, BACKOFF)
+
+
+def _retry_after(header: str) -> float | None:
+    """Seconds; the header holds them, or a date. None if it holds neither."""
+    if header.strip().isdecimal():
+        return float(header)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return None
 
 
-def _content(client: httpx.Client, answer: httpx.Response) -> Any:
-    if answer.headers.get("content-type", "").startswith("image/"):
-        return answer.content
+def _content(http: httpx.Client, response: httpx.Response) -> Any:
+    if response.headers.get("content-type", "").startswith("image/"):
+        return response.content
     try:
-        return answer.json() if answer.content else {}
+        return response.json() if response.content else {}
     except ValueError as error:
-        raise NotConnected(f"{client.base_url} answers, but not as Amaas does: is the address right?") from error
+        raise NotConnected(f"{http.base_url} answers, but not as Amaas does: is the address right?") from error
 
 
-def _message(client: httpx.Client, answer: httpx.Response) -> str:
+def _message(http: httpx.Client, response: httpx.Response) -> str:
     try:
-        return str(answer.json()["error"])
+        return str(response.json()["error"])
     except (ValueError, KeyError, TypeError):
-        said = " ".join(answer.text.split())[:200]
-        return f"{client.base_url} answered {answer.status_code}: {said or 'nothing'}; is the address right?"
+        text = " ".join(response.text.split())[:200]
+        return f"{http.base_url} answered {response.status_code}: {text or 'an empty body'}; is the address right?"
 
 
-def _unreachable(client: httpx.Client, error: Exception) -> NotConnected:
+def _unreachable(http: httpx.Client, error: Exception) -> NotConnected:
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-        return NotConnected(f"{client.base_url} took too long to answer: try again")
+        return NotConnected(f"{http.base_url} took too long to answer: try again")
     return NotConnected(
-        f"{client.base_url} does not answer ({error}): is it up (`make run`), is the address right (--url, AMAAS_URL)?"
+        f"{http.base_url} does not answer ({error}): is it up (`make run`), is the address right (--url, AMAAS_URL)?"
     )

@@ -1,1 +1,1 @@
-"""The `amaas` command: one module per group of verbs."""
+"""The command `amaas`: one module per group of verbs, assembled in app.py. What answers look like is in display/."""

@@ -1,252 +1,175 @@
-"""The verbs that change what is served, and those that look back on it."""
+"""The verbs that change what is served: promote, split, roll back, approve; and those of aliases."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
-from amaas.cli.models import Context, main, reference, verb
+from amaas.cli.base import Context, reason_option, verb
+from amaas.cli.display.text import policy_sentence, target_sentence
 
-TAKES_EFFECT = "in effect everywhere within the alias' time (2 s unless the deployment says otherwise)"
+Json = dict[str, Any]
+verbs = click.Group()
+EFFECT = "in effect everywhere within the alias TTL (2 s unless the deployment sets another)"
 
 alias_option = click.option("--alias", default="production", show_default=True)
-reason_option = click.option("--reason", help="Why; kept in the history.")
 expect_option = click.option(
     "--expect-revision", type=click.IntRange(0), help="Fail if the model has changed since this revision."
 )
-shadow_option = click.option("--shadow", type=click.IntRange(1), help="A version that is asked too, unheard.")
+shadow_option = click.option(
+    "--shadow",
+    type=click.IntRange(1),
+    help="A shadow version receives a copy of each request; its answer is discarded.",
+)
+request_argument = click.argument("number", type=click.IntRange(1), metavar="REQUEST")
 
 
-def target(found: dict[str, Any]) -> str:
-    """Where an alias points, in words."""
-    split = ", ".join(f"{weight} to version {version}" for version, weight in (found.get("split") or {}).items())
-    shadow = f", with version {found['shadow']} as shadow" if found.get("shadow") else ""
-    return (split or f"version {found['version']}") + shadow
-
-
-def back(done: dict[str, Any]) -> str:
-    """Where a rollback would go. After a move, that is where the alias was; after a rollback, a step further."""
-    if not done.get("previous"):
-        return ""
-    return f" (a rollback goes to {target({'version': done['previous'], 'split': done.get('previous_split')})})"
-
-
-def moved(context: Context, done: dict[str, Any]) -> None:
-    from amaas.cli import tables
-
-    said = f"{done['alias']} is now {target(done)}{back(done)}, {TAKES_EFFECT}"
-    context.answer(done, lambda out: tables.line(out, done["model"], said))
-
-
-def said(context: Context, done: dict[str, Any], text: str) -> None:
-    from amaas.cli import tables
-
-    context.answer(done, lambda out: tables.line(out, done["model"], text))
-
-
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @click.argument("version", type=click.IntRange(1))
 @alias_option
 @shadow_option
 @reason_option
 @expect_option
-@click.option("--request", is_flag=True, help="Ask for it; somebody else approves.")
-def promote(context: Context, model: str, version: int, alias: str, request: bool, **options: int | str | None) -> None:
-    """Point an alias at a version."""
+@click.option("--request", is_flag=True, help="Request it only; somebody else approves.")
+def promote(context: Context, model: str, version: int, alias: str, request: bool, **change: int | str | None) -> None:
+    """Point an alias to a version."""
     with context.client() as client:
         if request:
-            asked = client.request(model, version, alias, **options)
-            number = asked["request"]
-            said(context, asked, f"request {number} waits for somebody else: amaas approve {model} {number}")
-            return
-        moved(context, client.promote(model, version, alias, **options))
+            pending = client.create_move_request(model, version, alias, **change)
+            number = pending["request"]
+            context.report(pending, model, f"request {number} waits for somebody else: amaas approve {model} {number}")
+        else:
+            _report_move(context, client.promote(model, version, alias, **change))
 
 
-def weight(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[int, int]:
-    """VERSION=WEIGHT … as {version: weight}."""
-    found = {}
+def weights_of(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[int, int]:
+    """Callback: VERSION=WEIGHT … as {version: weight}."""
+    weights = {}
     for value in values:
-        version, _, share = value.partition("=")
-        if not (version.isdigit() and share.isdigit()):
+        version, _, weight = value.partition("=")
+        if not (version.isdigit() and weight.isdigit()):
             raise click.BadParameter(f"{value!r} is not VERSION=WEIGHT, as in 3=90", context, parameter)
-        found[int(version)] = int(share)
-    return found
+        weights[int(version)] = int(weight)
+    return weights
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
-@click.argument("weights", nargs=-1, required=True, callback=weight, metavar="VERSION=WEIGHT...")
+@click.argument("weights", nargs=-1, required=True, callback=weights_of, metavar="VERSION=WEIGHT...")
 @alias_option
 @shadow_option
 @reason_option
 @expect_option
-def split(context: Context, model: str, weights: dict[int, int], alias: str, **options: int | str | None) -> None:
-    """Share an alias' calls between versions: amaas split MODEL 3=90 4=10."""
+def split(context: Context, model: str, weights: dict[int, int], alias: str, **change: int | str | None) -> None:
+    """Divide an alias's requests among versions.
+
+    By relative weight, as in: amaas split MODEL 3=90 4=10
+    """
     with context.client() as client:
-        moved(context, client.split(model, weights, alias, **options))
+        _report_move(context, client.split(model, weights, alias, **change))
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
 @alias_option
-@click.option("--to", type=click.IntRange(1), help="A version; else what the alias named before.")
+@click.option("--to", type=click.IntRange(1), help="A version. Default: the alias's previous target.")
 @reason_option
 @expect_option
-def rollback(context: Context, model: str, alias: str, to: int | None, **options: int | str | None) -> None:
-    """Send an alias back to what it named before; once more goes further back, never forward again."""
+def rollback(context: Context, model: str, alias: str, to: int | None, **change: int | str | None) -> None:
+    """Point an alias to its previous target.
+
+    Repeated, it goes further back, never forward again.
+    """
     with context.client() as client:
-        moved(context, client.rollback(model, alias, to=to, **options))
+        _report_move(context, client.rollback(model, alias, to=to, **change))
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
-@click.argument("number", type=click.IntRange(1), metavar="REQUEST")
+@request_argument
 @reason_option
 def approve(context: Context, model: str, number: int, reason: str | None) -> None:
-    """Carry out what somebody else asked for."""
+    """Carry out a move that somebody else requested."""
     with context.client() as client:
-        moved(context, client.approve(model, number, reason=reason))
+        _report_move(context, client.approve_move_request(model, number, reason=reason))
 
 
-@verb(main)
+@verb(verbs)
 @click.argument("model")
-@click.argument("number", type=click.IntRange(1), metavar="REQUEST")
+@request_argument
 @reason_option
 def reject(context: Context, model: str, number: int, reason: str | None) -> None:
-    """Close a request; one's own is withdrawn so."""
+    """Close a move request without carrying it out.
+
+    Also withdraws one's own.
+    """
     with context.client() as client:
-        said(context, client.reject(model, number, reason=reason), f"request {number} is closed")
+        closed = client.reject_move_request(model, number, reason=reason)
+    context.report(closed, model, f"request {number} is closed")
 
 
-@verb(main)
+@verbs.group()
+def alias() -> None:
+    """List, protect and remove aliases.
+
+    `promote`, `split` and `rollback` move them.
+    """
+
+
+@verb(alias, "ls")
+@click.argument("model")
+def list_aliases(context: Context, model: str) -> None:
+    """List the aliases of a model, who may move them, and the requests to do so."""
+    from amaas.cli.display import models as display
+
+    with context.client() as client:
+        state = client.get_model(model)
+    shown = {member: state.get(member) for member in ("aliases", "policies", "requests")}
+    context.answer(shown, lambda out: display.aliases(out, state))
+
+
+@verb(alias, "rm")
+@click.argument("model")
+@click.argument("alias")
+@reason_option
+@expect_option
+def delete_alias(context: Context, model: str, alias: str, **change: int | str | None) -> None:
+    """Remove an alias. `production` cannot be removed."""
+    with context.client() as client:
+        deleted = client.delete_alias(model, alias, **change)
+    context.report(deleted, model, f"{alias} is removed, {EFFECT}")
+
+
+@verb(verbs)
 @click.argument("model")
 @click.argument("alias")
 @click.option("--two-person", is_flag=True, help="Moves take a request, and somebody else's approval.")
-@click.option("--off", is_flag=True, help="Whoever may write may move it.")
+@click.option("--off", is_flag=True, help="Anybody with scope write may move it.")
 def protect(context: Context, model: str, alias: str, two_person: bool, off: bool) -> None:
-    """Say who may move an alias: scope promote alone, or two persons."""
+    """Restrict who may move an alias.
+
+    To callers with scope promote, or to two persons.
+    """
     if two_person and off:
         raise click.UsageError("give either --two-person or --off")
     with context.client() as client:
-        done = client.protect(model, alias, protected=not off, two_person=two_person)
-    how = "moved by two persons" if two_person else "moved by scope write" if off else "moved by scope promote alone"
-    said(context, done, f"{alias} is {how}")
+        policy = client.set_alias_policy(model, alias, protected=not off, two_person=two_person)
+    context.report(policy, model, f"{alias} {policy_sentence(policy)}")
 
 
-@verb(main)
-@click.argument("model", callback=reference, metavar="MODEL@VERSION")
-@reason_option
-def retire(context: Context, model: tuple[str, str | None], reason: str | None) -> None:
-    """Take a version out of use, until it is restored."""
-    name, version = model
-    if version is None or not version.isdigit():
-        raise click.UsageError("name the version by its number, as in my-model@3")
-    with context.client() as client:
-        said(context, client.retire(name, int(version), reason=reason), f"version {version} is retired")
+alias.add_command(protect)  # beside `promote` and its like, and with its neighbors
 
 
-@verb(main)
-@click.argument("model", callback=reference, metavar="MODEL[@VERSION]")
-@reason_option
-def restore(context: Context, model: tuple[str, str | None], reason: str | None) -> None:
-    """Put a retired version back into use, or undo the deletion of a model."""
-    name, version = model
-    if version is not None and not version.isdigit():
-        raise click.UsageError("name the version by its number, as in my-model@3")
-    with context.client() as client:
-        done = client.restore(name, int(version) if version else None, reason=reason)
-    said(context, done, f"version {version} is in use again" if version else "is in service again")
+def _report_move(context: Context, move: Json) -> None:
+    moved = f"{move['alias']} is now {target_sentence(move)}{_previous(move)}, {EFFECT}"
+    context.report(move, move["model"], moved)
 
 
-@verb(main)
-@click.argument("model")
-@reason_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def delete(context: Context, model: str, reason: str | None, yes: bool) -> None:
-    """Take a model out of service as a whole. It can be restored for a week."""
-    if not yes:
-        click.confirm(f"Take {model} out of service, with all its versions?", abort=True, err=True)
-    with context.client() as client:
-        done = client.delete(model, reason=reason)
-    said(context, done, f"is deleted; for a week, `amaas restore {model}` brings it back")
-
-
-@verb(main)
-@click.argument("model")
-@click.option("--tag", "tags", multiple=True, help="A tag; all of them are replaced.")
-@click.option("--card", type=click.Path(exists=True, dir_okay=False), help="A Markdown file.")
-@reason_option
-def edit(context: Context, model: str, tags: tuple[str, ...], card: str | None, reason: str | None) -> None:
-    """Replace a model's tags or its card."""
-    text = Path(card).read_text(encoding="utf-8") if card else None
-    with context.client() as client:
-        done = client.edit(model, card=text, tags=list(tags) or None, reason=reason)
-    said(context, done, f"is edited; its tags are {', '.join(done['tags']) or 'none'}")
-
-
-@verb(main)
-@click.argument("model")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many records.")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-def history(context: Context, model: str, limit: int, everything: bool) -> None:
-    """Who changed what, when and why; newest first."""
-    from amaas.cli import history as records
-
-    with context.client() as client:
-        found = client.history(model, None if everything else limit)
-    context.answer(found, lambda out: records.history(out, found))
-
-
-def anchor(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, str] | None:
-    """REVISION:DIGEST as a pair."""
-    if value is None:
-        return None
-    revision, _, digest = value.partition(":")
-    if not revision.isdigit() or len(digest) != 64:
-        raise click.BadParameter(f"{value!r} is not REVISION:DIGEST", context, parameter)
-    return int(revision), digest
-
-
-@verb(main)
-@click.argument("model")
-@click.option("--anchor", callback=anchor, help="REVISION:DIGEST of an earlier verification, to compare with.")
-def verify(context: Context, model: str, anchor: tuple[int, str] | None) -> None:
-    """Check that every record of a model's log is there, unchanged, in its place, and signed."""
-    from amaas.cli import history as records
-
-    with context.client() as client:
-        found = client.verify(model)
-        if anchor and not client.anchored(model, *anchor):
-            problem = {"revision": anchor[0], "what": "the record is another one than the anchor says, or is gone"}
-            found = found | {"verified": False, "problems": [*found["problems"], problem]}
-    context.answer(found, lambda out: records.verified(out, model, found))
-    if not found["verified"]:
-        sys.exit(1)
-
-
-@verb(main)
-@click.argument("model")
-@click.argument("old", required=False, metavar="FROM")
-@click.argument("new", required=False, metavar="TO")
-def diff(context: Context, model: str, old: str | None, new: str | None) -> None:
-    """What differs between two versions; by default, production and the latest."""
-    from amaas.cli import history as records
-
-    with context.client() as client:
-        found = client.diff(model, old, new)
-    context.answer(found, lambda out: records.differences(out, found))
-
-
-@verb(main)
-@click.argument("model")
-def uploads(context: Context, model: str) -> None:
-    """What became of each upload of a model, and why."""
-    from amaas.cli import history as records
-
-    with context.client() as client:
-        rows = client.uploads(model)
-    context.answer(rows, lambda out: records.uploads(out, rows))
+def _previous(move: Json) -> str:
+    """Where a rollback would go: after a move, to where the alias was; after a rollback, a step further back."""
+    if not move.get("previous"):
+        return ""
+    previous = target_sentence({"version": move["previous"], "split": move.get("previous_split")})
+    return f" (a rollback goes to {previous})"

@@ -1,78 +1,155 @@
-"""The verb for many inputs at once."""
+"""The verbs of batch jobs: predictions for many inputs."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas.cli.aliases import said
-from amaas.cli.models import Context, main, reference, verb
+from amaas.cli.base import Context, DefaultGroup, reference, verb
 from amaas.errors import AmaasError
 
+if TYPE_CHECKING:
+    from amaas.client import Client
 
-@verb(main)
-@click.argument("model", callback=reference)
-@click.argument("source", required=False, type=click.Path(exists=True))
-@click.option(
-    "--out", type=click.Path(dir_okay=False, writable=True), help="Where the answers go. Else standard output."
+Json = dict[str, Any]
+verbs = click.Group()
+out_option = click.option(
+    "--out", type=click.Path(dir_okay=False, writable=True), help="The file for the outputs. Default: standard output."
 )
-@click.option("--resume", metavar="JOB", help="Follow a job that was started before; do what is left of it.")
-@click.option("--chunk", type=click.IntRange(1, 10_000), help="Inputs that one worker call does.")
+
+
+@verbs.group(cls=DefaultGroup, older={"--resume": "resume"})
+def batch() -> None:
+    """Predict for many inputs, as a job.
+
+    `amaas batch MODEL SOURCE` is short for `amaas batch run MODEL SOURCE`.
+    """
+
+
+@verb(batch, "run")
+@click.argument("model", callback=reference, metavar="MODEL[@VERSION]")
+@click.argument("source", type=click.Path(exists=True))
+@out_option
+@click.option("--chunk", type=click.IntRange(1, 10_000), help="Inputs per invocation.")
 @click.option("--top-k", type=click.IntRange(1), help="How many labels to answer.")
-@click.option("--no-wait", is_flag=True, help="Start the job and go.")
-def batch(
+@click.option("--no-wait", is_flag=True, help="Start the job, and do not wait for it.")
+def run_batch_job(
     context: Context,
     model: tuple[str, str | None],
-    source: str | None,
+    source: str,
     out: str | None,
-    resume: str | None,
     chunk: int | None,
     top_k: int | None,
     no_wait: bool,
 ) -> None:
-    """Ask a model about many inputs: SOURCE is a JSONL, CSV or Parquet file, or a folder with one input per file.
+    """Predict for SOURCE: a JSONL, CSV or Parquet file, or a folder with one input per file.
 
-    The answers are JSON lines, one per input, in the inputs' order.
+    The outputs are JSON lines, one per input, in the inputs' order.
     """
-    from amaas.cli.progress import following, sending
+    from amaas.cli.display.progress import upload_progress
 
-    if (source is None) == (resume is None):
-        raise click.UsageError("give either SOURCE or --resume JOB")
     name, version = model
+    options = {"top_k": str(top_k)} if top_k else {}
     with context.client() as client:
-        if resume is None:
-            options = {"top_k": str(top_k)} if top_k else {}
-            with sending(str(source), quiet=context.as_json, then="starting") as report:
-                state = client.batch(name, str(source), version, options=options, chunk=chunk, on_progress=report)
+        with upload_progress(source, quiet=context.as_json, then="starting") as on_progress:
+            state = client.create_batch_job(
+                name, source, version, options=options, chunk=chunk, on_progress=on_progress
+            )
+        if no_wait:
+            _report(context, state)
         else:
-            state = client.batch_state(resume)
-            if state["state"] in ("cancelled", "incomplete", "failed", "waiting"):
-                state = client.batch_start(resume)
-        if not no_wait:
-            with following(state["id"], quiet=context.as_json) as report:
-                state = client.batch_wait(state["id"], report)
-            _answers(context, client, state["id"], out)
-    counts = f"{state['done']} of {state['inputs'] or '?'} inputs done, {state['failed']} failed"
-    told = f"batch job {state['id']} is {state['state']}: {counts}"
-    if context.as_json:
-        said(context, {key: value for key, value in state.items() if key != "results"}, told)
-    else:
-        click.echo(f"{name}: {told}", err=True)
-    if state["state"] in ("incomplete", "failed"):
-        raise AmaasError(f"{state.get('error')}; amaas batch {name} --resume {state['id']} does what is left")
-    if state["state"] == "done" and 0 < state["done"] == state["failed"]:
-        first = next(iter(state.get("failures") or []), {})
-        raise AmaasError(f"none of the inputs could be answered; {first.get('input')}: {first.get('error')}")
+            _follow(context, client, state["id"], out)
 
 
-def _answers(context: Context, client: Any, job: str, out: str | None) -> None:
-    """Write the answers to a file, or to standard output where nothing else goes there."""
-    if out is None and context.as_json:
-        return
+@verb(batch, "resume")
+@click.argument("job")
+@click.argument("model", required=False, metavar="", expose_value=False)  # as it was once given
+@out_option
+@click.option("--no-wait", is_flag=True, help="Start the job, and do not wait for it.")
+def resume_batch_job(context: Context, job: str, out: str | None, no_wait: bool) -> None:
+    """Follow a job that was started before; start what is left of it, if it has stopped."""
+    with context.client() as client:
+        state = client.get_batch_job(job)
+        if state["state"] in ("cancelled", "incomplete", "failed", "waiting"):
+            state = client.start_batch_job(job)
+        if no_wait:
+            _report(context, state)
+        else:
+            _follow(context, client, job, out)
+
+
+@verb(batch, "show")
+@click.argument("job")
+def show_batch_job(context: Context, job: str) -> None:
+    """Show how far a job is."""
+    with context.client() as client:
+        _report(context, client.get_batch_job(job))
+
+
+@verb(batch, "cancel")
+@click.argument("job")
+def cancel_batch_job(context: Context, job: str) -> None:
+    """Stop a job. Finished chunks are kept; `amaas batch resume JOB` does the rest."""
+    with context.client() as client:
+        _report(context, client.cancel_batch_job(job))
+
+
+@verb(batch, "failures")
+@click.argument("job")
+def list_failures(context: Context, job: str) -> None:
+    """List the inputs that failed, with their errors."""
+    from amaas.cli.display import jobs as display
+
+    with context.client() as client:
+        rows = client.list_batch_job_failures(job)
+    context.answer(rows, lambda out: display.failures(out, rows))
+
+
+@verb(batch, "outputs")
+@click.argument("job")
+@out_option
+def write_outputs(context: Context, job: str, out: str | None) -> None:
+    """Write the outputs of a job: JSON lines, one per input, in the inputs' order."""
+    with context.client() as client:
+        _write(client.read_batch_job_outputs(job), out)
+
+
+def _follow(context: Context, client: Client, job: str, out: str | None) -> None:
+    """Wait for a job, write its outputs, and say how it ended. Raises AmaasError if not well."""
+    from amaas.cli.display.progress import batch_progress
+
+    with batch_progress(job, quiet=context.as_json) as on_state:
+        state = client.wait_for_batch_job(job, on_state)
+    if out is not None or not context.as_json:  # on standard output, nothing stands beside JSON
+        _write(client.read_batch_job_outputs(job), out)
+    _report(context, state)
+    _raise_failure(state)
+
+
+def _write(rows: Iterable[Json], out: str | None) -> None:
     with open(out, "w", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
-        for line in client.batch_answers(job):
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _report(context: Context, state: Json) -> None:
+    """Outputs have standard output for themselves: a line on standard error, or the state as JSON."""
+    if context.as_json:
+        shown = {member: value for member, value in state.items() if member != "results"}
+        context.report(shown, state["model"])
+        return
+    counts = f"{state['done']} of {state['inputs'] or '?'} inputs done, {state['failed']} failed"
+    click.echo(f"{state['model']}: batch job {state['id']} is {state['state']}: {counts}", err=True)
+
+
+def _raise_failure(state: Json) -> None:
+    if state["state"] in ("incomplete", "failed"):
+        raise AmaasError(f"{state.get('error')}; `amaas batch resume {state['id']}` does what is left")
+    if state["state"] == "done" and 0 < state["done"] == state["failed"]:
+        first: Json = next(iter(state.get("failures") or []), {})
+        raise AmaasError(f"none of the inputs could be answered; {first.get('input')}: {first.get('error')}")

@@ -1,92 +1,70 @@
-"""How a model's past looks to people: its history, its verification, the differences between its versions."""
+"""The verbs that look back: history, verification, differences."""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
 
-from rich.console import Console
-from rich.text import Text
+import click
 
-from amaas.cli.tables import _row, _table, _when, clean, line, points_to
+from amaas.cli.base import Context, verb
 
-
-def history(out: Console, records: list[dict[str, Any]]) -> None:
-    table = _table("revision", "when", "who", "what", "why", right=("revision",))
-    for row in records:
-        who = row.get("name") or row.get("by")
-        _row(table, row.get("revision"), _when(row.get("at")), who, what(row), row.get("reason"))
-    out.print(table)
+verbs = click.Group()
 
 
-def what(record: dict[str, Any]) -> str:
-    """What a record did, in words."""
-    made, said = record.get("version"), []
-    if isinstance(made, dict):
-        said.append(f"version {made['version']} registered")
-    if record.get("request"):
-        said.append(f"request {record['request']} {'approved' if record['kind'] == 'approve' else 'rejected'}")
-    back = "back to " if record.get("kind") == "rollback" else ""
-    for name, to in (record.get("aliases") or {}).items():
-        place = points_to(to) if isinstance(to, dict) else to or "gone"
-        said.append(f"{name} → {back}{place}")
-    if record.get("proposal"):
-        asked = record["proposal"]
-        said.append(f"asked for {asked['alias']} → {points_to(asked['target'])}")
-    for alias, rule in (record.get("policies") or {}).items():
-        how = "two persons" if rule.get("two_person") else "scope promote" if rule.get("protected") else "scope write"
-        said.append(f"{alias} takes {how}")
-    for kind in ("retired", "restored"):
-        if record.get(kind):
-            said.append(f"version {record[kind]} {kind}")
-    if record.get("rechecked"):
-        said.append(f"version {record['rechecked']['version']} checked again")
-    if record.get("kind") == "edit":
-        said += [f"{name} edited" for name in ("card", "tags") if record.get(name) is not None]
-    return ", ".join(said) or PLAIN.get(str(record.get("kind")), str(record.get("kind", "")))
+@verb(verbs)
+@click.argument("model")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many records.")
+@click.option("--all", "everything", is_flag=True, help="All records.")
+def history(context: Context, model: str, limit: int, everything: bool) -> None:
+    """Show who changed what, when and why; newest first."""
+    from amaas.cli.display import history as display
+
+    with context.client() as client:
+        records = client.get_history(model, None if everything else limit)
+    context.answer(records, lambda out: display.history(out, records))
 
 
-PLAIN = {"delete": "deleted", "undelete": "restored", "attest": "signed with the present key"}
+def anchor_of(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, str] | None:
+    """Callback: REVISION:DIGEST as a pair."""
+    if value is None:
+        return None
+    revision, _, digest = value.partition(":")
+    if not revision.isdigit() or len(digest) != 64:
+        raise click.BadParameter(f"{value!r} is not REVISION:DIGEST", context, parameter)
+    return int(revision), digest
 
 
-def verified(out: Console, model: str, found: dict[str, Any]) -> None:
-    if found["verified"]:
-        line(out, model, f"verified: {found['revision']} records, none changed, dropped or inserted")
-    else:
-        line(out, model, "does NOT verify")
-        table = _table("revision", "what is wrong", right=("revision",))
-        for problem in found["problems"]:
-            _row(table, problem["revision"], Text(clean(problem["what"]), "red"))
-        out.print(table)
-    if found.get("since"):
-        line(out, "since", f"revision {found['since']}: what lies before it is vouched for by a snapshot alone")
-    out.print(f"anchor to keep: {found['revision']}:{clean(found['digest'])}", soft_wrap=True)
+@verb(verbs)
+@click.argument("model")
+@click.option("--anchor", callback=anchor_of, help="REVISION:DIGEST of an earlier verification, to compare with.")
+def verify(context: Context, model: str, anchor: tuple[int, str] | None) -> None:
+    """Check that a model's history is whole and signed.
+
+    That every record of its log is present, unchanged and in its place. Exit status 1 if not.
+    """
+    from amaas.cli.display import history as display
+
+    with context.client() as client:
+        report = client.verify(model)
+        if anchor and not client.matches_anchor(model, *anchor):
+            problem = {"revision": anchor[0], "what": "the record is missing, or differs from the anchor"}
+            report = report | {"verified": False, "problems": [*report["problems"], problem]}
+    context.answer(report, lambda out: display.verification(out, model, report))
+    if not report["verified"]:
+        sys.exit(1)
 
 
-def differences(out: Console, found: dict[str, Any]) -> None:
-    line(out, found["model"], f"version {found['from']} → version {found['to']}")
-    if not any(found[part] for part in ("metrics", "graph", "manifest")):
-        out.print("no difference")
-        return
-    table = _table("", "", "from", "to", "change", right=("from", "to", "change"))
-    for part in ("metrics", "graph", "manifest"):
-        for row in found[part]:
-            change = f"{row['change']:+g}" if "change" in row else ""
-            _row(table, Text(part, "dim"), row["path"], *(_value(row[side]) for side in ("from", "to")), change)
-    out.print(table)
+@verb(verbs)
+@click.argument("model")
+@click.argument("old", required=False, metavar="FROM")
+@click.argument("new", required=False, metavar="TO")
+def diff(context: Context, model: str, old: str | None, new: str | None) -> None:
+    """Show the differences between two versions.
 
+    By default, of production and the newest.
+    """
+    from amaas.cli.display import history as display
 
-def _value(value: Any) -> str:
-    text = "-" if value is None else " ".join(str(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def uploads(out: Console, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        out.print("no uploads yet: `amaas push` sends one")
-        return
-    table = _table("upload", "when", "state", "version", "why", right=("version",))
-    for row in rows:
-        colour = {"registered": "green", "rejected": "red"}.get(row["state"], "yellow")
-        state = Text(row["state"], colour)
-        _row(table, row["upload_id"], _when(row.get("created_at")), state, row.get("version"), row.get("reason"))
-    out.print(table)
+    with context.client() as client:
+        comparison = client.compare_versions(model, old, new)
+    context.answer(comparison, lambda out: display.differences(out, comparison))

@@ -1,217 +1,208 @@
-"""The verb that trains: in the deployment's container, or on this machine; followed by the same curve."""
+"""The verbs of training: as a job of the deployment, or on this machine; both are followed by the same curve."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from amaas.cli.aliases import target
-from amaas.cli.models import Context, Folder, HandingOn, complain, main, verb
+from amaas.cli import arguments
+from amaas.cli.base import Context, DefaultGroup, ForwardingCommand, LocalFolder, note, verb
+from amaas.cli.rollout import Rollout, finish, rollout_options
 from amaas.errors import AmaasError, ApiError, NotConnected
 
 if TYPE_CHECKING:
     from amaas.client import Client
 
-IN_REACH = r"[\w.-]+|s3://.*"  # of a job: the name of a data set, or what is in a bucket
+Json = dict[str, Any]
+verbs = click.Group()
+JOB_DATA = r"[\w.-]+|s3://.*"  # what a job can read: a data set by name, or a bucket
+reports_option = click.option(
+    "--reports", type=LocalFolder(file_okay=False, path_type=Path),
+    help="Of a job: download cleaning.json and the plots into this folder.",
+)  # fmt: skip
 
 
-@verb(main, kind=HandingOn)
-@click.argument("options", nargs=-1, metavar="[-- OPTIONS]")
-@click.option("--data", help="A data set's name, or s3://BUCKET/datasets/…; with --local, a file or folder too.")
-@click.option("--model", help="What the result is pushed as.")
-@click.option("--follow", metavar="JOB", help="Follow a job that was started before.")
-@click.option("--cancel", metavar="JOB", help="Stop a job.")
-@click.option("--list", "every", is_flag=True, help="List the jobs, newest first.")
-@click.option("--no-wait", is_flag=True, help="Start the job and go.")
+@verbs.group(cls=DefaultGroup, older={"--follow": "follow", "--cancel": "cancel", "--list": "ls"})
+def train() -> None:
+    """Train a model and push it.
+
+    `amaas train --data DATA --model MODEL` is short for `amaas train run --data DATA --model MODEL`.
+    """
+
+
+class Run(NamedTuple):
+    """What `amaas train run` takes. forwarded: the arguments after `--`."""
+
+    data: str
+    model: str
+    forwarded: tuple[str, ...]
+    local: bool
+    python: str | None
+    docker: str | None
+    out: Path | None
+    no_wait: bool
+    reports: Path | None
+
+    def check(self) -> None:
+        """Raises click.UsageError for options that do not go together."""
+        if not self.local and not re.fullmatch(JOB_DATA, self.data):
+            raise click.UsageError(
+                f"{self.data} is on this machine: --local trains here; a job reads s3://BUCKET/datasets/… or a data "
+                "set by name"
+            )
+        if not self.local and (self.python or self.docker or self.out):
+            raise click.UsageError("--python, --docker and --out need --local")
+        if self.reports and (self.local or self.no_wait):
+            raise click.UsageError(
+                "--reports needs a job, and to wait for it: with --local, reports are in the output folder"
+            )
+
+
+@verb(train, "run", kind=ForwardingCommand)
+@click.argument("forwarded", nargs=-1, metavar="[-- OPTIONS]")
+@click.option("--data", required=True, help="A data set's name, or s3://BUCKET/datasets/…; with --local, also a path.")
+@click.option("--model", required=True, help="The name under which the result is pushed.")
+@click.option("--no-wait", is_flag=True, help="Start the job, and do not wait for it.")
 @click.option("--local", is_flag=True, help="Train on this machine, then push the result.")
-@click.option("--python", help="With --local: which Python. Else AMAAS_TRAINING_PYTHON, or the checkout's.")
+@click.option("--python", help="With --local: the Python. Default: AMAAS_TRAINING_PYTHON, else the checkout's.")
 @click.option("--docker", metavar="IMAGE", help="With --local: train in a container.")
-@click.option("--out", type=Folder(file_okay=False, path_type=Path),
+@click.option("--out", type=LocalFolder(file_okay=False, path_type=Path),
               help="With --local: the output folder.")  # fmt: skip
-@click.option("--reports", type=Folder(file_okay=False, path_type=Path),
-              help="Of a job: put cleaning.json and pictures there.")  # fmt: skip
-@click.option("--to", "alias", help="Point this alias at the new version.")
-@click.option("--canary", type=click.IntRange(1, 99), help="Give it only this share of the alias' calls, in percent.")
-def train(
-    context: Context,
-    options: tuple[str, ...],
-    data: str | None,
-    model: str | None,
-    follow: str | None,
-    cancel: str | None,
-    every: bool,
-    no_wait: bool,
-    local: bool,
-    python: str | None,
-    docker: str | None,
-    out: Path | None,
-    reports: Path | None,
-    alias: str | None,
-    canary: int | None,
-) -> None:
-    """Train a model and push it. What stands behind -- goes to the training: -- --epochs 20 --size 64 64."""
-    if sum((data is not None, follow is not None, cancel is not None, every)) != 1:
-        raise click.UsageError("give --data with --model, or one of --follow JOB, --cancel JOB and --list")
-    if (data is None) != (model is None):
-        raise click.UsageError("give both --data and --model")
-    if local and data is None:
-        raise click.UsageError("--local needs --data and --model")
-    if not local and data is not None and not re.fullmatch(IN_REACH, data):
-        raise click.UsageError(
-            f"{data} is on this machine: --local trains here, a job reads s3://BUCKET/datasets/… or a data set by name"
-        )
-    if not local and (python or docker or out):
-        raise click.UsageError("--python, --docker and --out need --local")
-    if reports and (local or every or no_wait or cancel is not None):
-        raise click.UsageError("--reports is for a job that is waited for: with --local they are in the output folder")
-    alias = alias or ("production" if canary else None)
+@reports_option
+@rollout_options
+def run_training(context: Context, alias: str | None, canary: int | None, **options: Any) -> None:
+    """Train a model and push it. Arguments after -- go to the training: -- --epochs 20 --size 64 64."""
+    run, rollout = Run(**options), Rollout.of(alias, canary)
+    run.check()
     with context.client() as client:
-        if every:
-            _list(context, client)
-        elif cancel is not None:
-            _said(context, client.training_cancel(cancel))
-        elif local:
-            assert data is not None and model is not None
-            trained = _here(context, data, model, options, python, docker, out)
-            _finished(context, client, _pushed(client, trained, model), alias, canary)
-        else:
-            _there(context, client, data, model, options, follow, no_wait, reports, alias, canary)
+        if run.local:
+            finish(context, client, _push(client, _train_here(context, run), run.model), rollout)
+            return
+        state = client.create_training_job(run.model, run.data, arguments.parse(run.forwarded))
+        if run.no_wait:
+            _report(context, state)
+            return
+        job = state["id"]  # at once: whatever happens to this process, the job is not lost
+        note(f"job {job} is started: `amaas train follow {job}` follows it")
+        _follow(context, client, state, run.reports, rollout)
 
 
-def _there(
-    context: Context,
-    client: Client,
-    data: str | None,
-    model: str | None,
-    options: tuple[str, ...],
-    follow: str | None,
-    no_wait: bool,
-    reports: Path | None,
-    alias: str | None,
-    canary: int | None,
+@verb(train, "follow")
+@click.argument("job")
+@click.option("--no-wait", is_flag=True, hidden=True, help="As `amaas train show`.")  # as it was once given
+@reports_option
+@rollout_options
+def follow_training_job(
+    context: Context, job: str, no_wait: bool, reports: Path | None, alias: str | None, canary: int | None
 ) -> None:
-    from amaas.api.training import arguments
-    from amaas.cli.curve import watching
+    """Follow a job until it ends, and point an alias to its version."""
+    with context.client() as client:
+        state = client.get_training_job(job)
+        if no_wait:
+            _report(context, state)
+        else:
+            _follow(context, client, state, reports, Rollout.of(alias, canary))
 
-    if follow is not None:
-        state = client.training(follow)
-    else:
-        state = client.train(str(model), str(data), arguments(options))
-    if no_wait:
-        _said(context, state)
-        return
-    job = state["id"]
-    if follow is None:  # at once: whatever happens to this process, the job is not lost
-        complain(f"job {job} is started: `amaas train --follow {job}` follows it")
+
+@verb(train, "ls")
+def list_training_jobs(context: Context) -> None:
+    """List the training jobs, newest first."""
+    from amaas.cli.display import jobs as display
+
+    with context.client() as client:
+        rows = client.list_training_jobs()
+    context.answer(rows, lambda out: display.training_jobs(out, rows))
+
+
+@verb(train, "show")
+@click.argument("job")
+def show_training_job(context: Context, job: str) -> None:
+    """Show the state of a job."""
+    with context.client() as client:
+        _report(context, client.get_training_job(job))
+
+
+@verb(train, "cancel")
+@click.argument("job")
+def cancel_training_job(context: Context, job: str) -> None:
+    """Stop a job. Its last checkpoint is kept."""
+    with context.client() as client:
+        _report(context, client.cancel_training_job(job))
+
+
+@verb(train, "reports")
+@click.argument("job")
+@click.argument("folder", type=LocalFolder(file_okay=False, path_type=Path))
+def download_reports(context: Context, job: str, folder: Path) -> None:
+    """Download the reports of a job that has ended: cleaning.json and the plots."""
+    with context.client() as client:
+        files = client.download_training_reports(job, folder)
+    context.report([str(file) for file in files], job, f"{', '.join(file.name for file in files)}: in {folder}")
+
+
+def _follow(context: Context, client: Client, state: Json, reports: Path | None, rollout: Rollout) -> None:
+    from amaas.cli.display.curve import training_progress
+
+    job, name = state["id"], f"{state['model']}, job {state['id']}"
     try:
-        with watching(f"{state['model']}, job {job}", _epochs(state["arguments"]), quiet=context.as_json) as report:
-            state = client.training_wait(job, report)
+        with training_progress(name, arguments.epochs(state["arguments"]), quiet=context.as_json) as on_state:
+            state = client.wait_for_training_job(job, on_state)
     except KeyboardInterrupt:
-        complain(f"the job goes on: `amaas train --follow {job}` follows it, `amaas train --cancel {job}` stops it")
-        _said(context, client.training(job))
+        note(f"the job goes on: `amaas train follow {job}` follows it, `amaas train cancel {job}` stops it")
+        _report(context, client.get_training_job(job))
         return
     if reports:
-        complain(_fetched(client, job, reports))
-    if state["state"] != "succeeded":
-        if context.as_json:
-            _said(context, state)
-        hint = f"; `amaas train --follow {job} --reports FOLDER` fetches its reports" if state.get("reports") else ""
-        reason = state.get("reason") or "by request"
-        raise AmaasError(f"training job {job} is {state['state']}: {reason}{'' if reports else hint}")
-    _finished(context, client, state, alias, canary)
+        note(_download(client, job, reports))
+    if state["state"] == "succeeded":
+        finish(context, client, state, rollout)
+        return
+    if context.as_json:
+        _report(context, state)
+    hint = f"; `amaas train reports {job} FOLDER` downloads its reports"
+    reason = state.get("reason") or "by request"
+    raise AmaasError(
+        f"training job {job} is {state['state']}: {reason}{hint if state.get('reports') and not reports else ''}"
+    )
 
 
-def _fetched(client: Client, job: str, folder: Path) -> str:
-    """What to say of a job's reports. That they are not to be had hides neither its reason nor its version."""
+def _download(client: Client, job: str, folder: Path) -> str:
+    """Which reports were downloaded, or why none: that must hide neither the job's reason nor its version."""
     try:
-        return f"{', '.join(path.name for path in client.training_reports(job, folder))}: in {folder}"
+        return f"{', '.join(path.name for path in client.download_training_reports(job, folder))}: in {folder}"
     except AmaasError as error:
         return str(error)
 
 
-def _here(
-    context: Context,
-    data: str,
-    model: str,
-    options: tuple[str, ...],
-    python: str | None,
-    docker: str | None,
-    out: Path | None,
-) -> Path:
-    """The folder with the package that came out of it."""
-    from amaas.api.training import arguments
-    from amaas.cli.curve import watching
+def _train_here(context: Context, run: Run) -> Path:
+    """Train on this machine; returns the folder with the package."""
+    from amaas.cli.display.curve import training_progress
     from amaas.local import training
     from amaas.local.docker import in_docker
 
-    epochs = _epochs(arguments(options))
-    place = out or training.trained(model)
-    chosen = in_docker(docker, data, place, options) if docker else training.on_python(python)
-    with watching(f"{model}, into {place}", epochs, quiet=context.as_json) as report:
-        training.run(chosen, model, data, place, options, report)
-    for line in training.told(place):
-        complain(line)
-    return place
+    epochs = arguments.epochs(arguments.parse(run.forwarded))
+    folder = run.out or training.package_folder(run.model)
+    if run.docker:
+        command = in_docker(run.docker, run.data, folder, run.forwarded)
+    else:
+        command = training.on_python(run.python)
+    with training_progress(f"{run.model}, into {folder}", epochs, quiet=context.as_json) as on_state:
+        training.run(command, run.model, run.data, folder, run.forwarded, on_state)
+    for line in training.summary(folder):
+        note(line)
+    return folder
 
 
-def _pushed(client: Client, trained: Path, model: str) -> dict[str, Any]:
+def _push(client: Client, folder: Path, model: str) -> Json:
     try:
-        return client.push(trained, model)
+        return client.push(folder, model)
     except (ApiError, NotConnected) as error:
         # hours of work must not seem lost
-        hint = f"the package is in {trained}: `amaas push {trained} --model {model}` sends it"
+        hint = f"the package is in {folder}: `amaas push {folder} --model {model}` sends it"
         raise AmaasError(f"{error}; {hint}") from error
 
 
-def _epochs(given: dict[str, Any]) -> int | None:
-    text = str(given.get("epochs", ""))
-    return int(text) if text.isdigit() else None
-
-
-def _finished(context: Context, client: Client, state: dict[str, Any], alias: str | None, canary: int | None) -> None:
-    """Say which version it is, and give it its place behind an alias."""
-    from amaas.cli import tables
-
-    model, version = state["model"], state["version"]
-    told = f"version {version} is registered"
-    if alias is not None:
-        try:
-            moved = place(client, model, version, alias, canary)
-        except ApiError as error:
-            raise AmaasError(f"{model} {told}, but {alias} was not moved: {error}") from error
-        state = state | {"alias": moved}
-        told += f", {alias} is now {target(moved)}"
-    context.answer(state, lambda out: tables.line(out, model, told))
-
-
-def place(client: Client, model: str, version: int, alias: str, canary: int | None) -> dict[str, Any]:
-    """Point an alias at a version, or give it a share of the calls, in percent, beside the version that has it now."""
-    present = (client.model(model).get("aliases") or {}).get(alias)
-    if present and present.get("version") == version and not present.get("split"):
-        return {"alias": alias, **present}  # the first version of a model is in production at once
-    reason = "trained by amaas train"
-    if canary is None or not present:
-        return client.promote(model, version, alias, reason=reason)
-    if present.get("split"):
-        raise AmaasError(
-            f"{model} version {version} is registered, but {alias} is split already: "
-            f"amaas split {model} VERSION=WEIGHT… says how it is to be shared"
-        )
-    return client.split(model, {present["version"]: 100 - canary, version: canary}, alias, reason=reason)
-
-
-def _said(context: Context, state: dict[str, Any]) -> None:
-    from amaas.cli import tables
-
-    said = f"training job {state['id']} is {state['state']}"
-    context.answer(state, lambda out: tables.line(out, state["model"], said, state.get("reason") or ""))
-
-
-def _list(context: Context, client: Client) -> None:
-    from amaas.cli import tables
-
-    rows = client.trainings()
-    context.answer(rows, lambda out: tables.trainings(out, rows))
+def _report(context: Context, state: Json) -> None:
+    context.report(state, state["model"], f"training job {state['id']} is {state['state']}", state.get("reason") or "")

@@ -1,1 +1,1 @@
-"""What runs on this machine: training and optimization, in a process or a container."""
+"""What runs on this machine: training, also in a container, and optimization."""

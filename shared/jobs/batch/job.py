@@ -66,8 +66,7 @@ def create(store: Store, job: Job) -> Job:
 def read(store: Store, job: str) -> Job:
     """Raises NotFound."""
     try:
-        request: Job = formats.decode(JOB, store.get(_key(job)).body, f"batch job {job!r}")
-        return request
+        return formats.decode(JOB, store.get(_key(job)).body, f"batch job {job!r}")
     except ObjectNotFound:
         raise NotFound(f"there is no batch job {job!r}: jobs expire after 30 days") from None
 
@@ -93,7 +92,7 @@ def last_run(store: Store, job: str) -> Run | None:
         return None
     number = max(started)
     body = store.get(keys.batch_run(job, number, "start")).body
-    run: Run = formats.decode(RUN, body, f"run {number} of batch job {job!r}")
+    run = formats.decode(RUN, body, f"run {number} of batch job {job!r}")
     events = {name[1] for name in names if int(name[0]) == number}
     return msgspec.structs.replace(run, cancelled="cancel" in events, ended="end" in events)
 
@@ -133,5 +132,4 @@ def end_run(store: Store, job: str, number: int, *, missing: int | None = None, 
 def read_run_end(store: Store, job: str, number: int) -> RunEnd:
     """Raises ObjectNotFound for a run that has not ended."""
     body = store.get(keys.batch_run(job, number, "end")).body
-    end: RunEnd = formats.decode(RUN_END, body, f"the end of run {number} of batch job {job!r}")
-    return end
+    return formats.decode(RUN_END, body, f"the end of run {number} of batch job {job!r}")

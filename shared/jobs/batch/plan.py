@@ -84,8 +84,7 @@ def read_summary(store: Store, job: str) -> PlanSummary | None:
     """None for a job that has no plan yet."""
     try:
         body = store.get(_summary_key(job)).body
-        summary: PlanSummary = formats.decode(PLAN_SUMMARY, body, f"the plan of batch job {job!r}")
-        return summary
+        return formats.decode(PLAN_SUMMARY, body, f"the plan of batch job {job!r}")
     except ObjectNotFound:
         return None
 
@@ -99,8 +98,7 @@ def _decode_plan(body: bytes, job: str) -> list[Chunk]:
 
 def chunk(body: bytes, job: str) -> Chunk:
     """One chunk of a plan. Raises TooNew, Unavailable."""
-    decoded: Chunk = formats.decode(CHUNK, body, f"a chunk of batch job {job!r}")
-    return decoded
+    return formats.decode(CHUNK, body, f"a chunk of batch job {job!r}")
 
 
 def create(store: Store, job: Job) -> PlanSummary:

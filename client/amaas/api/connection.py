@@ -1,0 +1,59 @@
+"""A connection to one deployment: what all parts of the client share."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from amaas.api import transport
+from amaas.api.endpoint import resolve
+from amaas.api.paths import Names, route
+
+Json = dict[str, Any]
+
+
+class Connection:
+    """Holds the address and the HTTP client. Raises NotConnected where address or token are not known."""
+
+    def __init__(self, url: str | None = None, token: str | None = None, timeout: float = 60) -> None:
+        self.url, secret = resolve(url, token)
+        headers = {"Authorization": f"Bearer {secret}", "Accept": "application/json"}
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, verify=transport.certificates())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _call(self, operation: str, names: Names | None = None, **options: Any) -> Json:
+        """operation: its id in routes.py. names: of its path."""
+        method, path = route(operation, names)
+        response: Json = transport.request(self._http, method, path, **options)
+        return response
+
+    def _pages(
+        self, operation: str, member: str, names: Names | None = None, query: dict[str, str] | None = None
+    ) -> Iterator[Json]:
+        """The rows of all pages of a list."""
+        query = query or {}
+        while True:
+            page = self._call(operation, names, params=query)
+            yield from page[member]
+            if page.get("next") is None:
+                return
+            query = query | {"next": str(page["next"])}
+
+    def _change(self, operation: str, names: Names, **body: Any) -> Json:
+        """A transition. Its Idempotency-Key makes it safe to repeat after a lost reply. None is left out."""
+        sent = {name: value for name, value in body.items() if value is not None}
+        return self._call(operation, names, retry=True, json=sent, headers={"Idempotency-Key": uuid.uuid4().hex})

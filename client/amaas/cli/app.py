@@ -1,0 +1,43 @@
+"""The command `amaas`, whole: which module has which verbs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from amaas import __version__
+from amaas.cli.base import HELP
+
+MODULES = {
+    "aliases": ("alias", "approve", "promote", "protect", "reject", "rollback", "split"),
+    "batch": ("batch",),
+    "history": ("diff", "history", "verify"),
+    "models": ("delete", "edit", "ls", "restore", "retire", "show", "signature", "status", "versions"),
+    "optimize": ("optimize",),
+    "predict": ("explain", "infer", "predict", "stats"),
+    "tokens": ("token",),
+    "training": ("train",),
+    "uploads": ("push", "upload", "uploads"),
+}
+
+
+class Verbs(click.Group):
+    """Imports a module when one of its verbs is called, and all of them to list them."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for module, names in MODULES.items():
+            if cmd_name in names:
+                verbs = import_module(f"amaas.cli.{module}").verbs
+                command: click.Command | None = verbs.get_command(ctx, cmd_name)
+                return command
+        return None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(name for names in MODULES.values() for name in names)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": HELP})
+@click.version_option(__version__)
+def main() -> None:
+    """Put models into service, call them, and move between their versions."""

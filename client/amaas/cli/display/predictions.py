@@ -1,0 +1,75 @@
+"""Predictions, explanations and statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from amaas.cli.display.tables import line, row, table
+
+Json = dict[str, Any]
+BAR = 30
+PARTS_SHOWN = 20
+NANOSECONDS = 1e6  # per millisecond
+
+
+def predictions(out: Console, answer: Json) -> None:
+    line(out, answer["model"], f"version {answer['version']}")
+    scored = answer.get("predictions")
+    if not isinstance(scored, list) or not all(isinstance(one, dict) and "score" in one for one in scored):
+        out.print_json(data={key: value for key, value in answer.items() if key not in ("model", "version")})
+        return
+    rows = table("label", "score", "", right=("score",), header=False)
+    full = max([1.0, *(one["score"] for one in scored)])  # scores without an activation may exceed 1
+    for one in scored:
+        row(rows, one.get("label"), f"{one['score']:.4f}", Text(bar(one["score"] / full), "cyan"))
+    out.print(rows)
+
+
+def bar(share: float) -> str:
+    """A bar of at most BAR characters, in steps of an eighth of one. share: 0 to 1."""
+    eighths = round(BAR * 8 * min(max(share, 0.0), 1.0))
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def explanation(out: Console, explanation: Json) -> None:
+    """Parts with what they add to the score, the strongest first; of an image, the place of the strongest."""
+    label, score, method = explanation["label"], explanation["score"], explanation["method"]
+    line(out, explanation["model"], f"{label}: {score:g} ({method})")
+    parts = explanation["attributions"]
+    if parts and isinstance(parts[0], list):
+        line(out, "strongest", _strongest(parts, explanation["seen"]))
+        return
+    rows = table("part", "adds", right=("adds",))
+    for part in sorted(parts, key=lambda part: -abs(part["attribution"]))[:PARTS_SHOWN]:
+        row(rows, _part(part), f"{part['attribution']:+.4f}")
+    out.print(rows)
+
+
+def _strongest(grid: list[list[float]], area: list[float]) -> str:
+    """The cell with the highest value, in pixels. area: left, top, right, bottom of what the model saw."""
+    value, y, x = max((cell, y, x) for y, cells in enumerate(grid) for x, cell in enumerate(cells))
+    left, top, right, bottom = area
+    across = left + (x + 0.5) * (right - left) / len(grid[0])
+    down = top + (y + 0.5) * (bottom - top) / len(grid)
+    return f"{value:+.4f} around ({across:.0f}, {down:.0f}); --out PNG draws it"
+
+
+def _part(part: Json) -> str:
+    if part.get("text"):
+        return str(part["text"])
+    if "start" in part and "text" not in part:
+        return f"{part['start']:g} to {part['end']:g} s"
+    return f"{part.get('column')} = {part.get('value')}"
+
+
+def statistics(out: Console, statistics: Json) -> None:
+    """Of the process that answered; the means are in milliseconds."""
+    line(out, statistics["name"], f"version {statistics['version']}")
+    rows = table("", "count", "mean", right=("count", "mean"))
+    for name, figures in statistics["inference_stats"].items():
+        mean = f"{figures['ns'] / figures['count'] / NANOSECONDS:.3f} ms" if figures["count"] else ""
+        row(rows, name, figures["count"], mean)
+    out.print(rows)

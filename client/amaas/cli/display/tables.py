@@ -1,0 +1,43 @@
+"""The console, lines and tables that all displays are made of."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from amaas.cli.display.text import clean
+
+PIPED_WIDTH = 200  # columns without a terminal: lines that are piped into grep must not be wrapped
+UPLOAD_COLORS = {"registered": "green", "rejected": "red"}
+JOB_COLORS = {"succeeded": "green", "done": "green", "failed": "red", "cancelled": "red"}
+
+
+def console() -> Console:
+    """Standard output. Names and labels come from others: no markup is read from them."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    return Console(markup=False, highlight=False, emoji=False, width=width)
+
+
+def line(out: Console, bold: Any, *rest: Any) -> None:
+    out.print(Text.assemble((clean(bold), "bold"), *(f" {clean(part)}" for part in rest)), soft_wrap=True)
+
+
+def table(*headings: str, right: tuple[str, ...] = (), header: bool = True) -> Table:
+    """right: headings of the columns that are aligned to the right."""
+    rows = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0), show_header=header)
+    for heading in headings:
+        rows.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    return rows
+
+
+def row(rows: Table, *cells: Any) -> None:
+    rows.add_row(*(cell if isinstance(cell, Text) else clean("" if cell is None else cell) for cell in cells))
+
+
+def state(name: str, colors: dict[str, str]) -> Text:
+    return Text(clean(name), colors.get(name, "yellow"))

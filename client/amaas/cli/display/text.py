@@ -1,0 +1,50 @@
+"""Pieces of text. Without rich, which is slow to import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def clean(value: Any) -> str:
+    """As text without control characters, which could move the cursor or recolor the terminal."""
+    import unicodedata  # a shared library: `amaas --help` does without
+
+    return "".join(c for c in str(value) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
+
+
+def target_sentence(target: dict[str, Any]) -> str:
+    """Where an alias points: `version 3`, or `90 to version 3, 10 to version 4`, and its shadow."""
+    split = ", ".join(f"{weight} to version {version}" for version, weight in (target.get("split") or {}).items())
+    shadow = f", with version {target['shadow']} as shadow" if target.get("shadow") else ""
+    return (split or f"version {target['version']}") + shadow
+
+
+def target_label(target: dict[str, Any] | None) -> str:
+    """The same in a table's cell: `3`, or `3: 90 / 4: 10`, and any shadow in brackets."""
+    if not target:
+        return "-"
+    split = " / ".join(f"{version}: {weight}" for version, weight in (target.get("split") or {}).items())
+    return (split or str(target["version"])) + (f" (shadow {target['shadow']})" if target.get("shadow") else "")
+
+
+def policy_sentence(policy: dict[str, Any]) -> str:
+    """Who may move an alias."""
+    if policy.get("two_person"):
+        return "is moved by two persons"
+    return "is moved by scope promote alone" if policy.get("protected") else "is moved by scope write"
+
+
+def when(time: Any) -> str:
+    """A time as the API writes it, to the second."""
+    return str(time or "")[:19].replace("T", " ")
+
+
+def size(count: float | None) -> str:
+    """A number of bytes."""
+    if count is None:
+        return ""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

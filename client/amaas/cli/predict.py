@@ -1,0 +1,129 @@
+"""The verbs that call a model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from amaas.cli.base import Context, reference, verb
+
+Reference = tuple[str, str | None]
+verbs = click.Group()
+model_argument = click.argument("model", callback=reference, metavar="MODEL[@VERSION]")
+type_option = click.option("--type", "content_type", help="Content type of the input. Default: by its bytes or name.")
+
+
+@verb(verbs)
+@model_argument
+@click.argument("input", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--data", help="The input itself, instead of a file.")
+@type_option
+@click.option("--top-k", type=click.IntRange(1), help="How many labels to answer.")
+@click.option("--key", help="Sticky key for a split alias: requests with the same one go to the same version.")
+def predict(
+    context: Context,
+    model: Reference,
+    input: str | None,
+    data: str | None,
+    content_type: str | None,
+    top_k: int | None,
+    key: str | None,
+) -> None:
+    """Predict for INPUT: a file, or - for standard input."""
+    from amaas.cli.display import predictions as display
+
+    if (input is None) == (data is None):
+        raise click.UsageError("give either INPUT or --data")
+    content = _data(data, content_type) if data is not None else _content(str(input))
+    options = {"top_k": str(top_k)} if top_k else {}
+    name, version = model
+    with context.client() as client:
+        answer = client.predict(name, content, version, content_type=content_type, options=options, key=key)
+    context.answer(answer, lambda out: display.predictions(out, answer))
+
+
+@verb(verbs)
+@model_argument
+@click.argument("input", type=click.Path(exists=True, dir_okay=False))
+@click.option("--label", help="The class to explain. Default: the best one.")
+@click.option("--method", type=click.Choice(["occlusion", "rise", "cam"]), help="For images.")
+@type_option
+@click.option(
+    "--out", type=click.Path(dir_okay=False, writable=True), help="For an image: write a PNG with the reasons in red."
+)
+def explain(
+    context: Context,
+    model: Reference,
+    input: str,
+    label: str | None,
+    method: str | None,
+    content_type: str | None,
+    out: str | None,
+) -> None:
+    """Explain the prediction for INPUT, a file.
+
+    Shows how much each part of it adds to the score of a class.
+    """
+    from amaas.cli.display import predictions as display
+
+    name, version = model
+    options = {key: value for key, value in (("label", label), ("method", method)) if value is not None}
+    picture = out is not None
+    with context.client() as client:
+        answer = client.explain(name, input, version, content_type=content_type, options=options, picture=picture)
+    if isinstance(answer, bytes):
+        Path(str(out)).write_bytes(answer)
+        context.report({"picture": out}, name, f"the reasons are in {out}")
+    else:
+        context.answer(answer, lambda console: display.explanation(console, answer))
+
+
+@verb(verbs)
+@model_argument
+@click.argument("body", type=click.File("rb"))
+def infer(context: Context, model: Reference, body: Any) -> None:
+    """Send a request of the Open Inference Protocol.
+
+    BODY is a JSON file, or - for standard input.
+    """
+    name, version = model
+    try:
+        request = json.load(body)
+    except ValueError as error:
+        raise click.BadParameter(f"is not valid JSON: {error}", param_hint="BODY") from error
+    with context.client() as client:
+        response = client.infer(name, request, version)
+    context.answer(response, lambda out: out.print_json(data=response))
+
+
+@verb(verbs)
+@model_argument
+def stats(context: Context, model: Reference) -> None:
+    """Show the inference statistics of a version.
+
+    Those of the process that answers, which is one of several.
+    """
+    from amaas.cli.display import predictions as display
+
+    name, version = model
+    with context.client() as client:
+        statistics = client.get_version_statistics(name, version or "production")
+    context.answer(statistics, lambda out: display.statistics(out, statistics))
+
+
+def _content(input: str) -> str | bytes:
+    return sys.stdin.buffer.read() if input == "-" else input
+
+
+def _data(data: str, content_type: str | None) -> bytes:
+    if content_type is None or content_type.endswith("json"):
+        try:
+            json.loads(data)
+        except ValueError as error:
+            hint = "; text or CSV needs --type, as text/plain"
+            raise click.BadParameter(f"is not valid JSON: {error}{hint}", param_hint="--data") from error
+    return data.encode()

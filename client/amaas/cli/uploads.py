@@ -1,0 +1,75 @@
+"""The verbs of uploads: push a package, and see what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from amaas.cli.base import Context, older_name, verb
+
+verbs = click.Group()
+timeout_option = click.option(
+    "--timeout", type=click.FloatRange(0), default=300, show_default=True, help="Seconds to wait for the result."
+)
+
+
+@verb(verbs)
+@click.argument("path", type=click.Path(exists=True))
+@click.option("--model", help="The model's name. Default: the one in amaas.json, else that of the file or folder.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for the result of the checks.")
+@timeout_option
+def push(context: Context, path: str, model: str | None, no_wait: bool, timeout: float) -> None:
+    """Upload a package, and wait until it is a version.
+
+    PATH is a package folder or an .onnx file.
+    """
+    from amaas.cli.display.progress import upload_progress
+
+    with context.client() as client, upload_progress(model or path, quiet=context.as_json) as on_progress:
+        state = client.push(path, model, on_progress=on_progress, wait=not no_wait, timeout=timeout)
+    _report(context, state)
+
+
+@verbs.group()
+def upload() -> None:
+    """See what became of uploads."""
+
+
+@verb(upload, "ls")
+@click.argument("model")
+def list_uploads(context: Context, model: str) -> None:
+    """List the uploads of a model, with the reasons of those that were rejected."""
+    from amaas.cli.display import models as display
+
+    with context.client() as client:
+        rows = client.list_uploads(model)
+    context.answer(rows, lambda out: display.uploads(out, rows))
+
+
+older_name(verbs, list_uploads, "uploads")
+
+
+@verb(upload, "show")
+@click.argument("upload")
+def show_upload(context: Context, upload: str) -> None:
+    """Show the state of an upload."""
+    with context.client() as client:
+        _report(context, client.get_upload(upload))
+
+
+@verb(upload, "wait")
+@click.argument("upload")
+@timeout_option
+def wait_for_upload(context: Context, upload: str, timeout: float) -> None:
+    """Wait until an upload is a version. Exit status 3 if it is rejected."""
+    with context.client() as client:
+        _report(context, client.wait_for_upload(upload, timeout))
+
+
+def _report(context: Context, state: dict[str, Any]) -> None:
+    if "version" in state:
+        context.report(state, state["model"], f"version {state['version']} is registered")
+    else:
+        reason = f": {state['reason']}" if state.get("reason") else ""
+        context.report(state, state["model"], f"{state['upload_id']} is {state['state']}{reason}")

@@ -1,0 +1,39 @@
+"""Two small models that the inference function really serves."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+
+from shared.package import manifest
+from shared.registry import blobs, versions
+from shared.registry.log import Log
+from tests.registry.conftest import ANN, a_version
+from tests.support import linear, tiny_classifier
+
+# four by four pixels
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAAAAACMmsGiAAAAHElEQVR42mNkEBAQYHQQEBBgcRAQEGA8ICAgAAAQRAIIemiTNgAAAABJRU5ErkJggg=="
+)
+LABELS = ["[bold]cat\x1b[31m", "dog"]
+
+
+def served(log: Log) -> None:
+    """digits, of images with two LABELS; sum, y = x @ [[1], [10]]."""
+    image = {"name": "image", "datatype": "FP32", "shape": [-1, 1, 4, 4]}
+    _register(
+        log, "digits", tiny_classifier(2), task="image-classification", labels=LABELS, card="# Card\n\nA *fine* model.",
+        preprocess={"mode": "L", "size": [4, 4]}, inputs=[image],
+        outputs=[{"name": "logits", "datatype": "FP32", "shape": [-1, 2]}],
+    )  # fmt: skip
+    pair = {"name": "x", "datatype": "FP32", "shape": [-1, 2]}
+    _register(log, "sum", linear([[1.0], [10.0]]), inputs=[pair], outputs=[pair | {"name": "y", "shape": [-1, 1]}])
+
+
+def _register(log: Log, name: str, model: bytes, **described: Any) -> None:
+    body = manifest.encode(manifest.decode(msgspec.json.encode({"name": name} | described)))
+    stored = {"manifest": blobs.write(log.store, body), "model": blobs.write(log.store, model), "size": len(model)}
+    version = a_version(f"upload-{name}", described.get("task", "tensor"))
+    versions.register(log, name, msgspec.structs.replace(version, **stored), ANN)

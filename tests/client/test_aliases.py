@@ -1,0 +1,149 @@
+"""The verbs that change what is served and look back on it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from amaas.client import Client
+from amaas.errors import ApiError
+
+from shared import keys
+from shared.registry import models
+from shared.registry.log import Log
+from tests.client.conftest import Run
+from tests.client.gateway import Service, Trouble
+from tests.registry.conftest import push
+
+pytestmark = pytest.mark.usefixtures("three_versions")
+DIGEST = "0" * 64
+
+
+def test_promote_split_and_roll_back(amaas: Run) -> None:
+    said = amaas("promote", "m", "2", "--reason", "better").stdout
+    assert said.startswith("m production is now version 2 (a rollback goes to version 1), in effect everywhere within")
+    assert "90 to version 2, 10 to version 3" in amaas("split", "m", "2=90", "3=10").stdout
+    assert "2: 90 / 3: 10" in amaas("ls").stdout
+    shown = amaas("show", "m").stdout
+    assert "production 90" in shown
+    assert "production 10" in shown
+    moved = amaas("promote", "m", "1").stdout
+    assert "is now version 1 (a rollback goes to 90 to version 2, 10 to version 3), in effect" in moved
+    assert "is now 90 to version 2, 10 to version 3 (a rollback goes to version 2)" in amaas("rollback", "m").stdout
+    back = amaas("rollback", "m", "--reason", "night").stdout
+    assert "production is now version 2 (a rollback goes to version 1)" in back
+    assert "production is now version 1, in effect" in amaas("rollback", "m").stdout
+    assert "nothing to go back to" in amaas("rollback", "m", code=1).stderr
+    assert "production is now version 3" in amaas("rollback", "m", "--to", "3").stdout
+    rows = amaas("history", "m", "--limit", "7").stdout.splitlines()
+    assert len(rows) == 8
+    assert "production → back to 3" in rows[1]
+    assert "ann" in rows[1]
+    assert "night" in rows[3]
+    assert "production → back to 2: 90 / 3: 10" in rows[4]
+    assert "production → 2: 90 / 3: 10" in rows[6]
+    assert len(json.loads(amaas("history", "m", "--all", "--json").stdout)) == 10
+
+
+def test_splits_that_are_none(amaas: Run) -> None:
+    for wrong in ("3", "a=1", "3=x", "=5"):
+        assert "is not VERSION=WEIGHT" in amaas("split", "m", wrong, code=2).stderr
+    assert "no version 9" in amaas("split", "m", "1=5", "9=5", code=1).stderr
+
+
+def test_a_lost_reply_is_repeated_and_carried_out_once(client: Client, service: Service, log: Log) -> None:
+    client.promote("m", 2)
+    client.promote("m", 3, expect_revision=4)
+    service.trouble = [Trouble("POST", "rollback", 0, times=2, after=True)]
+    assert client.rollback("m", expect_revision=5)["version"] == 2
+    assert models.get(log, "m").revision == 6
+    with pytest.raises(ApiError, match="at revision 6, not 5"):
+        client.promote("m", 1, expect_revision=5)
+
+
+def test_two_persons(amaas: Run) -> None:
+    assert "moved by two persons" in amaas("protect", "m", "production", "--two-person").stdout
+    assert "make a request" in amaas("promote", "m", "2", code=1).stderr
+    asked = amaas("promote", "m", "2", "--request", "--reason", "better").stdout
+    assert asked == "m request 5 waits for somebody else: amaas approve m 5\n"
+    shown = amaas("show", "m").stdout
+    assert "request 5: production → 2, requested by ann" in shown
+    assert "production is moved by two persons" in shown
+    assert "your own" in amaas("approve", "m", "5", code=1).stderr
+    assert "production is now version 2" in amaas("approve", "m", "5", by="bob").stdout
+    amaas("promote", "m", "3", "--request")
+    assert "request 7 is closed" in amaas("reject", "m", "7").stdout
+    what = amaas("history", "m").stdout
+    for words in ("request 5 approved, production → 2", "requested production → 3", "request 7 rejected"):
+        assert words in what
+    assert "production takes two persons" in what
+    amaas("protect", "m", "production", "--off")
+    amaas("protect", "m", "production", "--off", "--two-person", code=2)
+
+
+def test_aliases_are_listed_and_removed(amaas: Run) -> None:
+    amaas("promote", "m", "2", "--alias", "staging", "--shadow", "3")
+    amaas("protect", "m", "production")
+    amaas("alias", "protect", "m", "staging", "--two-person")
+    rows = [line.split("  ") for line in amaas("alias", "ls", "m").stdout.splitlines()]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    assert cells[1:] == [["production", "1", "scope promote alone"], ["staging", "2 (shadow 3)", "two persons"]]
+    assert json.loads(amaas("alias", "ls", "m", "--json").stdout)["aliases"]["staging"]["shadow"] == 3
+    amaas("alias", "protect", "m", "staging", "--off")
+    assert "staging is removed" in amaas("alias", "rm", "m", "staging", "--reason", "unused").stdout
+    assert "staging → deleted" in amaas("history", "m").stdout
+    amaas("alias", "rm", "m", "production", code=1)
+
+
+def test_retire_delete_and_restore(amaas: Run, log: Log) -> None:
+    assert amaas("retire", "m@3").stdout == "m version 3 is retired\n"
+    assert "retired" in amaas("show", "m").stdout
+    assert "in use by production" in amaas("retire", "m@1", code=1).stderr
+    amaas("retire", "m", code=2)
+    amaas("restore", "m@production", code=2)
+    assert amaas("restore", "m@3").stdout == "m version 3 is in use again\n"
+    amaas("delete", "m", code=1)  # nobody said yes
+    assert models.get(log, "m").alive
+    assert "amaas restore m" in amaas("delete", "m", "--yes").stdout
+    assert "was deleted" in amaas("show", "m", code=1).stderr
+    assert amaas("restore", "m").stdout == "m is in service again\n"
+    what = amaas("history", "m").stdout
+    assert all(words in what for words in ("version 3 retired", "version 3 restored", "deleted", "restored"))
+
+
+def test_edit_and_search(amaas: Run, tmp_path: Path) -> None:
+    card = tmp_path / "card.md"
+    card.write_text("# About m")
+    assert "its tags are eu, shop" in amaas("edit", "m", "--tag", "shop", "--tag", "eu", "--card", str(card)).stdout
+    assert "About m" in amaas("show", "m").stdout
+    assert "card edited, tags edited" in amaas("history", "m").stdout
+    assert "m" in amaas("ls", "--tag", "eu", "--task", "tensor").stdout
+    assert amaas("ls", "--tag", "us").stdout.startswith("no models")
+    assert "nothing to edit" in amaas("edit", "m", code=1).stderr
+
+
+def test_verify_and_its_anchor(amaas: Run, log: Log) -> None:
+    said = amaas("verify", "m").stdout
+    assert "verified: 3 records" in said
+    anchor = said.rpartition("anchor to keep: ")[2].strip()
+    amaas("verify", "m", "--anchor", anchor)
+    amaas("promote", "m", "2")
+    amaas("verify", "m", "--anchor", anchor)
+    assert "differs from the anchor" in amaas("verify", "m", "--anchor", f"3:{DIGEST}", code=1).stdout
+    amaas("verify", "m", "--anchor", f"9:{DIGEST}", code=1)
+    amaas("verify", "m", "--anchor", "nonsense", code=2)
+    log.store.delete(keys.log_record("m", 2))
+    said = amaas("verify", "m", code=1).stdout
+    assert "does NOT verify" in said
+    assert "the record is missing" in said
+    assert json.loads(amaas("verify", "m", "--json", code=1).stdout)["verified"] is False
+
+
+def test_differences(amaas: Run, log: Log) -> None:
+    assert "no difference" in amaas("diff", "m").stdout
+    push(log, "m", metrics={"accuracy": 0.92}, licence="MIT")
+    said = amaas("diff", "m", "1", "4").stdout
+    assert "accuracy" in said
+    assert "licence" in said
+    assert json.loads(amaas("diff", "m", "--json").stdout)["to"] == 4

@@ -1,0 +1,96 @@
+"""`amaas batch`: the batch functions, with their steps run here in the place of the state machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from functions.batch import app
+from shared.jobs.batch import job as jobs
+from shared.storage.memory import MemoryStore
+from tests.client.conftest import Run
+from tests.client.gateway import Service
+from tests.jobs_batch import world
+from tests.registry.conftest import push
+
+
+class Machine:
+    """Runs a job at once, or never. stopped: the jobs that were cancelled."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store, self.runs, self.stopped = store, True, list[str]()
+
+    def start(self, job: str, run: int) -> None:
+        if self.runs:
+            world.run(self.store, jobs.read(self.store, job), number=run)
+
+    def going(self, job: str, run: int) -> bool:
+        return True
+
+    def stop(self, job: str, run: int) -> None:
+        self.stopped.append(job)
+
+
+@pytest.fixture
+def machine(service: Service, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(service.store)
+    monkeypatch.setattr(app, "machine", lambda: machine)
+    push(service.log, "m", inputs=world.MANIFEST.inputs)
+    return machine
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> str:
+    (tmp_path / "rows.jsonl").write_text('1\n"refused"\n3\n')
+    return "rows.jsonl"
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_job_over_a_file(amaas: Run, rows: str, tmp_path: Path) -> None:
+    result = amaas("batch", "m", rows)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [answer.get("prediction", {}).get("echo") for answer in answers] == [1, None, 3]
+    assert "is done: 3 of 3 inputs done, 1 failed" in result.stderr
+    state = json.loads(amaas("batch", "run", "m@1", rows, "--json", "--out", "out.jsonl").stdout)
+    assert (state["state"], state["done"]) == ("done", 3) and "results" not in state
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
+    assert "is done" in amaas("batch", "show", state["id"]).stderr
+    assert amaas("batch", "outputs", state["id"]).stdout == (tmp_path / "out.jsonl").read_text()
+    listed = amaas("batch", "failures", state["id"]).stdout
+    assert "rows.jsonl:2" in listed and "refused, as asked" in listed
+    assert len(json.loads(amaas("batch", "failures", state["id"], "--json").stdout)) == 1
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_folder_of_inputs(amaas: Run, tmp_path: Path) -> None:
+    (tmp_path / "inputs" / "below").mkdir(parents=True)
+    (tmp_path / "inputs" / "a.json").write_text("1")
+    (tmp_path / "inputs" / "below" / "b.json").write_text("2")
+    answers = [json.loads(line) for line in amaas("batch", "m", "inputs").stdout.splitlines()]
+    assert [(answer["input"], answer["prediction"]["echo"]) for answer in answers] == [
+        ("a.json", 1),
+        ("below/b.json", 2),
+    ]
+    (tmp_path / "empty").mkdir()
+    assert "empty contains no files" in amaas("batch", "m", "empty", code=1).stderr
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_job_without_any_answer_fails(amaas: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('"refused"\n')
+    assert (
+        "none of the inputs could be answered; bad.jsonl:1: refused" in amaas("batch", "m", "bad.jsonl", code=1).stderr
+    )
+
+
+def test_a_job_is_cancelled_and_resumed(amaas: Run, machine: Machine, rows: str) -> None:
+    machine.runs = False
+    state = json.loads(amaas("batch", "m", rows, "--no-wait", "--json").stdout)
+    assert "is cancelled" in amaas("batch", "cancel", state["id"]).stderr
+    assert machine.stopped == [state["id"]]
+    machine.runs = True
+    assert "is done: 3 of 3" in amaas("batch", "resume", state["id"]).stderr
+    older = amaas("batch", "m", "--resume", state["id"], "--out", "out.jsonl")  # as it was before there were verbs
+    assert "is done: 3 of 3" in older.stderr
