@@ -101,18 +101,19 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
-def decode(body: bytes, *, spelling: bool = False) -> Manifest:
+def decode(body: bytes, *, strict: bool = False) -> Manifest:
     """Parse an `amaas.json`. Raises BadInput that names the member and what is wrong with it.
 
-    spelling: refuse tasks that there are not, and members that look like one that there is; other members are for
-    newer services, and ignored.
+    strict: for an upload. Refuse tasks that this release does not have, and members that look like a misspelled one;
+    other unknown members are for newer services, and ignored.
     """
     try:
-        found = DECODER.decode(body)
-        _check_format(found.get("format"))
-        if spelling:
-            _check_spelling(found)
-        return msgspec.convert(with_kinds(found), Manifest)
+        described = DECODER.decode(body)
+        _check_format(described.get("format"))
+        if strict:
+            _check_task(described.get("task", TENSOR))
+            _check_spelling(described)
+        return msgspec.convert(with_kinds(described), Manifest)
     except msgspec.ValidationError as error:
         raise BadInput(f"amaas.json does not fit its schema: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -141,16 +142,18 @@ def _check_format(number: Any) -> None:
         )
 
 
-def _check_spelling(found: dict[str, Any]) -> None:
-    from difflib import get_close_matches
-
-    task = found.get("task", TENSOR)
+def _check_task(task: Any) -> None:
     if isinstance(task, str) and task not in TASKS:
         raise BadInput(
             f"amaas.json: there is no task {task[:50]!r}; there are {', '.join(TASKS)}. Name one "
             "of them, or omit `task`: then the model takes and gives tensors"
         )
-    for name in found:
+
+
+def _check_spelling(described: dict[str, Any]) -> None:
+    from difflib import get_close_matches
+
+    for name in described:
         if name not in Manifest.__struct_fields__:
             for meant in get_close_matches(name.lower(), Manifest.__struct_fields__, 1, 0.8):
                 raise BadInput(f"amaas.json has a member {name[:50]!r}, which nothing reads: did you mean {meant!r}?")
@@ -171,13 +174,13 @@ def narrow(declared: list[Tensor], graph: list[Tensor], what: str) -> list[Tenso
     Declared tensors must be the graph's own, by name and datatype, and may only fix dimensions that vary.
     Raises BadInput naming the first that does not agree.
     """
-    known = {tensor.name: tensor for tensor in graph}
-    wanted = {tensor.name: tensor for tensor in declared}
-    for name, tensor in wanted.items():
-        if name not in known:
-            raise BadInput(f"amaas.json names the {what} {name!r}, which the model lacks: it has {sorted(known)}")
-        _agree(tensor, known[name], what)
-    return [wanted.get(tensor.name, tensor) for tensor in graph]
+    in_graph = {tensor.name: tensor for tensor in graph}
+    by_name = {tensor.name: tensor for tensor in declared}
+    for name, tensor in by_name.items():
+        if name not in in_graph:
+            raise BadInput(f"amaas.json names the {what} {name!r}, which the model lacks: it has {sorted(in_graph)}")
+        _agree(tensor, in_graph[name], what)
+    return [by_name.get(tensor.name, tensor) for tensor in graph]
 
 
 def _agree(declared: Tensor, graph: Tensor, what: str) -> None:
