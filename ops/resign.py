@@ -13,7 +13,7 @@ import sys
 
 from shared.errors import Conflict
 from shared.formats import TooNew
-from shared.registry import catalogue, models
+from shared.registry import catalog, models
 from shared.registry.fold import Broken
 from shared.registry.log import Log
 from shared.registry.state import Act
@@ -47,7 +47,7 @@ def attest(store: Store, key: Signer, reason: str) -> list[tuple[str, int]]:
     """
     log, strict = Log(store, signer=key), Log(store, trusted=[key.public])
     signed = []
-    for name in catalogue.names(store):
+    for name in catalog.list_names(store):
         try:
             if not _is_signed(strict, name):
                 signed.append((name, models.attest(log, name, Act(by="operator", reason=reason)).revision))

@@ -1,4 +1,4 @@
-"""The control plane: catalogue, versions, aliases, approvals, history."""
+"""The control plane: catalog, versions, aliases, approvals, history."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shared.errors import BadInput
 from shared.registry import (
     aliases,
     approvals,
-    catalogue,
+    catalog,
     diff,
     models,
     record_views,
@@ -75,7 +75,7 @@ def describe(request: Request) -> dict[str, Any]:
 @handler.route("GET", "/models", id="listModels", scope="read", query=ModelsQuery, gives=views.ModelList)
 def list_models(request: Request, query: ModelsQuery) -> views.ModelList:
     """Models, a page at a time"""
-    page, following = catalogue.page(
+    page, following = catalog.page(
         log(),
         search=query.search,
         task=query.task,

@@ -20,7 +20,7 @@ from shared.ingest.candidate import Candidate, Rejected, check_package, store_bl
 from shared.ingest.verdict import Limits
 from shared.package import manifest, processing
 from shared.package.manifest import Manifest
-from shared.registry import blobs, catalogue, versions, withdrawn
+from shared.registry import blobs, catalog, versions, withdrawn
 from shared.registry.log import Log
 from shared.registry.state import Act, Head, Version
 from shared.runtime import samples
@@ -51,7 +51,7 @@ def check_outdated(log: Log, limits: Limits, seconds: float) -> list[Outcome]:
     """
     deadline = time.monotonic() + seconds
     outcomes: list[Outcome] = []
-    for name in catalogue.names(log.store):
+    for name in catalog.list_names(log.store):
         try:
             head = log.read(name)
             for version in _in_order(head):

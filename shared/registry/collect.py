@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from shared import formats, keys
 from shared.errors import Unavailable
-from shared.registry import blobs, catalogue
+from shared.registry import blobs, catalog
 from shared.registry.log import BATCH, Log
 from shared.registry.state import Head, Version
 from shared.storage.base import ObjectInfo, ObjectNotFound, get_many, list_all
@@ -74,7 +74,7 @@ def _named(log: Log, before: float) -> tuple[set[str], bool]:
     """The blobs that any model names, and whether the state of one could not be read."""
     named: set[str] = set()
     unread = False
-    for name in catalogue.names(log.store):
+    for name in catalog.list_names(log.store):
         try:
             head = log.read(name)
             named |= mentioned(log, name) if head.min_writer > formats.WRITER else _of(log, head, before)

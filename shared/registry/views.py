@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.package.manifest import Manifest, TaskName
-from shared.registry import catalogue, state
+from shared.registry import catalog, state
 from shared.registry.state import Head
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, in hex")]
@@ -212,7 +212,7 @@ def manifest(head: Head, stored: state.Version, content: Manifest) -> dict[str, 
     return {**msgspec.to_builtins(content), **msgspec.to_builtins(version(head, stored))}
 
 
-def summary(stored: catalogue.Summary) -> ModelSummary:
+def summary(stored: catalog.Summary) -> ModelSummary:
     return ModelSummary(
         name=stored.name,
         task=stored.task,

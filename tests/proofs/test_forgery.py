@@ -18,7 +18,7 @@ import pytest
 
 from shared import keys
 from shared.errors import Unavailable
-from shared.registry import aliases, approvals, catalogue, models, seal, verify, versions
+from shared.registry import aliases, approvals, catalog, models, seal, verify, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
 from shared.registry.state import Act, Head, Policy, Record, Target
@@ -338,5 +338,5 @@ def test_a_damaged_model_takes_no_other_one_away(log: Log) -> None:
         log.store.put(at(LAST), broken)
         log.store.put(keys.head("m"), broken)
         assert refused(log)
-        assert "other" in catalogue.every(log)
+        assert "other" in catalog.list_models(log)
         assert blamed(log)[0] == LAST

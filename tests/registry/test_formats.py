@@ -13,7 +13,7 @@ from shared import formats, keys
 from shared.errors import Conflict, Unavailable
 from shared.formats import TooNew
 from shared.package import manifest
-from shared.registry import aliases, blobs, catalogue, collect, fold, models, record_views, verify, versions
+from shared.registry import aliases, blobs, catalog, collect, fold, models, record_views, verify, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
 from shared.registry.state import Act, Record, Segment, Target
@@ -51,11 +51,11 @@ def kinds(log: Log, model: str = "m") -> list[str]:
 
 
 def works_beside(log: Log) -> None:
-    """The other model, the catalogue and the collector do as ever."""
+    """The other model, the catalog and the collector do as ever."""
     aliases.move(log, "other", "production", Target(version=2), ANN)
     aliases.rollback(log, "other", "production", ANN)
     assert verify.verify(log, "other").verified
-    assert "other" in catalogue.every(log)
+    assert "other" in catalog.list_models(log)
     orphan = blobs.write(log.store, b"nobody names this")
     age(log.store, keys.BLOBS, 30 * 86400.0)
     assert collect.collect(log).deleted == [orphan]
@@ -84,7 +84,7 @@ def test_notes_and_kinds_are_read_past(log: Log, kind: str, members: dict[str, A
     log.store.delete(keys.head("m"))
     assert models.get(log, "m").number(None) == 2
     assert verify.verify(log, "m").verified
-    assert sorted(catalogue.every(log)) == ["m", "other"]
+    assert sorted(catalog.list_models(log)) == ["m", "other"]
     works_beside(log)
 
 
@@ -97,7 +97,7 @@ def test_what_it_would_lose_is_served_and_not_changed(log: Log) -> None:
     commit(log, "m", record(min_writer=NEXT), members, {"evidence": {"2": evidence}})
     assert models.get(log, "m").number(None) == 2
     assert verify.verify(log, "m").verified
-    assert catalogue.every(log)["m"].aliases["production"].version == 2
+    assert catalog.list_models(log)["m"].aliases["production"].version == 2
     with pytest.raises(Conflict, match=rf"model 'm' was changed by a later release, in format {NEXT}.*deploy"):
         aliases.move(log, "m", "production", Target(version=3), ANN)
     works_beside(log)
@@ -118,8 +118,8 @@ def test_a_transition_carried_out_already_is_still_answered(log: Log) -> None:
 @pytest.mark.parametrize("head", [True, False])
 @pytest.mark.parametrize("members", [{}, {"kind": 7}, {"aliases": [["production", 2]]}])
 def test_what_must_be_understood_stops_this_model_only(log: Log, members: dict[str, Any], head: bool) -> None:
-    known = catalogue.every(log)["m"]
-    catalogue.compact(log)
+    known = catalog.list_models(log)["m"]
+    catalog.compact(log)
     named = blobs.write(log.store, b"named by the later record")
     commit(log, "m", record(min_reader=NEXT), {"adapter": named, **members}, head=head)
     with pytest.raises(TooNew, match=rf"model 'm' was written by a later release, in format {NEXT}.*deploy") as refused:
@@ -127,7 +127,7 @@ def test_what_must_be_understood_stops_this_model_only(log: Log, members: dict[s
     assert refused.value.status == 503
     with pytest.raises(TooNew):
         aliases.move(log, "m", "production", Target(version=3), ANN)
-    assert catalogue.every(log)["m"] == known
+    assert catalog.list_models(log)["m"] == known
     [problem] = verify.verify(log, "m").problems
     assert problem.revision == 4
     assert "later release" in problem.what
@@ -199,7 +199,7 @@ def test_a_manifest_of_a_later_form_stops_its_version_only(log: Log, body: bytes
     with pytest.raises(TooNew, match="version 4 of this model"):
         models.manifest(log, models.shown(log.read("m")))
     assert models.manifest(log, log.read("m").versions[3]).name == "m"
-    assert "other" in catalogue.every(log)
+    assert "other" in catalog.list_models(log)
 
 
 def test_a_manifest_is_stored_with_its_format() -> None:

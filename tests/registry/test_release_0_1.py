@@ -15,7 +15,7 @@ from shared.jobs.batch import plan as batch_plans
 from shared.jobs.batch import progress as batch_progress
 from shared.jobs.training import job as training_jobs
 from shared.jobs.training import progress as training_progress
-from shared.registry import aliases, approvals, catalogue, collect, models, verify, versions
+from shared.registry import aliases, approvals, catalog, collect, models, verify, versions
 from shared.registry.log import Log
 from shared.registry.state import Act, Policy, Target
 from shared.signing import p256
@@ -108,10 +108,10 @@ def test_what_waits_goes_on(log: Log) -> None:
     assert verify.verify(log, "many").verified
 
 
-def test_the_catalogue_lists_and_the_collector_keeps(log: Log) -> None:
-    assert sorted(catalogue.every(log)) == ALIVE
+def test_the_catalog_lists_and_the_collector_keeps(log: Log) -> None:
+    assert sorted(catalog.list_models(log)) == ALIVE
     log.store.delete(keys.CATALOG)
-    assert sorted(catalogue.every(log)) == ALIVE
+    assert sorted(catalog.list_models(log)) == ALIVE
     age(log.store, keys.BLOBS, 30 * 86400.0)
     assert collect.collect(log).deleted == []
     for name in ALIVE:
@@ -136,7 +136,7 @@ def test_nothing_of_the_bucket_has_to_be_written_again(log: Log) -> None:
     before = release.objects()
     for name in NAMES:
         verify.verify(log, name)
-    catalogue.every(log)
+    catalog.list_models(log)
     assert {key: stored.body for key, stored in log.store._objects.items()} == before
 
 

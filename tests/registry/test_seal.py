@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import utils
 from ops.resign import attest
 from shared import keys
 from shared.errors import Unavailable
-from shared.registry import aliases, catalogue, models, verify
+from shared.registry import aliases, catalog, models, verify
 from shared.registry import log as logs
 from shared.registry.log import Log
 from shared.registry.state import Target
@@ -86,7 +86,7 @@ def test_a_record_of_another_model_does_not_pass(signed: Log, key: LocalKey) -> 
     signed.store.put(keys.log_record("victim", 1), stolen)
     with pytest.raises(Unavailable, match="signature is wrong"):
         models.get(reader(signed, key.public), "victim")
-    assert "victim" not in catalogue.every(reader(signed, key.public))
+    assert "victim" not in catalog.list_models(reader(signed, key.public))
 
 
 def test_a_signature_has_one_form(signed: Log, key: LocalKey) -> None:

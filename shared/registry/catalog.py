@@ -1,4 +1,4 @@
-"""The catalogue: an index of all models in one object, so that neither a listing nor a search asks each of them.
+"""The catalog: an index of all models in one object, so that neither a listing nor a search asks each of them.
 
 It is derived from the heads and never trusted to be complete. Before a transition is committed, its writer leaves a
 mark that names the model and the revision to come; a reader takes the index, lists the marks, and reads the heads of
@@ -32,7 +32,7 @@ COMPACTING = 16
 
 
 class Summary(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the catalogue says of a model. ready: the numbers of versions in use, as ranges with both ends included."""
+    """What the catalog says of a model. ready: the numbers of versions in use, as ranges with both ends included."""
 
     name: str
     revision: int
@@ -82,7 +82,7 @@ def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
     return found
 
 
-def every(log: Log) -> dict[str, Summary]:
+def list_models(log: Log) -> dict[str, Summary]:
     """All models by name, as they are now: 2 requests, and one or two for each that the index does not know yet."""
     index, _, marks = _read(log.store)
     known = index.models | _fresh(log, _behind(index, marks))
@@ -102,7 +102,7 @@ def page(
     """Models by name: those whose name contains `search`, of a task, with a tag; and where the next page starts."""
     found = [
         one
-        for one in every(log).values()
+        for one in list_models(log).values()
         if (after is None or one.name > after)
         and search.lower() in one.name.lower()
         and task in (None, one.task)
@@ -119,7 +119,7 @@ def compact_sometimes(log: Log, head: Head) -> None:
     try:
         compact(log)
     except Unavailable as error:
-        logger.warning("the catalogue was not compacted", extra={"why": str(error)})
+        logger.warning("the catalog was not compacted", extra={"why": str(error)})
 
 
 def compact(log: Log) -> None:
@@ -159,10 +159,10 @@ def _read(store: Store) -> tuple[Index, str | None, dict[str, list[int]]]:
         etag = found.etag
         return INDEX.decode(found.body), etag, marks
     except (ObjectNotFound, *DAMAGED):
-        return Index({}), etag, {name: [0] for name in names(store)} | marks
+        return Index({}), etag, {name: [0] for name in list_names(store)} | marks
 
 
-def names(store: Store) -> list[str]:
+def list_names(store: Store) -> list[str]:
     found: list[str] = []
     token = None
     while True:
@@ -192,6 +192,6 @@ def _one(log: Log, name: str) -> Summary | None:
     try:
         return summary(log, log.read(name))
     except (Broken, TooNew) as error:
-        # one model that cannot be read must not take the catalogue away: it is listed as it was known before
-        logger.error("not in the catalogue as it is", extra={"why": str(error)})
+        # one model that cannot be read must not take the catalog away: it is listed as it was known before
+        logger.error("not in the catalog as it is", extra={"why": str(error)})
         return None
