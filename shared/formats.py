@@ -2,7 +2,7 @@
 
 A bucket outlives releases, and while a deployment is updated its functions are of two of them. So:
 
-- A signature and a digest cover stored bytes, never what the running code would write instead (registry/seal.py).
+- A signature and a digest cover stored bytes, never what the running code would write instead (registry/signatures.py).
 - Readers ignore members that they do not know.
 - Each record of a model's log carries the lowest numbers that understand it, absent where they are 1, and the state
   has the highest of its records. `min_reader` above READER: this release cannot say what the model's state is, and

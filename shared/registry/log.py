@@ -21,7 +21,7 @@ from shared import formats, keys
 from shared.clock import now
 from shared.errors import NotFound, Unavailable
 from shared.formats import DAMAGED, TooNew
-from shared.registry import blobs, conditions, seal
+from shared.registry import blobs, conditions, signatures
 from shared.registry.fold import Broken, fold, segment_body
 from shared.registry.state import RECORD, VERSIONS, Act, Head, Record, Version
 from shared.signing.base import Signer
@@ -126,12 +126,12 @@ class Log:
             found = self.store.get(keys.head(model))
         except ObjectNotFound:
             return None, None
-        return seal.decode_head(found.body, model, self.trusted), found.etag
+        return signatures.decode_head(found.body, model, self.trusted), found.etag
 
     def _replay(self, model: str) -> Head:
         for info in reversed(list(list_all(self.store, keys.snapshots(model)))):
             with suppress(Broken, ObjectNotFound):
-                head = seal.decode_head(self.store.get(info.key).body, model, self.trusted)
+                head = signatures.decode_head(self.store.get(info.key).body, model, self.trusted)
                 if head is not None:
                     return self._roll_forward(head)
         return self._roll_forward(Head(model=model))
@@ -159,7 +159,9 @@ class Log:
 
     def _believed(self, head: Head, last: bytes | None) -> Head:
         """The state, if the newest record that led to it is signed as it should be: it vouches for those before it."""
-        problem = seal.wrong_record(last, head.model, self.trusted) if self.trusted and last is not None else None
+        problem = (
+            signatures.record_problem(last, head.model, self.trusted) if self.trusted and last is not None else None
+        )
         if problem:
             raise Broken(
                 f"record {head.revision} of model {head.model!r} is not to be trusted: {problem}; "
@@ -199,7 +201,7 @@ class Log:
         raise Unavailable(f"model {model!r} is being changed by many writers at once; nothing was changed, try again")
 
     def _prepared(self, head: Head, record: Record, act: Act) -> tuple[Record, bytes, Head]:
-        """The record with its place in the chain and its seal, its bytes, and the state after it."""
+        """The record with its place in the chain and its signature, its bytes, and the state after it."""
         record = replace(
             record,
             by=act.by,
@@ -219,7 +221,9 @@ class Log:
                 blobs.write(self.store, segment_body(head, segment.first, segment.last))
         body = msgspec.json.encode(record)
         if self.signer is not None:
-            body = seal.attach(body, seal.make(self.signer, head.model, body, seal.state(after)))
+            body = signatures.attach(
+                body, signatures.sign(self.signer, head.model, body, signatures.encode_state(after))
+            )
         return record, body, replace(after, digest=digest(body))
 
     def _commit(self, model: str, revision: int, body: bytes) -> None:
@@ -238,7 +242,7 @@ class Log:
 
     def _save(self, head: Head, record: bytes, etag: str | None) -> None:
         """Refresh the cached head. Best effort: whoever refreshed it in between may be behind, but not wrong."""
-        body = seal.encode_head(head, record)
+        body = signatures.encode_head(head, record)
         if head.revision % SNAPSHOT == 0:
             with suppress(AlreadyExists, Unavailable):
                 self.store.put(keys.snapshot(head.model, head.revision), body, if_absent=True)
@@ -258,7 +262,7 @@ class Log:
                 except (ObjectNotFound, Unavailable):
                     return
                 try:
-                    known = seal.decode_head(present.body, head.model, self.trusted)
+                    known = signatures.decode_head(present.body, head.model, self.trusted)
                 except TooNew:
                     return
                 if known is not None and known.revision >= head.revision:

@@ -145,7 +145,7 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: int = 0
 
 
-class Seal(Struct, frozen=True, kw_only=True):
+class Signature(Struct, frozen=True, kw_only=True):
     """The deployment's signature over a record and the state after it. content, state: SHA-256; signature: base64."""
 
     key: str
@@ -163,7 +163,8 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     makes the writer seal away. min_reader, min_writer: see formats.py.
 
     kind: register, alias, rollback, unalias, policy, request, approve, reject, retire, restore, edit, delete, undelete,
-    attest or recheck; for people, but for what fold.py makes of rollback, delete and undelete. The seal comes last.
+    attest (re-signed) or recheck; information only, except for rollback, delete and undelete, which fold.py interprets.
+    signature: the last member, as what is signed is the record in front of it.
     """
 
     kind: str
@@ -189,7 +190,7 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sealed: Segment | None = None
     min_reader: int = 1
     min_writer: int = 1
-    seal: Seal | None = None
+    signature: Signature | None = field(default=None, name="seal")
 
 
 def short(request_id: str) -> str:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from shared import formats, keys
 from shared.formats import DAMAGED, TooNew
-from shared.registry import seal
+from shared.registry import signatures
 from shared.registry.fold import Broken, fold
 from shared.registry.log import BATCH, Log, decode, digest
 from shared.registry.state import Head
@@ -79,7 +79,7 @@ def _start(log: Log, model: str, most: int) -> Head:
         for info in list_all(log.store, keys.snapshots(model)):
             if cached.revision - (_revision(info.key) or 0) <= most:
                 with suppress(TooNew):
-                    return seal.decode_head(log.store.get(info.key).body, model, log.trusted) or Head(model=model)
+                    return signatures.decode_head(log.store.get(info.key).body, model, log.trusted) or Head(model=model)
     return Head(model=model)
 
 
@@ -146,7 +146,7 @@ def _wrong(log: Log, head: Head, revision: int, link: Link, body: bytes, signed:
     if not _compact(body):
         reasons.append("the record is not written as this service writes records")
     if log.trusted and signed:
-        problem = seal.wrong_record(body, head.model, log.trusted)
+        problem = signatures.record_problem(body, head.model, log.trusted)
         if problem:
             reasons.append(f"the record is not to be trusted: {problem}")
     return reasons
@@ -162,7 +162,7 @@ def _compact(body: bytes) -> bool:
 
 def _head(log: Log, model: str) -> Head | None:
     try:
-        return seal.decode_head(log.store.get(keys.head(model)).body, model, log.trusted)
+        return signatures.decode_head(log.store.get(keys.head(model)).body, model, log.trusted)
     except (ObjectNotFound, TooNew):
         return None
 

@@ -18,7 +18,7 @@ import pytest
 
 from shared import keys
 from shared.errors import Unavailable
-from shared.registry import aliases, approvals, catalog, models, seal, verify, versions
+from shared.registry import aliases, approvals, catalog, models, signatures, verify, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
 from shared.registry.state import Act, Head, Policy, Record, Target
@@ -36,7 +36,7 @@ BITS = [0x01, 0x20, 0x80]  # another digit or letter, the other case, no ASCII
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each signature is worked out once, and records are read one after the other: thousands of logs are looked at."""
-    monkeypatch.setattr(seal.p256, "verify", functools.cache(seal.p256.verify))
+    monkeypatch.setattr(signatures.p256, "verify", functools.cache(signatures.p256.verify))
 
     def one_by_one(store: Store, wanted: list[str], *, missing: bytes | None = None) -> list[Object]:
         return [store.get(key) for key in wanted]
@@ -322,7 +322,7 @@ def unchained(head: Head, record: Record, digest: str, fold: Any = logs.fold) ->
     ("what", "instead"),
     [
         ("shared.registry.log.fold", unchained),
-        ("shared.registry.seal.wrong_record", lambda record, model, trusted: None),
+        ("shared.registry.signatures.record_problem", lambda record, model, trusted: None),
     ],
 )
 def test_negative_controls_a_gullible_reader_is_found_out(
