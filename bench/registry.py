@@ -25,14 +25,14 @@ from bench.machine import RESULTS, ROOT
 from shared.package import manifest
 from shared.registry import aliases, blobs, catalog, models, versions
 from shared.registry.log import Log
-from shared.registry.state import PRODUCTION, Act, Target, Version
+from shared.registry.state import PRODUCTION, Change, Target, Version
 from shared.serving.models import Models
 from shared.storage.base import Store
 from shared.storage.memory import MemoryStore
 from tests import servers
 
 KINDS = {"get": "GET", "download": "GET", "head": "HEAD", "put": "PUT", "list_page": "LIST", "delete": "DELETE"}
-MODEL, BENCH = "model-00000", Act(by="bench")
+MODEL, BENCH = "model-00000", Change(by="bench")
 BEHIND = 16  # transitions between two compactions, on average
 STUDY = ROOT / "bench" / "results" / "x86_64-avx2-avx512-vnni" / "registry.json"
 ORDER = ("GET", "PUT", "LIST", "DELETE", "HEAD")

@@ -22,13 +22,13 @@ from shared.package import manifest, processing
 from shared.package.manifest import Manifest
 from shared.registry import blobs, catalog, versions, withdrawn
 from shared.registry.log import Log
-from shared.registry.state import Act, Head, Version
+from shared.registry.state import Change, Head, Version
 from shared.runtime import samples
 from shared.uploads.sessions import MODEL_FILE
 
 logger = logging.getLogger(__name__)
 
-ACT = Act(by="gate", reason="checked again by a newer gate")
+CHANGE = Change(by="gate", reason="checked again by a newer gate")
 
 
 class Outcome(Struct, frozen=True):
@@ -88,7 +88,7 @@ def recheck(log: Log, model: str, version: Version, limits: Limits) -> Outcome:
         refused = str(error)
         candidate = _withdraw(log, version, described, error)
     served = store_blobs(log, candidate, version.upload)
-    versions.recheck(log, model, msgspec.structs.replace(served, version=version.version), ACT)
+    versions.recheck(log, model, msgspec.structs.replace(served, version=version.version), CHANGE)
     return Outcome(model, version.version, refused)
 
 

@@ -1,10 +1,10 @@
-"""The catalog: an index of all models in one object, so that neither a listing nor a search asks each of them.
+"""The catalog: an index of all models in one object, so that listings and searches need not read each model.
 
-It is derived from the heads and never trusted to be complete. Before a transition is committed, its writer leaves a
-mark that names the model and the revision to come; a reader takes the index, lists the marks, and reads the heads of
-those models that the index knows at an earlier revision only. One transition in COMPACTING folds them into the index
-and removes the marks. A mark whose writer never got to its revision costs a reader one head, until the model moves on.
-A lost index is made again from a listing of all models.
+It is derived from the heads and never assumed to be complete. Before a transition is committed, its writer leaves a
+marker with the model and the next revision; a reader takes the index, lists the markers, and reads the heads of models
+that the index has at an earlier revision only. One transition in COMPACTING merges them into the index and removes the
+markers. A marker whose writer failed before the commit costs each reader one head, until the model's next transition.
+A lost index is rebuilt from a listing of all models.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from shared.storage.base import PARALLEL, AlreadyExists, ObjectNotFound, Precond
 
 logger = logging.getLogger(__name__)
 
-COMPACTING = 16
+COMPACTING = 16  # transitions for each compaction, on average
 
 
 class Summary(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the catalog says of a model. ready: the numbers of versions in use, as ranges with both ends included."""
+    """A model in the catalog. ready: numbers of versions that are not retired, as ranges with both ends included."""
 
     name: str
     revision: int
@@ -43,11 +43,11 @@ class Summary(Struct, frozen=True, kw_only=True, omit_defaults=True):
     aliases: dict[str, Alias] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     ready: list[tuple[int, int]] = field(default_factory=list)
-    gone: bool = False
+    deleted: bool = field(default=False, name="gone")
 
 
 class Index(Struct, frozen=True, tag_field="format", tag=1):
-    """What is derived is not refused in a later format, but made again."""
+    """Derived data: an index in a later format is not refused, but rebuilt."""
 
     models: dict[str, Summary]
 
@@ -57,36 +57,36 @@ INDEX = msgspec.json.Decoder(Index)
 
 def summary(log: Log, head: Head) -> Summary:
     if not head.alive:
-        return Summary(name=head.model, revision=head.revision, gone=True)
-    shown = models.shown(head)
+        return Summary(name=head.model, revision=head.revision, deleted=True)
+    version = models.representative_version(head)
     return Summary(
         name=head.model,
         revision=head.revision,
-        task=shown.task,
+        task=version.task,
         latest=head.latest,
         versions=head.latest - head.first + 1,
         updated_at=head.updated_at,
         aliases={name: msgspec.structs.replace(alias, trail=alias.trail[-1:]) for name, alias in head.aliases.items()},
-        tags=models.manifest(log, shown).tags if head.tags is None else head.tags,
+        tags=models.manifest(log, version).tags if head.tags is None else head.tags,
         ready=_ranges([n for n in range(head.first, head.latest + 1) if n not in head.retired]),
     )
 
 
 def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     for number in numbers:
-        if found and found[-1][1] == number - 1:
-            found[-1] = (found[-1][0], number)
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1] = (ranges[-1][0], number)
         else:
-            found.append((number, number))
-    return found
+            ranges.append((number, number))
+    return ranges
 
 
 def list_models(log: Log) -> dict[str, Summary]:
-    """All models by name, as they are now: 2 requests, and one or two for each that the index does not know yet."""
-    index, _, marks = _read(log.store)
-    known = index.models | _fresh(log, _behind(index, marks))
-    return {name: known[name] for name in sorted(known) if not known[name].gone}
+    """All models by name, in their present state: 2 requests, and one or two for each that changed since the index."""
+    index, _, markers = _read_index(log.store)
+    summaries = index.models | _read_summaries(log, _changed_models(index, markers))
+    return {name: summaries[name] for name in sorted(summaries) if not summaries[name].deleted}
 
 
 def page(
@@ -99,8 +99,8 @@ def page(
     limit: int = 100,
     permitted: Callable[[str], bool] | None = None,
 ) -> tuple[list[Summary], str | None]:
-    """Models by name: those whose name contains `search`, of a task, with a tag; and where the next page starts."""
-    found = [
+    """Models by name, filtered by a part of the name, a task and a tag; and the `after` of the next page, if any."""
+    matches = [
         one
         for one in list_models(log).values()
         if (after is None or one.name > after)
@@ -109,11 +109,11 @@ def page(
         and (tag is None or tag in one.tags)
         and (permitted is None or permitted(one.name))
     ]
-    return found[:limit], found[limit - 1].name if len(found) > limit else None
+    return matches[:limit], matches[limit - 1].name if len(matches) > limit else None
 
 
 def compact_sometimes(log: Log, head: Head) -> None:
-    """What follows a transition: one in COMPACTING brings the index up to date, so that its cost is spread evenly."""
+    """Compact after one transition in COMPACTING, chosen at random, so that writers need not coordinate."""
     if random.random() * COMPACTING >= 1:
         return
     try:
@@ -123,75 +123,77 @@ def compact_sometimes(log: Log, head: Head) -> None:
 
 
 def compact(log: Log) -> None:
-    """Fold what the marks name into the index, and remove the marks that it covers."""
-    index, etag, marks = _read(log.store)
-    fresh = _fresh(log, _behind(index, marks))
-    known = index.models | fresh
-    if fresh:
+    """Merge the changes that markers stand for into the index, and remove the markers that it covers."""
+    index, etag, markers = _read_index(log.store)
+    updates = _read_summaries(log, _changed_models(index, markers))
+    summaries = index.models | updates
+    if updates:
         try:
-            body = msgspec.json.encode(Index(known))
+            body = msgspec.json.encode(Index(summaries))
             log.store.put(keys.CATALOG, body, if_absent=etag is None, if_match=etag, content_type="application/json")
         except (AlreadyExists, PreconditionFailed):
-            return  # somebody else was faster, and had most of the same marks before them
+            return  # another writer was faster, and read most of the same markers
     covered = [
         keys.changed(name, revision)
-        for name, revisions in marks.items()
+        for name, revisions in markers.items()
         for revision in revisions
-        if name in known and 0 < revision <= known[name].revision
+        if name in summaries and 0 < revision <= summaries[name].revision
     ]
     with ThreadPoolExecutor(PARALLEL) as pool:
         list(pool.map(log.store.delete, covered))
 
 
-def _read(store: Store) -> tuple[Index, str | None, dict[str, list[int]]]:
-    """The index, its ETag, and the revisions that marks name, by model.
+def _read_index(store: Store) -> tuple[Index, str | None, dict[str, list[int]]]:
+    """The index, its ETag, and the revisions of markers, by model.
 
-    The marks come first: an index that is read later can only know more.
+    The markers are listed first: a marker removed between the two reads is covered by the index read after it.
     """
-    marks: dict[str, list[int]] = {}
+    markers: dict[str, list[int]] = {}
     for info in list_all(store, keys.CHANGED):
-        mark = keys.parse_changed(info.key)
-        if mark is not None:
-            marks.setdefault(mark[0], []).append(mark[1])
+        marker = keys.parse_changed(info.key)
+        if marker is not None:
+            markers.setdefault(marker[0], []).append(marker[1])
     etag = None
     try:
-        found = store.get(keys.CATALOG)
-        etag = found.etag
-        return INDEX.decode(found.body), etag, marks
+        stored = store.get(keys.CATALOG)
+        etag = stored.etag
+        return INDEX.decode(stored.body), etag, markers
     except (ObjectNotFound, *DAMAGED):
-        return Index({}), etag, {name: [0] for name in list_names(store)} | marks
+        # revision 0 stands for every model, as if each had changed, and is never removed as a marker
+        return Index({}), etag, {name: [0] for name in list_names(store)} | markers
 
 
 def list_names(store: Store) -> list[str]:
-    found: list[str] = []
+    """The names of all models, deleted ones included."""
+    names: list[str] = []
     token = None
     while True:
         page = store.list_page(keys.MODELS, delimiter="/", token=token)
         folders = [prefix[len(keys.MODELS) : -1] for prefix in page.prefixes]
-        found += [name for name in folders if keys.is_model(name)]
+        names += [name for name in folders if keys.is_model(name)]
         token = page.next
         if not token:
-            return found
+            return names
 
 
-def _behind(index: Index, marks: dict[str, list[int]]) -> list[str]:
+def _changed_models(index: Index, markers: dict[str, list[int]]) -> list[str]:
     return [
         name
-        for name, revisions in marks.items()
+        for name, revisions in markers.items()
         if name not in index.models or index.models[name].revision < max(revisions)
     ]
 
 
-def _fresh(log: Log, names: Sequence[str]) -> dict[str, Summary]:
+def _read_summaries(log: Log, names: Sequence[str]) -> dict[str, Summary]:
     with ThreadPoolExecutor(PARALLEL) as pool:
-        found = pool.map(lambda name: _one(log, name), names)
-        return {one.name: one for one in found if one is not None}
+        summaries = pool.map(lambda name: _read_summary(log, name), names)
+        return {one.name: one for one in summaries if one is not None}
 
 
-def _one(log: Log, name: str) -> Summary | None:
+def _read_summary(log: Log, name: str) -> Summary | None:
     try:
         return summary(log, log.read(name))
     except (Broken, TooNew) as error:
-        # one model that cannot be read must not take the catalog away: it is listed as it was known before
-        logger.error("not in the catalog as it is", extra={"why": str(error)})
+        # one unreadable model must not make the listing fail: it is listed in its last readable state
+        logger.error("a model cannot be read and is listed in its last readable state", extra={"why": str(error)})
         return None

@@ -1,6 +1,6 @@
-"""The registry's public forms: what the API answers, made of the stored state, which may change without them.
+"""The registry's responses in their public form, made from the stored state, whose form may change independently.
 
-Members that may be missing are UNSET; those that are always there, and may be null, are `| None` without a default.
+Members that may be missing are UNSET; members that are always present and may be null are `| None` without a default.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def policy(head: Head, alias: str) -> Policy:
     return Policy(stored.protected or stored.two_person, stored.two_person)
 
 
-def move_request(number: int, stored: state.Request) -> MoveRequest:
+def move_request(number: int, stored: state.MoveRequest) -> MoveRequest:
     return MoveRequest(
         request=number,
         alias=stored.alias,

@@ -50,7 +50,7 @@ def test_promote_split_shadow_and_roll_back(three: Log) -> None:
     assert ask("POST", PRODUCTION + "/rollback", {"reason": "slow"})["version"] == 2
     assert ask("POST", PRODUCTION + "/rollback", {})["version"] == 1
     error = ask("POST", PRODUCTION + "/rollback", status=409)["error"]
-    assert "nothing to go back to" in error
+    assert "no previous target to roll back to" in error
     assert ask("POST", PRODUCTION + "/rollback", {"version": 3})["version"] == 3
     kinds = [record["kind"] for record in ask("GET", "/models/m/history")["records"]]
     assert kinds == ["rollback", "rollback", "rollback", "alias", "alias", "register", "register", "register"]

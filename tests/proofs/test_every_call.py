@@ -22,7 +22,7 @@ from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
 from shared.registry import aliases, approvals, blobs, catalog, collect, models, verify, versions
 from shared.registry.log import Log
-from shared.registry.state import Act, Policy, Target, Version
+from shared.registry.state import Change, Policy, Target, Version
 from shared.signing.local import LocalKey
 from shared.storage.base import Store
 from shared.storage.memory import MemoryStore
@@ -35,7 +35,7 @@ from tests.support import linear
 
 pytestmark = pytest.mark.usefixtures("no_waiting", "verdicts_once", "always_compacting")
 
-ONCE, BOB = Act(by="ann", request_id="once"), Act(by="bob")
+ONCE, BOB = Change(by="ann", request_id="once"), Change(by="bob")
 WEEKS = 30 * 86400.0
 NOT_KEPT = "1" * 64  # what versions that no upload made name as their source
 KINDS = ["crash before", "crash after", "error before", "lost reply after"]
@@ -249,10 +249,10 @@ def another_name(**fields: Any) -> Version:
 
 
 BROKEN: dict[str, tuple[str, str, Any]] = {
-    "request ids are not looked at": ("roll back", "shared.registry.state.Head.request_of", lambda head, act: None),
+    "request ids are not looked at": ("roll back", "shared.registry.state.Head.request_of", lambda head, change: None),
     "the catalog is told afterwards": ("move", "shared.registry.log.Log._commit", mark_afterwards),
     "versions are not known by their upload": ("another upload", "shared.ingest.candidate.Version", another_name),
-    "the collector asks nobody": ("collect", "shared.registry.collect._named", lambda log, before: set()),
+    "the collector asks nobody": ("collect", "shared.registry.collect._referenced_blobs", lambda log, before: set()),
 }
 
 

@@ -21,14 +21,14 @@ from shared.errors import Unavailable
 from shared.registry import aliases, approvals, catalog, models, signatures, verify, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
-from shared.registry.state import Act, Head, Policy, Record, Target
+from shared.registry.state import Change, Head, Policy, Record, Target
 from shared.signing.local import LocalKey
 from shared.storage.base import Object, ObjectNotFound, Store
 from shared.storage.memory import MemoryStore
 from tests.proofs.stores import copy_of
 from tests.registry.conftest import push
 
-ANN, BOB = Act(by="ann", name="Ann", reason="because"), Act(by="bob", request_id="r-1")
+ANN, BOB = Change(by="ann", name="Ann", reason="because"), Change(by="bob", request_id="r-1")
 LAST = 24
 BITS = [0x01, 0x20, 0x80]  # another digit or letter, the other case, no ASCII
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ops.resign import attest
+from ops.resign import re_sign
 from shared import formats, keys
 from shared.errors import Conflict, Unavailable
 from shared.formats import TooNew
@@ -16,14 +16,14 @@ from shared.package import manifest
 from shared.registry import aliases, blobs, catalog, collect, fold, models, record_views, verify, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
-from shared.registry.state import Act, Record, Segment, Target
+from shared.registry.state import Change, Record, Segment, Target
 from shared.signing.local import LocalKey
 from shared.storage.memory import MemoryStore
 from tests.proofs.stores import age, keys_of
 from tests.registry.conftest import push
 from tests.registry.later import commit
 
-ANN = Act(by="ann")
+ANN = Change(by="ann")
 NEXT = formats.READER + 1
 
 
@@ -106,10 +106,10 @@ def test_what_it_would_lose_is_served_and_not_changed(log: Log) -> None:
 
 
 def test_a_transition_carried_out_already_is_still_answered(log: Log) -> None:
-    act = Act(by="ann", request_id="once")
-    revision = aliases.move(log, "m", "production", Target(version=3), act).revision
+    change = Change(by="ann", request_id="once")
+    revision = aliases.move(log, "m", "production", Target(version=3), change).revision
     commit(log, "m", record(min_writer=NEXT))
-    assert aliases.move(log, "m", "production", Target(version=3), act).revision == revision + 1
+    assert aliases.move(log, "m", "production", Target(version=3), change).revision == revision + 1
 
 
 # ---- what this release cannot read
@@ -173,7 +173,7 @@ def test_resigning_leaves_models_of_later_releases_alone(log: Log, key: LocalKey
     commit(log, "other", record(min_writer=NEXT))
     push(log, "third", 1)
     new = LocalKey.create(tmp_path / "new.pem")
-    assert attest(log.store, new, "rotation") == [("third", 2)]
+    assert re_sign(log.store, new, "rotation") == [("third", 2)]
 
 
 # ---- versions and their manifests
@@ -197,7 +197,7 @@ def test_a_manifest_of_a_later_form_stops_its_version_only(log: Log, body: bytes
     versions.register(log, "m", made, ANN)
     aliases.move(log, "m", "production", Target(version=4), ANN)
     with pytest.raises(TooNew, match="version 4 of this model"):
-        models.manifest(log, models.shown(log.read("m")))
+        models.manifest(log, models.representative_version(log.read("m")))
     assert models.manifest(log, log.read("m").versions[3]).name == "m"
     assert "other" in catalog.list_models(log)
 
@@ -219,12 +219,12 @@ def test_a_sealed_segment_is_the_one_that_its_writer_says(log: Log, monkeypatch:
     digest = blobs.write(log.store, msgspec.json.encode(later))
     made = msgspec.structs.replace(head.versions[3], version=4, upload="upload-later")
     segment = Segment(first=1, last=2, digest=digest, until=head.versions[2].created_at)
-    commit(log, "m", Record(kind="register", by="later", version=made, sealed=segment, min_reader=2, min_writer=2))
+    commit(log, "m", Record(kind="register", by="later", version=made, archived=segment, min_reader=2, min_writer=2))
     for lost in ([], [keys.head("m")]):
         for name in lost:
             log.store.delete(name)
         head = log.read("m")
-        assert head.sealed == [segment]
+        assert head.archived == [segment]
         assert log.version(head, 1).model == later[0]["model"]
     assert verify.verify(log, "m").verified
     age(log.store, keys.BLOBS, 30 * 86400.0)
@@ -234,7 +234,7 @@ def test_a_sealed_segment_is_the_one_that_its_writer_says(log: Log, monkeypatch:
 def test_no_segment_is_collected_while_a_state_cannot_be_read(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold, "SEGMENT", 2)
     push(log, "m", 1)
-    [segment] = log.read("m").sealed
+    [segment] = log.read("m").archived
     log.store.put(keys.log_record("m", 4), b"{]")
     log.store.put(keys.head("m"), b"{]")
     works_beside(log)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import utils
 
-from ops.resign import attest
+from ops.resign import re_sign
 from shared import keys
 from shared.errors import Unavailable
 from shared.registry import aliases, catalog, models, verify
@@ -126,8 +126,8 @@ def test_a_key_that_does_not_answer_changes_nothing(
 
 
 def test_a_new_key_attests_what_an_old_one_signed(signed: Log, other: LocalKey) -> None:
-    assert attest(signed.store, other, "rotation") == [("m", 5)]
-    assert attest(signed.store, other, "rotation") == []
+    assert re_sign(signed.store, other, "rotation") == [("m", 5)]
+    assert re_sign(signed.store, other, "rotation") == []
     assert models.get(reader(signed, other.public), "m").number(None) == 2
 
 
