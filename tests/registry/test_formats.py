@@ -179,7 +179,7 @@ def test_resigning_leaves_models_of_later_releases_alone(log: Log, key: LocalKey
 # ---- versions and their manifests
 
 
-def test_a_version_of_a_later_form_is_refused_and_its_neighbours_are_served(log: Log) -> None:
+def test_a_version_of_a_later_form_is_refused_and_its_neighbors_are_served(log: Log) -> None:
     made = msgspec.structs.replace(log.read("m").versions[3], version=4, upload="upload-later", format=2)
     commit(log, "m", Record(kind="register", by="later", version=made))
     head = models.get(log, "m")
@@ -211,7 +211,7 @@ def test_a_manifest_is_stored_with_its_format() -> None:
 # ---- segments
 
 
-def test_a_sealed_segment_is_the_one_that_its_writer_says(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archived_segment_is_the_one_that_its_writer_says(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its versions may have members that this release would leave out."""
     monkeypatch.setattr(fold, "SEGMENT", 2)
     head = log.read("m")

@@ -1,4 +1,4 @@
-"""The log itself: chained records, a head that is only a cache, races, repeated requests, sealed segments."""
+"""The log itself: chained records, a head that is only a cache, races, repeated requests, archived segments."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_requests_do_not_grow_with_the_log() -> None:
     assert [how for how, _ in log.store.asked] == ["GET", "GET", "PUT", "PUT", "PUT"]
 
 
-def test_old_versions_are_sealed_away_and_found_again() -> None:
+def test_old_versions_are_archived_and_found_again() -> None:
     log = Log(Counting())
     push(log, "m", 3 * SEGMENT + 7)
     head = log.read("m")
@@ -211,7 +211,7 @@ def test_old_versions_are_sealed_away_and_found_again() -> None:
     assert log.read("m") == back
 
 
-def test_an_upload_whose_version_is_sealed_away_is_still_known() -> None:
+def test_an_upload_whose_version_is_archived_is_still_known() -> None:
     log = Log(Counting())
     push(log, "m", 2 * SEGMENT)
     assert log.read("m").archived
@@ -228,8 +228,8 @@ def test_a_fresh_upload_asks_for_no_segment() -> None:
     assert versions.of_upload(fresh, fresh.read("m"), f"{opened:011x}-0011") is None
     with_old = [key for how, key in log.store.asked if key.startswith(keys.BLOBS)]
     assert with_old == [keys.blob(fresh.read("m").archived[0].digest)]  # within an hour: looked at, to be sure
-    sealed = msgspec.structs.replace(fresh.read("m").archived[0], until="2020-01-01T00:00:00.000Z")
-    old = msgspec.structs.replace(fresh.read("m"), archived=[sealed])
+    segment = msgspec.structs.replace(fresh.read("m").archived[0], until="2020-01-01T00:00:00.000Z")
+    old = msgspec.structs.replace(fresh.read("m"), archived=[segment])
     fresh = Log(log.store)
     log.store.asked.clear()
     assert versions.of_upload(fresh, old, f"{opened:011x}-0011") is None

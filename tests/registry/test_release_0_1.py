@@ -102,7 +102,7 @@ def test_what_waits_goes_on(log: Log) -> None:
     [number] = log.read("governed").requests
     assert approvals.approve(log, "governed", number, ANN).aliases["production"].split == {2: 1, 3: 1}
     assert models.restore(log, "gone", ANN).alive
-    push(log, "many", 260)  # across the next sealing
+    push(log, "many", 260)  # across the next archived segment
     assert [segment.last for segment in log.read("many").archived] == [256, 512, 768]
     log.store.delete(keys.head("many"))
     assert verify.verify(log, "many").verified

@@ -125,7 +125,7 @@ def test_a_key_that_does_not_answer_changes_nothing(
     assert models.get(signed, "m").revision == 4
 
 
-def test_a_new_key_attests_what_an_old_one_signed(signed: Log, other: LocalKey) -> None:
+def test_a_new_key_signs_what_an_old_one_signed(signed: Log, other: LocalKey) -> None:
     assert re_sign(signed.store, other, "rotation") == [("m", 5)]
     assert re_sign(signed.store, other, "rotation") == []
     assert models.get(reader(signed, other.public), "m").number(None) == 2
