@@ -127,4 +127,4 @@ def _segment(log: Log, digest: str) -> bytes:
 
 
 def _digests(body: bytes) -> set[str]:
-    return {match.decode() for match in DIGEST.findall(body)}
+    return {digest.decode() for digest in DIGEST.findall(body)}

@@ -154,7 +154,7 @@ def _graph(path: str, options: ort.SessionOptions) -> bytes | None:
 
 
 def rewrite(model: bytes) -> bytes:
-    """The model after ONNX Runtime's optimisations that hold on any CPU. Raises Unloadable.
+    """The model after ONNX Runtime's optimizations that hold on any CPU. Raises Unloadable.
 
     Never more than EXTENDED: the next level bakes this CPU's memory layout in, and answers wrongly on another CPU.
     The compiler's interface, unlike `optimized_model_filepath`, opens no file, so it works inside the sandbox.
@@ -224,7 +224,7 @@ def _array(value: ort.OrtValue) -> np.ndarray:
 
 def _unloadable(error: Exception) -> AmaasError:
     if _is_memory(error):
-        return OutOfMemory("the model does not fit into memory; make it smaller, or quantise it")
+        return OutOfMemory("the model does not fit into memory; make it smaller, or quantize it")
     return Unloadable(f"ONNX Runtime {VERSION} cannot load the model: {_brief(error)}", type(error).__name__)
 
 

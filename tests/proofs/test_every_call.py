@@ -249,10 +249,14 @@ def another_name(**fields: Any) -> Version:
 
 
 BROKEN: dict[str, tuple[str, str, Any]] = {
-    "request ids are not looked at": ("roll back", "shared.registry.state.Head.request_of", lambda head, change: None),
+    "request ids are not looked at": ("roll back", "shared.registry.state.Head.revision_of", lambda head, change: None),
     "the catalog is told afterwards": ("move", "shared.registry.log.Log._commit", mark_afterwards),
     "versions are not known by their upload": ("another upload", "shared.ingest.candidate.Version", another_name),
-    "the collector asks nobody": ("collect", "shared.registry.collect._referenced_blobs", lambda log, before: set()),
+    "the collector asks nobody": (
+        "collect",
+        "shared.registry.collect._referenced_blobs",
+        lambda log, before: (set(), False),
+    ),
 }
 
 

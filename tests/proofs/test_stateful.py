@@ -247,13 +247,13 @@ def twice(log: Log, model: str, revision: int, body: bytes) -> None:
 
 BROKEN = {
     "rollback is a toggle": {"shared.registry.fold._trail": a_toggle},
-    "request ids are not looked at": {"shared.registry.state.Head.request_of": lambda head, change: None},
+    "request ids are not looked at": {"shared.registry.state.Head.revision_of": lambda head, change: None},
     "a lost reply is a lost race": {
         "shared.registry.log.Log._commit": twice,
-        "shared.registry.state.Head.request_of": lambda head, change: None,
+        "shared.registry.state.Head.revision_of": lambda head, change: None,
     },
     "a cached head is the truth": {"shared.registry.log.Log._roll_forward": lambda log, head, last=None: head},
-    "retired versions may be named": {"shared.registry.state.Head.usable": lambda head, number: number},
+    "retired versions may be named": {"shared.registry.state.Head.require_usable": lambda head, number: number},
     "everybody may move everything": {"shared.registry.aliases.require_may_move": lambda head, alias, change: None},
 }
 

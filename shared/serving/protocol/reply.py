@@ -11,7 +11,6 @@ from shared.runtime.arrays import datatype_of
 from shared.serving import content
 from shared.serving.content import JSON, Reply
 from shared.serving.protocol import binary
-from shared.serving.protocol.classification import classify
 from shared.serving.protocol.message import Wanted
 from shared.serving.protocol.values import to_json
 
@@ -34,13 +33,13 @@ def answer(
     tensors: list[dict[str, Any]] = []
     buffers: list[Any] = []
     for want, array in outputs:
-        given = classify(array, want.classes, labels or []) if want.classes else array
-        tensor = {"name": want.name, "datatype": datatype_of(given), "shape": list(given.shape)}
+        values = _classified(array, want.classes, labels or []) if want.classes else array
+        tensor = {"name": want.name, "datatype": datatype_of(values), "shape": list(values.shape)}
         if want.binary:
-            buffers.append(binary.encode(given))
+            buffers.append(binary.encode(values))
             tensors.append(tensor | {"parameters": {"binary_data_size": len(buffers[-1])}})
         else:
-            tensors.append(tensor | {"data": to_json(given)})
+            tensors.append(tensor | {"data": to_json(values)})
     body: dict[str, Any] = {"model_name": model, "model_version": str(version), "outputs": tensors}
     if request_id is not None:
         body["id"] = request_id
@@ -49,3 +48,9 @@ def answer(
         return content.reply(document, {"Content-Type": JSON}, accepted)
     headers = {"Content-Type": OCTETS, "Inference-Header-Content-Length": str(len(document))}
     return content.reply(b"".join([document, *buffers]), headers, accepted)
+
+
+def _classified(array: np.ndarray, count: int, labels: list[str]) -> np.ndarray:
+    from shared.serving.protocol import classification  # few calls ask for it: no module of every cold start
+
+    return classification.classify(array, count, labels)
