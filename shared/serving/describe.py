@@ -7,8 +7,8 @@ from typing import Any
 
 from shared.access import scopes
 from shared.package.manifest import Manifest, Tensor
-from shared.registry import catalogue
-from shared.registry.catalogue import Summary
+from shared.registry import catalog
+from shared.registry.catalog import Summary
 from shared.registry.log import Log
 from shared.registry.state import Head, Version
 
@@ -19,8 +19,8 @@ PLATFORM = "onnx_onnxruntime"
 
 
 def every(log: Log, granted: Sequence[str]) -> list[Summary]:
-    """All models that the caller may call. The protocol has no pages here; the catalogue has."""
-    return [found for found in catalogue.every(log).values() if scopes.allows(granted, "infer", found.name)]
+    """All models that the caller may call. The protocol has no pages here; the catalog has."""
+    return [found for found in catalog.list_models(log).values() if scopes.allows(granted, "infer", found.name)]
 
 
 def metadata(head: Head, version: Version, manifest: Manifest) -> dict[str, Any]:

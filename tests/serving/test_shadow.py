@@ -12,7 +12,7 @@ import pytest
 
 from shared.registry import aliases
 from shared.registry.log import Log
-from shared.registry.state import Act, Target
+from shared.registry.state import Change, Target
 from shared.serving.loaded import Loaded
 from shared.serving.models import Models
 from shared.serving.observe import Call
@@ -23,7 +23,7 @@ from tests.support import linear
 
 PATIENCE = 120  # seconds that a busy machine may take
 FEEDS = {"x": np.array([[1, 1]], np.float32)}
-ACT = Act(by="op")
+CHANGE = Change(by="op")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def models() -> Models:
 
 
 def shadowed(models: Models, shadow: int) -> Loaded:
-    aliases.move(models.log, "m", "production", Target(version=1, shadow=shadow), ACT)
+    aliases.move(models.log, "m", "production", Target(version=1, shadow=shadow), CHANGE)
     return models.load("m", None)
 
 

@@ -17,7 +17,7 @@ from shared.package import manifest
 from shared.package.manifest import Manifest
 from shared.registry import aliases, blobs, versions, withdrawn
 from shared.registry.log import Log
-from shared.registry.state import Act, Target, Version
+from shared.registry.state import Change, Target, Version
 from shared.runtime import onnx
 from shared.serving.layer import Layer
 from shared.serving.models import Models
@@ -45,7 +45,7 @@ def publish(store: MemoryStore, model: bytes, gate: dict[str, Any] | None) -> Ve
     version = Version(
         version=0, task="tensor", manifest=described, source=digest, model=digest, size=len(model), upload=described
     )
-    return versions.register(Log(store), "m", version, Act(by="test"))
+    return versions.register(Log(store), "m", version, Change(by="test"))
 
 
 @pytest.fixture
@@ -83,11 +83,11 @@ def test_it_is_not_loaded_and_not_downloaded_twice(store: CountingStore, monkeyp
 
 
 def test_production_goes_back_to_a_version_that_is_served(store: CountingStore) -> None:
-    aliases.move(Log(store), "m", "production", Target(version=2), Act(by="op"))
+    aliases.move(Log(store), "m", "production", Target(version=2), Change(by="op"))
     serving = models(store)
     with pytest.raises(Unavailable):
         serving.load("m", None)
-    aliases.rollback(Log(store), "m", "production", Act(by="op"))
+    aliases.rollback(Log(store), "m", "production", Change(by="op"))
     assert serving.load("m", None).version.version == 1
 
 
@@ -111,10 +111,10 @@ def test_of_the_layer_it_is_opened_at_most(
     folder.mkdir(parents=True)
     (folder / digest).write_bytes(inverse())
     (tmp_path / "index.json").write_text(json.dumps({"m": {"model": digest}}))
-    aliases.move(Log(store), "m", "production", Target(version=2), Act(by="op"))
+    aliases.move(Log(store), "m", "production", Target(version=2), Change(by="op"))
     serving = models(store, Layer(str(tmp_path)))
     serving.prefetch(["m"])
-    with pytest.raises(Unavailable, match="not served any more"):
+    with pytest.raises(Unavailable, match="no longer served"):
         serving.load("m", None)
 
 
@@ -125,4 +125,4 @@ def test_a_shadow_says_so_in_its_line(store: CountingStore, capsys: pytest.Captu
     shadows.observe(Call(loaded=served, route="infer", answer=[1], repeat=lambda loaded: pytest.fail("it was run")))
     shadows.work(60.0)
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert line["ShadowFailed"] == 1 and "not served any more" in line["reason"]
+    assert line["ShadowFailed"] == 1 and "no longer served" in line["reason"]
