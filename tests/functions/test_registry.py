@@ -19,7 +19,7 @@ from shared.signing.local import LocalKey
 from shared.storage.memory import MemoryStore
 from tests.functions.test_flow import push as upload
 from tests.registry.conftest import push
-from tests.signing.test_signing import check
+from tests.signing.test_signing import verify_package
 from tests.support import call, linear, load_event
 
 
@@ -208,7 +208,7 @@ def test_pushed_packages_are_signed_for_everyone_to_check(
         (folder / name).write_bytes(store.get(keys.blob(digest)).body)
     (folder / "model.sig").write_text(json.dumps(found["bundle"]))
     (tmp_path / "public.pem").write_text(found["public_keys"][0])
-    assert check((folder, tmp_path / "public.pem")).returncode == 0
+    assert verify_package((folder, tmp_path / "public.pem")).returncode == 0
     gate = ask("GET", "/models/m/versions/1")["gate"]
     assert (gate["operators"], gate["parameters"]) == ({"MatMul": 1}, 2)
 

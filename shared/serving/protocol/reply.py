@@ -12,7 +12,7 @@ from shared.serving import content
 from shared.serving.content import JSON, Reply
 from shared.serving.protocol import binary
 from shared.serving.protocol.classification import classify
-from shared.serving.protocol.message import Wanted
+from shared.serving.protocol.message import RequestedOutput
 from shared.serving.protocol.values import to_json
 
 OCTETS = "application/octet-stream"
@@ -22,7 +22,7 @@ def answer(
     model: str,
     version: int,
     request_id: str | None,
-    outputs: list[tuple[Wanted, np.ndarray]],
+    outputs: list[tuple[RequestedOutput, np.ndarray]],
     *,
     labels: list[str] | None = None,
     accepted: str | None = None,
@@ -33,14 +33,14 @@ def answer(
     """
     tensors: list[dict[str, Any]] = []
     buffers: list[Any] = []
-    for want, array in outputs:
-        given = classify(array, want.classes, labels or []) if want.classes else array
-        tensor = {"name": want.name, "datatype": datatype_of(given), "shape": list(given.shape)}
-        if want.binary:
-            buffers.append(binary.encode(given))
+    for requested, array in outputs:
+        values = classify(array, requested.classes, labels or []) if requested.classes else array
+        tensor = {"name": requested.name, "datatype": datatype_of(values), "shape": list(values.shape)}
+        if requested.binary:
+            buffers.append(binary.encode(values))
             tensors.append(tensor | {"parameters": {"binary_data_size": len(buffers[-1])}})
         else:
-            tensors.append(tensor | {"data": to_json(given)})
+            tensors.append(tensor | {"data": to_json(values)})
     body: dict[str, Any] = {"model_name": model, "model_version": str(version), "outputs": tensors}
     if request_id is not None:
         body["id"] = request_id
