@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantise bench-training charts soak portability bundled-models
+.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training charts soak portability bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -67,14 +67,14 @@ bench-coldstart: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(ZOO) ## cold starts und
 bench-registry: $(ENVS)/dev/.ready ## requests of the store per registry operation
 	@$(ENVS)/dev/bin/python -m bench.registry $(MEASURE)
 
-bench-forms: $(ENVS)/dev/.ready ## what a portable form of a quantised model costs on this processor
+bench-forms: $(ENVS)/dev/.ready ## what a portable form of a quantized model costs on this processor
 	@$(ENVS)/dev/bin/python -m bench.forms $(MEASURE)
 
 bench-training: $(ENVS)/training/.ready ## training beside the classic tutorial's script: two hours, in parts that are kept
 	@$(ENVS)/training/bin/python -m bench.training $(MEASURE)
 
-bench-quantise: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quantising steps beside ONNX Runtime's defaults
-	@$(ENVS)/training/bin/python -m bench.quantise $(MEASURE)
+bench-quantize: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quantizing steps beside ONNX Runtime's defaults
+	@$(ENVS)/training/bin/python -m bench.quantize $(MEASURE)
 
 charts: $(ENVS)/bench/.ready ## draw the charts of bench/results anew, from the figures beside them
 	@$(ENVS)/bench/bin/python -m bench.charts
@@ -83,7 +83,7 @@ charts: $(ENVS)/bench/.ready ## draw the charts of bench/results anew, from the 
 .local/zoo/%/model.onnx: | $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/training/.ready
 	@$(ENVS)/dev/bin/python -m tests.zoo .local/zoo $*
 
-portability: $(ENVS)/dev/.ready ## quantised models as served, on this and older processors (QEMU), against exact arithmetic: PROCESSORS="native neoverse-n1" chooses
+portability: $(ENVS)/dev/.ready ## quantized models as served, on this and older processors (QEMU), against exact arithmetic: PROCESSORS="native neoverse-n1" chooses
 	@$(ENVS)/dev/bin/python -m bench.portability --write $(if $(PROCESSORS),--processors $(PROCESSORS))
 	@$(ENVS)/dev/bin/python -m bench.portability --short --control --processors native Haswell
 

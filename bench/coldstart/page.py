@@ -26,7 +26,7 @@ INTRODUCTION = """\
 From the start of the process to the answer of the first call, under Amazon's runtime interface emulator with
 Amazon's runtime client: each start a new process, the page cache warm, the ways taking turns. **The floor** is a
 handler of ten lines in the same layer with the same bytecode: it imports numpy and ONNX Runtime, creates the session
-from the plain .onnx (all optimisations, one thread) and runs it. It resolves no alias, checks no digest and no
+from the plain .onnx (all optimizations, one thread) and runs it. It resolves no alias, checks no digest and no
 signature, and reads no request. **Ours** answers a binary Open Inference Protocol request as deployed: state of the
 alias and its signature from the store, manifest, model, digest. *Fetched from S3*: from a SeaweedFS server on the
 same two cores, whose work counts against ours; *named*: the parameter `Prefetch` says which model to fetch while the

@@ -40,7 +40,7 @@ def probe(session: Session, limits: Limits) -> tuple[Feeds, list[np.ndarray]] | 
 def check_runs(session: Session, plain: Session) -> None:
     """Of a model that ran on nothing: raises Refused where no caller could do better.
 
-    plain: the same model, loaded with no optimisation. What runs there fails by the runtime's optimiser. What fails in
+    plain: the same model, loaded with no optimization. What runs there fails by the runtime's optimizer. What fails in
     the same words whatever its values and rows are, while all other sizes are fixed, fails by itself.
     """
     failed: set[str] = set()
@@ -55,7 +55,7 @@ def check_runs(session: Session, plain: Session) -> None:
     if len(values) > 1 and len(failed) == 1 and _only_rows_vary(plain):
         raise Refused(
             "never_runs",
-            f"the model fails whatever it is fed, also without the runtime's optimisations: {failed.pop()[:400]}; mend "
+            f"the model fails whatever it is fed, also without the runtime's optimizations: {failed.pop()[:400]}; mend "
             "it and export it again, or add a golden set with inputs on which it runs",
         )
 
@@ -71,8 +71,8 @@ def _optimizer_fault(session: Session, feeds: Feeds) -> str:
         session.run(None, feeds)
     except BadInput as error:
         return (
-            f"the model runs as it is, and not as ONNX Runtime {onnx.VERSION} optimises it: {error}; the runtime is at "
-            "fault. Export the model in another form, of a quantised one with zero points written out, or in floats"
+            f"the model runs as it is, and not as ONNX Runtime {onnx.VERSION} optimizes it: {error}; the runtime is at "
+            "fault. Export the model in another form, of a quantized one with zero points written out, or in floats"
         )
     raise AssertionError("it ran")  # it did not a moment ago
 

@@ -83,7 +83,10 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def served_task(self) -> str:
         """The task in whose terms /predict answers: `tensor` where the package lacks what its own task requires."""
         task = TASKS.get(self.task)
-        return TENSOR if task and any(getattr(self, member) is None for member in task.required) else self.task
+        for member in task.required if task else ():
+            if getattr(self, member) is None:
+                return TENSOR
+        return self.task
 
     @property
     def input_kind(self) -> str | None:

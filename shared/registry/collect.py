@@ -108,8 +108,8 @@ def mentioned(log: Log, model: str) -> set[str]:
     places += [info.key for info in list_all(log.store, keys.log(model))]
     digests: set[str] = set()
     for start in range(0, len(places), BATCH):
-        for found in get_many(log.store, places[start : start + BATCH], missing=b""):
-            digests |= _digests(found.body)
+        for stored in get_many(log.store, places[start : start + BATCH], missing=b""):
+            digests |= _digests(stored.body)
     return digests.union(*(_digests(_segment(log, digest)) for digest in digests))
 
 
@@ -125,4 +125,4 @@ def _segment(log: Log, digest: str) -> bytes:
 
 
 def _digests(body: bytes) -> set[str]:
-    return {found.decode() for found in DIGEST.findall(body)}
+    return {digest.decode() for digest in DIGEST.findall(body)}

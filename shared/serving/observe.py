@@ -95,6 +95,8 @@ class Observers:
 class TimedSession:
     """A session that notes how often and how long it ran, and what it was fed: for one call, in one thread."""
 
+    __slots__ = ("_session", "inputs", "ns", "runs")
+
     def __init__(self, session: Session) -> None:
         self._session = session
         self.ns, self.runs = 0, 0

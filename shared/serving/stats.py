@@ -27,7 +27,7 @@ class Counters(Struct):
     input_ns: int = 0
     infer_ns: int = 0
     output_ns: int = 0
-    last_ms: int = 0
+    last: float = 0.0
 
 
 class Stats:
@@ -41,7 +41,9 @@ class Stats:
         """Count a call; see observe.py."""
         key = (call.loaded.name, call.loaded.version.version)
         with self._lock:
-            counters = self._counters.setdefault(key, Counters())
+            counters = self._counters.get(key)
+            if counters is None:
+                counters = self._counters[key] = Counters()
             if call.error is not None:
                 counters.fail += 1
                 counters.fail_ns += call.input_ns
@@ -51,7 +53,7 @@ class Stats:
             counters.input_ns += call.input_ns
             counters.infer_ns += call.infer_ns
             counters.output_ns += call.output_ns
-            counters.last_ms = int(time.time() * 1000)
+            counters.last = time.time()
 
     def of_version(self, model: str, version: int) -> dict[str, Any]:
         """One entry of `model_stats`."""
@@ -64,7 +66,7 @@ class Stats:
         return {
             "name": model,
             "version": str(version),
-            "last_inference": counters.last_ms,
+            "last_inference": int(counters.last * 1000),
             "inference_count": counters.success,
             "execution_count": counters.runs,
             "inference_stats": {

@@ -52,8 +52,8 @@ def restored(cloud: Cloud) -> Iterator[Cloud]:
 
 
 def environment(cloud: Cloud, function: str) -> dict[str, str]:
-    found = cloud.aws("lambda").get_function_configuration(FunctionName=function)
-    return dict(found["Environment"]["Variables"])
+    configuration = cloud.aws("lambda").get_function_configuration(FunctionName=function)
+    return dict(configuration["Environment"]["Variables"])
 
 
 def configure(cloud: Cloud, function: str, variables: dict[str, str]) -> None:

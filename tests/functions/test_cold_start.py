@@ -127,6 +127,7 @@ def test_the_authorizer_imports_no_more_than_it_needs(deployed: dict[str, str]) 
         "config",
         "entry",
         "errors",
+        "formats",
         "keys",
         "logs",
         "storage",

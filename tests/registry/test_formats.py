@@ -180,8 +180,8 @@ def test_resigning_leaves_models_of_later_releases_alone(log: Log, key: LocalKey
 
 
 def test_a_version_of_a_later_form_is_refused_and_its_neighbours_are_served(log: Log) -> None:
-    made = msgspec.structs.replace(log.read("m").versions[3], version=4, upload="upload-later", format=2)
-    commit(log, "m", Record(kind="register", by="later", version=made))
+    version = msgspec.structs.replace(log.read("m").versions[3], version=4, upload="upload-later", format=2)
+    commit(log, "m", Record(kind="register", by="later", version=version))
     head = models.get(log, "m")
     assert versions.resolve(log, head, "3").version == 3
     with pytest.raises(TooNew, match="version 4 of model 'm'"):
@@ -193,8 +193,8 @@ def test_a_version_of_a_later_form_is_refused_and_its_neighbours_are_served(log:
 @pytest.mark.parametrize("body", [b'{"format":2}', b'{"format":1,"task":"time-series"}', b'{"format":2,"task":7}'])
 def test_a_manifest_of_a_later_form_stops_its_version_only(log: Log, body: bytes) -> None:
     described = blobs.write(log.store, body)
-    made = msgspec.structs.replace(log.read("m").versions[3], version=0, manifest=described, upload="upload-later")
-    versions.register(log, "m", made, ANN)
+    version = msgspec.structs.replace(log.read("m").versions[3], version=0, manifest=described, upload="upload-later")
+    versions.register(log, "m", version, ANN)
     aliases.move(log, "m", "production", Target(version=4), ANN)
     with pytest.raises(TooNew, match="version 4 of this model"):
         models.manifest(log, models.shown(log.read("m")))
@@ -217,9 +217,9 @@ def test_a_sealed_segment_is_the_one_that_its_writer_says(log: Log, monkeypatch:
     head = log.read("m")
     later = [msgspec.to_builtins(head.versions[number]) | {"licence": "MIT"} for number in (1, 2)]
     digest = blobs.write(log.store, msgspec.json.encode(later))
-    made = msgspec.structs.replace(head.versions[3], version=4, upload="upload-later")
+    version = msgspec.structs.replace(head.versions[3], version=4, upload="upload-later")
     segment = Segment(first=1, last=2, digest=digest, until=head.versions[2].created_at)
-    commit(log, "m", Record(kind="register", by="later", version=made, sealed=segment, min_reader=2, min_writer=2))
+    commit(log, "m", Record(kind="register", by="later", version=version, sealed=segment, min_reader=2, min_writer=2))
     for lost in ([], [keys.head("m")]):
         for name in lost:
             log.store.delete(name)

@@ -63,7 +63,7 @@ def test_convolutions_are_a_quarter_and_nearer_than_onnx_runtimes_default(tmp_pa
     quantize_dynamic(tmp_path / "model.onnx", tmp_path / "default.onnx")
     assert len(body) < 0.32 * (tmp_path / "model.onnx").stat().st_size
     assert noise(before, answers(body)) < 0.5 * noise(before, answers((tmp_path / "default.onnx").read_bytes()))
-    assert details["quantised_nodes"] == 3  # what is shared is there once; the small one stays in float
+    assert details["quantized_nodes"] == 3  # what is shared is there once; the small one stays in float
     kinds = [node.op_type for node in onnx.load_from_string(body).graph.node]
     assert "BatchNormalization" not in kinds and kinds.count("Conv") == 5
     np.testing.assert_allclose(answers(body, 16), answers(body, 1), rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""What is equal, what looks alike and what is labelled oddly, in data of each kind."""
+"""What is equal, what looks alike and what is labeled oddly, in data of each kind."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_20_000_images_are_compared_in_a_second_or_two() -> None:
     assert {(n, 19_000 + n) for n in range(1000)} <= found
 
 
-# ---- oddly labelled
+# ---- oddly labeled
 
 
 def digits() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:

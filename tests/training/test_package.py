@@ -133,7 +133,7 @@ def test_the_bundled_image_model_says_whose_its_data_is() -> None:
 
 
 def test_the_example_images_are_those_of_the_golden_set() -> None:
-    """From a PNG, by what amaas.json declares, to the very tensor that training tested with; and rightly labelled."""
+    """From a PNG, by what amaas.json declares, to the very tensor that training tested with; and rightly labeled."""
     described = json.loads((BUNDLED / "amaas.json").read_text())
     golden = np.load(BUNDLED / "golden.npz", allow_pickle=False)
     known = {hashlib.sha256(image.tobytes()).digest() for image in golden["input.image"]}

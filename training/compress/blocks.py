@@ -1,6 +1,6 @@
 """Weights alone in 8 or 4 bits, in blocks that share a scale; activations stay in FP32.
 
-So every processor answers alike, a row's answer does not depend on its neighbours in the batch, and no activation is
+So every processor answers alike, a row's answer does not depend on its neighbors in the batch, and no activation is
 rounded: that is what these have over `dynamic`, which is faster where the CPU multiplies bytes. Convolutions' weights
 are expanded when they are asked for, a scale for each output channel.
 """
@@ -35,7 +35,7 @@ def int4(model: onnx.ModelProto, *, block: int = BLOCK) -> Rewritten:
     """
     quantized = _blocks(model, bits=4, block_size=block, is_symmetric=False, op_types_to_quantize=("MatMul", "Gather"))
     count = gained(model, quantized, NONE)
-    details = {"method": "MatMulNBits", "bits": 4, "block_size": block, "symmetric": False, "quantised_nodes": count}
+    details = {"method": "MatMulNBits", "bits": 4, "block_size": block, "symmetric": False, "quantized_nodes": count}
     return package.serialized(quantized), details
 
 
@@ -65,7 +65,7 @@ def weight8(model: onnx.ModelProto, *, block: int = BLOCK8) -> Rewritten:
             raise TrainingError(f"the tables cannot be quantized ({str(error)[:300]}): try dynamic") from error
     count = gained(model, quantized, NONE.replace("MatMul", "Conv, MatMul"))
     details: dict[str, Any] = {"method": "weights in 8 bits", "bits": 8, "block_size": block, "symmetric": True}
-    return package.serialized(quantized), details | {"quantised_nodes": count}
+    return package.serialized(quantized), details | {"quantized_nodes": count}
 
 
 def _convolutions(model: onnx.ModelProto) -> onnx.ModelProto:

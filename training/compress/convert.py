@@ -83,5 +83,5 @@ def dynamic(model: onnx.ModelProto, *, reduce_range: bool = True) -> Rewritten:
         "weights": weights(reduce_range),
         "activations": "uint8 at run time",
     }
-    details |= {"reduce_range": reduce_range, "symbolic_shapes": symbolic, "quantised_nodes": count}
+    details |= {"reduce_range": reduce_range, "symbolic_shapes": symbolic, "quantized_nodes": count}
     return package.serialized(quantized), details

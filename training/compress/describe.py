@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from training.compress.evaluation_data import EvaluationData, Labelled
+from training.compress.evaluation_data import EvaluationData, Labeled
 from training.compress.steps import Step
 from training.package import Package
 from training.report.quality import softmax
@@ -46,7 +46,7 @@ def lineage(parent: Package, step: Step, details: dict[str, Any]) -> dict[str, A
     }
 
 
-def reference(parent: Package, validation: Labelled | None, logits: np.ndarray | None) -> dict[str, Any] | None:
+def reference(parent: Package, validation: Labeled | None, logits: np.ndarray | None) -> dict[str, Any] | None:
     """The parent's histograms to compare traffic with; those of the scores anew, where there are validation data."""
     old: dict[str, Any] = parent.manifest.get("reference") or {}
     scores = old.get("scores") or {}

@@ -26,7 +26,7 @@ GOLDEN = 16
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labeled:
     inputs: Arrays
     labels: np.ndarray
 
@@ -55,14 +55,14 @@ class EvaluationData:
     golden: Arrays
     calibration: Arrays | None = None
     choice: Arrays | None = None
-    validation: Labelled | None = None
-    test: Labelled | None = None
+    validation: Labeled | None = None
+    test: Labeled | None = None
     about: dict[str, Any] | None = None
     examples: Callable[[], Examples] | None = None
     own: bool = False
 
 
-def training_data(data: EvaluationData, step: str) -> tuple[Examples, Labelled]:
+def training_data(data: EvaluationData, step: str) -> tuple[Examples, Labeled]:
     """Examples to train on, and the validation split. Raises TrainingError where there are none."""
     if data.examples is None or data.validation is None:
         raise TrainingError(f"{step} trains: give --data, what the model was trained on")
@@ -75,7 +75,7 @@ def gather(
     """Raises TrainingError when data is not what the package was trained on, or there is nothing to compare with."""
     inputs = package.arrays(calibration) if calibration else None
     if data:
-        return _labelled(parent, data, root, seed, inputs, rows)
+        return _labeled(parent, data, root, seed, inputs, rows)
     if inputs is None:
         if not parent.golden:
             raise TrainingError(
@@ -87,7 +87,7 @@ def gather(
     return EvaluationData(golden, calibration=_rows(rest, slice(rows)), choice=held_out)
 
 
-def _labelled(
+def _labeled(
     parent: Package, name: str, root: Path, seed: int | None, inputs: Arrays | None, rows: int
 ) -> EvaluationData:
     """With a data set. inputs: to calibrate with, in place of its training split."""
@@ -102,7 +102,7 @@ def _labelled(
     seed = provenance.seed(parent.manifest, seed)
     data = _load(parent, name, root, seed, kind)
     values, labels = data.train
-    validation, test = (Labelled(_inputs(kind, part[0]), part[1]) for part in (data.validation, data.test))
+    validation, test = (Labeled(_inputs(kind, part[0]), part[1]) for part in (data.validation, data.test))
     augmentation = provenance.augmentation(parent.manifest)
     about = {"name": data.about["name"], "seed": seed, "test_items": len(test.labels), "augmentation": augmentation}
     calibration = _rows(inputs, slice(rows)) if inputs else _inputs(kind, values[spread(labels, rows)])

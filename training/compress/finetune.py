@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from training.compress.evaluation_data import Examples, Labelled
+from training.compress.evaluation_data import Examples, Labeled
 from training.errors import TrainingError
 from training.kinds.kind import Inputs
 from training.loop import distillation
@@ -64,7 +64,7 @@ class Best:
 def tune(
     network: torch.nn.Module,
     examples: Examples,
-    validation: Labelled,
+    validation: Labeled,
     tuning: Tuning,
     *,
     teacher: Teacher | None = None,
@@ -149,7 +149,7 @@ class Epoch:
 
 
 @torch.no_grad()
-def accuracy(network: torch.nn.Module, split: Labelled, device: str = "cpu") -> float:
+def accuracy(network: torch.nn.Module, split: Labeled, device: str = "cpu") -> float:
     network.eval()
     columns = [torch.from_numpy(values).split(AT_ONCE) for values in split.inputs.values()]
     parts = [network(*(part.to(device) for part in parts)).argmax(1).cpu() for parts in zip(*columns, strict=True)]

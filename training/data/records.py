@@ -218,20 +218,20 @@ def classes(
     Numbers are sorted as numbers. Rows without a class go into the report. Raises TrainingError for a missing column,
     one class only, values of mixed types, and numbers that are measured rather than counted.
     """
-    labelled = {split: _labelled(part, name, report) for split, part in parts.items()}
-    used = {split: [label for _, label in part] for split, part in labelled.items()}
+    labeled = {split: _labeled(part, name, report) for split, part in parts.items()}
+    used = {split: [label for _, label in part] for split, part in labeled.items()}
     labels = parts["train"].classes.get(name) or _sorted(set(used["train"]), name, len(used["train"]))
     order = {label: target for target, label in enumerate(labels)}
     if strange := sorted(set(used.get("test", [])) - set(labels))[:10]:
         raise TrainingError(f"the test split has {strange} in the column {name!r}, which the training split lacks")
-    rows = {split: [row for row, _ in part] for split, part in labelled.items()}
-    return labels, {split: (rows[split], targets(order[label] for label in used[split])) for split in labelled}
+    rows = {split: [row for row, _ in part] for split, part in labeled.items()}
+    return labels, {split: (rows[split], targets(order[label] for label in used[split])) for split in labeled}
 
 
-def _labelled(part: Records, name: str, report: Report) -> list[tuple[int, str]]:
+def _labeled(part: Records, name: str, report: Report) -> list[tuple[int, str]]:
     if name not in part.columns:
         raise TrainingError(f"there is no column {name!r} for the classes, but {part.columns[:20]}: give --target")
-    labelled = []
+    labeled = []
     kinds = set()
     for row, value in enumerate(part.column(name)):
         label = _label(value, part.classes.get(name))
@@ -239,10 +239,10 @@ def _labelled(part: Records, name: str, report: Report) -> list[tuple[int, str]]
             report.append({"item": part.places[row], "reason": "no class"})
             continue
         kinds.add("number" if isinstance(value, int | float) else "text" if isinstance(value, str) else "other")
-        labelled.append((row, label))
+        labeled.append((row, label))
     if len(kinds) > 1 or "other" in kinds:
         raise TrainingError(f"the column {name!r} has values of mixed types, or such as name no class: make them texts")
-    return labelled
+    return labeled
 
 
 def _label(value: Any, names: list[str] | None) -> str | None:

@@ -13,16 +13,14 @@ from shared.runtime.arrays import computable
 from shared.serving.protocol.binary import object_array
 
 
-def count_classes(parameters: dict[str, Any], output: Tensor) -> int | None:
-    """How many classes are requested, None for the output itself. Raises BadInput."""
-    count = parameters.get("classification")
-    if count is None:
-        return None
+def count_classes(parameters: dict[str, Any], output: Tensor) -> int:
+    """How many classes are requested. Raises BadInput."""
+    count = parameters["classification"]
     if type(count) is not int or count < 1:
         raise BadInput(f"output {output.name!r}: classification is the number of classes, from 1, not {count!r:.40}")
     if output.datatype == "BYTES":
         raise BadInput(f"output {output.name!r} is BYTES: there is nothing to classify, ask for the output itself")
-    return count
+    return int(count)
 
 
 def classify(scores: np.ndarray, count: int, labels: list[str]) -> np.ndarray:

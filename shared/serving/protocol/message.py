@@ -13,7 +13,6 @@ from shared.errors import BadInput, NotImplemented_
 from shared.package.manifest import Tensor
 from shared.serving import content
 from shared.serving.protocol import binary
-from shared.serving.protocol.classification import count_classes
 from shared.serving.protocol.values import to_array
 
 MAX_RANK = 32
@@ -202,8 +201,16 @@ def requested_outputs(parsed: ParsedRequest, signature: list[Tensor]) -> list[Re
         if "shared_memory_region" in parameters:
             raise NotImplemented_(f"output {name!r}: shared memory is not supported, read it from the response")
         in_bytes = _read_flag(parameters, "binary_data", f"output {name!r}", default=default)
-        outputs[name] = RequestedOutput(name, in_bytes, count_classes(parameters, tensors[name]))
+        outputs[name] = RequestedOutput(name, in_bytes, _count_classes(parameters, tensors[name]))
     return list(outputs.values()) or [RequestedOutput(name, default) for name in tensors]
+
+
+def _count_classes(parameters: dict[str, Any], output: Tensor) -> int | None:
+    if parameters.get("classification") is None:
+        return None
+    from shared.serving.protocol import classification  # few calls ask for it: no module of every cold start
+
+    return classification.count_classes(parameters, output)
 
 
 def _read_flag(parameters: dict[str, Any], name: str, where: str, *, default: bool) -> bool:

@@ -11,7 +11,6 @@ from shared.runtime.arrays import datatype_of
 from shared.serving import content
 from shared.serving.content import JSON, Reply
 from shared.serving.protocol import binary
-from shared.serving.protocol.classification import classify
 from shared.serving.protocol.message import RequestedOutput
 from shared.serving.protocol.values import to_json
 
@@ -34,7 +33,7 @@ def answer(
     tensors: list[dict[str, Any]] = []
     buffers: list[Any] = []
     for requested, array in outputs:
-        values = classify(array, requested.classes, labels or []) if requested.classes else array
+        values = _classify(array, requested.classes, labels or []) if requested.classes else array
         tensor = {"name": requested.name, "datatype": datatype_of(values), "shape": list(values.shape)}
         if requested.binary:
             buffers.append(binary.encode(values))
@@ -49,3 +48,9 @@ def answer(
         return content.reply(document, {"Content-Type": JSON}, accepted)
     headers = {"Content-Type": OCTETS, "Inference-Header-Content-Length": str(len(document))}
     return content.reply(b"".join([document, *buffers]), headers, accepted)
+
+
+def _classify(array: np.ndarray, count: int, labels: list[str]) -> np.ndarray:
+    from shared.serving.protocol import classification  # few calls ask for it: no module of every cold start
+
+    return classification.classify(array, count, labels)

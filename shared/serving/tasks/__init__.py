@@ -6,6 +6,7 @@ there are is declared in shared/package/tasks.py; what each has to say is the Pr
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -25,6 +26,11 @@ def of(manifest: Manifest) -> Task:
         raise NotImplemented_(
             f"this release does not know the task {name!r}: POST tensors to /v2/models/{manifest.name}/infer"
         )
+    return _imported(name)
+
+
+@cache
+def _imported(name: str) -> Task:
     task: Task = import_module(MODULES.replace("*", name.replace("-", "_"))).TASK
     return task
 
@@ -41,10 +47,11 @@ def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     """
     task = of(loaded.manifest)
     inputs = task.read(loaded, body, content_type, query)
-    size = task.per_run(loaded)
-    groups = [inputs.items[start : start + size] for start in range(0, len(inputs.items), size)]
+    items, size = inputs.items, task.per_run(loaded)
     try:
-        answers = [answer for group in groups for answer in task.answer(loaded, group, inputs.options)]
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(items), size):
+            answers += task.answer(loaded, items[start : start + size], inputs.options)
     except MemoryError as error:
         raise TooLarge("the input takes more memory than there is: send a smaller one, or fewer in a call") from error
     return _heading(loaded) | ({"results": answers} if inputs.many else answers[0])

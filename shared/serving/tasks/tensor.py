@@ -17,6 +17,8 @@ from shared.serving.inputs.request import Inputs, Options
 from shared.serving.loaded import Loaded
 from shared.serving.tasks.base import Task
 
+NO_OPTIONS = Options()
+
 
 class Body(msgspec.Struct):
     inputs: dict[str, Any]
@@ -32,17 +34,15 @@ class Tensors(Task):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadInput(f'the body must be JSON like {{"inputs": {{"x": [[1.0, 2.0]]}}}}: {error}') from error
         arrays = _arrays(values, loaded.manifest.inputs, loaded.manifest.optional)
-        return Inputs([arrays], False, Options())
+        return Inputs([arrays], False, NO_OPTIONS)
 
     def per_run(self, loaded: Loaded) -> int:
         return 1
 
     def answer(self, loaded: Loaded, items: list[dict[str, np.ndarray]], options: Options) -> list[dict[str, Any]]:
         """`{"outputs": {name: values}}`."""
-        names = [output.name for output in loaded.manifest.outputs]
-        [feeds] = items
-        outputs = zip(names, loaded.session.run(names, feeds), strict=True)
-        return [{"outputs": {name: protocol.nested(array) for name, array in outputs}}]
+        outputs = zip(loaded.manifest.outputs, loaded.session.run(None, items[0]), strict=True)
+        return [{"outputs": {tensor.name: protocol.nested(array) for tensor, array in outputs}}]
 
 
 def _arrays(values: dict[str, Any], signature: list[Tensor], optional: list[Tensor]) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The two models of quantise.md, with real inputs to calibrate with, and others to judge by."""
+"""The two models of quantize.md, with real inputs to calibrate with, and others to judge by."""
 
 from __future__ import annotations
 

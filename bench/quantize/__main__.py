@@ -1,6 +1,6 @@
-"""Our quantising steps beside ONNX Runtime's own calls with their defaults: writes results/<kind>/quantise.md.
+"""Our quantizing steps beside ONNX Runtime's own calls with their defaults: writes results/<kind>/quantize.md.
 
-    python -m bench.quantise [--quick] [--only MODEL] [--write]
+    python -m bench.quantize [--quick] [--only MODEL] [--write]
 
 In the environment `training`. Needs .local/zoo/minilm, which the Makefile makes; the ResNet-18 is trained on
 Fashion-MNIST where it is not there yet, which takes minutes.
@@ -22,8 +22,8 @@ import numpy as np
 
 from bench import page
 from bench.machine import RESULTS, ROOT
-from bench.quantise.page import markdown
-from bench.quantise.subjects import SUBJECTS, Subject
+from bench.quantize.page import markdown
+from bench.quantize.subjects import SUBJECTS, Subject
 from training import package
 from training.compress import blocks, convert, int8, latency, tooling
 from training.served import served
@@ -40,7 +40,7 @@ def theirs(subject: Subject) -> dict[str, Callable[[], bytes]]:
     def through_files(call: Callable[[Path, Path], Any]) -> bytes:
         # they leave weights in the working folder
         with tempfile.TemporaryDirectory() as folder, tooling.quiet(), contextlib.chdir(folder):
-            target = Path(folder) / "quantised.onnx"
+            target = Path(folder) / "quantized.onnx"
             call(tooling.saved(subject.parent.model, folder), target)
             return target.read_bytes()
 
@@ -102,7 +102,7 @@ def main() -> None:
     )
     parser.add_argument("--write", action="store_true", help="write the page of this kind of processor")
     arguments = parser.parse_args()
-    stored = RESULTS / "quantise.json"
+    stored = RESULTS / "quantize.json"
     models = json.loads(stored.read_text())["models"] if arguments.only and stored.is_file() else {}
     for name, make in SUBJECTS.items():
         if arguments.only in (None, name) and not (arguments.quick and models):
@@ -112,7 +112,7 @@ def main() -> None:
     run = about | {"models": models, "versions": versions}
     print(markdown(run))
     if arguments.write:
-        page.write(RESULTS, "quantise", run, markdown(run))
+        page.write(RESULTS, "quantize", run, markdown(run))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page of bench.quantise, results/<kind>/quantise.md: a table per model."""
+"""The page of bench.quantize, results/<kind>/quantize.md: a table per model."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from bench.page import table
 
 COMMON = ("name", "by", "bytes", "noise", "us")
 INTRODUCTION = """\
-# Quantising: our steps beside ONNX Runtime's own calls
+# Quantizing: our steps beside ONNX Runtime's own calls
 
-{measured}`python -m bench.quantise`, in the environment `training`. Noise is the error's root mean square as a share \
+{measured}`python -m bench.quantize`, in the environment `training`. Noise is the error's root mean square as a share \
 of the signal's, of what the model is asked for: embeddings, logits. All are calibrated with the same rows, and judged \
 by others. Noise weighs the rows with the largest outputs most: see the accuracy beside it. Times: one thread, batch \
 1, medians of interleaved runs, on a machine that did other work.
 
-![size and noise](quantise.svg)
+![size and noise](quantize.svg)
 """
 
 
