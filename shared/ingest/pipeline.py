@@ -168,7 +168,7 @@ def _read_manifest(session: UploadSession, files: dict[str, Path]) -> Manifest:
     if MANIFEST_FILE not in files:
         return Manifest(name=session.model)
     try:
-        declared = manifest.decode(files[MANIFEST_FILE].read_bytes(), strict=True)
+        declared = manifest.decode(files[MANIFEST_FILE].read_bytes(), check_names=True)
     except BadInput as error:
         raise Rejected("bad_manifest", str(error)) from error
     for name in processing.files(declared.preprocess):

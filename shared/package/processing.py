@@ -24,8 +24,8 @@ class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
     """How an image becomes a tensor: shorter → size → crop, then value = (pixel * scale - mean) / std per channel.
 
     shorter: pixels of the shorter side after a first resizing that keeps the aspect. size: [height, width]; left out,
-    what the model's input says. resize: `stretch` ignores the aspect; `crop` fills size and cuts the centre; `pad` fits
-    into size with `fill` around it, `corner` with `fill` to the right and below. crop: [height, width] of the centre,
+    what the model's input says. resize: `stretch` ignores the aspect; `crop` fills size and cuts the center; `pad` fits
+    into size with `fill` around it, `corner` with `fill` to the right and below. crop: [height, width] of the center,
     cut last. shorter 256 and crop [224, 224] are torchvision's Resize(256), CenterCrop(224).
     """
 
@@ -63,7 +63,7 @@ class Audio(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 
     sample_rate: in Hz. seconds: length of what the model hears at once; shorter sound is padded with zeros, longer
     is cut, or gone through in steps of `hop` seconds. n_fft, win_length, hop_length: in samples, with a periodic Hann
-    window; center: frames are centred on their time, with `pad_mode` beyond the ends. power: 1 amplitude, 2 energy.
+    window; center: frames are centered on their time, with `pad_mode` beyond the ends. power: 1 amplitude, 2 energy.
     n_mels, f_min, f_max (Hz), scale, norm: the mel filters, as in librosa. log: of max(x, floor); `db` is 10 log10, no
     more than top_db below the loudest. layout: of the last two axes; what else the model's input has, is 1.
     """
@@ -170,7 +170,7 @@ class Entities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
 class Vector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="vector"):
     """An embedding. pooling: over the tokens of an output [texts, tokens, width]; one without tokens needs none.
 
-    normalize: to length 1. dimensions: so many of the first are kept, before normalising, as Matryoshka models allow.
+    normalize: to length 1. dimensions: so many of the first are kept, before normalizing, as Matryoshka models allow.
     """
 
     pooling: Literal["mean", "max", "first", "last"] = "mean"
@@ -183,7 +183,7 @@ Before = Image | Text | Audio | Table
 After = Scores | Boxes | Entities | Vector
 
 
-def with_kinds(described: Any) -> Any:
+def fill_kinds(described: Any) -> Any:
     """A decoded amaas.json with the kinds filled in that its task implies. Raises BadInput for one that cannot be.
 
     A task that this release does not have is left as it is: a stored manifest may be of another release.
@@ -214,30 +214,30 @@ def files(before: Before | None) -> list[str]:
     return []
 
 
-def check(before: Before | None, after: After | None, inputs: list[str], outputs: list[str]) -> None:
+def check_names(before: Before | None, after: After | None, inputs: list[str], outputs: list[str]) -> None:
     """Raises BadInput when a plan names an input or an output that the model lacks."""
-    for output in _outputs(after):
+    for output in _output_names(after):
         if output not in outputs:
             raise BadInput(f"amaas.json: postprocess names the output {output!r}, the model has {outputs}")
     if not isinstance(before, Table):
         return
-    fed = {target(column, inputs) for column in before.columns}
-    hungry = [name for name in inputs if name not in fed]
-    if hungry:
-        raise BadInput(f"amaas.json: no column of preprocess goes to the model's inputs {hungry}")
+    fed_inputs = {input_of(column, inputs) for column in before.columns}
+    unfed = [name for name in inputs if name not in fed_inputs]
+    if unfed:
+        raise BadInput(f"amaas.json: no column of preprocess goes to the model's inputs {unfed}")
 
 
-def _outputs(after: After | None) -> list[str]:
+def _output_names(after: After | None) -> list[str]:
     if isinstance(after, Boxes):
-        named = [after.boxes, after.scores, after.classes]
+        names = [after.boxes, after.scores, after.classes]
     else:
-        named = [after.output if after else None, after.maps if isinstance(after, Scores) else None]
-    return [name for name in named if name is not None]
+        names = [after.output if after else None, after.maps if isinstance(after, Scores) else None]
+    return [name for name in names if name is not None]
 
 
-def target(column: Column, inputs: list[str]) -> str:
+def input_of(column: Column, inputs: list[str]) -> str:
     """The model's input that a column goes to. Raises BadInput when there is none."""
-    wanted = column.input or (column.name if column.name in inputs else inputs[0] if len(inputs) == 1 else None)
-    if wanted not in inputs:
+    name = column.input or (column.name if column.name in inputs else inputs[0] if len(inputs) == 1 else None)
+    if name not in inputs:
         raise BadInput(f"column {column.name!r} goes to no input of the model: name one of {inputs} as its input")
-    return wanted
+    return name

@@ -28,7 +28,7 @@ def get(log: Log, model: str) -> Head:
 
 def manifest(log: Log, version: Version) -> Manifest:
     """The manifest of a version, as registered. Raises TooNew, Unavailable."""
-    return manifests.stored(blobs.read(log.store, version.manifest), f"version {version.version} of this model")
+    return manifests.decode_stored(blobs.read(log.store, version.manifest), f"version {version.version} of this model")
 
 
 def representative_version(head: Head) -> Version:

@@ -92,7 +92,7 @@ class Observers:
                 logger.exception("work after an answer failed")
 
 
-class Recorded:
+class TimedSession:
     """A session that notes how often and how long it ran, and what it was fed: for one call, in one thread."""
 
     __slots__ = ("_session", "inputs", "ns", "runs")

@@ -190,7 +190,7 @@ def test_a_version_of_a_later_form_is_refused_and_its_neighbors_are_served(log: 
     works_beside(log)
 
 
-@pytest.mark.parametrize("body", [b'{"format":2}', b'{"format":2,"task":7}'])
+@pytest.mark.parametrize("body", [b'{"format":2}', b'{"format":1,"labels":7}', b'{"format":2,"task":7}'])
 def test_a_manifest_of_a_later_form_stops_its_version_only(log: Log, body: bytes) -> None:
     described = blobs.write(log.store, body)
     version = msgspec.structs.replace(log.read("m").versions[3], version=0, manifest=described, upload="upload-later")

@@ -61,10 +61,10 @@ def publish(store: MemoryStore, name: str, model: bytes, upload: str) -> Version
 
 @pytest.fixture
 def store() -> CountingStore:
-    made = CountingStore()
+    counting = CountingStore()
     for n in (1, 2):
-        publish(made, "m", linear([[float(n)], [0.0]]), f"upload-{n}")
-    return made
+        publish(counting, "m", linear([[float(n)], [0.0]]), f"upload-{n}")
+    return counting
 
 
 def make(store: MemoryStore, **changes) -> Models:

@@ -129,7 +129,7 @@ def test_an_older_gates_version_waits_where_sums_are_cut_off(log: Log, monkeypat
     elsewhere(monkeypatch, cuts_off=True)
     with pytest.raises(Unavailable, match="checked before processors were compared"):
         served(log).load("m", None)
-    assert served(log).load("plain", None)  # nothing in it is quantised
+    assert served(log).load("plain", None)  # nothing in it is quantized
 
 
 def test_it_is_checked_again_and_nobody_pushes(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,10 @@ def publish(store: MemoryStore, model: bytes, gate: dict[str, Any] | None) -> Ve
 @pytest.fixture
 def store() -> CountingStore:
     """Version 1 is served, version 2 holds Inverse, and production is the first."""
-    made = CountingStore()
-    publish(made, linear([[1.0], [2.0]]), {"operators": {"MatMul": 1}})
-    publish(made, inverse(), {"operators": {"Inverse": 1}})
-    return made
+    counting = CountingStore()
+    publish(counting, linear([[1.0], [2.0]]), {"operators": {"MatMul": 1}})
+    publish(counting, inverse(), {"operators": {"Inverse": 1}})
+    return counting
 
 
 def models(store: MemoryStore, layer: Layer | None = None) -> Models:
@@ -75,8 +76,11 @@ def test_it_is_not_loaded_and_not_downloaded_twice(store: CountingStore, monkeyp
     monkeypatch.setattr(onnx, "load", lambda *args, **more: loads.append(args[0]))
     serving = models(store)
     for _ in range(2):
+        threads = set(threading.enumerate())
         with pytest.raises(Unavailable):
             serving.load("m", "2")
+        for thread in set(threading.enumerate()) - threads:
+            thread.join()  # the first load begins the download before it has the manifest, and refuses without waiting
         reads, store.reads = store.reads, []
     assert not [key for key in reads if "blobs" in key]
     assert loads == []
