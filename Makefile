@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantise bench-training charts soak portability bundled-models
+.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training charts soak portability bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -36,12 +36,18 @@ run: room tools-run ## set up, start the embedded cloud, deploy, publish the bun
 stop: ## stop the embedded cloud; what it holds is kept for the next run
 	@"$$PYTHON" -m local.cloud stop
 
+logs: $(ENVS)/cloud/.ready ## what a function has logged: make logs F=inference (FOLLOW=1 goes on; docs/logs.md)
+	@$(ENVS)/cloud/bin/python -m local.logs $(or $(F),$(error F is not given: a folder of functions/)) $(if $(FOLLOW),--follow)
+
+invoke: $(ENVS)/dev/.ready ## call a handler by hand: make invoke F=registry P=/models, or EVENT=file.json (PDB=1: in the debugger)
+	@$(ENVS)/dev/bin/python -m local.invoke $(or $(F),$(error F is not given: a folder of functions/)) $(EVENT) $(if $(P),--path '$(P)') $(if $(METHOD),--method $(METHOD)) $(if $(BODY),--body $(BODY)) $(if $(PDB),--pdb)
+
 readme: ## make run, and what it prints into the README: after a change of the bundled models
 	@mkdir -p .local; set -o pipefail; $(MAKE) --no-print-directory run 2>&1 | tee .local/run.txt
 	@$(ENVS)/cloud/bin/python -m tools.sample .local/run.txt
 
 sam-local: tools-run ## the same functions in Amazon's runtime under Docker: one prediction (SERVE=1 stays up)
-	@$(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve) $(if $(OWN_IMAGE),--own-image)
+	@LAMBDA_IMAGE='$(LAMBDA_IMAGE)' $(ENVS)/cloud/bin/python -m local.sam_local $(if $(SERVE),--serve)
 
 # the servers that ours is measured beside
 PEERS := $(foreach peer,floor litserve bentoml kserve mlserver,$(ENVS)/peer-$(peer)/.ready)
@@ -61,14 +67,14 @@ bench-coldstart: $(ENVS)/dev/.ready $(ENVS)/sam/.ready $(ZOO) ## cold starts und
 bench-registry: $(ENVS)/dev/.ready ## requests of the store per registry operation
 	@$(ENVS)/dev/bin/python -m bench.registry $(MEASURE)
 
-bench-forms: $(ENVS)/dev/.ready ## what a portable form of a quantised model costs on this processor
+bench-forms: $(ENVS)/dev/.ready ## what a portable form of a quantized model costs on this processor
 	@$(ENVS)/dev/bin/python -m bench.forms $(MEASURE)
 
 bench-training: $(ENVS)/training/.ready ## training beside the classic tutorial's script: two hours, in parts that are kept
 	@$(ENVS)/training/bin/python -m bench.training $(MEASURE)
 
-bench-quantise: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quantising steps beside ONNX Runtime's defaults
-	@$(ENVS)/training/bin/python -m bench.quantise $(MEASURE)
+bench-quantize: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quantizing steps beside ONNX Runtime's defaults
+	@$(ENVS)/training/bin/python -m bench.quantize $(MEASURE)
 
 charts: $(ENVS)/bench/.ready ## draw the charts of bench/results anew, from the figures beside them
 	@$(ENVS)/bench/bin/python -m bench.charts
@@ -77,7 +83,7 @@ charts: $(ENVS)/bench/.ready ## draw the charts of bench/results anew, from the 
 .local/zoo/%/model.onnx: | $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/training/.ready
 	@$(ENVS)/dev/bin/python -m tests.zoo .local/zoo $*
 
-portability: $(ENVS)/dev/.ready ## quantised models as served, on this and older processors (QEMU), against exact arithmetic: PROCESSORS="native neoverse-n1" chooses
+portability: $(ENVS)/dev/.ready ## quantized models as served, on this and older processors (QEMU), against exact arithmetic: PROCESSORS="native neoverse-n1" chooses
 	@$(ENVS)/dev/bin/python -m bench.portability --write $(if $(PROCESSORS),--processors $(PROCESSORS))
 	@$(ENVS)/dev/bin/python -m bench.portability --short --control --processors native Haswell
 
@@ -86,7 +92,7 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test check format lint types unit cloud anywhere training-tests
+.PHONY: test check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
 test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready
@@ -95,9 +101,12 @@ else
 test: lint types unit cloud anywhere training-tests ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
 endif
 
-check: lint types $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
+check: lint types-dev $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 $(QUICK_TESTS)
 QUICK_TESTS := tests/access tests/registry tests/runtime tests/signing tests/tools tests/jobs_training
+
+client-routes: $(ENVS)/dev/.ready ## write the client's table of operations, after a change of routes
+	@$(ENVS)/dev/bin/python -m api.client_routes
 
 format: $(ENVS)/dev/.ready ## write the sources as the formatter and the import sorter want them
 	@$(ENVS)/dev/bin/ruff check --fix --exit-zero --quiet . && $(ENVS)/dev/bin/ruff format .
@@ -122,8 +131,14 @@ training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready $(ENVS)/
 lint: $(ENVS)/dev/.ready ## style, and the one-way rule between the floors of the house
 	@$(ENVS)/dev/bin/ruff check . && $(ENVS)/dev/bin/ruff format --check . && $(ENVS)/dev/bin/lint-imports
 
-types: $(ENVS)/dev/.ready ## static types
+types: types-dev types-training ## static types
+
+types-dev: $(ENVS)/dev/.ready
 	@$(ENVS)/dev/bin/mypy
+
+# where PyTorch is: its types find what their absence would hide
+types-training: $(ENVS)/training/.ready
+	@$(ENVS)/training/bin/mypy training
 
 # ---- AWS
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.package.manifest import Tensor
-from shared.serving.tasks import embedding, request
+from shared.serving.inputs import request
+from shared.serving.tasks import embedding
 
 # ---- the Open Inference Protocol
 
@@ -204,7 +205,7 @@ class Explanation(Struct, kw_only=True):
     base: float | UnsetType = UNSET
 
 
-class EmbeddingsRequest(embedding.Asked, frozen=True):
+class EmbeddingsRequest(embedding.Request, frozen=True):
     """model: a name, or name@version or name@alias."""
 
 

@@ -8,8 +8,8 @@ from api import inference as types
 from api.contract import ACCEPTED, ANSWERED_BY, BYTES, ENCODED, JSON_LENGTH, KEY, Contract, Error
 from shared.entry.http import JSON
 from shared.serving import explain
+from shared.serving.inputs.request import Options
 from shared.serving.protocol.message import InferRequest
-from shared.serving.tasks.request import Options
 
 OCTETS = "application/octet-stream"
 # four by four pixels

@@ -19,7 +19,7 @@ from shared.registry import blobs, versions
 from shared.registry.log import Log
 from shared.registry.state import Act, Version
 from shared.runtime import layout, onnx
-from shared.serving.protocol.values import datatype_of
+from shared.runtime.arrays import datatype_of
 
 ZOO = ROOT / ".local" / "zoo"
 EVENT = json.loads((ROOT / "tests" / "events" / "apigateway_proxy.json").read_text())
@@ -67,7 +67,7 @@ def dense(widths: list[int], seed: int) -> bytes:
 
 
 def register(log: Log, name: str, model: bytes) -> Version:
-    """Commit a version as ingest does: weights put in place, but nothing optimised, so that all serve one graph."""
+    """Commit a version as ingest does: weights put in place, but nothing optimized, so that all serve one graph."""
     model = layout.aligned(model)
     session = onnx.load(model)
     inputs, outputs = (
@@ -83,7 +83,7 @@ def register(log: Log, name: str, model: bytes) -> Version:
 
 
 def values(model: str) -> np.ndarray:
-    """An input of one row, normalised as images are: float32 of mean 0 and variance 1."""
+    """An input of one row, normalized as images are: float32 of mean 0 and variance 1."""
     return np.random.default_rng(0).standard_normal([1, *ROWS[model]], np.float32)
 
 

@@ -2,7 +2,7 @@
 
     python -m bench.charts [--out FOLDER] [--format png] [NAME …]
 
-The colors are those of Okabe and Ito, which colour-blind people tell apart; each bar has its value beside it.
+The colors are those of Okabe and Ito, which color-blind people tell apart; each bar has its value beside it.
 """
 
 from __future__ import annotations
@@ -106,9 +106,9 @@ def coldstart(run: dict[str, Any]) -> Figure:
     return figure
 
 
-def quantise(run: dict[str, Any]) -> Figure:
+def quantize(run: dict[str, Any]) -> Figure:
     """Bytes to the right, noise upwards on a logarithmic scale from 0.1 % on; names on the side of who made it."""
-    figure, panels = grid("Size and noise of quantised models: lower left is better", 1, 2, 4.6, share=False)
+    figure, panels = grid("Size and noise of quantized models: lower left is better", 1, 2, 4.6, share=False)
     colors = {"ours": (BLUE, "o", -7, "right"), "ONNX Runtime's default": (RED, "s", 7, "left")}
     for axes, model in zip(panels, run["models"].values(), strict=True):
         rows = [row | {"noise": max(row["noise"], 1e-3)} for row in model["rows"] if row["by"]]
@@ -175,7 +175,7 @@ def registry(run: dict[str, Any]) -> Figure:
 
 
 CHARTS: dict[str, Callable[[dict[str, Any]], Figure]] = {
-    "coldstart": coldstart, "inference": inference, "quantise": quantise, "registry": registry, "training": training,
+    "coldstart": coldstart, "inference": inference, "quantize": quantize, "registry": registry, "training": training,
 }  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from tests import emulator
 from tools import build
 
 HANDLER = "functions.inference.app.handler"
+AUTHORIZER = "functions.authorize.app.handler"
 JSON = {"content-type": "application/json"}
 # as template.yaml sets it for every function; the floor is measured with it and without
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}

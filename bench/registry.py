@@ -26,7 +26,7 @@ from shared.package import manifest
 from shared.registry import aliases, blobs, catalogue, models, versions
 from shared.registry.log import Log
 from shared.registry.state import PRODUCTION, Act, Target, Version
-from shared.serving.cache import Models
+from shared.serving.models import Models
 from shared.storage.base import Store
 from shared.storage.memory import MemoryStore
 from tests import servers

@@ -26,7 +26,7 @@ import onnxruntime
 from bench import page
 from bench.machine import RESULTS, ROOT
 from bench.training_page import markdown
-from training.data import fashion_mnist
+from training.data.named import fashion_mnist
 
 CACHE = Path.home() / ".cache" / "amaas"
 WORK = ROOT / ".local" / "bench-training"
@@ -152,11 +152,11 @@ class Bench:
         noted.write_text(json.dumps(figures) + "\n")
         return figures
 
-    def _accuracy(self, path: Path, normalised: bool = True) -> float:
+    def _accuracy(self, path: Path, normalized: bool = True) -> float:
         """On all 10,000 test images; those of `test_accuracy` were cleaned of a few."""
         images, labels = self.test
         pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32) / 255
-        if normalised:
+        if normalized:
             plan = json.loads((path.parent / "amaas.json").read_text())["preprocess"]
             pixels = (pixels - np.float32(plan["mean"][0])) / np.float32(plan["std"][0])
         running = session(path)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from training.data import fashion_mnist
+from training.data.named import fashion_mnist
 from training.networks.images import TutorialCNN
 
 CACHE = Path.home() / ".cache" / "amaas"

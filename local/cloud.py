@@ -29,22 +29,22 @@ PID = HOME / "cloud.pid"
 PORT = HOME / "cloud.port"
 LOG = HOME / "cloud.log"
 LOCK = HOME / "cloud.lock"
-PROGRAM = HOME / "cloud.program"  # the digest of what runs
+PROGRAM = HOME / "cloud.program"  # digest of the sources that it was started from
 TEMP = HOME / "tmp"
-LEFT = "tmp-left-"  # what an ended cloud had in TEMP, until it is removed
+LEFTOVER = "tmp-left-"  # prefix of an ended cloud's TEMP, until it is removed
 PROCESSOR = "AMAAS_PROCESSOR"
 START_TIMEOUT = 60
 STOP_TIMEOUT = 60
 
 
 def start() -> str:
-    """The cloud's endpoint, after starting it if it is not running. Raises SystemExit when it does not come up."""
+    """The cloud's endpoint; started if it is not running. Raises SystemExit if it does not start."""
     with _alone():
         endpoint = running()
         if endpoint and PROGRAM.exists() and PROGRAM.read_text() == _program():
             return endpoint
         if endpoint:
-            say("the embedded cloud that runs is of another checkout: starting it anew")
+            say("the running embedded cloud was started from other sources: restarting it")
             stop()
         room.check(HOME)
         _clear()
@@ -60,7 +60,7 @@ def start() -> str:
 
 
 def stop() -> bool:
-    """End the process in the pid file, which saves its state first. False when there was none."""
+    """End the process in the pid file, which saves its state first. False if there was none."""
     process = pid()
     if process is None:
         return False
@@ -77,7 +77,7 @@ def stop() -> bool:
 
 
 def crashed() -> bool:
-    """Whether the last cloud of this home ended otherwise than by stop(), which removes the pid file."""
+    """Whether the last cloud of this home ended without stop(), which removes the pid file."""
     return PID.exists() and pid() is None
 
 
@@ -116,17 +116,17 @@ def _alone() -> Iterator[None]:
 
 
 def _clear() -> None:
-    """End what a cloud left that was killed, and its guardian with it; have its files removed."""
+    """Clean up after a cloud that was killed together with its guardian: end its processes, remove its files."""
     number = _end_survivors()
     if number:
-        say(f"ended what an earlier run left: {number} processes of functions")
+        say(f"ended {number} processes of functions that an earlier run left behind")
     folders = _remove_leftovers()
     if folders:
-        say(f"removing what an earlier run left, in the background: {folders} folders of functions")
+        say(f"removing {folders} folders of functions that an earlier run left behind, in the background")
 
 
 def _end_survivors() -> int:
-    """Kill the processes whose environment says that they belong to this home; where there is no /proc, none."""
+    """Kill the processes whose environment says that they belong to this home; without /proc, none."""
     mark, number = b"TMPDIR=" + os.fsencode(TEMP), 0
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -141,16 +141,16 @@ def _end_survivors() -> int:
 def _remove_leftovers() -> int:
     """Have the folders of ended workers removed, by a process that nobody waits for; returns how many were in TEMP.
 
-    Each worker unpacked a copy of its layers, more than a thousand files: removing many takes minutes. What an earlier
-    removal has not come to yet is removed with them.
+    Each worker unpacked a copy of its layers, more than a thousand files: removing many takes minutes. Leftovers of an
+    interrupted removal are removed with them.
     """
     number, nothing = 0, subprocess.DEVNULL
     if TEMP.exists():
         number = len(list(TEMP.iterdir()))
-        TEMP.rename(HOME / f"{LEFT}{uuid.uuid4().hex}")
-    left = list(HOME.glob(f"{LEFT}*"))
-    if left:
-        command = ["nice", "rm", "-rf", "--", *map(str, left)]
+        TEMP.rename(HOME / f"{LEFTOVER}{uuid.uuid4().hex}")
+    leftovers = list(HOME.glob(f"{LEFTOVER}*"))
+    if leftovers:
+        command = ["nice", "rm", "-rf", "--", *map(str, leftovers)]
         subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
     return number
 
@@ -174,13 +174,13 @@ def _spawn(port: int) -> None:
 
 
 def _program() -> str:
-    """Tells what a cloud was started from: after a pull it may be another one."""
+    """A digest of the sources that a cloud is started from: a pull may change them."""
     sources = [Path(__file__).with_name(name).read_bytes() for name in ("embedded.py", "guardian.py")]
     return hashlib.sha256(b"".join([*sources, os.environ.get(PROCESSOR, "").encode()])).hexdigest()
 
 
 def _environment(port: int) -> dict[str, str]:
-    """All of it: functions inherit the cloud's environment, and the caller's has no business there."""
+    """The complete environment: functions inherit the cloud's, and must not see the caller's."""
     return _worker() | {
         "PATH": os.defpath,
         "HOME": str(TEMP),
@@ -188,7 +188,7 @@ def _environment(port: int) -> dict[str, str]:
         "TMPDIR": str(TEMP),
         "GATEWAY_PORT": str(port),
         "BIND_HOST": HOST,
-        "IOT_MTLS_ENABLED": "0",  # nothing here talks to it, and it would listen on all addresses
+        "IOT_MTLS_ENABLED": "0",  # unused here, and it would listen on all addresses
         "MINISTACK_HOST": HOST,
         "PERSIST_STATE": "1",
         "STATE_DIR": str(STATE / "services"),
@@ -200,7 +200,7 @@ def _environment(port: int) -> dict[str, str]:
 
 
 def _worker() -> dict[str, str]:
-    """To have functions run as another processor, as in AMAAS_PROCESSOR=Haswell: by QEMU, slow and true to the bit."""
+    """Variables to run functions as another processor (AMAAS_PROCESSOR=Haswell): in QEMU, slow and exact."""
     if not os.environ.get(PROCESSOR):
         return {}
     try:
@@ -211,13 +211,13 @@ def _worker() -> dict[str, str]:
 
 def _choose_port() -> int:
     """AMAAS_PORT, else the port of last time (the API's address contains it), else 4566 or the next free one."""
-    wanted = int(os.environ.get("AMAAS_PORT") or (PORT.read_text() if PORT.exists() else 4566))
-    for port in range(wanted, wanted + 50):
+    preferred = int(os.environ.get("AMAAS_PORT") or (PORT.read_text() if PORT.exists() else 4566))
+    for port in range(preferred, preferred + 50):
         if _free(port):
-            if port != wanted:
-                say(f"port {wanted} is taken by something else: using {port}")
+            if port != preferred:
+                say(f"port {preferred} is in use: using {port}")
             return port
-    raise SystemExit(f"no free port from {wanted} to {wanted + 49}: choose one with AMAAS_PORT")
+    raise SystemExit(f"no free port from {preferred} to {preferred + 49}: choose one with AMAAS_PORT")
 
 
 def _free(port: int) -> bool:
@@ -231,13 +231,15 @@ def _free(port: int) -> bool:
 
 
 def _start_time(process: int) -> str:
-    """Tells a process from a later one with the same number. Empty when there is none, or it is dead."""
+    """Distinguishes a process from a later one with the same number. Empty if there is none, or it is dead."""
     try:
         if Path("/proc/self/stat").exists():
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             return "" if fields[0] == "Z" else fields[19]
-        shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(process)], capture_output=True, text=True, check=False)
-        return shown.stdout.strip()
+        listing = subprocess.run(
+            ["ps", "-o", "lstart=", "-p", str(process)], capture_output=True, text=True, check=False
+        )
+        return listing.stdout.strip()
     except OSError:
         return ""
 
@@ -245,6 +247,6 @@ def _start_time(process: int) -> str:
 if __name__ == "__main__":
     stopped = stop()
     if sys.argv[1:] == ["stop"]:
-        print("stopped; its state is kept" if stopped else "not running")
+        print("stopped; its state stays on the disk" if stopped else "not running")
     elif stopped:
-        print("stopped the embedded cloud, whose environment is made anew; make run starts it again")
+        print("stopped the embedded cloud: its Python environment is being rebuilt; make run starts it again")

@@ -1,4 +1,4 @@
-"""Build and deploy template.yaml, unchanged, to the embedded cloud; skipped when nothing has changed since."""
+"""Build and deploy template.yaml, unmodified, to the embedded cloud; skipped if nothing changed since."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from local import cloud
 from local.settings import BUILD, HOME, REGION, ROOT, RUNTIME, STACK, aws_env, say, tool
+from tools import build
 
 RECORD = HOME / "deployed.json"
 ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"  # of this machine
@@ -23,7 +24,7 @@ ARTIFACTS = f"{STACK}-artifacts"
 ACCOUNT = "000000000000"  # the embedded cloud's
 DATA = f"{STACK}-data-{ACCOUNT}-{REGION}"
 SOURCES = ["template.yaml", "samconfig.toml", "Makefile", "tools/build.py", "tools/models_layer.py"]
-SOURCES += [f"requirements/{lock}.txt" for lock in ("core", "runtime", "ingest", "batchplan")]
+SOURCES += [f"requirements/{lock}.txt" for lock in ("core", "runtime", *build.OWN_PACKAGES)]
 TREES = ["functions", "shared", "layers", "api"]
 
 
@@ -40,16 +41,16 @@ def client(service: str, endpoint: str, patience: int = 60) -> Any:
 
 
 def up_to_date(endpoint: str) -> dict[str, str] | None:
-    """The outputs of the deployed stack, if it is there and was made from these very sources."""
-    found = outputs(endpoint)
-    if found is None or not RECORD.exists():
+    """The outputs of the deployed stack, if it is complete and was built from the present sources."""
+    stack_outputs = outputs(endpoint)
+    if stack_outputs is None or not RECORD.exists():
         return None
-    return found if json.loads(RECORD.read_text()) == fingerprint(endpoint) else None
+    return stack_outputs if json.loads(RECORD.read_text()) == fingerprint(endpoint) else None
 
 
 def deploy(endpoint: str) -> dict[str, str]:
-    """Build, deploy, and return the stack's outputs. Raises SystemExit with the tool's own words."""
-    made_from = fingerprint(endpoint)  # before the build: a file that is saved meanwhile is deployed next time
+    """Build, deploy, and return the stack's outputs. Raises SystemExit with the tool's output."""
+    built_from = fingerprint(endpoint)  # before the build: a file that is saved meanwhile is deployed next time
     say("building the functions and layers")
     _sam("build", "--build-dir", str(BUILD), "--template", "template.yaml", endpoint=endpoint)
     say("deploying the template")
@@ -60,12 +61,12 @@ def deploy(endpoint: str) -> dict[str, str]:
     if deployed is None:
         raise SystemExit(f"the stack {STACK} is not complete; the embedded cloud's log is {cloud.LOG}")
     complete_api(endpoint, deployed["ApiId"])
-    RECORD.write_text(json.dumps(made_from))
+    RECORD.write_text(json.dumps(built_from))
     return deployed
 
 
 def outputs(endpoint: str) -> dict[str, str] | None:
-    """The stack's outputs, or None when there is no complete stack."""
+    """The stack's outputs, or None if there is no complete stack."""
     try:
         [stack] = client("cloudformation", endpoint).describe_stacks(StackName=STACK)["Stacks"]
     except ClientError:
@@ -76,9 +77,9 @@ def outputs(endpoint: str) -> dict[str, str] | None:
 
 
 def complete_api(endpoint: str, api: str) -> None:
-    """Do what the embedded cloud leaves out: it does not read gateway responses from an API's OpenAPI body.
+    """Add the API's gateway responses, which the embedded cloud does not read from an OpenAPI body.
 
-    They are taken from the template that it deployed, so there is one source for them, here and on AWS.
+    They are taken from the deployed template: there is one source for them, here and on AWS.
     """
     processed = client("cloudformation", endpoint).get_template(StackName=STACK, TemplateStage="Processed")
     template = processed["TemplateBody"]
@@ -86,14 +87,14 @@ def complete_api(endpoint: str, api: str) -> None:
     body = template["Resources"]["Api"]["Properties"]["Body"]
     gateway = client("apigateway", endpoint)
     for kind, response in body["x-amazon-apigateway-gateway-responses"].items():
-        gateway.put_gateway_response(restApiId=api, responseType=kind, **_spelled(response))
+        gateway.put_gateway_response(restApiId=api, responseType=kind, **_response_arguments(response))
     # a deployment is a snapshot: only a new one answers with them
     for stage in gateway.get_stages(restApiId=api)["item"]:
         gateway.create_deployment(restApiId=api, stageName=stage["stageName"])
 
 
 def fingerprint(endpoint: str) -> dict[str, str]:
-    """What a deployment was made from: its parameters, and a digest of everything that goes into it."""
+    """What a deployment is built from: its parameters, and a digest of all its sources."""
     digest = hashlib.sha256()
     for path in _inputs():
         digest.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode())
@@ -104,8 +105,8 @@ def fingerprint(endpoint: str) -> dict[str, str]:
 def _inputs() -> Iterator[Path]:
     yield from (ROOT / name for name in SOURCES)
     for tree in TREES:
-        found = sorted(path for path in (ROOT / tree).rglob("*") if path.is_file())
-        yield from (path for path in found if "__pycache__" not in path.parts)
+        files = sorted(path for path in (ROOT / tree).rglob("*") if path.is_file())
+        yield from (path for path in files if "__pycache__" not in path.parts)
 
 
 def _parameters(endpoint: str) -> dict[str, str]:
@@ -113,13 +114,14 @@ def _parameters(endpoint: str) -> dict[str, str]:
     return {"PythonRuntime": RUNTIME, "EndpointUrl": endpoint, "BatchConcurrency": "2"}
 
 
-def _spelled(response: dict[str, Any]) -> dict[str, Any]:
-    out = {"responseTemplates": response.get("responseTemplates", {})}
+def _response_arguments(response: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of put_gateway_response, from a response as OpenAPI has it."""
+    arguments = {"responseTemplates": response.get("responseTemplates", {})}
     if "responseParameters" in response:
-        out["responseParameters"] = response["responseParameters"]
+        arguments["responseParameters"] = response["responseParameters"]
     if "statusCode" in response:
-        out["statusCode"] = str(response["statusCode"])
-    return out
+        arguments["statusCode"] = str(response["statusCode"])
+    return arguments
 
 
 def _make_room(endpoint: str) -> None:
@@ -138,11 +140,11 @@ def _make_room(endpoint: str) -> None:
 
 
 def _adopt(formation: Any) -> None:
-    """Begin the new stack with the data bucket that an earlier one left: the template retains it."""
+    """Create the new stack around the data bucket of an earlier one, which the template retains."""
     say(f"taking over the bucket {DATA}")
-    kept = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": DATA}}
+    bucket = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": DATA}}
     adopted = {
-        "ResourceType": kept["Type"],
+        "ResourceType": bucket["Type"],
         "LogicalResourceId": "Data",
         "ResourceIdentifier": {"BucketName": DATA},
     }
@@ -151,7 +153,7 @@ def _adopt(formation: Any) -> None:
         ChangeSetName="adopt",
         ChangeSetType="IMPORT",
         ResourcesToImport=[adopted],
-        TemplateBody=json.dumps({"Resources": {"Data": kept}}),
+        TemplateBody=json.dumps({"Resources": {"Data": bucket}}),
     )
     formation.get_waiter("change_set_create_complete").wait(
         StackName=STACK, ChangeSetName="adopt", WaiterConfig={"Delay": 1}
@@ -169,14 +171,14 @@ def _status(formation: Any) -> str | None:
 
 
 def _exists(s3: Any, bucket: str) -> bool:
-    return bucket in [found["Name"] for found in s3.list_buckets()["Buckets"]]
+    return bucket in [entry["Name"] for entry in s3.list_buckets()["Buckets"]]
 
 
 def _sam(command: str, *arguments: str, endpoint: str) -> None:
-    """Run SAM CLI quietly; what it said is shown when it fails."""
+    """Run SAM CLI quietly. Raises SystemExit with its output if it fails."""
     values = [f"{name}={value}" for name, value in _parameters(endpoint).items()]
     config = ["--config-file", str(ROOT / "samconfig.toml"), "--config-env", "embedded"]
-    done = subprocess.run(
+    process = subprocess.run(
         [tool("sam", "sam"), command, *arguments, *config, "--parameter-overrides", *values],
         cwd=ROOT,
         env=aws_env(endpoint) | {"AMAAS_RUNTIME": RUNTIME, "AMAAS_ARCHITECTURE": ARCHITECTURE},
@@ -186,6 +188,6 @@ def _sam(command: str, *arguments: str, endpoint: str) -> None:
         text=True,
         check=False,
     )
-    (HOME / f"sam-{command}.log").write_text(done.stdout)
-    if done.returncode:
-        raise SystemExit(f"{done.stdout}\nsam {command} failed with {done.returncode}")
+    (HOME / f"sam-{command}.log").write_text(process.stdout)
+    if process.returncode:
+        raise SystemExit(f"{process.stdout}\nsam {command} failed with {process.returncode}")

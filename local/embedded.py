@@ -1,10 +1,10 @@
-"""Runs MiniStack with three things as AWS has them.
+"""Runs MiniStack with three changes that make it behave as AWS does.
 
 - Where an API's binary types are "*/*", every body is binary. MiniStack looks for the type of a body in the headers and
   takes one without Content-Type for text, which destroys what a client such as tritonclient sends; without Accept it
   answers with base64.
-- What S3 acknowledged is kept. MiniStack logs that an object could not be written to the disk, and answers 200; after
-  the next start the object is gone.
+- Objects that S3 acknowledged are durable. MiniStack logs that an object could not be written to the disk, and answers
+  200; after the next start the object is gone.
 - No function outlives the cloud: see guardian.py.
 """
 
@@ -19,11 +19,11 @@ from typing import Any
 
 HERE = Path(sys.path.pop(0))  # this folder: its modules are no part of the cloud
 
-# E402: only now do their names mean the package; it is in no environment but the cloud's own
+# E402: before the line above, these names could mean modules of this folder. Only the cloud's environment has them.
 import ministack.services.apigateway_v1 as gateway  # type: ignore[import-not-found]  # noqa: E402
 import ministack.services.s3 as s3  # type: ignore[import-not-found]  # noqa: E402
 
-# Bytes that stay free: what was accepted still has to get its verdict, and the control plane to be saved at the end.
+# Bytes that stay free: accepted uploads still have to be checked, and the control plane to be saved at the end.
 RESERVE = int(os.environ.get("AMAAS_DISK_RESERVE", 128 * 2**20))
 
 literally = gateway._media_type_matches
@@ -37,16 +37,16 @@ def matches(media_type: str | None, binary_media_types: list[str] | None) -> boo
 
 
 def full(size: int) -> str:
-    """Why `size` more bytes are not taken; empty where there is room."""
+    """Why `size` more bytes are not accepted; empty if there is room."""
     disk = os.statvfs(s3.DATA_DIR)
     free = disk.f_bavail * disk.f_frsize
     if free < size + RESERVE:
-        return f"{free / 2**20:,.0f} MiB are free, and {RESERVE / 2**20:,.0f} MiB of them have to stay so"
-    return "no more files can be made" if disk.f_files and not disk.f_favail else ""
+        return f"{free / 2**20:,.0f} MiB are free, and {RESERVE / 2**20:,.0f} MiB of them are reserved"
+    return "no more files can be created" if disk.f_files and not disk.f_favail else ""
 
 
-def write_or_note(path: str, data: Any, **options: Any) -> None:
-    """S3's own way to write a file; its callers swallow the error, so it is noted for the answer."""
+def write_or_record(path: str, data: Any, **options: Any) -> None:
+    """S3's own function to write a file; its callers swallow the error, so it is recorded for the answer."""
     try:
         write(path, data, **options)
     except OSError as error:
@@ -55,7 +55,7 @@ def write_or_note(path: str, data: Any, **options: Any) -> None:
 
 
 async def handle_or_refuse(method: str, path: str, headers: dict, body: bytes, *rest: Any, **more: Any) -> Any:
-    """S3's answer; 507 where an object cannot be kept. MiniStack answers one request of S3 after the other."""
+    """S3's answer; 507 if an object cannot be stored. MiniStack answers S3 requests one after the other."""
     why = full(len(body)) if method in ("PUT", "POST") and "delete" not in _query(rest, more) else ""
     if not why:
         bucket, key = s3._parse_bucket_key(path, headers)
@@ -65,14 +65,14 @@ async def handle_or_refuse(method: str, path: str, headers: dict, body: bytes, *
         answer = await handle(method, path, headers, body, *rest, **more)
         if not unwritten:
             return answer
-        _take_back(objects, key, before)
+        _restore(objects, key, before)
         why = str(unwritten[-1])
-    message = f"the disk of this machine is full ({s3.DATA_DIR}: {why}): make room, then send it again"
+    message = f"the disk of this machine is full ({s3.DATA_DIR}: {why}): free some space, then send it again"
     return s3._error("InsufficientStorage", message, 507, path)
 
 
-def _take_back(objects: dict[str, Any], key: str, before: Any) -> None:
-    """Nobody may build on an object that the next start does not have."""
+def _restore(objects: dict[str, Any], key: str, before: Any) -> None:
+    """Put back what S3 had before a failed write: the object is not on the disk, so the next start would lose it."""
     if before is None:
         objects.pop(key, None)
     else:
@@ -85,7 +85,7 @@ def _query(rest: tuple[Any, ...], more: dict[str, Any]) -> dict[str, Any]:
 
 
 def guard() -> subprocess.Popen[bytes] | None:
-    """The process that ends the group when this one is gone; None where it leads none: the group is then a shell's."""
+    """The process that ends the group after this one; None if this one leads no group: it is then a shell's."""
     if os.getpgrp() != os.getpid():
         return None
     command = [sys.executable, "-I", str(HERE / "guardian.py"), str(os.getpgrp())]
@@ -94,10 +94,10 @@ def guard() -> subprocess.Popen[bytes] | None:
 
 
 gateway._media_type_matches = matches
-s3._atomic_write = write_or_note
+s3._atomic_write = write_or_record
 s3.handle_request = handle_or_refuse
 if __name__ == "__main__":
-    guardian = guard()  # held for as long as this runs: it has the pipe
-    # what MiniStack starts for each function: a Python that runs as another processor, where that was asked for
+    guardian = guard()  # must live as long as this process: it has the pipe
+    # the Python that MiniStack starts for each function; another one emulates another processor
     sys.executable = os.environ.pop("AMAAS_WORKER_PYTHON", sys.executable)
     runpy.run_module("ministack", run_name="__main__")

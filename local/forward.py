@@ -12,7 +12,7 @@ CHUNK = 64 * 1024
 
 @contextmanager
 def forward(host: str, port: int, to: tuple[str, int]) -> Iterator[None]:
-    """While it is open, what connects to host:port talks to `to`. Raises OSError when the address is taken."""
+    """Forward connections from host:port to `to` while the context is open. Raises OSError if host:port is in use."""
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(asyncio.start_server(lambda r, w: _serve(r, w, to), host, port))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -27,11 +27,11 @@ def forward(host: str, port: int, to: tuple[str, int]) -> Iterator[None]:
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to: tuple[str, int]) -> None:
     try:
-        there, back = await asyncio.open_connection(*to)
+        target_reader, target_writer = await asyncio.open_connection(*to)
     except OSError:
         writer.close()
         return
-    await asyncio.gather(_copy(reader, back), _copy(there, writer))
+    await asyncio.gather(_copy(reader, target_writer), _copy(target_reader, writer))
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Ends the embedded cloud's workers when the cloud ends, however it ends: each is a process with up to 100 MB.
+"""Ends the embedded cloud's workers, processes of up to 100 MB each, when the cloud ends for whatever reason.
 
     python guardian.py GROUP      standard input: a pipe whose other end only the cloud has
 

@@ -1,4 +1,4 @@
-"""Publish the bundled packages and ask for one prediction: through the door that everyone uses, HTTP and `amaas`."""
+"""Publish the bundled packages and make one prediction, as any caller does: over HTTP and with `amaas`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def packages() -> list[Path]:
 
 def manifest(package: Path) -> dict[str, Any]:
     file = package / "amaas.json"
-    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return {"name": package.name, "task": "tensor"} | found
+    declared: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return {"name": package.name, "task": "tensor"} | declared
 
 
 def publish(access: Access) -> int:
@@ -43,19 +43,20 @@ def published(access: Access, model: str) -> bool:
 
 
 def push(access: Access, package: Path) -> dict[str, Any]:
-    """`amaas push`. Raises SystemExit with what it said when the package is not registered."""
+    """`amaas push`. Raises SystemExit with its output if the package is not registered."""
     env = os.environ | {"AMAAS_URL": access["api_url"], "AMAAS_TOKEN": access["token"]}
     command = [tool("client", "amaas"), "push", str(package), "--json"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"amaas push {package.name} failed:\n{done.stdout}{done.stderr}")
-    answer: dict[str, Any] = json.loads(done.stdout)
+    process = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise SystemExit(f"amaas push {package.name} failed:\n{process.stdout}{process.stderr}")
+    answer: dict[str, Any] = json.loads(process.stdout)
     return answer
 
 
 def predict(access: Access) -> tuple[str, str, dict[str, Any]] | None:
-    """One prediction over HTTP: (model, image, answer), or None when nothing bundled takes an image."""
-    models = [found["name"] for found in map(manifest, packages()) if found["task"] == "image-classification"]
+    """One prediction over HTTP: (model, image, answer), or None if no bundled model takes images."""
+    manifests = map(manifest, packages())
+    models = [declared["name"] for declared in manifests if declared["task"] == "image-classification"]
     for model in models:
         # an example image is named after the family of models it is for
         for image in sorted(IMAGES.glob(f"{model.partition('-')[0]}*.png")):

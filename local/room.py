@@ -1,4 +1,4 @@
-"""Whether the disk has room for what `make run` is about to do: said before it starts, not when it is half done.
+"""Checks that the disk has room for what `make run` is about to do, before it starts.
 
 python -m local.room      before the environments are set up
 """
@@ -16,13 +16,13 @@ CLOUD = GiB  # a warm worker unpacks up to 200 MB of layers; the state of the bu
 
 
 def check(folder: Path, needed: int = CLOUD) -> None:
-    """Raises SystemExit when the folder's disk has less than `needed` bytes free."""
+    """Raises SystemExit if the folder's disk has less than `needed` bytes free."""
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise SystemExit(
-            f"{folder} has {free / GiB:.1f} GiB free, and {needed / GiB:.0f} GiB are needed: make room, or put the "
+            f"{folder} has {free / GiB:.1f} GiB free, and {needed / GiB:.0f} GiB are needed: free some, or put the "
             "deployment on another disk with AMAAS_HOME=/path make run"
         )
 

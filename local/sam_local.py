@@ -1,12 +1,14 @@
-"""`make sam-local`: the deployed functions once more, under Amazon's runtime client in Docker, on the same bucket.
+"""`make sam-local`: the deployed functions under Amazon's runtime client in Docker, on the same bucket.
 
-`sam local start-api` serves the template's routes and runs its authorizer; the embedded cloud is the storage.
+`sam local start-api` serves the template's routes and runs its authorizer; the embedded cloud is the storage. Docker
+pulls Amazon's image. LAMBDA_IMAGE=NAME uses an image that Docker has already, such as a mirror's.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,17 +18,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from local import cloud, deploy, lambda_image, publish, settings, up
+from local import cloud, deploy, publish, settings, up
 from local.forward import forward
 from local.settings import BUILD, HOME, REGION, ROOT, aws_env, say, tool
 
 RUNTIME = "python3.11"  # of the image
+AMAZON_IMAGE = "public.ecr.aws/lambda/python:3.11-x86_64"  # the one that SAM CLI uses
 LOG = HOME / "sam-local.log"
 START_TIMEOUT = 120
 
 
-def main(serve: bool, own_image: bool) -> None:
-    image = lambda_image.ready(own_image)  # first: what is missing is said before anything is started
+def main(serve: bool) -> None:
+    image = ready_image(os.environ.get("LAMBDA_IMAGE", ""))  # first: if Docker is missing, nothing is started
     access = up.bring_up()
     publish.publish(access)
     template = built()
@@ -38,6 +41,32 @@ def main(serve: bool, own_image: bool) -> None:
         if serve:
             print("until Ctrl-C; the token is the same:", access["token"])
             wait()
+
+
+def ready_image(name: str) -> str:
+    """An image that Docker has: the named one, or else Amazon's, which is pulled. Raises SystemExit without Docker."""
+    if not shutil.which("docker"):
+        raise SystemExit(
+            "make sam-local needs Docker: install it (on Debian: apt-get install docker.io), then try again"
+        )
+    if not _docker("version"):
+        raise SystemExit("Docker does not answer: start its daemon, or join its group; `docker version` says more")
+    if _docker("image", "inspect", name or AMAZON_IMAGE):
+        return name or AMAZON_IMAGE
+    if name:
+        raise SystemExit(f"Docker has no image {name!r}: load or pull it, or omit LAMBDA_IMAGE to pull Amazon's image")
+    say(f"pulling {AMAZON_IMAGE}")
+    if not _docker("pull", AMAZON_IMAGE):
+        raise SystemExit(
+            f"`docker pull {AMAZON_IMAGE}` failed: run it to see why. If Amazon's registry cannot be reached, load the "
+            "image from elsewhere, and name it with LAMBDA_IMAGE=NAME"
+        )
+    return AMAZON_IMAGE
+
+
+def _docker(*arguments: str) -> bool:
+    process = subprocess.run(["docker", *arguments], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    return process.returncode == 0
 
 
 def built() -> Path:
@@ -54,13 +83,13 @@ def built() -> Path:
 
 def bridge() -> str:
     """The address of this machine on Docker's default network."""
-    shown = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
-    address = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.strip()
+    command = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    address = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     return address or "172.17.0.1"
 
 
 def signing(access: dict[str, Any]) -> dict[str, str]:
-    """The key and its public half as the deployed functions have them: sam local asks no custom resource."""
+    """The key and its public half as the deployed functions have them: sam local runs no custom resource."""
     deployed = deploy.outputs(access["endpoint_url"]) or {}
     function = deploy.client("lambda", access["endpoint_url"]).get_function_configuration(
         FunctionName=deployed["RegistryFunctionName"]
@@ -74,7 +103,7 @@ def start_api(template: Path, image: str, access: dict[str, Any], cloud_port: in
     """`sam local start-api` on a free port of the loopback interface."""
     port, endpoint = _free_port(), f"http://{bridge()}:{cloud_port}"
     variables = HOME / "sam-local-env.json"
-    # the template makes the bucket's name from the account, which sam local makes up
+    # the template builds the bucket's name from the account, which sam local invents
     fixed = {"BUCKET": access["bucket"], "AWS_ENDPOINT_URL": endpoint, **signing(access)}
     variables.write_text(json.dumps({"Parameters": fixed}))
     command = [tool("sam", "sam"), "local", "start-api", "--template", str(template), "--port", str(port)]
@@ -96,9 +125,9 @@ def show(access: dict[str, Any]) -> None:
         started = time.perf_counter()
         answer = publish.predict(access)
         if answer is None:
-            raise SystemExit("there is no bundled image model to ask: make bundled-models")
+            raise SystemExit("there is no bundled image model to predict with: make bundled-models")
         model, image, result = answer
-        say(f"{state}, {time.perf_counter() - started:.2f} s: {model}, asked about {image}, answers:")
+        say(f"{state}, {time.perf_counter() - started:.2f} s: {model} predicts for {image}:")
         print(json.dumps(result, indent=2))
 
 
@@ -128,4 +157,4 @@ def _free_port() -> int:
 
 
 if __name__ == "__main__":
-    main("--serve" in sys.argv, "--own-image" in sys.argv)
+    main("--serve" in sys.argv)

@@ -1,4 +1,4 @@
-"""Where the local deployment keeps things, and the environment its tools run in."""
+"""Paths and names of the local deployment, and the environment that its tools run in."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tool(env: str, name: str) -> str:
     """The path of a program in one of the tool environments that the Makefile sets up."""
     path = ENVS / env / "bin" / name
     if not path.exists():
-        raise SystemExit(f"{path} is missing: run this through make, which sets the tools up")
+        raise SystemExit(f"{path} is missing: run this through make, which installs the tools")
     return str(path)
 
 

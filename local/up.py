@@ -18,18 +18,18 @@ def main() -> None:
     access = bring_up()
     if publish.publish(access) == 0:
         names = ", ".join(package.name for package in publish.packages())
-        say(f"published already: {names or 'there is no bundled model'}")
+        say(f"already published: {names or 'there is no bundled model'}")
     answer = publish.predict(access)
     if answer:
         model, image, result = answer
-        say(f"{model}, asked about {image}, answers:\n{json.dumps(result, indent=2)}")
+        say(f"{model} predicts for {image}:\n{json.dumps(result, indent=2)}")
     if deployed_once and cloud.pid() != before:
-        catch_up(access["endpoint_url"])  # now that nobody waits for a function any more
+        catch_up(access["endpoint_url"])  # last: before, it would have kept the prediction waiting
     report(access)
 
 
 def bring_up() -> dict[str, Any]:
-    """A running, deployed, accessible API. Each step is skipped when it is done already."""
+    """A running, deployed, accessible API. Steps that are up to date are skipped."""
     crashed, upgraded = cloud.crashed(), deploy.RECORD.exists()
     endpoint = cloud.start()
     say(f"the embedded cloud is running at {endpoint}")
@@ -40,7 +40,7 @@ def bring_up() -> dict[str, Any]:
         sign(endpoint, outputs)
         keep_state(endpoint)
     if crashed:
-        say("the embedded cloud was not stopped but ended: looking for uploads without a verdict")
+        say("the embedded cloud ended without `make stop`: looking for uploads without a verdict")
     if crashed or upgraded:
         catch_up(endpoint, wait=True)
     say(f"the API is deployed at {outputs['ApiUrl']}")
@@ -54,13 +54,13 @@ def keep_state(endpoint: str) -> None:
     """
     cloud.stop()
     if cloud.start() != endpoint:
-        raise SystemExit(f"{endpoint} was taken while the embedded cloud restarted: run `make run` again")
+        raise SystemExit(f"another program took {endpoint} while the embedded cloud restarted: run `make run` again")
 
 
 def catch_up(endpoint: str, *, wait: bool = False) -> None:
-    """Have uploads checked whose events ended with the cloud, and versions that an older gate has let through.
+    """Have uploads checked whose events were lost with the cloud, and versions that older checks accepted.
 
-    wait: until all that is done, as after a crash, or a new deployment on what an older one has left.
+    wait: until all are checked, as after a crash, or when a new deployment takes over an older one's bucket.
     """
     function = (deploy.outputs(endpoint) or {})["IngestFunctionName"]
     functions = deploy.client("lambda", endpoint, patience=recheck.CALL)
@@ -71,7 +71,7 @@ def catch_up(endpoint: str, *, wait: bool = False) -> None:
 
 
 def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
-    """Write amaas.json, which the command line finds, with the token of last time as long as it works."""
+    """Write amaas.json, which the command line reads. The token in an existing one is kept if it still works."""
     access = {
         "api_url": outputs["ApiUrl"],
         "token": _known_token(),
@@ -81,8 +81,8 @@ def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
     }
     if not access["token"] or publish.call(access, "GET", "/models?limit=1")[0] in (401, 403):
         access["token"] = first_token(endpoint, outputs["Bucket"])
-        say("made the first administrator token")
-    # readable by its owner only, from the first moment on
+        say("created the first administrator token")
+    # readable by its owner only, and created so: a mode that is changed later leaves a moment to read it
     ACCESS.unlink(missing_ok=True)
     with os.fdopen(os.open(ACCESS, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
         json.dump(access, file, indent=2)
@@ -90,27 +90,27 @@ def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
 
 
 def first_token(endpoint: str, bucket: str) -> str:
-    return _built("ops.first_token", bucket, "--endpoint-url", endpoint)
+    return _run_built("ops.first_token", bucket, "--endpoint-url", endpoint)
 
 
 def sign(endpoint: str, outputs: dict[str, str]) -> None:
-    """Have the deployment's key sign what an earlier one, or none, has signed: functions believe nothing else."""
+    """Re-sign models whose signature is missing or of an earlier key: functions trust only the deployment's key."""
     if "SigningKey" in outputs:
-        said = _built("ops.resign", outputs["Bucket"], outputs["SigningKey"], "--endpoint-url", endpoint)
-        for line in said.splitlines():
+        output = _run_built("ops.resign", outputs["Bucket"], outputs["SigningKey"], "--endpoint-url", endpoint)
+        for line in output.splitlines():
             say(line)
 
 
-def _built(module: str, *arguments: str) -> str:
-    """Run a module with the packages of the built layer, so that the code is the one that will check its work."""
+def _run_built(module: str, *arguments: str) -> str:
+    """The output of a module, run with the packages of the built layer: those that the functions use, too."""
     path = os.pathsep.join([str(ROOT), str(BUILD / "CoreLayer" / "python")])
     endpoint = arguments[-1]
     command = [tool("cloud", "python"), "-m", module, *arguments]
     env = aws_env(endpoint) | {"PYTHONPATH": path}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{module} failed:\n{done.stderr}")
-    return done.stdout.strip()
+    process = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise SystemExit(f"{module} failed:\n{process.stderr}")
+    return process.stdout.strip()
 
 
 def report(access: dict[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""Commands for whoever operates a deployment: run against its bucket and functions, never deployed."""
+"""Commands for operators of a deployment: they run against its bucket and functions, and are never deployed."""

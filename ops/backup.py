@@ -37,7 +37,7 @@ def save(store: Store, folder: Path) -> tuple[int, int]:
     folder.mkdir(parents=True, exist_ok=True)
     digests = _index(folder)
     copied = 0
-    for key in _wanted(store):
+    for key in _keys_to_copy(store):
         if key in digests and _immutable(key):
             continue
         body = store.get(key).body
@@ -72,7 +72,7 @@ def restore(store: Store, folder: Path) -> int:
     return written
 
 
-def _wanted(store: Store) -> Iterator[str]:
+def _keys_to_copy(store: Store) -> Iterator[str]:
     for prefix in PREFIXES:
         for info in list_all(store, prefix):
             if not (prefix == keys.MODELS and info.key.endswith("/head.json")):

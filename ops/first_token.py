@@ -1,6 +1,6 @@
-"""Make a deployment's first administrator token, straight in its bucket: there is no token yet to ask for one with.
+"""Creates a deployment's first administrator token directly in its bucket: the API needs a token to create one.
 
-Works for any deployment: with the credentials of someone who may write the bucket.
+Needs AWS credentials that may write the bucket.
 
     python -m ops.first_token BUCKET [--endpoint-url URL] [--name NAME]
 """
@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="print a new token with the scope admin")
     parser.add_argument("bucket")
     parser.add_argument("--endpoint-url", help="an S3 endpoint other than AWS")
-    parser.add_argument("--name", default="bootstrap", help="what the token is called in listings")
+    parser.add_argument("--name", default="bootstrap", help="the token's name in listings")
     args = parser.parse_args()
     _, secret = create(S3Store(args.bucket, args.endpoint_url), args.name, ["admin"])
     print(secret)

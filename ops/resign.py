@@ -1,15 +1,18 @@
-"""After a change of keys, or where records were not signed so far: sign the present state of every model with the key.
+"""Re-signs the present state of every model, after a change of keys, or if records were not signed before.
 
-A signature vouches for the whole chain behind it. What the key has signed already stays as it is.
+A signature covers all records before it. Models whose newest record the key has signed are left unchanged.
 
-Whoever runs this vouches for what is in the bucket now: `amaas verify` each model first. Needs AWS credentials that may
-read and write the bucket and use the key.
+This makes everything that is in the bucket now trusted: run `amaas verify` on each model first. Needs AWS credentials
+that may read and write the bucket and use the key.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 
+from shared.errors import Conflict
+from shared.formats import TooNew
 from shared.registry import catalogue, models
 from shared.registry.fold import Broken
 from shared.registry.log import Log
@@ -38,16 +41,27 @@ def main() -> None:
 
 
 def attest(store: Store, key: Signer, reason: str) -> list[tuple[str, int]]:
-    """The names of all models whose newest record the key had not signed, with the revisions at which it now has."""
+    """Sign every model whose newest record the key has not signed. Returns their names, with the revisions signed.
+
+    A model that a later release has changed is left to that release, and named on standard error.
+    """
     log, strict = Log(store, signer=key), Log(store, trusted=[key.public])
-    done = []
+    signed = []
     for name in catalogue.names(store):
         try:
-            strict.read(name)
-        except Broken:
-            head = models.attest(log, name, Act(by="operator", reason=reason))
-            done.append((name, head.revision))
-    return done
+            if not _is_signed(strict, name):
+                signed.append((name, models.attest(log, name, Act(by="operator", reason=reason)).revision))
+        except (TooNew, Conflict) as error:
+            print(f"{name} is not signed anew: {error}", file=sys.stderr)
+    return signed
+
+
+def _is_signed(strict: Log, name: str) -> bool:
+    try:
+        strict.read(name)
+    except Broken:
+        return False
+    return True
 
 
 if __name__ == "__main__":

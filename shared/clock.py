@@ -1,4 +1,4 @@
-"""The time as it is stored, and ids that start with it, so that a listing of keys is in order."""
+"""The time as stored, and ids that start with the time, so that listings of keys are in order of creation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 def now(ahead: float = 0) -> str:
-    """UTC, to the millisecond, as in 2026-01-31T12:00:00.000Z. For people; order comes from revisions alone.
+    """UTC, to the millisecond, as in 2026-01-31T12:00:00.000Z. For readers only: revisions define the order, not times.
 
     ahead: seconds from now.
     """
@@ -16,9 +16,9 @@ def now(ahead: float = 0) -> str:
 
 
 def new_id(seconds: float | None = None, mark: str | None = None) -> str:
-    """As 019c4f2a3b0-1f0e9d8c7b6a5948, which cannot be guessed.
+    """An id as 019c4f2a3b0-1f0e9d8c7b6a5948: milliseconds since the epoch, and 64 bits that cannot be guessed.
 
-    seconds: since the epoch; now, if not given. mark: its 16 hexadecimal characters; random, if not given.
+    seconds: since the epoch, by default now. mark: 16 hexadecimal characters instead of random ones.
     """
     milliseconds = int((time.time() if seconds is None else seconds) * 1000)
     return f"{milliseconds:011x}-{mark or os.urandom(8).hex()}"

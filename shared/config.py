@@ -18,15 +18,15 @@ class Config(Struct, frozen=True):
     """One deployment's settings.
 
     bucket: name of the data bucket. endpoint_url: an S3 endpoint other than AWS, or None.
-    alias_ttl: seconds for which a resolved alias may be reused, the bound on how long a rollback takes to be seen.
+    alias_ttl: seconds for which a resolved alias may be reused; a rollback takes effect within them.
     models_dir: folder of the models layer; blobs found there need no download.
     quota_key: usage-plan key that the authorizer hands to the gateway, or None.
-    signing_key: what records are signed with: a KMS key, or file: and the path of a PEM file. public_keys: whose
-    signatures are believed (DER); where there are none, everyone's are.
+    signing_key: a KMS key, or `file:` and the path of a PEM file. public_keys: trusted public keys (DER); if empty,
+    signatures are NOT verified.
     batch_machine: ARN of the state machine that runs batch jobs.
-    training_queue, training_definition: of AWS Batch; empty where the deployment has no training queue.
-    prefetch: models to load before the first call; None: those of the models layer, where it is one, or all are small.
-    max_upload_bytes: largest single file of a package. upload_ttl: seconds for which upload URLs work.
+    training_queue, training_definition: of AWS Batch; empty if the deployment has no training queue.
+    prefetch: models to load before the first call; None: those of the models layer, if it has one, or only small ones.
+    max_upload_bytes: largest single file of a package. upload_ttl: lifetime of upload URLs in seconds.
     """
 
     bucket: str

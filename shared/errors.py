@@ -10,6 +10,7 @@ AmaasError
 ├── Unsupported   415  a content type that the task does not take
 ├── NotImplemented_ 501  a part of a protocol that is deliberately absent
 └── Unavailable   503  a dependency is out of reach or corrupt; try again
+    └── TooNew    503  what is stored was written by a later release (formats.py)
 """
 
 

@@ -1,25 +1,25 @@
-"""The only place where object keys are made, always from validated names.
+"""The only module that builds object keys, always from validated names.
 
-uploads/{upload}/ticket.json, uploads/{upload}/files/{file}   what a client sends; expires
-inbox/{model}/{file}.onnx                                     the no-tool way in
+uploads/{upload}/ticket.json, uploads/{upload}/files/{file}   an upload session and its files; expires
+inbox/{model}/{file}.onnx                                     a model uploaded with any S3 tool
 blobs/sha256/{digest}                                         content-addressed, written once
 models/{model}/log/{revision:012d}.json                       the registry's log
-models/{model}/head.json                                      the log folded up to a revision
-models/{model}/snapshots/{revision:012d}.json                 the same at some revisions, should the head be lost
+models/{model}/head.json                                      the state after a revision of the log
+models/{model}/snapshots/{revision:012d}.json                 the same at some revisions, in case the head is lost
 models/{model}/uploads/{upload}.json                          the state of each upload
-catalogue/models.json                                         an index of all models, derived from their heads
-catalogue/changed/{model}/{revision:012d}                     which models it has yet to look at
+catalogue/models.json                                         the catalog: an index of all models, from their heads
+catalogue/changed/{model}/{revision:012d}                     markers of changes that the catalog does not have yet
 access/tokens/{token}.json                                    salted hashes of tokens
 batch/{job}/in/{file}                                         inputs of a batch job; all of batch/ expires
-batch/{job}/{job,plan,planned}.json, batch/{job}/plan/…       what was asked, and how it is divided into chunks
+batch/{job}/{job,plan,planned}.json, batch/{job}/plan/…       the request, and its division into chunks
 batch/{job}/out/{chunk:06d}.jsonl                             a chunk's answers, written once
-batch/{job}/done/{chunk:06d}-{inputs}-{failed}                that they are there, for listings
-batch/{job}/part/…, batch/{job}/trouble/…, batch/{job}/runs/… half a chunk; why one failed; starts and ends
-datasets/{name}/…                                             data to train on, put there by an operator
-training/{job}/job.json                                       what was asked for; all of training/ expires
-training/{job}/{batch,container,cancel}.json                  what AWS Batch, the container and a user said last
-training/{job}/metrics.jsonl, training/{job}/checkpoint/…     the container's, while it trains
-training/{job}/report/{file}                                  what cleaning dropped, and the pictures of its end
+batch/{job}/done/{chunk:06d}-{inputs}-{failed}                marker of a finished chunk: progress is a listing
+batch/{job}/part/…, batch/{job}/trouble/…, batch/{job}/runs/… a part of a chunk; why one failed; starts and ends
+datasets/{name}/…                                             training data, uploaded by an operator
+training/{job}/job.json                                       the request; all of training/ expires
+training/{job}/{batch,container,cancel}.json                  reports of AWS Batch and the container; a cancellation
+training/{job}/metrics.jsonl, training/{job}/checkpoint/…     written by the container while it trains
+training/{job}/report/{file}                                  items that cleaning removed, and plots
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ DATASET = r"datasets/[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[^/]+)*"
 
 MODELS = "models/"
 BLOBS = "blobs/sha256/"
-CATALOGUE = "catalogue/models.json"
+CATALOG = "catalogue/models.json"
 CHANGED = "catalogue/changed/"
 TOKENS = "access/tokens/"
 TRAININGS = "training/"
@@ -134,7 +134,7 @@ def changed(model: str, revision: int) -> str:
 
 
 def parse_changed(key: str) -> tuple[str, int] | None:
-    """The model and the revision that a key of `changed` names; None for what somebody else left there."""
+    """The model and the revision that a key of `changed` names; None for any other object there."""
     model, _, revision = key.removeprefix(CHANGED).partition("/")
     return (model, int(revision)) if is_model(model) and re.fullmatch(r"\d{12}", revision, re.ASCII) else None
 
@@ -158,14 +158,14 @@ def token(name: str) -> str:
 
 
 def batch(job: str) -> str:
-    """The folder of a batch job. Raises BadInput."""
+    """The prefix of a batch job's objects. Raises BadInput."""
     if not re.fullmatch(BATCH, job):
         raise BadInput(f"{job[:120]!r} is not the id of a batch job: take the one from POST /models/{{model}}/batch")
     return f"batch/{job}/"
 
 
 def batch_input(job: str, file: str) -> str:
-    """Where an input is sent to; `file` may have folders. Raises BadInput."""
+    """The key of an input file; `file` may have folders. Raises BadInput."""
     segments = file.split("/")
     if not 0 < len(file.encode()) <= 512 or not file.isprintable() or not all(s.strip(".") for s in segments):
         raise BadInput(
@@ -176,10 +176,10 @@ def batch_input(job: str, file: str) -> str:
 
 
 def batch_prefix(prefix: str) -> tuple[str, str]:
-    """The job or data set that a prefix of inputs belongs to, and the prefix as a folder. Raises BadInput."""
+    """The job, or other name, that a prefix of inputs is under, and the prefix with a final slash. Raises BadInput."""
     match = re.fullmatch(BATCH_PREFIX, prefix)
     if not match or not all(part.strip(".") for part in match[2].rstrip("/").split("/") if match[2]):
-        raise BadInput(f"{prefix[:120]!r} is no prefix of batch inputs: they lie beneath batch/NAME/in/")
+        raise BadInput(f"{prefix[:120]!r} is not a prefix of batch inputs: they must be under batch/NAME/in/")
     return match[1], prefix.rstrip("/") + "/"
 
 
@@ -192,7 +192,7 @@ def batch_done(job: str, chunk: int, inputs: int, failed: int) -> str:
 
 
 def parse_batch_done(key: str) -> tuple[int, int, int] | None:
-    """Chunk, inputs and failed inputs of a key of `batch_done`; None for what somebody else left there."""
+    """Chunk, inputs and failed inputs of a key of `batch_done`; None for any other object there."""
     match = re.fullmatch(DONE, key.rpartition("/")[2])
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
@@ -219,15 +219,15 @@ def is_training(job: str) -> bool:
 
 
 def training(job: str) -> str:
-    """The folder of a training job. Raises BadInput."""
+    """The prefix of a training job's objects. Raises BadInput."""
     if not is_training(job):
         raise BadInput(f"{job[:120]!r} is not the id of a training job: GET /training-jobs lists them")
     return f"{TRAININGS}{job}/"
 
 
-def training_record(job: str, what: str) -> str:
-    """what: `job`, `batch`, `container` or `cancel`."""
-    return f"{training(job)}{what}.json"
+def training_record(job: str, record: str) -> str:
+    """record: `job`, `batch`, `container` or `cancel`."""
+    return f"{training(job)}{record}.json"
 
 
 def training_metrics(job: str) -> str:
@@ -248,22 +248,22 @@ def training_checkpoints(job: str) -> str:
 
 def training_checkpoint(job: str, file: str) -> str:
     if not re.fullmatch(CHECKPOINT, file):
-        raise BadInput(f"{file[:120]!r} is not the name of a checkpoint")
+        raise BadInput(f"{file[:120]!r} is not a checkpoint's name: use letters, digits, '.', '_' and '-'")
     return f"{training_checkpoints(job)}{file}"
 
 
 def dataset(key: str) -> str:
-    """A file or a folder of data to train on, without a slash at the end. Raises BadInput."""
+    """A key or prefix of training data, without a final slash. Raises BadInput."""
     plain = key.rstrip("/")
     if not re.fullmatch(DATASET, plain) or not plain.isprintable() or not all(s.strip(".") for s in plain.split("/")):
-        raise BadInput(f"{key[:120]!r} is no place for data to train on: that lies beneath datasets/NAME")
+        raise BadInput(f"{key[:120]!r} is not a location of training data: it must be under datasets/NAME")
     return plain
 
 
 def parse_event_key(raw: str) -> tuple[str, str, str] | None:
-    """What a storage event's key stands for: ("upload", upload id, file), ("inbox", model, file), or None.
+    """A storage event's key as ("upload", upload id, file) or ("inbox", model, file); None for any other key.
 
-    Keys in S3 events are form-encoded. A key of another shape is none of ours, and is ignored.
+    raw: form-encoded, as in S3 events.
     """
     from urllib.parse import unquote_plus
 

@@ -85,7 +85,7 @@ class Server:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free together a moment ago, each with its neighbour 10,000 above (SeaweedFS takes that, too)."""
+    """Ports that were free together a moment ago, each with its neighbor 10,000 above (SeaweedFS takes that, too)."""
     ports: list[int] = []
     while len(ports) < count:
         with socket.socket() as probe:

@@ -1,1 +1,1 @@
-"""What the Makefile and the build run: the Python to use, locks, artifacts, other processors. None is deployed."""
+"""Tools of the Makefile and the build: the Python to use, locks, artifacts, other processors. None is deployed."""

@@ -1,4 +1,4 @@
-"""The build methods of `sam build`: what goes into each function and layer. Runs in the environment `build`.
+"""The build methods of `sam build`: they make each function's and layer's artifact. Run in the environment `build`.
 
 Everything is built for the runtime and platform it will run on, not for this machine, and reproducibly: unchanged
 sources make the same archive, so that a deployment updates only what changed.
@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tools import closure
 
@@ -23,7 +24,7 @@ PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28
 OWN_PACKAGES = ("ingest", "batchplan", "publickey", "trainingstate")
 PACKAGED = 315_532_800  # 1980-01-01, the earliest time that a zip archive can carry
 
-# Parts of packages that serving never imports.
+# Parts of packages that no function imports.
 STRIPPED = [
     "**/tests",
     "**/*.pyi",
@@ -44,7 +45,7 @@ STRIPPED = [
 
 
 def function(name: str, target: Path) -> None:
-    """functions/{name} and the modules of shared/ that it reaches, with the packages that only this function needs.
+    """Copy functions/{name}, the modules of shared/ that it reaches, and the packages that only this function needs.
 
     A change elsewhere leaves the artifact as it is, to the byte, so that a deployment does not restart the function.
     """
@@ -60,7 +61,7 @@ def function(name: str, target: Path) -> None:
 
 
 def describe(file: Path) -> None:
-    """The API's description, made by importing all functions with their packages: see api."""
+    """Write the API's OpenAPI document, for which all functions are imported with their packages: see api."""
     python_here("api", str(file))
 
 
@@ -70,7 +71,7 @@ def layer(lock: str, target: Path) -> None:
 
 
 def models(target: Path) -> None:
-    """The bundled models as they are served, and index.json with the digests of each: see tools/models_layer.py."""
+    """Write the bundled models as they are served, and index.json with their digests: see tools/models_layer.py."""
     blobs = target / "models" / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     packages = sorted(path.parent for path in MODELS.glob("*/model.onnx"))
@@ -80,19 +81,19 @@ def models(target: Path) -> None:
     finish(target, "/opt")
 
 
-def serve(package: Path, blobs: Path) -> dict[str, str]:
-    digests: dict[str, str] = json.loads(python_here("tools.models_layer", str(package), str(blobs)))
+def serve(package: Path, blobs: Path) -> dict[str, Any]:
+    digests: dict[str, Any] = json.loads(python_here("tools.models_layer", str(package), str(blobs)))
     return digests
 
 
 def python_here(module: str, *arguments: str) -> str:
-    """What a module of this repository says, run with the packages of the environment that runs this."""
+    """The output of a module of this repository, run with the packages of the present environment."""
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def install(lock: str, target: Path) -> None:
-    """The packages of a lock for the runtime and Lambda's platform, whatever this machine is."""
+    """Install the packages of a lock for the runtime and Lambda's platform, whatever this machine is."""
     command = [os.environ.get("UV", "uv"), "pip", "install", "--quiet", "--target", str(target)]
     command += ["--python-version", runtime().removeprefix("python"), "--python-platform", platform()]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--link-mode", "copy"]
@@ -102,24 +103,25 @@ def install(lock: str, target: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def finish(target: Path, place: str) -> None:
-    compile_(target, place)
+def finish(target: Path, deployed_at: str) -> None:
+    """deployed_at: the folder on Lambda, which bytecode names in tracebacks."""
+    compile_(target, deployed_at)
     for path in [target, *target.rglob("*")]:
         os.utime(path, (PACKAGED, PACKAGED))
 
 
-def compile_(target: Path, place: str) -> None:
+def compile_(target: Path, deployed_at: str) -> None:
     """Write bytecode, which halves the cold start.
 
-    It is never checked against the source: archives and their unpacking lose the times that the usual check compares,
-    and then Python would compile everything at each start, on a file system that it cannot write to.
+    It is never compared with the source: archives lose the file times that the usual check compares, and Python would
+    compile everything at each start, on a file system that it cannot write to.
     """
     python = interpreter()
     if python is None:
         print(f"no {runtime()} on this machine: built without bytecode, so cold starts take longer", file=sys.stderr)
         return
     command = [python, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
-    subprocess.run([*command, "-s", str(target), "-p", place, str(target)], check=True, stdout=sys.stderr)
+    subprocess.run([*command, "-s", str(target), "-p", deployed_at, str(target)], check=True, stdout=sys.stderr)
 
 
 def interpreter() -> str | None:
@@ -136,8 +138,8 @@ def interpreter() -> str | None:
         "--no-project",
         version,
     ]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    return process.stdout.strip() or None
 
 
 def platform() -> str:

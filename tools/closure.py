@@ -1,7 +1,8 @@
-"""Which of our modules a module reaches: what a function is built from.
+"""The closure of a module's imports among our own modules: a function is built from it.
 
-Imports are read from the source, those within functions too. A text that is exactly a module's name counts as an
-import of it: tables of tasks name their modules so, and so does `python -m` for a process of its own.
+Imports are read from the source, those within functions too. A string that is exactly a module's name counts as an
+import of it: processes that are started with `python -m` are named that way. A package's name with `.*` behind it is an
+import of all modules in that package: it stands where modules are chosen by name, as tasks are.
 
 python -m tools.closure    prints how many modules each function is built from
 """
@@ -19,28 +20,28 @@ DEPLOYED = ("functions", "shared")
 
 @cache
 def modules() -> dict[str, Path]:
-    """All modules that may be deployed: their files by dotted name."""
+    """Files of all modules that may be deployed, by dotted name."""
     files = [file for top in DEPLOYED for file in (ROOT / top).rglob("*.py")]
     return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
 
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """The modules that one module names, and the packages that they are in."""
+    """The modules that one module imports, and the packages that contain them."""
     nodes = ast.walk(ast.parse(modules()[module].read_bytes()))
-    names = {name for node in nodes for name in _named(node)} & modules().keys()
+    names = {name for node in nodes for name in _imported_names(node)} & modules().keys()
     return frozenset(parent for name in names for parent in _with_packages(name))
 
 
 def reached(*starts: str) -> set[str]:
-    """All modules that the given ones reach, themselves included."""
-    done: set[str] = set()
-    ahead = {name for start in starts for name in _with_packages(start)}
-    while ahead:
-        module = ahead.pop()
-        done.add(module)
-        ahead |= imports(module) - done
-    return done
+    """All modules that the given ones import, directly or not; themselves included."""
+    closure: set[str] = set()
+    pending = {name for start in starts for name in _with_packages(start)}
+    while pending:
+        module = pending.pop()
+        closure.add(module)
+        pending |= imports(module) - closure
+    return closure
 
 
 def of_function(name: str) -> list[Path]:
@@ -49,7 +50,7 @@ def of_function(name: str) -> list[Path]:
     return sorted(modules()[module] for module in reached(*own))
 
 
-def _named(node: ast.AST) -> Iterator[str]:
+def _imported_names(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Import(names=names):
             yield from (alias.name for alias in names)
@@ -58,6 +59,8 @@ def _named(node: ast.AST) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in names)
         case ast.ImportFrom(level=level) if level:
             raise ValueError(f"a relative import, line {node.lineno}: name the module in full")
+        case ast.Constant(value=str(text)) if text.endswith(".*"):
+            yield from (name for name in modules() if name.rpartition(".")[0] == text.removesuffix(".*"))
         case ast.Constant(value=str(text)):
             yield text
 

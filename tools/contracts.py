@@ -1,8 +1,8 @@
-"""A contract for import-linter that is closed by default: what is not listed may not be imported.
+"""A contract for import-linter that is closed by default: imports that are not listed are forbidden.
 
 Between the top-level folders, and of third-party packages: each import that leaves its folder and is not of the
 standard library has a line `importer -> package` in pyproject.toml. An importer is a module, or a room and all that
-is in it (`shared.serving.**`). A line that nothing needs any more breaks the contract, too.
+is in it (`shared.serving.**`). A line that no import needs breaks the contract, too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlinter import Contract, ContractCheck, fields, output
 
 
 class Listed(Contract):
-    """folders: whose imports are looked at. allowed: lines `importer -> package`, both by dotted name."""
+    """folders: whose imports are checked. allowed: lines `importer -> package`, both by dotted name."""
 
     type_name = "listed"
 
@@ -36,9 +36,9 @@ class Listed(Contract):
 
     def render_broken_contract(self, check: ContractCheck) -> None:
         for arrow in check.metadata["broken"]:
-            output.print_error(f"{arrow} is not listed")
+            output.print_error(f"{arrow} is not listed: remove the import, or add the line to pyproject.toml")
         for arrow in check.metadata["unused"]:
-            output.print_error(f"{arrow} is listed, and nothing needs it")
+            output.print_error(f"{arrow} is listed, but no import needs it: remove the line from pyproject.toml")
 
 
 def _arrow(line: str) -> tuple[str, str]:
@@ -47,7 +47,7 @@ def _arrow(line: str) -> tuple[str, str]:
 
 
 def _leaving(graph: ImportGraph, folders: set[str]) -> set[tuple[str, str]]:
-    """Importers with the top-level package of what they import from outside of their folder."""
+    """Importers in `folders`, with each top-level package that they import from outside their own folder."""
     return {
         (module, package)
         for module in graph.modules

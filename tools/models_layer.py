@@ -1,7 +1,7 @@
-"""Write what a package is served as into a folder, each file under its digest, and print those of the model.
+"""Write the served files of a package into a folder, each under its digest, and print the digests of the model.
 
-Ingest may optimise a model, so what is served is not what was pushed. The models layer has to hold what is served, and
-asks here: the gate itself decides, as it will when the package is pushed.
+Ingest may optimize a model, so the served model may differ from the pushed one. The models layer has to hold the served
+one, so the gate itself checks the package here, as it will when the package is pushed.
 
     python -m tools.models_layer PACKAGE FOLDER
 """
@@ -9,7 +9,6 @@ asks here: the gate itself decides, as it will when the package is pushed.
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from pathlib import Path
 
@@ -18,23 +17,24 @@ import msgspec
 from shared.ingest.supervisor import check_model
 from shared.ingest.verdict import Verdict
 from shared.package import manifest, processing
+from shared.serving.layer import Forms
 
 
-def checked(package: Path) -> Verdict:
-    """What the gate says of a package. Raises SystemExit when that is no."""
-    described = package / "amaas.json"
-    declared = msgspec.to_builtins(manifest.decode(described.read_bytes())) if described.exists() else None
-    files = {path.name: path for path in package.iterdir() if path.is_file() and path != described}
+def check(package: Path) -> Verdict:
+    """The gate's verdict on a package. Raises SystemExit if it is rejected."""
+    manifest_file = package / "amaas.json"
+    declared = msgspec.to_builtins(manifest.decode(manifest_file.read_bytes())) if manifest_file.exists() else None
+    files = {path.name: path for path in package.iterdir() if path.is_file() and path != manifest_file}
     verdict = check_model(files, declared)
     if not verdict.accepted:
-        raise SystemExit(f"{package.name} is refused: {verdict.reason}")
+        raise SystemExit(f"{package.name} is rejected: {verdict.reason}")
     return verdict
 
 
-def beside(package: Path) -> list[Path]:
-    """The other files that serving needs, a tokenizer for one."""
-    described = package / "amaas.json"
-    plan = manifest.decode(described.read_bytes()).preprocess if described.exists() else None
+def extra_files(package: Path) -> list[Path]:
+    """The other files that serving needs, such as a tokenizer."""
+    manifest_file = package / "amaas.json"
+    plan = manifest.decode(manifest_file.read_bytes()).preprocess if manifest_file.exists() else None
     return [package / name for name in processing.files(plan)]
 
 
@@ -44,16 +44,16 @@ def write(folder: Path, body: bytes) -> str:
     return digest
 
 
-def main(package: Path, folder: Path) -> dict[str, str]:
-    """The digests that the registry will know the model by, of each form in which it is served."""
-    for file in beside(package):
+def main(package: Path, folder: Path) -> Forms:
+    """Digests of each form in which the model is served, as the registry will have them."""
+    for file in extra_files(package):
         write(folder, file.read_bytes())
-    verdict = checked(package)
+    verdict = check(package)
     if verdict.samples is not None:
         write(folder, verdict.samples)
-    forms = {"model": write(folder, verdict.optimized or (package / "model.onnx").read_bytes())}
-    return forms | ({"wide": write(folder, verdict.wide)} if verdict.wide is not None else {})
+    model = write(folder, verdict.optimized or (package / "model.onnx").read_bytes())
+    return Forms(model, write(folder, verdict.wide) if verdict.wide is not None else None)
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]))))
+    print(msgspec.json.encode(main(Path(sys.argv[1]), Path(sys.argv[2]))).decode())

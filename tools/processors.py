@@ -1,8 +1,8 @@
 """A Python that runs as another processor: QEMU's user mode, in a virtual environment of its own.
 
-QEMU translates one process and needs no privileges. What it runs is a real interpreter; so that this one finds its
-packages, and starts its children as the same processor, it is told to be `bin/python` of an environment whose `python`
-is a script that starts QEMU again. 10 to 40 times slower than the processor at hand.
+QEMU translates one process and needs no privileges. It runs a real interpreter under the name `bin/python` of an
+environment whose `python` is a script that starts QEMU: so the interpreter finds its packages, and starts its children
+as the same processor. 10 to 40 times slower than the processor at hand.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ FOLDER = ROOT / ".local" / "processors"
 NATIVE, ARM = "native", "neoverse-n1"
 PROCESSORS = {
     NATIVE: "the processor at hand",
-    "Haswell": "AVX2, no AVX-512, no VNNI: what a cloud promises no more than",
+    "Haswell": "AVX2, no AVX-512, no VNNI: all that a cloud guarantees",
     "Nehalem": "SSE4.2, no AVX",
     ARM: "arm64 with dot products: Graviton 2, and Lambda's arm64",
 }
 USUAL = [NATIVE, "Haswell", "Nehalem"]
-# QEMU before 10 ends ONNX Runtime for arm64 with a segmentation fault (7.2: seen; between them: not tried)
+# QEMU before 10 ends ONNX Runtime for arm64 with a segmentation fault (tried: 7.2; not tried: 8 and 9)
 ARM_QEMU = 10
 ARM_PYTHON = "python3.11"
-WARNING = "TCG doesn't support requested feature"  # of features of a named processor that the translator leaves out
+WARNING = "TCG doesn't support requested feature"  # about features of a named processor that the translator lacks
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ def qemu(architecture: str = "x86_64") -> Path:
     except Missing as error:
         raise Missing(
             f"QEMU's user mode ({name}) is missing and could not be fetched: install Debian's package qemu-user, or "
-            f"leave the other processors out with --processors {NATIVE} ({error})"
+            f"omit the other processors with --processors {NATIVE} ({error})"
         ) from error
 
 
 def newest_qemu(architecture: str) -> Path:
-    """Debian 13's build, which is static, unpacked aside. Raises Missing."""
+    """Debian 13's static build, unpacked into a folder. Raises Missing."""
     folder = debian.unpacked(FOLDER / "qemu", _debian_name(), "trixie", ["qemu-user"])
     return folder / "usr" / "bin" / f"qemu-{architecture}"
 
@@ -80,7 +80,7 @@ def emulated(processor: str) -> Emulated:
     if processor == ARM:
         return _arm64()
     if os.uname().machine != "x86_64":
-        raise Missing(f"{processor} is emulated on x86-64 machines only: leave it out")
+        raise Missing(f"{processor} is emulated on x86-64 machines only: omit it")
     packages = [Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")]
     return Emulated([str(qemu()), "-cpu", processor], Path(sys.executable).resolve(), packages)
 
@@ -106,7 +106,7 @@ def _arm64() -> Emulated:
 
 
 def _version(emulator: str) -> int:
-    """The first number of QEMU's version; 0 when it tells none."""
+    """QEMU's major version; 0 if its output has none."""
     text = subprocess.run([emulator, "--version"], capture_output=True, text=True, check=False).stdout
     number = re.search(r"version (\d+)\.", text)
     return int(number[1]) if number else 0
@@ -131,7 +131,7 @@ def python(processor: str) -> Path:
 
 
 def _write(script: Path, text: str) -> None:
-    """At once: another run may be starting it."""
+    """Atomically: another run may be starting the script."""
     with tempfile.NamedTemporaryFile("w", dir=script.parent, delete=False) as file:
         file.write(text)
     os.chmod(file.name, 0o755)
@@ -143,9 +143,9 @@ def run(processor: str, arguments: list[str], timeout: float | None = None) -> s
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONHOME", None)
     environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
+    process = subprocess.run(
         [str(python(processor)), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True,
         timeout=timeout, check=False,
     )  # fmt: skip
-    done.stderr = "\n".join(line for line in done.stderr.splitlines() if WARNING not in line)
-    return done
+    process.stderr = "\n".join(line for line in process.stderr.splitlines() if WARNING not in line)
+    return process

@@ -1,4 +1,4 @@
-"""Puts what a run printed into the README, so that its sample is never of another model: see `make readme`.
+"""Writes the output of `make run` into the README, so that its sample is of the present models: see `make readme`.
 
 python -m tools.sample OUTPUT
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 BLOCK = re.compile(r"(?<=^```console\n\$ make run\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
-# what is of one machine, or secret
+# machine-specific, or secret
 HIDDEN = {
     re.escape(str(ROOT)) + "/": "",
     r"(amaas_[0-9a-f]{12}_)[\w-]+": r"\1…",
@@ -20,8 +20,8 @@ HIDDEN = {
 }
 
 
-def shown(output: str) -> str:
-    """What a reader may see of the output of `make run`: from its first line of progress on."""
+def redact(output: str) -> str:
+    """The output of `make run` for readers: without secrets, paths, and lines of make."""
     for pattern, instead in HIDDEN.items():
         output = re.sub(pattern, instead, output, flags=re.MULTILINE)
     lines = [line for line in output.splitlines() if not line.startswith(("make", "WARNING"))]
@@ -31,8 +31,8 @@ def shown(output: str) -> str:
 def main(file: Path) -> None:
     text = README.read_text()
     if len(BLOCK.findall(text)) != 1:
-        raise SystemExit("README.md has not exactly one block that starts with `$ make run`: put it back")
-    README.write_text(BLOCK.sub(lambda _: shown(file.read_text()), text))
+        raise SystemExit("README.md must have exactly one block that starts with `$ make run`: restore it")
+    README.write_text(BLOCK.sub(lambda _: redact(file.read_text()), text))
 
 
 if __name__ == "__main__":

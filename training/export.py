@@ -12,11 +12,12 @@ import numpy as np
 import onnx
 import torch
 
-from training.data import Dataset, spread
+from training.data.dataset import Dataset
+from training.data.split import spread
 from training.errors import TrainingError
-from training.kinds import Inputs, Kind
+from training.kinds.kind import Inputs, Kind
 from training.report import card
-from training.report.card import Told
+from training.report.card import Statement
 from training.served import served
 
 OPSET = 18
@@ -29,32 +30,32 @@ CHANGE = (
     "batch only: change its forward(), for images perhaps the --size, or take another network"
 )
 GOES_ON = (
-    "The last checkpoint is kept: once the network is mended, its weights having their names and shapes, the same "
+    "The last checkpoint is kept: once the network is fixed, with the same names and shapes of its weights, the same "
     "command goes on there, straight to the export"
 )
 
 
 def package(
-    network: torch.nn.Module, data: Dataset, kind: Kind, out: Path, metrics: dict[str, Any], told: Told
+    network: torch.nn.Module, data: Dataset, kind: Kind, out: Path, metrics: dict[str, Any], statement: Statement
 ) -> Path:
     """Write the package. Raises TrainingError when ONNX Runtime's outputs are not PyTorch's."""
     out.mkdir(parents=True, exist_ok=True)
     network.eval()
     values, labels = data.test
-    stored = kind.stored(values[spread(labels, GOLDEN)])
-    sample = kind.inputs(stored, slice(GOLDEN))
+    encoded = kind.encode(values[spread(labels, GOLDEN)])
+    sample = kind.inputs(encoded, slice(GOLDEN))
     body = to_onnx(network, kind)
     try:
-        expected = parity(network, body, kind, stored)
+        expected = parity(network, body, kind, encoded)
     except TrainingError as error:
         raise TrainingError(f"{error}. {GOES_ON}") from error  # train.py removes checkpoints after this only
     (out / "model.onnx").write_bytes(body)
     for file, content in kind.files.items():
         (out / file).write_bytes(content)
-    arrays = {f"input.{put}": value.numpy() for put, value in sample.items()} | {"output.logits": expected}
+    arrays = {f"input.{name}": value.numpy() for name, value in sample.items()} | {"output.logits": expected}
     with (out / "golden.npz").open("wb") as golden:
         np.savez_compressed(golden, allow_pickle=False, **arrays)
-    described = card.manifest(network, data, kind, metrics, told)
+    described = card.manifest(network, data, kind, metrics, statement)
     described["golden"] = {"file": "golden.npz", "rtol": RTOL, "atol": ATOL}
     (out / "amaas.json").write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n")
     return out
@@ -68,9 +69,15 @@ def to_onnx(network: torch.nn.Module, kind: Kind) -> bytes:
     try:
         with warnings.catch_warnings(action="ignore"):  # of PyTorch's own insides: nobody here can heed them
             program = torch.onnx.export(
-                network, kind.example(2), input_names=[put["name"] for put in kind.puts], output_names=["logits"],
-                opset_version=OPSET, dynamo=True, dynamic_shapes=varying, verbose=False,
-            )  # fmt: skip
+                network,
+                kind.example(2),
+                input_names=[name["name"] for name in kind.tensors],
+                output_names=["logits"],
+                opset_version=OPSET,
+                dynamo=True,
+                dynamic_shapes=varying,
+                verbose=False,
+            )
     except torch.onnx.OnnxExporterError as error:
         cause = next(iter(str(error.__cause__ or error).strip().splitlines()), "")
         raise TrainingError(f"the network cannot be exported to ONNX ({cause}). {CHANGE}") from error
@@ -89,25 +96,25 @@ def to_onnx(network: torch.nn.Module, kind: Kind) -> bytes:
     return buffer.getvalue()
 
 
-def parity(network: torch.nn.Module, body: bytes, kind: Kind, stored: Inputs) -> np.ndarray:
-    """ONNX Runtime's logits of what is stored, after making sure that they are PyTorch's, together and one by one.
+def parity(network: torch.nn.Module, body: bytes, kind: Kind, encoded: Inputs) -> np.ndarray:
+    """ONNX Runtime's logits of what is encoded, after making sure that they are PyTorch's, together and one by one.
 
     Raises TrainingError where they are not.
     """
     session = served(body)
 
-    def run(picked: slice) -> tuple[np.ndarray, np.ndarray]:
-        inputs = kind.inputs(stored, picked)
+    def run(indices: slice) -> tuple[np.ndarray, np.ndarray]:
+        inputs = kind.inputs(encoded, indices)
         with torch.no_grad():
-            want = network(*inputs.values()).numpy()
-        return np.asarray(session.run(["logits"], {put: value.numpy() for put, value in inputs.items()})[0]), want
+            expected = network(*inputs.values()).numpy()
+        return np.asarray(session.run(["logits"], {name: value.numpy() for name, value in inputs.items()})[0]), expected
 
-    got, want = run(slice(None))
-    alone = np.concatenate([run(slice(n, n + 1))[0] for n in range(len(got))])
-    for outputs, cause in ((got, TOGETHER), (alone, ALONE)):
-        if not np.allclose(outputs, want, rtol=RTOL, atol=ATOL):
+    together, expected = run(slice(None))
+    alone = np.concatenate([run(slice(n, n + 1))[0] for n in range(len(together))])
+    for logits, cause in ((together, TOGETHER), (alone, ALONE)):
+        if not np.allclose(logits, expected, rtol=RTOL, atol=ATOL):
             raise TrainingError(
-                f"ONNX Runtime differs from PyTorch by {np.abs(outputs - want).max():.3g}: nothing was exported. "
+                f"ONNX Runtime differs from PyTorch by {np.abs(logits - expected).max():.3g}: nothing was exported. "
                 f"Usually the network's forward() {cause}"
             )
-    return got
+    return together

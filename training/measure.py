@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from shared.errors import AmaasError
-from shared.runtime.onnx import DTYPES, Session
+from shared.runtime.arrays import DTYPES
+from shared.runtime.onnx import Session
 from training.errors import TrainingError
 from training.package import Arrays
 from training.report.quality import cross_entropy, wilson
@@ -24,10 +25,10 @@ def outputs(running: Session, inputs: Arrays, batch: int = BATCH) -> Arrays:
     names = [output.name for output in running.outputs]
     for start in range(0, rows, batch):
         # a prescribed batch is filled up with its last row
-        picked = np.minimum(np.arange(start, start + batch), rows - 1)
-        picked = picked if fixed_batch(running) else picked[: rows - start]
+        indices = np.minimum(np.arange(start, start + batch), rows - 1)
+        indices = indices if fixed_batch(running) else indices[: rows - start]
         try:
-            parts.append(running.run(names, {name: values[picked] for name, values in feeds.items()}))
+            parts.append(running.run(names, {name: values[indices] for name, values in feeds.items()}))
         except AmaasError as error:
             raise TrainingError(f"the model does not run on these inputs ({error})") from error
     joined = {name: np.concatenate([part[n] for part in parts])[:rows] for n, name in enumerate(names)}
@@ -45,7 +46,7 @@ def rows_of(inputs: Arrays) -> int:
 
 
 def fixed_batch(running: Session) -> int | None:
-    fixed = {put.shape[0] for put in running.inputs if put.shape and put.shape[0] > 0}
+    fixed = {tensor.shape[0] for tensor in running.inputs if tensor.shape and tensor.shape[0] > 0}
     return fixed.pop() if len(fixed) == 1 else None
 
 
@@ -54,32 +55,36 @@ def scored(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str
     right = logits.argmax(1) == labels
     accuracy = float(right.mean())
     recall = {name: float(right[labels == k].mean()) if (labels == k).any() else 0.0 for k, name in enumerate(names)}
-    return {"accuracy": accuracy, "interval": wilson(accuracy, len(labels)), "loss": cross_entropy(logits, labels),
-            "recall": recall}  # fmt: skip
+    return {
+        "accuracy": accuracy,
+        "interval": wilson(accuracy, len(labels)),
+        "loss": cross_entropy(logits, labels),
+        "recall": recall,
+    }
 
 
 def apart(before: Arrays, after: Arrays) -> dict[str, float]:
     """max_abs_error, and noise: the error's root mean square as a share of the signal's, of the worst output."""
     largest, noise = 0.0, 0.0
-    for name, want in before.items():
-        if want.dtype.kind not in "fiub":
+    for name, expected in before.items():
+        if expected.dtype.kind not in "fiub":
             continue
-        got, want = after[name].astype(np.float64), want.astype(np.float64)
-        if not np.isfinite(got).all():
+        actual, expected = after[name].astype(np.float64), expected.astype(np.float64)
+        if not np.isfinite(actual).all():
             raise TrainingError(f"the output {name!r} is not finite any more: this step is not for this model")
-        error, signal = got - want, float(np.sqrt(np.mean(want**2)))
+        error, signal = actual - expected, float(np.sqrt(np.mean(expected**2)))
         largest = max(largest, float(np.abs(error).max(initial=0)))
         noise = max(noise, float(np.sqrt(np.mean(error**2))) / (signal or 1.0))
     return {"max_abs_error": largest, "noise": noise}
 
 
-def steadiness(body: bytes, inputs: Arrays, want: Arrays, batches: tuple[int, ...] = (BATCH, 1)) -> float:
-    """The largest difference to want at any of ONNX Runtime's optimisation levels and in any of the batch sizes.
+def steadiness(body: bytes, inputs: Arrays, expected: Arrays, batches: tuple[int, ...] = (BATCH, 1)) -> float:
+    """The largest difference to want at any of ONNX Runtime's optimization levels and in any of the batch sizes.
 
     In integers, another order or fusion of the operations rounds to another step: whoever compares has to allow it.
     """
     gaps = [
-        apart(want, outputs(running, inputs, batch))["max_abs_error"]
+        apart(expected, outputs(running, inputs, batch))["max_abs_error"]
         for level in LEVELS
         for running in [served(body, optimize=level)]
         for batch in batches
@@ -88,7 +93,7 @@ def steadiness(body: bytes, inputs: Arrays, want: Arrays, batches: tuple[int, ..
 
 
 def typed(running: Session, inputs: Arrays) -> Arrays:
-    wanted = {put.name: DTYPES.get(put.datatype) for put in running.inputs}
-    if set(wanted) != set(inputs):
-        raise TrainingError(f"the inputs are named {sorted(inputs)}, the model takes {sorted(wanted)}: name them so")
-    return {name: np.asarray(inputs[name], kind) for name, kind in wanted.items()}
+    datatypes = {tensor.name: DTYPES.get(tensor.datatype) for tensor in running.inputs}
+    if set(datatypes) != set(inputs):
+        raise TrainingError(f"the inputs are named {sorted(inputs)}, the model takes {sorted(datatypes)}: name them so")
+    return {name: np.asarray(inputs[name], kind) for name, kind in datatypes.items()}

@@ -1,40 +1,52 @@
-"""Optimisers, learning-rate schedules, and the moving average of the weights."""
+"""Optimizers, learning-rate schedules, and the moving average of the weights."""
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
+from typing import Any
 
 import torch
 
-OPTIMIZERS = {"sgd": (0.05, 5e-4), "adamw": (0.001, 0.05)}  # with their usual learning rate and weight decay
-SCHEDULES = {"cosine": 0.1, "one-cycle": 0.3}  # with the share of all steps in which the rate rises
+from training.options import Optimization
 
 SWING = 0.05  # of one-cycle's momentum, either way
 
 
-def optimizer_for(network: torch.nn.Module, s: argparse.Namespace) -> torch.optim.Optimizer:
+def optimizer_for(network: torch.nn.Module, chosen: Optimization) -> torch.optim.Optimizer:
     """SGD with Nesterov's momentum, or AdamW (Loshchilov and Hutter 2019), whose first beta is the momentum."""
-    if s.optimizer == "adamw":
-        return torch.optim.AdamW(network.parameters(), s.lr, betas=(s.momentum, 0.999), weight_decay=s.weight_decay)
+    if chosen.optimizer == "adamw":
+        return torch.optim.AdamW(
+            network.parameters(), chosen.lr, betas=(chosen.momentum, 0.999), weight_decay=chosen.weight_decay
+        )
     return torch.optim.SGD(
-        network.parameters(), lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay, nesterov=s.momentum > 0
+        network.parameters(),
+        lr=chosen.lr,
+        momentum=chosen.momentum,
+        weight_decay=chosen.weight_decay,
+        nesterov=chosen.momentum > 0,
     )
 
 
 def schedule_for(
-    optimizer: torch.optim.Optimizer, s: argparse.Namespace, steps: int
+    optimizer: torch.optim.Optimizer, chosen: Optimization, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Over `steps` steps in all. one-cycle (Smith 2018) is PyTorch's own: it moves the momentum against the rate."""
-    if s.schedule == "one-cycle":
-        least, most = max(0.0, s.momentum - SWING), min(s.momentum + SWING, 0.999)
-        warmup = s.warmup if abs(s.warmup * steps - 1) > 1e-6 else s.warmup / 2  # of a single step, it divides by zero
+    if chosen.schedule == "one-cycle":
+        lowest, highest = max(0.0, chosen.momentum - SWING), min(chosen.momentum + SWING, 0.999)
+        warmup = (
+            chosen.warmup if abs(chosen.warmup * steps - 1) > 1e-6 else chosen.warmup / 2
+        )  # of a single step, it divides by zero
         return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=s.lr, total_steps=steps, pct_start=warmup, cycle_momentum=s.momentum > 0,
-            base_momentum=least, max_momentum=most,
-        )  # fmt: skip
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step / steps, s.warmup))
+            optimizer,
+            max_lr=chosen.lr,
+            total_steps=steps,
+            pct_start=warmup,
+            cycle_momentum=chosen.momentum > 0,
+            base_momentum=lowest,
+            max_momentum=highest,
+        )
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step / steps, chosen.warmup))
 
 
 def rate(progress: float, warmup: float = 0.1) -> float:
@@ -64,9 +76,9 @@ class Average:
             else:  # BatchNorm counts its batches
                 mine.copy_(theirs)
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         return {"updates": self.updates, "network": self.network.state_dict()}
 
-    def load_state_dict(self, saved: dict[str, object]) -> None:
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         self.updates = saved["updates"]
         self.network.load_state_dict(saved["network"])

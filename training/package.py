@@ -78,13 +78,13 @@ def arrays(path: Path) -> Arrays:
     """The inputs in an npz file, its arrays named `input.<name>` or `<name>`. Raises TrainingError."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files if not name.startswith("output.")}
+            inputs = {name: file[name] for name in file.files if not name.startswith("output.")}
     except (OSError, ValueError, EOFError) as error:
         raise TrainingError(f"{path} cannot be read ({error}): write it with numpy.savez, without objects") from error
-    return {name.removeprefix("input."): values for name, values in found.items()}
+    return {name.removeprefix("input."): values for name, values in inputs.items()}
 
 
-def serialised(model: onnx.ModelProto) -> bytes:
+def serialized(model: onnx.ModelProto) -> bytes:
     """One file with the weights inside. Raises TrainingError where protobuf's 2 GiB do not suffice."""
     if model.ByteSize() > LARGEST:
         raise TrainingError("the result is larger than the 2 GiB of one ONNX file: these steps are for smaller models")
@@ -142,7 +142,7 @@ def _manifest(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise TrainingError(f"{path} is not valid JSON ({error}): make the package anew") from error
     if not isinstance(manifest, dict):
-        raise TrainingError(f"{path} is no JSON object: make the package anew")
+        raise TrainingError(f"{path} is not a JSON object: make the package anew")
     return manifest
 
 

@@ -1,6 +1,6 @@
 """A model as the service runs it: every session of training and compression is made here, by what serves.
 
-Figures and golden sets that another session gave would be of another model: options and the graph's optimisation
+Figures and golden sets that another session gave would be of another model: options and the graph's optimization
 decide which kernels run, and so what they answer.
 """
 
@@ -15,7 +15,7 @@ from shared.runtime import onnx, processor
 from shared.runtime.onnx import Session
 from training.errors import TrainingError
 
-LEVELS = ("off", "extended", "all")  # of the graph's optimisation; the service takes the last
+LEVELS = ("off", "extended", "all")  # of the graph's optimization; the service takes the last
 
 
 def form(model: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Whoever is learnt from: a package, run by ONNX Runtime, or a registered model of a running service, asked over HTTP.
+"""Teachers for distillation: a package, run by ONNX Runtime, or a registered model of a service, called over HTTP.
 
 A teacher has `labels`, `logits(inputs) -> [N, classes]` and `reference`, what a lineage calls it. No PyTorch in here.
 """
@@ -18,17 +18,32 @@ from training.served import served
 Arrays = dict[str, np.ndarray]
 CARRIED = 3_000_000  # bytes of inputs in one call: a function takes 6 MB, of which base64 leaves 4.5
 SMALLEST = 1e-12  # of a probability, before its logarithm is taken
-DATATYPES = {"FP32": np.float32, "FP16": np.float16, "FP64": np.float64, "INT64": np.int64, "INT32": np.int32,
-             "UINT8": np.uint8, "INT8": np.int8, "BOOL": np.bool_}  # fmt: skip
+DATATYPES = {
+    "FP32": np.float32,
+    "FP16": np.float16,
+    "FP64": np.float64,
+    "INT64": np.int64,
+    "INT32": np.int32,
+    "UINT8": np.uint8,
+    "INT8": np.int8,
+    "BOOL": np.bool_,
+}
 
 
 class Teacher(Protocol):
     """manifest: its amaas.json. folder: its package's, where that is at hand."""
 
-    labels: list[str]
-    reference: str
-    manifest: dict[str, Any]
-    folder: Path | None
+    @property
+    def labels(self) -> list[str]: ...
+
+    @property
+    def reference(self) -> str: ...
+
+    @property
+    def manifest(self) -> dict[str, Any]: ...
+
+    @property
+    def folder(self) -> Path | None: ...
 
     def logits(self, inputs: Arrays) -> np.ndarray: ...
 
@@ -41,15 +56,15 @@ class PackageTeacher:
 
     @classmethod
     def of(cls, opened: package.Package, threads: int = 0) -> PackageTeacher:
-        made = cls.__new__(cls)
-        made._open(opened, threads)
-        return made
+        teacher = cls.__new__(cls)
+        teacher._open(opened, threads)
+        return teacher
 
     def _open(self, opened: package.Package, threads: int) -> None:
         self.reference, self.manifest, self.folder = opened.reference, opened.manifest, opened.folder
         self.labels = _labels(opened.manifest, self.reference)
         self._activation = _activation(opened.manifest)
-        self._session = served(package.serialised(opened.model), threads=threads)
+        self._session = served(package.serialized(opened.model), threads=threads)
 
     def logits(self, inputs: Arrays) -> np.ndarray:
         """[N, classes] of inputs [N, …] by name. Raises TrainingError when the model does not take them."""
@@ -70,7 +85,7 @@ class ServiceTeacher:
             from amaas.errors import AmaasError
         except ImportError as error:
             raise TrainingError(
-                f"a registered model as teacher is asked over HTTP, which this environment lacks ({error}): "
+                f"a registered model as teacher is called over HTTP, which this environment lacks ({error}): "
                 "pip install -r training/requirements.in ./client, or give a package folder"
             ) from error
         self._error = AmaasError
@@ -79,14 +94,14 @@ class ServiceTeacher:
             self._client = client or Client()
             manifest = self._client.get_version(model, version or "production")
         except AmaasError as error:
-            raise TrainingError(f"the teacher {model}@{version or 'production'} cannot be asked: {error}") from error
+            raise TrainingError(f"the teacher {model}@{version or 'production'} cannot be reached: {error}") from error
         self._version = int(manifest["version"])
         self.reference = f"{model}@{self._version}"
-        described = _given(manifest.get("manifest") or manifest)
+        described = _without_nulls(manifest.get("manifest") or manifest)
         self.manifest, self.folder = described, None
         self.labels = _labels(described, self.reference)
         self._activation = _activation(described)
-        self._outputs = [put["name"] for put in described.get("outputs") or []][:1]
+        self._outputs = [tensor["name"] for tensor in described.get("outputs") or []][:1]
 
     def logits(self, inputs: Arrays) -> np.ndarray:
         """As of a package; in as many calls as the size of a function's request makes it."""
@@ -94,12 +109,12 @@ class ServiceTeacher:
         size = sum(values.nbytes for values in inputs.values()) / rows
         step = max(1, int(CARRIED / size))
         parts = [
-            self._asked({name: values[start : start + step] for name, values in inputs.items()})
+            self._answer({name: values[start : start + step] for name, values in inputs.items()})
             for start in range(0, rows, step)
         ]
         return _logits(np.concatenate(parts), self.labels, self._activation, self.reference)
 
-    def _asked(self, inputs: Arrays) -> np.ndarray:
+    def _answer(self, inputs: Arrays) -> np.ndarray:
         try:
             answer = self._client.infer_binary(self._model, inputs, self._version, outputs=self._outputs)
         except self._error as error:
@@ -107,17 +122,19 @@ class ServiceTeacher:
         return np.asarray(next(iter(answer.values())))
 
 
-def teacher(wanted: str, client: Any = None) -> Teacher:
+def teacher(source: str, client: Any = None) -> Teacher:
     """A package folder, or MODEL[@VERSION or ALIAS] of the service that AMAAS_URL or .local/amaas.json names."""
-    if Path(wanted).is_dir():
-        return PackageTeacher(Path(wanted))
-    name, at, version = wanted.partition("@")
+    if Path(source).is_dir():
+        return PackageTeacher(Path(source))
+    name, at, version = source.partition("@")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or (at and not version):
-        raise TrainingError(f"{wanted!r} is no teacher: give a package folder, or MODEL[@VERSION] of a running service")
+        raise TrainingError(
+            f"{source!r} is not a teacher: give a package folder, or MODEL[@VERSION] of a running service"
+        )
     return ServiceTeacher(name, version or None, client)
 
 
-def same_labels(taught_by: Teacher, labels: list[str]) -> None:
+def check_labels(taught_by: Teacher, labels: list[str]) -> None:
     """Raises TrainingError: a score for one class would teach another."""
     if list(taught_by.labels) != list(labels):
         raise TrainingError(
@@ -126,10 +143,10 @@ def same_labels(taught_by: Teacher, labels: list[str]) -> None:
         )
 
 
-def _given(described: dict[str, Any]) -> dict[str, Any]:
+def _without_nulls(described: dict[str, Any]) -> dict[str, Any]:
     """A manifest as its package gave it: a service also writes out, as null, what was left away."""
     parts = {name: value for name, value in described.items() if value is not None}
-    return {name: _given(value) if isinstance(value, dict) else value for name, value in parts.items()}
+    return {name: _without_nulls(value) if isinstance(value, dict) else value for name, value in parts.items()}
 
 
 def _labels(manifest: dict[str, Any], reference: str) -> list[str]:

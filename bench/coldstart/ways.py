@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from bench.calls import Call, event, v2_binary
-from bench.deployed import HANDLER, ONE_THREAD, Bucket, built
+from bench.deployed import AUTHORIZER, HANDLER, ONE_THREAD, Bucket, built
+from bench.machine import ROOT
+from shared.access import tokens
 from shared.runtime import onnx
 from tests import emulator
 from tools import build
@@ -53,6 +55,16 @@ def ways(models: dict[str, Path], bucket: Bucket, home: Path) -> dict[str, dict[
     return by_model
 
 
+def authorizer(bucket: Bucket, home: Path) -> Way:
+    """What every first call waits for before the function that answers: a token is checked against the bucket."""
+    parts = built(home / "authorizer", "AuthorizeFunction", "CoreLayer")
+    _, secret = tokens.create(bucket.log().store, "bench", ["infer"])
+    event = json.loads((ROOT / "tests" / "events" / "authorizer_request.json").read_text())
+    env = ONE_THREAD | {"BUCKET": bucket.name, "AWS_ENDPOINT_URL": bucket.endpoint}
+    function = emulator.Function(parts["AuthorizeFunction"], AUTHORIZER, [parts["CoreLayer"]], env)
+    return function, event | {"headers": {"authorization": f"Bearer {secret}"}}
+
+
 def floor(folder: Path, model: Path, feeds: dict[str, np.ndarray], runtime: Path) -> emulator.Function:
     """The ten lines, with bytecode."""
     folder.mkdir()
@@ -79,7 +91,7 @@ def feeds(session: onnx.Session) -> dict[str, np.ndarray]:
     random, arrays = np.random.default_rng(0), {}
     for spec in session.inputs:
         shape = [n if n > 0 else (1 if axis == 0 else 16) for axis, n in enumerate(spec.shape)]
-        dtype = onnx.DTYPES[spec.datatype]
+        dtype = arrays.DTYPES[spec.datatype]
         whole = np.issubdtype(dtype, np.integer)
         arrays[spec.name] = np.ones(shape, dtype) if whole else random.random(shape, np.float32).astype(dtype)
     return arrays

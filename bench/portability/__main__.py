@@ -53,7 +53,7 @@ def control(report: Report) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench.portability", description="quantised graphs on several processors")
+    parser = argparse.ArgumentParser(prog="bench.portability", description="quantized graphs on several processors")
     parser.add_argument("--processors", nargs="+", choices=processors.PROCESSORS, default=processors.USUAL)
     parser.add_argument("--short", action="store_true", help=f"{len(corpus.SHORT)} cases, and no whole models")
     parser.add_argument("--case", default="", help="only cases whose name contains this")

@@ -32,7 +32,7 @@ def bundled(folder: Path = MODELS) -> Iterator[Case]:
 
 
 def zoo(folder: Path = ZOO) -> Iterator[Case]:
-    """MiniLM as it is and quantised by quantize_dynamic, when `make .local/zoo/minilm/model.onnx` was run."""
+    """MiniLM as it is and quantized by quantize_dynamic, when `make .local/zoo/minilm/model.onnx` was run."""
     import onnx
     from onnxruntime.quantization import quantize_dynamic
 
@@ -45,7 +45,7 @@ def zoo(folder: Path = ZOO) -> Iterator[Case]:
     feeds = {entry.name: tokens[entry.name] for entry in model.graph.input}
     yield Case("zoo minilm", path.read_bytes(), feeds, noise=1e-4)
 
-    def quantise(parent: ModelProto, target: str) -> None:
+    def quantize(parent: ModelProto, target: str) -> None:
         quantize_dynamic(parent, target)
 
-    yield Case("zoo minilm, quantize_dynamic", written(quantise, model), feeds, parent=path.read_bytes())
+    yield Case("zoo minilm, quantize_dynamic", written(quantize, model), feeds, parent=path.read_bytes())

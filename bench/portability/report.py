@@ -12,11 +12,11 @@ from bench.portability.running import Verdict
 from tools import processors
 
 INTRODUCTION = """\
-# Quantised models on several processors
+# Quantized models on several processors
 
-`make portability`. Each graph is what the gate hands on (rewritten, optimised), loaded as inference loads it, and held
+`make portability`. Each graph is what the gate hands on (rewritten, optimized), loaded as inference loads it, and held
 against exact integer arithmetic (tests/portability/corpus/simulation.py). Inputs provoke saturation of 16-bit sums.
-*ok*: within one quantisation step at rare places, or within float32's own noise; a figure is ‖y − ŷ‖ / ‖ŷ‖.
+*ok*: within one quantization step at rare places, or within float32's own noise; a figure is ‖y − ŷ‖ / ‖ŷ‖.
 The other processors are QEMU's, which translates their instructions. A processor with VNNI is asked both forms of a
 model that has two (decision 24), and the worse one counts. What the same graphs answer without the
 gate's rewriting is in [portability-before.md](portability-before.md).

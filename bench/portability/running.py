@@ -105,7 +105,7 @@ def _read(folder: Path, count: int) -> list[Answer]:
 def expectation(case: Case) -> tuple[Case, list[np.ndarray]]:
     """The case with its allowance, and the outputs to hold answers against.
 
-    A deep network whose activations are quantised on the way is chaotic: weights that differ by 1e-6 end up 10 % apart,
+    A deep network whose activations are quantized on the way is chaotic: weights that differ by 1e-6 end up 10 % apart,
     as far as both are from the float model. Such a case has a parent, and may be as far from it as the simulation is.
     """
     outputs = simulate(case.model, case.feeds)

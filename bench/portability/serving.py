@@ -26,8 +26,8 @@ class Served:
 def served(model: bytes, rewriting: bool = True) -> Served:
     """The gate's steps in the gate's order (shared/ingest/checks.py), without its comparison with a reference.
 
-    rewriting: False leaves out what makes quantised graphs portable. A model that the gate would refuse comes back as
-    it is before optimisation.
+    rewriting: False leaves out what makes quantized graphs portable. A model that the gate would refuse comes back as
+    it is before optimization.
     """
     parsed = onnx_package.load_from_string(model)
     done, _ = normalize.normalize(parsed)
@@ -43,7 +43,7 @@ def served(model: bytes, rewriting: bool = True) -> Served:
     limits = Limits()
     try:
         ran = probe.probe(onnx.load(source), limits)
-        optimised, _ = optimize.optimize(source, *ran, limits) if ran else (None, {})
+        optimized, _ = optimize.optimize(source, *ran, limits) if ran else (None, {})
     except (AmaasError, Refused):
         return Served(source, wide, done)
-    return Served(optimised, wide, [*done, "optimised"]) if optimised else Served(source, wide, done)
+    return Served(optimized, wide, [*done, "optimized"]) if optimized else Served(source, wide, done)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from amaas.client import Client
 
 __all__ = ["AmaasError", "ApiError", "Client", "NotConnected", "Rejected", "__version__"]
-__version__ = "0.1.0"  # the only place: client/pyproject.toml reads it
+__version__ = "0.2.0"  # the only place: client/pyproject.toml reads it
 
 
 def __getattr__(name: str) -> Any:

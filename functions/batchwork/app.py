@@ -10,11 +10,12 @@ import msgspec
 
 from shared.entry.wiring import config, log, store
 from shared.jobs.batch import job as jobs
+from shared.jobs.batch import plan
 from shared.jobs.batch.plan import Chunk
 from shared.jobs.batch.work import NotFinished, process, record_error
 from shared.serving import tasks
-from shared.serving.cache import Models
 from shared.serving.layer import Layer
+from shared.serving.models import Models
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ def models() -> Models:
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """After an exception, the state machine calls again for this chunk only."""
-    job, chunk = jobs.read(store(), event["job"]), msgspec.convert(event["chunk"], Chunk)
+    job = jobs.read(store(), event["job"])
+    chunk = plan.chunk(msgspec.json.encode(event["chunk"]), job.id)
     try:
         result = _process(job, int(event["run"]), chunk, context)
     except NotFinished:

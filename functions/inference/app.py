@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.config import Config
 from shared.entry import extension
-from shared.errors import AmaasError
 from shared.serving.layer import Later, Layer
+
+if TYPE_CHECKING:
+    from shared.serving.shadow import Shadows
 
 V2 = "/v2/models/{model}"
 VERSION = "/versions/{version}"
@@ -33,14 +36,17 @@ if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
 
 
 def _after_answer(seconds: float) -> None:
-    shadows().work(seconds)
+    observers.work(seconds)
 
 
 registering = Later(lambda: extension.begin(_after_answer))
 
+from msgspec.structs import replace  # noqa: E402 - as said
+
 from shared.entry.http import JSON, Request, Response, Routes  # noqa: E402 - as said
 from shared.entry.wiring import config, reading  # noqa: E402 - as said
-from shared.serving.cache import Loaded, Models  # noqa: E402 - as said
+from shared.serving.loaded import Loaded  # noqa: E402 - as said
+from shared.serving.models import Models  # noqa: E402 - as said
 
 
 @cache
@@ -59,17 +65,31 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     register_before_snapshot(prefetching.join)
     register_after_restore(models().forget)  # aliases move while a snapshot sleeps
 
-from shared.serving import protocol  # noqa: E402 - as said
-from shared.serving.shadow import Shadows  # noqa: E402 - as said
+from shared.serving import content, protocol  # noqa: E402 - as said
+from shared.serving.content import Reply  # noqa: E402 - as said
+from shared.serving.observe import Call, Observers, Recorded  # noqa: E402 - as said
 from shared.serving.stats import Stats  # noqa: E402 - as said
 
 after = registering.result()
-stats = Stats()
+observers, stats = Observers(), Stats()
 
 
 @cache
 def shadows() -> Shadows:
-    return Shadows(models(), afterwards=after is not None)
+    from shared.serving.shadow import Shadows
+
+    made = Shadows(models(), afterwards=after is not None)
+    observers.after_answer(made.work)
+    return made
+
+
+def _shadow(call: Call) -> None:
+    if call.loaded.shadow is not None:  # few models have one: its module is imported with the first
+        shadows().observe(call)
+
+
+observers.subscribe(stats.observe)
+observers.subscribe(_shadow)
 
 
 handler = Routes("inference", after.answered if after else lambda: None)
@@ -155,7 +175,7 @@ def configuration(request: Request) -> dict[str, Any]:
 def statistics(request: Request) -> dict[str, Any]:
     """What one process has counted of a version's calls"""
     head, version = models().resolve(*_wanted(request))
-    return {"model_stats": [stats.shown(head.model, version.version)]}
+    return {"model_stats": [stats.of_version(head.model, version.version)]}
 
 
 @handler.route("POST", V2 + "/infer", id="infer", scope="infer")
@@ -168,6 +188,7 @@ def infer(request: Request) -> Response:
     began = time.perf_counter_ns()
     asked = protocol.parse(request.body, request.headers)
     loaded = _load(request)
+    alias = _alias(request.params.get("version"))
     try:
         feeds = protocol.feeds(asked, loaded.manifest.inputs, loaded.manifest.optional)
         wanted = protocol.wanted(asked, loaded.manifest.outputs)
@@ -183,11 +204,22 @@ def infer(request: Request) -> Response:
             labels=loaded.manifest.labels,
             accepted=request.headers.get("accept-encoding"),
         )
-    except AmaasError:
-        stats.failed(loaded.name, loaded.version.version, began)
+    except Exception as error:
+        _failed(loaded, "infer", alias, began, error)
         raise
-    stats.succeeded(loaded.name, loaded.version.version, began, fed, ran)
-    shadows().offer(loaded, outputs, lambda other: other.session.run(names, feeds))
+    observers.notify(
+        Call(
+            loaded=loaded,
+            route="infer",
+            alias=alias,
+            input_ns=fed - began,
+            infer_ns=ran - fed,
+            output_ns=time.perf_counter_ns() - ran,
+            inputs=feeds,
+            answer=outputs,
+            repeat=lambda other: other.session.run(names, feeds),
+        )
+    )
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 
@@ -200,13 +232,7 @@ def predict(request: Request) -> Response:
     """
     from shared.serving import tasks
 
-    loaded = _load(request)
-    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    body = protocol.plain(request.body, request.headers.get("content-encoding"))
-    answer = tasks.predict(loaded, body, content_type, request.query)
-    shadows().offer(loaded, answer, lambda other: tasks.predict(other, body, content_type, request.query))
-    reply = protocol.packed(answer, request.headers.get("accept-encoding"))
-    return Response(reply.body, headers=_named(loaded) | reply.headers)
+    return _in_own_terms(request, "predict", tasks.predict, request.query)
 
 
 @handler.route("POST", "/models/{model}/explain", id="explain", scope="infer")
@@ -216,18 +242,12 @@ def explain(request: Request) -> Response:
 
     Takes what /predict takes: one input.
     """
-    from shared.serving import explain as explaining
+    from shared.serving import tasks
 
-    loaded = _load(request)
-    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    body = protocol.plain(request.body, request.headers.get("content-encoding"))
     asks_for_png = "image/png" in request.headers.get("accept", "")
     query = ({"format": "png"} if asks_for_png else {}) | request.query
-    answer = explaining.explain(loaded, body, content_type, query)
-    if isinstance(answer, bytes):
-        return Response(answer, headers=_named(loaded) | {"Content-Type": "image/png"})
-    reply = protocol.packed(answer, request.headers.get("accept-encoding"))
-    return Response(reply.body, headers=_named(loaded) | reply.headers)
+    # a shadow explains nothing: an explanation is hundreds of runs
+    return _in_own_terms(request, "explain", tasks.explain, query, repeated=False)
 
 
 @handler.route("POST", "/v1/embeddings", id="createEmbeddings", scope="infer")
@@ -235,15 +255,84 @@ def embeddings(request: Request) -> Response:
     """Embeddings of texts, in the form of OpenAI's API: the body names the model"""
     from shared.serving.tasks import embedding  # with Pillow, which the cold start of other calls does without
 
-    asked = embedding.asked(protocol.plain(request.body, request.headers.get("content-encoding")))
+    began = time.perf_counter_ns()
+    asked = embedding.read_request(_body(request))
     name, _, reference = asked.model.partition("@")
     request.require("infer", name)
     loaded = models().load(name, reference or None, _key(request))
-    answer = embedding.openai(loaded, asked)
-    numbers = embedding.numbers
-    shadows().offer(loaded, numbers(answer), lambda other: numbers(embedding.openai(other, asked)))
-    reply = protocol.packed(answer, request.headers.get("accept-encoding"))
+    call = Pending(loaded, "embeddings", _alias(reference), began)
+    return _answered(request, call, lambda version: embedding.openai(version, asked), embedding.encoder(asked))
+
+
+def _in_own_terms(
+    request: Request, route: str, answer: Callable[..., Any], query: dict[str, str], repeated: bool = True
+) -> Response:
+    """What /predict and /explain share: a body of any content type, answered by the model's task."""
+    began = time.perf_counter_ns()
+    body = _body(request)
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    call = Pending(_load(request), route, _alias(request.params.get("version")), began, repeated)
+    return _answered(request, call, lambda version: answer(version, body, content_type, query))
+
+
+class Pending(NamedTuple):
+    """A call that is not answered yet. began: when it came. repeated: a shadow may repeat it."""
+
+    loaded: Loaded
+    route: str
+    alias: str | None
+    began: int
+    repeated: bool = True
+
+
+def _answered(
+    request: Request,
+    call: Pending,
+    answer: Callable[[Loaded], Any],
+    encode: Callable[[Any], Any] = lambda computed: computed,
+) -> Response:
+    """Compute an answer, write it as bytes (a picture) or JSON, and tell the observers."""
+    loaded, route, alias, began, repeated = call
+    session = Recorded(loaded.session)
+    try:
+        computed = answer(replace(loaded, session=session))
+        ran = time.perf_counter_ns()
+        if isinstance(computed, bytes):
+            reply = Reply(computed, {"Content-Type": "image/png"})
+        else:
+            reply = content.json_reply(encode(computed), request.headers.get("accept-encoding"))
+    except Exception as error:
+        _failed(loaded, route, alias, began, error)
+        raise
+    observers.notify(
+        Call(
+            loaded=loaded,
+            route=route,
+            alias=alias,
+            input_ns=ran - began - session.ns,
+            infer_ns=session.ns,
+            output_ns=time.perf_counter_ns() - ran,
+            runs=session.runs,
+            inputs=session.inputs,
+            answer=computed,
+            repeat=answer if repeated else None,
+        )
+    )
     return Response(reply.body, headers=_named(loaded) | reply.headers)
+
+
+def _failed(loaded: Loaded, route: str, alias: str | None, began: int, error: Exception) -> None:
+    elapsed = time.perf_counter_ns() - began
+    observers.notify(Call(loaded=loaded, route=route, alias=alias, error=error, input_ns=elapsed))
+
+
+def _body(request: Request) -> bytes:
+    return content.decompress(request.body, request.headers.get("content-encoding"))
+
+
+def _alias(reference: str | None) -> str | None:
+    """None for the default alias, and for a version's number."""
+    return None if not reference or reference.isdigit() else reference
 
 
 def _named(loaded: Loaded) -> dict[str, str]:

@@ -16,7 +16,7 @@ handler = Routes("tokens")
 def list_tokens(request: Request) -> dict[str, Any]:
     """All tokens, revoked ones too, without their secrets"""
     scopes.require_everywhere(request.scopes, "admin")
-    return {"tokens": [token.public() for token in tokens.every(store())]}
+    return {"tokens": [token.public() for token in tokens.list_tokens(store())]}
 
 
 @handler.route(

@@ -1,4 +1,4 @@
-"""Training jobs over HTTP: start, follow, list, cancel. What AWS Batch says of them comes in by trainingstate."""
+"""Training jobs over HTTP: start, status, list, cancel. Status reports of AWS Batch arrive in trainingstate."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ handler = Routes("training")
 
 @cache
 def queue() -> Queue | None:
-    """None where the deployment has none."""
-    found = config()
-    return BatchQueue(found.training_queue, found.training_definition) if found.training_queue else None
+    """None for a deployment without one."""
+    settings = config()
+    return BatchQueue(settings.training_queue, settings.training_definition) if settings.training_queue else None
 
 
 @handler.route(
@@ -50,10 +50,10 @@ def create(request: Request, body: TrainingRequest) -> Response:
 )
 def list_jobs(request: Request, query: JobsQuery) -> dict[str, Any]:
     """Training jobs of the models that this token may read, newest first"""
-    found, following = jobs.some(jobs.ids(store()), query.next, query.limit)
-    told = progress.listed(store(), found)
-    seen = [job for job in told if scopes.allows(request.scopes, "read", job["model"])]
-    return {"jobs": seen, "next": following}
+    ids, following = jobs.page(jobs.list_ids(store()), query.next, query.limit)
+    summaries = progress.summarize(store(), ids)
+    readable = [job for job in summaries if scopes.allows(request.scopes, "read", job["model"])]
+    return {"jobs": readable, "next": following}
 
 
 @handler.route(
@@ -63,11 +63,11 @@ def status(request: Request, query: StatusQuery) -> dict[str, Any]:
     """How far a training job is, with its metrics"""
     job = jobs.read(store(), request.params["job_id"])
     request.require("read", job.model)
-    runs.follow_up(store(), queue(), job)
-    told = progress.status(store(), job, query.after)
-    if told["state"] in progress.OVER:
-        told["reports"] = progress.reports(store(), job.id, config().upload_ttl)
-    return told
+    runs.refresh(store(), queue(), job)
+    answer = progress.status(store(), job, query.after)
+    if answer["state"] in progress.FINAL:
+        answer["reports"] = progress.report_urls(store(), job.id, config().upload_ttl)
+    return answer
 
 
 @handler.route(

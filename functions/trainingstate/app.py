@@ -1,4 +1,4 @@
-"""Events of AWS Batch: what it says of a training job is kept with the job. They come twice, late, and in any order."""
+"""Events of AWS Batch: its status reports are stored with the training job. They come twice, late, and in any order."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ logger = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Handle one event; an exception (the store is away, say) has Lambda deliver it again."""
+    """Handle one event; after an exception (the store does not answer, say) Lambda delivers it again."""
     received = EventBridgeEvent(event)
-    word = status.note(store(), received.detail, received.time)
+    report = status.record(store(), received.detail, received.time)
     outcome = {
         "job": received.detail.get("jobName"),
         "status": received.detail.get("status"),
-        "holds": word.status if word else None,
+        "holds": report.status if report else None,
     }
-    logger.info("nothing to do" if word is None else "noted", extra=outcome)
+    logger.info("nothing to do" if report is None else "noted", extra=outcome)
     return outcome

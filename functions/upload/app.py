@@ -33,12 +33,12 @@ def list_uploads(request: Request, query: UploadsQuery) -> views.UploadList:
     """Uploads of a model, oldest first, and what became of each"""
     model = keys.model_name(request.params["model"])
     uploads, following = states.list_by_model(store(), model, limit=query.limit, after=query.next)
-    return views.UploadList(uploads, following)
+    return views.UploadList([views.upload(one) for one in uploads], following)
 
 
-@handler.route("GET", "/uploads/{upload_id}", id="getUpload", scope="read", gives=states.Upload)
-def status(request: Request) -> states.Upload:
+@handler.route("GET", "/uploads/{upload_id}", id="getUpload", scope="read", gives=views.Upload)
+def status(request: Request) -> views.Upload:
     """What became of an upload"""
     upload = states.read(store(), request.params["upload_id"])
     scopes.require(request.scopes, "read", upload.model)
-    return upload
+    return views.upload(upload)

@@ -34,6 +34,7 @@ from shared.ingest import (
 )
 from shared.ingest.verdict import ExtremeCalls, Limits, Refused, Verdict
 from shared.runtime import layout, onnx, processor, samples
+from shared.runtime.datatypes import DATATYPES
 from shared.runtime.samples import Sample
 
 MODEL = "model.onnx"
@@ -282,7 +283,7 @@ def _check_signature(session: onnx.Session) -> None:
     if not session.outputs:
         raise Refused("invalid_graph", "the model has no outputs; export it again")
     for spec in (*session.inputs, *session.optional, *session.outputs):
-        if spec.datatype not in onnx.NAMES.values():
+        if spec.datatype not in DATATYPES:
             raise Refused(
                 "unsupported_type",
                 f"{spec.name!r} is of type {spec.datatype}, which no call can carry; cast it to a plain tensor type",

@@ -17,18 +17,14 @@ from onnx import AttributeProto, TensorProto, defs
 
 from shared.ingest import graph
 from shared.ingest.emptiness import Facts
+from shared.runtime.datatypes import TABLE
 
 Types = ChainMap[str, int | None]  # by name; the innermost graph's first
 Visit = Callable[[Any, Facts, Types, int], None]
 FunctionKey = tuple[str, str]  # domain and name, as a calling node has them
 
 # by the names in schemas
-ELEMENTS: dict[str, int] = {
-    name: getattr(TensorProto, name.upper())
-    for name in (
-        "float double float16 bfloat16 bool string int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()  # noqa: SIM905
-    )
-}
+ELEMENTS = {datatype.runtime.removeprefix("tensor(").removesuffix(")"): datatype.onnx for datatype in TABLE}
 # Attributes that name the output's type where the schema leaves it open.
 TYPE_ATTRIBUTES = ("to", "dtype", "output_datatype", "output_dtype")
 # Their output has the type of their first input: operators without a schema here, and those on sequences, whose schemas

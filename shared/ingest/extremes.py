@@ -17,7 +17,8 @@ import numpy as np
 
 from shared.errors import AmaasError
 from shared.ingest.verdict import Limits
-from shared.runtime.onnx import BF16, DTYPES, Session, TensorSpec
+from shared.runtime.arrays import BF16, DTYPES
+from shared.runtime.onnx import Session, TensorSpec
 
 Feeds = dict[str, np.ndarray]
 

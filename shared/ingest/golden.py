@@ -18,7 +18,8 @@ from shared.errors import BadInput
 from shared.ingest import descriptors
 from shared.ingest.verdict import Limits, Refused
 from shared.runtime import samples
-from shared.runtime.onnx import DTYPES, Session, TensorSpec, to_bfloat16
+from shared.runtime.arrays import COMPUTED, stored
+from shared.runtime.onnx import Session, TensorSpec
 
 FILE = "golden.npz"
 MAX_ARRAYS = 256
@@ -93,7 +94,7 @@ def _typed(session: Session, inputs: Any, outputs: Any, where: str, *, convert: 
 
 
 def _array(spec: TensorSpec, value: Any, where: str, convert: bool) -> np.ndarray:
-    dtype = np.dtype(np.float32 if spec.datatype == "BF16" else DTYPES[spec.datatype])  # packages write BF16 as FP32
+    dtype = COMPUTED[spec.datatype]  # packages write so what numpy lacks
     try:
         array = np.asarray(value, dtype if convert else None)
     except (ValueError, TypeError, OverflowError) as error:
@@ -103,7 +104,7 @@ def _array(spec: TensorSpec, value: Any, where: str, convert: bool) -> np.ndarra
         raise _invalid(f"{where}: {spec.name!r} has the type {array.dtype}, the model {spec.datatype}; convert it")
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise _invalid(f"{where}: {spec.name!r} holds NaN, which is equal to nothing; make the golden set anew")
-    return to_bfloat16(array.astype(dtype)) if spec.datatype == "BF16" else array.astype(dtype)
+    return stored(array.astype(dtype), spec.datatype)
 
 
 def _run(session: Session, case: Case) -> dict[str, np.ndarray]:

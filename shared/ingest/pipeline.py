@@ -49,7 +49,7 @@ def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], li
     return ingest(log, config, session, limits)
 
 
-def forgotten(log: Log, config: Config, limits: Limits, patience: float = PATIENCE) -> list[Upload]:
+def check_unfinished(log: Log, config: Config, limits: Limits, patience: float = PATIENCE) -> list[Upload]:
     """Check uploads that no event led to a verdict: lost events, and uploads whose every check was interrupted.
 
     patience: seconds since the last file arrived. 0 is right after an outage of the store, when no event is on its way;

@@ -18,7 +18,8 @@ import numpy as np
 from onnx import TensorProto, helper, inliner, numpy_helper
 
 from shared.ingest import graph, quantized
-from shared.ingest.quantized import FUSED, INT8, MICROSOFT, MOVING, UINT8, Operand, Scope
+from shared.ingest.quantized import FUSED, INT8, MOVING, UINT8, Scope
+from shared.runtime.products import MICROSOFT, Operand
 
 OFFSET = 128
 DEQUANTIZED = Operand(0, 2, 1)  # of QuantizeLinear and DequantizeLinear

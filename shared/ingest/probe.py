@@ -10,7 +10,9 @@ import numpy as np
 from shared.errors import BadInput
 from shared.ingest.verdict import Limits, Refused
 from shared.runtime import onnx
-from shared.runtime.onnx import DTYPES, Session, TensorSpec, to_bfloat16
+from shared.runtime.arrays import COMPUTED, stored
+from shared.runtime.datatypes import DATATYPES, Datatype
+from shared.runtime.onnx import Session, TensorSpec
 
 Feeds = dict[str, np.ndarray]
 
@@ -38,7 +40,7 @@ def probe(session: Session, limits: Limits) -> tuple[Feeds, list[np.ndarray]] | 
 def check_runs(session: Session, plain: Session) -> None:
     """Of a model that ran on nothing: raises Refused where no caller could do better.
 
-    plain: the same model, loaded with no optimisation. What runs there fails by the runtime's optimiser. What fails in
+    plain: the same model, loaded with no optimization. What runs there fails by the runtime's optimizer. What fails in
     the same words whatever its values and rows are, while all other sizes are fixed, fails by itself.
     """
     failed: set[str] = set()
@@ -53,7 +55,7 @@ def check_runs(session: Session, plain: Session) -> None:
     if len(values) > 1 and len(failed) == 1 and _only_rows_vary(plain):
         raise Refused(
             "never_runs",
-            f"the model fails whatever it is fed, also without the runtime's optimisations: {failed.pop()[:400]}; mend "
+            f"the model fails whatever it is fed, also without the runtime's optimizations: {failed.pop()[:400]}; mend "
             "it and export it again, or add a golden set with inputs on which it runs",
         )
 
@@ -69,28 +71,30 @@ def _optimizer_fault(session: Session, feeds: Feeds) -> str:
         session.run(None, feeds)
     except BadInput as error:
         return (
-            f"the model runs as it is, and not as ONNX Runtime {onnx.VERSION} optimises it: {error}; the runtime is at "
-            "fault. Export the model in another form, of a quantised one with zero points written out, or in floats"
+            f"the model runs as it is, and not as ONNX Runtime {onnx.VERSION} optimizes it: {error}; the runtime is at "
+            "fault. Export the model in another form, of a quantized one with zero points written out, or in floats"
         )
     raise AssertionError("it ran")  # it did not a moment ago
 
 
 def varied(session: Session, tame: Feeds) -> list[Feeds]:
     """The same shapes with other values: floats of either sign, small and large; 8-bit numbers over all their range."""
-    kinds = {spec.name: spec.datatype for spec in (*session.inputs, *session.optional)}
-    if not any(kind.startswith(("FP", "BF")) or kind in ("INT8", "UINT8") for kind in kinds.values()):
+    datatypes = {spec.name: DATATYPES[spec.datatype] for spec in (*session.inputs, *session.optional)}
+    if not any(_is_varied(datatype) for datatype in datatypes.values()):
         return []
-    return [{name: _other(array, kinds[name], scale) for name, array in tame.items()} for scale in (2.0, 16.0)]
+    return [{name: _other(array, datatypes[name], scale) for name, array in tame.items()} for scale in (2.0, 16.0)]
 
 
-def _other(array: np.ndarray, datatype: str, scale: float) -> np.ndarray:
+def _is_varied(datatype: Datatype) -> bool:
+    return datatype.kind == "float" or (datatype.kind in ("int", "uint") and datatype.size == 1)
+
+
+def _other(array: np.ndarray, datatype: Datatype, scale: float) -> np.ndarray:
     fractions = np.asarray(np.modf(np.arange(1, array.size + 1) * GOLDEN_RATIO * 7 + scale)[0]).reshape(array.shape)
-    if datatype == "BF16":
-        return to_bfloat16(np.asarray((fractions - 0.5) * scale, np.float32))
-    if array.dtype.kind == "f":
-        return np.asarray((fractions - 0.5) * scale, array.dtype)
-    if datatype in ("INT8", "UINT8"):
-        lowest = -128 if datatype == "INT8" else 0
+    if datatype.kind == "float":
+        return stored(np.asarray((fractions - 0.5) * scale, COMPUTED[datatype.name]), datatype.name)
+    if _is_varied(datatype):
+        lowest = -128 if datatype.kind == "int" else 0
         return np.asarray(np.floor(fractions * 256) + lowest, array.dtype)
     return array
 
@@ -109,11 +113,10 @@ def _made_up(spec: TensorSpec, first: int, others: int) -> np.ndarray:
     shape = [dim if dim >= 0 else (others if axis else first) for axis, dim in enumerate(spec.shape)]
     if math.prod(shape) > MAX_PROBE_ELEMENTS:
         raise Refused("shape_bomb", f"input {spec.name!r} of shape {spec.shape} is larger than any call can send")
-    dtype = np.dtype(np.float32 if spec.datatype == "BF16" else DTYPES[spec.datatype])
+    dtype = COMPUTED[spec.datatype]
     if dtype.kind == "f":
         fractions = np.modf(np.arange(1, math.prod(shape) + 1) * GOLDEN_RATIO)[0]
-        values = np.asarray(fractions.reshape(shape), dtype)
-        return to_bfloat16(values) if spec.datatype == "BF16" else values
+        return stored(np.asarray(fractions.reshape(shape), dtype), spec.datatype)
     return np.full(shape, "a" if dtype.kind == "O" else 1, dtype)
 
 

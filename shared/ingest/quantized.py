@@ -6,46 +6,18 @@ Sources: the operators' definitions in the ONNX standard and in ONNX Runtime's C
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
 from shared.ingest import elements, graph
 from shared.ingest.elements import Types
+from shared.runtime.products import PRODUCTS, Operand, Product
 
-MICROSOFT = "com.microsoft"
 INT8, UINT8 = TensorProto.INT8, TensorProto.UINT8
 
 
-class Operand(NamedTuple):
-    """An 8-bit factor of a product, by index of the node's inputs: the values, their zero point, their scale if any."""
-
-    tensor: int
-    zero: int
-    scale: int | None = None
-
-
-class Product(NamedTuple):
-    """left: the activations; None if they are floats that the operator quantizes to UINT8. right: the weights."""
-
-    left: Operand | None
-    right: tuple[Operand, ...]
-
-
-# Products of two 8-bit tensors: ONNX Runtime's kernels sum them in pairs of 16 bits on some processors.
-PRODUCTS = {
-    ("", "MatMulInteger"): Product(Operand(0, 2), (Operand(1, 3),)),
-    ("", "ConvInteger"): Product(Operand(0, 2), (Operand(1, 3),)),
-    ("", "QLinearMatMul"): Product(Operand(0, 2), (Operand(3, 5, 4),)),
-    ("", "QLinearConv"): Product(Operand(0, 2), (Operand(3, 5, 4),)),
-    (MICROSOFT, "QLinearConv"): Product(Operand(0, 2), (Operand(3, 5, 4),)),
-    (MICROSOFT, "MatMulIntegerToFloat"): Product(Operand(0, 4), (Operand(1, 5, 3),)),
-    (MICROSOFT, "DynamicQuantizeMatMul"): Product(None, (Operand(1, 3, 2),)),
-    (MICROSOFT, "QGemm"): Product(Operand(0, 2), (Operand(3, 5, 4),)),
-    (MICROSOFT, "QAttention"): Product(Operand(0, 6), (Operand(1, 7, 4),)),
-    (MICROSOFT, "DynamicQuantizeLSTM"): Product(None, (Operand(1, 9, 8), Operand(2, 11, 10))),
-}
 # ONNX Runtime fuses these into such a product if their inputs come from DequantizeLinear.
 FUSED = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "FusedMatMul", "FusedGemm", "FusedConv"})
 # Operators that pass elements on unchanged: index of the input that holds them; None = all inputs.

@@ -44,7 +44,7 @@ def outdated(described: Manifest) -> bool:
     return int((described.gate or {}).get("edition", 1)) < withdrawn.EDITION
 
 
-def older(log: Log, limits: Limits, seconds: float) -> list[Outcome]:
+def check_outdated(log: Log, limits: Limits, seconds: float) -> list[Outcome]:
     """Recheck outdated versions, those that aliases point to first. No recheck is begun after so many seconds.
 
     An error in one model is logged and does not stop the others: the next call tries that model again.

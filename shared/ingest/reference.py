@@ -15,7 +15,8 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from shared.ingest import graph, quantized
-from shared.ingest.quantized import MICROSOFT, Scope
+from shared.ingest.quantized import Scope
+from shared.runtime.products import MICROSOFT
 
 FLOAT, DOUBLE, INT32 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32
 IN_FLOATS = 1  # accuracy_level of MatMulNBits

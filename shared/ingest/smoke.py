@@ -9,50 +9,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
-from importlib import import_module
 from typing import cast
 
 import numpy as np
 
 from shared.errors import AmaasError, BadInput, Unavailable
-from shared.ingest import descriptors, samples
-from shared.ingest.samples import Sample, Shapes
+from shared.ingest import descriptors
 from shared.ingest.verdict import Refused, Verdict
 from shared.package.manifest import Manifest, Tensor
-from shared.package.processing import Boxes, Entities, Table, Text
+from shared.package.processing import Table, Text
 from shared.registry.state import Version
 from shared.runtime import onnx
 from shared.serving import tasks
-from shared.serving.cache import Loaded
-from shared.serving.tasks import running
+from shared.serving.inputs.examples import Example, Shapes
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching
 
 MODEL = "model.onnx"
+REFERENCE_ROWS = 10_000  # that are held against the columns, at most
 ANSWERS = Verdict(accepted=True, code="accepted", reason="the model answers in the terms of its task", probe="ran")
 
 
 def prepare(manifest: Manifest) -> None:
-    """Import, and use once, what would open files later: in the sandbox nothing can be opened any more."""
+    """Before the sandbox closes: import, and use once, what would open files later."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads are over, too
-    import_module(tasks.MODULES[manifest.task])
-    found = samples.kind(manifest)
-    if found == "image":
-        from shared.serving.inputs import images
-
-        images.decode(samples.png(2, 2), "L")
-    elif found == "audio":
-        import numpy.fft  # noqa: F401 - numpy itself does so when it is first used
-
-        from shared.serving.inputs import sounds
-
-        sounds.decode(samples.wav(64, 16_000), 8_000)
-    elif isinstance(manifest.preprocess, Table):
-        from shared.serving.inputs import tables
-
-        with suppress(BadInput):  # csv, and the codec of its text
-            tables.from_csv(b"a\n1\n", manifest.preprocess)
-    elif found == "text":
-        import tokenizers  # noqa: F401 - as above
+    tasks.of(manifest).prepare(manifest)
 
 
 def judge(files: Mapping[str, int], manifest: Manifest, ran: Shapes) -> Verdict:
@@ -64,17 +45,19 @@ def judge(files: Mapping[str, int], manifest: Manifest, ran: Shapes) -> Verdict:
     session = Watched(onnx.load(descriptors.read(files[MODEL])), manifest.inputs)
     loaded = _loaded(files, manifest, session)
     _check_tokenizer(loaded)
+    _check_reference(loaded)
     try:
-        failed = [_tried(loaded, session, sample, ran) for sample in samples.made_up(loaded, ran)]
+        failures = [_failure(loaded, session, example, ran) for example in tasks.of(manifest).examples(loaded, ran)]
     except Answered:
         _check_labels(loaded, session)
         return ANSWERS
     except BadInput as error:
         raise _refused(manifest, error) from error
-    if all(is_fault for _, is_fault in failed):
-        raise _refused(manifest, failed[0][0])
-    why = "; ".join(str(error)[:200] for error, _ in failed)
-    return Verdict(accepted=True, code="accepted", reason=f"no made-up input was answered: {why}", probe="inconclusive")
+    if all(is_fault for _, is_fault in failures):
+        raise _refused(manifest, failures[0][0])
+    reasons = "; ".join(str(error)[:200] for error, _ in failures)
+    reason = f"no made-up input was answered: {reasons}"
+    return Verdict(accepted=True, code="accepted", reason=reason, probe="inconclusive")
 
 
 class Answered(Exception):
@@ -126,11 +109,30 @@ def _check_tokenizer(loaded: Loaded) -> None:
         raise Refused("bad_tokenizer", reason[:600]) from error
 
 
-def _tried(loaded: Loaded, session: Watched, sample: Sample, ran: Shapes) -> tuple[Exception, bool]:
-    """Why a sample is not answered, and whether that is the package's fault. Raises Answered when it is."""
+def _check_reference(loaded: Loaded) -> None:
+    """Raises Refused for reference rows that are none, or do not fit the columns."""
+    plan = loaded.manifest.preprocess
+    if not isinstance(plan, Table) or plan.reference is None:
+        return
+    from shared.serving.inputs import tables
+
+    try:
+        rows = loaded.part(plan.reference, lambda raw: tables.from_csv(raw, plan))
+        if rows:
+            tables.feeds(loaded, rows[:REFERENCE_ROWS], plan)
+    except BadInput as error:
+        reason = f"the reference rows in {plan.reference} do not fit the columns: {error}"
+        raise Refused("bad_reference", reason) from error
+    if not rows:
+        reason = f"{plan.reference} has no rows: add some typical ones, or leave out preprocess.reference"
+        raise Refused("bad_reference", reason)
+
+
+def _failure(loaded: Loaded, session: Watched, example: Example, ran: Shapes) -> tuple[Exception, bool]:
+    """Why an example is not answered, and whether that is the package's fault. Raises Answered when it is."""
     session.inside = False
     try:
-        tasks.predict(loaded, sample.body, sample.content_type, {})
+        tasks.predict(loaded, example.body, example.content_type, {})
     except (onnx.OutOfMemory, MemoryError):
         raise
     except (ImportError, PermissionError) as error:  # the sandbox's fault
@@ -138,7 +140,7 @@ def _tried(loaded: Loaded, session: Watched, sample: Sample, ran: Shapes) -> tup
     except Exception as error:  # of any kind: a caller would have met it
         if not session.inside:
             return error, True
-        return error, bool(ran) and sample.known and _must_run(loaded, session.feeds, ran)
+        return error, bool(ran) and example.known and _must_run(loaded, session.feeds, ran)
     if not all(feed.size for feed in session.feeds.values()):
         return BadInput("the made-up text has no tokens"), False
     raise Answered
@@ -146,7 +148,7 @@ def _tried(loaded: Loaded, session: Watched, sample: Sample, ran: Shapes) -> tup
 
 def _must_run(loaded: Loaded, feeds: dict[str, np.ndarray], ran: Shapes) -> bool:
     """Whether a model that has run on some values has to run on these: token ids of any number, or a known shape."""
-    if samples.kind(loaded.manifest) == "text":
+    if loaded.manifest.input_kind == "text":
         return all(feed.size for feed in feeds.values())
     return all(
         -1 not in tensor.shape[1:] or list(feeds[tensor.name].shape) == ran.get(tensor.name)
@@ -155,45 +157,23 @@ def _must_run(loaded: Loaded, feeds: dict[str, np.ndarray], ran: Shapes) -> bool
 
 
 def _refused(manifest: Manifest, error: Exception) -> Refused:
-    told = str(error) if isinstance(error, AmaasError) else f"{type(error).__name__}: {error}"
+    reason = str(error) if isinstance(error, AmaasError) else f"{type(error).__name__}: {error}"
     return Refused(
         "task_failed",
-        f"the package cannot answer as {manifest.task}: {told[:500]}; mend amaas.json, or leave its task out to serve "
+        f"the package cannot answer as {manifest.task}: {reason[:500]}; fix amaas.json, or omit its task to serve "
         "tensors",
     )
 
 
 def _check_labels(loaded: Loaded, session: Watched) -> None:
     """Raises Refused when the package has labels, but not one for each class."""
-    labels, count = len(loaded.manifest.labels), _classes(loaded, session)
-    if not labels or not count:
+    labels = len(loaded.manifest.labels)
+    if not labels:
         return
-    after = loaded.manifest.postprocess
-    # detectors may have a last class that means nothing, and is never called by its name
-    least = count - 1 if isinstance(after, Boxes) and after.background == count - 1 else count
-    # a single probability is that of the second of two classes
-    most = 2 if count == 1 and loaded.manifest.task == "tabular" else count
-    if not least <= labels <= most:
+    classes = tasks.of(loaded.manifest).classes(loaded, session.outputs, batching.rows(session.feeds))
+    if classes and labels not in classes:
         raise Refused(
             "labels_mismatch",
-            f"amaas.json has {labels} labels, the model tells {count} classes apart; give one label per class, in the "
-            "order of its output",
+            f"amaas.json has {labels} labels, the model tells {classes[-1]} classes apart; give one label per class, "
+            "in the order of its output",
         )
-
-
-def _classes(loaded: Loaded, session: Watched) -> int | None:
-    """How many classes the model has scores for; None where it gives none, or their numbers."""
-    task, after, outputs = loaded.manifest.task, loaded.manifest.postprocess, session.outputs
-    if task == "embedding":
-        return None
-    if task == "object-detection":
-        from shared.serving.tasks import object_detection
-
-        plan = after if isinstance(after, Boxes) else Boxes()
-        return None if plan.classes else object_detection.scored(outputs, plan, 0, loaded)[1].shape[1]
-    if task == "token-classification":
-        named = after.output if isinstance(after, Entities) else None
-        return int(outputs[named or loaded.manifest.outputs[0].name].shape[-1])
-    values = outputs[running.scores_output(loaded)]
-    rows = len(next(iter(session.feeds.values())))
-    return values.size // rows if values.dtype.kind == "f" and rows else None

@@ -5,41 +5,23 @@ Only shape and bounds are checked here; whether the model agrees with it is for 
 
 # annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
+from shared import formats
 from shared.errors import BadInput
 from shared.package.processing import After, Before, with_kinds
+from shared.package.tasks import TASKS, TENSOR
+from shared.runtime.datatypes import DATATYPES
 
-Task = Literal[
-    "image-classification",
-    "text-classification",
-    "embedding",
-    "audio-classification",
-    "tabular",
-    "object-detection",
-    "token-classification",
-    "text-generation",
-    "tensor",
-]
-Datatype = Literal[
-    "BOOL",
-    "UINT8",
-    "UINT16",
-    "UINT32",
-    "UINT64",
-    "INT8",
-    "INT16",
-    "INT32",
-    "INT64",
-    "FP16",
-    "FP32",
-    "FP64",
-    "BF16",
-    "BYTES",
-]
+# any text: a stored manifest may be of a release that has other tasks; an upload's is checked, see decode
+TaskName = Annotated[str, Meta(description="what the model means", examples=list(TASKS))]
+if TYPE_CHECKING:
+    Datatype = str
+else:
+    Datatype = Literal[tuple(DATATYPES)]
 Step = Literal["train", "prune", "quantize", "distil", "optimize", "import"]
 
 
@@ -75,11 +57,11 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content of `amaas.json`. Unknown members are ignored, so that newer packages load in older services.
 
     optional, gate: inputs with a default in the graph, and what the check on upload found; set by the service, whatever
-    a package says.
+    a package says. format: of this file, 1 where it is not said; always written into what is stored.
     """
 
     name: str | None = None
-    task: Task = "tensor"
+    task: TaskName = TENSOR
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
     optional: list[Tensor] = field(default_factory=list)
@@ -95,6 +77,24 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     golden: Golden | None = None
     reference: dict[str, Any] | None = None
     gate: dict[str, Any] | None = None
+    format: Annotated[int, Meta(ge=1)] = 1
+
+    @property
+    def served_task(self) -> str:
+        """The task in whose terms /predict answers: `tensor` where the package lacks what its own task requires."""
+        task = TASKS.get(self.task)
+        for member in task.required if task else ():
+            if getattr(self, member) is None:
+                return TENSOR
+        return self.task
+
+    @property
+    def input_kind(self) -> str | None:
+        """What /predict takes: image, text, audio or table. None for tensors, and for a task of another release."""
+        if self.preprocess is not None:
+            return str(self.preprocess.__struct_config__.tag)
+        task = TASKS.get(self.served_task)
+        return task.preprocess[0] if task and task.preprocess else None
 
 
 # made once, before any thread: see state.py
@@ -104,10 +104,12 @@ DECODER = msgspec.json.Decoder(dict[str, Any])
 def decode(body: bytes, *, spelling: bool = False) -> Manifest:
     """Parse an `amaas.json`. Raises BadInput that names the member and what is wrong with it.
 
-    spelling: refuse members that look like one that there is; others are for newer services, and ignored.
+    spelling: refuse tasks that there are not, and members that look like one that there is; other members are for
+    newer services, and ignored.
     """
     try:
         found = DECODER.decode(body)
+        _check_format(found.get("format"))
         if spelling:
             _check_spelling(found)
         return msgspec.convert(with_kinds(found), Manifest)
@@ -117,9 +119,37 @@ def decode(body: bytes, *, spelling: bool = False) -> Manifest:
         raise BadInput(f"amaas.json is not valid JSON: {error}") from error
 
 
+def stored(body: bytes, what: str) -> Manifest:
+    """The manifest of a registered version, which the gate has found right: what cannot be read is of a later release.
+
+    what: the version, as the beginning of a sentence. Raises TooNew.
+    """
+    try:
+        return decode(body)
+    except BadInput as error:
+        raise formats.TooNew(
+            f"{what} has a manifest that this release cannot read ({error}): deploy the release that registered it, "
+            "or a later one, or use another version"
+        ) from error
+
+
+def _check_format(number: Any) -> None:
+    if isinstance(number, int) and number > formats.MANIFEST:
+        raise BadInput(
+            f"amaas.json has format {number}, and this deployment reads formats up to {formats.MANIFEST}: "
+            "deploy a later release, or write the package for this one"
+        )
+
+
 def _check_spelling(found: dict[str, Any]) -> None:
     from difflib import get_close_matches
 
+    task = found.get("task", TENSOR)
+    if isinstance(task, str) and task not in TASKS:
+        raise BadInput(
+            f"amaas.json: there is no task {task[:50]!r}; there are {', '.join(TASKS)}. Name one "
+            "of them, or omit `task`: then the model takes and gives tensors"
+        )
     for name in found:
         if name not in Manifest.__struct_fields__:
             for meant in get_close_matches(name.lower(), Manifest.__struct_fields__, 1, 0.8):
@@ -130,7 +160,9 @@ msgspec.convert({}, Manifest)  # the type is read here, before any thread: see s
 
 
 def encode(manifest: Manifest) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    """As it is stored, with its format."""
+    written = {"format": manifest.format} | msgspec.to_builtins(manifest)
+    return msgspec.json.format(msgspec.json.encode(written), indent=1)
 
 
 def narrow(declared: list[Tensor], graph: list[Tensor], what: str) -> list[Tensor]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from shared.errors import BadInput
+from shared.package.tasks import TASKS, TENSOR
 
 Positive = Annotated[int, Meta(ge=1, le=16384)]
 Length = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -181,41 +182,26 @@ class Vector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
 Before = Image | Text | Audio | Table
 After = Scores | Boxes | Entities | Vector
 
-# task → (kind of its input, kind of its answer) where a package says neither
-KINDS: dict[str, tuple[str | None, str | None]] = {
-    "image-classification": ("image", "scores"),
-    "object-detection": ("image", "boxes"),
-    "text-classification": ("text", "scores"),
-    "token-classification": ("text", "entities"),
-    "embedding": ("text", "vector"),
-    "audio-classification": ("audio", "scores"),
-    "tabular": ("table", "scores"),
-    "text-generation": ("text", None),
-    "tensor": (None, None),
-}
-TAKES = {"embedding": ("text", "image", "audio")}
-
 
 def with_kinds(described: Any) -> Any:
-    """A decoded amaas.json with the kinds filled in that its task implies. Raises BadInput for one that cannot be."""
-    if not isinstance(described, dict):
+    """A decoded amaas.json with the kinds filled in that its task implies. Raises BadInput for one that cannot be.
+
+    A task that this release does not have is left as it is: a stored manifest may be of another release.
+    """
+    task = TASKS.get(described.get("task", TENSOR)) if isinstance(described, dict) else None
+    if task is None:
         return described
-    task = described.get("task", "tensor")
-    if isinstance(task, str) and task not in KINDS:
-        raise BadInput(f"amaas.json: there is no task {task[:50]!r}; there are {', '.join(KINDS)}")
-    before, after = KINDS.get(task, (None, None)) if isinstance(task, str) else (None, None)
-    takes = TAKES.get(task, (before,)) if isinstance(task, str) else ()
     filled = dict(described)
-    for member, default, allowed in (("preprocess", before, takes), ("postprocess", after, (after,))):
-        plan = described.get(member)
-        if isinstance(plan, dict):
-            kind = plan.get("kind", default)
-            if kind is None or kind not in allowed:
+    for member, allowed in (("preprocess", task.preprocess), ("postprocess", task.postprocess)):
+        declaration = described.get(member)
+        if isinstance(declaration, dict):
+            kind = declaration.get("kind", *allowed[:1])
+            if kind not in allowed:
                 raise BadInput(
-                    f"amaas.json: the task {task!r} has no {member} of kind {kind!r}"
-                    + (f", it has {' or '.join(filter(None, allowed))}" if any(allowed) else "; leave it out")
+                    f"amaas.json: the task {described.get('task', TENSOR)!r} has no {member} of kind {kind!r}"
+                    + (f", it has {' or '.join(allowed)}" if allowed else "; leave it out")
                 )
-            filled[member] = {**plan, "kind": kind}
+            filled[member] = {**declaration, "kind": kind}
     return filled
 
 

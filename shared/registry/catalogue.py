@@ -19,10 +19,11 @@ from msgspec import Struct, field
 
 from shared import keys
 from shared.errors import Unavailable
+from shared.formats import DAMAGED, TooNew
 from shared.registry import models
 from shared.registry.fold import Broken
 from shared.registry.log import Log
-from shared.registry.state import DAMAGED, Alias, Head
+from shared.registry.state import Alias, Head
 from shared.storage.base import PARALLEL, AlreadyExists, ObjectNotFound, PreconditionFailed, Store, list_all
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,9 @@ class Summary(Struct, frozen=True, kw_only=True, omit_defaults=True):
     gone: bool = False
 
 
-class Index(Struct, frozen=True):
+class Index(Struct, frozen=True, tag_field="format", tag=1):
+    """What is derived is not refused in a later format, but made again."""
+
     models: dict[str, Summary]
 
 
@@ -127,7 +130,7 @@ def compact(log: Log) -> None:
     if fresh:
         try:
             body = msgspec.json.encode(Index(known))
-            log.store.put(keys.CATALOGUE, body, if_absent=etag is None, if_match=etag, content_type="application/json")
+            log.store.put(keys.CATALOG, body, if_absent=etag is None, if_match=etag, content_type="application/json")
         except (AlreadyExists, PreconditionFailed):
             return  # somebody else was faster, and had most of the same marks before them
     covered = [
@@ -152,7 +155,7 @@ def _read(store: Store) -> tuple[Index, str | None, dict[str, list[int]]]:
             marks.setdefault(mark[0], []).append(mark[1])
     etag = None
     try:
-        found = store.get(keys.CATALOGUE)
+        found = store.get(keys.CATALOG)
         etag = found.etag
         return INDEX.decode(found.body), etag, marks
     except (ObjectNotFound, *DAMAGED):
@@ -188,7 +191,7 @@ def _fresh(log: Log, names: Sequence[str]) -> dict[str, Summary]:
 def _one(log: Log, name: str) -> Summary | None:
     try:
         return summary(log, log.read(name))
-    except Broken as error:
-        # one damaged log must not take the catalogue away: the model is listed as it was known before
+    except (Broken, TooNew) as error:
+        # one model that cannot be read must not take the catalogue away: it is listed as it was known before
         logger.error("not in the catalogue as it is", extra={"why": str(error)})
         return None

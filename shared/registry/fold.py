@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from shared import formats
 from shared.errors import Unavailable
 from shared.registry.state import Alias, Head, Record, Segment, Target, Version, short
 
@@ -25,18 +26,28 @@ class Broken(Unavailable):
 
 
 def fold(head: Head, record: Record, digest: str) -> Head:
-    """The state after one more record, whose digest is given. Raises Broken."""
+    """The state after one more record, whose digest is given. Raises Broken, and TooNew for one of a later release."""
     if record.revision != head.revision + 1 or record.previous != head.digest:
         raise Broken(
             f"the log of model {head.model!r} is broken: record {record.revision} does not follow revision "
             f"{head.revision}; `amaas verify {head.model}` says more"
         )
-    head = replace(head, revision=record.revision, digest=digest, updated_at=record.at, done=_done(head, record))
+    if record.min_reader > formats.READER:
+        raise formats.too_new(f"record {record.revision} of model {head.model!r}", record.min_reader, formats.READER)
+    head = replace(
+        head,
+        revision=record.revision,
+        digest=digest,
+        updated_at=record.at,
+        done=_done(head, record),
+        min_reader=max(head.min_reader, record.min_reader),
+        min_writer=max(head.min_writer, record.min_writer),
+    )
     if record.version is not None:
         head = _register(head, record, record.version)
     if record.aliases:
         head = _move(head, record)
-    return _seal(_others(head, record))
+    return _seal(_others(head, record), record.sealed)
 
 
 def _done(head: Head, record: Record) -> dict[str, int]:
@@ -55,9 +66,11 @@ def _register(head: Head, record: Record, version: Version) -> Head:
             digest=head.digest,
             updated_at=head.updated_at,
             first=version.version,
-            sealed=_sealed(head, head.latest).sealed,
+            sealed=_sealed(head, head.latest, record.sealed).sealed,
             policies=head.policies,
             done=head.done,
+            min_reader=head.min_reader,
+            min_writer=head.min_writer,
         )
     version = replace(version, created_at=record.at, by=record.by)
     return replace(head, latest=version.version, versions=head.versions | {version.version: version})
@@ -120,9 +133,9 @@ def _others(head: Head, record: Record) -> Head:
     return replace(head, **changes) if changes else head
 
 
-def _seal(head: Head) -> Head:
+def _seal(head: Head, sealed: Segment | None) -> Head:
     if head.latest - _unsealed(head) + 1 >= 2 * SEGMENT:
-        head = _sealed(head, _unsealed(head) + SEGMENT - 1)
+        head = _sealed(head, _unsealed(head) + SEGMENT - 1, sealed)
     if not head.sealed:
         return head
     start = _unsealed(head)
@@ -136,14 +149,15 @@ def _unsealed(head: Head) -> int:
     return head.sealed[-1].last + 1 if head.sealed else head.first
 
 
-def _sealed(head: Head, last: int) -> Head:
-    """The head with one more segment, up to version `last`."""
+def _sealed(head: Head, last: int, sealed: Segment | None) -> Head:
+    """The head with one more segment, up to version `last`. sealed: as the record says, whose writer may know more."""
     first = _unsealed(head)
     if first > last:
         return head
-    digest = hashlib.sha256(segment_body(head, first, last)).hexdigest()
-    segment = Segment(first=first, last=last, digest=digest, until=head.versions[last].created_at)
-    return replace(head, sealed=[*head.sealed, segment])
+    if sealed is None or (sealed.first, sealed.last) != (first, last):
+        digest = hashlib.sha256(segment_body(head, first, last)).hexdigest()
+        sealed = Segment(first=first, last=last, digest=digest, until=head.versions[last].created_at)
+    return replace(head, sealed=[*head.sealed, sealed])
 
 
 def segment_body(head: Head, first: int, last: int) -> bytes:

@@ -17,12 +17,13 @@ from contextlib import suppress
 import msgspec
 from msgspec.structs import replace
 
-from shared import keys
+from shared import formats, keys
 from shared.clock import now
-from shared.errors import Conflict, NotFound, Unavailable
-from shared.registry import blobs, seal
+from shared.errors import NotFound, Unavailable
+from shared.formats import DAMAGED, TooNew
+from shared.registry import blobs, conditions, seal
 from shared.registry.fold import Broken, fold, segment_body
-from shared.registry.state import DAMAGED, RECORD, VERSIONS, Act, Head, Record, Version
+from shared.registry.state import RECORD, VERSIONS, Act, Head, Record, Version
 from shared.signing.base import Signer
 from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store, get_many, list_all
 
@@ -64,17 +65,26 @@ class Log:
     # ---- reading
 
     def read(self, model: str) -> Head:
-        """The present state of a model: 2 requests when the head is fresh. An unknown model has revision 0."""
+        """The present state of a model: 2 requests when the head is fresh. An unknown model has revision 0.
+
+        Raises Broken, TooNew, Unavailable.
+        """
         return self._read(model)[0]
 
     def refresh(self, head: Head) -> Head:
-        """The present state, from an earlier one: 1 request when nothing changed. Raises Broken, Unavailable."""
-        head, last, more = self._step(head, None, NEAR)
+        """The present state, from an earlier one: 1 request when nothing changed. Raises what `read` raises."""
+        last, too_new, more = None, None, True
+        try:
+            head, last, more = self._step(head, None, NEAR)
+        except TooNew as error:  # of a record: the state that a later release made of it may be one for us, too
+            too_new = error
         if not more:
             return self._believed(head, last)
         stored, _ = self._stored(head.model)
         if stored is not None and stored.revision > head.revision:
             head, last = stored, None
+        elif too_new is not None:
+            raise too_new
         return self._roll_forward(head, last)
 
     def records(self, model: str, newest: int, oldest: int) -> list[Record]:
@@ -84,9 +94,13 @@ class Log:
         return [record for record in found if record is not None]
 
     def version(self, head: Head, number: int) -> Version:
-        """A version that there is; those sealed away cost one request, once. Raises NotFound, Unavailable."""
-        if number in head.versions:
-            return head.versions[number]
+        """A version that there is; those sealed away cost one request, once. Raises NotFound, TooNew, Unavailable."""
+        version = head.versions.get(number) or self._sealed_away(head, number)
+        if version.format > formats.VERSION:
+            raise formats.too_new(f"version {number} of model {head.model!r}", version.format, formats.VERSION)
+        return version
+
+    def _sealed_away(self, head: Head, number: int) -> Version:
         for segment in head.sealed:
             if segment.first <= number <= segment.last:
                 return self.segment(segment.digest)[number - segment.first]
@@ -122,7 +136,7 @@ class Log:
                     return self._roll_forward(head)
         return self._roll_forward(Head(model=model))
 
-    def _roll_forward(self, head: Head, last: Record | None = None) -> Head:
+    def _roll_forward(self, head: Head, last: bytes | None = None) -> Head:
         """The state after all records that follow. last: the newest one folded already, if nobody vouched for it."""
         head, last, more = self._step(head, last, STEPS)
         if more:
@@ -130,20 +144,20 @@ class Log:
             names = [info.key for info in behind]
             for start in range(0, len(names), BATCH):
                 for found in get_many(self.store, names[start : start + BATCH]):
-                    head, last = _folded(head, found.body)
+                    head, last = _folded(head, found.body), found.body
         return self._believed(head, last)
 
-    def _step(self, head: Head, last: Record | None, steps: int) -> tuple[Head, Record | None, bool]:
+    def _step(self, head: Head, last: bytes | None, steps: int) -> tuple[Head, bytes | None, bool]:
         """The state after at most some of the records that follow, the last of them, and whether there may be more."""
         for _ in range(steps):
             try:
                 body = self.store.get(keys.log_record(head.model, head.revision + 1)).body
             except ObjectNotFound:
                 return head, last, False
-            head, last = _folded(head, body)
+            head, last = _folded(head, body), body
         return head, last, True
 
-    def _believed(self, head: Head, last: Record | None) -> Head:
+    def _believed(self, head: Head, last: bytes | None) -> Head:
         """The state, if the newest record that led to it is signed as it should be: it vouches for those before it."""
         problem = seal.wrong_record(last, head.model, self.trusted) if self.trusted and last is not None else None
         if problem:
@@ -159,14 +173,16 @@ class Log:
         """Commit the record that `decide` makes of the present state, and return the state after it.
 
         `decide` may run several times, once per lost race; it returns None when there is nothing left to do and raises
-        an AmaasError to refuse. Raises Conflict when the model is not at act.expect_revision, Unavailable when the
-        race is lost ATTEMPTS times, or when the store does not say what became of the record.
+        an AmaasError to refuse. Raises Conflict when the model is not at act.expect_revision, or was changed by a later
+        release in a way that this one would lose; Unavailable when the race is lost ATTEMPTS times, or when the store
+        does not say what became of the record.
         """
         head, etag = self._read(model)
         for attempt in range(ATTEMPTS):
             if head.request_of(act) is not None:
                 return head
-            _expect(head, act.expect_revision)
+            conditions.expected(head, act.expect_revision)
+            conditions.writable(head)
             record = decide(head)
             if record is None:
                 return head
@@ -195,14 +211,15 @@ class Log:
             at=now(),
             write_id=os.urandom(16).hex(),
         )
+        record = replace(record, **formats.needs(record))
         after = fold(head, record, "")
         for segment in after.sealed:
             if segment not in head.sealed:
                 # before the record that relies on it, so that no reader can find it missing
                 blobs.write(self.store, segment_body(head, segment.first, segment.last))
-        if self.signer is not None:
-            record = replace(record, seal=seal.make(self.signer, record, after))
         body = msgspec.json.encode(record)
+        if self.signer is not None:
+            body = seal.attach(body, seal.make(self.signer, head.model, body, seal.state(after)))
         return record, body, replace(after, digest=digest(body))
 
     def _commit(self, model: str, revision: int, body: bytes) -> None:
@@ -240,7 +257,10 @@ class Log:
                     present = self.store.get(keys.head(head.model))
                 except (ObjectNotFound, Unavailable):
                     return
-                known = seal.decode_head(present.body, head.model, self.trusted)
+                try:
+                    known = seal.decode_head(present.body, head.model, self.trusted)
+                except TooNew:
+                    return
                 if known is not None and known.revision >= head.revision:
                     return
                 etag = present.etag
@@ -248,21 +268,14 @@ class Log:
                 return
 
 
-def _folded(head: Head, body: bytes) -> tuple[Head, Record]:
+def _folded(head: Head, body: bytes) -> Head:
     try:
         record = decode(body)
     except DAMAGED as error:
-        raise Broken(f"record {head.revision + 1} of model {head.model!r} is damaged: {error}") from error
-    return fold(head, record, digest(body)), record
-
-
-def _expect(head: Head, revision: int | None) -> None:
-    if revision is not None and head.revision != revision:
-        aliases = {name: str(alias.target) for name, alias in head.aliases.items()}
-        raise Conflict(
-            f"model {head.model!r} is at revision {head.revision}, not {revision}: its aliases are now {aliases}; "
-            "look again and repeat with the new revision"
-        )
+        what = f"record {head.revision + 1} of model {head.model!r}"
+        formats.check(body, "min_reader", formats.READER, what)
+        raise Broken(f"{what} is damaged: {error}") from error
+    return fold(head, record, digest(body))
 
 
 def _readable(found: Object) -> Record | None:

@@ -26,7 +26,7 @@ def get(log: Log, model: str) -> Head:
 
 
 def manifest(log: Log, version: Version) -> Manifest:
-    return manifests.decode(blobs.read(log.store, version.manifest))
+    return manifests.stored(blobs.read(log.store, version.manifest), f"version {version.version} of this model")
 
 
 def shown(head: Head) -> Version:

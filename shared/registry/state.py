@@ -3,7 +3,7 @@
 # annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
 
 import hashlib
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct, field
@@ -12,24 +12,6 @@ from shared.errors import BadInput, NotFound
 
 PRODUCTION = "production"
 MAX_SPLIT = 10
-
-Kind = Literal[
-    "register",
-    "alias",
-    "rollback",
-    "unalias",
-    "policy",
-    "request",
-    "approve",
-    "reject",
-    "retire",
-    "restore",
-    "edit",
-    "delete",
-    "undelete",
-    "attest",
-    "recheck",
-]
 
 
 class Act(Struct, frozen=True, kw_only=True):
@@ -53,6 +35,7 @@ class Version(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     size: bytes of the served model. upload: the upload that became this version. package: the signature over the
     package, where the deployment signs. files: digests of the package's other files that serving needs, by name.
+    format: of what the blobs are; a release that does not know it refuses this version, and serves the others.
     """
 
     version: int
@@ -66,6 +49,16 @@ class Version(Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str = ""
     package: str | None = None
     files: dict[str, str] = field(default_factory=dict)
+    format: int = 1
+
+
+class Segment(Struct, frozen=True, kw_only=True):
+    """Versions first to last, sealed away into a blob. until: when the last of them was made."""
+
+    first: int
+    last: int
+    digest: str
+    until: str
 
 
 class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -166,10 +159,14 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     version: what was registered. aliases: where they point now; None for one that is gone. named: versions that an
     alias names again and that the head had sealed away. request: the request that was approved or rejected.
-    rechecked: a version as it is served since a newer gate has checked it again.
+    rechecked: a version as it is served since a newer gate has checked it again. sealed: the segment that this record
+    makes the writer seal away. min_reader, min_writer: see formats.py.
+
+    kind: register, alias, rollback, unalias, policy, request, approve, reject, retire, restore, edit, delete, undelete,
+    attest or recheck; for people, but for what fold.py makes of rollback, delete and undelete. The seal comes last.
     """
 
-    kind: Kind
+    kind: str
     by: str
     name: str | None = None
     revision: int = 0
@@ -189,20 +186,14 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rechecked: Version | None = None
     tags: list[str] | None = None
     card: str | None = None
+    sealed: Segment | None = None
+    min_reader: int = 1
+    min_writer: int = 1
     seal: Seal | None = None
 
 
 def short(request_id: str) -> str:
     return hashlib.sha256(request_id.encode()).hexdigest()[:16]
-
-
-class Segment(Struct, frozen=True, kw_only=True):
-    """Versions first to last, sealed away into a blob. until: when the last of them was made."""
-
-    first: int
-    last: int
-    digest: str
-    until: str
 
 
 class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -211,7 +202,8 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
     digest: that of the last record. latest: the highest version number ever given. first: the lowest of this life of
     the name. versions: those not sealed away, and those that an alias names. retired: by version, since which
     revision. done: request ids, shortened, of the last transitions that had one, with their revisions. edited: the
-    revision that holds the card, where it was edited. deleted: when, if it is.
+    revision that holds the card, where it was edited. deleted: when, if it is. min_reader, min_writer: the highest of
+    its records; see formats.py.
     """
 
     model: str
@@ -230,6 +222,8 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: list[str] | None = None
     edited: int | None = None
     deleted: str | None = None
+    min_reader: int = 1
+    min_writer: int = 1
 
     def request_of(self, act: Act) -> int | None:
         """The revision at which a transition with this act's request id was carried out, if it was, lately."""
@@ -298,6 +292,3 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
 RECORD = msgspec.json.Decoder(Record)
 HEAD = msgspec.json.Decoder(Head)
 VERSIONS = msgspec.json.Decoder(list[Version])
-
-# what decoding raises for bytes that are not what they should be: no JSON, no UTF-8, or nested without end
-DAMAGED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)

@@ -7,21 +7,35 @@ its head: for that, keep the revision and the digest that a verification answers
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared import keys
+from shared import formats, keys
+from shared.formats import DAMAGED, TooNew
 from shared.registry import seal
 from shared.registry.fold import Broken, fold
 from shared.registry.log import BATCH, Log, decode, digest
-from shared.registry.state import DAMAGED, Head, Record
+from shared.registry.state import Head
 from shared.storage.base import ObjectNotFound, get_many, list_all
 
 # as many records as are walked within one call of the API; of longer logs the newest, from a snapshot on
 MOST = 5000
 # Every record is chained, so the newest signature vouches for all; older ones are looked at as far as time allows.
 SIGNATURES = 1000
+
+
+class Link(Struct, frozen=True):
+    """What says where a record belongs, in every format of records."""
+
+    revision: int = 0
+    previous: str = ""
+    min_reader: int = 1
+
+
+LINK = msgspec.json.Decoder(Link)
 
 
 class Problem(Struct, frozen=True):
@@ -64,8 +78,8 @@ def _start(log: Log, model: str, most: int) -> Head:
     if cached is not None and cached.revision > most:
         for info in list_all(log.store, keys.snapshots(model)):
             if cached.revision - (_revision(info.key) or 0) <= most:
-                found = seal.decode_head(log.store.get(info.key).body, model, log.trusted)
-                return found or Head(model=model)
+                with suppress(TooNew):
+                    return seal.decode_head(log.store.get(info.key).body, model, log.trusted) or Head(model=model)
     return Head(model=model)
 
 
@@ -96,39 +110,60 @@ def _record(log: Log, head: Head, revision: int, body: bytes, signed: bool, prob
     """The state after a record; where it is wrong, a state from which the next one can be looked at all the same."""
     for missing in range(head.revision + 1, revision):
         problems.append(Problem(missing, "the record is missing"))
+    unknown = replace(head, revision=revision, digest=digest(body))
     try:
+        link = LINK.decode(body)
+        problems += [Problem(revision, what) for what in _wrong(log, head, revision, link, body, signed)]
+        if max(head.min_reader, link.min_reader) > formats.READER:
+            return _of_later_release(head, unknown, link, problems)
         record = decode(body)
     except DAMAGED as error:
         problems.append(Problem(revision, f"the record is damaged: {error}"))
-        return replace(head, revision=revision, digest=digest(body))
-    problems += [Problem(revision, what) for what in _wrong(log, head, revision, record, body, signed)]
+        return unknown
     fitting = replace(record, revision=revision, previous=head.digest)
     try:
         return fold(replace(head, revision=revision - 1), fitting, digest(body))
     except (Broken, KeyError):  # a forged record may refer to versions that there are not
         problems.append(Problem(revision, "the record does not fit the state before it"))
-        return replace(head, revision=revision, digest=digest(body))
+        return unknown
 
 
-def _wrong(log: Log, head: Head, revision: int, record: Record, body: bytes, signed: bool) -> list[str]:
-    found = []
-    if record.revision != revision:
-        found.append(f"the record says that it is revision {record.revision}")
-    if record.previous != head.digest:
-        found.append("the record does not follow the one before it: one of the two was changed")
-    if msgspec.json.encode(record) != body:
-        found.append("the record is not written as this service writes records")
+def _of_later_release(head: Head, unknown: Head, link: Link, problems: list[Problem]) -> Head:
+    """From the first such record on, nobody here can say what the state is: that is said once."""
+    if head.min_reader <= formats.READER:
+        why = formats.too_new("the record", link.min_reader, formats.READER)
+        place = "from here on, places and signatures were checked, and not what records say"
+        problems.append(Problem(unknown.revision, f"{why}; {place}"))
+    return replace(unknown, min_reader=max(head.min_reader, link.min_reader))
+
+
+def _wrong(log: Log, head: Head, revision: int, link: Link, body: bytes, signed: bool) -> list[str]:
+    reasons = []
+    if link.revision != revision:
+        reasons.append(f"the record says that it is revision {link.revision}")
+    if link.previous != head.digest:
+        reasons.append("the record does not follow the one before it: one of the two was changed")
+    if not _compact(body):
+        reasons.append("the record is not written as this service writes records")
     if log.trusted and signed:
-        problem = seal.wrong_record(record, head.model, log.trusted)
+        problem = seal.wrong_record(body, head.model, log.trusted)
         if problem:
-            found.append(f"the record is not to be trusted: {problem}")
-    return found
+            reasons.append(f"the record is not to be trusted: {problem}")
+    return reasons
+
+
+def _compact(body: bytes) -> bool:
+    """Whether it is JSON without spaces in which no member is there twice: a matter of JSON, not of what members mean.
+
+    Where nobody signs, what a second member of a name hides would be seen by no other reader.
+    """
+    return msgspec.json.encode(msgspec.json.decode(body)) == body
 
 
 def _head(log: Log, model: str) -> Head | None:
     try:
         return seal.decode_head(log.store.get(keys.head(model)).body, model, log.trusted)
-    except ObjectNotFound:
+    except (ObjectNotFound, TooNew):
         return None
 
 
@@ -144,6 +179,11 @@ def _compare(log: Log, model: str, last: Head, at_cache: Head) -> list[Problem]:
         ]
     if cached.digest != at_cache.digest:
         return [Problem(cached.revision, "the record is another one than the cached head was made of")]
-    if cached != at_cache:
+    if at_cache.min_reader <= formats.READER and _unnumbered(cached) != _unnumbered(at_cache):
         return [Problem(cached.revision, "the cached head says something else than the log: remove head.json")]
     return []
+
+
+def _unnumbered(head: Head) -> Head:
+    """Release 0.1 knew no numbers, and wrote states without those of the records before."""
+    return replace(head, min_reader=1, min_writer=1)

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from shared.package.manifest import Manifest
-from shared.package.manifest import Task as TaskName
+from shared.package.manifest import Manifest, TaskName
 from shared.registry import catalogue, state
 from shared.registry.state import Head
 
@@ -197,7 +196,7 @@ def version(head: Head, stored: state.Version) -> Version:
     return Version(
         version=stored.version,
         state="retired" if stored.version in head.retired else "active",
-        task=stored.task,  # type: ignore[arg-type]  # one of them when it was registered
+        task=stored.task,
         created_at=stored.created_at,
         by=stored.by,
         size=stored.size,
@@ -216,7 +215,7 @@ def manifest(head: Head, stored: state.Version, content: Manifest) -> dict[str, 
 def summary(stored: catalogue.Summary) -> ModelSummary:
     return ModelSummary(
         name=stored.name,
-        task=stored.task,  # type: ignore[arg-type]  # as above
+        task=stored.task,
         latest=stored.latest,
         revision=stored.revision,
         aliases=aliases(stored.aliases),

@@ -1,7 +1,7 @@
-"""Where a model's file keeps its weights. Bytes only: nothing here knows ONNX Runtime or the onnx package.
+"""Aligned weights within a model's file. Bytes only: nothing here imports ONNX Runtime or the onnx package.
 
-ONNX Runtime maps weights that lie in a file of their own, and copies those inside of the model. A model whose weights
-are aligned can be both: one file with one digest, which any tool reads, and beside it in memory the same graph with
+ONNX Runtime maps weights that are in a file of their own into memory, and copies weights inside the model. A model
+with aligned weights gets both: one file with one digest, which any tool reads, and in memory the same graph with
 references into that file. Format: protobuf's encoding, and onnx.proto (ModelProto.graph, GraphProto.initializer,
 TensorProto).
 """
@@ -13,7 +13,7 @@ from mmap import mmap
 from typing import NamedTuple
 
 ALIGNMENT = 64  # bytes: the widest vector that kernels may load at once
-LARGE = 1024  # bytes: smaller tensors, shapes for one, are looked into while the model is loaded
+LARGE = 1024  # bytes: smaller tensors, such as shapes, are read while the model is loaded, and must be inside
 
 GRAPH, INITIALIZER = 7, 5
 DOC, RAW, EXTERNAL, LOCATION = 12, 9, 13, 14
@@ -22,7 +22,7 @@ Data = bytes | mmap
 
 
 class Field(NamedTuple):
-    """One field of a message: its number, and where it starts, its content starts, and both end."""
+    """One field of a message: its number, and the offsets where it starts, where its content starts, where both end."""
 
     number: int
     start: int
@@ -31,104 +31,104 @@ class Field(NamedTuple):
 
 
 def aligned(model: bytes) -> bytes:
-    """The same model, the bytes of each large tensor at a multiple of ALIGNMENT; the model itself if they are already.
+    """The same model with the bytes of each large tensor at a multiple of ALIGNMENT; `model` itself if they are.
 
-    What fills the gaps is spaces, in the tensors' doc_string. Raises ValueError for what is no plain ONNX file.
+    Gaps are filled with spaces, in the tensors' doc_string. Raises ValueError if it is not a plain ONNX file.
     """
     [graph], others = _split(fields(model, 0, len(model)), GRAPH)
     tensors, rest = _split(fields(model, graph.content, graph.end), INITIALIZER)
-    if all(_placed(model, tensor) for tensor in tensors if _raw(model, tensor)):
+    if all(_aligned_raw(model, tensor) for tensor in tensors if _raw(model, tensor)):
         return model
-    before, body = _joined(model, others), _joined(model, rest)
-    for width in range(1, 6):  # how many bytes the graph's length takes, which moves all that follows
+    before, body = _join(model, others), _join(model, rest)
+    for width in range(1, 6):  # of the graph's length in bytes, which shifts all that follows
         start = len(before) + 1 + width
-        chunks, end = _laid_out(model, tensors, start + len(body))
+        chunks, end = _lay_out(model, tensors, start + len(body))
         head = _head(GRAPH, end - start)
         if len(head) == 1 + width:
             return b"".join([before, head, body, *chunks])
-    raise ValueError("the graph has no length that agrees with itself")
+    raise ValueError("the graph is too large to be encoded")
 
 
 def mapped(model: Data, location: str) -> bytes | None:
-    """The model with references to its large tensors, in the file that it is itself, of that name.
+    """The model with its large tensors replaced by references into its own file. location: that file's name.
 
-    Tensors that are not aligned stay inside; None when all of them do. Raises ValueError as `aligned` does.
+    Tensors that are not aligned stay inside; None if all of them do. Raises ValueError as `aligned` does.
     """
     [graph], others = _split(fields(model, 0, len(model)), GRAPH)
-    chunks, kept, found = [], graph.content, 0
+    chunks, copied, references = [], graph.content, 0  # copied: the offset up to which the graph is in chunks
     for field in fields(model, graph.content, graph.end):
-        if field.number != INITIALIZER or not (raw := _placed(model, field)):
+        if field.number != INITIALIZER or not (raw := _aligned_raw(model, field)):
             continue
-        found += 1
-        chunks += [model[kept : field.start], _reference(model, field, raw, location)]
-        kept = field.end
-    body = b"".join([*chunks, model[kept : graph.end]])
-    return b"".join([_joined(model, others), _head(GRAPH, len(body)), body]) if found else None
+        references += 1
+        chunks += [model[copied : field.start], _reference(model, field, raw, location)]
+        copied = field.end
+    body = b"".join([*chunks, model[copied : graph.end]])
+    return b"".join([_join(model, others), _head(GRAPH, len(body)), body]) if references else None
 
 
 def _reference(model: Data, tensor: Field, raw: Field, location: str) -> bytes:
     _, rest = _split(fields(model, tensor.content, tensor.end), RAW)
-    place = {"location": location, "offset": str(raw.content), "length": str(raw.end - raw.content)}
-    entries = [_nested(1, key.encode()) + _nested(2, value.encode()) for key, value in place.items()]
+    external_data = {"location": location, "offset": str(raw.content), "length": str(raw.end - raw.content)}
+    entries = [_nested(1, key.encode()) + _nested(2, value.encode()) for key, value in external_data.items()]
     described = [field for field in rest if field.number != DOC]
-    body = _joined(model, described) + b"".join(_nested(EXTERNAL, entry) for entry in entries)
+    body = _join(model, described) + b"".join(_nested(EXTERNAL, entry) for entry in entries)
     return _nested(INITIALIZER, body + _varint(LOCATION << 3) + b"\x01")
 
 
-def _laid_out(model: bytes, tensors: Sequence[Field], at: int) -> tuple[list[bytes], int]:
-    """The initializers from an offset on, in their order; and where they end."""
+def _lay_out(model: bytes, tensors: Sequence[Field], at: int) -> tuple[list[bytes], int]:
+    """The initializers in their order, for a file in which they start at offset `at`; and the offset of their end."""
     chunks = []
     for tensor in tensors:
         raw = _raw(model, tensor)
-        chunks.append(_padded(model, tensor, raw, at) if raw else model[tensor.start : tensor.end])
+        chunks.append(_pad(model, tensor, raw, at) if raw else model[tensor.start : tensor.end])
         at += len(chunks[-1])
     return chunks, at
 
 
-def _padded(model: bytes, tensor: Field, raw: Field, at: int) -> bytes:
-    """The initializer with its bytes last, and as many spaces before as put them in place."""
+def _pad(model: bytes, tensor: Field, raw: Field, at: int) -> bytes:
+    """The initializer for offset `at`: its bytes last, and before them as many spaces as align them."""
     _, rest = _split(fields(model, tensor.content, tensor.end), RAW)
-    body, head = _joined(model, rest), _head(RAW, raw.end - raw.content)
+    body, head = _join(model, rest), _head(RAW, raw.end - raw.content)
     for spaces in range(ALIGNMENT):
-        # first, so that a doc_string that is there is the one that counts
+        # first: of two doc_strings the last one counts, which is the tensor's own if it has one
         before = _nested(DOC, b" " * spaces) + body + head
         outer = _head(INITIALIZER, len(before) + raw.end - raw.content)
         if (at + len(outer) + len(before)) % ALIGNMENT == 0:
             return b"".join([outer, before, model[raw.content : raw.end]])
-    raise ValueError("a tensor cannot be put in place")
+    raise ValueError("a tensor cannot be aligned")
 
 
 def _raw(model: Data, tensor: Field) -> Field | None:
-    """A tensor's bytes, when there are many, once, and nowhere else."""
+    """The bytes of a large tensor, if they are in one field of it and in no other file."""
     if tensor.end - tensor.content < LARGE:
         return None
-    found = [field for field in fields(model, tensor.content, tensor.end) if field.number in (RAW, EXTERNAL, LOCATION)]
-    single = len(found) == 1 and found[0].number == RAW
-    return found[0] if single and found[0].end - found[0].content >= LARGE else None
+    data = [field for field in fields(model, tensor.content, tensor.end) if field.number in (RAW, EXTERNAL, LOCATION)]
+    single = len(data) == 1 and data[0].number == RAW
+    return data[0] if single and data[0].end - data[0].content >= LARGE else None
 
 
-def _placed(model: Data, tensor: Field) -> Field | None:
+def _aligned_raw(model: Data, tensor: Field) -> Field | None:
     raw = _raw(model, tensor)
     return raw if raw and raw.content % ALIGNMENT == 0 else None
 
 
-def _split(found: Iterator[Field], number: int) -> tuple[list[Field], list[Field]]:
+def _split(message: Iterator[Field], number: int) -> tuple[list[Field], list[Field]]:
     """The fields of a number, and the others."""
-    chosen: list[Field] = []
+    matching: list[Field] = []
     rest: list[Field] = []
-    for field in found:
-        (chosen if field.number == number else rest).append(field)
-    if number == GRAPH and len(chosen) != 1:
-        raise ValueError(f"a model has one graph, not {len(chosen)}")
-    return chosen, rest
+    for field in message:
+        (matching if field.number == number else rest).append(field)
+    if number == GRAPH and len(matching) != 1:
+        raise ValueError(f"a model has one graph, not {len(matching)}")
+    return matching, rest
 
 
-def _joined(model: Data, parts: Sequence[Field]) -> bytes:
+def _join(model: Data, parts: Sequence[Field]) -> bytes:
     return b"".join([model[part.start : part.end] for part in parts])
 
 
 def fields(data: Data, at: int, end: int) -> Iterator[Field]:
-    """The fields of the message between two offsets. Raises ValueError when they do not end where it ends."""
+    """The fields of the message between two offsets. Raises ValueError unless the last one ends at `end`."""
     while at < end:
         start = at
         tag, at = _number(data, at, end)
@@ -144,12 +144,12 @@ def fields(data: Data, at: int, end: int) -> Iterator[Field]:
         else:
             raise ValueError(f"protobuf has no wire type {kind}")
         if at > end:
-            raise ValueError("a field is longer than what it is in")
+            raise ValueError("a field is longer than its message")
         yield Field(tag >> 3, start, content, at)
 
 
 def _number(data: Data, at: int, end: int) -> tuple[int, int]:
-    """A varint, and where it ends."""
+    """A varint, and the offset where it ends."""
     value = shift = 0
     while at < end and shift < 64:
         byte = data[at]
@@ -158,16 +158,16 @@ def _number(data: Data, at: int, end: int) -> tuple[int, int]:
         if byte < 128:
             return value, at
         shift += 7
-    raise ValueError("a number does not end")
+    raise ValueError("a number is longer than its message, or than 64 bits")
 
 
 def _varint(value: int) -> bytes:
-    out = bytearray()
+    encoded = bytearray()
     while value > 127:
-        out.append(value & 127 | 128)
+        encoded.append(value & 127 | 128)
         value >>= 7
-    out.append(value)
-    return bytes(out)
+    encoded.append(value)
+    return bytes(encoded)
 
 
 def _head(number: int, length: int) -> bytes:

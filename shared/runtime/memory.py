@@ -1,4 +1,4 @@
-"""Memory that this process no longer uses."""
+"""Returns unused memory to the system."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from contextlib import suppress
 
 
 def trim() -> None:
-    """Give what was freed back to the system, where the C library can (glibc); some milliseconds, else nothing."""
-    import ctypes  # when it is needed: not on the way to a first answer
+    """Return freed memory to the system if the C library can (glibc). Takes some milliseconds."""
+    import ctypes  # here, as a cold start does not need it
 
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""The only module that knows ONNX Runtime: sessions with explicit threads, and the protocol's datatypes.
+"""The only module that knows ONNX Runtime: sessions with explicit threads.
 
 Nothing here parses or checks a model; what reaches `load` has passed the gate, or is in a process made to be killed.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import threading
 from contextlib import suppress
 from typing import Any
 
@@ -16,48 +15,15 @@ import onnxruntime as ort
 from msgspec import Struct
 
 from shared.errors import AmaasError, BadInput, Unavailable
-from shared.runtime import layout
+from shared.runtime import arrays, layout
+from shared.runtime.arrays import DTYPES
+from shared.runtime.datatypes import BY_RUNTIME_NAME, DATATYPES, TABLE
 from shared.runtime.sizes import Sizes, not_empty
 
 VERSION: str = ort.__version__
 
-# numpy has no bfloat16: its two bytes as they are, of a type that is none of the others.
-BF16 = np.dtype("V2")
-BF16_ELEMENT = 16  # TensorProto.BFLOAT16
-
-# Open Inference Protocol name → numpy type. BF16 has none; see BF16.
-DTYPES: dict[str, Any] = {
-    "BOOL": np.bool_,
-    "UINT8": np.uint8,
-    "UINT16": np.uint16,
-    "UINT32": np.uint32,
-    "UINT64": np.uint64,
-    "INT8": np.int8,
-    "INT16": np.int16,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "FP16": np.float16,
-    "FP32": np.float32,
-    "FP64": np.float64,
-    "BYTES": np.object_,
-}
-# ONNX Runtime's name of a tensor's type → the protocol's.
-NAMES = {
-    "tensor(bool)": "BOOL",
-    "tensor(uint8)": "UINT8",
-    "tensor(uint16)": "UINT16",
-    "tensor(uint32)": "UINT32",
-    "tensor(uint64)": "UINT64",
-    "tensor(int8)": "INT8",
-    "tensor(int16)": "INT16",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
-    "tensor(float16)": "FP16",
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-    "tensor(bfloat16)": "BF16",
-    "tensor(string)": "BYTES",
-}
+# Types that numpy lacks: `run` of ONNX Runtime can neither take nor give them, but values that are bound can be.
+BOUND = frozenset(datatype.name for datatype in TABLE if datatype.computed != datatype.numpy)
 LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
@@ -65,13 +31,13 @@ LEVELS = {
 }
 
 
-def _run_options() -> ort.RunOptions:
+def _quiet() -> ort.RunOptions:
     options = ort.RunOptions()
     options.log_severity_level = 4
     return options
 
 
-QUIET = _run_options()  # of runs that nobody ends: those may share it
+QUIET = _quiet()
 
 
 class Unloadable(AmaasError):
@@ -112,43 +78,34 @@ class Session:
         self._given = {spec.name for spec in self.outputs}
         arguments = (*session.get_inputs(), *session.get_overridable_initializers())
         self._sizes = Sizes(arguments, not_empty(session.get_modelmeta().custom_metadata_map))
-        self._bound = any(spec.datatype == "BF16" for spec in (*self.inputs, *self.optional, *self.outputs))
+        self._bound = any(spec.datatype in BOUND for spec in (*self.inputs, *self.optional, *self.outputs))
 
-    def run(
-        self, outputs: list[str] | None, feeds: dict[str, np.ndarray], timeout: float | None = None
-    ) -> list[np.ndarray]:
-        """Compute the named outputs, or all. timeout in seconds, checked between the graph's nodes.
+    def run(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Compute the named outputs, or all.
 
-        Raises BadInput when the model cannot take these values, Unavailable when time or memory is over.
+        Raises BadInput when the model cannot take these values, Unavailable when memory is over.
         """
         checked = self._check(outputs, feeds)
         run = self._run_bound if self._bound else self._session.run
-        options = _run_options() if timeout else QUIET
-        timer = threading.Timer(timeout, setattr, (options, "terminate", True)) if timeout else None
-        if timer:
-            timer.start()
         try:
-            answer: list[np.ndarray] = run(outputs, checked, options)
+            answer: list[np.ndarray] = run(outputs, checked, QUIET)
             return answer
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            if options.terminate:
-                raise Unavailable(f"the model did not answer within {timeout:g} s; send a smaller input") from error
             if _is_memory(error):
                 raise OutOfMemory("the model ran out of memory on this input; send a smaller one") from error
             raise BadInput(f"the model cannot run on this input: {_brief(error)}") from error
-        finally:
-            if timer:
-                timer.cancel()
 
     def _run_bound(
         self, outputs: list[str] | None, feeds: dict[str, np.ndarray], options: ort.RunOptions
     ) -> list[np.ndarray]:
-        """`run` of ONNX Runtime cannot take or give bfloat16; values that are bound can, but text cannot go in."""
+        """`run` with values that are bound, which may be of any type; but no text can go in."""
         binding = self._session.io_binding()
         held = {name: np.asarray(array, order="C") for name, array in feeds.items()}  # a binding points into them
         for name, array in held.items():
-            if array.dtype == BF16:
-                value = ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, BF16_ELEMENT)
+            if arrays.NAMES.get(array.dtype) in BOUND:
+                value = ort.OrtValue.ortvalue_from_numpy_with_onnx_type(
+                    array, DATATYPES[arrays.NAMES[array.dtype]].onnx
+                )
                 binding.bind_ortvalue_input(name, value)
             else:
                 binding.bind_cpu_input(name, array)
@@ -197,7 +154,7 @@ def _graph(path: str, options: ort.SessionOptions) -> bytes | None:
 
 
 def rewrite(model: bytes) -> bytes:
-    """The model after ONNX Runtime's optimisations that hold on any CPU. Raises Unloadable.
+    """The model after ONNX Runtime's optimizations that hold on any CPU. Raises Unloadable.
 
     Never more than EXTENDED: the next level bakes this CPU's memory layout in, and answers wrongly on another CPU.
     The compiler's interface, unlike `optimized_model_filepath`, opens no file, so it works inside the sandbox.
@@ -226,7 +183,8 @@ def _options(threads: int, optimize: str) -> ort.SessionOptions:
 
 def _spec(arg: Any) -> TensorSpec:
     shape = [d if isinstance(d, int) and d >= 0 else -1 for d in (arg.shape or [])]
-    return TensorSpec(arg.name, NAMES.get(arg.type, arg.type), shape)
+    datatype = BY_RUNTIME_NAME.get(arg.type)
+    return TensorSpec(arg.name, datatype.name if datatype else arg.type, shape)
 
 
 def _feed(spec: TensorSpec, array: np.ndarray) -> np.ndarray:
@@ -235,7 +193,7 @@ def _feed(spec: TensorSpec, array: np.ndarray) -> np.ndarray:
         raise BadInput(f"input {spec.name!r} has shape {list(array.shape)}, the model takes {spec.shape}")
     if spec.datatype == "BYTES":
         return _text(spec.name, array)
-    if array.dtype != (BF16 if spec.datatype == "BF16" else DTYPES.get(spec.datatype)):
+    if array.dtype != DTYPES.get(spec.datatype):
         raise BadInput(f"input {spec.name!r} is of type {array.dtype}, the model takes {spec.datatype}")
     return array
 
@@ -256,30 +214,17 @@ def _text(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _array(value: ort.OrtValue) -> np.ndarray:
-    if value.data_type() != "tensor(bfloat16)":
+    datatype = BY_RUNTIME_NAME.get(value.data_type())
+    if datatype is None or datatype.name not in BOUND:
         return np.asarray(value.numpy())
-    array = np.empty(value.shape(), BF16)
-    ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, BF16_ELEMENT).update_inplace(value)
+    array = np.empty(value.shape(), DTYPES[datatype.name])
+    ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, datatype.onnx).update_inplace(value)
     return array
-
-
-def to_bfloat16(values: np.ndarray) -> np.ndarray:
-    """FP32 → BF16, to the nearest, of two equally near to the even one. What is too large becomes infinite."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32).reshape(values.shape)
-    rounded = (bits + np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1))) >> 16
-    quiet = np.where(np.isnan(values), (bits >> 16) | np.uint32(0x40), rounded)
-    return np.ascontiguousarray(quiet.astype(np.uint16)).view(BF16).reshape(values.shape)
-
-
-def widened(values: np.ndarray) -> np.ndarray:
-    """BF16 → FP32, exactly."""
-    bits = np.ascontiguousarray(values).view(np.uint16).astype(np.uint32) << 16
-    return bits.view(np.float32).reshape(values.shape)
 
 
 def _unloadable(error: Exception) -> AmaasError:
     if _is_memory(error):
-        return OutOfMemory("the model does not fit into memory; make it smaller, or quantise it")
+        return OutOfMemory("the model does not fit into memory; make it smaller, or quantize it")
     return Unloadable(f"ONNX Runtime {VERSION} cannot load the model: {_brief(error)}", type(error).__name__)
 
 

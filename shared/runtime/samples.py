@@ -1,7 +1,7 @@
-"""Inputs with the outputs that they must give, small enough to be tried whenever a model is loaded somewhere new.
+"""Samples: a few inputs with their outputs, stored with a version.
 
-The gate chooses them and keeps them with the version; inference replays them on a kind of processor for which nobody
-has vouched. Encoded as MessagePack, since a cold start has no time for an archive.
+The checks choose them; inference replays them on a kind of processor on which the version has not been checked.
+Encoded as MessagePack: reading an archive would take too long in a cold start.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ import numpy as np
 from msgspec import Struct
 
 from shared.errors import AmaasError
-from shared.runtime.onnx import BF16, DTYPES, Session, widened
+from shared.runtime.arrays import DTYPES, TEXT, computable, datatype_of
+from shared.runtime.onnx import Session
 
 FILE = ".samples"  # its name among the files of a version; no file of a package is called so
 FORMAT = 1
-NOISE = 0.02  # what roundings that fall the other way make of a quantised network stays below; cut-off sums do not
+# Above the noise of a quantized network in which some values are rounded the other way, below that of cut-off sums.
+NOISE = 0.02
 
 
 class Array(Struct, frozen=True, array_like=True):
-    """datatype: the protocol's name. data: little-endian, or the texts as MessagePack."""
+    """datatype: the protocol's name. data: little-endian numbers, or for BYTES a list of texts as MessagePack."""
 
     datatype: str
     shape: list[int]
@@ -32,7 +34,7 @@ class Array(Struct, frozen=True, array_like=True):
 
 
 class Sample(Struct, frozen=True):
-    """tolerance: rtol and atol of a golden set; None where noise is measured."""
+    """tolerance: rtol and atol of a golden set; None if `noise` is the measure."""
 
     inputs: dict[str, Array]
     outputs: dict[str, Array]
@@ -56,19 +58,18 @@ def encode(samples: list[Sample]) -> bytes:
 
 
 def decode(body: bytes) -> list[Sample]:
-    """Raises AmaasError for what `encode` has not written."""
+    """Raises AmaasError if the bytes are not what `encode` writes."""
     try:
         return DECODER.decode(body).samples
     except msgspec.MsgspecError as error:
-        raise AmaasError(f"the samples kept with the version cannot be read: {error}") from error
+        raise AmaasError(f"the version's samples cannot be read: {error}; push the model again") from error
 
 
 def pack(array: np.ndarray) -> Array:
-    if array.dtype.kind in "OUS":
+    if array.dtype.kind in TEXT:
         texts = [text.decode(errors="replace") if isinstance(text, bytes) else str(text) for text in array.reshape(-1)]
         return Array("BYTES", list(array.shape), msgspec.msgpack.encode(texts))
-    datatype = "BF16" if array.dtype == BF16 else next(name for name, kind in DTYPES.items() if array.dtype == kind)
-    return Array(datatype, list(array.shape), np.asarray(array, order="C").tobytes())
+    return Array(datatype_of(array), list(array.shape), np.asarray(array, order="C").tobytes())
 
 
 def unpack(array: Array) -> np.ndarray:
@@ -76,13 +77,12 @@ def unpack(array: Array) -> np.ndarray:
         texts = np.empty(math.prod(array.shape), np.object_)
         texts[:] = msgspec.msgpack.decode(array.data)
         return texts.reshape(array.shape)
-    dtype = BF16 if array.datatype == "BF16" else np.dtype(DTYPES[array.datatype])
-    return np.frombuffer(array.data, dtype).reshape(array.shape)
+    return np.frombuffer(array.data, DTYPES[array.datatype]).reshape(array.shape)
 
 
 def replay(session: Session, samples: Sequence[Sample], seconds: float) -> str | None:
-    """Why the session must not serve here, or None. At least one sample is tried, others as long as there is time."""
-    until = time.perf_counter() + seconds
+    """Why the session must not serve here; None if it may. Replays one sample, and others while there is time."""
+    deadline = time.perf_counter() + seconds
     for sample in samples:
         names = list(sample.outputs)
         try:
@@ -93,22 +93,22 @@ def replay(session: Session, samples: Sequence[Sample], seconds: float) -> str |
         if sample.tolerance is not None:
             rtol, atol = sample.tolerance
             for name, old, new in zip(names, expected, answers, strict=True):
-                gap, fine = difference(old, new, rtol, atol)
-                if not fine:
+                gap, tolerated = difference(old, new, rtol, atol)
+                if not tolerated:
                     return f"output {name!r} differs by up to {gap:.3g} from the golden set"
-        elif (apart := noise(expected, answers)) > NOISE:
-            return f"the outputs are {apart:.1%} away from what they have to be"
-        if time.perf_counter() > until:
+        elif (distance := noise(expected, answers)) > NOISE:
+            return f"the outputs are {distance:.1%} away from the correct ones"
+        if time.perf_counter() > deadline:
             break
     return None
 
 
 def difference(expected: Any, actual: Any, rtol: float, atol: float) -> tuple[float, bool]:
-    """The largest absolute difference, and whether all of it is tolerated. Text and integers must be equal."""
+    """The largest absolute difference, and whether all differences are tolerated. Texts and integers must be equal."""
     if expected.shape != actual.shape:
         return float("inf"), False
-    if expected.dtype == actual.dtype == BF16:
-        expected, actual = widened(expected), widened(actual)
+    if expected.dtype == actual.dtype:
+        expected, actual = computable(expected), computable(actual)
     if expected.dtype.kind != "f" and actual.dtype.kind != "f":
         same = bool(np.array_equal(expected, actual))
         return (0.0 if same else float("inf")), same
@@ -124,9 +124,9 @@ def difference(expected: Any, actual: Any, rtol: float, atol: float) -> tuple[fl
 
 
 def noise(expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]) -> float:
-    """The largest ‖actual - expected‖ / ‖expected‖ of any output; infinite for other shapes, or NaN elsewhere.
+    """The largest ‖actual - expected‖ / ‖expected‖ of any output; infinite if shapes differ, or places of NaN.
 
-    Numbers of classes and words count only where there is nothing else: by how many are others.
+    Outputs of class numbers and texts count only if there are no others: by the share of elements that differ.
     """
     pairs = list(zip(expected, actual, strict=True))
     measured = [pair for pair in pairs if pair[0].dtype.kind not in "OUSb" and pair[0].dtype != np.int64]
@@ -140,22 +140,22 @@ def _noise(expected: np.ndarray, actual: np.ndarray) -> float:
         return 0.0
     if expected.dtype.kind in "OUSb" or expected.dtype == np.int64:
         return float(np.mean(np.asarray(expected != actual)))
-    one, other = (widened(a) if a.dtype == BF16 else a for a in (expected, actual))
+    one, other = computable(expected), computable(actual)
     with np.errstate(all="ignore"):
         one, other = one.astype(np.float64), other.astype(np.float64)
         same = (one == other) | (np.isnan(one) & np.isnan(other))
-        apart = np.where(same | (np.abs(one - other) <= _step(one, other)), 0.0, one - other)
-        if not np.isfinite(apart).all():
+        gap = np.where(same | (np.abs(one - other) <= _step(one, other)), 0.0, one - other)
+        if not np.isfinite(gap).all():
             return math.inf
         length = math.sqrt(float(np.square(np.where(np.isfinite(one), one, 0.0)).sum()))
-        distance = math.sqrt(float(np.square(apart).sum()))
+        distance = math.sqrt(float(np.square(gap).sum()))
     return distance / length if length else (0.0 if distance < 1e-6 else math.inf)
 
 
 def _step(expected: np.ndarray, actual: np.ndarray) -> float:
-    """The step of quantised values, with some room; 0 for values that are on no common grid.
+    """The step of quantized values, with some margin; 0 for values that are on no common grid.
 
-    A number between two steps may be rounded either way, by processors that add up floats in another order.
+    Processors add floats in different orders, so a number between two steps may be rounded either way.
     """
     values = np.sort(np.concatenate([expected.reshape(-1), actual.reshape(-1)]))  # numpy.unique would import modules
     gaps = values[1:] - values[:-1]

@@ -12,7 +12,7 @@ from shared.registry.catalogue import Summary
 from shared.registry.log import Log
 from shared.registry.state import Head, Version
 
-RELEASE = "0.1.0"
+RELEASE = "0.2.0"
 EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "statistics"]
 SERVER = {"name": "amaas", "version": RELEASE, "extensions": EXTENSIONS}
 PLATFORM = "onnx_onnxruntime"

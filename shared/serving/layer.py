@@ -10,6 +10,7 @@ import mmap
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -46,7 +47,7 @@ class Later(Generic[Made]):
         return self._made
 
 
-class Forms(Struct, frozen=True):
+class Forms(Struct, frozen=True, omit_defaults=True, tag_field="format", tag=1):
     """Digests of one model as it is served; wide: of its second form (forms.py), where it has one."""
 
     model: str
@@ -58,6 +59,19 @@ class Forms(Struct, frozen=True):
 
     def best(self, sums_widely: bool) -> str:
         return self.wide if self.wide and sums_widely else self.model
+
+
+def _index(body: bytes) -> dict[str, Forms]:
+    """The models of an index.json; without those in a format of a later release, which the store has, too."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Forms])
+    except msgspec.ValidationError:
+        entries = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    models: dict[str, Forms] = {}
+    for name, entry in entries.items():
+        with suppress(msgspec.ValidationError):
+            models[name] = msgspec.json.decode(entry, type=Forms)
+    return models
 
 
 class Layer:
@@ -72,7 +86,7 @@ class Layer:
         self._begun: dict[str, Later[tuple[Session, int]]] = {}
         try:
             with open(os.path.join(folder, "index.json"), "rb") as file:
-                self.models = msgspec.json.decode(file.read(), type=dict[str, Forms])
+                self.models = _index(file.read())
         except (OSError, msgspec.DecodeError):
             self.models = {}
         self._digests = frozenset(digest for forms in self.models.values() for digest in forms.all)

@@ -1,4 +1,4 @@
-"""Shadows: a version that is asked what callers asked another, after they have their answer; the two are compared.
+"""Shadows: a version that gets a copy of each call after its caller has the answer; the two answers are compared.
 
 Nobody waits for a shadow, and nothing that it does reaches a caller: it has a queue that drops what does not fit, works
 when the answer is out, at the lowest priority, and leaves a line in the log, which is also the metrics.
@@ -10,28 +10,22 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
 
 from shared import metrics
-from shared.serving.cache import Loaded, Models
+from shared.serving.loaded import Loaded
+from shared.serving.models import Models
+from shared.serving.observe import Call
 
 # answers to be compared that are kept in memory, with what they were asked
 WAITING = 4
 # seconds that are left to Lambda itself
 MARGIN = 1.0
 TOLERANCE = 0.01
-
-
-class Asked(Struct, frozen=True):
-    """A call to repeat. answer: what the caller got. again: computes the same with another version."""
-
-    served: Loaded
-    answer: Any
-    again: Callable[[Loaded], Any]
 
 
 class Compared(Struct, frozen=True):
@@ -46,17 +40,20 @@ class Shadows:
 
     def __init__(self, models: Models, *, afterwards: bool = False) -> None:
         self._models = models
-        self._waiting: queue.Queue[Asked] = queue.Queue(WAITING)
+        self._waiting: queue.Queue[Call] = queue.Queue(WAITING)
         self._afterwards = afterwards
         self._started = False
         self._lock = threading.Lock()
 
-    def offer(self, served: Loaded, answer: Any, again: Callable[[Loaded], Any]) -> None:
+    def observe(self, call: Call) -> None:
         """Have a call repeated with its shadow, if its alias has one. Takes no time, whatever happens."""
+        served = call.loaded
+        if call.error is not None or call.repeat is None:
+            return
         if served.shadow is None or served.shadow == served.version.version:
             return
         try:
-            self._waiting.put_nowait(Asked(served, answer, again))
+            self._waiting.put_nowait(call)
         except queue.Full:
             _report(served, {"ShadowDropped": 1}, reason="too many shadow calls are waiting")
             return
@@ -83,17 +80,18 @@ class Shadows:
         while True:
             self._repeat(self._waiting.get())
 
-    def _repeat(self, asked: Asked) -> None:
-        started = time.perf_counter()
+    def _repeat(self, call: Call) -> None:
+        assert call.repeat is not None, "as `observe` takes them"
+        started, served = time.perf_counter(), call.loaded
         try:
-            shadow = self._models.load(asked.served.name, str(asked.served.shadow))
-            found = compare(asked.answer, asked.again(shadow))
+            shadow = self._models.load(served.name, str(served.shadow))
+            comparison = compare(call.answer, call.repeat(shadow))
         except Exception as error:  # whatever is wrong with a shadow is for its log line
-            _report(asked.served, {"Shadowed": 1, "ShadowFailed": 1}, reason=f"{type(error).__name__}: {error}"[:400])
+            _report(served, {"Shadowed": 1, "ShadowFailed": 1}, reason=f"{type(error).__name__}: {error}"[:400])
             return
-        counted = {"Shadowed": 1, "ShadowDifferent": int(not found.same)}
-        timed = {"ShadowDuration": round((time.perf_counter() - started) * 1000, 2)}
-        _report(asked.served, counted | timed, same=found.same, largest=found.largest)
+        counts = {"Shadowed": 1, "ShadowDifferent": int(not comparison.same)}
+        duration = {"ShadowDuration": round((time.perf_counter() - started) * 1000, 2)}
+        _report(served, counts | duration, same=comparison.same, largest=comparison.largest)
 
 
 def compare(served: Any, shadow: Any) -> Compared:

@@ -11,64 +11,71 @@ from typing import Any
 
 from msgspec import Struct
 
+from shared.serving.observe import Call
 
-class Counted(Struct):
-    """Of one version. Durations in ns: of calls that failed, of reading a call, of the model, of writing its answer."""
+
+class Counters(Struct):
+    """Of one version, over all its routes. runs: of the model, of which an explanation has many.
+
+    Durations in ns: of calls that failed, of reading a call, of the model, of writing its answer.
+    """
 
     success: int = 0
+    runs: int = 0
     fail: int = 0
     fail_ns: int = 0
     input_ns: int = 0
     infer_ns: int = 0
     output_ns: int = 0
-    last_ms: int = 0
+    last: float = 0.0
 
 
 class Stats:
     """Counters by model and version. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._counted: dict[tuple[str, int], Counted] = {}
+        self._counters: dict[tuple[str, int], Counters] = {}
         self._lock = threading.Lock()
 
-    def succeeded(self, model: str, version: int, began: int, fed: int, ran: int) -> None:
-        """began, fed, ran: when (perf_counter_ns) the call came, the model got its input, and had run."""
-        now = time.perf_counter_ns()
+    def observe(self, call: Call) -> None:
+        """Count a call; see observe.py."""
+        key = (call.loaded.name, call.loaded.version.version)
         with self._lock:
-            counted = self._counted.setdefault((model, version), Counted())
-            counted.success += 1
-            counted.input_ns += fed - began
-            counted.infer_ns += ran - fed
-            counted.output_ns += now - ran
-            counted.last_ms = int(time.time() * 1000)
+            counters = self._counters.get(key)
+            if counters is None:
+                counters = self._counters[key] = Counters()
+            if call.error is not None:
+                counters.fail += 1
+                counters.fail_ns += call.input_ns
+                return
+            counters.success += 1
+            counters.runs += call.runs
+            counters.input_ns += call.input_ns
+            counters.infer_ns += call.infer_ns
+            counters.output_ns += call.output_ns
+            counters.last = time.time()
 
-    def failed(self, model: str, version: int, began: int) -> None:
-        with self._lock:
-            counted = self._counted.setdefault((model, version), Counted())
-            counted.fail += 1
-            counted.fail_ns += time.perf_counter_ns() - began
-
-    def shown(self, model: str, version: int) -> dict[str, Any]:
+    def of_version(self, model: str, version: int) -> dict[str, Any]:
         """One entry of `model_stats`."""
-        counted = self._counted.get((model, version), Counted())
+        counters = self._counters.get((model, version), Counters())
 
         def duration(count: int, ns: int) -> dict[str, int]:
             return {"count": count, "ns": ns}
 
-        whole = counted.input_ns + counted.infer_ns + counted.output_ns
+        whole = counters.input_ns + counters.infer_ns + counters.output_ns
         return {
             "name": model,
             "version": str(version),
-            "last_inference": counted.last_ms,
-            "inference_count": counted.success,
-            "execution_count": counted.success,
+            "last_inference": int(counters.last * 1000),
+            "inference_count": counters.success,
+            "execution_count": counters.runs,
             "inference_stats": {
-                "success": duration(counted.success, whole),
-                "fail": duration(counted.fail, counted.fail_ns),
-                "queue": duration(counted.success, 0),  # a function has no queue: another call is another process
-                "compute_input": duration(counted.success, counted.input_ns),
-                "compute_infer": duration(counted.success, counted.infer_ns),
-                "compute_output": duration(counted.success, counted.output_ns),
+                "success": duration(counters.success, whole),
+                "fail": duration(counters.fail, counters.fail_ns),
+                "queue": duration(counters.success, 0),  # a function has no queue: another call is another process
+                "compute_input": duration(counters.success, counters.input_ns),
+                "compute_infer": duration(counters.success, counters.infer_ns),
+                "compute_output": duration(counters.success, counters.output_ns),
             },
             "batch_stats": [],
         }

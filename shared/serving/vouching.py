@@ -20,22 +20,6 @@ if TYPE_CHECKING:
     from shared.runtime.onnx import Session
 
 SECONDS = 0.05  # of replaying; one sample is tried in any case
-# Operators that may multiply 8-bit integers, alone or as ONNX Runtime fuses them.
-INTEGER = frozenset(
-    {
-        "ConvInteger",
-        "DequantizeLinear",
-        "DynamicQuantizeLSTM",
-        "DynamicQuantizeMatMul",
-        "MatMulInteger",
-        "MatMulIntegerToFloat",
-        "MatMulNBits",
-        "QAttention",
-        "QGemm",
-        "QLinearConv",
-        "QLinearMatMul",
-    }
-)
 logger = logging.getLogger(__name__)
 
 
@@ -81,9 +65,9 @@ def _replayed(version: Version, session: Session, read: Callable[[str], bytes]) 
 
 def _unproven(manifest: Manifest) -> str | None:
     """Of a version whose gate did not look at processors."""
-    from shared.runtime import processor
+    from shared.runtime import processor, products
 
     operators = (manifest.gate or {}).get("operators") or {}
-    if not processor.cuts_off_sums() or INTEGER.isdisjoint(operators):
+    if not processor.cuts_off_sums() or products.EIGHT_BIT.isdisjoint(operators):
         return None
     return "it was checked before processors were compared, and its 8-bit sums may be cut off here; it is checked again"

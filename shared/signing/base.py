@@ -1,4 +1,4 @@
-"""The deployment's signing key: ECDSA on the curve P-256 with SHA-256, wherever the private half is kept."""
+"""The deployment's signing key: ECDSA on P-256 with SHA-256. It is in KMS (kms.py) or a file (local.py)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Protocol
 
 
 class Signer(Protocol):
-    """A private key that one may use and not read."""
+    """A private key that signs, and cannot be read."""
 
     @property
     def public(self) -> bytes:
-        """The public half: DER, SubjectPublicKeyInfo."""
+        """The public key: DER, SubjectPublicKeyInfo."""
         ...
 
     def sign(self, message: bytes) -> bytes:
-        """The signature over a message: DER, as in X9.62. Raises Unavailable."""
+        """The signature of a message: DER, as in X9.62. Raises Unavailable."""
         ...
 
 
 def fingerprint(public: bytes) -> str:
-    """A key's name: the start of the SHA-256 of its public half."""
+    """A key's id in records: the first 16 hex digits of the SHA-256 of its public key."""
     return hashlib.sha256(public).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A signing key in AWS KMS: its private half never leaves the service."""
+"""A signing key in AWS KMS: the private key never leaves the service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class KmsKey:
 
     @cached_property
     def _client(self) -> Any:
-        # signing twice is harmless, so the SDK may repeat it
+        # signing twice is harmless, so the SDK may retry
         config = BotoConfig(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 4, "mode": "standard"})
         return boto3.client("kms", endpoint_url=self._endpoint, config=config)
 
@@ -31,7 +31,7 @@ class KmsKey:
         return bytes(self._call("get_public_key")["PublicKey"])
 
     def sign(self, message: bytes) -> bytes:
-        # hashed here, because the service takes at most 4096 bytes
+        # hashed here, because KMS takes messages of at most 4,096 bytes
         digest = hashlib.sha256(message).digest()
         reply = self._call("sign", Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256")
         return bytes(reply["Signature"])

@@ -12,7 +12,7 @@ from shared.errors import Unavailable
 
 
 class LocalKey:
-    """A P-256 key in a PEM file that only its owner may read."""
+    """A P-256 key in a PEM file with mode 0600."""
 
     def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
         self._private = private
@@ -22,7 +22,7 @@ class LocalKey:
 
     @classmethod
     def create(cls, path: str | Path) -> LocalKey:
-        """Make a key and write it. Raises FileExistsError rather than replace one: what it signed would be lost."""
+        """Create a key in a new file. Raises FileExistsError: a key that is replaced is lost."""
         private = ec.generate_private_key(ec.SECP256R1())
         pem = private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -33,13 +33,15 @@ class LocalKey:
 
     @classmethod
     def load(cls, path: str | Path) -> LocalKey:
-        """Raises Unavailable for a file that holds no such key."""
+        """Raises Unavailable for a file without a P-256 private key."""
         try:
             private = serialization.load_pem_private_key(Path(path).read_bytes(), None)
         except (OSError, ValueError, TypeError) as error:
-            raise Unavailable(f"the signing key {path} cannot be read: {error}") from error
+            raise Unavailable(
+                f"the signing key {path} cannot be read: {error}; it must be a PEM file without a password"
+            ) from error
         if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
-            raise Unavailable(f"the signing key {path} is no P-256 key")
+            raise Unavailable(f"the signing key {path} is not a P-256 key: use ECDSA on P-256")
         return cls(private)
 
     @property

@@ -1,8 +1,8 @@
-"""A package's signature as OpenSSF Model Signing v1.0 has it, so that anyone can check a package without Amaas.
+"""A package's signature in the format OpenSSF Model Signing v1.0, so that a package can be verified without Amaas.
 
 The format is a Sigstore bundle (v0.3) around a DSSE envelope around an in-toto statement (v1), whose predicate lists
-the SHA-256 of each file. It is made here, because the kept implementation (`model_signing`) reads private keys from
-files only, while ours stay in the key service; the tests have that implementation verify what is made here.
+the SHA-256 of each file. It is written here, because OpenSSF's implementation (`model_signing`) reads private keys from
+files only, while ours stay in KMS; in the tests, that implementation verifies these bundles.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def sign(signer: Signer, name: str, files: Mapping[str, str]) -> bytes:
 
 
 def pem(public: bytes) -> bytes:
-    """A public key (DER) as PEM, which is what checking tools take."""
+    """A public key (DER) as PEM, which verification tools read."""
     lines = "\n".join(textwrap.wrap(_base64(public), 64))
     return f"-----BEGIN PUBLIC KEY-----\n{lines}\n-----END PUBLIC KEY-----\n".encode()
 
@@ -61,7 +61,7 @@ def _statement(name: str, files: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _pre_authentication(payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding: what is signed names the payload's type too."""
+    """DSSE's pre-authentication encoding: the signature covers the payload's type, too."""
     return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(payload), payload)
 
 

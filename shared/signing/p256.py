@@ -1,8 +1,8 @@
 """Verification of ECDSA signatures on P-256 with SHA-256, in plain Python (FIPS 186-5, section 6.4.2).
 
-Only public numbers are handled here, so running times give nothing away. It is here because the data plane verifies one
-signature per cold start: these lines take some milliseconds, importing a cryptography package takes fifty, and adds
-15 MB to the layer. The tests hold it against such a package, and against the curve's edge cases.
+All inputs are public, so the arithmetic need not run in constant time: NEVER use it with a private key. It exists
+because the data plane verifies a signature in each cold start: this takes some milliseconds, importing a cryptography
+package takes fifty, and adds 15 MB to the layer. The tests compare it with such a package, and cover the edge cases.
 """
 
 from __future__ import annotations
@@ -25,57 +25,62 @@ INFINITY: Point = (0, 1, 0)
 
 @lru_cache(1024)
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether `signature` (DER) is the key's (DER, SubjectPublicKeyInfo) over the message. Never raises.
+    """Whether `signature` (DER) over the message is of the key (DER, SubjectPublicKeyInfo). Never raises.
 
-    Answers are remembered: a busy model's head is checked again and again.
+    Both s and N - s are valid, as in the standard: see low_s. Results are cached: the head of a model that is called
+    often is verified again and again.
     """
-    key, pair = point(public), _integers(signature)
+    key, pair = point(public), _decode_pair(signature)
     if key is None or pair is None:
         return False
     r, s = pair
+    # zeros have no inverse; where they are let through, they sign every message (CVE-2022-21449)
     if not (0 < r < N and 0 < s < N):
         return False
     digest = int.from_bytes(hashlib.sha256(message).digest())
     inverse = pow(s, -1, N)
     x, _, z = _sum_of_products(digest * inverse % N, (GX, GY, 1), r * inverse % N, key)
+    # r is the x coordinate modulo N: x itself may be larger than N
     return z != 0 and x * pow(z, -2, P) % P % N == r
 
 
 def point(public: bytes) -> Point | None:
-    """The key's point, or None for bytes that are no key on this curve."""
+    """The point of a public key (DER); None for bytes that are not a key on this curve."""
     if len(public) != len(SPKI) + 64 or not public.startswith(SPKI):
         return None
     x, y = int.from_bytes(public[-64:-32]), int.from_bytes(public[-32:])
+    # a point of another curve would make forgeries possible (invalid-curve attack)
     on_curve = x < P and y < P and (y * y - (x * x * x - 3 * x + B)) % P == 0
     return (x, y, 1) if on_curve else None
 
 
-def low(signature: bytes) -> bytes:
-    """The same signature in its one normal form: of s and N - s, which both pass, the smaller one."""
-    pair = _integers(signature)
+def low_s(signature: bytes) -> bytes:
+    """The signature in its normal form: of s and N - s, which are both valid, the smaller one."""
+    pair = _decode_pair(signature)
     if pair is None:
         return signature
-    body = b"".join(_encoded(number) for number in (pair[0], min(pair[1], N - pair[1])))
+    body = b"".join(_encode_integer(number) for number in (pair[0], min(pair[1], N - pair[1])))
     return bytes([0x30, len(body)]) + body
 
 
-def _encoded(number: int) -> bytes:
+def _encode_integer(number: int) -> bytes:
     body = number.to_bytes(number.bit_length() // 8 + 1)
     return bytes([0x02, len(body)]) + body
 
 
-def _integers(der: bytes) -> tuple[int, int] | None:
-    """SEQUENCE { INTEGER r, INTEGER s } in strict DER."""
+def _decode_pair(der: bytes) -> tuple[int, int] | None:
+    """SEQUENCE { INTEGER r, INTEGER s } in strict DER; None for anything else, BER included."""
     if len(der) < 8 or der[0] != 0x30 or der[1] != len(der) - 2 or der[1] > 127:
         return None
-    r, rest = _integer(der[2:])
-    s, rest = _integer(rest)
+    r, rest = _decode_integer(der[2:])
+    s, rest = _decode_integer(rest)
     return None if r is None or s is None or rest else (r, s)
 
 
-def _integer(der: bytes) -> tuple[int | None, bytes]:
+def _decode_integer(der: bytes) -> tuple[int | None, bytes]:
     if len(der) < 3 or der[0] != 0x02 or not 0 < der[1] <= min(33, len(der) - 2):
         return None, b""
+    # DER: not negative, and no leading zero byte that the sign does not need
     body, rest = der[2 : 2 + der[1]], der[2 + der[1] :]
     padded = len(body) > 1 and body[0] == 0 and body[1] < 0x80
     return (None, b"") if body[0] >= 0x80 or padded else (int.from_bytes(body), rest)

@@ -1,6 +1,7 @@
-"""The object store that everything rests on: one Protocol, its value types and its typed errors.
+"""The object store: one Protocol, its value types and its errors.
 
-No domain words here: keys are opaque strings, bodies are bytes. Two implementations: s3.py and memory.py.
+Nothing of the domain is here: keys are opaque strings, bodies are bytes. Implementations: s3.py, light.py (quick reads
+on top of s3.py) and memory.py.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ class ObjectNotFound(errors.NotFound):
 
 
 class AlreadyExists(errors.Conflict):
-    """A create-if-absent found an object that is not this writer's own."""
+    """Another writer's object exists already under a key that was to be created."""
 
 
 class PreconditionFailed(errors.Conflict):
-    """The object's ETag is not the expected one: someone else wrote in between."""
+    """The object's ETag is not the expected one: another writer changed it in between."""
 
 
 class Unavailable(errors.Unavailable):
-    """The store did not answer, or not in a way that says what happened."""
+    """The store did not answer, or its answer does not say whether the call took effect."""
 
 
 class ObjectInfo(Struct, frozen=True):
-    """What is known of an object without its body. size in bytes, modified in seconds since the epoch.
+    """An object without its body. size in bytes, modified in seconds since the epoch.
 
-    version: which of the object's versions this is, where the store keeps versions; listings do not say.
+    version: the id of the object's version, where the bucket has versioning; None in listings.
     """
 
     key: str
@@ -48,7 +49,7 @@ class Object(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """One page of a listing: objects, or common prefixes when a delimiter was given; `next` continues it."""
+    """One page of a listing: objects, and common prefixes for a delimiter. next: the token of the next page, if any."""
 
     objects: list[ObjectInfo]
     prefixes: list[str]
@@ -56,7 +57,10 @@ class Page(Struct, frozen=True):
 
 
 class Store(Protocol):
-    """An object store with conditional writes, strongly consistent reads and listings (as S3 is)."""
+    """An object store with conditional writes and strongly consistent reads and listings, as S3.
+
+    Every method raises Unavailable.
+    """
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> Object:
         """Read an object, or `length` bytes of it from `start`. Raises ObjectNotFound."""
@@ -77,24 +81,23 @@ class Store(Protocol):
     ) -> str:
         """Write an object and return its ETag.
 
-        if_absent: raises AlreadyExists when another object is there. The same bytes under the same key count as
-        this call's own earlier attempt, whose reply was lost: callers that must tell two writers of equal bytes
-        apart put a write id into the body.
-        if_match: raises PreconditionFailed when the ETag moved.
+        if_absent: raises AlreadyExists when another object exists. An object of the same bytes counts as this call's
+        own earlier attempt, whose reply was lost: callers that must tell two writers of equal bytes apart put a
+        write id into the body.
+        if_match: raises PreconditionFailed when the ETag is another one.
         """
         ...
 
     def list_page(
         self, prefix: str, *, delimiter: str = "", after: str = "", token: str | None = None, limit: int = 1000
     ) -> Page:
-        """One page of keys below `prefix`, in order; `after` starts behind a key, `token` continues a page."""
+        """One page of the keys that start with `prefix`, in order. after: only later keys. token: `next` of a page."""
         ...
 
     def delete(self, key: str, *, version: str | None = None) -> None:
-        """Remove an object; no error when it is not there.
+        """Delete an object; no error when it does not exist.
 
-        version: remove this version for good, and only this one: if the object was written again since, what was
-        written stays.
+        version: delete this version permanently, and no other: an object that was written again since stays.
         """
         ...
 
@@ -123,10 +126,10 @@ PARALLEL = 16
 def get_many(store: Store, keys: Sequence[str], *, missing: bytes | None = None) -> list[Object]:
     """Read objects at the same time, in the order of their keys.
 
-    missing: the body to give for objects that are not there; without it, the first such raises ObjectNotFound.
+    missing: the body to return for objects that do not exist; without it, the first of them raises ObjectNotFound.
     """
 
-    def one(key: str) -> Object:
+    def read(key: str) -> Object:
         try:
             return store.get(key)
         except ObjectNotFound:
@@ -135,15 +138,16 @@ def get_many(store: Store, keys: Sequence[str], *, missing: bytes | None = None)
             return Object(missing, "")
 
     if len(keys) < 2:
-        return [one(key) for key in keys]
+        return [read(key) for key in keys]
+    # here, because few callers read many: the import would cost each cold start some milliseconds
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(PARALLEL, len(keys))) as pool:
-        return list(pool.map(one, keys))
+        return list(pool.map(read, keys))
 
 
 def list_all(store: Store, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
-    """Every object below `prefix`, however many pages that takes."""
+    """All objects whose keys start with `prefix`, in order, page by page. after: only later keys."""
     token = None
     while True:
         page = store.list_page(prefix, after=after, token=token)

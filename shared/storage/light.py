@@ -1,6 +1,6 @@
-"""The object store for functions whose cold start counts: read with obstore, which is there in 20 ms.
+"""The object store for functions whose cold start counts: reads by obstore, which is imported in 20 ms.
 
-boto3 takes 300 ms for the same, so it is imported with the first call that is more than a read. See decision 12.
+boto3 takes 300 ms, so it is imported with the first call that is not a read. See decision 12.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.storage.base import Object, ObjectNotFound, Store, Unavailable
 ATTEMPTS = 4
 # one connection to S3 carries some 90 MB/s, a function's network several times as much
 PART = 8 * 1024 * 1024
-AT_ONCE = 6
+PARALLEL_PARTS = 6
 
 
 class LightStore:
@@ -31,10 +31,10 @@ class LightStore:
 
     def __init__(self, bucket: str, endpoint_url: str | None = None) -> None:
         self._bucket, self._endpoint = bucket, endpoint_url
-        elsewhere: Any = {"endpoint": endpoint_url} if endpoint_url else {}
+        endpoint: Any = {"endpoint": endpoint_url} if endpoint_url else {}
         self._remote = Remote(
             bucket,
-            **elsewhere,
+            **endpoint,
             region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
             virtual_hosted_style_request=endpoint_url is None,
             client_options={"allow_http": endpoint_url is not None, "connect_timeout": "3s", "timeout": "60s"},
@@ -42,90 +42,92 @@ class LightStore:
         )
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> Object:
-        body, meta = self._got(key, start, length)
+        body, meta = self._read_range(key, start, length)
         return Object(bytes(body), str(meta["e_tag"]))
 
     def download(self, key: str, path: str) -> str:
-        """As the whole store's, in parts at once; none is copied on its way from the network into file and digest."""
-        first, meta = self._first(key)
+        """As Store.download, several parts at a time; none is copied between the network, the file and the digest."""
+        first, meta = self._read_first_part(key)
         digest = hashlib.sha256(first)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             os.pwrite(file, first, 0)
-            for part in self._parts(key, file, range(PART, meta["size"], PART)):
+            for part in self._read_parts(key, file, range(PART, meta["size"], PART)):
                 digest.update(part)
         finally:
             os.close(file)
         return digest.hexdigest()
 
-    def _first(self, key: str) -> tuple[Any, Any]:
+    def _read_first_part(self, key: str) -> tuple[Any, Any]:
         try:
-            return self._got(key, 0, PART)
+            return self._read_range(key, 0, PART)
         except Unavailable as error:
             if "InvalidRange" not in str(error):
                 raise
-            return self._got(key, 0, None)  # an empty object has no range
+            return self._read_range(key, 0, None)  # no range of an empty object is valid
 
-    def _parts(self, key: str, file: int, starts: range) -> Iterator[Any]:
-        """The parts in their order, each written into the file. Raises what the reading of one of them raised."""
-        done: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in starts]
-        waiting = iter(list(zip(starts, done, strict=True)))
+    def _read_parts(self, key: str, file: int, starts: range) -> Iterator[Any]:
+        """Yields the parts in order, each written to the file already. Raises the first failed part's exception."""
+        # one queue per part, so that parts which finish out of order are yielded in order
+        results: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in starts]
+        # the threads share this iterator: each next() hands one part to one thread
+        waiting = iter(list(zip(starts, results, strict=True)))
 
-        def work() -> None:
-            for start, told in waiting:
+        def read_parts() -> None:
+            for start, result in waiting:
                 try:
-                    body, _ = self._got(key, start, PART)
+                    body, _ = self._read_range(key, start, PART)
                     os.pwrite(file, body, start)
-                    told.put(body)
+                    result.put(body)
                 except Exception as error:
-                    told.put(error)
+                    result.put(error)
 
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(AT_ONCE, len(starts)))]
+        threads = [threading.Thread(target=read_parts, daemon=True) for _ in range(min(PARALLEL_PARTS, len(starts)))]
         for thread in threads:
             thread.start()
         try:
-            for told in done:
-                part = told.get()
+            for result in results:
+                part = result.get()
                 if isinstance(part, Exception):
                     raise part
                 yield part
         finally:
-            for _ in waiting:  # nobody waits for the rest
+            for _ in waiting:  # after an error: the threads start no other part
                 pass
             for thread in threads:
                 thread.join()
 
-    def _got(self, key: str, start: int, length: int | None) -> tuple[Any, Any]:
-        """A range's bytes as obstore holds them, and what is known of the object."""
+    def _read_range(self, key: str, start: int, length: int | None) -> tuple[Any, Any]:
+        """A range's bytes, in obstore's own buffer, and the object's metadata. Raises ObjectNotFound, Unavailable."""
         options: Any = {}
         if start or length is not None:
             options = {"range": {"offset": start} if length is None else (start, start + length)}
         try:
-            found = obstore.get(self._remote, key, options=options)
-            return found.bytes(), found.meta
+            reply = obstore.get(self._remote, key, options=options)
+            return reply.bytes(), reply.meta
         except FileNotFoundError as error:
             if "NoSuchBucket" in str(error):
-                raise Unavailable(f"there is no bucket {self._bucket}: was the deployment removed?") from error
+                raise Unavailable(f"there is no bucket {self._bucket}: does the deployment still exist?") from error
             raise ObjectNotFound(f"no object at {key}") from error
         except (BaseError, OSError) as error:
-            raise Unavailable(f"the store did not give {key}: {_brief(error)}; try again") from error
+            raise Unavailable(f"reading {key} failed: {_brief(error)}; try again") from error
 
     @cached_property
-    def _whole(self) -> Store:
+    def _full_store(self) -> Store:
         from shared.storage.s3 import S3Store
 
         return S3Store(self._bucket, self._endpoint)
 
     def __getattr__(self, name: str) -> Any:
-        """Everything but `get`, from the whole store."""
-        return getattr(self._whole, name)
+        """All other methods of Store, from s3.py."""
+        return getattr(self._full_store, name)
 
 
 def store(bucket: str, endpoint_url: str | None = None) -> Store:
-    """A store that reads lightly, where its credentials are such as obstore reads.
+    """A LightStore where the credentials are in the environment, which obstore reads; else an S3Store.
 
-    A function restored from a snapshot (SnapStart) gets them from a local server, in a form that the SDK alone knows;
-    there, imports are in the snapshot and cost nothing.
+    A function restored from a snapshot (SnapStart) gets its credentials from a local server, in a form that only the
+    SDK reads; its imports are in the snapshot and cost nothing.
     """
     if "AWS_ACCESS_KEY_ID" in os.environ:
         return cast(Store, LightStore(bucket, endpoint_url))

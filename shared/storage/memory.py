@@ -1,4 +1,4 @@
-"""The shipped in-memory store: the semantics of S3 that the product relies on, for tests and experiments."""
+"""The store in memory, for tests and experiments: the semantics of S3 that the product relies on."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class MemoryStore:
         self._writes = 0
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> Object:
-        found = self._find(key)
-        end = len(found.body) if length is None else start + length
-        return Object(found.body[start:end], found.etag)
+        stored = self._find(key)
+        end = len(stored.body) if length is None else start + length
+        return Object(stored.body[start:end], stored.etag)
 
     def head(self, key: str) -> ObjectInfo:
-        found = self._find(key)
-        return ObjectInfo(key, len(found.body), found.etag, found.modified, found.version)
+        stored = self._find(key)
+        return ObjectInfo(key, len(stored.body), stored.etag, stored.modified, stored.version)
 
     def put(
         self,
@@ -50,11 +50,11 @@ class MemoryStore:
         with self._lock:
             present = self._objects.get(key)
             if if_absent and present is not None:
-                if present.body == body:
+                if present.body == body:  # as s3.py settles it: this call's own earlier attempt
                     return present.etag
                 raise AlreadyExists(f"an object exists already at {key}")
             if if_match is not None and (present is None or present.etag != if_match):
-                raise PreconditionFailed(f"the object at {key} was changed by someone else")
+                raise PreconditionFailed(f"the object at {key} was changed by another writer")
             self._writes += 1
             self._objects[key] = _Stored(bytes(body), etag, time.time(), f"v{self._writes}")
         return etag
@@ -64,11 +64,11 @@ class MemoryStore:
     ) -> Page:
         start = token or after
         with self._lock:
-            found = {k: v for k, v in self._objects.items() if k.startswith(prefix) and k > start}
+            candidates = {k: v for k, v in self._objects.items() if k.startswith(prefix) and k > start}
         objects: list[ObjectInfo] = []
         prefixes: list[str] = []
         last = None
-        for key in sorted(found):
+        for key in sorted(candidates):
             common = _common_prefix(key, prefix, delimiter)
             if common is not None and (common in prefixes or common <= start):
                 last = key if common in prefixes else last
@@ -78,7 +78,8 @@ class MemoryStore:
             if common is not None:
                 prefixes.append(common)
             else:
-                objects.append(ObjectInfo(key, len(found[key].body), found[key].etag, found[key].modified))
+                stored = candidates[key]
+                objects.append(ObjectInfo(key, len(stored.body), stored.etag, stored.modified))
             last = key
         return Page(objects, prefixes, None)
 
@@ -111,14 +112,14 @@ class MemoryStore:
 
     def _find(self, key: str) -> _Stored:
         with self._lock:
-            found = self._objects.get(key)
-        if found is None:
+            stored = self._objects.get(key)
+        if stored is None:
             raise ObjectNotFound(f"no object at {key}")
-        return found
+        return stored
 
 
 def _common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
-    """The part of `key` up to the first delimiter behind `prefix`, or None when it has none."""
+    """The part of `key` up to the first delimiter after `prefix`; None without one."""
     if not delimiter:
         return None
     cut = key.find(delimiter, len(prefix))

@@ -1,8 +1,8 @@
-"""The object store on S3 or anything that speaks it. The only module of the product that imports boto3.
+"""The object store on S3, or on a server with S3's API.
 
-A conditional write whose reply is lost must not look like a lost race: botocore's own retries would re-send the
-write and be answered 412 by the writer's own object. So conditional writes are sent once, and any unclear outcome
-is settled by reading the object back.
+A conditional write whose reply is lost must not look like a lost race: botocore's retries would send the write again
+and get 412 because of the writer's own object. So conditional writes are sent without retries, and an unclear outcome
+is settled by reading the object.
 """
 
 from __future__ import annotations
@@ -33,20 +33,21 @@ CHUNK = 1024 * 1024
 
 
 class S3Store:
-    """One bucket. Clients are made lazily and are safe to share between threads."""
+    """One bucket. Safe to share between threads."""
 
     def __init__(self, bucket: str, endpoint_url: str | None = None, client: Any = None) -> None:
         self.bucket = bucket
         self._client = client or _client(endpoint_url, {"total_max_attempts": 4, "mode": "standard"})
+        # for conditional writes: see the module's docstring
         self._once = client or _client(endpoint_url, {"total_max_attempts": 1})
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> Object:
-        ranged = {} if not start and length is None else {"Range": _range(start, length)}
-        reply = self._call(key, self._client.get_object, Key=key, **ranged)
+        options = {} if not start and length is None else {"Range": _range(start, length)}
+        reply = self._call(key, self._client.get_object, Key=key, **options)
         try:
             return Object(reply["Body"].read(), reply["ETag"])
         except BotoCoreError as error:
-            raise Unavailable(f"reading {key} was cut short: {error}; try again") from error
+            raise Unavailable(f"reading {key} broke off: {error}; try again") from error
 
     def head(self, key: str) -> ObjectInfo:
         reply = self._call(key, self._client.head_object, Key=key)
@@ -75,23 +76,27 @@ class S3Store:
                 settled = self._settle(key, body, if_match)
             if settled is not None:
                 return settled
+            # random, so that writers who collided do not collide again
             time.sleep(random.uniform(0, 0.05 * 2**attempt))
         raise Unavailable(f"the store did not accept {key} after {ATTEMPTS} attempts; try again")
 
     def _settle(self, key: str, body: bytes, if_match: str | None) -> str | None:
-        """What became of a conditional write without a clear answer: its ETag, None to try again, or who won."""
+        """The outcome of a conditional write without a clear answer: its ETag if it took effect, None to send it again.
+
+        Raises AlreadyExists or PreconditionFailed if another writer was faster.
+        """
         try:
             present = self.get(key)
         except ObjectNotFound:
             if if_match is not None:
-                raise PreconditionFailed(f"the object at {key} was deleted by someone else") from None
+                raise PreconditionFailed(f"the object at {key} was deleted by another writer") from None
             return None
         if present.body == body:
             return present.etag
         if if_match is None:
             raise AlreadyExists(f"an object exists already at {key}")
         if present.etag != if_match:
-            raise PreconditionFailed(f"the object at {key} was changed by someone else")
+            raise PreconditionFailed(f"the object at {key} was changed by another writer")
         return None
 
     def list_page(
@@ -113,7 +118,7 @@ class S3Store:
     def delete(self, key: str, *, version: str | None = None) -> None:
         args = {"Key": key} | ({"VersionId": version} if version else {})
         try:
-            # repeated after a lost reply it finds nothing to delete, which is no error
+            # a retry after a lost reply finds no object, which is no error
             self._call(key, self._client.delete_object, **args)
         except ObjectNotFound:
             return
@@ -127,7 +132,7 @@ class S3Store:
                     digest.update(chunk)
                     file.write(chunk)
         except BotoCoreError as error:
-            raise Unavailable(f"reading {key} was cut short: {error}; try again") from error
+            raise Unavailable(f"reading {key} broke off: {error}; try again") from error
         return digest.hexdigest()
 
     def presign_put(
@@ -166,7 +171,7 @@ class S3Store:
                 raise ObjectNotFound(f"no object at {key}") from error
             raise Unavailable(f"the store answered {error.response['Error']['Code']} for {key}; try again") from error
         except BotoCoreError as error:
-            raise Unavailable(f"the store is out of reach ({error}); try again") from error
+            raise Unavailable(f"the store cannot be reached ({error}); try again") from error
 
 
 def _client(endpoint_url: str | None, retries: Any) -> Any:
@@ -177,7 +182,7 @@ def _client(endpoint_url: str | None, retries: Any) -> Any:
         signature_version="s3v4",
         max_pool_connections=32,
         s3={"addressing_style": "path"} if endpoint_url else None,
-        # a checksum that the SDK adds by itself would have to be sent by whoever uses a presigned URL
+        # else the SDK signs a checksum header into presigned URLs, which their users would have to send
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
-from shared import keys
+from shared import formats, keys
 from shared.clock import new_id, now
 from shared.errors import NotFound
 from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, list_all
@@ -29,7 +29,7 @@ class File(Struct, frozen=True, omit_defaults=True):
     sha256: str | None = None
 
 
-class UploadSession(Struct, frozen=True, kw_only=True):
+class UploadSession(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
     """The files that a client announced. keys: the object key of each file, by name."""
 
     upload_id: str
@@ -40,8 +40,8 @@ class UploadSession(Struct, frozen=True, kw_only=True):
     keys: dict[str, str]
 
 
-class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The state of an upload, as the API shows it."""
+class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
+    """The state of an upload, as it is stored."""
 
     upload_id: str
     model: str
@@ -121,7 +121,8 @@ def _create_state(store: Store, session: UploadSession) -> None:
 def read_session(store: Store, upload: str) -> UploadSession:
     """Raises NotFound."""
     try:
-        return SESSION.decode(store.get(keys.upload_session(upload)).body)
+        body = store.get(keys.upload_session(upload)).body
+        return formats.decode(SESSION, body, f"the session of upload {upload!r}")
     except ObjectNotFound:
         raise NotFound(
             f"there is no upload {upload!r}: upload sessions expire after some days; "
@@ -132,7 +133,11 @@ def read_session(store: Store, upload: str) -> UploadSession:
 def read(store: Store, upload: str) -> Upload:
     """Raises NotFound."""
     session = read_session(store, upload)
-    return UPLOAD.decode(store.get(keys.upload_state(session.model, upload)).body)
+    return _state(store.get(keys.upload_state(session.model, upload)).body, upload)
+
+
+def _state(body: bytes, upload: str) -> Upload:
+    return formats.decode(UPLOAD, body, f"the state of upload {upload!r}")
 
 
 def list_by_model(
@@ -141,7 +146,7 @@ def list_by_model(
     """A model's uploads, oldest first, and the cursor of the next page. An unknown model has none."""
     start = keys.upload_state(model, after) if after else ""
     page = store.list_page(keys.upload_states(model), after=start, limit=limit)
-    uploads = [UPLOAD.decode(store.get(info.key).body) for info in page.objects]
+    uploads = [_state(store.get(info.key).body, info.key.rpartition("/")[2]) for info in page.objects]
     return uploads, uploads[-1].upload_id if page.next and uploads else None
 
 
@@ -158,7 +163,7 @@ def advance(
     key = keys.upload_state(session.model, session.upload_id)
     while True:
         present = store.get(key)
-        upload = UPLOAD.decode(present.body)
+        upload = _state(present.body, session.upload_id)
         if upload.state in FINAL:
             return upload
         advanced = msgspec.structs.replace(
@@ -187,8 +192,8 @@ def list_stalled(store: Store, older_than: float, current_time: float) -> list[U
         try:
             session = read_session(store, upload)
             state = read(store, upload).state
-        except (NotFound, ObjectNotFound):
-            continue  # expired since the listing, or half written
+        except (NotFound, ObjectNotFound, formats.TooNew):
+            continue  # expired since the listing, half written, or of a later release
         if state not in FINAL and not missing_files(store, session):
             stalled.append(session)
     return stalled

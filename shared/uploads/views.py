@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from shared.uploads.states import Upload
+from shared.uploads import states
 
 
 class HttpCall(Struct):
@@ -38,6 +38,52 @@ class UploadSession(Struct, kw_only=True):
     status_url: str
 
 
+class File(Struct, kw_only=True):
+    """One file of a package. size in bytes and sha256 (hex) where the sender stated them."""
+
+    name: str
+    size: int | UnsetType = UNSET
+    sha256: str | UnsetType = UNSET
+
+
+class Upload(Struct, kw_only=True):
+    """What became of an upload. version: of the model, where it is registered. code, reason: why it was rejected."""
+
+    upload_id: str
+    model: str
+    state: Literal["waiting", "checking", "registered", "rejected"]
+    by: str
+    created_at: str
+    updated_at: str
+    files: list[File] | UnsetType = UNSET
+    version: int | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
 class UploadList(Struct):
     uploads: list[Upload]
     next: Annotated[str | None, Meta(description="where the next page starts; null on the last one")]
+
+
+def upload(stored: states.Upload) -> Upload:
+    return Upload(
+        upload_id=stored.upload_id,
+        model=stored.model,
+        state=stored.state,
+        by=stored.by,
+        created_at=stored.created_at,
+        updated_at=stored.updated_at,
+        files=[_file(file) for file in stored.files] or UNSET,
+        version=UNSET if stored.version is None else stored.version,
+        code=UNSET if stored.code is None else stored.code,
+        reason=UNSET if stored.reason is None else stored.reason,
+    )
+
+
+def _file(stored: states.File) -> File:
+    return File(
+        name=stored.name,
+        size=UNSET if stored.size is None else stored.size,
+        sha256=UNSET if stored.sha256 is None else stored.sha256,
+    )

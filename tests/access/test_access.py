@@ -17,7 +17,7 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
-def test_a_token_opens_until_it_is_revoked(store: MemoryStore) -> None:
+def test_a_token_is_valid_until_it_is_revoked(store: MemoryStore) -> None:
     token, secret = tokens.create(store, "ci", ["infer"])
     assert tokens.authenticate(store, f"Bearer {secret}").id == token.id
     assert tokens.authenticate(store, f"bearer  {secret}").scopes == ["infer"]
@@ -26,7 +26,7 @@ def test_a_token_opens_until_it_is_revoked(store: MemoryStore) -> None:
         tokens.authenticate(store, f"Bearer {secret}")
 
 
-def test_nothing_stored_gives_the_secret_away(store: MemoryStore) -> None:
+def test_the_secret_is_not_stored(store: MemoryStore) -> None:
     token, secret = tokens.create(store, "ci", ["infer"])
     other, other_secret = tokens.create(store, "ci", ["infer"])
     body = store.get(keys.token(token.id)).body.decode()
@@ -56,20 +56,20 @@ def test_a_wrong_secret_and_an_unknown_id_are_answered_alike(store: MemoryStore)
     token, _ = tokens.create(store, "ci", ["infer"])
     messages = set()
     for identity in (token.id, "0" * 12):
-        with pytest.raises(Unauthenticated) as refused:
+        with pytest.raises(Unauthenticated) as refusal:
             tokens.authenticate(store, f"Bearer amaas_{identity}_{'a' * 43}")
-        messages.add(str(refused.value))
+        messages.add(str(refusal.value))
     assert len(messages) == 1
 
 
-def test_bad_tokens_are_not_made(store: MemoryStore) -> None:
-    for bad in ([], ["root"], ["infer:"], ["infer", "x:y"]):
+def test_bad_tokens_are_not_created(store: MemoryStore) -> None:
+    for invalid in ([], ["root"], ["infer:"], ["infer", "x:y"]):
         with pytest.raises(BadInput):
-            tokens.create(store, "t", bad)
+            tokens.create(store, "t", invalid)
     for days in (-1, float("nan"), 1e9):
         with pytest.raises(BadInput):
             tokens.create(store, "t", ["infer"], expires_in_days=days)
-    assert tokens.every(store) == []
+    assert tokens.list_tokens(store) == []
     with pytest.raises(NotFound):
         tokens.revoke(store, "0" * 12)
 
@@ -96,7 +96,7 @@ def test_scopes(granted: list[str], needed: str, model: str | None, allowed: boo
             scopes.require(granted, needed, model)
 
 
-def test_an_admin_of_some_models_is_no_admin_of_tokens() -> None:
+def test_an_admin_of_some_models_may_not_manage_tokens() -> None:
     scopes.require_everywhere(["admin"], "admin")
     with pytest.raises(Forbidden):
         scopes.require_everywhere(["admin:fashion-*", "write"], "admin")

@@ -82,7 +82,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     try:
         made.shown = made.make("run")
         yield made
-        assert "stopped; its state is kept" in made.make("stop")
+        assert "stopped; its state stays on the disk" in made.make("stop")
     finally:
         made.make("stop")
         shutil.rmtree(folder / ".local", ignore_errors=True)  # what an ended cloud left may be on its way out, too

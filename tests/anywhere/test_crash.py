@@ -83,8 +83,8 @@ def test_after_kill_nothing_lives_on_and_an_acknowledged_upload_is_registered(cl
         ended(worker)
     assert session(leader) == []
     shown = clone.make("run")
-    assert "removing what an earlier run left" in shown
-    assert "uploads that have their verdict now: 1" in shown
+    assert "that an earlier run left behind, in the background" in shown
+    assert "uploads that now have a verdict: 1" in shown
     assert '"Ankle boot"' in shown
     assert clone.call("GET", status)["state"] == "registered"
     gone(clone.folder / ".local")
@@ -93,7 +93,7 @@ def test_after_kill_nothing_lives_on_and_an_acknowledged_upload_is_registered(cl
 def gone(home: Path) -> None:
     """Wait for the leftovers' end, which `make run` did not wait for."""
     waited = time.monotonic() + LOST
-    while list(home.glob(f"{cloud.LEFT}*")):
+    while list(home.glob(f"{cloud.LEFTOVER}*")):
         assert time.monotonic() < waited, "what the earlier run left is still there"
         time.sleep(0.1)
 

@@ -49,7 +49,7 @@ def test_storage_takes_nothing_when_the_disk_is_nearly_full(tmp_path: Path) -> N
     reserve = shutil.disk_usage(tmp_path).total
     with embedded(tmp_path, AMAAS_DISK_RESERVE=str(reserve)) as url:
         status, said = ask(f"{url}/data/after", "PUT", b"more")
-        assert (status, b"disk of this machine is full" in said, b"make room" in said) == (507, True, True)
+        assert (status, b"disk of this machine is full" in said, b"free some space" in said) == (507, True, True)
         assert ask(f"{url}/data/after")[0] == 404
         assert ask(f"{url}/data/before") == (200, b"kept")
         assert ask(f"{url}/data/before", "DELETE")[0] == 204, "room can be made"
@@ -72,5 +72,5 @@ def test_what_could_not_be_written_is_not_acknowledged_and_not_there(tmp_path: P
 
 def test_make_run_says_that_room_is_needed(tmp_path: Path) -> None:
     room.check(tmp_path / "not" / "there" / "yet", 1)
-    with pytest.raises(SystemExit, match=r"GiB free, and .* are needed: make room.*AMAAS_HOME"):
+    with pytest.raises(SystemExit, match=r"GiB free, and .* are needed: free some.*AMAAS_HOME"):
         room.check(tmp_path, shutil.disk_usage(tmp_path).total)

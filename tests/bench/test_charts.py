@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.quantise import page
+from bench.quantize import page
 from tests.servers import ROOT
 
 RESULTS = ROOT / "bench" / "results"
@@ -47,9 +47,9 @@ def _pictures(page_: Path) -> list[str]:
     return [part.partition(")")[0] for part in page_.read_text().split("](")[1:] if ".svg)" in part[:40]]
 
 
-@pytest.mark.parametrize("folder", sorted(path.parent for path in RESULTS.glob("*/quantise.json")), ids=str)
+@pytest.mark.parametrize("folder", sorted(path.parent for path in RESULTS.glob("*/quantize.json")), ids=str)
 def test_the_committed_page_is_that_of_the_committed_figures(folder: Path) -> None:
-    assert (folder / "quantise.md").read_text() == page.markdown(json.loads((folder / "quantise.json").read_text()))
+    assert (folder / "quantize.md").read_text() == page.markdown(json.loads((folder / "quantize.json").read_text()))
 
 
 def test_every_page_says_of_when_it_is() -> None:

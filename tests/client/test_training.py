@@ -39,7 +39,7 @@ class Container(Queue):
             self.end(self.log, job)
             return
         self.written += 1
-        jobs.say(self.log.store, job, 1, "running")
+        jobs.write_report(self.log.store, job, 1, "running")
         lines = [json.dumps({"epoch": n, "validation_accuracy": n / 4}) for n in range(1, self.written + 1)]
         self.log.store.put(keys.training_metrics(job), "\n".join(lines).encode())
 
@@ -51,7 +51,7 @@ def registered(log: Log, job: str) -> None:
 
 
 def failed(log: Log, job: str) -> None:
-    jobs.say(log.store, job, 1, "failed", "the loss became nan in epoch 3: give a smaller --lr")
+    jobs.write_report(log.store, job, 1, "failed", "the loss became nan in epoch 3: give a smaller --lr")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def deployed(log: Log, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Contain
         monkeypatch.setattr(app, "store", lambda: log.store)
         monkeypatch.setattr(app, "config", lambda: Config(bucket=BUCKET))
         monkeypatch.setattr(app, "queue", lambda: container)
-        monkeypatch.setattr(training.time, "sleep", lambda _: container.step(jobs.ids(log.store)[0]))
+        monkeypatch.setattr(training.time, "sleep", lambda _: container.step(jobs.list_ids(log.store)[0]))
         return container
 
     return make
@@ -74,7 +74,7 @@ def test_a_job_is_started_followed_and_its_version_named(amaas: Run, deployed: A
     deployed()
     result = amaas(*DIGITS, "--", "--epochs", "3", "--size", "8", "8", "--no-flip", "--lr=-0.5")
     assert result.stdout == "m version 4 is registered\n"
-    [job] = jobs.ids(log.store)
+    [job] = jobs.list_ids(log.store)
     assert result.stderr.splitlines() == [
         f"amaas: job {job} is started: `amaas train follow {job}` follows it",
         *(f"epoch {n}  validation_accuracy {n / 4}" for n in (1, 2, 3)),
@@ -142,7 +142,7 @@ def test_the_reports_of_a_job_are_fetched(amaas: Run, deployed: Any, log: Log, t
 
     deployed(reported)
     result = amaas(*DIGITS, code=1)
-    [job] = jobs.ids(log.store)
+    [job] = jobs.list_ids(log.store)
     assert f"; `amaas train reports {job} FOLDER` downloads its reports" in result.stderr
     result = amaas("train", "follow", job, "--reports", str(tmp_path / "reports"), code=1)
     assert f"cleaning.json, curves.png: in {tmp_path / 'reports'}" in result.stderr
@@ -160,10 +160,10 @@ def test_ctrl_c_detaches_and_the_job_goes_on(amaas: Run, deployed: Any, log: Log
 
     deployed(interrupted, rows=1)
     result = amaas(*DIGITS)
-    [job] = jobs.ids(log.store)
+    [job] = jobs.list_ids(log.store)
     assert f"the job goes on: `amaas train follow {job}` follows it" in result.stderr
     assert result.stdout == f"m training job {job} is running \n"
-    assert jobs.cancelled(log.store, job) is None
+    assert jobs.read_cancellation(log.store, job) is None
     deployed(rows=1)
     assert "version 4 is registered" in amaas("train", "follow", job).stdout
 
@@ -193,7 +193,7 @@ def test_a_connection_that_stays_lost_says_how_to_go_on(
     step = training.time.sleep
     monkeypatch.setattr(training.time, "sleep", lambda seconds: slept.append(seconds) or step(seconds))
     result = amaas(*DIGITS, code=1)
-    [job] = jobs.ids(log.store)
+    [job] = jobs.list_ids(log.store)
     assert (
         f"the job goes on without the client: `amaas train follow {job}` follows it" in result.stderr.splitlines()[-1]
     )
@@ -215,22 +215,22 @@ def test_what_the_service_refuses_is_not_waited_for(client: Any, deployed: Any) 
 def test_without_waiting_and_cancelling(amaas: Run, deployed: Any, log: Log) -> None:
     queue = deployed()
     assert "is submitted" in amaas(*DIGITS, "--no-wait").stdout
-    [job] = jobs.ids(log.store)
+    [job] = jobs.list_ids(log.store)
     assert "is cancelled" in amaas("train", "cancel", job).stdout
-    assert queue.stopped == [f"number-of-{job}"]
+    assert queue.stopped == [f"id-of-{job}"]
     assert f"training job {job} is cancelled: by request" in amaas("train", "follow", job, code=1).stderr
 
 
 def test_options_that_became_verbs_still_work(amaas: Run, deployed: Any, log: Log) -> None:
     deployed()
     amaas(*DIGITS, "--no-wait")
-    [job] = jobs.ids(log.store)
+    [job] = jobs.list_ids(log.store)
     assert json.loads(amaas("train", "--json", "--list").stdout)[0]["id"] == job
     assert f"training job {job} is submitted" in amaas("train", "--follow", job, "--no-wait").stdout
     assert amaas("train", "show", job).stdout == amaas("train", "--no-wait", f"--follow={job}").stdout
     assert "staging is now version 4" in amaas("train", "--to", "staging", "--follow", job).stdout
     amaas(*DIGITS, "--no-wait")
-    assert "is cancelled" in amaas("train", "--cancel", jobs.ids(log.store)[0]).stdout
+    assert "is cancelled" in amaas("train", "--cancel", jobs.list_ids(log.store)[0]).stdout
 
 
 def test_a_deployment_without_a_queue_names_the_other_way(

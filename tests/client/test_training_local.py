@@ -191,7 +191,7 @@ def docker(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     docker = checkout / "bin" / "docker"
     docker.parent.mkdir()
     docker.write_text(
-        '#!/bin/sh\necho "$@" > "$ASKED"\nwhile [ "$1" != image ]; do shift; doneshift 2\nexec "$PY" "$@"\n'
+        '#!/bin/sh\necho "$@" > "$ASKED"\nwhile [ "$1" != image ]; do shift; done\nshift 2\nexec "$PY" "$@"\n'
     )
     docker.chmod(0o755)
     for name, value in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import site
 import threading
 from pathlib import Path
 
@@ -34,8 +35,12 @@ def test_work_is_done_after_each_answer_and_before_the_next_call(tmp_path: Path)
     (tmp_path / "code" / "fn.py").write_text(FUNCTION)
     (tmp_path / "layer" / "python").mkdir(parents=True)
     (tmp_path / "layer" / "python" / "shared").symlink_to(ROOT / "shared")
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages" / "python").symlink_to(site.getsitepackages()[0])
     mark = tmp_path / "mark"
-    function = emulator.Function(tmp_path / "code", "fn.handler", [tmp_path / "layer"], {"MARK": str(mark)})
+    function = emulator.Function(
+        tmp_path / "code", "fn.handler", [tmp_path / "layer", tmp_path / "packages"], {"MARK": str(mark)}
+    )
     started = emulator.start(function, {}, emulator.runtime(tmp_path / "runtime"), tmp_path / "log")
     assert started.answer == {"statusCode": 200, "done": 0}
     left = [int(line) for line in mark.read_text().splitlines()]

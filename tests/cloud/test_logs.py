@@ -29,7 +29,7 @@ from shared.entry import wiring
 from shared.entry.http import Routes
 from shared.ingest import pipeline
 from shared.registry.log import Log
-from shared.serving.cache import Models
+from shared.serving.models import Models
 from shared.storage.memory import MemoryStore
 from tests.support import linear, s3_event
 
@@ -155,7 +155,7 @@ from shared.entry import wiring
 from shared import metrics
 
 def handler(event, context):
-    for name in ("shared.ingest.pipeline", "shared.serving.cache", "functions.ingest.app", "botocore"):
+    for name in ("shared.ingest.pipeline", "shared.serving.models", "functions.ingest.app", "botocore"):
         for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
             logging.getLogger(name).log(level, "said")
     metrics.event("call", {"Errors": 1}, {"service": "s"}, {"path": "/x"})
@@ -174,7 +174,7 @@ def test_one_parameter_moves_every_logger(level: str, ours: int, theirs: int, tm
     by_logger = [line.get("logger") for line in found[: len(found) // 2]]
     assert {name: by_logger.count(name) for name in by_logger} == {
         "shared.ingest.pipeline": ours,
-        "shared.serving.cache": ours,
+        "shared.serving.models": ours,
         "functions.ingest.app": ours,
         "botocore": theirs,
         None: 1,  # the metrics

@@ -58,7 +58,7 @@ def test_the_sample_is_of_the_model_that_ships(cloud: Cloud) -> None:
     """`make readme` writes it; scores may differ in their last digit on another kind of processor."""
     [block] = re.findall(r"^```console\n\$ make run\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     printed = json.loads(block[block.index("{\n") : block.rindex("}\n") + 1])
-    [asked] = re.findall(r"asked about (\S+), answers", block)
+    [asked] = re.findall(r"predicts for (\S+):", block)
     path, image = f"/models/{printed['model']}/predict", (ROOT / asked).read_bytes()
     answer = cloud.api.post(path, content=image, headers={"Content-Type": "image/png"}).json()
     assert [one["label"] for one in printed["predictions"]] == [one["label"] for one in answer["predictions"]]

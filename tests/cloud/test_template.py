@@ -259,7 +259,7 @@ def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(name: st
     command = [sys.executable, "-m", "tools.models_layer", str(package), str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     wide = {"wide": version.files[forms.WIDE]} if name == "of two forms" else {}
-    assert json.loads(done.stdout) == {"model": version.model, **wide}
+    assert json.loads(done.stdout) == {"format": 1, "model": version.model, **wide}
     bodies = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert {hashlib.sha256(body).hexdigest() for body in bodies.values()} == set(bodies)
     assert bodies.keys() == {version.model, *version.files.values()}

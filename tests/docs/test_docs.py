@@ -35,7 +35,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in links if not (page.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md", "README.md", "docs/glossary.md"])
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md", "README.md"])
 def test_paths_are_there(page: str) -> None:
     paths = {path for path in PATH.findall((ROOT / page).read_text()) if not re.search("NAME|NNNN|TASK", path)}
     assert paths, "it names some"
@@ -52,3 +52,13 @@ def test_each_room_of_shared_is_on_the_map() -> None:
     rooms = {path.split("/")[1] for path in FOLDERS if path.startswith("shared/") and path.count("/") > 1}
     page = (ROOT / "docs" / "architecture.md").read_text()
     assert sorted(room for room in rooms if f"`{room}/" not in page) == []
+
+
+def test_one_version_everywhere() -> None:
+    import amaas
+
+    from shared.serving.describe import RELEASE
+
+    newest = re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == RELEASE == amaas.__version__

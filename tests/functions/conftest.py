@@ -7,7 +7,7 @@ import pytest
 from shared.config import Config
 from shared.registry import catalogue
 from shared.registry.log import Log
-from shared.serving.cache import Models
+from shared.serving.models import Models
 from shared.storage.memory import MemoryStore
 
 

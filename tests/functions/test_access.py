@@ -57,7 +57,7 @@ def test_revoked_tokens_stay_out_and_stay_listed(store: MemoryStore) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{"scopes": ["root"]}, {"scopes": []}, {"name": ""}, {"scopes": "infer"}, {"colour": 1}, {"expires_in_days": -1}],
+    [{"scopes": ["root"]}, {"scopes": []}, {"name": ""}, {"scopes": "infer"}, {"color": 1}, {"expires_in_days": -1}],
 )
 def test_bad_requests_make_no_token(store: MemoryStore, body: dict) -> None:
     answer = call(tokens.handler, "POST", "/tokens", {"name": "ci", "scopes": ["infer"]} | body)

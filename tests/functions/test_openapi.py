@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from api import client_routes
 from api import document as describing
 from api.inference_routes import CONTRACTS
 from api.routes import routes
@@ -151,6 +152,10 @@ def test_a_route_that_does_not_say_what_it_gives_is_named(monkeypatch: pytest.Mo
     monkeypatch.setattr(registry.handler, "routes", [*registry.handler.routes, *more.routes])
     with pytest.raises(KeyError, match=r"GET /more: say in its decorator what it `gives`"):
         describing.document()
+
+
+def test_the_clients_paths_are_those_of_the_routes() -> None:
+    assert client_routes.FILE.read_text() == client_routes.source(), "run make client-routes"
 
 
 def test_every_contract_beside_its_route_has_one() -> None:

@@ -122,6 +122,7 @@ def test_predictions_take_and_give_compressed_bodies(store: MemoryStore) -> None
         ({"license": "MIT"}, "did you mean 'licence'"),
         ({"postProcess": {"top_k": 1}}, "did you mean 'postprocess'"),
         ({"task": "classification"}, "there is no task 'classification'; there are image-classification"),
+        ({"task": "text-generation"}, "or omit `task`: then the model takes and gives tensors"),
         ({"x-our-own": 1, "trained_by": "ann"}, ""),
     ],
 )
@@ -130,6 +131,42 @@ def test_members_that_nothing_reads(store: MemoryStore, described: dict, why: st
     state = push(store, "m", files)
     assert state["state"] == ("rejected" if why else "registered")
     assert why in (state.get("reason") or "")
+
+
+def test_a_regression_from_push_to_explanation(store: MemoryStore) -> None:
+    columns = [{"name": "a"}, {"name": "b", "missing": 0}]
+    described = {"task": "tabular-regression", "preprocess": {"columns": columns, "reference": "typical.csv"}}
+    files = {
+        "typical.csv": b"a,b\n0,0\n",
+        "amaas.json": json.dumps(described).encode(),
+        "model.onnx": linear([[1.0, 0.5], [10.0, 0.0]]),
+    }
+    state = push(store, "prices", files)
+    assert state["state"] == "registered", state
+    shown = call(registry.handler, "GET", "/models/prices/versions/1").json
+    assert (shown["task"], shown["gate"]["task"]) == ("tabular-regression", "ran")
+    body = {"input": {"a": 1, "b": 2}}
+    assert call(inference.handler, "POST", "/models/prices/predict", body).json["value"] == [21.0, 0.5]
+    explanation = call(inference.handler, "POST", "/models/prices/explain", body, query={"label": "0"}).json
+    assert [part["attribution"] for part in explanation["attributions"]] == pytest.approx([1.0, 20.0])
+
+
+def test_calls_of_every_route_are_counted(store: MemoryStore) -> None:
+    push(store, "counted", embedder())
+    text = {"headers": {"Content-Type": "text/plain"}}
+    call(inference.handler, "POST", "/models/counted/predict", b"the cat", **text)
+    call(inference.handler, "POST", "/models/counted/predict", {"inputs": ["the cat"] * 40})  # two runs
+    call(inference.handler, "POST", "/v1/embeddings", {"model": "counted", "input": "anna"})
+    tokens = {"shape": [1, 1], "datatype": "INT64", "data": [1]}
+    inputs = [{"name": name} | tokens for name in ("input_ids", "attention_mask")]
+    call(inference.handler, "POST", "/v2/models/counted/infer", {"inputs": inputs})
+    assert call(inference.handler, "POST", "/models/counted/predict", b"\xff", **text).status == 400
+    assert call(inference.handler, "POST", "/models/counted/explain", b"the cat", **text).status == 501
+    [counted] = call(inference.handler, "GET", "/v2/models/counted/stats").json["model_stats"]
+    assert (counted["inference_count"], counted["execution_count"]) == (4, 5)
+    parts = counted["inference_stats"]
+    assert (parts["success"]["count"], parts["fail"]["count"]) == (4, 2)
+    assert all(parts[f"compute_{part}"]["ns"] > 0 for part in ("input", "infer", "output"))
 
 
 def test_a_push_does_not_undo_a_deletion(store: MemoryStore) -> None:

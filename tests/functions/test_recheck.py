@@ -29,15 +29,15 @@ def test_it_is_called_until_nothing_is_left(store: MemoryStore) -> None:
     older(log, "m", push(log, "m", SOURCE))
     functions, lines = Functions(), []
     assert recheck.look(functions, "ingest", lines.append)
-    assert lines == ["versions of an older gate that were checked again: 1"]
+    assert lines == ["versions checked again, as older checks accepted them: 1"]
     assert functions.calls == [{}, {}]
 
 
-def test_a_look_that_fails_ends_it() -> None:
+def test_a_call_that_fails_ends_it() -> None:
     class Broken:
         def invoke(self, **_: Any) -> dict[str, Any]:
             return {"FunctionError": "Unhandled", "Payload": io.StringIO('{"errorMessage": "the store is away"}')}
 
     lines: list[str] = []
     assert not recheck.look(Broken(), "ingest", lines.append, patience=0)
-    assert "the store is away" in lines[0] and "once a day" in lines[0]
+    assert "the store is away" in lines[0] and "within a day" in lines[0]

@@ -43,7 +43,7 @@ def test_a_registered_model_teaches(client: Client, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_teacher_that_cannot_be_asked_says_why(client: Client) -> None:
-    with pytest.raises(TrainingError, match=r"nothing@production cannot be asked: .*nothing"):
+    with pytest.raises(TrainingError, match=r"nothing@production cannot be reached: .*nothing"):
         teacher.teacher("nothing", client)
     taught_by = teacher.teacher("shapes", client)
     with pytest.raises(TrainingError, match=r"shapes@1 did not answer: .*x.*image"):
@@ -55,7 +55,7 @@ def test_a_teacher_has_labels(client: Client, store: MemoryStore) -> None:
     with pytest.raises(TrainingError, match="no labels"):
         teacher.teacher("bare", client)
     with pytest.raises(TrainingError, match="same, in the same order"):
-        teacher.same_labels(teacher.teacher("shapes", client), ["a", "b"])
+        teacher.check_labels(teacher.teacher("shapes", client), ["a", "b"])
 
 
 def test_probabilities_become_logits() -> None:

@@ -1,4 +1,4 @@
-"""A model as the gate lets it through, called in a process of its own: what it answers, or the signal that ends it."""
+"""Calls a model, as the gate serves it, in a process of its own: its answer, or the signal that ended the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages on disk, and the gate at work on many of them at once."""
+"""Packages on disk, and the gate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Gate = Callable[..., Verdict]
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Gate:
-    """Examine a model given as bytes, with further files of the package by name."""
+    """Checks a model, as bytes, with further files of the package by name."""
 
     def check(
         model: bytes, manifest: dict[str, Any] | None = None, limits: Limits | None = None, **files: bytes

@@ -204,9 +204,9 @@ def external_in_function() -> bytes:
 
 
 def sparse(values: Any, indices: Any, dims: list[int]) -> bytes:
-    made = proto([add("x", "w")])
-    made.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, dims))
-    return made.SerializeToString()
+    onnx_model = proto([add("x", "w")])
+    onnx_model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, dims))
+    return onnx_model.SerializeToString()
 
 
 @attack("external_data")
@@ -297,9 +297,11 @@ def shape_input() -> bytes:
 
 @attack("shape_bomb")
 def shape_between() -> bytes:
-    made = proto([helper.make_node("Cast", ["x"], ["s"], to=INT64), helper.make_node("ConstantOfShape", ["s"], ["y"])])
-    made.graph.value_info.append(value("s", [2**27], INT64))
-    return made.SerializeToString()
+    onnx_model = proto(
+        [helper.make_node("Cast", ["x"], ["s"], to=INT64), helper.make_node("ConstantOfShape", ["s"], ["y"])]
+    )
+    onnx_model.graph.value_info.append(value("s", [2**27], INT64))
+    return onnx_model.SerializeToString()
 
 
 @attack("shape_bomb")
@@ -369,11 +371,11 @@ def loop_nearly_without_end() -> bytes:
 
 @attack("unbounded_loop")
 def loop_count_from_caller() -> bytes:
-    made = proto([])
-    made.ParseFromString(loop(scalar("m", 5)))
-    del made.graph.initializer[1]
-    made.graph.input.append(value("m", [], INT64))
-    return made.SerializeToString()
+    onnx_model = proto([])
+    onnx_model.ParseFromString(loop(scalar("m", 5)))
+    del onnx_model.graph.initializer[1]
+    onnx_model.graph.input.append(value("m", [], INT64))
+    return onnx_model.SerializeToString()
 
 
 @attack("too_many_nodes")
@@ -413,7 +415,7 @@ def deep_branches() -> bytes:
 
 @attack("cpu_limit", Limits(cpu=1))
 def foldable_products() -> bytes:
-    """Constant folding multiplies 8000 x 8000 matrices while the session is made."""
+    """Constant folding multiplies 8000 x 8000 matrices while the session is created."""
     nodes = [helper.make_node("ConstantOfShape", ["s"], ["a0"])]
     nodes += [helper.make_node("MatMul", [f"a{i}", f"a{i}"], [f"a{i + 1}"]) for i in range(6)]
     nodes += [helper.make_node("ReduceSum", ["a6"], ["r"]), add("x", "r")]
@@ -533,16 +535,16 @@ def circle() -> bytes:
 
 @attack("invalid_graph")
 def unknown_ir_version() -> bytes:
-    made = proto([add("x", "x")])
-    made.ir_version = 99
-    return made.SerializeToString()
+    onnx_model = proto([add("x", "x")])
+    onnx_model.ir_version = 99
+    return onnx_model.SerializeToString()
 
 
 @attack("training_info")
 def training_graph() -> bytes:
-    made = proto([add("x", "x")])
-    made.training_info.add().algorithm.CopyFrom(made.graph)
-    return made.SerializeToString()
+    onnx_model = proto([add("x", "x")])
+    onnx_model.training_info.add().algorithm.CopyFrom(onnx_model.graph)
+    return onnx_model.SerializeToString()
 
 
 @attack("unsupported_type")
@@ -560,11 +562,11 @@ def deeply_nested_message() -> bytes:
     for _ in range(20_000):  # field 1 of Sequence, in field 4 of TypeProto
         inner = b"\x0a" + _varint(len(body)) + body
         body = b"\x22" + _varint(len(inner)) + inner
-    made = proto([add("x", "x")])
+    onnx_model = proto([add("x", "x")])
     prefix = b"\x0a\x01z\x12" + _varint(len(body)) + body  # ValueInfoProto: name, type
-    graph = made.graph.SerializeToString() + b"\x6a" + _varint(len(prefix)) + prefix
-    made.ClearField("graph")
-    return made.SerializeToString() + b"\x3a" + _varint(len(graph)) + graph
+    graph = onnx_model.graph.SerializeToString() + b"\x6a" + _varint(len(prefix)) + prefix
+    onnx_model.ClearField("graph")
+    return onnx_model.SerializeToString() + b"\x3a" + _varint(len(graph)) + graph
 
 
 def _varint(number: int) -> bytes:

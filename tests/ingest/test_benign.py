@@ -48,7 +48,7 @@ def conv_net() -> bytes:
 
 
 def same_answers(source: bytes, verdict: Verdict, feeds: dict[str, np.ndarray]) -> None:
-    """The served model against the source without any optimisation."""
+    """The served model against the source without any optimization."""
     expected = load(source, optimize="off").run(None, feeds)
     actual = load(verdict.optimized or source).run(None, feeds)
     for old, new in zip(expected, actual, strict=True):
@@ -73,7 +73,7 @@ def test_convolutions_are_fused_portably_and_agree(gate: Gate) -> None:
     assert domains <= {"", "com.microsoft"}, "com.microsoft.nchwc would be the layout of this CPU"
 
 
-def test_what_was_optimised_is_left_alone(gate: Gate) -> None:
+def test_an_optimized_model_is_served_as_it_is(gate: Gate) -> None:
     source = conv_net()
     first, again = gate(source), gate(source)
     assert first.optimized == again.optimized
@@ -84,7 +84,7 @@ def test_what_was_optimised_is_left_alone(gate: Gate) -> None:
 
 
 def dense(width: int) -> bytes:
-    """One product with a square of weights, in which ONNX Runtime finds nothing to optimise."""
+    """One product with a square of weights, in which ONNX Runtime finds nothing to optimize."""
     weights = numpy_helper.from_array(floats(width, width), "weights")
     shapes = [corpus.value("x", ["N", width])], [corpus.value("y", ["N", width])]
     return corpus.model([helper.make_node("MatMul", ["x", "weights"], ["y"])], *shapes, [weights], opset=17)
@@ -158,7 +158,7 @@ def quantized() -> bytes:
     return corpus.model(nodes, [corpus.value("x", ["N", 64])], [corpus.value("y", ["N", 32])], tensors)
 
 
-def test_a_quantised_model_stays_small(gate: Gate) -> None:
+def test_a_quantized_model_stays_small(gate: Gate) -> None:
     source = quantized()
     verdict = gate(source)
     assert verdict.accepted, verdict.reason
@@ -174,8 +174,8 @@ def test_a_bounded_loop_and_branches_are_served(gate: Gate) -> None:
     assert answer.tolist() == [32.0] * 3
 
 
-def test_a_model_on_which_nothing_made_up_runs(gate: Gate) -> None:
-    """A prime number of rows is needed; that cannot be guessed, and is no reason to refuse."""
+def test_a_model_that_runs_on_no_generated_input(gate: Gate) -> None:
+    """It needs a prime number of rows: no generated input has it, and that is no reason to refuse."""
     node = helper.make_node("Reshape", ["x", "s"], ["y"])
     source = corpus.model([node], [corpus.value("x")], [corpus.value("y", [13, 7])], [corpus.ints("s", [13, 7])])
     verdict = gate(source)
@@ -204,11 +204,11 @@ def listed(ir_version: int = 8, size: int = 1) -> bytes:
     """y = x * scale, with an initializer for scale among the inputs."""
     scale = numpy_helper.from_array(np.full(size, 2, np.float32), "scale")
     inputs = [corpus.value("x", ["N", size]), corpus.value("scale", [size])]
-    made = corpus.proto(
+    onnx_model = corpus.proto(
         [helper.make_node("Mul", ["x", "scale"], ["y"])], inputs, [corpus.value("y", ["N", size])], [scale], opset=17
     )
-    made.ir_version = ir_version
-    return bytes(made.SerializeToString())
+    onnx_model.ir_version = ir_version
+    return bytes(onnx_model.SerializeToString())
 
 
 def test_an_input_with_a_default_is_optional(gate: Gate) -> None:
@@ -223,7 +223,7 @@ def test_an_input_with_a_default_is_optional(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize(("ir_version", "size", "changed"), [(8, 1025, True), (3, 1, False)])
-def test_weights_that_are_listed_as_inputs_are_none(gate: Gate, ir_version: int, size: int, changed: bool) -> None:
+def test_weights_listed_as_inputs_become_constants(gate: Gate, ir_version: int, size: int, changed: bool) -> None:
     source = listed(ir_version, size)
     verdict = gate(source)
     assert verdict.accepted, verdict.reason
@@ -253,10 +253,10 @@ def test_a_sequence_of_tensors_is_served_as_one(gate: Gate) -> None:
     for shape in (["N", 2], None):
         outputs = [helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, shape)]
         nodes = [helper.make_node("Neg", ["x"], ["n"]), helper.make_node("SequenceConstruct", ["x", "n"], ["y"])]
-        made = helper.make_model(
+        onnx_model = helper.make_model(
             helper.make_graph(nodes, "s", inputs, outputs), opset_imports=[helper.make_opsetid("", 17)], ir_version=9
         )
-        verdict = gate(made.SerializeToString())
+        verdict = gate(onnx_model.SerializeToString())
         assert verdict.accepted, verdict.reason
         assert any("sequences" in step for step in verdict.optimization["normalized"])
         assert verdict.optimized is not None

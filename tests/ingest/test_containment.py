@@ -1,4 +1,4 @@
-"""With the static scan switched off, the walls behind it hold alone: whatever a model does, a verdict comes back."""
+"""With the static scan off, the other layers of defense hold alone: whatever a model does, there is a verdict."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_contained_without_the_scan(gate: Gate, attack: object, codes: set[str])
         verdict = gate(corpus.ATTACKS[attack.__name__].build(), limits=Limits(cpu=1, wall=600, **BARE))
     assert not verdict.accepted
     assert verdict.code in codes, verdict.reason
-    assert spent() < 10  # seconds: what the limit allows, the child's imports, and its start
+    assert spent() < 10  # seconds: the limit, the worker's imports, and its start
     assert verdict.runtime.get("seccomp") is not True
 
 
@@ -52,7 +52,7 @@ def test_endless_loop_is_stopped_by_its_cpu_time(gate: Gate) -> None:
 
 @pytest.mark.parametrize("walls", [{"sandbox": False}, {}], ids=["empty folder alone", "with the filter"])
 def test_no_file_is_read_through_the_model(gate: Gate, tmp_path: Path, walls: dict[str, bool]) -> None:
-    """A name relative to the working folder is what ONNX Runtime still follows: the child's folder is gone."""
+    """A name relative to the working folder is what ONNX Runtime still follows: the worker's folder is gone."""
     canary = tmp_path / "canary.bin"
     canary.write_bytes(b"\x00\x00\x80\x3f" * 4)
     for location in (str(canary), os.path.relpath(canary), "etc/passwd"):
@@ -62,7 +62,7 @@ def test_no_file_is_read_through_the_model(gate: Gate, tmp_path: Path, walls: di
 
 
 def test_the_calling_process_cannot_be_read_meanwhile() -> None:
-    """Where no filter holds, the child still must not find the function's credentials in /proc."""
+    """Where no filter holds, the worker still must not find the function's credentials in /proc."""
     code = (
         "import ctypes, os\nfrom shared.ingest import sandbox\n"
         "dumpable = lambda: ctypes.CDLL(None).prctl(3)\n"
@@ -100,8 +100,8 @@ def test_the_filter_refuses_all_but_computing() -> None:
         f"for name, attempt in {FORBIDDEN!r}.items():\n"
         "    try:\n        eval(attempt)\n"
         "    except PermissionError:\n        print(name)\n"
-        "done = []\nthread = threading.Thread(target=done.append, args=(sum(range(1000)),))\n"
-        "thread.start()\nthread.join()\nassert done == [499500]"
+        "sums = []\nthread = threading.Thread(target=sums.append, args=(sum(range(1000)),))\n"
+        "thread.start()\nthread.join()\nassert sums == [499500]"
     )
     assert _python(code).splitlines() == list(FORBIDDEN)
 
@@ -117,7 +117,7 @@ def test_resources_are_bounded_for_good() -> None:
     assert _python(code).splitlines() == ["memory", "files", "True (0, 0)"]
 
 
-def test_the_child_dies_with_its_parent() -> None:
+def test_the_worker_dies_with_its_parent() -> None:
     code = (
         "import os, sys\nfrom shared.ingest import sandbox\n"
         "child = os.fork()\n"
@@ -128,7 +128,7 @@ def test_the_child_dies_with_its_parent() -> None:
     pid = int(_python(code))
     deadline = time.monotonic() + 300  # of the hour that it would sleep
     while _state(pid) != "gone":
-        assert time.monotonic() < deadline, "the child outlived its parent"
+        assert time.monotonic() < deadline, "the worker outlived its parent"
         time.sleep(0.01)
 
 
@@ -140,7 +140,7 @@ def test_the_caller_keeps_nothing_open(gate: Gate) -> None:
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
-def test_the_child_sees_nothing_of_the_environment(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worker_sees_nothing_of_the_environment(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     from shared.ingest import supervisor
 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never")
@@ -161,6 +161,8 @@ def _state(pid: int) -> str:
 def _python(code: str) -> str:
     from shared.ingest import supervisor
 
-    done = subprocess.run([sys.executable, "-c", code], env=supervisor._environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    process = subprocess.run(
+        [sys.executable, "-c", code], env=supervisor._environment(), capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip()

@@ -38,7 +38,7 @@ def test_an_unexpected_error_on_one_upload_leaves_the_others_to_be_checked(
         return check(model, *rest)
 
     monkeypatch.setattr(pipeline, "check_package", failing)
-    ended = pipeline.forgotten(Log(store), CONFIG, Limits(), patience=-1.0)
+    ended = pipeline.check_unfinished(Log(store), CONFIG, Limits(), patience=-1.0)
     assert [(upload.model, upload.state) for upload in ended] == [("a", "registered"), ("c", "registered")]
     [record] = [record for record in caplog.records if record.getMessage() == "still without a verdict"]
     assert record.levelno == logging.ERROR and record.exc_info is not None
@@ -46,7 +46,7 @@ def test_an_unexpected_error_on_one_upload_leaves_the_others_to_be_checked(
     upload = states.read(store, upload_id)
     assert (upload.state, upload.code) == ("checking", "interrupted")
     monkeypatch.undo()
-    [upload] = pipeline.forgotten(Log(store), CONFIG, Limits(), patience=-1.0)
+    [upload] = pipeline.check_unfinished(Log(store), CONFIG, Limits(), patience=-1.0)
     assert (upload.upload_id, upload.state) == (upload_id, "registered")
 
 
@@ -63,7 +63,7 @@ def test_an_unexpected_error_in_one_model_leaves_the_others_to_be_rechecked(
         return recheck.Outcome(model, 1)
 
     monkeypatch.setattr(recheck, "recheck", failing)
-    assert [outcome.model for outcome in recheck.older(log, Limits(), 60)] == ["a", "c"]
+    assert [outcome.model for outcome in recheck.check_outdated(log, Limits(), 60)] == ["a", "c"]
     [record] = [record for record in caplog.records if record.getMessage() == "not checked again"]
     assert record.model == "b"
     assert record.levelno == logging.ERROR and record.exc_info is not None

@@ -1,4 +1,4 @@
-"""What no rule knows of, but a call with extremes ends: refused, with the call. What is only slow or wrong, is not."""
+"""A model that an extreme call ends is refused, and the reason names the call; one that only fails is not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support import linear
 
 
 def without_guards(folder: Path, blob: bytes, monkeypatch: pytest.MonkeyPatch) -> Verdict:
-    """As if the gate knew nothing of kernels: the child is its own, with guards and rules taken out."""
+    """The verdict of a worker without guards and rules on kernels."""
     program, script = folder / "child.py", folder / "python"
     program.write_text(
         "import os, sys\n"
@@ -31,7 +31,7 @@ def without_guards(folder: Path, blob: bytes, monkeypatch: pytest.MonkeyPatch) -
         "kernels.check = lambda node, known: None\n"
         "worker.main()\n"
     )
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}"\n')  # a path with a space is none for "#!"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}"\n')  # "#!" takes no path with a space
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     return check_model(package(folder, {"model.onnx": blob}), None)
@@ -50,18 +50,18 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_ends_the_process_is_refused(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_ends_the_process_is_refused(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blob, signal, words = CASES[case]
     verdict = without_guards(tmp_path, blob, monkeypatch)
     assert (verdict.accepted, verdict.code) == (False, "dies_on_values"), verdict
     assert signal in verdict.reason and words in verdict.reason
 
 
-def test_a_model_that_lives_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_survives_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert without_guards(tmp_path, linear([[1.0]]), monkeypatch).accepted
 
 
-def test_what_only_fails_or_fills_memory_is_accepted(tmp_path: Path) -> None:
+def test_a_model_that_only_fails_or_fills_memory_is_accepted(tmp_path: Path) -> None:
     """The size of the output is the input's value: for the largest there is no memory, for -1 an error."""
     blob = model(
         [helper.make_node("ConstantOfShape", ["x"], ["y"])], [value("x", [1], INT64)], [value("y", ["N"])]
@@ -70,7 +70,7 @@ def test_what_only_fails_or_fills_memory_is_accepted(tmp_path: Path) -> None:
     assert verdict.accepted, verdict.reason
 
 
-def test_slow_calls_end_the_probe_not_the_verdict() -> None:
+def test_slow_calls_do_not_change_the_verdict() -> None:
     accepted = Verdict(accepted=True, code="accepted", reason="")
     for status in (None, -24, -9):
         assert supervisor._after_extremes(accepted, ["input 'x' filled with NaN"], status) == accepted
@@ -80,7 +80,7 @@ def test_slow_calls_end_the_probe_not_the_verdict() -> None:
     assert rejected is not None and rejected.code == "dies_on_values" and "'x' filled with NaN" in rejected.reason
 
 
-def test_an_answer_that_is_cut_short_is_none() -> None:
+def test_a_truncated_answer_has_no_verdict() -> None:
     assert supervisor._parse_answer(b"") is None
     assert supervisor._parse_answer((5).to_bytes(8, "little") + b"{}") is None
 

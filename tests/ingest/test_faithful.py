@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from shared.ingest import faithful
 from shared.ingest.faithful import FloatModel
@@ -81,4 +81,3 @@ def test_texts_numbers_and_grids_have_their_own_measure() -> None:
     assert samples.noise([grid], [grid + 0.25 * (np.arange(8) == 3)]) == 0.0  # rounded the other way
     assert samples.noise([grid], [grid + 0.5 * (np.arange(8) == 3)]) > 0.1
     assert samples.noise([scores], [scores[:1]]) == samples.noise([scores], [scores * np.nan]) == np.inf
-    assert TensorProto.BFLOAT16 == onnx.BF16_ELEMENT

@@ -106,7 +106,7 @@ def test_refused(gate: Gate, name: str) -> None:
     assert words in verdict.reason
 
 
-def test_a_golden_file_that_was_not_sent(gate: Gate) -> None:
+def test_a_golden_file_that_is_missing(gate: Gate) -> None:
     verdict = gate(linear(WEIGHT), {"golden": {"file": "golden.npz", "cases": []}})
     assert (verdict.accepted, verdict.code) == (False, "golden_invalid")
 

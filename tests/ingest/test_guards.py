@@ -1,4 +1,4 @@
-"""Values that end ONNX Runtime: in the model that is served, none of them does, and right numbers stay."""
+"""Values that end ONNX Runtime do not end the model that is served, and its results stay the same."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def in_loop() -> Any:
 
 
 def in_function(opset: int = 18) -> Any:
-    """The division in a function, whose body has no types of its own."""
+    """The division in a function, whose body states no types."""
     function = helper.make_function(
         "local",
         "Share",
@@ -65,12 +65,12 @@ def in_function(opset: int = 18) -> Any:
 
 
 def in_function_of_two_types() -> Any:
-    """The same function for whole numbers and for others: within it, the type is not known."""
-    made = in_function()
-    made.graph.input.append(value("f", ["N"], FLOAT))
-    made.graph.output.append(value("g", ["N"], FLOAT))
-    made.graph.node.append(helper.make_node("Share", ["f", "f"], ["g"], domain="local"))
-    return made
+    """The same function for integers and for floats: within it, the type is unknown."""
+    onnx_model = in_function()
+    onnx_model.graph.input.append(value("f", ["N"], FLOAT))
+    onnx_model.graph.output.append(value("g", ["N"], FLOAT))
+    onnx_model.graph.node.append(helper.make_node("Share", ["f", "f"], ["g"], domain="local"))
+    return onnx_model
 
 
 def after_a_type_that_only_the_schema_says() -> Any:
@@ -84,7 +84,7 @@ def after_a_type_that_only_the_schema_says() -> Any:
     return proto(nodes, inputs, [value("y", ["N"], INT64)], [scalar("two", 2)])
 
 
-PLACES = {
+DIVISIONS = {
     "int64": division(),
     "int32": division(TensorProto.INT32),
     "opset 8": division(opset=8),
@@ -99,58 +99,60 @@ PAIRS = [(7, 2), (-7, 2), (7, -2), (-7, -2), (7, -1), (-7, -1), (0, -1), (7, 1),
 
 
 @pytest.fixture(scope="module")
-def passed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[bytes, Any]]:
-    """As the gate lets them through."""
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[bytes, Any]]:
+    """The models as they are served, with their verdicts."""
     root = tmp_path_factory.mktemp("guards")
-    return {name: served(root / name, made.SerializeToString()) for name, made in PLACES.items()}
+    return {name: served(root / name, onnx_model.SerializeToString()) for name, onnx_model in DIVISIONS.items()}
 
 
-def feeds(place: str, a: list[int], b: list[int]) -> dict[str, np.ndarray]:
-    kind = np.int32 if "int32" in place else np.int64
-    two = {"f": np.ones(len(a), np.float32)} if place == "in a function of two types" else {}
+def feeds(case: str, a: list[int], b: list[int]) -> dict[str, np.ndarray]:
+    kind = np.int32 if "int32" in case else np.int64
+    two = {"f": np.ones(len(a), np.float32)} if case == "in a function of two types" else {}
     return {"a": np.array(a, kind), "b": np.array(b, kind)} | two
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_the_smallest_number_by_minus_one_is_itself(passed: dict[str, tuple[bytes, Any]], place: str) -> None:
-    given = feeds(place, [5], [-1])
-    least = np.iinfo(given["a"].dtype).min
-    assert called(PLACES[place].SerializeToString(), feeds(place, [int(least)], [-1])) == "SIGFPE", "no test without it"
-    answer = called(passed[place][0], feeds(place, [int(least)], [-1]))
+@pytest.mark.parametrize("case", DIVISIONS)
+def test_the_smallest_number_by_minus_one_is_itself(guarded: dict[str, tuple[bytes, Any]], case: str) -> None:
+    inputs = feeds(case, [5], [-1])
+    least = np.iinfo(inputs["a"].dtype).min
+    assert called(DIVISIONS[case].SerializeToString(), feeds(case, [int(least)], [-1])) == "SIGFPE", (
+        "the source must end it"
+    )
+    answer = called(guarded[case][0], feeds(case, [int(least)], [-1]))
     assert isinstance(answer, list), answer
     assert answer[0].tolist() == [least]
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_right_numbers_stay(passed: dict[str, tuple[bytes, Any]], place: str) -> None:
-    given = feeds(place, *map(list, zip(*PAIRS, strict=True)))
-    before, after = called(PLACES[place].SerializeToString(), given), called(passed[place][0], given)
+@pytest.mark.parametrize("case", DIVISIONS)
+def test_results_stay_the_same(guarded: dict[str, tuple[bytes, Any]], case: str) -> None:
+    inputs = feeds(case, *map(list, zip(*PAIRS, strict=True)))
+    before, after = called(DIVISIONS[case].SerializeToString(), inputs), called(guarded[case][0], inputs)
     assert isinstance(before, list) and isinstance(after, list)
     assert [array.dtype for array in before] == [array.dtype for array in after]
     assert [array.tolist() for array in before] == [array.tolist() for array in after]
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_by_zero_is_an_error(passed: dict[str, tuple[bytes, Any]], place: str) -> None:
-    answer = called(passed[place][0], feeds(place, [5], [0]))
+@pytest.mark.parametrize("case", DIVISIONS)
+def test_a_division_by_zero_is_an_error(guarded: dict[str, tuple[bytes, Any]], case: str) -> None:
+    answer = called(guarded[case][0], feeds(case, [5], [0]))
     assert isinstance(answer, str) and answer.startswith("BadInput") and "zero" in answer
 
 
-def test_the_verdict_says_so(passed: dict[str, tuple[bytes, Any]]) -> None:
-    assert "1 integer divisions: none can trap any more" in passed["int64"][1].optimization["normalized"]
+def test_the_verdict_lists_the_guard(guarded: dict[str, tuple[bytes, Any]]) -> None:
+    assert "1 integer divisions: none can trap any more" in guarded["int64"][1].optimization["normalized"]
 
 
-def test_numbers_of_floats_stay_where_the_type_is_not_known(passed: dict[str, tuple[bytes, Any]]) -> None:
+def test_results_of_floats_stay_the_same_if_the_type_is_unknown(guarded: dict[str, tuple[bytes, Any]]) -> None:
     numbers = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, -1.0, 3e38, 1e-45], np.float32)
     many = np.ones(len(numbers), np.int64)
     name = "in a function of two types"
     for divided in (numbers, numbers[::-1].copy()):
-        given = {"a": many, "b": many, "f": divided}
-        before, after = called(PLACES[name].SerializeToString(), given), called(passed[name][0], given)
+        inputs = {"a": many, "b": many, "f": divided}
+        before, after = called(DIVISIONS[name].SerializeToString(), inputs), called(guarded[name][0], inputs)
         assert before[1].tobytes() == after[1].tobytes()
 
 
-def test_what_cannot_trap_is_left_alone() -> None:
+def test_what_cannot_trap_is_not_changed() -> None:
     constant = proto(
         [helper.make_node("Div", ["a", "two"], ["y"])], [value("a", ["N"], INT64)], [value("y", ["N"], INT64)],
         [scalar("two", 2)],
@@ -163,50 +165,50 @@ def test_what_cannot_trap_is_left_alone() -> None:
     of_sizes = proto(
         sizes, [value("a", ["N"]), value("b", ["M"], INT64)], [value("y", ["M"], INT64)], [scalar("zero", 0)]
     )
-    for made in (constant, of_sizes, division(FLOAT), division(TensorProto.INT16), division(TensorProto.UINT64)):
-        before = made.SerializeToString()
-        assert guards.guard(made) == []
-        assert made.SerializeToString() == before
+    for onnx_model in (constant, of_sizes, division(FLOAT), division(TensorProto.INT16), division(TensorProto.UINT64)):
+        before = onnx_model.SerializeToString()
+        assert guards.guard(onnx_model) == []
+        assert onnx_model.SerializeToString() == before
 
 
-def test_a_constant_that_a_call_may_replace_is_none() -> None:
-    made = proto(
+def test_a_default_that_a_call_may_replace_is_not_a_constant() -> None:
+    onnx_model = proto(
         [helper.make_node("Div", ["a", "b"], ["y"])], [value("a", ["N"], INT64), value("b", [], INT64)],
         [value("y", ["N"], INT64)], [scalar("b", 2)],
     )  # fmt: skip
-    assert guards.guard(made) == ["1 integer divisions: none can trap any more"]
+    assert guards.guard(onnx_model) == ["1 integer divisions: none can trap any more"]
 
 
 def test_a_type_is_followed_through_schemas() -> None:
-    made = after_a_type_that_only_the_schema_says()
-    assert guards.guard(made) == ["1 integer divisions: none can trap any more"]
-    onnx_package.checker.check_model(made, full_check=True)
-    given = {"x": np.array([-(2.0**63), 8.0]), "w": np.array([0, 1, 0], np.float32)}
-    answer = called(made.SerializeToString(), given)
+    onnx_model = after_a_type_that_only_the_schema_says()
+    assert guards.guard(onnx_model) == ["1 integer divisions: none can trap any more"]
+    onnx_package.checker.check_model(onnx_model, full_check=True)
+    inputs = {"x": np.array([-(2.0**63), 8.0]), "w": np.array([0, 1, 0], np.float32)}
+    answer = called(onnx_model.SerializeToString(), inputs)
     assert isinstance(answer, list) and answer[0].tolist() == [-(2**63), -8]
 
 
-@pytest.mark.parametrize("place", [name for name in PLACES if "opset 8" not in name and "two types" not in name])
-def test_what_was_guarded_is_not_guarded_again(passed: dict[str, tuple[bytes, Any]], place: str) -> None:
-    """Of the other forms a second one is put around the first, and the numbers stay."""
-    assert guards.guard(onnx_package.load_from_string(passed[place][0])) == []
+@pytest.mark.parametrize("case", [name for name in DIVISIONS if "opset 8" not in name and "two types" not in name])
+def test_a_guarded_model_gets_no_second_guard(guarded: dict[str, tuple[bytes, Any]], case: str) -> None:
+    """The other forms get one around the first, and the results stay the same."""
+    assert guards.guard(onnx_package.load_from_string(guarded[case][0])) == []
 
 
 def test_an_unknown_type_of_an_old_opset_is_refused() -> None:
-    made = in_function(13)
-    made.graph.input.append(value("f", ["N"], FLOAT))
-    made.graph.output.append(value("g", ["N"], FLOAT))
-    made.graph.node.append(helper.make_node("Share", ["f", "f"], ["g"], domain="local"))
+    onnx_model = in_function(13)
+    onnx_model.graph.input.append(value("f", ["N"], FLOAT))
+    onnx_model.graph.output.append(value("g", ["N"], FLOAT))
+    onnx_model.graph.node.append(helper.make_node("Share", ["f", "f"], ["g"], domain="local"))
     with pytest.raises(Refused, match="opset 15 or newer"):
-        guards.guard(made)
+        guards.guard(onnx_model)
 
 
 def test_large_constants_are_read_too() -> None:
     many = np.full(100_000, 3, np.int64)
-    for last, done in ((3, []), (-1, ["1 integer divisions: none can trap any more"])):
+    for last, changes in ((3, []), (-1, ["1 integer divisions: none can trap any more"])):
         many[-1] = last
-        made = proto(
+        onnx_model = proto(
             [helper.make_node("Div", ["a", "b"], ["y"])], [value("a", [1], INT64)], [value("y", [100_000], INT64)],
             [numpy_helper.from_array(many, "b")],
         )  # fmt: skip
-        assert guards.guard(made) == done
+        assert guards.guard(onnx_model) == changes

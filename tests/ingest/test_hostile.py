@@ -1,4 +1,4 @@
-"""Every attack of the corpus is refused with its own code and a sentence, quickly, and nothing else is affected."""
+"""Every attack of the corpus is refused with its own code and a reason, and nothing else is affected."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_good_model_passes_after_them(verdicts: dict[str, Verdict], gate: Gate
     assert gate(linear([[1.0], [2.0]])).accepted
 
 
-def test_a_package_without_model_is_refused_at_the_door(tmp_path: Path) -> None:
+def test_a_package_without_a_model_is_refused_without_a_worker(tmp_path: Path) -> None:
     verdict = check_model(package(tmp_path, {"weights.bin": b"x"}), None)
     assert (verdict.accepted, verdict.code) == (False, "not_onnx")
     assert "model.onnx" in verdict.reason

@@ -1,4 +1,4 @@
-"""Quantized graphs are brought into a form that no processor's kernels cut off, and only where that is needed."""
+"""Quantized graphs are rewritten into a form whose sums no kernel cuts off, and only where that is needed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def saturating(graph: ModelProto) -> list[str]:
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))
-def test_what_it_computes_stays(name: str) -> None:
+def test_the_rewritten_model_computes_the_same(name: str) -> None:
     form = FORMS[name]()
     notes = portable.rewrite(form.model)
     assert sum(int(re.match(r"\d+", note)[0]) for note in notes if "integer operators" in note) == form.changed
@@ -40,20 +40,20 @@ def test_what_it_computes_stays(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(FORMS) - {"dynamic_in_a_function"}))
-def test_the_reference_says_the_same_without_it(name: str) -> None:
+def test_the_reference_computes_the_same(name: str) -> None:
     form = FORMS[name]()
     exact = onnx.load(reference.in_floats(form.model).SerializeToString(), optimize="off")
     np.testing.assert_allclose(exact.run(None, form.feeds)[0], form.expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_tied_table_is_kept_once() -> None:
+def test_a_tied_table_is_stored_once() -> None:
     built = FORMS["a_table_that_is_tied"]().model
     portable.rewrite(built)
     tables = [tensor for tensor in built.graph.initializer if list(tensor.dims) == list(WEIGHTS.shape)]
     assert [tensor.data_type for tensor in tables] == [TensorProto.UINT8]
 
 
-def test_pairs_decide_not_single_weights() -> None:
+def test_pairs_of_weights_decide() -> None:
     one = SMALL.copy()
     one[3, 3] = 127  # beside weights of at most 63: a pair adds up to less than 255 * 128 * 2, and still too much
     for weights, changed in ((SMALL, False), (one, True), (np.clip(WEIGHTS, -64, 64), False)):
@@ -73,7 +73,7 @@ def test_eight_bit_activations_of_weight_only_operators_are_switched_off() -> No
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))
-def test_the_gate_accepts_and_says_what_it_did(gate: Gate, name: str) -> None:
+def test_the_gate_accepts_it_and_lists_the_changes(gate: Gate, name: str) -> None:
     form = FORMS[name]()
     source = form.model.SerializeToString()
     verdict = gate(source)

@@ -37,16 +37,18 @@ BOXES = {"rows": np.zeros((1, 6, 4 + 3), np.float32)}
 
 @pytest.fixture
 def smoke(tmp_path: Path) -> Smoke:
-    """The smoke test of a model with a manifest, and files of the package, as after the gate."""
+    """Runs the smoke test of a model with members of a manifest and files of the package, as after the checks."""
 
-    def run(model: bytes, limits: Limits | None = None, files: dict[str, bytes] | None = None, **told: Any) -> Verdict:
+    def run(
+        model: bytes, limits: Limits | None = None, files: dict[str, bytes] | None = None, **members: Any
+    ) -> Verdict:
         session = onnx.load(model)
         ran = probe.probe(session, Limits())
         signature = {
-            side: [Tensor(s.name, s.datatype, s.shape) for s in specs]  # type: ignore[arg-type]
+            side: [Tensor(s.name, s.datatype, s.shape) for s in specs]
             for side, specs in (("inputs", session.inputs), ("outputs", session.outputs))
         }
-        manifest = msgspec.to_builtins(Manifest(**(signature | told)))
+        manifest = msgspec.to_builtins(Manifest(**(signature | members)))
         shapes = {name: list(array.shape) for name, array in ran[0].items()} if ran else {}
         return smoke_test(package(tmp_path, {"model.onnx": model, **(files or {})}), manifest, shapes, limits)
 
@@ -59,9 +61,9 @@ def tokenizer_file(content: bytes = TOKENIZER) -> dict[str, bytes]:
 
 def without_unknown() -> bytes:
     """A tokenizer of DNA, which takes no other letter."""
-    made = Tokenizer(models.WordLevel({letter: n for n, letter in enumerate("ACGT")}, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    return made.to_str().encode()
+    tokenizer = Tokenizer(models.WordLevel({letter: n for n, letter in enumerate("ACGT")}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    return tokenizer.to_str().encode()
 
 
 def any_size(channels: int = 3) -> bytes:
@@ -94,7 +96,7 @@ def words() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("model", "told", "files"),
+    ("model", "members", "files"),
     [
         (tiny_classifier(), {"task": "image-classification", "labels": ["a", "b", "c"]}, {}),
         (any_size(), {"task": "image-classification"}, {}),
@@ -137,15 +139,15 @@ def words() -> bytes:
         ),
     ],
 )
-def test_answers(smoke: Smoke, model: bytes, told: dict[str, Any], files: dict[str, bytes]) -> None:
-    verdict = smoke(model, files=files, **told)
+def test_a_package_that_answers(smoke: Smoke, model: bytes, members: dict[str, Any], files: dict[str, bytes]) -> None:
+    verdict = smoke(model, files=files, **members)
     assert (verdict.accepted, verdict.probe) == (True, "ran"), verdict.reason
     assert verdict.runtime["seccomp"] is True
     assert verdict.optimized is None
 
 
 @pytest.mark.parametrize(
-    ("model", "told", "files", "code", "reason"),
+    ("model", "members", "files", "code", "reason"),
     [
         (lookup(4), {"task": "embedding", **TOKENS}, tokenizer_file(b"{}"), "bad_tokenizer", "tokenizer.json"),
         (lookup(4), {"task": "embedding", **TOKENS}, tokenizer_file(b"\x80" * 99), "bad_tokenizer", "tokenizer.json"),
@@ -261,27 +263,27 @@ def test_answers(smoke: Smoke, model: bytes, told: dict[str, Any], files: dict[s
         ),
     ],
 )
-def test_is_refused(
-    smoke: Smoke, model: bytes, told: dict[str, Any], files: dict[str, bytes], code: str, reason: str
+def test_a_package_that_is_refused(
+    smoke: Smoke, model: bytes, members: dict[str, Any], files: dict[str, bytes], code: str, reason: str
 ) -> None:
-    verdict = smoke(model, files=files, **told)
+    verdict = smoke(model, files=files, **members)
     assert not verdict.accepted
     assert verdict.code.startswith(code), verdict.reason
     assert reason in verdict.reason
 
 
 def test_a_tokenizer_of_another_model(smoke: Smoke) -> None:
-    """Its ids go beyond the model's table, whatever is said."""
+    """Its ids go beyond the model's table, whatever the input."""
     vocabulary = {"[UNK]": 5000} | {f"word{n}": 5001 + n for n in range(200)}
-    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    verdict = smoke(lookup(4), files=tokenizer_file(made.to_str().encode()), task="embedding", **TOKENS)
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    verdict = smoke(lookup(4), files=tokenizer_file(tokenizer.to_str().encode()), task="embedding", **TOKENS)
     assert (verdict.accepted, verdict.code) == (False, "task_failed")
     assert "the model cannot run on this input" in verdict.reason
 
 
 def test_words_that_a_model_does_not_know_are_not_its_fault(smoke: Smoke) -> None:
-    """Nobody tells the gate which words a column takes: an encoder that refuses all others may still be right."""
+    """The gate does not know which words a column takes: an encoder that refuses all others may be right."""
     inputs = [helper.make_tensor_value_info("word", TensorProto.STRING, ["N", 1])]
     outputs = [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N", 1, 2])]
     node = helper.make_node(
@@ -295,15 +297,15 @@ def test_words_that_a_model_does_not_know_are_not_its_fault(smoke: Smoke) -> Non
     assert (verdict.accepted, verdict.probe) == (True, "inconclusive"), verdict.reason
 
 
-def test_a_tokenizer_that_takes_for_ever_is_stopped(smoke: Smoke) -> None:
-    """A normaliser that doubles the text, thirty times over: the limits of the process end it."""
+def test_a_tokenizer_that_takes_forever_is_stopped(smoke: Smoke) -> None:
+    """A normalizer that doubles the text, thirty times over: the limits of the process end it."""
     doubling = {"type": "Replace", "pattern": {"Regex": "."}, "content": "xxxx"}
-    made = msgspec.json.decode(TOKENIZER)
-    made["normalizer"] = {"type": "Sequence", "normalizers": [doubling] * 30}
+    described = msgspec.json.decode(TOKENIZER)
+    described["normalizer"] = {"type": "Sequence", "normalizers": [doubling] * 30}
     verdict = smoke(
         lookup(4),
         limits=Limits(cpu=2, wall=20),
-        files=tokenizer_file(msgspec.json.encode(made)),
+        files=tokenizer_file(msgspec.json.encode(described)),
         task="embedding",
         **TOKENS,
     )

@@ -1,4 +1,4 @@
-"""The two functions of training jobs on one in-memory store, with a queue that keeps what it was asked."""
+"""The two functions of training jobs on one in-memory store, with a queue that records its calls."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from shared.storage.memory import MemoryStore
 from tests.support import Answer, call, load_event
 
 BUCKET = "amaas"
-ASKED = {"model": "shoes", "data": "fashion-mnist", "arguments": {"epochs": 3, "no-flip": True}}
+REQUEST = {"model": "shoes", "data": "fashion-mnist", "arguments": {"epochs": 3, "no-flip": True}}
 
 
 class Queue:
-    """Of AWS Batch, as much of it as jobs notice."""
+    """The part of AWS Batch that jobs depend on."""
 
     def __init__(self) -> None:
         self.submitted: list[str] = []
@@ -29,17 +29,17 @@ class Queue:
             raise self.trouble
         assert deployment == BUCKET
         self.submitted.append(job)
-        return f"number-of-{job}"
+        return f"id-of-{job}"
 
-    def find(self, number: str) -> dict[str, Any] | None:
+    def find(self, aws_id: str) -> dict[str, Any] | None:
         if self.trouble:
             raise self.trouble
-        return self.details.get(number)
+        return self.details.get(aws_id)
 
-    def stop(self, number: str, reason: str) -> None:
+    def stop(self, aws_id: str, reason: str) -> None:
         if self.trouble:
             raise self.trouble
-        self.stopped.append(number)
+        self.stopped.append(aws_id)
 
 
 @pytest.fixture
@@ -52,12 +52,12 @@ def store(monkeypatch: pytest.MonkeyPatch, queue: Queue) -> MemoryStore:
     import functions.training.app
     import functions.trainingstate.app
 
-    made = MemoryStore()
+    memory = MemoryStore()
     for app in (functions.training.app, functions.trainingstate.app):
-        monkeypatch.setattr(app, "store", lambda: made)
+        monkeypatch.setattr(app, "store", lambda: memory)
     monkeypatch.setattr(functions.training.app, "config", lambda: Config(bucket=BUCKET))
     monkeypatch.setattr(functions.training.app, "queue", lambda: queue)
-    return made
+    return memory
 
 
 def ask(method: str, path: str, body: Any = b"", **more: Any) -> Answer:
@@ -66,17 +66,17 @@ def ask(method: str, path: str, body: Any = b"", **more: Any) -> Answer:
     return call(app.handler, method, path, body, **more)
 
 
-def event(job: str, status: str, *, ended: int = 0, number: str = "", **detail: Any) -> dict[str, Any]:
+def event(job: str, status: str, *, ended: int = 0, aws_id: str = "", **detail: Any) -> dict[str, Any]:
     """AWS Batch's own event about a job. ended: attempts that have come to an end."""
-    made = load_event("batch_job_state") | {"time": now()[:19] + "Z"}
+    aws_event = load_event("batch_job_state") | {"time": now()[:19] + "Z"}
     attempt = {"container": {"logStreamName": "job/default/1"}, "startedAt": 1, "stoppedAt": 2, "statusReason": "x"}
-    made["detail"] |= {"jobName": job, "jobId": number or f"number-of-{job}", "status": status}
-    made["detail"] |= {"attempts": [attempt] * ended, **detail}
-    return made
+    aws_event["detail"] |= {"jobName": job, "jobId": aws_id or f"id-of-{job}", "status": status}
+    aws_event["detail"] |= {"attempts": [attempt] * ended, **detail}
+    return aws_event
 
 
-def tell(job: str, status: str, **more: Any) -> dict[str, Any]:
-    """Have an event handled."""
+def deliver(job: str, status: str, **more: Any) -> dict[str, Any]:
+    """Deliver an event to its function."""
     from functions.trainingstate import app
 
     return app.handler(event(job, status, **more), None)

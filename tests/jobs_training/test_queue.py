@@ -49,7 +49,7 @@ def queue(batch: Any) -> BatchQueue:
             "instanceRole": profile,
         },
     )["computeEnvironmentArn"]
-    made = batch.create_job_queue(
+    job_queue = batch.create_job_queue(
         jobQueueName="q", state="ENABLED", priority=1,
         computeEnvironmentOrder=[{"order": 1, "computeEnvironment": machines}],
     )["jobQueueArn"]  # fmt: skip
@@ -63,24 +63,24 @@ def queue(batch: Any) -> BatchQueue:
             "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "512"}],
         },
     )["jobDefinitionArn"]
-    return BatchQueue(made, definition)
+    return BatchQueue(job_queue, definition)
 
 
-def test_a_job_is_sent_found_and_noted(queue: BatchQueue) -> None:
+def test_a_job_is_submitted_and_its_status_recorded(queue: BatchQueue) -> None:
     store = MemoryStore()
     job = jobs.create(store, Job(id=new_id(), model="m", data="d", by="ann", created_at=now()))
-    number = queue.submit(job.id, "bucket")
-    status.submitted(store, job.id, number, now())
-    detail = queue.find(number)
+    aws_id = queue.submit(job.id, "bucket")
+    status.record_submission(store, job.id, aws_id, now())
+    detail = queue.find(aws_id)
     assert detail is not None
     assert detail["jobName"] == job.id
-    noted = status.note(store, detail, now())
-    assert noted is not None
-    assert (noted.id, noted.status) == (number, "SUCCEEDED"), "moto's jobs that use no Docker succeed at once"
-    queue.stop(number, "cancelled")
+    report = status.record(store, detail, now())
+    assert report is not None
+    assert (report.id, report.status) == (aws_id, "SUCCEEDED"), "moto's jobs that use no Docker succeed at once"
+    queue.stop(aws_id, "cancelled")
     assert queue.find("4c7599ae-0a82-49aa-ba5a-4727fcce14a8") is None
 
 
-def test_what_aws_refuses_is_told(batch: Any) -> None:
+def test_an_error_of_aws_batch_is_reported(batch: Any) -> None:
     with pytest.raises(Unavailable, match=r"AWS Batch answered \w+: .+; try again"):
         BatchQueue("arn:aws:batch:us-east-1:123456789012:job-queue/gone", "none:1").submit(new_id(), "bucket")

@@ -15,7 +15,7 @@ from tests.portability import corpus
 from tools import processors
 
 PROCESSORS = ("native", "Haswell")
-# Seen on AVX2 without VNNI, and on the way of a weight that is alone quantised.
+# Seen on AVX2 without VNNI, and on the way of a weight that is alone quantized.
 SATURATING = [name for name in corpus.SHORT if "u8×u8" not in name and not name.startswith("QLinearMatMul 10 s8")]
 
 

@@ -95,16 +95,16 @@ def test_weights_and_activations_pass_16_bits_in_pairs() -> None:
     assert (np.abs(pairs) > 32767).mean() > 0.9
 
 
-def test_every_quantised_operator_of_the_corpus_is_simulated_here() -> None:
+def test_every_quantized_operator_of_the_corpus_is_simulated_here() -> None:
     """And not by the fallback: it is somebody else's, and rounds where it likes."""
     kinds = {
         ("" if node.domain == "ai.onnx" else node.domain, node.op_type)
         for case in corpus.cases()
         for node in _nodes(onnx.load_from_string(case.model))
     }
-    quantised = {kind for kind in kinds if kind[0] == "com.microsoft" or "Linear" in kind[1] or "Integer" in kind[1]}
-    assert len(quantised) >= 20
-    assert quantised <= OPERATORS.keys()
+    quantized = {kind for kind in kinds if kind[0] == "com.microsoft" or "Linear" in kind[1] or "Integer" in kind[1]}
+    assert len(quantized) >= 20
+    assert quantized <= OPERATORS.keys()
 
 
 def _nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:

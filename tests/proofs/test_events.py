@@ -216,7 +216,7 @@ def test_events_that_never_come_are_made_up_for_by_the_daily_look() -> None:
         store.put(key, body)
     age(store, "", 3600)
     for _ in range(2):
-        pipeline.forgotten(Log(store), CONFIG, Limits())
+        pipeline.check_unfinished(Log(store), CONFIG, Limits())
     log = Log(store)
     assert {model: log.read(model).latest for model in ("a", "b", "c")} == {"a": 3, "b": 1, "c": 2}
     found = {model: [v.upload for _, v in sorted(log.read(model).versions.items())] for model in ("a", "b")}

@@ -252,7 +252,7 @@ BROKEN: dict[str, tuple[str, str, Any]] = {
     "request ids are not looked at": ("roll back", "shared.registry.state.Head.request_of", lambda head, act: None),
     "the catalogue is told afterwards": ("move", "shared.registry.log.Log._commit", mark_afterwards),
     "versions are not known by their upload": ("another upload", "shared.ingest.candidate.Version", another_name),
-    "the collector asks nobody": ("collect", "shared.registry.collect._named", lambda log, before: set()),
+    "the collector asks nobody": ("collect", "shared.registry.collect._named", lambda log, before: (set(), False)),
 }
 
 

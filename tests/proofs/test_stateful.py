@@ -172,7 +172,7 @@ class Registry(RuleBasedStateMachine):
 
     @rule()
     def lose_the_catalogue(self) -> None:
-        self.store.delete(keys.CATALOGUE)
+        self.store.delete(keys.CATALOG)
 
     # ---- what always holds
 

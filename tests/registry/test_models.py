@@ -84,9 +84,9 @@ def indexed(request: pytest.FixtureRequest, log: Log) -> Log:
     if request.param != "marks":
         catalogue.compact(log)
     if request.param == "lost index":
-        log.store.delete(keys.CATALOGUE)
+        log.store.delete(keys.CATALOG)
     if request.param == "damaged index":
-        log.store.put(keys.CATALOGUE, b"{]")
+        log.store.put(keys.CATALOG, b"{]")
     return log
 
 

@@ -129,3 +129,72 @@ def test_a_new_key_attests_what_an_old_one_signed(signed: Log, other: LocalKey) 
     assert attest(signed.store, other, "rotation") == [("m", 5)]
     assert attest(signed.store, other, "rotation") == []
     assert models.get(reader(signed, other.public), "m").number(None) == 2
+
+
+# ---- what is signed are stored bytes, and the seal stands at their end
+
+
+def resealed(body: bytes, seal: bytes) -> bytes:
+    """A record with other bytes where its seal is."""
+    return body[: body.rindex(b',"seal":')] + seal + b"}"
+
+
+def misplaced(body: bytes) -> list[bytes]:
+    """The same record to whoever decodes it, in other bytes."""
+    content, seal = body[: body.rindex(b',"seal":')], body[body.rindex(b'"seal":') : -1]
+    plain, stranger = msgspec.json.decode(body)["seal"], b'"seal":{"key":"","content":"","state":"","signature":""}'
+    return [
+        content + b"," + seal + b" }",
+        content + b", " + seal + b"}",
+        content + b"," + seal.replace(b":", b": ", 1) + b"}",
+        body + b"\n",
+        b"{" + seal + b"," + content[1:] + b"}",
+        content + b"," + seal + b',"card":null}',
+        content + b"," + stranger + b"," + seal + b"}",
+        content + b"," + seal + b"," + seal + b"}",
+        resealed(body, b',"seal":' + msgspec.json.encode(dict(reversed(plain.items())))),
+        resealed(body, b',"seal":' + msgspec.json.encode(plain | {"more": 1})),
+        resealed(body, b',"seal":' + msgspec.json.encode(plain).replace(b'"key"', b'"\\u006bey"')),
+        content.replace(b'"by":"ann"', b'"by":"bob","by":"ann"') + b"," + seal + b"}",
+        content.replace(b'"by":"ann"', b'"by": "ann"') + b"," + seal + b"}",
+    ]
+
+
+def test_a_record_is_believed_in_the_bytes_that_were_signed_only(signed: Log, key: LocalKey) -> None:
+    body, head = signed.store.get(keys.log_record("m", 4)).body, signed.store.get(keys.head("m")).body
+    for other in misplaced(body):
+        assert logs.decode(other).revision == logs.decode(body).revision
+        signed.store.put(keys.log_record("m", 4), other)
+        signed.store.delete(keys.head("m"))
+        with pytest.raises(Unavailable, match="not to be trusted"):
+            models.get(reader(signed, key.public), "m")
+        assert not verify.verify(reader(signed, key.public), "m").verified, other
+        signed.store.put(keys.log_record("m", 4), body)
+        signed.store.put(keys.head("m"), head.replace(body, other.strip()))
+        assert models.get(reader(signed, key.public), "m").digest == logs.digest(body), other
+        assert other.strip() in signed.store.get(keys.head("m")).body
+
+
+def test_a_seal_of_another_record_or_of_none_is_not_believed(signed: Log, key: LocalKey) -> None:
+    body, before = (signed.store.get(keys.log_record("m", revision)).body for revision in (4, 3))
+    signed.store.delete(keys.head("m"))
+    seals = [before[before.rindex(b',"seal":') : -1], b"", b',"seal":null', b',"seal":{}', b',"seal":1']
+    for cut in (1, 10, len(body) // 2):
+        signed.store.put(keys.log_record("m", 4), body[:-cut])
+        with pytest.raises(Unavailable):
+            models.get(reader(signed, key.public), "m")
+    for seal in seals:
+        signed.store.put(keys.log_record("m", 4), resealed(body, seal))
+        with pytest.raises(Unavailable, match=r"not to be trusted|damaged"):
+            models.get(reader(signed, key.public), "m")
+        assert verify.verify(reader(signed, key.public), "m").problems[0].revision == 4
+
+
+def test_a_second_member_is_found_where_nobody_signs() -> None:
+    log = Log(MemoryStore())
+    push(log, "m", 2)
+    body = log.store.get(keys.log_record("m", 2)).body
+    log.store.put(keys.log_record("m", 2), body.replace(b'"by":"ann"', b'"by":"bob","by":"ann"'))
+    log.store.delete(keys.head("m"))
+    [problem] = verify.verify(log, "m").problems
+    assert problem.what == "the record is not written as this service writes records"

@@ -1,4 +1,4 @@
-"""Weights in place: the same model for every tool, mapped by ONNX Runtime, and its file needed by nobody else."""
+"""Aligned weights: the same model for every tool, mapped by ONNX Runtime, and its file not needed afterwards."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def model(sizes: list[int], doc: str = "", names: int = 3) -> bytes:
         last = f"y{n}"
     nodes.append(helper.make_node("Identity", [last], ["y"]))
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy")
-    made = helper.make_model(
+    proto = helper.make_model(
         helper.make_graph(nodes, "g", [x], [y], weights), opset_imports=[helper.make_opsetid("", 17)]
     )
-    made.ir_version = 9
-    return made.SerializeToString()
+    proto.ir_version = 9
+    return proto.SerializeToString()
 
 
 def expected(sizes: list[int]) -> float:
@@ -42,7 +42,7 @@ def expected(sizes: list[int]) -> float:
 
 
 def plain(body: bytes) -> onnx_package.ModelProto:
-    """The model but for what its tensors say of themselves."""
+    """The model without the doc strings of its tensors."""
     parsed = onnx_package.load_model_from_string(body)
     for tensor in parsed.graph.initializer:
         tensor.ClearField("doc_string")
@@ -50,8 +50,8 @@ def plain(body: bytes) -> onnx_package.ModelProto:
 
 
 def large(body: bytes) -> list[layout.Field]:
-    [found] = [field for field in layout.fields(body, 0, len(body)) if field.number == layout.GRAPH]
-    tensors = [f for f in layout.fields(body, found.content, found.end) if f.number == layout.INITIALIZER]
+    [body_field] = [field for field in layout.fields(body, 0, len(body)) if field.number == layout.GRAPH]
+    tensors = [f for f in layout.fields(body, body_field.content, body_field.end) if f.number == layout.INITIALIZER]
     return [raw for raw in (layout._raw(body, tensor) for tensor in tensors) if raw]
 
 
@@ -60,7 +60,7 @@ SIZES = st.lists(st.sampled_from([1, 255, 256, 257, 1000, 4096, 30_000]), min_si
 
 @settings(max_examples=150, deadline=None)
 @given(SIZES, st.sampled_from(["", "what it is", " " * 90]), st.integers(0, 66))
-def test_the_same_model_in_another_place(sizes: list[int], doc: str, names: int) -> None:
+def test_the_aligned_model_is_the_same_model(sizes: list[int], doc: str, names: int) -> None:
     body = model(sizes, doc, names)
     placed = layout.aligned(body)
     assert plain(placed) == plain(body)
@@ -75,13 +75,13 @@ def test_the_same_model_in_another_place(sizes: list[int], doc: str, names: int)
 
 @settings(max_examples=30, deadline=None)
 @given(SIZES, st.booleans())
-def test_what_is_mapped_answers_alike(tmp_path_factory: pytest.TempPathFactory, sizes: list[int], place: bool) -> None:
+def test_what_is_mapped_answers_alike(tmp_path_factory: pytest.TempPathFactory, sizes: list[int], align: bool) -> None:
     path = tmp_path_factory.mktemp("model") / "a file with blanks"
-    path.write_bytes(layout.aligned(model(sizes)) if place else model(sizes))
+    path.write_bytes(layout.aligned(model(sizes)) if align else model(sizes))
     for mapped in (True, False):
         session = onnx.load(str(path), mapped=mapped)
-        found = session.run(["y"], {"x": np.zeros(2, np.float32)})[0].tolist()
-        assert found == pytest.approx([expected(sizes)] * 2, rel=1e-5)
+        answer = session.run(["y"], {"x": np.zeros(2, np.float32)})[0].tolist()
+        assert answer == pytest.approx([expected(sizes)] * 2, rel=1e-5)
 
 
 def test_weights_are_mapped_and_outlive_their_file(tmp_path: Path) -> None:
@@ -112,12 +112,12 @@ def test_small_tensors_and_odd_ones_stay_inside() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_what_is_no_model_is_said_to_be_none(data: st.DataObject) -> None:
+def test_what_is_not_a_model_raises_only_value_error(data: st.DataObject) -> None:
     body = bytearray(model([300, 2]))
     for _ in range(data.draw(st.integers(1, 5))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(body[: data.draw(st.integers(0, len(body)))])
-    for work in (layout.aligned, lambda found: layout.mapped(found, "m")):
+    for work in (layout.aligned, lambda data: layout.mapped(data, "m")):
         with suppress(ValueError):
             work(cut)
 
@@ -128,7 +128,7 @@ def test_not_one_graph(body: bytes) -> None:
         layout.aligned(body)
 
 
-def test_a_file_that_is_no_model_is_refused_by_onnx_runtime(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused_by_onnx_runtime(tmp_path: Path) -> None:
     for body in (b"", b"text", model([300])[:-20]):
         (tmp_path / "m").write_bytes(body)
         with pytest.raises(onnx.Unloadable, match="cannot load"):

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from shared.package.manifest import Manifest, Tensor
 from shared.registry.state import Version
 from shared.runtime import onnx
-from shared.serving.cache import Loaded
+from shared.serving.loaded import Loaded
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "anna", "went", "to", "paris", "new", "york", "with", "bob"]
 VOCABULARY = {word: n for n, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
@@ -22,8 +22,8 @@ def loaded(model: bytes, *, files: dict[str, bytes] | None = None, **described: 
     """A version as cache.Models gives it. described: the manifest; inputs and outputs are the model's own."""
     session = onnx.load(model)
     signature = {
-        "inputs": [Tensor(s.name, s.datatype, s.shape) for s in session.inputs],  # type: ignore[arg-type]
-        "outputs": [Tensor(s.name, s.datatype, s.shape) for s in session.outputs],  # type: ignore[arg-type]
+        "inputs": [Tensor(s.name, s.datatype, s.shape) for s in session.inputs],
+        "outputs": [Tensor(s.name, s.datatype, s.shape) for s in session.outputs],
     }
     held = files or {}
     version = Version(

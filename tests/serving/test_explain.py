@@ -15,11 +15,11 @@ from PIL import Image
 from shared.errors import BadInput, NotImplemented_
 from shared.package import manifest, processing
 from shared.package.processing import Column, Table
-from shared.serving.explain import explain
+from shared.serving.content import json_reply
 from shared.serving.explain import images as on_images
 from shared.serving.explain import texts as on_texts
 from shared.serving.inputs import images
-from shared.serving.protocol.reply import packed
+from shared.serving.tasks import explain
 from tests.serving import packages
 from tests.serving.test_sounds import RATE, encoded, loud_or_quiet
 from tests.support import linear
@@ -214,7 +214,7 @@ def test_the_stretch_of_a_sound_that_counts() -> None:
     sound = np.zeros(RATE, np.float32)
     sound[4000:4800] = 0.9
     told = explain(loud_or_quiet(RATE), encoded(sound), "audio/wav", {"label": "loud"})
-    assert orjson.loads(packed(told, None).body) == told, "as it is sent"
+    assert orjson.loads(json_reply(told, None).body) == told, "as it is sent"
     assert isinstance(told, dict)
     best = max(told["attributions"], key=lambda part: part["attribution"])
     assert (best["start"], best["end"]) == (0.25, 0.3)
@@ -232,11 +232,11 @@ def test_what_cannot_be_explained(fashion: packages.Loaded) -> None:
     ):
         with pytest.raises(BadInput, match=why):
             explain(fashion, picture, "image/png", query)
-    with pytest.raises(BadInput, match="one image"):
-        explain(fashion, json.dumps({"inputs": ["aGk="]}).encode(), "application/json", {})
+    with pytest.raises(BadInput, match="one input is explained at a time, the body has 2"):
+        explain(fashion, json.dumps({"inputs": ["aGk=", "aGk="]}).encode(), "application/json", {})
     with pytest.raises(BadInput, match="no reference rows"):
         explain(rows_model(None), b'{"input": [1, 2, 3]}', "application/json", {})
-    with pytest.raises(BadInput, match="one row"):
+    with pytest.raises(BadInput, match="one input is explained at a time, the body has 2"):
         explain(rows_model(), b'{"inputs": [[1, 2, 3], [1, 2, 3]]}', "application/json", {})
-    with pytest.raises(NotImplemented_, match="nothing to explain 'tensor'"):
+    with pytest.raises(NotImplemented_, match="no method to explain 'tensor'"):
         explain(packages.loaded(linear([[1.0]])), b"{}", "application/json", {})

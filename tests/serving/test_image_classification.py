@@ -17,8 +17,8 @@ from shared.package.processing import Scores
 from shared.registry.state import Version
 from shared.runtime import onnx
 from shared.serving import tasks
-from shared.serving.cache import Loaded
 from shared.serving.inputs import images
+from shared.serving.loaded import Loaded
 from tests.support import tiny_classifier
 
 GRAY = Tensor("image", "FP32", [-1, 1, 4, 4])

@@ -17,8 +17,8 @@ from shared.config import MAX_BODY_BYTES
 from shared.errors import AmaasError, BadInput, TooLarge
 from shared.package import processing
 from shared.serving import tasks
-from shared.serving.cache import Loaded
 from shared.serving.inputs import images
+from shared.serving.loaded import Loaded
 from shared.serving.tasks import image_classification
 from tests.serving import packages
 from tests.serving.packages import loaded, lookup, loudness
@@ -111,13 +111,13 @@ def test_images_that_resizing_makes_huge(plan: dict[str, Any], size: tuple[int, 
 
 
 def test_many_images_that_are_too_much_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_classification, "answer", pytest.fail)  # before a single one is decoded
+    monkeypatch.setattr(image_classification.TASK, "answer", pytest.fail)  # before a single one is decoded
     body = json.dumps({"inputs": [b64encode(png(7000, 7000)).decode()] * 5}).encode()
     assert "245,000,000 pixels together" in str(refused(picture(), body, JSON))
 
 
 def test_what_is_no_image_counts_nothing() -> None:
-    images.weigh([b"", b"hello", png(7000, 7000)[:40], png(10, 10)])
+    images.check_pixels([b"", b"hello", png(7000, 7000)[:40], png(10, 10)])
     body = json.dumps({"inputs": [b64encode(b"hello").decode(), b64encode(png(9, 9)).decode()]}).encode()
     assert "no image" in str(refused(picture(), body, JSON))
 
@@ -190,5 +190,5 @@ def test_what_does_not_fit_into_memory_is_told_as_such(monkeypatch: pytest.Monke
     def exhausting(*_: Any) -> Any:
         return bytearray(1 << 40)
 
-    monkeypatch.setattr(image_classification, "answer", exhausting)
+    monkeypatch.setattr(image_classification.TASK, "answer", exhausting)
     assert "more memory" in str(refused(picture(), png(9, 9), "image/png"))

@@ -17,8 +17,8 @@ from shared.registry import models as registry
 from shared.registry.log import Log
 from shared.registry.state import Act, Target, Version
 from shared.runtime import onnx
-from shared.serving import cache
-from shared.serving.cache import Models
+from shared.serving import models as serving
+from shared.serving.models import Models
 from shared.storage.memory import MemoryStore
 from tests.support import linear
 
@@ -172,6 +172,50 @@ def test_one_load_however_many_ask(store: CountingStore) -> None:
     assert store.reads.count(keys.blob(digest)) == 1
 
 
+def test_a_load_that_fails_leaves_nothing_behind(store: CountingStore) -> None:
+    """A model that cannot be loaded is asked for again and again, under a new version each time it is mended."""
+    digest = registry.get(Log(store), "m").versions[1].model
+    intact = store.get(keys.blob(digest)).body
+    store.put(keys.blob(digest), b"damaged")
+    models = make(store)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            models.load("m", "1")
+    assert models._loading == {}
+    store.put(keys.blob(digest), intact)
+    assert run(models, "1") == 1.0
+    assert models._loading == {}
+
+
+def test_who_waits_for_a_load_that_fails_tries_again(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    models, barrier, outcomes = make(store), threading.Barrier(4), []
+    opening, attempts = models._open, []
+
+    def fail_once(*arguments):
+        attempts.append(None)
+        if len(attempts) == 1:
+            raise Unavailable("the store is away")
+        return opening(*arguments)
+
+    monkeypatch.setattr(models, "_open", fail_once)
+
+    def ask() -> None:
+        barrier.wait()
+        try:
+            outcomes.append(run(models))
+        except Unavailable as error:
+            outcomes.append(str(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, outcomes)) == ["1.0", "1.0", "1.0", "the store is away"]
+    assert len(attempts) == 2
+    assert models._loading == {}
+
+
 def test_the_least_recently_used_goes_first(store: CountingStore) -> None:
     size = len(linear([[1.0], [0.0]]))
     models = make(store, capacity=size * 5)  # two sessions at twice their file, and a bit
@@ -186,9 +230,9 @@ def test_the_least_recently_used_goes_first(store: CountingStore) -> None:
 
 def test_what_many_evicted_sessions_held_is_given_back(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     trims: list[None] = []
-    monkeypatch.setattr(cache.memory, "trim", lambda: trims.append(None))
-    size = len(linear([[1.0], [0.0]])) * cache.OVERHEAD
-    monkeypatch.setattr(cache, "LEAST_TRIM", 3 * size - 10)
+    monkeypatch.setattr(serving.memory, "trim", lambda: trims.append(None))
+    size = len(linear([[1.0], [0.0]])) * serving.OVERHEAD
+    monkeypatch.setattr(serving, "LEAST_TRIM", 3 * size - 10)
     models = make(store, capacity=1)  # one session, whatever its size
     for number in "121212":
         run(models, number)

@@ -10,7 +10,7 @@ import pytest
 
 from shared.errors import BadInput, NotImplemented_
 from shared.package.manifest import Tensor
-from shared.runtime.onnx import to_bfloat16
+from shared.runtime.arrays import to_bfloat16
 from shared.serving import protocol
 from shared.serving.protocol import Asked, Wanted
 
@@ -55,7 +55,7 @@ def test_flat_and_nested(data: list) -> None:
     ],
 )
 def test_datatypes_survive_the_round_trip(datatype: str, values: list) -> None:
-    signature = [Tensor("x", datatype, [2])]  # type: ignore[arg-type]  # each is one
+    signature = [Tensor("x", datatype, [2])]
     array = protocol.feeds(request(shape=[2], datatype=datatype, data=values), signature)["x"]
     answer = answered(array, "id-1")
     assert answer["outputs"] == [{"name": "y", "datatype": datatype, "shape": [2], "data": values}]
@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_named(changes: dict, message: str) -> None:
 )
 def test_values_are_never_bent_to_fit(datatype: str, data: list) -> None:
     with pytest.raises(BadInput):
-        protocol.feeds(request(shape=[1], datatype=datatype, data=data), [Tensor("x", datatype, [1])])  # type: ignore[arg-type]  # as above
+        protocol.feeds(request(shape=[1], datatype=datatype, data=data), [Tensor("x", datatype, [1])])
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"inputs": 3}', b'{"inputs": [{"name": "x"}]}', b"\xff"])

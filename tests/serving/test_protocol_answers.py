@@ -13,11 +13,10 @@ import pytest
 from shared.config import MAX_BODY_BYTES
 from shared.errors import BadInput, TooLarge, Unsupported
 from shared.package.manifest import Tensor
-from shared.runtime.onnx import to_bfloat16
-from shared.serving import protocol
-from shared.serving.protocol import Wanted, compression
+from shared.runtime.arrays import to_bfloat16
+from shared.serving import content, protocol
+from shared.serving.protocol import Wanted
 from shared.serving.protocol.classification import classify
-from shared.serving.protocol.reply import MAX_ANSWER_BYTES
 
 BODY = json.dumps({"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [7]}]}).encode()
 CODERS = {"gzip": gzip.compress, "deflate": zlib.compress}
@@ -26,7 +25,7 @@ CODERS = {"gzip": gzip.compress, "deflate": zlib.compress}
 def wanted(parameters: dict[str, Any], datatype: str = "FP32") -> list[Wanted]:
     body = {"inputs": [], "outputs": [{"name": "y", "parameters": parameters}]}
     asked = protocol.parse(json.dumps(body).encode(), {})
-    return protocol.wanted(asked, [Tensor("y", datatype, [-1, 3])])  # type: ignore[arg-type]  # each is one
+    return protocol.wanted(asked, [Tensor("y", datatype, [-1, 3])])
 
 
 def test_the_best_classes_with_their_labels() -> None:
@@ -115,7 +114,7 @@ def test_compressed_bodies_that_are_broken(coding: str) -> None:
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress"])
 def test_other_codings(coding: str) -> None:
-    with pytest.raises(Unsupported, match="not taken"):
+    with pytest.raises(Unsupported, match="not supported"):
         protocol.parse(BODY, {"content-encoding": coding})
 
 
@@ -160,10 +159,10 @@ def test_a_bomb_is_not_unpacked() -> None:
     ],
 )
 def test_what_a_client_accepts(header: str, chosen: tuple[str | None, bool]) -> None:
-    assert compression.choose(header) == chosen
+    assert content.choose(header) == chosen
 
 
-def answered(count: int, accepted: str | None, *, binary: bool = False, spread: bool = False) -> protocol.Reply:
+def answered(count: int, accepted: str | None, *, binary: bool = False, spread: bool = False) -> content.Reply:
     array = np.random.default_rng(0).random(count) if spread else np.zeros(count)
     return protocol.answer("m", 1, None, [(Wanted("y", binary), array)], accepted=accepted)
 
@@ -198,8 +197,8 @@ def test_answers_are_left_alone_where_it_does_not_pay() -> None:
 
 
 def test_what_one_call_can_return() -> None:
-    count = MAX_ANSWER_BYTES * 3 // 4 // 8
-    assert len(answered(count - 100, None, binary=True, spread=True).body) < MAX_ANSWER_BYTES
+    count = content.MAX_REPLY_BYTES * 3 // 4 // 8
+    assert len(answered(count - 100, None, binary=True, spread=True).body) < content.MAX_REPLY_BYTES
     for binary in (True, False):
         with pytest.raises(TooLarge, match=r"fewer.*gzip"):
             answered(count, None, binary=binary, spread=True)

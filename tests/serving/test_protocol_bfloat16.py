@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from shared.errors import BadInput
 from shared.runtime import onnx
-from shared.runtime.onnx import BF16, to_bfloat16, widened
+from shared.runtime.arrays import BF16, to_bfloat16, widened
 from shared.serving import protocol
 from tests.serving.wire import message
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from shared.registry import aliases
 from shared.registry.log import Log
 from shared.registry.state import Act, Target
-from shared.serving.cache import Loaded, Models
+from shared.serving.loaded import Loaded
+from shared.serving.models import Models
+from shared.serving.observe import Call
 from shared.serving.shadow import WAITING, Shadows, compare
 from shared.storage.memory import MemoryStore
 from tests.serving.test_models import publish
@@ -36,6 +39,10 @@ def shadowed(models: Models, shadow: int) -> Loaded:
     return models.load("m", None)
 
 
+def call(served: Loaded, answer: object, repeat: Callable[[Loaded], object]) -> Call:
+    return Call(loaded=served, route="infer", answer=answer, repeat=repeat)
+
+
 def again(other: Loaded) -> list[np.ndarray]:
     return other.session.run(None, FEEDS)
 
@@ -53,7 +60,7 @@ def test_a_shadow_is_asked_and_compared(
     models: Models, capsys: pytest.CaptureFixture, shadow: int, different: int
 ) -> None:
     served = shadowed(models, shadow)
-    Shadows(models).offer(served, again(served), again)
+    Shadows(models).observe(call(served, again(served), again))
     [line] = told(capsys)
     assert (line["model"], line["version"], line["shadow"]) == ("m", 1, shadow)
     assert (line["Shadowed"], line["ShadowDifferent"]) == (1, different)
@@ -66,12 +73,14 @@ def test_a_shadow_is_asked_and_compared(
 def test_only_an_alias_with_a_shadow_is_shadowed(models: Models, capsys: pytest.CaptureFixture) -> None:
     shadows = Shadows(models)
     plain = models.load("m", None)
-    shadows.offer(plain, again(plain), again)
+    shadows.observe(call(plain, again(plain), again))
     with_shadow = shadowed(models, 2)
     assert with_shadow.shadow == 2
     assert models.load("m", "1").shadow is None
     asked = Loaded(**{f: getattr(with_shadow, f) for f in with_shadow.__struct_fields__} | {"shadow": 1})
-    shadows.offer(asked, again(asked), again)
+    shadows.observe(call(asked, again(asked), again))
+    shadows.observe(Call(loaded=with_shadow, route="infer", error=ValueError("no answer"), repeat=again))
+    shadows.observe(Call(loaded=with_shadow, route="explain", answer={}))
     assert told(capsys, 0) == []
     assert (shadows._waiting.qsize(), shadows._started) == (0, False)
 
@@ -83,10 +92,10 @@ def test_a_shadow_that_fails_is_counted(models: Models, capsys: pytest.CaptureFi
         raise ValueError("other inputs")
 
     shadows = Shadows(models)
-    shadows.offer(served, again(served), fail)
+    shadows.observe(call(served, again(served), fail))
     [line] = told(capsys)
     assert (line["Shadowed"], line["ShadowFailed"], line["reason"]) == (1, 1, "ValueError: other inputs")
-    shadows.offer(served, again(served), again)
+    shadows.observe(call(served, again(served), again))
     assert told(capsys)[0]["ShadowDifferent"] == 0
 
 
@@ -100,7 +109,7 @@ def test_no_answer_waits_for_a_shadow(models: Models, capsys: pytest.CaptureFixt
         return again(other)
 
     for _ in range(WAITING + 5):
-        shadows.offer(served, again(served), slow)
+        shadows.observe(call(served, again(served), slow))
     assert not ended, "whoever had waited would have waited for the first one's end"
     gate.set()
     lines = told(capsys, WAITING + 5)
@@ -110,7 +119,7 @@ def test_no_answer_waits_for_a_shadow(models: Models, capsys: pytest.CaptureFixt
 
 def test_work_afterwards_ends_when_there_is_no_time(models: Models, capsys: pytest.CaptureFixture) -> None:
     served, shadows = shadowed(models, 2), Shadows(models, afterwards=True)
-    shadows.offer(served, again(served), again)
+    shadows.observe(call(served, again(served), again))
     shadows.work(0.5)
     assert told(capsys, 0) == []
     shadows.work(30)

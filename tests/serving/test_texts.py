@@ -85,16 +85,23 @@ def test_a_prefix_is_put_before_each_text() -> None:
 
 def test_openais_form() -> None:
     model = loaded(packages.lookup(4), files=FILES, task="embedding", preprocess=PLAN)
-    answer = embedding.openai(model, embedding.asked(b'{"model": "m", "input": ["the cat", "anna"]}'))
+
+    def ask_openai(body: bytes) -> dict:
+        request = embedding.read_request(body)
+        return embedding.encoder(request)(embedding.openai(model, request))
+
+    answer = ask_openai(b'{"model": "m", "input": ["the cat", "anna"]}')
     assert [row["index"] for row in answer["data"]] == [0, 1]
     assert answer["usage"] == {"prompt_tokens": 7, "total_tokens": 7}
-    packed = embedding.openai(model, embedding.asked(b'{"model":"m","input":"the cat","encoding_format":"base64"}'))
-    values = np.frombuffer(base64.b64decode(packed["data"][0]["embedding"]), "<f4")
+    in_base64 = ask_openai(b'{"model":"m","input":"the cat","encoding_format":"base64"}')
+    values = np.frombuffer(base64.b64decode(in_base64["data"][0]["embedding"]), "<f4")
     assert values.tolist() == answer["data"][0]["embedding"]
     with pytest.raises(BadInput, match="embeddings request"):
-        embedding.asked(b'{"model": "m"}')
+        embedding.read_request(b'{"model": "m"}')
     with pytest.raises(BadInput, match="its task is 'tensor'"):
-        embedding.openai(loaded(packages.lookup(4), task="tensor"), embedding.asked(b'{"model":"m","input":"a"}'))
+        embedding.openai(
+            loaded(packages.lookup(4), task="tensor"), embedding.read_request(b'{"model":"m","input":"a"}')
+        )
 
 
 def test_entities_with_their_places() -> None:

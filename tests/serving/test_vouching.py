@@ -20,7 +20,7 @@ from shared.registry.log import Log
 from shared.registry.state import Act, Target, Version
 from shared.runtime import processor, samples
 from shared.serving import forms
-from shared.serving.cache import Models
+from shared.serving.models import Models
 from shared.serving.sources import Sources
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
@@ -135,7 +135,9 @@ def test_an_older_gates_version_waits_where_sums_are_cut_off(log: Log, monkeypat
 def test_it_is_checked_again_and_nobody_pushes(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     before = older(log, "m", push(log, "m", SOURCE))
     aliases.move(log, "m", "stage", Target.of({before.version: 1}), Act(by="ann"))
-    assert [(one.model, one.version, one.refused) for one in recheck.older(log, Limits(), 60)] == [("m", 1, None)]
+    assert [(one.model, one.version, one.refused) for one in recheck.check_outdated(log, Limits(), 60)] == [
+        ("m", 1, None)
+    ]
     head = log.read("m")
     after = log.version(head, 1)
     assert (after.source, after.upload, after.created_at) == (before.source, before.upload, before.created_at)
@@ -143,18 +145,18 @@ def test_it_is_checked_again_and_nobody_pushes(log: Log, monkeypatch: pytest.Mon
     assert {name: alias.version for name, alias in head.aliases.items()} == {"production": 1, "stage": 1}
     elsewhere(monkeypatch, cuts_off=True)
     np.testing.assert_array_equal(served(log).load("m", None).session.run(None, FORM.feeds)[0], FORM.expected)
-    assert recheck.older(log, Limits(), 60) == []
+    assert recheck.check_outdated(log, Limits(), 60) == []
 
 
 def test_what_would_be_refused_today_is_not_served_any_more(log: Log) -> None:
     version = older(log, "m", push(log, "m", SOURCE))
     hostile = blobs.write(log.store, b"no model at all")
     versions.recheck(log, "m", msgspec.structs.replace(version, source=hostile), Act(by="test"))
-    [outcome] = recheck.older(log, Limits(), 60)
+    [outcome] = recheck.check_outdated(log, Limits(), 60)
     assert outcome.refused and "not an ONNX model" in outcome.refused
     with pytest.raises(Unavailable, match=r"was checked again and is not served: .*not an ONNX model"):
         served(log).load("m", None)
-    assert recheck.older(log, Limits(), 60) == []
+    assert recheck.check_outdated(log, Limits(), 60) == []
 
 
 def sums(monkeypatch: pytest.MonkeyPatch, *, widely: bool) -> None:

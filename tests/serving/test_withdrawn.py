@@ -19,8 +19,9 @@ from shared.registry import aliases, blobs, versions, withdrawn
 from shared.registry.log import Log
 from shared.registry.state import Act, Target, Version
 from shared.runtime import onnx
-from shared.serving.cache import Models
 from shared.serving.layer import Layer
+from shared.serving.models import Models
+from shared.serving.observe import Call
 from shared.serving.shadow import Shadows
 from shared.storage.memory import MemoryStore
 from tests.serving.test_models import CountingStore
@@ -121,7 +122,7 @@ def test_a_shadow_says_so_in_its_line(store: CountingStore, capsys: pytest.Captu
     serving = models(store)
     served = msgspec.structs.replace(serving.load("m", None), shadow=2)
     shadows = Shadows(serving, afterwards=True)
-    shadows.offer(served, [1], lambda loaded: pytest.fail("it was run"))
+    shadows.observe(Call(loaded=served, route="infer", answer=[1], repeat=lambda loaded: pytest.fail("it was run")))
     shadows.work(60.0)
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert line["ShadowFailed"] == 1 and "not served any more" in line["reason"]

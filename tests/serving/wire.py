@@ -15,8 +15,8 @@ from shared.registry import blobs, versions
 from shared.registry.log import Log
 from shared.registry.state import Act, Version
 from shared.runtime import onnx
-from shared.runtime.onnx import BF16
-from shared.serving.cache import Models
+from shared.runtime.arrays import BF16
+from shared.serving.models import Models
 from shared.storage.memory import MemoryStore
 from tests.support import identity
 

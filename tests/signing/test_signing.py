@@ -1,4 +1,4 @@
-"""Signatures: our verification against a kept implementation, and keys in files and in a key service."""
+"""Signatures: our verification beside OpenSSL's, keys in files and in KMS, packages signed for OpenSSF's tool."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> LocalKey:
     return LocalKey.create(tmp_path_factory.mktemp("key") / "key.pem")
 
 
-def test_agrees_with_a_kept_implementation() -> None:
+def test_agrees_with_openssl() -> None:
     rng = random.Random(7)
     for n in range(40):
         private = ec.derive_private_key(rng.randrange(1, p256.N), ec.SECP256R1())
         message = rng.randbytes(n)
-        made = LocalKey(private)
-        signature = made.sign(message)
-        assert p256.verify(made.public, message, signature)
-        assert not p256.verify(made.public, message + b"\0", signature)
+        key = LocalKey(private)
+        signature = key.sign(message)
+        assert p256.verify(key.public, message, signature)
+        assert not p256.verify(key.public, message + b"\0", signature)
 
 
 @pytest.mark.parametrize("secret", [1, 2, 3, p256.N - 1, p256.N - 2])
 def test_keys_at_the_edges_of_the_group(secret: int) -> None:
     """Keys at which adding two points means doubling one, or meets the point at infinity."""
-    made = LocalKey(ec.derive_private_key(secret, ec.SECP256R1()))
+    key = LocalKey(ec.derive_private_key(secret, ec.SECP256R1()))
     for n in range(8):
         message = str(n).encode()
-        assert p256.verify(made.public, message, made.sign(message))
+        assert p256.verify(key.public, message, key.sign(message))
 
 
 def test_any_changed_byte_is_noticed(key: LocalKey) -> None:
     signature = key.sign(b"message")
-    for place in range(len(signature)):
+    for position in range(len(signature)):
         for bit in (1, 0x80):
             changed = bytearray(signature)
-            changed[place] ^= bit
-            assert not p256.verify(key.public, b"message", bytes(changed)), place
-    for place in range(len(key.public)):
+            changed[position] ^= bit
+            assert not p256.verify(key.public, b"message", bytes(changed)), position
+    for position in range(len(key.public)):
         changed = bytearray(key.public)
-        changed[place] ^= 1
-        assert not p256.verify(bytes(changed), b"message", signature), place
+        changed[position] ^= 1
+        assert not p256.verify(bytes(changed), b"message", signature), position
 
 
 def encoded(r: int, s: int) -> bytes:
@@ -73,8 +73,8 @@ def test_an_r_beyond_the_order_is_no_way_around_the_reduction(key: LocalKey) -> 
     r, s = utils.decode_dss_signature(key.sign(b"message"))
     assert not p256.verify(key.public, b"message", encoded(r + p256.N, s))
     assert p256.verify(key.public, b"message", encoded(r, p256.N - s))  # the standard knows both
-    assert p256.low(encoded(r, s)) == p256.low(encoded(r, p256.N - s)) == encoded(r, min(s, p256.N - s))
-    assert p256.low(b"nonsense") == b"nonsense"
+    assert p256.low_s(encoded(r, s)) == p256.low_s(encoded(r, p256.N - s)) == encoded(r, min(s, p256.N - s))
+    assert p256.low_s(b"nonsense") == b"nonsense"
 
 
 @pytest.mark.parametrize("length", range(12))
@@ -102,10 +102,10 @@ def test_the_message_is_hashed_with_sha256(key: LocalKey) -> None:
 
 def test_a_key_file_is_private_and_never_replaced(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
-    made = LocalKey.create(path)
+    key = LocalKey.create(path)
     assert path.stat().st_mode & 0o077 == 0
-    assert LocalKey.load(path).public == made.public
-    assert fingerprint(made.public) != fingerprint(LocalKey.create(tmp_path / "other.pem").public)
+    assert LocalKey.load(path).public == key.public
+    assert fingerprint(key.public) != fingerprint(LocalKey.create(tmp_path / "other.pem").public)
     with pytest.raises(FileExistsError):
         LocalKey.create(path)
 
@@ -119,7 +119,7 @@ def test_files_that_hold_no_key(tmp_path: Path) -> None:
         LocalKey.load(wrong)
     pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     wrong.write_bytes(ec.generate_private_key(ec.SECP384R1()).private_bytes(*pem))
-    with pytest.raises(Unavailable, match="no P-256 key"):
+    with pytest.raises(Unavailable, match="not a P-256 key"):
         LocalKey.load(wrong)
 
 
@@ -127,8 +127,8 @@ def test_a_key_in_the_key_service(moto_endpoint: str) -> None:
     import boto3
 
     kms = boto3.client("kms", endpoint_url=moto_endpoint, region_name="us-east-1")
-    made = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
-    key = KmsKey(made["Arn"], moto_endpoint)
+    metadata = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
+    key = KmsKey(metadata["Arn"], moto_endpoint)
     # moto hashes digests once more; the embedded cloud, which all of tests/cloud signs with, does as AWS does
     assert p256.verify(key.public, hashlib.sha256(b"message").digest(), key.sign(b"message"))
     with pytest.raises(Unavailable, match="signing key does not answer"):
@@ -149,8 +149,8 @@ def package(tmp_path: Path, key: LocalKey) -> tuple[Path, Path]:
     return folder, public
 
 
-def check(package: tuple[Path, Path]) -> subprocess.CompletedProcess[str]:
-    """What anyone can do who has the public key, and OpenSSF's tool."""
+def verify_package(package: tuple[Path, Path]) -> subprocess.CompletedProcess[str]:
+    """Verify with the public key and OpenSSF's tool, as anyone can."""
     folder, public = package
     tool = [sys.executable, "-m", "model_signing", "verify", "key", str(folder), "--public_key", str(public)]
     command = [*tool, "--signature", str(folder / SIGNATURE_FILE)]
@@ -158,9 +158,9 @@ def check(package: tuple[Path, Path]) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_openssf_tool_accepts_our_packages(package: tuple[Path, Path]) -> None:
-    done = check(package)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "succeeded" in done.stdout
+    verification = verify_package(package)
+    assert verification.returncode == 0, verification.stdout + verification.stderr
+    assert "succeeded" in verification.stdout
 
 
 @pytest.mark.parametrize("damage", ["another model", "another file", "another key"])
@@ -172,6 +172,6 @@ def test_the_openssf_tool_refuses_what_was_changed(package: tuple[Path, Path], t
         (folder / "extra.bin").write_bytes(b"x")
     else:
         public.write_bytes(pem(LocalKey.create(tmp_path / "other.pem").public))
-    done = check(package)
-    assert done.returncode != 0
-    assert "failed" in (done.stdout + done.stderr).lower()
+    verification = verify_package(package)
+    assert verification.returncode != 0
+    assert "failed" in (verification.stdout + verification.stderr).lower()

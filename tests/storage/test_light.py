@@ -57,14 +57,14 @@ def test_a_download_that_breaks_off_says_so(
     whole = new_store("seaweedfs")
     whole.put("k", bytes(5 * light.PART))
     read = light.store(whole.bucket, seaweedfs_endpoint)
-    got = read._got
+    got = read._read_range
 
     def broken(key: str, start: int, length: int | None):
         if start == 3 * light.PART:
             raise Unavailable("cut off")
         return got(key, start, length)
 
-    monkeypatch.setattr(read, "_got", broken)
+    monkeypatch.setattr(read, "_read_range", broken)
     with pytest.raises(Unavailable, match="cut off"):
         read.download("k", str(tmp_path / "f"))
     with pytest.raises(ObjectNotFound):

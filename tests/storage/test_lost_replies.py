@@ -79,38 +79,38 @@ def test_a_store_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 class Refusing:
     """A client whose writes are answered with an error of S3's, carried out or not, `times` times."""
 
-    def __init__(self, client: Any, code: str, status: int, *, done: bool, times: int = 1) -> None:
-        self.client, self.code, self.status, self.done, self.times = client, code, status, done, times
+    def __init__(self, client: Any, code: str, status: int, *, effective: bool, times: int = 1) -> None:
+        self.client, self.code, self.status, self.effective, self.times = client, code, status, effective, times
 
     def put_object(self, **args: Any) -> Any:
         if not self.times:
             return self.client.put_object(**args)
         self.times -= 1
-        if self.done:
+        if self.effective:
             self.client.put_object(**args)
         reply = {"Error": {"Code": self.code}, "ResponseMetadata": {"HTTPStatusCode": self.status}}
         raise ClientError(reply, "PutObject")
 
 
-@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("effective", [True, False])
 @pytest.mark.parametrize(
     ("code", "status"), [("ConditionalRequestConflict", 409), ("InternalError", 500), ("SlowDown", 503)]
 )
-def test_errors_before_and_after_the_effect(store: S3Store, code: str, status: int, done: bool) -> None:
+def test_errors_before_and_after_the_effect(store: S3Store, code: str, status: int, effective: bool) -> None:
     once = store._once
-    store._once = Refusing(once, code, status, done=done)
+    store._once = Refusing(once, code, status, effective=effective)
     etag = store.put("k", b"mine", if_absent=True)
     assert store.get("k").body == b"mine"
-    store._once = Refusing(once, code, status, done=done, times=2)
+    store._once = Refusing(once, code, status, effective=effective, times=2)
     store.put("k", b"next", if_match=etag)
     assert store.get("k").body == b"next"
-    store._once = Refusing(once, code, status, done=done)
+    store._once = Refusing(once, code, status, effective=effective)
     with pytest.raises(AlreadyExists):
         store.put("k", b"other", if_absent=True)
 
 
 def test_a_refused_signature_is_no_race(store: S3Store) -> None:
-    store._once = Refusing(store._once, "AccessDenied", 403, done=False)
+    store._once = Refusing(store._once, "AccessDenied", 403, effective=False)
     with pytest.raises(Unavailable, match="refused to write"):
         store.put("k", b"x", if_absent=True)
 
@@ -125,20 +125,20 @@ def test_negative_control_a_412_taken_for_a_lost_race_makes_duplicates(moto_endp
     def lose(request: Any, **_: Any) -> Any:
         if b"attempt=1" not in request.headers["amz-sdk-request"] or len(lost) == 5:
             return None
-        URLLib3Session().send(request)  # carried out, and nobody hears of it
+        URLLib3Session().send(request)  # carried out, and the reply is lost
         lost.append(request.body)
         raise ReadTimeoutError(endpoint_url="lost")
 
     client.meta.events.register("before-send.s3.PutObject", lose)
     for _ in range(10):
         while True:
-            seen = client.get_object(Bucket="naive", Key="counter")
-            number = int(seen["Body"].read())
+            present = client.get_object(Bucket="naive", Key="counter")
+            number = int(present["Body"].read())
             try:
-                client.put_object(Bucket="naive", Key="counter", Body=b"%d" % (number + 1), IfMatch=seen["ETag"])
+                client.put_object(Bucket="naive", Key="counter", Body=b"%d" % (number + 1), IfMatch=present["ETag"])
                 break
             except client.exceptions.ClientError:
-                continue  # somebody else was faster, it thinks
+                continue  # it believes that another writer was faster
     assert len(lost) == 5
-    counted = int(client.get_object(Bucket="naive", Key="counter")["Body"].read())
-    assert counted > 10, "ten calls, and more than ten effects"
+    total = int(client.get_object(Bucket="naive", Key="counter")["Body"].read())
+    assert total > 10, "ten calls, and more than ten effects"

@@ -34,7 +34,7 @@ def test_what_a_function_is_built_from_is_enough(name: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "module"),
     [
-        ("inference", "shared.serving.tasks.tabular"),  # named in a table of tasks
+        ("inference", "shared.serving.tasks.tabular"),  # chosen by a task's name
         ("ingest", "shared.ingest.worker"),  # run as a process of its own
         ("registry", "shared.storage.s3"),  # imported within a function
     ],

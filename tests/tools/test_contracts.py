@@ -47,6 +47,13 @@ OTHERS = {
     "tests/cloud/planted_bench.py": ("import bench.page", "tests.cloud.planted_bench -> bench"),
     "tools/planted_circle.py": ("import tools.planted_back", "planted_back"),
     "tools/planted_back.py": ("import tools.planted_circle", "planted_circle"),
+    "training/compress/planted_step.py": ("", "planted_step"),
+    "training/kinds/planted_ring.py": ("import training.kinds.planted_return", "planted_return"),
+    "training/kinds/planted_return.py": ("import training.kinds.planted_ring", "planted_ring"),
+    "training/kinds/planted_registry.py": (
+        "import shared.registry.log",
+        "training.kinds.planted_registry -> shared.registry.log",
+    ),
 }
 
 

@@ -29,9 +29,14 @@ class Noisy(nn.Module):
     def __init__(self, shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(shape[0], 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(3),
-            nn.Flatten(), nn.Dropout(0.3), nn.Linear(36, classes),
-        )  # fmt: skip
+            nn.Conv2d(shape[0], 4, 3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(3),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(36, classes),
+        )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.layers(image)

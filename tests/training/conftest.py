@@ -1,4 +1,4 @@
-"""A small folder of images that is learnt in a second, and a short run on it."""
+"""A small folder of images that is learned in a second, and a short run on it."""
 
 from __future__ import annotations
 

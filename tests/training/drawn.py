@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from training.compress import plot
+from training.compress import pareto_plot
+
+SVG, HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 
 
-def drawn_is(report: dict[str, Any], text: str) -> None:
+def drawn_is(report: dict[str, Any], path: Path) -> None:
     """Each panel has a point per step, in the order of what its axes say; the Pareto set is filled, and named."""
-    panels = {e.get("id"): e for e in ElementTree.fromstring(text) if e.tag.endswith("}g")}
+    root = ElementTree.parse(path).getroot()
     rows = {row["step"]: row for row in report["steps"]}
-    assert set(panels) == {"size", "latency"}
-    for name, across in (("size", "size"), ("latency", "latency_us")):
-        parts = {kind: [e for e in panels[name] if e.tag.endswith("}" + kind)] for kind in ("circle", "text")}
-        at = {str(e[0].text).partition(":")[0]: (float(e.get("cx", 0)), float(e.get("cy", 0))) for e in parts["circle"]}
-        filled = {str(e[0].text).partition(":")[0] for e in parts["circle"] if e.get("fill") == plot.ON}
-        assert set(at) == set(rows) and filled == {step for step, row in rows.items() if row["pareto"]}
-        assert filled <= {e.text for e in parts["text"] if e.get("font-weight") == "bold"}
+    bold = {text.text for text in root.iter(f"{SVG}text") if re.search(r"bold|700", text.get("style", ""))}
+    for panel, across in (("size", "size"), ("latency", "latency_us")):
+        points = {name: point(root, f"{panel}-{name}") for name in rows}
+        at = {name: (float(use.get("x", 0)), float(use.get("y", 0))) for name, use in points.items()}
+        filled = {name for name, use in points.items() if pareto_plot.PARETO in use.get("style", "")}
+        assert filled == {name for name, row in rows.items() if row["pareto"]} <= bold
         for one, first in rows.items():
             for other, second in rows.items():
                 if first[across] < second[across]:
@@ -26,5 +29,12 @@ def drawn_is(report: dict[str, Any], text: str) -> None:
                 quality = [row.get("validation_accuracy", -row["noise"]) for row in (first, second)]
                 if quality[0] > quality[1]:
                     assert at[one][1] <= at[other][1], "the better is further up"
-        left, right = plot.LEFTS[name], plot.LEFTS[name] + plot.ACROSS
-        assert all(left <= x <= right and plot.TOP <= y <= plot.BOTTOM for x, y in at.values())
+        width, height = map(float, root.get("viewBox", "").split()[2:])
+        assert all(0 <= x <= width and 0 <= y <= height for x, y in at.values())
+
+
+def point(root: ElementTree.Element, name: str) -> ElementTree.Element:
+    """The marker with this id."""
+    [group] = [group for group in root.iter(f"{SVG}g") if group.get("id") == name]
+    [use] = [use for use in group.iter(f"{SVG}use") if use.get(HREF)]
+    return use

@@ -21,9 +21,13 @@ class Held(nn.Module):
         super().__init__()
         self.steps = 0
         self.layers = nn.Sequential(
-            nn.Conv2d(shape[0], 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(3),
-            nn.Flatten(), nn.Dropout(0.3), nn.Linear(36, classes),
-        )  # fmt: skip
+            nn.Conv2d(shape[0], 4, 3),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(3),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(36, classes),
+        )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         if self.training:
@@ -38,7 +42,7 @@ class Held(nn.Module):
 def wait_for_the_signal() -> None:
     """SIGTERM's handler is a method of the training's StopSignal. A busy machine may take long to send it."""
     stop, parent = signal.getsignal(signal.SIGTERM).__self__, os.getppid()
-    while not stop.asked:
+    while not stop.requested:
         if os.getppid() != parent:
             raise RuntimeError("whoever was to send SIGTERM has ended")
         time.sleep(0.02)

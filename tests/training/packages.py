@@ -29,12 +29,12 @@ def digest(folder: Path) -> str:
 
 
 def answers(folder: Path, inputs: np.ndarray, level: str = "all") -> np.ndarray:
-    running = served(package.serialised(package.read(folder).model), optimize=level)
+    running = served(package.serialized(package.read(folder).model), optimize=level)
     return running.run(None, {running.inputs[0].name: inputs})[0]
 
 
 def matmul(folder: Path, *, constant: bool = True, external: bool = False) -> Path:
-    """A package without labels or data set: x [N, 64] times weights, or plus one where nothing is to be quantised."""
+    """A package without labels or data set: x [N, 64] times weights, or plus one where nothing is to be quantized."""
     random = np.random.default_rng(2)
     folder.mkdir(parents=True)
     weights = numpy_helper.from_array(random.normal(size=(64, 64)).astype(np.float32), "w")
@@ -53,7 +53,7 @@ def matmul(folder: Path, *, constant: bool = True, external: bool = False) -> Pa
 
 
 def table(folder: Path) -> Path:
-    """Words that are looked up, normalised, and multiplied; and a score of the rows with each other, with a mask."""
+    """Words that are looked up, normalized, and multiplied; and a score of the rows with each other, with a mask."""
     random = np.random.default_rng(3)
     folder.mkdir()
     weights = {"words": (200, 64), "w": (64, 64), "scale": (64,), "bias": (64,)}

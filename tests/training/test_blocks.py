@@ -11,14 +11,14 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 
 from training import measure, package
-from training.compress import blocks, steps
+from training.compress import blocks, convert
 from training.served import served
 
 ROWS = np.random.default_rng(1).normal(size=(16, 8, 12, 12)).astype(np.float32)
 
 
 def network(opset: int = 18) -> onnx.ModelProto:
-    """x [N, 8, 12, 12]: a convolution with its normalisation, two that share their weights, one in groups, a small one.
+    """x [N, 8, 12, 12]: a convolution with its normalization, two that share their weights, one in groups, a small one.
 
     The channels' weights differ in size by a hundred, as after training.
     """
@@ -38,8 +38,10 @@ def network(opset: int = 18) -> onnx.ModelProto:
         helper.make_node("Conv", ["e", "grouped"], ["f"], group=4),
         helper.make_node("Conv", ["f", "small"], ["y"]),
     ]
-    puts = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *size]) for name, size in
-            (("x", (8, 12, 12)), ("y", (2, 10, 10)))]  # fmt: skip
+    puts = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *size])
+        for name, size in (("x", (8, 12, 12)), ("y", (2, 10, 10)))
+    ]
     weights = [numpy_helper.from_array(value, name) for name, value in tensors.items()]
     graph = helper.make_graph(nodes, "g", puts[:1], puts[1:], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
@@ -57,11 +59,11 @@ def test_convolutions_are_a_quarter_and_nearer_than_onnx_runtimes_default(tmp_pa
     model = network()
     onnx.save_model(model, tmp_path / "model.onnx")
     body, details = blocks.weight8(model)
-    before = answers(package.serialised(model))
+    before = answers(package.serialized(model))
     quantize_dynamic(tmp_path / "model.onnx", tmp_path / "default.onnx")
     assert len(body) < 0.32 * (tmp_path / "model.onnx").stat().st_size
     assert noise(before, answers(body)) < 0.5 * noise(before, answers((tmp_path / "default.onnx").read_bytes()))
-    assert details["quantised_nodes"] == 3  # what is shared is there once; the small one stays in float
+    assert details["quantized_nodes"] == 3  # what is shared is there once; the small one stays in float
     kinds = [node.op_type for node in onnx.load_from_string(body).graph.node]
     assert "BatchNormalization" not in kinds and kinds.count("Conv") == 5
     np.testing.assert_allclose(answers(body, 16), answers(body, 1), rtol=1e-4, atol=1e-4)
@@ -74,5 +76,5 @@ def test_a_channel_of_zeros_stays_zero() -> None:
 
 
 def test_convolutions_before_scales_by_channel_are_left_alone() -> None:
-    with pytest.raises(steps.NothingToDo, match="no Conv, MatMul"):
+    with pytest.raises(convert.NothingToDo, match="no Conv, MatMul"):
         blocks.weight8(network(opset=12))

@@ -59,7 +59,7 @@ def test_damage_is_told_and_the_one_before_is_taken(
     assert kept.load(None) == {"step": 1}
     assert "000001-000000002.checkpoint is damaged: removed, the one before is tried" in capsys.readouterr().err
     spoil(kept.files()[-1])
-    with pytest.raises(TrainingError, match=r"no checkpoint that can be read in .*: leave --resume away"):
+    with pytest.raises(TrainingError, match=r"no checkpoint that can be read in .*: omit --resume"):
         kept.load(True)
     assert kept.load(None) is None
 
@@ -81,9 +81,13 @@ def test_no_folder_to_write_in_is_not_called_a_full_disk(tmp_path: Path, capsys:
 
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")])
 def test_no_memory_says_what_helps(
-    folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    tmp_path: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
     error: Exception,
-) -> None:  # fmt: skip
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise error
 
@@ -186,7 +190,7 @@ def eaten() -> None:
         with contextlib.suppress(Reclaimed):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)
-        assert stop.asked
+        assert stop.requested
         time.sleep(5)
 
 

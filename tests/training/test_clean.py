@@ -1,4 +1,4 @@
-"""What is equal, what looks alike and what is labelled oddly, in data of each kind."""
+"""What is equal, what looks alike and what is labeled oddly, in data of each kind."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from training import data
-from training.data import bundled, clean, features, near, outliers
+from training.data import clean, doubtful_labels, features, near_duplicates
+from training.data import dataset as data
+from training.data.named import sklearn_tables
 from training.data.source import objects
 from training.errors import TrainingError
 
@@ -63,15 +64,17 @@ def test_images_compressed_brightened_or_resized_are_look_alikes() -> None:
     changed = [np.asarray(Image.open(body)), images[4, :, :, 0] // 2 + 60, np.asarray(small.resize((32, 32)))]
     swapped = images[6, :, ::-1, 0]  # a mirror image is another image
     every = np.concatenate([images, np.stack([*changed, swapped])[..., None]])
-    assert near.pairs(every, "image", {}) == {(3, 300), (4, 301), (5, 302)}
+    assert near_duplicates.pairs(every, "image", {}) == {(3, 300), (4, 301), (5, 302)}
 
 
 def test_every_close_pair_is_found_that_a_plain_comparison_finds() -> None:
     random = np.random.default_rng(0)
     vectors = features.unit(random.normal(0, 1, (1500, 6)).astype(np.float32))
     product = np.triu(vectors @ vectors.T, 1)
-    assert set(map(tuple, near.close(vectors, 0.99).tolist())) == set(zip(*np.nonzero(product >= 0.99), strict=True))
-    assert len(near.close(vectors, 0.99)) > 50
+    assert set(map(tuple, near_duplicates.close(vectors, 0.99).tolist())) == set(
+        zip(*np.nonzero(product >= 0.99), strict=True)
+    )
+    assert len(near_duplicates.close(vectors, 0.99)) > 50
 
 
 def test_texts_with_a_word_changed_are_look_alikes() -> None:
@@ -79,7 +82,7 @@ def test_texts_with_a_word_changed_are_look_alikes() -> None:
     words = ["".join(random.choice(list("abcdefghij"), 6)) for _ in range(500)]
     texts = [" ".join(random.choice(words, 40)) for _ in range(200)]
     texts += [texts[7].replace(texts[7].split()[20], "another", 1), texts[8].upper(), " ".join(texts[9].split()[:20])]
-    assert near.pairs(objects(texts), "text", {}) == {(7, 200), (8, 201)}
+    assert near_duplicates.pairs(objects(texts), "text", {}) == {(7, 200), (8, 201)}
 
 
 def test_sounds_that_are_louder_or_noisier_are_look_alikes() -> None:
@@ -87,8 +90,8 @@ def test_sounds_that_are_louder_or_noisier_are_look_alikes() -> None:
     sounds = [melody(random) for _ in range(40)]
     louder, noisier = sounds[3] * 0.5, sounds[4] + random.normal(0, 0.002, len(sounds[4])).astype(np.float32)
     longer = np.concatenate([sounds[5], sounds[5]])
-    assert near.pairs(objects([*sounds, louder, noisier, longer]), "audio", RATE) == {(3, 40), (4, 41)}
-    assert near.pairs(objects([np.ones(3, np.float32), np.zeros(9, np.float32)]), "audio", RATE) == set()
+    assert near_duplicates.pairs(objects([*sounds, louder, noisier, longer]), "audio", RATE) == {(3, 40), (4, 41)}
+    assert near_duplicates.pairs(objects([np.ones(3, np.float32), np.zeros(9, np.float32)]), "audio", RATE) == set()
 
 
 def test_look_alikes_of_rows_are_refused(tmp_path: Path) -> None:
@@ -114,8 +117,10 @@ def test_look_alikes_of_test_images_leave_the_training_set_and_others_are_told(t
     loaded = data.load(str(tmp_path), tmp_path, seed=0, near=True)
     told = {line["item"]: line for line in loaded.report}
     assert told["train/class 0/leak.png"] == {
-        "item": "train/class 0/leak.png", "reason": "near duplicate in the test set", "same_as": "test/class 0/40.png",
-    }  # fmt: skip
+        "item": "train/class 0/leak.png",
+        "reason": "near duplicate in the test set",
+        "same_as": "test/class 0/40.png",
+    }
     assert told["train/class 1/odd.png"]["reason"] == "near duplicate with another label in the test set"
     pair = [line for line in loaded.report if "pair.png" in str(line)]
     assert [line["reason"] for line in pair] == ["near duplicate"]
@@ -137,12 +142,12 @@ def test_20_000_images_are_compared_in_a_second_or_two() -> None:
     images = fields.astype(np.uint8).repeat(2, 1).repeat(2, 2)
     images[19_000:] = images[:1000] // 2 + 40
     started = time.process_time()
-    found = near.pairs(images, "image", {})
+    found = near_duplicates.pairs(images, "image", {})
     assert time.process_time() - started < 10  # a bound for a busy machine
     assert {(n, 19_000 + n) for n in range(1000)} <= found
 
 
-# ---- oddly labelled
+# ---- oddly labeled
 
 
 def digits() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
@@ -172,7 +177,7 @@ def tones() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
 
 
 def cells() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    source = bundled.source("breast-cancer", Path(), [])
+    source = sklearn_tables.source("breast-cancer", Path(), [])
     return *source.splits["train"], source.details
 
 
@@ -187,21 +192,21 @@ def test_planted_wrong_labels_are_found(kind: data.Kind, make: Any, precision: f
     wrong = random.permutation(len(labels))[: len(labels) // 20]
     given = labels.copy()
     given[wrong] = (given[wrong] + random.integers(1, labels.max() + 1, len(wrong))) % (labels.max() + 1)
-    found = outliers.suspects(values, given, kind, details, seed=0)
-    right = [one for one in found if one.index in set(wrong.tolist())]
+    found = doubtful_labels.suspects(values, given, kind, details, seed=0)
+    right = [one for one in found if one.item in set(wrong.tolist())]
     assert len(right) / len(found) >= precision
     assert len(right) / len(wrong) >= recall
     assert [one.confidence for one in found] == sorted((one.confidence for one in found), reverse=True)
-    assert all(one.given == given[one.index] for one in found)
-    assert np.mean([one.likely == labels[one.index] for one in right]) > 0.9
-    assert found == outliers.suspects(values, given, kind, details, seed=0)
+    assert all(one.label == given[one.item] for one in found)
+    assert np.mean([one.likely == labels[one.item] for one in right]) > 0.9
+    assert found == doubtful_labels.suspects(values, given, kind, details, seed=0)
 
 
 def test_doubtful_labels_are_those_of_the_confident_joint() -> None:
     labels = np.array([0, 0, 0, 1, 1, 1])
     of_zero = np.array([0.95, 0.9, 0.05, 0.1, 0.45, 0.96])
-    found = outliers.doubtful(np.stack([of_zero, 1 - of_zero], 1), labels)
-    assert [(one.index, one.given, one.likely, round(one.confidence, 2)) for one in found] == [
+    found = doubtful_labels.doubtful(np.stack([of_zero, 1 - of_zero], 1), labels)
+    assert [(one.item, one.label, one.likely, round(one.confidence, 2)) for one in found] == [
         (5, 1, 0, 0.96),
         (2, 0, 1, 0.95),
     ]
@@ -242,16 +247,18 @@ def test_the_only_training_item_of_a_class_is_told_and_not_judged(tmp_path: Path
 def test_the_others_are_judged_beside_a_class_of_one() -> None:
     values, labels, details = words()
     labels[::20] = (labels[::20] + 1) % 3
-    found = outliers.suspects(values, labels, "text", details)
+    found = doubtful_labels.suspects(values, labels, "text", details)
     assert len(found) > 15
-    beside = outliers.suspects(objects([*values[:9], "one", *values[9:]]), np.insert(labels, 9, 3), "text", details)
-    assert [one._replace(index=one.index - (one.index > 9)) for one in beside] == found
+    beside = doubtful_labels.suspects(
+        objects([*values[:9], "one", *values[9:]]), np.insert(labels, 9, 3), "text", details
+    )
+    assert [one._replace(item=one.item - (one.item > 9)) for one in beside] == found
 
 
 def test_a_class_of_one_and_short_sounds_do_not_stop_the_search() -> None:
     rows = objects([{"a": float(n)} for n in range(20)])
     details = {"types": {"a": "number"}}
-    outliers.suspects(rows, np.array([0] * 10 + [1] * 9 + [2]), "table", details)
+    doubtful_labels.suspects(rows, np.array([0] * 10 + [1] * 9 + [2]), "table", details)
     sounds = objects(np.linspace(0, 1, n + 1, dtype=np.float32) for n in range(12))
-    outliers.suspects(sounds, np.arange(12) % 2, "audio", RATE)
-    assert outliers.suspects(rows, np.zeros(20, np.int64), "table", details) == []
+    doubtful_labels.suspects(sounds, np.arange(12) % 2, "audio", RATE)
+    assert doubtful_labels.suspects(rows, np.zeros(20, np.int64), "table", details) == []

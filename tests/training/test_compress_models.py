@@ -62,7 +62,7 @@ def test_tables_shrink_too_and_rows_do_not_depend_on_each_other(step: str, share
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)
 
 
-def test_an_lstm_is_quantised_dynamically(tmp_path: Path) -> None:
+def test_an_lstm_is_quantized_dynamically(tmp_path: Path) -> None:
     random = np.random.default_rng(4)
     source = tmp_path / "lstm"
     source.mkdir()

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from scipy.io import savemat
 from torchvision.datasets import CIFAR10, SVHN
 
 from shared.serving.inputs.images import decode
-from training import data
-from training.data import catalogue, clean, fashion_mnist
+from training.data import catalog, clean
+from training.data import dataset as data
 from training.data import images as pictures
+from training.data.named import fashion_mnist
+from training.data.source import Options
 from training.errors import TrainingError
-from training.kinds.augment import augment
 
 from .conftest import Run
 
@@ -66,8 +66,10 @@ def test_what_is_in_the_test_set_leaves_the_training_set() -> None:
     dropped = clean.drops({"train": (images, labels), "test": (images[:2], labels[:2])}, "image")
     assert dropped == {("train", n): ("in the test set too", ("test", n)) for n in range(2)}
     assert clean.line(("train", 1), *dropped["train", 1], {"train": ["a.png", "b.png"]}) == {
-        "item": "b.png", "reason": "in the test set too", "same_as": "test/1",
-    }  # fmt: skip
+        "item": "b.png",
+        "reason": "in the test set too",
+        "same_as": "test/1",
+    }
 
 
 def test_splits_are_stratified_and_disjoint() -> None:
@@ -81,7 +83,7 @@ def test_splits_are_stratified_and_disjoint() -> None:
     assert not np.array_equal(b, data.stratified(images, labels, 0.1, seed=4)[1][0])
 
 
-def test_mixed_sizes_and_colours_are_fine_when_a_size_is_given(folder: Path) -> None:
+def test_mixed_sizes_and_colors_are_fine_when_a_size_is_given(folder: Path) -> None:
     Image.new("RGB", (20, 30), (3, 4, 200)).save(folder / "left" / "big.png")
     loaded = data.load(str(folder), folder, seed=0, size=(14, 10))
     assert loaded.train[0].shape[1:] == (14, 10, 3)
@@ -92,7 +94,7 @@ def test_images_are_turned_upright_as_serving_does(folder: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # the camera was upside down
     turned.save(folder / "left" / "zz.png", exif=exif)
-    source = pictures.from_folder(folder, data.Options(), [])
+    source = pictures.from_folder(folder, Options(), [])
     upright = source.splits["train"][0][source.names["train"].index("left/zz.png"), :, :, 0]
     assert upright[:6].min() == 255
     assert upright[6:].max() == 0
@@ -104,7 +106,7 @@ def test_grey_of_16_bits_is_read_as_serving_reads_it(folder: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(deep).save(folder / "left" / "zz.png", exif=exif)
-    source = pictures.from_folder(folder, data.Options(), [])
+    source = pictures.from_folder(folder, Options(), [])
     read = source.splits["train"][0][source.names["train"].index("left/zz.png"), :, :, 0]
     served = decode((folder / "left" / "zz.png").read_bytes(), "L")
     assert np.array_equal(read, served)
@@ -262,28 +264,6 @@ def _pickled(path: Path, content: dict) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
-def test_augmentation_is_seeded_and_off_when_told() -> None:
-    images = torch.arange(2 * 3 * 8 * 8, dtype=torch.float32).reshape(2, 3, 8, 8)
-    seeded = [augment(images, torch.Generator().manual_seed(5), shift=2, erase=3) for _ in range(2)]
-    assert torch.equal(*seeded)
-    assert not torch.equal(seeded[0], images)
-    still = augment(images, torch.Generator().manual_seed(5), shift=0, flip=False)
-    assert torch.equal(still, images)
-
-
-def test_augmentation_shifts_mirrors_and_erases_as_told() -> None:
-    images = torch.zeros(200, 1, 9, 9)
-    images[:, 0, 4, 2] = 1.0  # one bright pixel, left of the middle
-    moved = augment(images, torch.Generator().manual_seed(0), shift=1, flip=True)
-    found = {tuple(place) for place in moved.nonzero()[:, 2:].tolist()}
-    assert found == {(row, column) for row in (3, 4, 5) for column in (1, 2, 3, 5, 6, 7)}
-    erased = augment(torch.ones(200, 2, 9, 9), torch.Generator().manual_seed(0), shift=0, flip=False, erase=3)
-    holes = (erased == 0).sum((2, 3))
-    assert torch.equal(holes[:, 0], holes[:, 1])
-    assert set(holes.flatten().tolist()) <= {1, 2, 3, 4, 6, 9}
-    assert holes.max() == 9
-
-
 def test_mnists_files_are_read_by_torchvision(tmp_path: Path, idx: Callable[[Path, int, int], None]) -> None:
     idx(tmp_path / "KMNIST" / "raw", 60, 20)
     loaded = data.load("kmnist", tmp_path, seed=0)
@@ -298,6 +278,6 @@ def test_svhns_channels_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         savemat(tmp_path / f"{split}_32x32.mat", {"X": pixels, "y": np.arange(40)[:, None] % 10})
         digest = hashlib.md5((tmp_path / f"{split}_32x32.mat").read_bytes()).hexdigest()
         monkeypatch.setitem(SVHN.split_list, split, ["", f"{split}_32x32.mat", digest])
-    source = catalogue.find("svhn", tmp_path, data.Options(), [])
+    source = catalog.find("svhn", tmp_path, Options(), [])
     assert source.labels == [str(n) for n in range(10)]
     assert np.array_equal(source.splits["test"][0], pixels.transpose(3, 0, 1, 2))

@@ -10,8 +10,8 @@ import pytest
 from tools import debian, processors
 from training import package
 from training.compress import blocks
-from training.emulated import Question, answers
 from training.errors import TrainingError
+from training.portability.emulated import Question, answers
 
 from .packages import matmul
 
@@ -24,7 +24,7 @@ def question(folder: Path, level: int) -> Question:
         graph = package.onnx.load_from_string(model)
         [kept] = [one for one in graph.graph.node[0].attribute if one.name == "accuracy_level"]
         kept.i = level
-        model = package.serialised(graph)
+        model = package.serialized(graph)
     return Question(model, opened.golden)
 
 

@@ -15,13 +15,14 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from training import export, measure, networks, package, teacher
+from training import export, measure, package, teacher
 from training.compress import __main__ as command
-from training.compress import finetune, network, prune, sparse
-from training.compress.data import Examples
+from training.compress import channel_pruning, finetune, magnitude_pruning, network
+from training.compress.evaluation_data import Examples
 from training.errors import TrainingError
 from training.kinds.images import Images
 from training.loop import distillation
+from training.networks import find as networks
 from training.served import served
 
 from .conftest import sides
@@ -121,7 +122,7 @@ def test_residual_networks_keep_their_sums(tmp_path: Path) -> None:
     parent = package.read(tmp_path)
     made = network.network(parent, rows)
     before = network.parameters(made)
-    prune.removed(made, rows, 0.5)
+    channel_pruning.remove_channels(made, rows, 0.5)
     assert network.parameters(made) < before / 3
     body = network.body(made, parent, Examples(kind, stored, np.zeros(6, np.int64), {}))
     got = measure.outputs(served(body), {"image": rows["image"][:1]})
@@ -134,12 +135,12 @@ def test_names_are_kept(trained: Path) -> None:
     renamed = network._renamed(model, inner)  # a name that a node within has already
     assert renamed.graph.output[0].name == inner
     rows = np.load(trained / "golden.npz")
-    got = measure.outputs(served(package.serialised(renamed)), {"image": rows["input.image"]})
+    got = measure.outputs(served(package.serialized(renamed)), {"image": rows["input.image"]})
     np.testing.assert_allclose(got[inner], rows["output.logits"], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("step", "named"), [("int8", "quantised"), ("fp16", "FP16")])
-def test_quantised_models_are_refused(
+@pytest.mark.parametrize(("step", "named"), [("int8", "quantized"), ("fp16", "FP16")])
+def test_quantized_models_are_refused(
     step: str, named: str, trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert compress(step, trained, tmp_path / "q", "--data", str(images), "--method", "minmax") == 0
@@ -164,11 +165,11 @@ def test_small_batches_take_small_steps_and_what_was_better_before_stays(
     seen: list[finetune.Tuning] = []
     real = finetune.tune
 
-    def watched(made: torch.nn.Module, examples: Any, validation: Any, how: finetune.Tuning, **more: Any) -> Any:
-        seen.append(how)
+    def watched(made: torch.nn.Module, examples: Any, validation: Any, tuning: finetune.Tuning, **more: Any) -> Any:
+        seen.append(tuning)
         before = {name: value.clone() for name, value in made.state_dict().items()}
-        wrong = dataclasses.replace(how, lr=50.0)  # nothing good comes of that
-        told = real(made, examples, validation, wrong, **(more | {"had": 0.9}))
+        wrong = dataclasses.replace(tuning, lr=50.0)  # nothing good comes of that
+        told = real(made, examples, validation, wrong, **(more | {"accuracy_before": 0.9}))
         assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
         return told
 
@@ -199,25 +200,9 @@ def test_weights_become_zero_and_the_card_says_what_that_brings(trained: Path, i
     zeros, every = (sum(f(v) for v in weights(out).values()) for f in (lambda v: (v == 0).sum(), np.size))
     details = described(out)["lineage"]["details"]
     assert details["sparsity"] == pytest.approx(zeros / every, abs=1e-3) == pytest.approx(0.6, abs=0.01)
-    assert details["compressed_size"]["after"] == sparse.deflated((out / "model.onnx").read_bytes())
+    assert details["compressed_size"]["after"] == magnitude_pruning.deflated((out / "model.onnx").read_bytes())
     assert details["compressed_size"]["after"] < details["compressed_size"]["before"]
     assert "neither the file smaller nor the model faster" in described(out)["card"]
-
-
-def test_zeros_become_more_along_a_cube(images: Path) -> None:
-    assert sparse.scheduled(0, 0.8) == 0
-    assert sparse.scheduled(sparse.RAMP / 2, 0.8) == pytest.approx(0.8 * (1 - 0.5**3))
-    assert sparse.scheduled(sparse.RAMP, 0.8) == sparse.scheduled(1, 0.8) == pytest.approx(0.8)
-    layer = torch.nn.Linear(40, 25)
-    zeros = sparse.Zeros([layer], 0.8)
-    largest = layer.weight.detach().abs().flatten().topk(200).indices
-    shares = []
-    for step in range(1, 101):
-        zeros(step / 100)
-        shares.append(zeros.share())
-        layer.weight.data.add_(0.001 * layer.weight.sign())  # an optimiser's step
-    assert shares == sorted(shares) and shares[-1] == pytest.approx(0.8)
-    assert (layer.weight.flatten()[largest] != 0).all()
 
 
 def test_a_student_is_taught_by_the_package(trained: Path, images: Path, tmp_path: Path) -> None:
@@ -281,7 +266,7 @@ def test_a_package_teaches_what_it_answers(trained: Path) -> None:
 @pytest.mark.parametrize("wanted", ["", "a/b", "model@", "no such thing"])
 def test_what_is_no_teacher_is_refused(wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TrainingError, match="is no teacher"):
+    with pytest.raises(TrainingError, match="is not a teacher"):
         teacher.teacher(wanted or "@")
 
 

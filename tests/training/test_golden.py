@@ -21,8 +21,8 @@ from .packages import compress, described
 
 
 @pytest.fixture(scope="module")
-def quantised(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("quantised")
+def quantized(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("quantized")
     trained = sides(images, folder / "sides", 3)
     assert compress("int8", trained, folder / "int8", "--data", str(images), "--method", "minmax") == 0
     return folder / "int8"
@@ -32,7 +32,7 @@ def passes(folder: Path, model: onnx.ModelProto) -> bool:
     """As the gate compares."""
     entry, arrays = described(folder)["golden"], np.load(folder / "golden.npz")
     inputs = {name.removeprefix("input."): arrays[name] for name in arrays.files if name.startswith("input.")}
-    got = measure.outputs(served(package.serialised(model)), inputs)["logits"]
+    got = measure.outputs(served(package.serialized(model)), inputs)["logits"]
     return samples.difference(arrays["output.logits"], got, entry["rtol"], entry["atol"])[1]
 
 
@@ -48,26 +48,26 @@ def replaced(tensor: onnx.TensorProto, values: np.ndarray) -> None:
     tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), tensor.name))
 
 
-def test_the_model_itself_passes(quantised: Path) -> None:
-    assert passes(quantised, onnx.load(quantised / "model.onnx"))
+def test_the_model_itself_passes(quantized: Path) -> None:
+    assert passes(quantized, onnx.load(quantized / "model.onnx"))
 
 
-def test_a_last_layer_with_its_classes_exchanged_does_not(quantised: Path) -> None:
-    model = onnx.load(quantised / "model.onnx")
+def test_a_last_layer_with_its_classes_exchanged_does_not(quantized: Path) -> None:
+    model = onnx.load(quantized / "model.onnx")
     head = weights(model)[-1]
     values = numpy_helper.to_array(head)
     axis = values.shape.index(2)  # two classes
     replaced(head, np.flip(values, axis))
-    assert not passes(quantised, model)
+    assert not passes(quantized, model)
 
 
-def test_weights_that_saturate_do_not(quantised: Path) -> None:
+def test_weights_that_saturate_do_not(quantized: Path) -> None:
     """What 16 bits do to pairs of products: the largest weights count less."""
-    model = onnx.load(quantised / "model.onnx")
+    model = onnx.load(quantized / "model.onnx")
     for tensor in weights(model):
         values = numpy_helper.to_array(tensor)
         replaced(tensor, values.clip(-np.abs(values).max() // 2, np.abs(values).max() // 2))
-    assert not passes(quantised, model)
+    assert not passes(quantized, model)
 
 
 LOGITS = {"logits": np.random.default_rng(0).normal(0, 3, (16, 10)).astype(np.float32)}
@@ -93,7 +93,7 @@ def test_steps_that_round_nothing_when_they_run_are_held_to_float() -> None:
     )
 
 
-def test_answers_that_depend_on_the_optimisation_get_no_golden_set() -> None:
+def test_answers_that_depend_on_the_optimization_get_no_golden_set() -> None:
     assert golden.tolerance("int8", LOGITS, 0.04 * SPREAD, {})[0] == pytest.approx(0.08 * SPREAD, rel=0.1)
     with pytest.raises(TrainingError, match=r"77% of the outputs' standard deviation: .* check nothing"):
         golden.tolerance("int8", LOGITS, 0.77 * SPREAD, {})
@@ -104,9 +104,9 @@ def test_whole_numbers_are_compared_as_they_are() -> None:
 
 
 def test_nothing_is_left_where_no_golden_set_can_be_made(
-    quantised: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    quantized: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(quantised.parent / "sides", tmp_path / "sides")
+    shutil.copytree(quantized.parent / "sides", tmp_path / "sides")
     monkeypatch.setattr(measure, "steadiness", lambda *_: 2.3)
     assert compress("fp16", tmp_path / "sides", tmp_path / "out", "--data", str(images)) == 1
     assert "would check nothing" in capsys.readouterr().err

@@ -89,7 +89,7 @@ def test_what_is_copied_is_enough(tmp_path: Path) -> None:
     }
     env |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
     code = (
-        "import training.job.run as job, amaas.api.package; job.PATIENCE = 1;"
+        "import training.job.run as job, amaas.api.package; job.ATTEMPTS = 1;"
         "print(job.__file__, amaas.api.package.__file__);"
         "sys_exit = job.main(['019bae2fd40-0123456789abcdef']); print(sys_exit)"
     )

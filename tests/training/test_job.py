@@ -47,9 +47,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def started(store: Any, endpoint: str, job: Job, work: Path, attempt: int, **more: str) -> subprocess.Popen[str]:
     env = os.environ | {
-        "BUCKET": store.bucket, "AWS_ENDPOINT_URL": endpoint, "AWS_BATCH_JOB_ATTEMPT": str(attempt),
-        "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TORCHRUN": "", **more,
-    }  # fmt: skip
+        "BUCKET": store.bucket,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_BATCH_JOB_ATTEMPT": str(attempt),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+        "TORCHRUN": "",
+        **more,
+    }
     line = [sys.executable, "-m", "training.job.run", job.id, "--work", str(work), "--minutes", "60"]
     return subprocess.Popen(line, env=env, stderr=subprocess.PIPE, text=True, cwd=work.parent)
 
@@ -61,6 +66,23 @@ def until(what: Callable[[], Any], process: subprocess.Popen[str]) -> None:
         time.sleep(0.1)
 
 
+def stopped_attempt(store: Any, endpoint: str, job: Job, folder: Path) -> list[dict[str, Any]]:
+    """The first attempt, which gets SIGTERM in its fourth epoch; returns the metrics that are in the bucket then."""
+    held = folder / "18"  # of 5 steps an epoch
+    process = started(store, endpoint, job, folder / "one", 1, HOLD=str(held))
+    until(lambda: held.exists() and progress.read_metrics(store, job.id), process)
+    assert progress.status(store, job)["state"] == "running"
+    process.send_signal(signal.SIGTERM)
+    errors = process.communicate()[1]
+    assert process.returncode == 75, errors
+    assert "stopped by SIGTERM" in errors
+    assert len(names(store, keys.training_checkpoints(job.id))) == 2
+    status = jobs.read_report(store, job.id)
+    assert status is not None
+    assert (status.attempt, status.phase) == (1, "stopped")
+    return progress.read_metrics(store, job.id)
+
+
 def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
     ministack_endpoint: str, folder: Path, tmp_path: Path
 ) -> None:
@@ -68,31 +90,18 @@ def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
     for path in folder.rglob("*.png"):
         store.put(f"datasets/sides/{path.relative_to(folder)}", path.read_bytes())
     job = asked(store, f"s3://{store.bucket}/datasets/sides", model="tests.training.held:Held")
-    held = tmp_path / "18"  # of 5 steps an epoch
-    first = started(store, ministack_endpoint, job, tmp_path / "one", 1, HOLD=str(held))
-    until(lambda: held.exists() and progress.metrics(store, job.id), first)
-    assert progress.status(store, job)["state"] == "running"
-    first.send_signal(signal.SIGTERM)
-    said = first.communicate()[1]
-    assert first.returncode == 75, said
-    assert "stopped by SIGTERM" in said
-    before = progress.metrics(store, job.id)
+    before = stopped_attempt(store, ministack_endpoint, job, tmp_path)
     assert [row["epoch"] for row in before] == [1, 2, 3]
-    assert len(names(store, keys.training_checkpoints(job.id))) == 2
-    found = jobs.said(store, job.id)
-    assert found is not None
-    assert (found.attempt, found.phase) == (1, "stopped")
 
     second = started(store, ministack_endpoint, job, tmp_path / "two", 2)
-    said = second.communicate()[1]
-    assert second.returncode == 0, said
-    after = progress.metrics(store, job.id)
+    errors = second.communicate()[1]
+    assert second.returncode == 0, errors
+    after = progress.read_metrics(store, job.id)
     assert after[: len(before)] == before, "it went on, and did not begin anew"
     assert [row["epoch"] for row in after] == list(range(1, 10))
     assert names(store, keys.training_checkpoints(job.id)) == []
-    assert names(store, keys.training_reports(job.id)) == [
-        "calibration.png", "cleaning.json", "confusion.png", "curves.png",
-    ]  # fmt: skip
+    reports = ["calibration.png", "cleaning.json", "confusion.png", "curves.png"]
+    assert names(store, keys.training_reports(job.id)) == reports
     sent = names(store, f"uploads/{job.id}/files/")
     assert {"model.onnx", "amaas.json", "golden.npz"} <= set(sent)
     assert not any(name.endswith((".jsonl", ".checkpoint")) for name in sent)
@@ -105,8 +114,8 @@ def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
     upload = pipeline.on_object(Log(store), Config(bucket=store.bucket), key, {}, Limits())
     assert upload is not None
     assert (upload.state, upload.by) == ("registered", "ann"), upload.reason
-    found_state = progress.status(store, job)
-    assert (found_state["state"], found_state["version"], found_state["attempts"]) == ("succeeded", 1, 3)
+    state = progress.status(store, job)
+    assert (state["state"], state["version"], state["attempts"]) == ("succeeded", 1, 3)
 
 
 # ---- trainings that end otherwise
@@ -148,7 +157,7 @@ def test_reports_go_out_however_it_ends(store: MemoryStore, attempt: Attempt, en
     job = asked(store, "digits")
     assert attempt(job, REPORT + end) == code
     assert names(store, keys.training_reports(job.id)) == ["cleaning.json", "curves.png"]
-    urls = progress.reports(store, job.id, 60)
+    urls = progress.report_urls(store, job.id, 60)
     assert urls["curves.png"].endswith(f"/training/{job.id}/report/curves.png")
     assert "curves.png" not in " ".join(names(store, "uploads/"))
 
@@ -258,7 +267,7 @@ def test_a_package_that_is_finished_when_the_user_cancels_is_not(
     job, train = asked(store, "digits"), container.train
 
     def cancelled(*given: Any) -> tuple[int, str]:
-        jobs.cancel(store, job.id, "ann")
+        jobs.write_cancellation(store, job.id, "ann")
         return train(*given)
 
     monkeypatch.setattr(container, "train", cancelled)

@@ -40,7 +40,7 @@ __all__ = ["_quick", "attempt", "store"]  # fixtures
 )
 def test_data_is_a_file_or_a_folder(store: MemoryStore, tmp_path: Path, key: str, data: str, expected: str) -> None:
     store.put(key, b"content")
-    place = container.bring(store, "b", data, tmp_path / "data", Stop())
+    place = container.fetch_data(store, "b", data, tmp_path / "data", Stop())
     assert (tmp_path / expected).read_bytes() == b"content"
     assert (tmp_path / expected).is_relative_to(place)
 
@@ -83,9 +83,9 @@ def test_no_data_is_a_reason(store: MemoryStore, attempt: Attempt) -> None:
 
 def test_a_cancelled_job_does_nothing(store: MemoryStore, attempt: Attempt) -> None:
     job = asked(store, "digits")
-    jobs.cancel(store, job.id, "ann")
+    jobs.write_cancellation(store, job.id, "ann")
     assert attempt(job, "sys.exit(1)") == 0
-    assert jobs.said(store, job.id) is None
+    assert jobs.read_report(store, job.id) is None
 
 
 @pytest.mark.parametrize("name", ["teach", "ou", "check"])
@@ -97,9 +97,16 @@ def test_the_training_takes_no_option_by_its_beginning(name: str, capsys: pytest
 
 
 def test_the_command_line_and_torchrun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    job = Job(id=new_id(), model="m", data="d", by="a", created_at="", arguments=json.loads(
-        '{"epochs": 2, "size": [8, 8], "no-flip": true, "bf16": false, "lr": -0.5, "licence": "-x"}'
-    ))  # fmt: skip
+    job = Job(
+        id=new_id(),
+        model="m",
+        data="d",
+        by="a",
+        created_at="",
+        arguments=json.loads(
+            '{"epochs": 2, "size": [8, 8], "no-flip": true, "bf16": false, "lr": -0.5, "licence": "-x"}'
+        ),
+    )
     monkeypatch.delenv("TORCHRUN", raising=False)
     line = command(job, "digits", tmp_path)
     own = ["-m", "training.train", "--data", "digits", "--out", str(tmp_path), "--name", "m", "--quiet"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -14,13 +13,13 @@ import onnxruntime
 import pytest
 import soundfile
 import torch
-from PIL import Image
 
 from shared.package import processing
-from training import data, kinds, train
+from training import train
+from training.data import dataset as data
 from training.errors import TrainingError
+from training.kinds import choose as kinds
 from training.kinds.sounds import Sounds
-from training.kinds.tables import Tables
 from training.kinds.texts import Texts
 from training.settings import settings
 
@@ -77,17 +76,59 @@ def table(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "more", "task", "inputs"),
     [
-        (texts, ["--epochs", "8", "--lr", "0.01", "--embedding", "16", "--hidden", "16", "--layers", "1"],
-         "text-classification", ["input_ids", "attention_mask"]),
-        (texts, ["--epochs", "4", "--lr", "0.02", "--model", "lstm", "--embedding", "16", "--hidden", "16",
-                 "--token-dropout", "0.1"], "text-classification", ["input_ids", "attention_mask"]),
-        (sounds, ["--epochs", "8", "--lr", "0.02", "--widths", "4", "8", "8", "8", "--mixup", "0.2",
-                  "--time-shift", "0.02", "--frequency-mask", "4", "--time-mask", "4"],
-         "audio-classification", ["sound"]),
+        (
+            texts,
+            ["--epochs", "8", "--lr", "0.01", "--embedding", "16", "--hidden", "16", "--layers", "1"],
+            "text-classification",
+            ["input_ids", "attention_mask"],
+        ),
+        (
+            texts,
+            [
+                "--epochs",
+                "4",
+                "--lr",
+                "0.02",
+                "--model",
+                "lstm",
+                "--embedding",
+                "16",
+                "--hidden",
+                "16",
+                "--token-dropout",
+                "0.1",
+            ],
+            "text-classification",
+            ["input_ids", "attention_mask"],
+        ),
+        (
+            sounds,
+            [
+                "--epochs",
+                "8",
+                "--lr",
+                "0.02",
+                "--widths",
+                "4",
+                "8",
+                "8",
+                "8",
+                "--mixup",
+                "0.2",
+                "--time-shift",
+                "0.02",
+                "--frequency-mask",
+                "4",
+                "--time-mask",
+                "4",
+            ],
+            "audio-classification",
+            ["sound"],
+        ),
         (table, ["--epochs", "8", "--lr", "0.02", "--hidden", "16", "--noise", "0.05"], "tabular", ["features"]),
     ],
     ids=["transformer", "lstm", "sound", "table"],
-)  # fmt: skip
+)
 def test_from_files_to_a_package(tmp_path: Path, make: Any, more: list[str], task: str, inputs: list[str]) -> None:
     out = tmp_path / "out"
     source = make(tmp_path)
@@ -115,7 +156,7 @@ def replayed(out: Path, described: dict[str, Any]) -> None:
 def as_packaged(out: Path, described: dict[str, Any], values: np.ndarray) -> None:
     """The kind that a package declares makes the tensors that the kind it was trained with made."""
     kind = kinds.declared(described, out)
-    made = kind.inputs(kind.stored(values), slice(None))
+    made = kind.inputs(kind.encode(values), slice(None))
     assert [tuple(value.shape[1:]) for value in made.values()] == [
         tuple(value.shape[1:]) if -1 in put["shape"][1:] else tuple(put["shape"][1:])
         for value, put in zip(made.values(), described["inputs"], strict=True)
@@ -126,10 +167,10 @@ def as_packaged(out: Path, described: dict[str, Any], values: np.ndarray) -> Non
 
 def test_a_text_has_the_same_logits_beside_a_longer_one() -> None:
     values = np.array(["one", "one two three four five six", "", "seven"] * 10, object)
-    kind = kinds.fit(values, "text", {}, chosen("--vocabulary", "300", "--max-length", "16"))
-    stored = kind.stored(values)
+    kind = kinds.fit(values, "text", {}, chosen("--vocabulary", "300", "--max-length", "16").preparation)
+    stored = kind.encode(values)
     assert kind.inputs(stored, slice(2, 3))["input_ids"].tolist() == [[2]]  # [CLS]: no text has no token
-    from training import networks
+    from training.networks import find as networks
 
     for name in ("gru", "lstm", "transformer"):
         torch.manual_seed(1)
@@ -143,11 +184,11 @@ def test_a_text_has_the_same_logits_beside_a_longer_one() -> None:
 
 def test_token_dropout_keeps_the_first_and_the_padding() -> None:
     values = np.array(["a b c d e f g h", "a b"] * 50, object)
-    kind = kinds.fit(values, "text", {}, chosen("--vocabulary", "300"))
+    kind = kinds.fit(values, "text", {}, chosen("--vocabulary", "300").preparation)
     assert isinstance(kind, Texts)
-    stored, random = kind.stored(values), torch.Generator().manual_seed(0)
+    stored, random = kind.encode(values), torch.Generator().manual_seed(0)
     plain = kind.inputs(stored, torch.arange(100))
-    made = kind.augmented(stored, torch.arange(100), random, chosen("--token-dropout", "0.5"))
+    made = kind.augmented(stored, torch.arange(100), random, chosen("--token-dropout", "0.5").augmentation)
     changed = made["input_ids"] != plain["input_ids"]
     assert not changed[:, 0].any()
     assert not changed[plain["attention_mask"] == 0].any()
@@ -159,63 +200,23 @@ def test_masks_and_shifts_of_sound_are_as_wide_as_asked() -> None:
     values = np.empty(8, object)
     for n in range(8):
         values[n] = np.random.default_rng(n).standard_normal(8000).astype(np.float32) * 0.1
-    kind = kinds.fit(values, "audio", {"sample_rate": 8000}, chosen())
+    kind = kinds.fit(values, "audio", {"sample_rate": 8000}, chosen().preparation)
     assert isinstance(kind, Sounds)
-    stored, picked = kind.stored(values), torch.arange(8)
+    stored, picked = kind.encode(values), torch.arange(8)
     assert abs(float(stored["sound"].mean())) < 0.01 and abs(float(stored["sound"].std()) - 1) < 0.01
     random = torch.Generator().manual_seed(0)
-    masked = kind.augmented(stored, picked, random, chosen("--frequency-mask", "6", "--time-mask", "9"))["sound"]
+    masked = kind.augmented(stored, picked, random, chosen("--frequency-mask", "6", "--time-mask", "9").augmentation)[
+        "sound"
+    ]
     whole = (masked == 0).all(3).sum(2), (masked == 0).all(2).sum(2)
     assert 0 < whole[0].max() <= 6 and 0 < whole[1].max() <= 9
-    shifted = kind.augmented(stored, picked, random, chosen("--time-shift", "0.05"))["sound"]
+    shifted = kind.augmented(stored, picked, random, chosen("--time-shift", "0.05").augmentation)["sound"]
     moves = []
     for before, after in zip(stored["sound"], shifted, strict=True):
         found = [by for by in range(-5, 6) if torch.equal(before.roll(by, 2)[..., 5:-5], after[..., 5:-5])]
         assert len(found) == 1
         moves += found
     assert len(set(moves)) > 2
-
-
-def test_columns_are_described_by_the_training_rows_alone() -> None:
-    rows = [{"n": 1.0, "c": "x"}, {"n": 3.0, "c": None}, {"n": None, "c": "y"}, {"n": 8.0, "c": "x"}]
-    values = np.array(rows, object)
-    kind = kinds.fit(values, "table", {"columns": ["n", "c"]}, chosen())
-    assert isinstance(kind, Tables)
-    number, category = kind.plan["columns"]
-    assert (number["missing"], number["mean"], round(number["std"], 3)) == (3, 4, 2.944)
-    assert category["categories"] == ["x", "y"]
-    made = kind.stored(np.array([{"n": None, "c": "z"}, {"n": 4.0, "c": "y"}, {"n": 4.0, "c": None}], object))[
-        "features"
-    ]
-    assert made[:, 1:].tolist() == [[0, 0], [0, 1], [0, 0]]
-    assert made[1, 0] == 0
-    assert kind.files["reference.csv"].decode().splitlines()[0] == "n,c"
-    assert "reference" not in kinds.fit(values, "table", {"columns": ["n", "c"]}, chosen("--no-reference-rows")).plan
-
-
-@pytest.mark.parametrize("start", [0, 1_700_000_000, -1e12])
-@pytest.mark.parametrize("step", [0.001, 1, 7e5])
-def test_numbers_far_from_zero_are_centred(start: float, step: float) -> None:
-    """Times of one hour were 1.8 deviations away from zero, and a gap among them before all of them."""
-    numbers = start + step * np.arange(3600)
-    values = np.array(
-        [{"time": float(number), "same": start + 0.1} for number in numbers] + [{"time": None, "same": None}]
-    )
-    kind = kinds.fit(values[:-1], "table", {"columns": ["time", "same"]}, chosen())
-    assert isinstance(kind, Tables) and kind.plan["columns"][1]["std"] == 1
-    made = kind.stored(values)["features"].double()
-    # -1e12 has steps of 0.0001
-    assert abs(made[:-1, 0].mean()) < 0.002 and abs(made[:-1, 0].std() - 1) < 0.002
-    assert abs(made[-1, 0]) < 0.002 and made[:, 1].abs().max() < 0.002
-
-
-def test_what_is_near_zero_is_noted_as_the_bundled_table_has_it(tmp_path: Path) -> None:
-    described = json.loads((BUNDLED / "wine" / "amaas.json").read_text())
-    values, _ = data.load("wine", tmp_path, seed=0).train
-    columns = [column["name"] for column in described["preprocess"]["columns"]]
-    assert (
-        kinds.fit(values, "table", {"columns": columns}, chosen()).plan["columns"] == described["preprocess"]["columns"]
-    )
 
 
 @pytest.mark.parametrize(
@@ -241,58 +242,6 @@ def test_what_does_not_fit_the_data_is_said(
     assert train.main(["--data", str(make(tmp_path)), "--out", str(tmp_path / "out"), *QUICK, *more]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out" / "model.onnx").exists()
-
-
-def master(kind: kinds.Kind) -> Any:
-    """A teacher, as far as its preparation goes."""
-    told = {"task": kind.task, "inputs": kind.puts, "preprocess": kind.plan}
-    return SimpleNamespace(manifest=told, folder=None, reference="master@1")
-
-
-def test_sounds_are_read_at_the_rate_of_the_teacher(tmp_path: Path) -> None:
-    """Samples at 16 kHz were taken for samples at 8 kHz, which is an octave lower."""
-    slow = data.load(str(sounds(tmp_path)), tmp_path, seed=0)
-    teacher = master(kinds.fit(slow.train[0], "audio", slow.details, chosen()))
-    for path in (tmp_path / "tones").rglob("*.wav"):
-        soundfile.write(path, np.repeat(soundfile.read(path)[0], 2), 16000)
-    fast = data.load(str(tmp_path / "tones"), tmp_path, seed=0)
-    with pytest.raises(TrainingError, match="master@1 takes sounds at 8000 Hz, these are at 16000: leave --rate away"):
-        kinds.of(teacher, fast)
-    read = data.load(str(tmp_path / "tones"), tmp_path, seed=0, usual=kinds.reading_of(teacher))
-    assert kinds.of(teacher, read).plan == teacher.manifest["preprocess"]
-    assert read.details["sample_rate"] == 8000 and len(read.train[0][0]) * 2 == len(fast.train[0][0])
-
-
-def test_images_of_another_size_or_in_colours_are_not_what_the_teacher_takes(folder: Path, tmp_path: Path) -> None:
-    grey = data.load(str(folder), tmp_path, seed=0, size=(28, 28))
-    teacher = master(kinds.fit(grey.train[0], "image", {}, chosen()))
-    assert kinds.reading_of(teacher) == {"size": (28, 28)}
-    for path in folder.rglob("*.png"):
-        Image.open(path).convert("RGB").resize((64, 64)).save(path)
-    with pytest.raises(
-        TrainingError, match="of 28x28 with 1 channels, these are of 64x64 with 3: save them in the same"
-    ):
-        kinds.of(teacher, data.load(str(folder), tmp_path, seed=0))
-    assert data.load(str(folder), tmp_path, seed=0, usual={"size": (28, 28)}).train[0].shape[1:] == (28, 28, 3)
-    assert data.load(str(folder), tmp_path, seed=0, usual={"size": (28, 28)}, size=(9, 9)).train[0].shape[1] == 9
-    assert data.load(str(texts(tmp_path)), tmp_path, seed=0, usual={"size": (28, 28)}).kind == "text"
-    assert data.load("wine", tmp_path, seed=0, usual={"size": (28, 28)}).kind == "table"
-
-
-def test_rows_with_other_columns_are_not_what_the_teacher_takes(tmp_path: Path) -> None:
-    """A column that is not there was taken for one of gaps only."""
-    loaded = data.load(str(table(tmp_path)), tmp_path, seed=0)
-    teacher = master(kinds.fit(loaded.train[0], "table", loaded.details, chosen("--no-reference-rows")))
-    assert kinds.of(teacher, loaded).plan == teacher.manifest["preprocess"]
-    body = (tmp_path / "loans.csv").read_text()
-    numbered = body.replace("full", "1").replace("part", "2").replace("none", "3")
-    for other, message in (
-        (body.replace("income", "salary"), "these have no income, besides salary: give the same columns"),
-        (numbered, "takes job as category, these have another type there"),
-    ):
-        (tmp_path / "loans.csv").write_text(other)
-        with pytest.raises(TrainingError, match=message):
-            kinds.of(teacher, data.load(str(tmp_path / "loans.csv"), tmp_path, seed=0))
 
 
 def test_a_package_that_prepares_otherwise_is_refused(tmp_path: Path) -> None:

@@ -93,3 +93,25 @@ def test_randaugment_is_torchvisions_and_hangs_on_the_generator_alone(channels: 
     assert not torch.equal(random_augment(pixels, seeded(2), 2, 9), made)
     assert made.shape == pixels.shape and made.dtype == torch.uint8
     assert not torch.equal(made, pixels)
+
+
+def test_augmentation_is_seeded_and_off_when_told() -> None:
+    images = torch.arange(2 * 3 * 8 * 8, dtype=torch.float32).reshape(2, 3, 8, 8)
+    seeded = [augment(images, torch.Generator().manual_seed(5), shift=2, erase=3) for _ in range(2)]
+    assert torch.equal(*seeded)
+    assert not torch.equal(seeded[0], images)
+    still = augment(images, torch.Generator().manual_seed(5), shift=0, flip=False)
+    assert torch.equal(still, images)
+
+
+def test_augmentation_shifts_mirrors_and_erases_as_told() -> None:
+    images = torch.zeros(200, 1, 9, 9)
+    images[:, 0, 4, 2] = 1.0  # one bright pixel, left of the middle
+    moved = augment(images, torch.Generator().manual_seed(0), shift=1, flip=True)
+    found = {tuple(place) for place in moved.nonzero()[:, 2:].tolist()}
+    assert found == {(row, column) for row in (3, 4, 5) for column in (1, 2, 3, 5, 6, 7)}
+    erased = augment(torch.ones(200, 2, 9, 9), torch.Generator().manual_seed(0), shift=0, flip=False, erase=3)
+    holes = (erased == 0).sum((2, 3))
+    assert torch.equal(holes[:, 0], holes[:, 1])
+    assert set(holes.flatten().tolist()) <= {1, 2, 3, 4, 6, 9}
+    assert holes.max() == 9

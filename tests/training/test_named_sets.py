@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from training import data
-from training.data import debian, fashion_mnist, fortunes, kept, spoken_digits
+from training.data import cache
+from training.data import dataset as data
+from training.data.named import debian, fashion_mnist, fortunes, spoken_digits
 from training.errors import TrainingError
-from training.settings import CACHE
+from training.options import CACHE
 
 Fake = Callable[[str, str], None]
 
@@ -115,10 +116,10 @@ def test_what_is_in_place_first_stays_and_what_is_not_whole_gives_way(tmp_path: 
     (target / "b").unlink()
     debian.moved(tmp_path / "second", target)
     assert [(target / name).read_bytes() for name in "ab"] == [b"second"] * 2
-    with kept.beside(target / "c") as one, kept.beside(target / "c") as other:
+    with cache.beside(target / "c") as one, cache.beside(target / "c") as other:
         for folder in (one, other):
             (folder / "c").write_text(folder.name)
-            kept.put(folder / "c", target / "c")
+            cache.publish(folder / "c", target / "c")
     assert (target / "c").read_text() == one.name
     assert list(target.parent.iterdir()) == [target]
     assert sorted(path.name for path in target.iterdir()) == ["a", "b", "c"]
@@ -158,8 +159,9 @@ def test_ten_words_are_cut_out_of_what_the_program_says(
     monkeypatch.setattr(spoken_digits, "EACH", {"train": 2, "test": 1})
     source = spoken_digits.source(tmp_path / "root", [])
     assert {split: part[1].tolist() for split, part in source.splits.items()} == {
-        "train": list(range(10)) * 4, "test": list(range(10)),
-    }  # fmt: skip
+        "train": list(range(10)) * 4,
+        "test": list(range(10)),
+    }
     lengths = [len(samples) / source.details["sample_rate"] for samples in source.splits["train"][0]]
     assert min(lengths) > 6000 / 22050 - 0.01
     assert max(lengths) < 6000 / 22050 + 2 * spoken_digits.SILENCE + 0.01
@@ -253,7 +255,7 @@ def test_the_real_fortunes() -> None:
 
 
 def test_the_real_digits_are_told_apart_in_voices_that_were_not_heard() -> None:
-    from training.data import outliers
+    from training.data import doubtful_labels
 
     loaded = real("spoken-digits")
     assert (len(loaded.train[1]) + len(loaded.validation[1]), len(loaded.test[1])) == (2500, 490)
@@ -262,7 +264,7 @@ def test_the_real_digits_are_told_apart_in_voices_that_were_not_heard() -> None:
     assert max(len(samples) for samples in loaded.train[0]) < loaded.details["sample_rate"]
     values = np.concatenate([loaded.train[0][::3], loaded.test[0][::2]])  # a part of it, to be quick
     count = len(loaded.train[1][::3])
-    matrix, model = outliers.PREPARED["audio"](values, loaded.details, 0)
+    matrix, model = doubtful_labels.PREPARED["audio"](values, loaded.details, 0)
     with threadpool_limits(1):
         fitted = model.fit(matrix[:count], loaded.train[1][::3])
     assert fitted.score(matrix[count:], loaded.test[1][::2]) > 0.85

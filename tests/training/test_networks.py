@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from training import export, networks, train
+from training import export, train
 from training.errors import TrainingError
 from training.kinds.images import Images
+from training.networks import find as networks
 
 from .conftest import Run
 
@@ -48,11 +49,12 @@ def test_every_network_leaves_by_the_same_export(name: str, shape: Shape, widths
 def test_resnet9_learns(folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     packaged = {}
     monkeypatch.setattr(
-        export, "package",
+        export,
+        "package",
         lambda network, data, kind, out, metrics, told: packaged.update(
             network=network, metrics=metrics, recipe=told.recipe
         ),
-    )  # fmt: skip
+    )
     small = ["--model", "resnet9", "--widths", "4", "8", "8", "8", "--batch", "8"]
     assert run(folder, tmp_path / "out", *small) == 0
     assert packaged["metrics"]["test_accuracy"] > 0.9
@@ -107,7 +109,7 @@ def test_a_network_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("name", "widths", "message"),
     [
-        ("resnet", None, "'resnet' is no network: use cnn, resnet9, .*gru, .*torchvision:NAME"),
+        ("resnet", None, "'resnet' is not a network: use cnn, resnet9, .*gru, .*torchvision:NAME"),
         ("torchvision:resnet17", None, "no classifier 'resnet17'; it has alexnet, .*resnet18"),
         ("torchvision:fasterrcnn_resnet50_fpn", None, "no classifier"),
         ("nowhere:Net", None, "the module 'nowhere' cannot be imported .*No module named"),
@@ -119,7 +121,7 @@ def test_a_network_of_ones_own() -> None:
         ("torchvision:alexnet", None, "cannot take images of 16x16"),
         ("cnn", [4], "cnn has 2 widths, 1 are given"),
         ("resnet9", [4, 4], "resnet9 has 4 widths, 2 are given"),
-        ("torchvision:resnet18", [4], "--widths is for the networks that are built in: leave it away"),
+        ("torchvision:resnet18", [4], "--widths is for the networks that are built in: omit it"),
     ],
 )
 def test_what_cannot_be_made_is_explained(name: str, widths: list[int] | None, message: str) -> None:
@@ -157,8 +159,8 @@ def test_pretrained_weights_are_taken_but_for_the_last_layer(tmp_path: Path, cha
     make, described = networks.find("torchvision:squeezenet1_1", pretrained=str(tmp_path / "known.pth"))
     fitted = make((channels, 64, 64), 5).eval()
     image = torch.randn(2, channels, 64, 64)
-    coloured = image.expand(-1, 3, -1, -1)  # a grey image gives what its coloured copy gave
-    assert torch.allclose(fitted.features(image), known.features(coloured), atol=1e-4)
+    colored = image.expand(-1, 3, -1, -1)  # a gray image gives what its colored copy gave
+    assert torch.allclose(fitted.features(image), known.features(colored), atol=1e-4)
     assert fitted(image).shape == (2, 5)
     assert described["pretrained"] == str(tmp_path / "known.pth")
 
@@ -168,9 +170,11 @@ def test_weights_that_are_none_are_refused(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     for file, message in (
-        ("text.pth", "no file of weights that can be read"), ("absent.pth", "no file of weights that can be read"),
-        ("list.pth", "is no state dict"), ("other.pth", "these are no weights of squeezenet1_1"),
-    ):  # fmt: skip
+        ("text.pth", "no file of weights that can be read"),
+        ("absent.pth", "no file of weights that can be read"),
+        ("list.pth", "has no state dict"),
+        ("other.pth", "these are no weights of squeezenet1_1"),
+    ):
         with pytest.raises(TrainingError, match=message):
             networks.find("torchvision:squeezenet1_1", pretrained=str(tmp_path / file))[0]((3, 64, 64), 5)
     with pytest.raises(TrainingError, match="is for torchvision's networks"):

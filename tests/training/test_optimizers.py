@@ -1,4 +1,4 @@
-"""Each option of the optimisation does what it says."""
+"""Each option of the optimization does what it says."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from training import export, networks
+from training import export
 from training.loop import epochs, learner
 from training.loop.state import State
+from training.networks import find as networks
 from training.optimizers import Average, optimizer_for, rate, schedule_for
 from training.settings import recipe, settings
 
@@ -51,7 +52,7 @@ def differ(a: nn.Module, b: nn.Module) -> float:
 def test_sgd_steps_as_nesterov_wrote_it() -> None:
     network = nn.Linear(1, 1, bias=False)
     nn.init.constant_(network.weight, 1.0)
-    optimizer = optimizer_for(network, given("--lr", "0.1", "--momentum", "0.5", "--weight-decay", "0"))
+    optimizer = optimizer_for(network, given("--lr", "0.1", "--momentum", "0.5", "--weight-decay", "0").optimization)
     for _ in range(2):
         network.weight.grad = torch.ones(1, 1)
         optimizer.step()
@@ -62,18 +63,20 @@ def test_sgd_steps_as_nesterov_wrote_it() -> None:
 def test_adamw_decays_weights_apart_from_the_gradient() -> None:
     network = nn.Linear(1, 1, bias=False)
     nn.init.constant_(network.weight, 1.0)
-    s = given("--optimizer", "adamw", "--lr", "0.1", "--weight-decay", "0.5")
-    optimizer = optimizer_for(network, s)
+    optimizer = optimizer_for(
+        network, given("--optimizer", "adamw", "--lr", "0.1", "--weight-decay", "0.5").optimization
+    )
     network.weight.grad = torch.full((1, 1), 1e3)
     optimizer.step()
     assert network.weight.item() == pytest.approx(1 * (1 - 0.1 * 0.5) - 0.1, rel=1e-4)  # the size of a gradient is lost
-    assert (given("--optimizer", "adamw").lr, given().lr) == (0.001, 0.05)
+    assert (given("--optimizer", "adamw").optimization.lr, given().optimization.lr) == (0.001, 0.05)
 
 
 def walk(*more: str) -> tuple[list[float], list[float]]:
     """(learning rate, momentum) at each of 100 steps."""
-    optimizer = optimizer_for(nn.Linear(1, 1), given("--lr", "1", *more))
-    schedule = schedule_for(optimizer, given("--lr", "1", *more), 100)
+    optimization = given("--lr", "1", *more).optimization
+    optimizer = optimizer_for(nn.Linear(1, 1), optimization)
+    schedule = schedule_for(optimizer, optimization, 100)
     rates, momenta = [], []
     for _ in range(100):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -102,9 +105,9 @@ def test_one_cycle_moves_the_momentum_against_the_rate() -> None:
 @pytest.mark.parametrize("steps", [1, 2, 5, 10])
 @pytest.mark.parametrize("warmup", ["0", "0.1", "0.2", "0.5"])
 def test_one_cycle_of_few_steps(steps: int, warmup: str) -> None:
-    s = given("--schedule", "one-cycle", "--lr", "1", "--warmup", warmup)
-    optimizer = optimizer_for(nn.Linear(1, 1), s)
-    schedule = schedule_for(optimizer, s, steps)
+    optimization = given("--schedule", "one-cycle", "--lr", "1", "--warmup", warmup).optimization
+    optimizer = optimizer_for(nn.Linear(1, 1), optimization)
+    schedule = schedule_for(optimizer, optimization, steps)
     for step in range(steps):
         assert 0 < optimizer.param_groups[0]["lr"] <= 1
         optimizer.step()
@@ -203,9 +206,10 @@ def test_bf16_channels_last_and_compile_compute_the_same_thing(fit: Fit, monkeyp
     forward = networks.TutorialCNN.forward
     layouts: list[bool] = []
     monkeypatch.setattr(
-        networks.TutorialCNN, "forward",
+        networks.TutorialCNN,
+        "forward",
         lambda network, x: (layouts.append(network.features[3].weight.is_contiguous()), forward(network, x))[1],
-    )  # fmt: skip
+    )
     assert differ(fit("--channels-last", "--no-measure"), usual) < 1e-4
     assert not layouts[-2]
     monkeypatch.setattr(networks.TutorialCNN, "forward", forward)
@@ -224,6 +228,8 @@ def test_the_recipe_names_what_is_not_usual() -> None:
     assert "schedule" not in usual and "warmup" not in usual
     changed = recipe(given("--schedule", "one-cycle", "--ema", "0.99", "--optimizer", "adamw"), network, "image")
     assert {key: changed[key] for key in changed.keys() - usual.keys()} == {
-        "schedule": "one-cycle", "warmup": 0.3, "ema": 0.99,
-    }  # fmt: skip
+        "schedule": "one-cycle",
+        "warmup": 0.3,
+        "ema": 0.99,
+    }
     assert (changed["optimizer"], changed["lr"]) == ("AdamW", 0.001)

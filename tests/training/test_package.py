@@ -17,10 +17,11 @@ from PIL import Image
 
 from shared.package import processing
 from training import export
-from training.data import fashion_mnist, spread
+from training.data.named import fashion_mnist
+from training.data.split import spread
 from training.errors import TrainingError
 from training.kinds.images import Images
-from training.networks import TutorialCNN
+from training.networks.images import TutorialCNN
 
 from .conftest import Run
 
@@ -132,7 +133,7 @@ def test_the_bundled_image_model_says_whose_its_data_is() -> None:
 
 
 def test_the_example_images_are_those_of_the_golden_set() -> None:
-    """From a PNG, by what amaas.json declares, to the very tensor that training tested with; and rightly labelled."""
+    """From a PNG, by what amaas.json declares, to the very tensor that training tested with; and rightly labeled."""
     described = json.loads((BUNDLED / "amaas.json").read_text())
     golden = np.load(BUNDLED / "golden.npz", allow_pickle=False)
     known = {hashlib.sha256(image.tobytes()).digest() for image in golden["input.image"]}

@@ -18,8 +18,11 @@ def test_per_class_figures_are_scikit_learns() -> None:
     precision, recall, f1, count = precision_recall_fscore_support(labels, logits.argmax(1))
     for k, name in enumerate("abcd"):
         assert found["classes"][name] == {
-            "count": count[k], "recall": round(recall[k], 4), "precision": round(precision[k], 4), "f1": round(f1[k], 4)
-        }  # fmt: skip
+            "count": count[k],
+            "recall": round(recall[k], 4),
+            "precision": round(precision[k], 4),
+            "f1": round(f1[k], 4),
+        }
     assert found["macro_f1"] == pytest.approx(f1.mean(), abs=1e-4)
     counts = quality.confusion(logits, labels)
     assert counts.sum() == 500 and counts.trace() / 500 == found["accuracy"]
@@ -39,8 +42,10 @@ def test_slices_are_the_thirds_of_a_feature() -> None:
     right = values >= 30  # the lowest third is wrong
     found = quality.slices({"length": values, "constant": np.ones(90), "few": np.r_[np.full(89, np.nan), 1]}, right)
     assert [(one["slice"], one["count"], one["accuracy"]) for one in found] == [
-        ("length 0 to 29.7", 30, 0.0), ("length 29.7 to 59.3", 30, 1.0), ("length 59.3 to 89", 30, 1.0),
-    ]  # fmt: skip
+        ("length 0 to 29.7", 30, 0.0),
+        ("length 29.7 to 59.3", 30, 1.0),
+        ("length 59.3 to 89", 30, 1.0),
+    ]
     assert found[0]["interval"][1] > 0.1
 
 

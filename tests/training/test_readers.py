@@ -15,15 +15,16 @@ import soundfile
 from PIL import Image
 from pyarrow import parquet
 
-from training import data
-from training.data import catalogue
+from training.data import catalog
+from training.data import dataset as data
+from training.data.source import Options
 from training.errors import TrainingError
 
 COLUMNS = ["age", "city", "empty", "class"]
 
 
 def find(path: Path, report: data.Report | None = None, **options: Any) -> data.Source:
-    return catalogue.find(str(path), path.parent, data.Options(**options), [] if report is None else report)
+    return catalog.find(str(path), path.parent, Options(**options), [] if report is None else report)
 
 
 def written(path: Path, header: list[str], rows: list[list[Any]], separator: str = ",") -> Path:
@@ -137,8 +138,9 @@ def test_numbers_with_few_values_are_classes_in_their_order(tmp_path: Path) -> N
     rows = [[n, n % 7, 2 + 4 * (n % 3)] for n in range(60)]
     source = find(written(tmp_path / "t.csv", ["a", "b", "stars"], rows))
     assert source.labels == ["2", "6", "10"]
-    parquet.write_table(pyarrow.table({"a": [1.5, None] * 10, "c": [1.0, 2.0] * 10, "d": [True, False] * 10}),
-                        tmp_path / "t.parquet")  # fmt: skip
+    parquet.write_table(
+        pyarrow.table({"a": [1.5, None] * 10, "c": [1.0, 2.0] * 10, "d": [True, False] * 10}), tmp_path / "t.parquet"
+    )
     source = find(tmp_path / "t.parquet", target="c")
     assert source.labels == ["1", "2"]
     assert source.splits["train"][0][1] == {"a": None, "d": "false"}
@@ -191,7 +193,7 @@ def test_bad_files_are_explained(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"a": 1, "b": "x"}\n{"a": 2, "b": 3}\n')
     with pytest.raises(TrainingError, match="mixed types"):
         find(tmp_path / "a.jsonl")
-    with pytest.raises(TrainingError, match="is no data set: use fashion-mnist"):
+    with pytest.raises(TrainingError, match="is not a data set: use fashion-mnist"):
         find(tmp_path / "nothing.csv")
     (tmp_path / "folder").mkdir()
     with pytest.raises(TrainingError, match="no data to train on"):
@@ -220,8 +222,9 @@ def test_sounds_come_at_one_rate_and_in_one_channel(tmp_path: Path) -> None:
     assert {len(samples) for samples in source.splits["train"][0]} == {800}
     assert {samples.dtype for samples in source.splits["train"][0]} == {np.dtype(np.float32)}
     assert {line["item"]: line["reason"] for line in report} == {
-        "low/broken.ogg": "unreadable", "low/notes.txt": "not a sound file",
-    }  # fmt: skip
+        "low/broken.ogg": "unreadable",
+        "low/notes.txt": "not a sound file",
+    }
     assert {len(samples) for samples in find(tmp_path, rate=4000).splits["train"][0]} == {400}
     assert data.load(str(tmp_path), tmp_path, seed=0).report[-1] == {"item": "low/silence.wav", "reason": "empty"}
 
@@ -241,13 +244,20 @@ def test_images_in_parquet_are_decoded_like_those_in_folders(tmp_path: Path, fol
     assert (source.kind, source.labels) == ("image", same.labels)
     assert np.array_equal(source.splits["train"][0], same.splits["train"][0])
     assert [(line["item"], line["reason"]) for line in report] == [
-        ("a.parquet:121", "unreadable"), ("a.parquet:120", "unreadable"),
-    ]  # fmt: skip
+        ("a.parquet:121", "unreadable"),
+        ("a.parquet:120", "unreadable"),
+    ]
     body = io.BytesIO()
     Image.new("L", (30, 30)).save(body, "PNG")
-    parquet.write_table(pyarrow.table({"picture": [body.getvalue()] + [row["image"]["bytes"] for row in rows[:-2]],
-                                       "side": ["left"] + [row["label"] for row in rows[:-2]]}),
-                        tmp_path / "b.parquet")  # fmt: skip
+    parquet.write_table(
+        pyarrow.table(
+            {
+                "picture": [body.getvalue()] + [row["image"]["bytes"] for row in rows[:-2]],
+                "side": ["left"] + [row["label"] for row in rows[:-2]],
+            }
+        ),
+        tmp_path / "b.parquet",
+    )
     with pytest.raises(TrainingError, match=r"different sizes \(120 of 12x12, 1 of 30x30\)"):
         find(tmp_path / "b.parquet")
     assert find(tmp_path / "b.parquet", size=(6, 6)).splits["train"][0].shape == (121, 6, 6, 1)
@@ -267,7 +277,7 @@ def test_tables_that_come_with_scikit_learn(tmp_path: Path, name: str, rows: int
 
 
 def test_data_sets_by_name_take_no_options_and_unknown_ones_are_told(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="wine is read in one way only: leave --size, --target away"):
+    with pytest.raises(TrainingError, match="wine is read in one way only: omit --size, --target"):
         data.load("wine", tmp_path, seed=0, size=(2, 2), target="x")
-    with pytest.raises(TrainingError, match="torchvision:Nothing is no data set"):
+    with pytest.raises(TrainingError, match="torchvision:Nothing is not a data set"):
         data.load("torchvision:Nothing", tmp_path, seed=0)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import data as datasets
 from training import export, train
+from training.data import dataset as datasets
 from training.errors import TrainingError
 from training.loop.checkpoint import Checkpoints, fingerprint
 from training.settings import settings
@@ -19,9 +19,27 @@ from . import children
 PLAIN = ["--batch", "16", "--epochs", "3", "--device", "cpu", "--quiet", "--deterministic"]
 CNN = ["--widths", "4", "8", "--hidden", "16", "--erase", "3"]
 ALL = [
-    "--model", f"{children.__name__}:Noisy", "--optimizer", "adamw", "--schedule", "one-cycle", "--ema", "0.9",
-    "--mixup", "0.3", "--cutmix", "1", "--crop", "0.1", "--rotate", "5", "--clip", "1", "--label-smoothing", "0.1",
-]  # fmt: skip
+    "--model",
+    f"{children.__name__}:Noisy",
+    "--optimizer",
+    "adamw",
+    "--schedule",
+    "one-cycle",
+    "--ema",
+    "0.9",
+    "--mixup",
+    "0.3",
+    "--cutmix",
+    "1",
+    "--crop",
+    "0.1",
+    "--rotate",
+    "5",
+    "--clip",
+    "1",
+    "--label-smoothing",
+    "0.1",
+]
 STEPS = 5  # of an epoch: 92 images in batches of 16
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from moto import mock_aws
 
-from training import data
+from training.data import dataset as data
 from training.data import s3
 from training.errors import TrainingError
 

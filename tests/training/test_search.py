@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.compress import latency, search
-from training.compress.apply import Options
+from training.compress import convert, latency, search
 from training.compress.latency import Timings
+from training.compress.options import Options, Search
 
 from .packages import compress, matmul
 
@@ -33,7 +33,7 @@ def report(times: Timings, sizes: dict[str, int], target: str = "latency") -> di
         {"step": name, "size": size, "latency_us": times.medians[name], "noise": 0.0, "validation_accuracy": 0.9}
         for name, size in sizes.items()
     ]
-    return search._report(Parent(), rows, {}, Options(), target, times)  # type: ignore[arg-type]
+    return search._report(Parent(), rows, {}, Options(search=Search(target=target)), times)  # type: ignore[arg-type]
 
 
 SIZES = {"parent": 900, "fp16": 450, "int8": 240}
@@ -83,3 +83,15 @@ def test_sessions_are_timed_in_turns(tmp_path: Path) -> None:
     assert times.machine["rounds"] >= latency.SESSIONS * latency.FEWEST
     low, high = times.ratio("one", "one")
     assert low == high == 1 and not times.faster("one", "one")
+
+
+def test_a_step_that_runs_out_of_memory_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(convert, "dynamic", full)
+    out = tmp_path / "out"
+    assert compress("search", matmul(tmp_path / "plain"), out, "--steps", "fp16", "dynamic", "--max-noise", "9") == 0
+    report = json.loads((out / "pareto.json").read_text())
+    assert report["refused"]["dynamic"].startswith("memory ran out: give a smaller --batch")
+    assert (out / "fp16" / "model.onnx").is_file()

@@ -21,7 +21,7 @@ from shared.package import manifest
 from training import package
 from training.errors import TrainingError
 from training.served import served
-from training.teacher import PackageTeacher, same_labels, teacher
+from training.teacher import PackageTeacher, check_labels, teacher
 
 from .conftest import Run, sides
 from .packages import described
@@ -40,8 +40,8 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         opened = package.read(folder)
         self.manifest = manifest.decode((folder / "amaas.json").read_bytes())
-        self.session = served(package.serialised(opened.model))
-        self.asked: list[int] = []
+        self.session = served(package.serialized(opened.model))
+        self.requested: list[int] = []
         self.broken = False
 
     def version(self) -> bytes:
@@ -54,7 +54,7 @@ class Service(ThreadingHTTPServer):
         [put], [wanted] = asked["inputs"], asked["outputs"]
         assert put["datatype"] == "FP32" and put["parameters"]["binary_data_size"] == len(body) - length
         rows = np.frombuffer(body, "<f4", offset=length).reshape(put["shape"])
-        self.asked.append(len(rows))
+        self.requested.append(len(rows))
         [answer] = self.session.run([wanted["name"]], {put["name"]: rows})
         told = {"name": wanted["name"], "datatype": "FP32", "shape": list(answer.shape)}
         told["parameters"] = {"binary_data_size": answer.nbytes}
@@ -147,21 +147,27 @@ def test_a_student_is_trained_by_a_service(service: Service, images: Path, tmp_p
 
 
 def test_a_service_that_cannot_teach_says_why(
-    service: Service, images: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str],
+    service: Service,
+    images: Path,
+    tmp_path: Path,
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    with pytest.raises(TrainingError, match=r"the teacher other@production cannot be asked: .*there is no such model"):
+) -> None:
+    with pytest.raises(
+        TrainingError, match=r"the teacher other@production cannot be reached: .*there is no such model"
+    ):
         teacher("other")
-    with pytest.raises(TrainingError, match=r"sides@4 cannot be asked"):
+    with pytest.raises(TrainingError, match=r"sides@4 cannot be reached"):
         teacher("sides@4")
     with pytest.raises(TrainingError, match="same, in the same order"):
-        same_labels(teacher("sides"), ["right", "left"])
+        check_labels(teacher("sides"), ["right", "left"])
     monkeypatch.setenv("AMAAS_TOKEN", "amaas_0002_wrong")
     with pytest.raises(TrainingError, match="this token is not known"):
         teacher("sides")
     monkeypatch.setenv("AMAAS_URL", "http://127.0.0.1:9")
     assert run(images, tmp_path / "out", "--teacher", "sides") == 1
-    assert "training: the teacher sides@production cannot be asked: http://127.0.0.1:9 does not answer" in (
+    assert "training: the teacher sides@production cannot be reached: http://127.0.0.1:9 does not answer" in (
         capsys.readouterr().err
     )
     monkeypatch.delenv("AMAAS_URL")

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from training import export, train
+from training.errors import AGAIN
 from training.loop import shortcuts
-from training.loop.shortcuts import applied, lines, noted
+from training.loop.shortcuts import applied, lines, unused
 from training.settings import settings
 
 from . import children
@@ -61,11 +62,11 @@ def test_what_makes_steps_slower_is_not_used_and_it_says_why(
 
 def test_no_measure_uses_them_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert costs(monkeypatch, bf16=70.0) == []
-    s = settings(["--data", "x", "--out", "y", *ALL, "--no-measure"])
-    decided = shortcuts.tried(s, torch.nn.Linear(1, 1), None, "cpu")  # type: ignore[arg-type]  # nothing is run
-    assert decided == {name: {"used": True} for name in shortcuts.NAMES}
-    assert applied(s, decided) == s
-    assert lines(decided)[1] == "--bf16: used, unmeasured" and noted(decided) == {}
+    chosen = settings(["--data", "x", "--out", "y", *ALL, "--no-measure"])
+    decisions = shortcuts.decide(chosen, torch.nn.Linear(1, 1), [], "cpu")  # type: ignore[arg-type]  # nothing is run
+    assert decisions == {name: {"used": True} for name in shortcuts.NAMES}
+    assert applied(chosen, decisions) == chosen
+    assert lines(decisions)[1] == "--bf16: used, unmeasured" and unused(decisions) == {}
 
 
 def test_a_backend_that_fails_is_left_out(
@@ -108,9 +109,13 @@ def test_a_trial_changes_neither_weights_nor_random_numbers(
 
 @pytest.mark.parametrize("pays", [True, False])
 def test_a_run_goes_on_as_it_began(
-    pays: bool, folder: Path, tmp_path: Path, weights: list[dict[str, torch.Tensor]],
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    pays: bool,
+    folder: Path,
+    tmp_path: Path,
+    weights: list[dict[str, torch.Tensor]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """On a processor that would decide otherwise, and to the same bits."""
     arguments = ["--data", str(folder), "--device", "cpu", "--quiet", *SHORT, "--epochs", "2", "--bf16"]
     costs(monkeypatch, bf16=-5 if pays else 5)
@@ -122,7 +127,7 @@ def test_a_run_goes_on_as_it_began(
         raise train.Reclaimed
 
     monkeypatch.setattr(train.Loop, "save", stop)
-    assert train.main([*arguments, "--out", str(tmp_path / "out")]) == train.RECLAIMED
+    assert train.main([*arguments, "--out", str(tmp_path / "out")]) == AGAIN
     monkeypatch.setattr(train.Loop, "save", stopped)
     tried = costs(monkeypatch, bf16=5 if pays else -5)
     capsys.readouterr()
@@ -135,8 +140,26 @@ def test_a_run_goes_on_as_it_began(
 
 def test_without_bfloat16_instructions_it_is_left_out(folder: Path, tmp_path: Path) -> None:
     """As on a processor with AVX2 alone: PyTorch's library for matrix products is expected so."""
-    line = [sys.executable, "-m", "training.train", "--data", str(folder), "--out", str(tmp_path / "out"), "--device",
-            "cpu", "--quiet", "--epochs", "1", "--batch", "64", "--widths", "32", "64", "--bf16"]  # fmt: skip
+    line = [
+        sys.executable,
+        "-m",
+        "training.train",
+        "--data",
+        str(folder),
+        "--out",
+        str(tmp_path / "out"),
+        "--device",
+        "cpu",
+        "--quiet",
+        "--epochs",
+        "1",
+        "--batch",
+        "64",
+        "--widths",
+        "32",
+        "64",
+        "--bf16",
+    ]
     limited = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(line, cwd=ROOT, env=limited, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

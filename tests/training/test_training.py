@@ -19,7 +19,7 @@ from PIL import Image
 
 from training.errors import TrainingError
 from training.kinds.images import statistics
-from training.networks import TutorialCNN
+from training.networks.images import TutorialCNN
 from training.optimizers import rate
 from training.settings import check, settings
 
@@ -122,8 +122,8 @@ def test_the_same_seed_gives_the_same_weights(folder: Path, tmp_path: Path, run:
         (None, ["--lr", "1e20"], "smaller --lr"),
         (None, ["--device", "nonsense"], "try --device cpu"),
         (None, ["--name", "../etc"], "give a --name"),
-        (None, ["--data", "cifar10", "--size", "8", "8"], "leave --size away"),
-        (None, ["--data", "nowhere"], "is no data set"),
+        (None, ["--data", "cifar10", "--size", "8", "8"], "omit --size"),
+        (None, ["--data", "nowhere"], "is not a data set"),
         ("out is a file", [], "give a folder"),
         ("nothing", ["--checkpoint", os.fsdecode(b"caf\xe9")], r"--checkpoint caf\xe9 is not UTF-8"),
         ("nothing", ["--checkpoint", "s3://bucket/run"], "is a folder of this machine"),

@@ -32,7 +32,7 @@ def photo(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
 @pytest.mark.parametrize("crop", [224, 288])
-def test_resize_crop_normalise(size: tuple[int, int], interpolation: str, crop: int) -> None:
+def test_resize_crop_normalize(size: tuple[int, int], interpolation: str, crop: int) -> None:
     body = photo(*size)
     reference = transforms.Compose(
         [

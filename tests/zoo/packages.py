@@ -64,7 +64,7 @@ def sentences() -> Files:
 
 
 def quantized() -> Files:
-    """int8 weights, activations quantised as they come: what model hubs offer as `model_quantized.onnx`."""
+    """int8 weights, activations quantized as they come: what model hubs offer as `model_quantized.onnx`."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     files = sentences()
@@ -108,7 +108,7 @@ DETECTION = "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx"
 DIRECTION = "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx"
 
 APACHE, MIT, BSD = "Apache-2.0", "MIT", "BSD-3-Clause"
-# sentence-transformers cuts at 256 tokens, takes the mean over them, and normalises
+# sentence-transformers cuts at 256 tokens, takes the mean over them, and normalizes
 EMBEDDING = {
     "task": "embedding",
     "preprocess": {"tokenizer": "tokenizer.json", "max_length": 256},

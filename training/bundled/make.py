@@ -1,6 +1,6 @@
 """Make the models in layers/models anew (`make bundled-models`), one of each kind, and real inputs for the examples.
 
-Trained, optimised, packaged and scored on three processors by the very commands that everyone has; the recipes are in
+Trained, optimized, packaged and scored on three processors by the very commands that everyone has; the recipes are in
 here, and nothing else is. One that answers otherwise on another processor is not taken.
 """
 
@@ -19,15 +19,15 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from training import data, train
+from training import train
 from training.compress import __main__ as compress
-from training.data import fashion_mnist
-from training.report import processors
-from training.settings import CACHE
+from training.data import dataset
+from training.data.named import fashion_mnist
+from training.options import CACHE
+from training.portability import __main__ as processors
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS, EXAMPLES = ROOT / "layers" / "models", ROOT / "examples"
-FAST = ("--bf16", "--channels-last")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Recipe:
     """A network trained on data, then the steps of training.compress in turn."""
 
     data: str
-    options: Sequence[str]
+    options: str
     steps: Sequence[Sequence[str]] = ()
     intended: str = ""
 
@@ -43,57 +43,59 @@ class Recipe:
 RECIPES = {
     "fashion-mnist": Recipe(
         "fashion-mnist",
-        ("--model", "quick-cnn", "--epochs", "32", "--batch", "128", "--lr", "0.1", "--shift", "1", "--label-smoothing",
-         "0.05", "--ema", "0.999", *FAST),
+        "--model quick-cnn --epochs 32 --batch 128 --lr 0.1 --shift 1 --label-smoothing 0.05 --ema 0.999 --bf16 "
+        "--channels-last",
         steps=(("int8",),),
-        intended="to try the service with; small grey pictures of single articles of clothing",
+        intended="to try the service with; small gray pictures of single articles of clothing",
     ),
     "languages": Recipe(
         "fortunes",
-        ("--model", "transformer", "--epochs", "12", "--optimizer", "adamw", "--lr", "0.004", "--max-length", "128",
-         "--vocabulary", "1500", "--token-dropout", "0.1", "--embedding", "48", "--hidden", "96",
-         "--label-smoothing", "0.05"),
+        "--model transformer --epochs 12 --optimizer adamw --lr 0.004 --max-length 128 --vocabulary 1500 "
+        "--token-dropout 0.1 --embedding 48 --hidden 96 --label-smoothing 0.05",
         steps=(("dynamic",),),
         intended="to try the service with; sentences of one of these ten languages, of some twenty characters or more",
     ),
     "spoken-digits": Recipe(
         "spoken-digits",
-        ("--model", "audio-cnn", "--epochs", "20", "--optimizer", "adamw", "--lr", "0.004", "--time-shift", "0.05",
-         "--frequency-mask", "6", "--time-mask", "10", "--label-smoothing", "0.05"),
+        "--model audio-cnn --epochs 20 --optimizer adamw --lr 0.004 --time-shift 0.05 --frequency-mask 6 "
+        "--time-mask 10 --label-smoothing 0.05",
         steps=(("int8",),),
-        intended="to try the service with; single digits as a speech synthesiser says them, no human voices",
+        intended="to try the service with; single digits as a speech synthesizer says them, no human voices",
     ),
     "wine": Recipe(
         "wine",
-        ("--model", "mlp", "--epochs", "60", "--batch", "16", "--optimizer", "adamw", "--lr", "0.01", "--noise", "0.1",
-         "--hidden", "32"),
+        "--model mlp --epochs 60 --batch 16 --optimizer adamw --lr 0.01 --noise 0.1 --hidden 32",
         steps=(("int4",),),
         intended="to try the service with; chemical analyses of wines of these three growers, of one region and time",
     ),
-}  # fmt: skip
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="MODEL", help=f"only these of {', '.join(RECIPES)}")
-    parser.add_argument("--trained", type=Path, metavar="FOLDER", help="keep the trained packages in here, by name; "
-        "what is there is not trained again")  # fmt: skip
+    parser.add_argument(
+        "--trained",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the trained packages in here, by name; what is there is not trained again",
+    )
     chosen = parser.parse_args(arguments)
     if strange := set(chosen.names) - set(RECIPES):
         parser.error(f"there is no model {', '.join(sorted(strange))}: there are {', '.join(RECIPES)}")
     for name in chosen.names or RECIPES:
         with tempfile.TemporaryDirectory() as folder:
-            status = made(name, RECIPES[name], Path(folder), chosen.trained or Path(folder) / "trained")
+            status = build_model(name, RECIPES[name], Path(folder), chosen.trained or Path(folder) / "trained")
         if status:
             return status
     examples()
     return 0
 
 
-def made(name: str, recipe: Recipe, work: Path, trained: Path) -> int:
+def build_model(name: str, recipe: Recipe, work: Path, trained: Path) -> int:
     """Train, compress, score, and put what serving needs into layers/models. The exit status of what failed, or 0."""
-    given = ["--data", recipe.data, "--name", name]
-    options = [*given, *recipe.options, "--intended-use", recipe.intended]
+    common = ["--data", recipe.data, "--name", name]
+    options = [*common, *recipe.options.split(), "--intended-use", recipe.intended]
     package = trained / name
     if not (package / "amaas.json").is_file() and (status := train.main([*options, "--out", str(package)])):
         return status
@@ -129,7 +131,7 @@ def _images(folder: Path) -> None:
 
 def _sounds(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    loaded = data.load("spoken-digits", CACHE, seed=0)
+    loaded = dataset.load("spoken-digits", CACHE, seed=0)
     values, labels = loaded.test
     for label in (1, 4, 7):
         index = int(np.flatnonzero(labels == label)[0])
@@ -140,7 +142,7 @@ def _sounds(folder: Path) -> None:
 
 def _rows(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    loaded = data.load("wine", CACHE, seed=0)
+    loaded = dataset.load("wine", CACHE, seed=0)
     columns = loaded.details["columns"]
     with (folder / "wine.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -7,29 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from training.compress.data import Labelled, Material
+from training.compress.evaluation_data import EvaluationData, Labeled
+from training.compress.steps import Step
 from training.package import Package
 from training.report.quality import softmax
 
-STEPS = {
-    "int8": "quantize", "dynamic": "quantize", "weight8": "quantize", "int4": "quantize", "fp16": "quantize",
-    "graph": "optimize",
-    "prune": "prune", "magnitude": "prune", "distil": "distil",
-}  # fmt: skip
 VERSIONS = ("onnx", "onnxruntime", "numpy")
 
 
 def metrics(
-    material: Material, after: dict[str, dict[str, Any]], parent: Package, details: dict[str, Any]
+    data: EvaluationData, after: dict[str, dict[str, Any]], parent: Package, details: dict[str, Any]
 ) -> dict[str, Any]:
     """Figures of the new model only; none of accuracy when no data set was at hand. after: scores by split."""
-    kept = {"parameters": parent.manifest["metrics"]["parameters"]} if _counted(parent) else {}
+    shared = {"parameters": parent.manifest["metrics"]["parameters"]} if _counted(parent) else {}
     if "parameters" in details:
-        kept = {"parameters": details["parameters"]["after"]}
+        shared = {"parameters": details["parameters"]["after"]}
     if parent.privacy:
-        kept |= {"privacy": parent.privacy}  # nothing more was spent: apply.py refuses what looks at training items
-    if not material.test:
-        return kept
+        shared |= {"privacy": parent.privacy}  # nothing more was spent: steps.py refuses what looks at training items
+    if not data.test:
+        return shared
     test = after["test"]
     return {
         "test_accuracy": round(test["accuracy"], 4),
@@ -37,25 +33,25 @@ def metrics(
         "test_loss": round(test["loss"], 4),
         "test_recall": {label: round(value, 4) for label, value in test["recall"].items()},
         "validation_accuracy": round(after["validation"]["accuracy"], 4),
-        **kept,
+        **shared,
     }
 
 
-def lineage(parent: Package, step: str, details: dict[str, Any]) -> dict[str, Any]:
+def lineage(parent: Package, step: Step, details: dict[str, Any]) -> dict[str, Any]:
     versions = {name: importlib.metadata.version(name) for name in VERSIONS}
     return {
         "parent": parent.reference,
-        "step": STEPS[step],
-        "details": {"step": step, **details, "versions": versions},
+        "step": step.lineage,
+        "details": {"step": step.name, **details, "versions": versions},
     }
 
 
-def reference(parent: Package, validation: Labelled | None, logits: np.ndarray | None) -> dict[str, Any] | None:
+def reference(parent: Package, validation: Labeled | None, logits: np.ndarray | None) -> dict[str, Any] | None:
     """The parent's histograms to compare traffic with; those of the scores anew, where there are validation data."""
-    old = parent.manifest.get("reference")
-    scores = (old or {}).get("scores") or {}
+    old: dict[str, Any] = parent.manifest.get("reference") or {}
+    scores = old.get("scores") or {}
     if not old or validation is None or logits is None or "top" not in scores:
-        return old
+        return old or None
     top = softmax(logits).max(1)
     edges = scores["top"]["edges"]
     counts, _ = np.histogram(top, bins=np.asarray(edges))
@@ -65,9 +61,11 @@ def reference(parent: Package, validation: Labelled | None, logits: np.ndarray |
     return old | {"scores": scores | fresh}
 
 
-def card(parent: Package, step: str, details: dict[str, Any]) -> str:
+def card(parent: Package, step: Step, details: dict[str, Any]) -> str:
     """The parent's card with a paragraph below its title: what was done, what it did, whose the figures below are."""
-    text = f"**{_summary(step, details)}** Made from {parent.reference} by the step `{step}` ({details['method']})."
+    text = (
+        f"**{_summary(step, details)}** Made from {parent.reference} by the step `{step.name}` ({details['method']})."
+    )
     if "accuracy" not in details:
         text += " No data set was at hand: accuracy was not measured."
     text += " All figures below this paragraph are its parent's."
@@ -75,7 +73,7 @@ def card(parent: Package, step: str, details: dict[str, Any]) -> str:
     return f"{title}\n\n{text}\n\n{rest.lstrip()}"
 
 
-def _summary(step: str, details: dict[str, Any]) -> str:
+def _summary(step: Step, details: dict[str, Any]) -> str:
     size = details["size"]
     grown = " (larger than before)" if size["after"] > size["before"] else ""
     parts = [f"{size['after']:,} bytes instead of {size['before']:,}{grown}"]
@@ -92,7 +90,7 @@ def _summary(step: str, details: dict[str, Any]) -> str:
         low, high = details["accuracy"]["interval"]
         parts.append(f"test accuracy {after:.2%} (95 % interval {low:.2%} to {high:.2%}), {before:.2%} before")
     parts.append(f"largest difference of an output {details['max_abs_error']:.3g}")
-    return f"Compressed, {step}: " + "; ".join(parts) + "."
+    return f"Compressed, {step.name}: " + "; ".join(parts) + "."
 
 
 def _counted(parent: Package) -> bool:

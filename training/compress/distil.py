@@ -1,4 +1,4 @@
-"""Distillation: a network of another make, taught by a package or by a registered model. The loss: distillation.py."""
+"""Distillation: another network, taught by a package or by a registered model. The loss: loop/distillation.py."""
 
 from __future__ import annotations
 
@@ -6,31 +6,40 @@ from typing import Any
 
 import torch
 
-from training import networks, teacher
+from training import teacher as teachers
 from training.compress import finetune, network
-from training.compress.apply import Student
-from training.compress.data import Material
+from training.compress.evaluation_data import EvaluationData, training_data
 from training.compress.finetune import Tuning
-from training.compress.prune import training_data
-from training.compress.steps import Made
+from training.compress.tooling import Rewritten
+from training.networks import find as networks
 from training.package import Package
 
 
-def distil(parent: Package, material: Material, *, student: Student, taught_by: str | None, how: Tuning) -> Made:
-    """A student trained from nothing on the labels and the teacher's answers. taught_by: else the parent itself."""
-    examples, validation = training_data(material, "distil")
-    master = teacher.teacher(taught_by) if taught_by else teacher.PackageTeacher.of(parent, torch.get_num_threads())
-    teacher.same_labels(master, parent.manifest["labels"])
-    make, described = networks.find(student.name, student.options)
-    networks.suit(student.name, examples.kind.name)
-    torch.manual_seed(how.seed)
-    made = networks.build(make, examples.kind, len(parent.manifest["labels"]))
-    taught = finetune.tune(made, examples, validation, how, teacher=master)
-    count = network.parameters(made)
+def train_student(
+    parent: Package,
+    data: EvaluationData,
+    *,
+    student: str,
+    architecture: dict[str, Any],
+    teacher: str | None,
+    tuning: Tuning,
+) -> Rewritten:
+    """A network of this name, trained from nothing on the labels and the teacher's answers; else the parent's."""
+    examples, validation = training_data(data, "distil")
+    labels = parent.manifest["labels"]
+    source = teachers.teacher(teacher) if teacher else teachers.PackageTeacher.of(parent, torch.get_num_threads())
+    teachers.check_labels(source, labels)
+    build, description = networks.find(student, architecture)
+    networks.check_kind(student, examples.kind.name)
+    torch.manual_seed(tuning.seed)
+    untrained = networks.build(build, examples.kind, len(labels))
+    history = finetune.tune(untrained, examples, validation, tuning, teacher=source)
     before = (parent.manifest.get("metrics") or {}).get("parameters")
     details: dict[str, Any] = {
-        "method": f"{described['network']} taught by {master.reference} for {how.epochs} epochs",
-        "student": described, "teacher": master.reference,
-        "parameters": {"before": before, "after": count}, "finetuning": taught,
-    }  # fmt: skip
-    return network.body(made, parent, examples), details
+        "method": f"{description['network']} taught by {source.reference} for {tuning.epochs} epochs",
+        "student": description,
+        "teacher": source.reference,
+        "parameters": {"before": before, "after": network.parameters(untrained)},
+        "finetuning": history,
+    }
+    return network.body(untrained, parent, examples), details

@@ -12,20 +12,22 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from training.compress.data import Examples, Labelled
+from training.compress.evaluation_data import Examples, Labeled
 from training.errors import TrainingError
+from training.kinds.kind import Inputs
 from training.loop import distillation
-from training.networks import check_batch
+from training.networks.find import check_batch
 from training.optimizers import rate
 from training.settings import augmentation
 from training.teacher import Teacher
 
 AT_ONCE = 512
+AfterStep = Callable[[float], None]
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """alpha: what the teacher's scores count beside the labels. lr: the highest; SGD with Nesterov's momentum 0.9."""
+    """alpha: weight of the teacher's scores in the loss. lr: the peak; SGD with Nesterov's momentum 0.9."""
 
     epochs: int = 5
     batch: int = 64
@@ -38,68 +40,116 @@ class Tuning:
     quiet: bool = True
 
 
+class Best:
+    """The weights of the epoch that validated best. accuracy: None keeps the first candidate, whatever it reaches.
+
+    candidates: only epochs that end after this share of the steps.
+    """
+
+    def __init__(self, network: torch.nn.Module, accuracy: float | None, candidates: float) -> None:
+        # of an epoch that is as good as the network was before, the weights are taken
+        self.accuracy = -1.0 if accuracy is None else math.nextafter(accuracy, -1)
+        self.weights = None if accuracy is None else copy.deepcopy(network.state_dict())
+        self.candidates = candidates
+
+    def consider(self, network: torch.nn.Module, accuracy: float, progress: float) -> None:
+        if accuracy > self.accuracy and progress >= self.candidates:
+            self.accuracy, self.weights = accuracy, copy.deepcopy(network.state_dict())
+
+    def restore(self, network: torch.nn.Module) -> None:
+        if self.weights is not None:
+            network.load_state_dict(self.weights)
+
+
 def tune(
-    network: torch.nn.Module, examples: Examples, validation: Labelled, how: Tuning, *, teacher: Teacher | None = None,
-    after_step: Callable[[float], None] = lambda progress: None, settled: float = 0.0, had: float | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    network: torch.nn.Module,
+    examples: Examples,
+    validation: Labeled,
+    tuning: Tuning,
+    *,
+    teacher: Teacher | None = None,
+    after_step: AfterStep = lambda progress: None,
+    settled: float = 0.0,
+    accuracy_before: float | None = None,
+) -> dict[str, Any]:
     """Changes the network in place, to the weights of the epoch that validated best; returns what the lineage says.
 
     teacher: sees the same augmented batch as the network does (Beyer et al. 2022, A good teacher is patient and
     consistent). after_step(progress) is called with the share of steps done. settled: only epochs that end after this
-    share of the steps are candidates. had: the accuracy before, where those weights stay if every epoch is worse.
+    share of the steps are candidates. accuracy_before: those weights stay if every epoch is worse.
     """
-    kind, x, y = examples.kind, examples.stored, torch.from_numpy(examples.labels)
-    changes = augmentation(examples.augmentation)
-    batch = min(how.batch, len(y))
+    batch = min(tuning.batch, len(examples.labels))
     check_batch(network, batch)
-    steps = len(y) // batch
-    random = torch.Generator().manual_seed(how.seed)
-    torch.manual_seed(how.seed)  # dropout
-    network.to(how.device)
+    generator = torch.Generator().manual_seed(tuning.seed)
+    torch.manual_seed(tuning.seed)  # dropout
+    network.to(tuning.device)
     optimizer = torch.optim.SGD(
-        network.parameters(), lr=how.lr, momentum=0.9, weight_decay=how.weight_decay, nesterov=True
+        network.parameters(), lr=tuning.lr, momentum=0.9, weight_decay=tuning.weight_decay, nesterov=True
     )
     history: list[float] = []
-    best, weights = (-1.0, None) if had is None else (math.nextafter(had, -1), copy.deepcopy(network.state_dict()))
-    for epoch in range(how.epochs):
-        network.train()
-        order = torch.randperm(len(y), generator=random)[: steps * batch].split(batch)
-        for step, picked in enumerate(
-            tqdm(order, desc=f"epoch {epoch + 1}/{how.epochs}", disable=how.quiet or None, leave=False)
-        ):
-            progress = (epoch * steps + step) / (how.epochs * steps)
-            for group in optimizer.param_groups:
-                group["lr"] = how.lr * rate(progress)
-            inputs = kind.augmented(x, picked, random, changes)
-            taught = None
-            if teacher is not None and how.alpha:
-                asked = {put: value.numpy() for put, value in inputs.items()}
-                taught = torch.from_numpy(teacher.logits(asked)).to(how.device)
-            logits = network(*(value.to(how.device) for value in inputs.values()))
-            loss = functional.cross_entropy(logits, y[picked].to(how.device))
-            if taught is not None:
-                loss = distillation.blended(loss, logits, taught, how.temperature, how.alpha)
+    best = Best(network, accuracy_before, settled)
+    for epoch in range(tuning.epochs):
+        run = Epoch(network, examples, tuning, teacher, optimizer, generator, after_step)
+        run.train(epoch, batch)
+        reached = accuracy(network, validation, tuning.device)
+        history.append(round(reached, 4))
+        best.consider(network, reached, (epoch + 1) / tuning.epochs)
+    best.restore(network)
+    network.to("cpu").eval()
+    untold = {"quiet", "device"} | (set() if teacher else {"alpha", "temperature"})
+    settings = {key: value for key, value in asdict(tuning).items() if key not in untold}
+    return {**settings, "augmentation": examples.augmentation, "validation_by_epoch": history}
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training items."""
+
+    network: torch.nn.Module
+    examples: Examples
+    tuning: Tuning
+    teacher: Teacher | None
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    after_step: AfterStep
+
+    def train(self, epoch: int, batch: int) -> None:
+        """epoch: from 0. Raises TrainingError where the loss is not a number any more."""
+        tuning, count = self.tuning, len(self.examples.labels)
+        changes, steps = augmentation(self.examples.augmentation), count // batch
+        self.network.train()
+        permuted: torch.Tensor = torch.randperm(count, generator=self.generator)[: steps * batch]
+        title = f"epoch {epoch + 1}/{tuning.epochs}"
+        batches = tqdm(permuted.split(batch), desc=title, disable=tuning.quiet or None, leave=False)
+        for step, indices in enumerate(batches):
+            progress = (epoch * steps + step) / (tuning.epochs * steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = tuning.lr * rate(progress)
+            kind = self.examples.kind
+            inputs = kind.augmented(self.examples.encoded, indices, self.generator, changes)
+            loss = self.loss(inputs, torch.from_numpy(self.examples.labels)[indices])
             if not torch.isfinite(loss):
                 raise TrainingError(f"the loss became {loss.item()} in epoch {epoch + 1}: give a smaller --finetune-lr")
-            optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            optimizer.step()
-            after_step(progress + 1 / (how.epochs * steps))
-        reached = accuracy(network, validation, how.device)
-        history.append(round(reached, 4))
-        if reached > best and (epoch + 1) / how.epochs >= settled:
-            best, weights = reached, copy.deepcopy(network.state_dict())
-    if weights is not None:
-        network.load_state_dict(weights)
-    network.to("cpu").eval()
-    used = {key: value for key, value in asdict(how).items() if key not in ("quiet", "device")}
-    if teacher is None:
-        used = {key: value for key, value in used.items() if key not in ("alpha", "temperature")}
-    return {**used, "augmentation": examples.augmentation, "validation_by_epoch": history}
+            self.optimizer.step()
+            self.after_step(progress + 1 / (tuning.epochs * steps))
+
+    def loss(self, inputs: Inputs, labels: torch.Tensor) -> torch.Tensor:
+        tuning = self.tuning
+        answers = None
+        if self.teacher is not None and tuning.alpha:
+            arrays = {name: value.numpy() for name, value in inputs.items()}
+            answers = torch.from_numpy(self.teacher.logits(arrays)).to(tuning.device)
+        logits = self.network(*(value.to(tuning.device) for value in inputs.values()))
+        loss = functional.cross_entropy(logits, labels.to(tuning.device))
+        if answers is not None:
+            loss = distillation.blended(loss, logits, answers, tuning.temperature, tuning.alpha)
+        return loss
 
 
 @torch.no_grad()
-def accuracy(network: torch.nn.Module, split: Labelled, device: str = "cpu") -> float:
+def accuracy(network: torch.nn.Module, split: Labeled, device: str = "cpu") -> float:
     network.eval()
     columns = [torch.from_numpy(values).split(AT_ONCE) for values in split.inputs.values()]
     parts = [network(*(part.to(device) for part in parts)).argmax(1).cpu() for parts in zip(*columns, strict=True)]

@@ -11,19 +11,17 @@ from typing import Any
 import numpy as np
 
 from training import measure
+from training.compress.steps import Step
 from training.errors import TrainingError
 from training.package import Arrays
 
 RTOL, ATOL = 1e-3, 1e-4
 LOOSEST = 1e-2  # a relative tolerance that is taken over from the parent
-# what another rounding may change, as a share of the largest output: two steps of 8 bits, four of FP16. Weights alone
-# in 8 or 4 bits round nothing when they are run
-GRAIN = {"int8": 2 / 127, "dynamic": 2 / 127, "fp16": 4 / 2048}
 SHARE = 0.1  # of the outputs' standard deviation, beyond which a tolerance checks nothing
 
 
 def golden(
-    step: str, inputs: Arrays, after: Arrays, variation: float, declared: dict[str, Any]
+    step: Step, inputs: Arrays, after: Arrays, variation: float, declared: dict[str, Any]
 ) -> tuple[Arrays, dict[str, Any]]:
     """The arrays of golden.npz, and its entry in amaas.json. The rest as for tolerance."""
     atol, rtol = tolerance(step, after, variation, declared)
@@ -31,18 +29,18 @@ def golden(
     return arrays | {f"output.{n}": v for n, v in after.items()}, {"file": "golden.npz", "rtol": rtol, "atol": atol}
 
 
-def steadiness(step: str, body: bytes, inputs: Arrays, after: Arrays) -> float:
-    """The largest difference of an answer between optimisation levels and sizes of a batch."""
+def steadiness(step: Step, body: bytes, inputs: Arrays, after: Arrays) -> float:
+    """The largest difference of an answer between optimization levels and sizes of a batch."""
     # the gate replays all rows at once; one by one, dynamic scales are others, which the lineage tells
-    batches = (measure.BATCH,) if step == "dynamic" else (measure.BATCH, 1)
+    batches = (measure.BATCH,) if step.per_batch else (measure.BATCH, 1)
     return measure.steadiness(body, inputs, after, batches)
 
 
-def tolerance(step: str, after: Arrays, variation: float, declared: dict[str, Any]) -> tuple[float, float]:
-    """atol, rtol: twice the variation here, the GRAIN of the step, or the parent's; at most SHARE of the spread.
+def tolerance(step: Step, after: Arrays, variation: float, declared: dict[str, Any]) -> tuple[float, float]:
+    """atol, rtol: twice the variation here, the rounding of the step, or the parent's; at most SHARE of the spread.
 
     after: what the model answers. variation: as `steadiness` gives it. declared: the parent's entry. Raises
-    TrainingError where the answers depend on batch or optimisation by more than SHARE.
+    TrainingError where the answers depend on batch or optimization by more than SHARE.
     """
     floats = [values.astype(np.float64) for values in after.values() if values.dtype.kind == "f" and values.size]
     rtol = max(min(float(declared.get("rtol", RTOL)), LOOSEST), RTOL)
@@ -52,10 +50,10 @@ def tolerance(step: str, after: Arrays, variation: float, declared: dict[str, An
     most = SHARE * spread
     if 2 * variation > most:
         raise TrainingError(
-            f"{step}: the answers differ by {variation:.3g} between optimisation levels or batch sizes, "
+            f"{step.name}: the answers differ by {variation:.3g} between optimization levels or batch sizes, "
             f"{variation / spread:.0%} of the outputs' standard deviation: a golden set that allows that would check "
             "nothing, and another processor would answer otherwise. Try another step (fp16, weight8)"
         )
-    grain = GRAIN.get(step, 0.0) * max(float(np.abs(values).max()) for values in floats)
-    wide = max(2 * variation, grain, float(declared.get("atol", ATOL)), ATOL)
+    rounding = step.rounding * max(float(np.abs(values).max()) for values in floats)
+    wide = max(2 * variation, rounding, float(declared.get("atol", ATOL)), ATOL)
     return float(f"{min(wide, most):.2g}"), rtol

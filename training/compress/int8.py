@@ -23,8 +23,8 @@ from onnxruntime.quantization import (
 )
 
 from training import measure, package
-from training.compress.data import Material
-from training.compress.steps import PER_CHANNEL, Made, gained, opset, prepared, quiet, saved, scratch, weights
+from training.compress.evaluation_data import EvaluationData
+from training.compress.tooling import PER_CHANNEL, Rewritten, gained, opset, prepared, quiet, saved, scratch, weights
 from training.errors import TrainingError
 from training.package import Arrays
 from training.served import served
@@ -41,7 +41,7 @@ BATCH = 16
 STRIDE = 2  # batches whose activations are held at once: those of a large model do not fit otherwise
 
 
-class Reader(CalibrationDataReader):
+class Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime's tools have no types
     """Feeds rows to the calibrator, in batches of one size; rows that do not fill a batch are left out."""
 
     def __init__(self, inputs: Arrays, batch: int, stride: int) -> None:
@@ -62,23 +62,23 @@ class Reader(CalibrationDataReader):
     def set_range(self, start_index: int, end_index: int) -> None:
         self.turn = iter(self.batches[start_index:end_index])
 
-    def get_next(self) -> Arrays | None:  # type: ignore[override]  # None ends it
+    def get_next(self) -> Arrays | None:
         return next(self.turn, None)
 
 
 def int8(
-    model: onnx.ModelProto, material: Material, *, methods: list[str] | None = None, reduce_range: bool = True
-) -> Made:
+    model: onnx.ModelProto, data: EvaluationData, *, methods: list[str] | None = None, reduce_range: bool = True
+) -> Rewritten:
     """The best of the calibration methods, by accuracy on the validation split, then by the outputs' noise.
 
     reduce_range: as in steps.dynamic.
     """
-    if material.calibration is None or material.choice is None:
+    if data.calibration is None or data.choice is None:
         raise TrainingError("int8 is calibrated with training data: give --data, or inputs in --calibration FILE.npz")
     _check_opset(model)
-    before = served(package.serialised(model))
-    want = measure.outputs(before, material.choice)
-    feeds = measure.typed(before, material.calibration)
+    before = served(package.serialized(model))
+    expected = measure.outputs(before, data.choice)
+    feeds = measure.typed(before, data.calibration)
     ready, symbolic = prepared(model)
     kinds, without = _chosen(ready)
     bodies: dict[str, bytes] = {}
@@ -86,23 +86,29 @@ def int8(
     for method in methods or list(METHODS):
         reader = Reader(feeds, measure.fixed_batch(before) or BATCH, STRIDE)
         try:
-            made = _quantised(ready, reader, method, reduce_range, kinds, without)
-            bodies[method] = package.serialised(made)
-            tried.append({"method": method, **_judged(bodies[method], material, want)})
+            quantized = _quantized(ready, reader, method, reduce_range, kinds, without)
+            bodies[method] = package.serialized(quantized)
+            tried.append({"method": method, **_judged(bodies[method], data, expected)})
         except TrainingError as error:  # one method may fail on a model that another is right for
             tried.append({"method": method, "failed": str(error)})
             continue
-        gained(model, made, "there is no Conv, Gemm or MatMul that ONNX Runtime quantises")
-    best = _best(tried, measure.rows_of(material.choice))
+        gained(model, quantized, "there is no Conv, Gemm or MatMul that ONNX Runtime quantizes")
+    best = _best(tried, measure.rows_of(data.choice))
     return bodies[best], {
-        "method": f"static, {best}", "tried": tried, "calibration_rows": reader.rows,
-        "weights": weights(reduce_range), "activations": "int8, per tensor", "format": "QDQ",
-        "reduce_range": reduce_range, "symbolic_shapes": symbolic, "operators": kinds or "all",
-    }  # fmt: skip
+        "method": f"static, {best}",
+        "tried": tried,
+        "calibration_rows": reader.rows,
+        "weights": weights(reduce_range),
+        "activations": "int8, per tensor",
+        "format": "QDQ",
+        "reduce_range": reduce_range,
+        "symbolic_shapes": symbolic,
+        "operators": kinds or "all",
+    }
 
 
 def _chosen(model: onnx.ModelProto) -> tuple[list[str] | None, list[str]]:
-    """Kinds of operators to quantise (None: all that can be), and nodes to leave out, which get a name for it.
+    """Kinds of operators to quantize (None: all that can be), and nodes to leave out, which get a name for it.
 
     In transformers only what multiplies weights: scores, softmax and norms stay as they are.
     """
@@ -131,30 +137,38 @@ def _best(tried: list[dict[str, Any]], rows: int) -> str:
     return str(min(equal, key=lambda one: one["noise"])["method"])
 
 
-def _quantised(
+def _quantized(
     model: onnx.ModelProto, reader: Reader, method: str, reduce_range: bool, kinds: list[str] | None, without: list[str]
 ) -> onnx.ModelProto:
     options = {"WeightSymmetric": True, "CalibStridedMinMax": reader.stride}  # the stride is for all methods
     with scratch(model) as folder:
-        target = Path(folder) / "made.onnx"
+        target = Path(folder) / "int8.onnx"
         try:
             with quiet(), contextlib.chdir(folder):
                 quantize_static(
-                    saved(model, folder), target, reader, quant_format=QuantFormat.QDQ, per_channel=True,
-                    reduce_range=reduce_range, activation_type=QuantType.QInt8, weight_type=QuantType.QInt8,
-                    calibrate_method=METHODS[method], extra_options=options, op_types_to_quantize=kinds,
+                    saved(model, folder),
+                    target,
+                    reader,
+                    quant_format=QuantFormat.QDQ,
+                    per_channel=True,
+                    reduce_range=reduce_range,
+                    activation_type=QuantType.QInt8,
+                    weight_type=QuantType.QInt8,
+                    calibrate_method=METHODS[method],
+                    extra_options=options,
+                    op_types_to_quantize=kinds,
                     nodes_to_exclude=without,
-                )  # fmt: skip
+                )
             return onnx.load(target)
         except Exception as error:  # the tool raises ValueError, RuntimeError and assertions alike
             raise TrainingError(f"int8 with {method} failed ({str(error)[:300]})") from error
 
 
-def _judged(body: bytes, material: Material, want: Arrays) -> dict[str, float]:
-    got = measure.outputs(served(body), material.choice or {})
-    figures = {"noise": round(measure.apart(want, got)["noise"], 5)}
-    if material.validation:
-        right = next(iter(got.values())).argmax(1) == material.validation.labels
+def _judged(body: bytes, data: EvaluationData, expected: Arrays) -> dict[str, float]:
+    answers = measure.outputs(served(body), data.choice or {})
+    figures = {"noise": round(measure.apart(expected, answers)["noise"], 5)}
+    if data.validation:
+        right = next(iter(answers.values())).argmax(1) == data.validation.labels
         figures["validation_accuracy"] = round(float(np.mean(right)), 4)
     return figures
 

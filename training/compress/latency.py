@@ -94,8 +94,13 @@ def machine() -> dict[str, Any]:
     flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
     vnni = sorted(flag for flag in flags if flag.endswith("_vnni"))
     kind = {"kind": processor.kind(), "features": processor.features()}
-    return kind | {"cpu": model or platform.machine(), "integer_dot_products": vnni, "system": platform.system(),
-            "threads": 1, "batch": 1}  # fmt: skip
+    return kind | {
+        "cpu": model or platform.machine(),
+        "integer_dot_products": vnni,
+        "system": platform.system(),
+        "threads": 1,
+        "batch": 1,
+    }
 
 
 def _first_row(running: Session, inputs: Arrays) -> Arrays:

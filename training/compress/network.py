@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from typing import Any
 
 import numpy as np
 import onnx
@@ -16,14 +15,14 @@ import torch
 from onnx import helper, numpy_helper, version_converter
 
 from training import export, measure, package
-from training.compress.data import Examples
-from training.compress.steps import INTEGER
+from training.compress.evaluation_data import Examples
+from training.compress.tooling import INTEGER
 from training.errors import TrainingError
 from training.package import Arrays, Package
 from training.served import served
 
 OPSET = 17
-QUANTISED = INTEGER | {"QuantizeLinear", "DynamicQuantizeLinear"}
+QUANTIZED = INTEGER | {"QuantizeLinear", "DynamicQuantizeLinear"}
 LAYERS = (torch.nn.modules.conv._ConvNd, torch.nn.Linear)
 RTOL, ATOL = 1e-3, 1e-4
 COMPARED = 16  # rows
@@ -32,7 +31,7 @@ COMPARED = 16  # rows
 def network(parent: Package, inputs: Arrays) -> torch.nn.Module:
     """The package's network with its weights, in evaluation mode. inputs: a few rows to compare its outputs on.
 
-    Raises TrainingError for graphs that are quantised, or that do not become a network with the same answers.
+    Raises TrainingError for graphs that are quantized, or that do not become a network with the same answers.
     """
     _check(parent.model)
     name, rows = _only(inputs)
@@ -41,48 +40,48 @@ def network(parent: Package, inputs: Arrays) -> torch.nn.Module:
         import onnx2torch  # registers operators with PyTorch, and warns of how it does so
 
         try:
-            made: torch.nn.Module = onnx2torch.convert(_simplified(parent.model)).eval()
+            module: torch.nn.Module = onnx2torch.convert(_simplified(parent.model)).eval()
             with torch.no_grad():
-                got = made(torch.from_numpy(rows)).numpy()
+                logits = module(torch.from_numpy(rows)).numpy()
         except Exception as error:  # onnx's converter, onnx2torch and torch.fx each raise their own
             raise TrainingError(
                 f"the graph cannot be brought back to PyTorch ({_reason(error)}): fine-tuning is for convolutional "
                 "classifiers as training.train exports them; try distil, which needs the model's answers only"
             ) from error
-    want = next(iter(measure.outputs(served(package.serialised(parent.model)), {name: rows}).values()))
-    if got.shape != want.shape or not np.allclose(got, want, rtol=RTOL, atol=ATOL):
+    expected = next(iter(measure.outputs(served(package.serialized(parent.model)), {name: rows}).values()))
+    if logits.shape != expected.shape or not np.allclose(logits, expected, rtol=RTOL, atol=ATOL):
         raise TrainingError("the graph, brought back to PyTorch, answers otherwise than before: try distil instead")
-    for parameter in made.parameters():
+    for parameter in module.parameters():
         parameter.requires_grad_(True)
-    return made
+    return module
 
 
-def body(made: torch.nn.Module, parent: Package, examples: Examples) -> bytes:
+def body(module: torch.nn.Module, parent: Package, examples: Examples) -> bytes:
     """The network as ONNX, with the name of the parent's output. Raises TrainingError if answers differ."""
-    made = made.eval().cpu()
-    exported = export.to_onnx(made, examples.kind)
-    export.parity(made, exported, examples.kind, {put: rows[:COMPARED] for put, rows in examples.stored.items()})
-    return package.serialised(_renamed(onnx.load_from_string(exported), parent.model.graph.output[0].name))
+    module = module.eval().cpu()
+    exported = export.to_onnx(module, examples.kind)
+    export.parity(module, exported, examples.kind, {name: rows[:COMPARED] for name, rows in examples.encoded.items()})
+    return package.serialized(_renamed(onnx.load_from_string(exported), parent.model.graph.output[0].name))
 
 
-def parameters(made: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in made.parameters())
+def parameters(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
-def weighted(made: torch.nn.Module) -> list[torch.nn.Module]:
+def weighted(module: torch.nn.Module) -> list[torch.nn.Module]:
     """Its convolutions and linear layers, in the order of the graph; the last one makes the logits."""
-    found = [module for module in made.modules() if isinstance(module, LAYERS)]
-    if not found:
+    layers: list[torch.nn.Module] = [layer for layer in module.modules() if isinstance(layer, LAYERS)]
+    if not layers:
         raise TrainingError("the model has no convolution and no linear layer: there is nothing to prune")
-    return found
+    return layers
 
 
 def _check(model: onnx.ModelProto) -> None:
     kinds = {node.op_type for node in model.graph.node}
-    if kinds & QUANTISED:
+    if kinds & QUANTIZED:
         raise TrainingError(
-            f"the model is quantised ({', '.join(sorted(kinds & QUANTISED))}), its weights cannot be trained on: "
-            "prune its parent, and quantise the result"
+            f"the model is quantized ({', '.join(sorted(kinds & QUANTIZED))}), its weights cannot be trained on: "
+            "prune its parent, and quantize the result"
         )
     half = onnx.TensorProto.FLOAT16
     if any(tensor.data_type == half for tensor in model.graph.initializer):
@@ -117,9 +116,9 @@ def _reshape(node: onnx.NodeProto, target: list[int], rank: int) -> None:
         del node.input[1:], node.attribute[:]
         node.attribute.append(helper.make_attribute("axis", 1))
     elif 0 not in target:
-        kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
+        attributes = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
         del node.attribute[:]
-        node.attribute.extend(kept)
+        node.attribute.extend(attributes)
 
 
 def _renamed(model: onnx.ModelProto, answer: str) -> onnx.ModelProto:
@@ -137,5 +136,5 @@ def _renamed(model: onnx.ModelProto, answer: str) -> onnx.ModelProto:
 
 
 def _reason(error: Exception) -> str:
-    said: Any = str(error).strip().splitlines() or [repr(error)]
-    return str(said[0])[:200]
+    lines = str(error).strip().splitlines() or [repr(error)]
+    return lines[0][:200]

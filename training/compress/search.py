@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from training import measure, package
-from training.compress import apply, latency, plot
-from training.compress.apply import Measured, Options, Outcome
-from training.compress.data import Material
+from training.compress import apply, latency
+from training.compress.apply import Measured, Outcome
+from training.compress.evaluation_data import EvaluationData
 from training.compress.latency import Timings
+from training.compress.options import Options
+from training.compress.steps import STEPS, Step
 from training.errors import TrainingError, out_of_memory
 from training.package import Package
 
 PARENT = "parent"
 SMALLER = "give a smaller --batch or fewer --calibration-rows, or take a machine with more"
-THEN = ("int8", "fp16")  # steps that are tried on what a step that trained has made
 
 
 @dataclass(frozen=True)
@@ -29,65 +30,71 @@ class Rung:
     under: str | None = None
 
 
-def search(
-    parent: Package, material: Material, out: Path, options: Options, target: str, *, told: bool = True
-) -> dict[str, Any]:
+def search(parent: Package, data: EvaluationData, out: Path, options: Options) -> dict[str, Any]:
     """Write out/STEP for each step that was accepted, out/pareto.json and out/pareto.svg; returns the report.
 
-    target: `latency` or `size`. told: whether to say where the packages are. The best is chosen by validation accuracy;
-    test figures are only reported. Two steps in turn, as prune+int8, are two packages, the second with the first as its
-    parent.
+    The best is chosen by validation accuracy; test figures are only reported. Two steps in turn, as prune+int8, are two
+    packages, the second with the first as its parent.
     """
-    before = apply.measured(parent, package.serialised(parent.model), material)
-    rungs, refused = _ladder(parent, before, material, options)
+    from training.compress import pareto_plot  # brings matplotlib
+
+    before = apply.measured(parent, package.serialized(parent.model), data)
+    rungs, refused = _ladder(parent, before, data, options)
     bodies = {PARENT: before.body} | {name: rung.outcome.model.body for name, rung in rungs.items()}
-    times = latency.timings(bodies, material.golden)
+    times = latency.timings(bodies, data.golden)
     rows = [_row(PARENT, before, parent.size, times, 0.0)]
     with package.whole(out) as draft:
         for name, rung in rungs.items():
             apply.timed(rung.outcome, times, rung.under or PARENT, name)
             (draft / name).mkdir()
-            apply.write(rung.parent, rung.outcome, material, draft / name)
+            apply.write(rung.parent, rung.outcome, data, draft / name)
             size = rung.outcome.details["size"]["after"]
             noise = measure.apart(before.golden, rung.outcome.model.golden)["noise"]
             rows.append(_row(name, rung.outcome.model, size, times, noise))
-        report = _report(parent, rows, refused, options, target, times)
+        report = _report(parent, rows, refused, options, times)
         (draft / "pareto.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-        (draft / "pareto.svg").write_text(plot.svg(report))
-    _print(report, out, told)
+        pareto_plot.plot(report, draft / "pareto.svg")
+    _print(report)
+    if not options.search.brief:
+        print(f"packages, pareto.json and pareto.svg are in {out}")
     return report
 
 
-def ladder(material: Material, options: Options) -> list[str]:
-    """The steps to try: those that train only with data, distil only with a student.
-
-    magnitude is left out: its file is as large and as slow as before.
-    """
-    trained = ["prune"] if material.examples else []
-    trained += ["distil"] if material.examples and options.training.student else []
-    names = [*apply.STEPS, *(name for step in trained for name in (step, *(f"{step}+{then}" for then in THEN)))]
-    if unknown := set(options.only) - set(names):
+def ladder(data: EvaluationData, options: Options) -> list[str]:
+    """The steps to try: those that train only with data, and with a student where they need one."""
+    names = []
+    for step in STEPS.values():
+        if step.schedule is None:
+            names.append(step.name)
+        elif step.searched and _can_train(step, data, options):
+            names += [step.name, *(f"{step.name}+{then}" for then in step.then)]
+    only = options.search.steps
+    if unknown := set(only) - set(names):
         raise TrainingError(f"--steps {' '.join(sorted(unknown))}: here, search can try {', '.join(names)}")
-    return [name for name in names if not options.only or name in _with_what_they_need(options.only)]
+    return [name for name in names if not only or name in _with_first_steps(only)]
 
 
-def _with_what_they_need(names: tuple[str, ...]) -> set[str]:
+def _can_train(step: Step, data: EvaluationData, options: Options) -> bool:
+    return data.examples is not None and (not step.needs_student or options.fine_tuning.student is not None)
+
+
+def _with_first_steps(names: tuple[str, ...]) -> set[str]:
     return {part for name in names for part in (name, name.partition("+")[0])}
 
 
 def _ladder(
-    parent: Package, before: Measured, material: Material, options: Options
+    parent: Package, before: Measured, data: EvaluationData, options: Options
 ) -> tuple[dict[str, Rung], dict[str, str]]:
     """What was accepted, and why the others were not. Each is compared with the package that the search began with."""
     rungs: dict[str, Rung] = {}
     refused: dict[str, str] = {}
-    for name in ladder(material, options):
+    for name in ladder(data, options):
         first, _, then = name.partition("+")
         if then and first not in rungs:
             refused[name] = f"{first} was left out"
             continue
         try:
-            rungs[name] = _rung(parent, before, name, rungs.get(first), material, options)
+            rungs[name] = _rung(parent, before, name, rungs.get(first), data, options)
             apply.accept(before, rungs[name].outcome, options)
         except (TrainingError, RuntimeError, MemoryError) as error:
             if not isinstance(error, TrainingError) and not out_of_memory(error):
@@ -98,13 +105,13 @@ def _ladder(
 
 
 def _rung(
-    parent: Package, before: Measured, name: str, under: Rung | None, material: Material, options: Options
+    parent: Package, before: Measured, name: str, under: Rung | None, data: EvaluationData, options: Options
 ) -> Rung:
     first, _, then = name.partition("+")
     if under is None or not then:
-        return Rung(parent, apply.attempt(parent, before, name, material, options))
-    made = apply.child(under.parent, under.outcome, material)
-    return Rung(made, apply.attempt(made, under.outcome.model, then, material, options), first)
+        return Rung(parent, apply.attempt(parent, before, STEPS[name], data, options))
+    child = apply.child(under.parent, under.outcome, data)
+    return Rung(child, apply.attempt(child, under.outcome.model, STEPS[then], data, options), first)
 
 
 def _row(step: str, model: Measured, size: int, times: Timings, noise: float) -> dict[str, Any]:
@@ -117,13 +124,14 @@ def _row(step: str, model: Measured, size: int, times: Timings, noise: float) ->
 
 
 def _report(
-    parent: Package, rows: list[dict[str, Any]], refused: dict[str, str], options: Options, target: str, times: Timings
+    parent: Package, rows: list[dict[str, Any]], refused: dict[str, str], options: Options, times: Timings
 ) -> dict[str, Any]:
     """best: the smallest or fastest whose validation accuracy is within max_drop too; the parent if none is better.
 
     alike: those whose latency cannot be told from the fastest's, itself among them, where latency is what counts. Of
     these the smallest is the best; of several as small, the one that search tries first, which is the simplest.
     """
+    target = options.search.target
     least = rows[0].get("validation_accuracy", 0.0) - options.max_drop / 100
     fit = [row for row in rows if row.get("validation_accuracy", 0.0) >= least]
     fastest = min(fit, key=lambda row: row["latency_us"])["step"]
@@ -131,11 +139,15 @@ def _report(
     for row in rows:
         row["pareto"] = not any(_dominates(other, row, times) for other in rows)
     return {
-        "parent": parent.reference, "target": target, "max_drop": options.max_drop,
+        "parent": parent.reference,
+        "target": target,
+        "max_drop": options.max_drop,
         "best": min(alike, key=lambda row: row["size"])["step"],
         "alike": [row["step"] for row in alike] if target == "latency" else [],
-        "steps": rows, "refused": refused, "machine": times.machine,
-    }  # fmt: skip
+        "steps": rows,
+        "refused": refused,
+        "machine": times.machine,
+    }
 
 
 def _dominates(one: dict[str, Any], other: dict[str, Any], times: Timings) -> bool:
@@ -151,7 +163,7 @@ def _costs(row: dict[str, Any]) -> tuple[float, float]:
     return row["size"], -row.get("validation_accuracy", -row["noise"])
 
 
-def _print(report: dict[str, Any], out: Path, told: bool) -> None:
+def _print(report: dict[str, Any]) -> None:
     for row in report["steps"]:
         accuracy = (
             f"test accuracy {row['test_accuracy']:.2%}" if "test_accuracy" in row else f"noise {row['noise']:.2%}"
@@ -166,5 +178,3 @@ def _print(report: dict[str, Any], out: Path, told: bool) -> None:
             f"no difference in latency that can be told from noise: {', '.join(report['alike'])} (95 % intervals over "
             f"{report['machine']['sessions']} sessions of each); {report['best']} is taken, the smallest of them"
         )
-    if told:
-        print(f"packages, pareto.json and pareto.svg are in {out}")

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from training.data.source import Kind, Split
+from training.data.source import Split
+from training.options import KindName
 
 Place = tuple[str, int]  # split, index in it
 Twin = Place | None
 
 
-def drops(splits: dict[str, Split], kind: Kind) -> dict[Place, tuple[str, Twin]]:
+def drops(splits: dict[str, Split], kind: KindName) -> dict[Place, tuple[str, Twin]]:
     """What is to go: for each place, the reason, and the place that it equals.
 
     These are items without content, exact duplicates, and training items that are in the test set too.
@@ -58,7 +59,12 @@ def _row(value: dict[str, Any]) -> bytes | None:
     return json.dumps(value, sort_keys=True).encode() if any(v is not None for v in value.values()) else None
 
 
-CONTENT: dict[Kind, Callable[[Any], bytes | None]] = {"image": _array, "text": _text, "audio": _array, "table": _row}
+CONTENT: dict[KindName, Callable[[Any], bytes | None]] = {
+    "image": _array,
+    "text": _text,
+    "audio": _array,
+    "table": _row,
+}
 
 
 def _drop_twin(place: Place, twin: Place, splits: dict[str, Split], dropped: dict[Place, tuple[str, Twin]]) -> None:
@@ -74,8 +80,8 @@ def _drop_twin(place: Place, twin: Place, splits: dict[str, Split], dropped: dic
 
 def line(place: Place, reason: str, twin: Twin, names: dict[str, list[str]]) -> dict[str, str]:
     """Of the report. names: what it calls the items of a split; else "split/index"."""
-    told = {"item": named(place, names), "reason": reason}
-    return told | {"same_as": named(twin, names)} if twin else told
+    entry = {"item": named(place, names), "reason": reason}
+    return entry | {"same_as": named(twin, names)} if twin else entry
 
 
 def named(place: Place, names: dict[str, list[str]]) -> str:

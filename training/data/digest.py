@@ -9,11 +9,11 @@ import numpy as np
 from training.data.source import Split
 
 
-def digest(split: Split) -> str:
+def contents(split: Split) -> str:
     """As "54,000 items, 3f0a…": the number of items, and the beginning of a SHA-256 of values and labels."""
     values, labels = split
-    found = hashlib.sha256(str(values.shape).encode())
+    digest = hashlib.sha256(str(values.shape).encode())
     for part in values if values.dtype == object else [values]:  # texts, sounds of any length, rows
-        found.update(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else repr(part).encode())
-    found.update(np.ascontiguousarray(labels))
-    return f"{len(labels):,} items, {found.hexdigest()[:12]}"
+        digest.update(np.ascontiguousarray(part).data if isinstance(part, np.ndarray) else repr(part).encode())
+    digest.update(np.ascontiguousarray(labels).data)
+    return f"{len(labels):,} items, {digest.hexdigest()[:12]}"

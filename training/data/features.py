@@ -10,9 +10,9 @@ from shared.serving.inputs import sounds as serving
 FRAME = 0.032  # seconds
 
 
-def thumbnails(images: np.ndarray, side: int, *, grey: bool = True) -> np.ndarray:
-    """Images [N, H, W, C] as brightness of side x side fields, [N, fields] FP32; by channel where grey is False."""
-    values = images.mean(3, keepdims=True, dtype=np.float32) if grey and images.shape[3] > 1 else images
+def thumbnails(images: np.ndarray, side: int, *, gray: bool = True) -> np.ndarray:
+    """Images [N, H, W, C] as brightness of side x side fields, [N, fields] FP32; by channel where gray is False."""
+    values = images.mean(3, keepdims=True, dtype=np.float32) if gray and images.shape[3] > 1 else images
     for axis in (1, 2):
         length = values.shape[axis]
         edges = np.arange(min(side, length)) * length // min(side, length)
@@ -34,6 +34,7 @@ def mel(samples: np.ndarray, sample_rate: int, bands: int) -> np.ndarray:
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Rows of mean 0 and length 1, so that their products are correlations; rows of one value stay 0."""
-    centred = np.asarray(vectors - vectors.mean(1, keepdims=True), np.float32)
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.divide(centred, lengths, out=np.zeros_like(centred), where=lengths > 1e-6)
+    centered = np.asarray(vectors - vectors.mean(1, keepdims=True), np.float32)
+    lengths = np.linalg.norm(centered, axis=1, keepdims=True)
+    units: np.ndarray = np.divide(centered, lengths, out=np.zeros_like(centered), where=lengths > 1e-6)
+    return units

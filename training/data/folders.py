@@ -7,22 +7,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from training.data.source import Item, Kind, Report, printable, spelt
+from training.data.source import Item, Report, check_utf8, printable
 from training.errors import TrainingError
+from training.options import KindName
 
-SUFFIXES: dict[Kind, frozenset[str]] = {
+SUFFIXES: dict[KindName, frozenset[str]] = {
     "image": frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")),
     "audio": frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3")),
     "text": frozenset((".txt",)),
 }
-WHAT: dict[Kind, str] = {"image": "an image file", "audio": "a sound file", "text": "a .txt file"}
+WHAT: dict[KindName, str] = {"image": "an image file", "audio": "a sound file", "text": "a .txt file"}
 
 
 def about(root: Path, what: str) -> dict[str, Any]:
     return {"name": root.resolve().name, "licence": None, "source": f"a folder of {what}"}
 
 
-def items(root: Path, kind: Kind, report: Report) -> tuple[list[str], dict[str, list[Item]]]:
+def items(root: Path, kind: KindName, report: Report) -> tuple[list[str], dict[str, list[Item]]]:
     """The classes' names, and the files of each split, named "class/file" in the report.
 
     A root with nothing but the folders `train` and `test`, and folders in them, has its own test split; its files are
@@ -34,18 +35,23 @@ def items(root: Path, kind: Kind, report: Report) -> tuple[list[str], dict[str, 
     if len(labels) < 2:
         raise TrainingError(f"{root} has {len(labels)} class folders: a classifier needs at least two")
     for label in labels:
-        spelt(parts["train"] / label, "class folder")
+        check_utf8(parts["train"] / label, "class folder")
     if "test" in parts and (strange := [name for name in _folders(parts["test"]) if name not in labels]):
         raise TrainingError(f"{parts['test']} has the classes {strange[:10]}, which {parts['train']} lacks")
     return labels, {split: _items(part, root, labels, kind, report) for split, part in parts.items()}
 
 
-def kind_of(root: Path) -> Kind | None:
+def kind_of(root: Path) -> KindName | None:
     """The kind that most of the files in the class folders have; None where there are none of any kind."""
-    files = (path for part in _parts(root).values() for folder in _visible(part) if folder.is_dir()
-             for path in _visible(folder))  # fmt: skip
-    found = Counter(kind for path in files for kind, suffixes in SUFFIXES.items() if path.suffix.lower() in suffixes)
-    return found.most_common(1)[0][0] if found else None
+    files = (
+        path
+        for part in _parts(root).values()
+        for folder in _visible(part)
+        if folder.is_dir()
+        for path in _visible(folder)
+    )
+    counts = Counter(kind for path in files for kind, suffixes in SUFFIXES.items() if path.suffix.lower() in suffixes)
+    return counts.most_common(1)[0][0] if counts else None
 
 
 def _parts(root: Path) -> dict[str, Path]:
@@ -55,16 +61,16 @@ def _parts(root: Path) -> dict[str, Path]:
     return {"train": root}
 
 
-def _items(part: Path, root: Path, labels: list[str], kind: Kind, report: Report) -> list[Item]:
-    found = []
+def _items(part: Path, root: Path, labels: list[str], kind: KindName, report: Report) -> list[Item]:
+    counts = []
     for target, label in enumerate(labels):
         for path in _visible(part / label) if (part / label).is_dir() else ():
             name = printable(path.relative_to(root).as_posix())
             if path.suffix.lower() in SUFFIXES[kind]:
-                found.append(Item(name, target, path))
+                counts.append(Item(name, target, path))
             else:
                 report.append({"item": name, "reason": f"not {WHAT[kind]}"})
-    return found
+    return counts
 
 
 def _folders(root: Path) -> list[str]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from shared.serving.inputs.colors import colored
 
-from shared.serving.inputs.colours import coloured
 from training.data import folders
 from training.data.source import Item, Options, Report, Source, every_class, targets
 from training.errors import TrainingError
 
-GREY = {"1", "L", "LA", "I;16", "I;16B"}
+GRAY = {"1", "L", "LA", "I;16", "I;16B"}
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises for a bad file
 
 
@@ -31,22 +31,23 @@ def from_folder(root: Path, options: Options, report: Report) -> Source:
 def decoded(
     items: dict[str, list[Item]], labels: list[str], options: Options, report: Report, about: dict[str, Any]
 ) -> Source:
-    """Images [N, H, W, C] uint8 with C 1 where all are grey, else 3, brought to options.size (height, width)."""
-    mode = "L" if all(_mode(item) in GREY for part in items.values() for item in part) else "RGB"
-    kept: dict[str, list[tuple[Item, np.ndarray]]] = {}
+    """Images [N, H, W, C] uint8 with C 1 where all are gray, else 3, brought to options.size (height, width)."""
+    mode = "L" if all(_mode(item) in GRAY for part in items.values() for item in part) else "RGB"
+    decoded_parts: dict[str, list[tuple[Item, np.ndarray]]] = {}
     for split, part in items.items():
         read = ((item, _image(item, mode, options.size, report)) for item in part)
-        kept[split] = [(item, image) for item, image in read if image is not None]
-    every_class(targets(item.target for item, _ in kept["train"]), labels, "image", "folder")
-    shape = _one_size([image for part in kept.values() for _, image in part])
+        decoded_parts[split] = [(item, image) for item, image in read if image is not None]
+    every_class(targets(item.target for item, _ in decoded_parts["train"]), labels, "image", "folder")
+    shape = _one_size([image for part in decoded_parts.values() for _, image in part])
     splits = {
         split: (
             np.array([image for _, image in part], np.uint8).reshape(-1, *shape),
             targets(i.target for i, _ in part),
         )
-        for split, part in kept.items()
+        for split, part in decoded_parts.items()
     }
-    return Source("image", splits, labels, about, {split: [item.name for item, _ in kept[split]] for split in splits})
+    names = {split: [item.name for item, _ in part] for split, part in decoded_parts.items()}
+    return Source("image", splits, labels, about, names)
 
 
 def _file(item: Item) -> Path | io.BytesIO:
@@ -54,7 +55,7 @@ def _file(item: Item) -> Path | io.BytesIO:
 
 
 def _mode(item: Item) -> str:
-    """The colour mode that a file's header tells; a file without one does not make the data set a coloured one."""
+    """The color mode in a file's header; a file without one does not make the data set a colored one."""
     try:
         with Image.open(_file(item)) as image:
             return image.mode
@@ -63,10 +64,10 @@ def _mode(item: Item) -> str:
 
 
 def _image(item: Item, mode: str, size: tuple[int, int] | None, report: Report) -> np.ndarray | None:
-    """[H, W, C], turned upright, in one colour mode, then resized: the order in which serving does it."""
+    """[H, W, C], turned upright, in one color mode, then resized: the order in which serving does it."""
     try:
         with Image.open(_file(item)) as image:
-            plain = coloured(ImageOps.exif_transpose(image), mode)
+            plain = colored(ImageOps.exif_transpose(image), mode)
     except UNREADABLE as error:
         report.append({"item": item.name, "reason": "unreadable", "detail": str(error)[:200]})
         return None
@@ -79,6 +80,6 @@ def _one_size(images: list[np.ndarray]) -> tuple[int, ...]:
     """[H, W, C] of all of them. Raises TrainingError."""
     sizes = Counter(f"{image.shape[0]}x{image.shape[1]}" for image in images)
     if len(sizes) > 1:
-        found = ", ".join(f"{count} of {size}" for size, count in sizes.most_common(3))
-        raise TrainingError(f"the images have different sizes ({found}): give --size HEIGHT WIDTH")
+        summary = ", ".join(f"{count} of {size}" for size, count in sizes.most_common(3))
+        raise TrainingError(f"the images have different sizes ({summary}): give --size HEIGHT WIDTH")
     return images[0].shape

@@ -8,13 +8,14 @@ from typing import Any
 
 from training.data import images, records, sounds
 from training.data.records import Records
-from training.data.source import Item, Kind, Options, Report, Source
+from training.data.source import Item, Options, Report, Source
 from training.errors import TrainingError
+from training.options import KindName
 
-DECODED: dict[Kind, Callable[..., Source]] = {"image": images.decoded, "audio": sounds.decoded}
+DECODED: dict[KindName, Callable[..., Source]] = {"image": images.decoded, "audio": sounds.decoded}
 
 
-def source(parts: dict[str, Records], kind: Kind, path: Path, options: Options, report: Report) -> Source:
+def source(parts: dict[str, Records], kind: KindName, path: Path, options: Options, report: Report) -> Source:
     """A column of bytes, or of {"bytes": …, "path": …}, called as the kind or the only one such; and classes.
 
     The classes are in options.target, `label`, or the only other column. A path without bytes is not followed.
@@ -31,11 +32,11 @@ def source(parts: dict[str, Records], kind: Kind, path: Path, options: Options, 
     return DECODED[kind](items, labels, options, report, about)
 
 
-def column(part: Records, kind: Kind | None = None) -> str | None:
+def column(part: Records, kind: KindName | None = None) -> str | None:
     """The column that holds encoded bytes; None where there is none."""
     row = part.rows[0]
-    found = [name for name in part.columns if _holds_bytes(row.get(name))]
-    return kind if kind in found else next(iter(found), None)
+    encoded = [name for name in part.columns if _holds_bytes(row.get(name))]
+    return kind if kind in encoded else next(iter(encoded), None)
 
 
 def _holds_bytes(value: Any) -> bool:
@@ -44,9 +45,9 @@ def _holds_bytes(value: Any) -> bool:
     )
 
 
-def _items(part: Records, encoded: str, rows: list[int], found: Any, report: Report) -> list[Item]:
+def _items(part: Records, encoded: str, rows: list[int], targets: Any, report: Report) -> list[Item]:
     items = []
-    for row, target in zip(rows, found.tolist(), strict=True):
+    for row, target in zip(rows, targets.tolist(), strict=True):
         value = part.rows[row].get(encoded)
         body = value.get("bytes") if isinstance(value, dict) else value
         if isinstance(body, bytes) and body:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from training.data.source import KEPT, Report, spelt, targets
+from training.data.source import KEPT, Report, check_utf8, targets
 from training.errors import TrainingError
 
 SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
@@ -40,17 +40,17 @@ class Records:
         return [row.get(name) for row in self.rows]
 
     def aside(self, name: str, report: Report) -> dict[str, str]:
-        """Take a column out: its groups by place. A row without one is a group of its own, which the report tells.
+        """Take a column out: its groups by place. A row without one is a group of its own, and reported.
 
         Raises TrainingError for a column that is not there, or whose numbers were rounded.
         """
         if name not in self.columns:
             raise TrainingError(f"there is no column {name!r} for the groups, but {self.columns[:20]}: give --group")
         self.columns = [column for column in self.columns if column != name]
-        found = {place: _group(value, name) for place, value in zip(self.places, self.column(name), strict=True)}
+        groups = {place: _group(value, name) for place, value in zip(self.places, self.column(name), strict=True)}
         alone = {"reason": "without a group, alone"} | KEPT
-        report += [{"item": place, **alone} for place, group in found.items() if group is None]
-        return {place: place if group is None else group for place, group in found.items()}
+        report += [{"item": place, **alone} for place, group in groups.items() if group is None]
+        return {place: place if group is None else group for place, group in groups.items()}
 
 
 def _group(value: Any, name: str) -> str | None:
@@ -73,9 +73,11 @@ def files(path: Path) -> dict[str, list[Path]]:
     """The files of each split: in a folder, those whose names begin with `test` are of the test split."""
     if path.is_file():
         return {"train": [path]} if path.suffix.lower() in SUFFIXES else {}
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
-    parts = {split: [file for file in found if file.name.lower().startswith("test") == (split == "test")]
-             for split in ("train", "test")}  # fmt: skip
+    paths = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    parts = {
+        split: [file for file in paths if file.name.lower().startswith("test") == (split == "test")]
+        for split in ("train", "test")
+    }
     return {split: part for split, part in parts.items() if part}
 
 
@@ -84,15 +86,15 @@ def read(path: Path, report: Report) -> dict[str, Records]:
 
     Raises TrainingError for a file of no such kind, another encoding than UTF-8, no rows, more bad rows than good ones.
     """
-    found = files(path)
-    if "train" not in found:
+    splits = files(path)
+    if "train" not in splits:
         raise TrainingError(
             f"{path} holds no data to train on: use a folder with a folder of files per class, "
             f"or {', '.join(sorted(SUFFIXES))} files"
         )
-    for file in [file for part in found.values() for file in part]:
-        spelt(file, "file")
-    return {split: _joined([_read(file, report) for file in part], part[0]) for split, part in found.items()}
+    for file in [file for part in splits.values() for file in part]:
+        check_utf8(file, "file")
+    return {split: _joined([_read(file, report) for file in part], part[0]) for split, part in splits.items()}
 
 
 def _joined(parts: list[Records], file: Path) -> Records:
@@ -102,7 +104,7 @@ def _joined(parts: list[Records], file: Path) -> Records:
         joined.places += part.places
         joined.classes |= part.classes
     if not joined.rows:
-        raise TrainingError(f"{file} has no rows that can be read: nothing can be learnt from it")
+        raise TrainingError(f"{file} has no rows that can be read: nothing can be learned from it")
     return joined
 
 
@@ -145,7 +147,7 @@ def _csv(text: str, file: Path, report: Report) -> Records:
                 detail = f"{len(line)} values, the first line names {len(header)}"
                 report.append({"item": place, "reason": "unreadable", "detail": detail})
     except csv.Error as error:
-        raise TrainingError(f"{file} is no CSV from line {lines.line_num} on: {error}") from error
+        raise TrainingError(f"{file} is not a CSV from line {lines.line_num} on: {error}") from error
     return records
 
 
@@ -190,7 +192,7 @@ def _parquet(file: Path) -> Records:
     try:
         table = parquet.read_table(file, partitioning=None)
     except (pyarrow.ArrowException, OSError) as error:
-        raise TrainingError(f"{file} is no Parquet file that can be read: {str(error)[:200]}") from error
+        raise TrainingError(f"{file} is not a Parquet file that can be read: {str(error)[:200]}") from error
     places = [f"{file.name}:{number}" for number in range(table.num_rows)]
     return Records(table.column_names, table.to_pylist(), places, _class_names(table.schema.metadata or {}))
 
@@ -199,7 +201,7 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     """What Hugging Face's `datasets` notes of a ClassLabel: the names of the numbers in its column."""
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-        return {name: list(map(str, told["names"])) for name, told in features.items() if "names" in told}
+        return {name: list(map(str, feature["names"])) for name, feature in features.items() if "names" in feature}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 
@@ -216,20 +218,20 @@ def classes(
     Numbers are sorted as numbers. Rows without a class go into the report. Raises TrainingError for a missing column,
     one class only, values of mixed types, and numbers that are measured rather than counted.
     """
-    found = {split: _labelled(part, name, report) for split, part in parts.items()}
-    used = {split: [label for _, label in part] for split, part in found.items()}
+    labeled = {split: _labeled(part, name, report) for split, part in parts.items()}
+    used = {split: [label for _, label in part] for split, part in labeled.items()}
     labels = parts["train"].classes.get(name) or _sorted(set(used["train"]), name, len(used["train"]))
     order = {label: target for target, label in enumerate(labels)}
     if strange := sorted(set(used.get("test", [])) - set(labels))[:10]:
         raise TrainingError(f"the test split has {strange} in the column {name!r}, which the training split lacks")
-    rows = {split: [row for row, _ in part] for split, part in found.items()}
-    return labels, {split: (rows[split], targets(order[label] for label in used[split])) for split in found}
+    rows = {split: [row for row, _ in part] for split, part in labeled.items()}
+    return labels, {split: (rows[split], targets(order[label] for label in used[split])) for split in labeled}
 
 
-def _labelled(part: Records, name: str, report: Report) -> list[tuple[int, str]]:
+def _labeled(part: Records, name: str, report: Report) -> list[tuple[int, str]]:
     if name not in part.columns:
         raise TrainingError(f"there is no column {name!r} for the classes, but {part.columns[:20]}: give --target")
-    found = []
+    labeled = []
     kinds = set()
     for row, value in enumerate(part.column(name)):
         label = _label(value, part.classes.get(name))
@@ -237,10 +239,10 @@ def _labelled(part: Records, name: str, report: Report) -> list[tuple[int, str]]
             report.append({"item": part.places[row], "reason": "no class"})
             continue
         kinds.add("number" if isinstance(value, int | float) else "text" if isinstance(value, str) else "other")
-        found.append((row, label))
+        labeled.append((row, label))
     if len(kinds) > 1 or "other" in kinds:
         raise TrainingError(f"the column {name!r} has values of mixed types, or such as name no class: make them texts")
-    return found
+    return labeled
 
 
 def _label(value: Any, names: list[str] | None) -> str | None:
@@ -263,7 +265,7 @@ def _sorted(labels: set[str], name: str, rows: int) -> list[str]:
         whole = all(value.is_integer() for value in numbers.values())
         if len(labels) > FEW and not (whole and len(labels) <= rows / 10):
             raise TrainingError(
-                f"the column {name!r} has {len(labels)} different numbers: classes are learnt here, no quantities. "
+                f"the column {name!r} has {len(labels)} different numbers: classes are learned here, no quantities. "
                 "Give another --target, or cut it into ranges"
             )
         ordered = sorted(labels, key=numbers.__getitem__)
@@ -279,7 +281,7 @@ def number(value: Any) -> float | None:
     if value is None or isinstance(value, bool):
         return None
     try:
-        found = float(value)
+        parsed = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return None if math.isnan(found) else found
+    return None if math.isnan(parsed) else parsed

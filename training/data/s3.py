@@ -9,7 +9,7 @@ from itertools import repeat
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from training.data import kept
+from training.data import cache
 from training.errors import TrainingError
 
 SCHEME = "s3://"
@@ -35,37 +35,37 @@ def fetch(url: str, root: Path) -> Path:
         listed = _listed(client, bucket, key)
         if not listed:
             raise TrainingError(f"{url} has no objects: look at what is there with aws s3 ls s3://{bucket}/")
-        return _kept(client, bucket, key, listed, root / "s3")
+        return _cached(client, bucket, key, listed, root / "s3")
     except ClientError as error:
-        raise TrainingError(f"{url}: {_said(error.response, bucket)}") from error
+        raise TrainingError(f"{url}: {_reason(error.response, bucket)}") from error
     except (BotoCoreError, ValueError) as error:  # no credentials, no region, no connection, a name that is none
         raise TrainingError(f"{url} cannot be read: {error}") from error
 
 
-def _said(response: Any, bucket: str) -> str:
-    told = response.get("Error", {})
-    code, status = str(told.get("Code", "")), response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+def _reason(response: Any, bucket: str) -> str:
+    details = response.get("Error", {})
+    code, status = str(details.get("Code", "")), response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if code == "NoSuchBucket":
         return f"there is no bucket {bucket!r}: look at its name, and at AWS_ENDPOINT_URL"
     if status == 403 or code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
         return (
             f"access is denied ({code}): the credentials need s3:ListBucket and s3:GetObject on the bucket {bucket!r}"
         )
-    return f"{code}: {told.get('Message', 'no reason was given')}"
+    return f"{code}: {details.get('Message', 'no reason was given')}"
 
 
 def _listed(client: Any, bucket: str, key: str) -> Listed:
     """The object of that very key; else all under it, as under a folder. Keys that end in a slash are no files."""
-    found: Listed = []
+    entries: Listed = []
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
-        found += [(entry["Key"], entry["ETag"]) for entry in page.get("Contents", [])]
-    if exact := [entry for entry in found if entry[0] == key and not key.endswith("/")]:
+        entries += [(entry["Key"], entry["ETag"]) for entry in page.get("Contents", [])]
+    if exact := [entry for entry in entries if entry[0] == key and not key.endswith("/")]:
         return exact
     folder = key if not key or key.endswith("/") else f"{key}/"
-    return [entry for entry in found if entry[0].startswith(folder) and not entry[0].endswith("/")]
+    return [entry for entry in entries if entry[0].startswith(folder) and not entry[0].endswith("/")]
 
 
-def _kept(client: Any, bucket: str, key: str, listed: Listed, cache: Path) -> Path:
+def _cached(client: Any, bucket: str, key: str, listed: Listed, cache: Path) -> Path:
     digest = hashlib.sha256("\n".join([bucket, key, *map(str, sorted(listed))]).encode()).hexdigest()[:16]
     name = PurePosixPath(key).name or bucket  # the data set's name, and for a file its suffix
     target = cache / digest
@@ -75,11 +75,11 @@ def _kept(client: Any, bucket: str, key: str, listed: Listed, cache: Path) -> Pa
 
 
 def _download(client: Any, bucket: str, key: str, listed: Listed, target: Path, name: str) -> None:
-    """All objects, each as it was listed, into target/name; in one step, so that an interrupted copy is no data set."""
+    """All objects, each as it was listed, into target/name; in one step, so that a part is never taken for all."""
     print(f"fetching {len(listed):,} objects from {SCHEME}{bucket}/{key}")
 
-    def one(entry: tuple[str, str], made: Path) -> None:
-        path = made / name
+    def one(entry: tuple[str, str], draft: Path) -> None:
+        path = draft / name
         if entry[0] != key:
             path = path.joinpath(*_parts(entry[0], key))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,10 +87,10 @@ def _download(client: Any, bucket: str, key: str, listed: Listed, target: Path, 
         with path.open("wb") as file:
             shutil.copyfileobj(body, file)
 
-    with kept.beside(target) as folder:
+    with cache.beside(target) as folder:
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(one, listed, repeat(folder / "set")))
-        kept.put(folder / "set", target)
+        cache.publish(folder / "set", target)
 
 
 def _parts(entry: str, key: str) -> list[str]:

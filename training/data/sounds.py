@@ -40,17 +40,17 @@ def decoded(
 def _rate(items: list[Item]) -> int:
     import soundfile
 
-    found: Counter[int] = Counter()
+    rates: Counter[int] = Counter()
     for item in items:
         try:
-            found[
+            rates[
                 soundfile.info(io.BytesIO(item.body) if isinstance(item.body, bytes) else str(item.body)).samplerate
             ] += 1
         except (soundfile.SoundFileError, TypeError, ValueError, OSError):
             continue  # reported when it is decoded
-    if not found:
+    if not rates:
         raise TrainingError("there is no sound that can be read: use WAV, FLAC, OGG or MP3 files")
-    return found.most_common(1)[0][0]
+    return rates.most_common(1)[0][0]
 
 
 def _samples(item: Item, rate: int, report: Report) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""What every reader of data makes: items with their classes, in one or two splits. What is kept is not in here."""
+"""What every reader of data returns: items with their classes, in one or two splits. Cleaning is not in here."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from training.errors import TrainingError
+from training.options import KindName
 
-Kind = Literal["image", "text", "audio", "table"]
 Split = tuple[np.ndarray, np.ndarray]  # values [N, …], labels [N] int64
 Report = list[dict[str, str]]  # item, reason; where there is more to say: detail, same_as; kept: only noticed
 KEPT = {"kept": "yes"}  # in the report's line of what was only noticed
-PLURAL: dict[Kind, str] = {"image": "images", "text": "texts", "audio": "sounds", "table": "rows"}
+PLURAL: dict[KindName, str] = {"image": "images", "text": "texts", "audio": "sounds", "table": "rows"}
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Source:
     details: audio, {"sample_rate": Hz}; table, {"columns": names, "types": {name: number or category}, "target": name}.
     """
 
-    kind: Kind
+    kind: KindName
     splits: dict[str, Split]
     labels: list[str]
     about: dict[str, Any]
@@ -49,7 +49,7 @@ class Options:
     usual: a size or a rate that is taken where none is given, and has no meaning for data of another kind.
     """
 
-    task: Kind | None = None
+    task: KindName | None = None
     size: tuple[int, int] | None = None
     text: str | None = None
     target: str | None = None
@@ -57,12 +57,12 @@ class Options:
     rate: int | None = None
     usual: dict[str, Any] = field(default_factory=dict)
 
-    def given(self) -> set[str]:
+    def chosen(self) -> set[str]:
         return {f"--{name}" for name, value in vars(self).items() if value is not None and name != "usual"}
 
     def filled(self, fitting: set[str]) -> Options:
         """With what is usual, of these options, where nothing is given."""
-        fits = {name: value for name, value in self.usual.items() if f"--{name}" in fitting - self.given()}
+        fits = {name: value for name, value in self.usual.items() if f"--{name}" in fitting - self.chosen()}
         return replace(self, **fits, usual={})
 
 
@@ -79,9 +79,9 @@ class Item(NamedTuple):
 
 def objects(values: Iterable[Any]) -> np.ndarray:
     """[N] of any Python objects; NumPy alone would look into them, and make [N, T] of sounds of equal length."""
-    found = list(values)
-    array = np.empty(len(found), object)
-    for index, value in enumerate(found):
+    items = list(values)
+    array = np.empty(len(items), object)
+    for index, value in enumerate(items):
         array[index] = value
     return array
 
@@ -95,13 +95,13 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def spelt(path: Path, what: str) -> None:
+def check_utf8(path: Path, what: str) -> None:
     """Raises TrainingError for a name that is not UTF-8, and is to stand in the package."""
     if (shown := printable(path.name)) != path.name:
         raise TrainingError(f"the name of the {what} '{shown}' is not UTF-8, and the package is to tell it: rename it")
 
 
-def every_class(counted: np.ndarray, labels: list[str], kind: Kind, what: str) -> None:
+def every_class(counted: np.ndarray, labels: list[str], kind: KindName, what: str) -> None:
     """Raises TrainingError for a class of which nothing is left. counted: the targets of what could be read."""
     for target, label in enumerate(labels):
         if target not in counted:

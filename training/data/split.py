@@ -46,7 +46,7 @@ def _whole_groups(labels: np.ndarray, groups: np.ndarray, share: float, random: 
             chosen[members[counts[members].sum(1).argmin()]] = True
     if (counts[~chosen].sum(0) == 0).any():
         raise TrainingError(
-            "the groups leave a class without training items: a class that is to be learnt and tested needs items in "
+            "the groups leave a class without training items: a class that is to be learned and tested needs items in "
             "several groups"
         )
     return chosen[group]

@@ -33,28 +33,28 @@ def from_records(parts: dict[str, Records], path: Path, options: Options, report
     for split, part in parts.items():
         if lacking := [name for name in columns if name not in part.columns]:
             raise TrainingError(f"the {split} split lacks the columns {lacking[:10]}")
-        kept, found = rows[split]
-        read = [_row(part.rows[row], types, part.places[row], report) for row in kept]
+        indices, classes = rows[split]
+        read = [_row(part.rows[row], types, part.places[row], report) for row in indices]
         good = [n for n, row in enumerate(read) if row is not None]
-        splits[split] = objects(read[n] for n in good), found[good]
-        names[split] = [part.places[kept[n]] for n in good]
+        splits[split] = objects(read[n] for n in good), classes[good]
+        names[split] = [part.places[indices[n]] for n in good]
     every_class(splits["train"][1], labels, "table", "rows")
     about = {"name": path.resolve().stem, "licence": None, "source": f"{path.name}, target {target}"}
     return Source("table", splits, labels, about, names, {"columns": columns, "types": types, "target": target})
 
 
 def _columns(train: Records, target: str, report: Report) -> list[str]:
-    found = []
+    names = []
     for name in train.columns:
         if name == target:
             continue
         if all(_gap(value) for value in train.column(name)):
             report.append({"item": f"column {name}", "reason": "no value in any row"})
         else:
-            found.append(name)
-    if not found:
+            names.append(name)
+    if not names:
         raise TrainingError(f"there is no column beside the target {target!r} that has values: nothing to learn from")
-    return found
+    return names
 
 
 def _gap(value: Any) -> bool:
@@ -70,20 +70,20 @@ def _type(train: Records, name: str) -> Type:
 def _row(
     row: dict[str, Any], types: dict[str, Type], place: str, report: Report
 ) -> dict[str, float | str | None] | None:
-    made: dict[str, float | str | None] = {}
+    cells: dict[str, float | str | None] = {}
     for name, kind in types.items():
         value = row.get(name)
         if _gap(value):
-            made[name] = None
+            cells[name] = None
         elif kind == "category":
-            made[name] = _category(value, name)
+            cells[name] = _category(value, name)
         else:
-            found = records.number(value)
-            if found is None or math.isinf(found):
+            number = records.number(value)
+            if number is None or math.isinf(number):
                 report.append({"item": place, "reason": f"no number in {name}", "detail": repr(value)[:60]})
                 return None
-            made[name] = found
-    return made
+            cells[name] = number
+    return cells
 
 
 def _category(value: Any, name: str) -> str:

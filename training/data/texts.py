@@ -41,11 +41,11 @@ def from_records(parts: dict[str, Records], path: Path, options: Options, report
     splits: dict[str, Split] = {}
     names: dict[str, list[str]] = {}
     for split, part in parts.items():
-        kept, found = rows[split]
+        indices, classes = rows[split]
         values = part.column(text) if text in part.columns else _lacks(text, part)
-        good = [n for n, row in enumerate(kept) if _is_text(values[row], part.places[row], report)]
-        splits[split] = objects(values[kept[n]] for n in good), found[good]
-        names[split] = [part.places[kept[n]] for n in good]
+        good = [n for n, row in enumerate(indices) if _is_text(values[row], part.places[row], report)]
+        splits[split] = objects(values[indices[n]] for n in good), classes[good]
+        names[split] = [part.places[indices[n]] for n in good]
     every_class(splits["train"][1], labels, "text", "rows")
     about = {"name": path.resolve().stem, "licence": None, "source": f"{path.name}, columns {text} and {target}"}
     return Source("text", splits, labels, about, names)
@@ -59,7 +59,7 @@ def _is_text(value: Any, place: str, report: Report) -> bool:
 
 
 def columns(part: Records, options: Options) -> tuple[str, str]:
-    """Which columns hold the text and the class. Raises TrainingError when that cannot be told."""
+    """Which columns hold the text and the class. Raises TrainingError when that is ambiguous."""
     names = part.columns
     text, target = options.text, options.target
     if len(names) == 2:

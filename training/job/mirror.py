@@ -1,4 +1,4 @@
-"""What a run leaves on disk as it goes on, kept in the bucket too: a machine that goes takes its disk along."""
+"""Copies a run's output to the bucket as it goes on: a spot machine that is taken back takes its disk along."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Mirror:
         self.store, self.job, self.out, self.seconds = store, job, out, seconds
         self.folder = out / "checkpoint"
         self.rows = b""
-        self.kept: set[str] = set()
+        self.checkpoints: set[str] = set()
         self.last = time.monotonic()
 
     def restore(self) -> None:
@@ -31,10 +31,10 @@ class Mirror:
             name = info.key.rpartition("/")[2]
             self.folder.mkdir(parents=True, exist_ok=True)
             self.store.download(info.key, str(self.folder / name))
-            self.kept.add(name)
+            self.checkpoints.add(name)
 
     def step(self) -> None:
-        """Send what is new. A bucket that is away stops no training: it is told, and tried again."""
+        """Send what is new. A bucket that is unavailable stops no training: that is reported, and retried."""
         due = time.monotonic() - self.last >= self.seconds
         try:
             self.send_metrics()
@@ -63,16 +63,16 @@ class Mirror:
         """Those that are new, then remove from the bucket what the training has removed here. The last one stays."""
         there = {path.name: path for path in sorted(self.folder.glob(CHECKPOINTS))}
         for name, path in there.items():
-            if name in self.kept:
+            if name in self.checkpoints:
                 continue
             try:
                 body = path.read_bytes()
             except FileNotFoundError:
                 continue  # a newer one took its place in this moment
             self.store.put(keys.training_checkpoint(self.job, name), body)
-            self.kept.add(name)
-        if there.keys() & self.kept:
-            self._drop(self.kept - there.keys())
+            self.checkpoints.add(name)
+        if there.keys() & self.checkpoints:
+            self._drop(self.checkpoints - there.keys())
 
     def send_reports(self) -> None:
         """What cleaning dropped, and the pictures, as far as the training came."""
@@ -84,11 +84,11 @@ class Mirror:
     def clear(self) -> None:
         """Remove the checkpoints from the bucket: nothing is left to continue. What cannot be removed will expire."""
         try:
-            self._drop(set(self.kept))
+            self._drop(set(self.checkpoints))
         except (Unavailable, ObjectNotFound) as error:
             print(f"note: checkpoints stay in the bucket for a while: {error}", file=sys.stderr)
 
     def _drop(self, names: set[str]) -> None:
         for name in names:
             self.store.delete(keys.training_checkpoint(self.job, name))
-            self.kept.discard(name)
+            self.checkpoints.discard(name)

@@ -32,20 +32,19 @@ from shared import keys
 from shared.errors import AmaasError, NotFound
 from shared.jobs.training import job as jobs
 from shared.jobs.training.job import Job
-from shared.jobs.training.request import command_line, located, teacher
+from shared.jobs.training.request import command_line, data_key, teacher_url
 from shared.storage.base import ObjectInfo, ObjectNotFound, Store, Unavailable, list_all
 from shared.uploads import states
-from training.errors import TrainingError
+from training.errors import AGAIN, TrainingError
 from training.job.mirror import Mirror
 
-AGAIN = 75  # EX_TEMPFAIL of sysexits.h, as train.py has it
 PAUSE = 1.0  # seconds between two looks at what the training wrote
 PARALLEL = 16
-PATIENCE = 5  # attempts to reach a bucket that is away, each twice as long after the one before
-SAYS = "training: "  # why the training, or this, ended
+ATTEMPTS = 5  # attempts to reach a bucket that is away, each twice as long after the one before
+REASON = "training: "  # why the training, or this, ended
 NOTE = "note: "  # what goes wrong while it goes on
 T = TypeVar("T")
-Say = Callable[[jobs.Phase], None]
+Report = Callable[[jobs.Phase], None]
 
 
 class Stopped(Exception):
@@ -53,10 +52,10 @@ class Stopped(Exception):
 
 
 class Stop:
-    """SIGTERM within `with`: noted in `asked`, and handed on to the process that is given."""
+    """SIGTERM within `with`: noted in `requested`, and handed on to the process that is given."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self.process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Stop:
@@ -67,25 +66,25 @@ class Stop:
         signal.signal(signal.SIGTERM, self._before)
 
     def _note(self, _signal: int, _frame: FrameType | None) -> None:
-        self.asked = True
+        self.requested = True
         if self.process is not None:
             self.process.terminate()
 
     def check(self) -> None:
         """Raises Stopped."""
-        if self.asked:
+        if self.requested:
             raise Stopped
 
 
 def main(arguments: list[str] | None = None) -> int:
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("job", help="its id")
-    made.add_argument("--bucket", default=os.environ.get("BUCKET"), help="BUCKET of the environment, if not given")
-    made.add_argument("--work", type=Path, default=Path("/tmp/amaas"), help="for data and output (%(default)s)")
-    made.add_argument("--minutes", type=float, default=5, help="between two uploads of checkpoints (%(default)s)")
-    s = made.parse_args(arguments)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("job", help="its id")
+    parser.add_argument("--bucket", default=os.environ.get("BUCKET"), help="BUCKET of the environment, if not given")
+    parser.add_argument("--work", type=Path, default=Path("/tmp/amaas"), help="for data and output (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=5, help="between two uploads of checkpoints (%(default)s)")
+    s = parser.parse_args(arguments)
     if not s.bucket:
-        made.error("no bucket is named: set BUCKET, or give --bucket")
+        parser.error("no bucket is named: set BUCKET, or give --bucket")
     from shared.storage.s3 import S3Store
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
@@ -98,65 +97,67 @@ def main(arguments: list[str] | None = None) -> int:
 def run(store: Store, bucket: str, identity: str, attempt: int, work: Path, seconds: float, stop: Stop) -> int:
     """One attempt of a job, from its request to its package. seconds: between two uploads of checkpoints."""
 
-    def say(phase: jobs.Phase, reason: str | None = None) -> None:
+    def report(phase: jobs.Phase, reason: str | None = None) -> None:
         if reason:
-            print(f"{SAYS}{reason}", file=sys.stderr, flush=True)
-        insist(lambda: jobs.say(store, identity, attempt, phase, reason))
+            print(f"{REASON}{reason}", file=sys.stderr, flush=True)
+        retry(lambda: jobs.write_report(store, identity, attempt, phase, reason))
 
     try:
         try:
-            job = insist(lambda: jobs.read(store, identity))
-            if jobs.cancelled(store, identity):
+            job = retry(lambda: jobs.read(store, identity))
+            if jobs.read_cancellation(store, identity):
                 return 0
-            if not delivered(store, job):
-                say("running")
-                carry_out(store, bucket, job, work, seconds, stop, say)
-            say("published")
+            if not uploaded(store, job):
+                report("running")
+                train_and_publish(store, bucket, job, work, seconds, stop, report)
+            report("published")
             return 0
         except Stopped:
-            say("stopped")
+            report("stopped")
             return AGAIN
     except Unavailable as error:  # of what was said last, too
-        print(f"{SAYS}{error}; the checkpoints that reached the bucket are kept there", file=sys.stderr)
+        print(f"{REASON}{error}; the checkpoints that reached the bucket are kept there", file=sys.stderr)
         return AGAIN
     except (AmaasError, PackageError, TrainingError, OSError) as error:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
         try:
-            say("failed", f"{error}{': deploy with a larger TrainingDisk' if full else ''}")
+            report("failed", f"{error}{': deploy with a larger TrainingDisk' if full else ''}")
         except Unavailable as away:
-            print(f"{SAYS}that could not be noted: {away}", file=sys.stderr)
+            print(f"{REASON}that could not be noted: {away}", file=sys.stderr)
         return 1
 
 
-def carry_out(store: Store, bucket: str, job: Job, work: Path, seconds: float, stop: Stop, say: Say) -> None:
+def train_and_publish(
+    store: Store, bucket: str, job: Job, work: Path, seconds: float, stop: Stop, report: Report
+) -> None:
     """From the data to a package that is sent. Raises Stopped, Unavailable, and errors that end the job.
 
     What SIGTERM finds finished is published all the same, within the notice of two minutes: the next attempt would only
     train its last epochs again. A user who cancels sends SIGTERM too, and wants no package.
     """
     shutil.rmtree(work, ignore_errors=True)
-    data = bring(store, bucket, job.data, work / "data", stop)
-    job = taught(store, bucket, job, work / "teacher", stop)
+    data = fetch_data(store, bucket, job.data, work / "data", stop)
+    job = fetch_teacher(store, bucket, job, work / "teacher", stop)
     mirror = Mirror(store, job.id, work / "out", seconds)
     mirror.restore()
     code, reason = train(command(job, data, work / "out"), mirror, stop)
-    insist(mirror.everything)
-    if code == AGAIN or (stop.asked and (code or insist(lambda: jobs.cancelled(store, job.id)))):
+    retry(mirror.everything)
+    if code == AGAIN or (stop.requested and (code or retry(lambda: jobs.read_cancellation(store, job.id)))):
         raise Stopped
     if code:
         raise TrainingError(reason)
-    say("publishing")
-    insist(lambda: publish(store, job, work / "out"))
+    report("publishing")
+    retry(lambda: publish(store, job, work / "out"))
     mirror.clear()
 
 
-def insist(act: Callable[[], T]) -> T:
+def retry(act: Callable[[], T]) -> T:
     """Try for a quarter of a minute what fails because the bucket is away. Raises Unavailable in the end."""
-    for attempt in range(PATIENCE):
+    for attempt in range(ATTEMPTS):
         try:
             return act()
         except Unavailable as error:
-            if attempt == PATIENCE - 1:
+            if attempt == ATTEMPTS - 1:
                 raise
             print(f"{NOTE}{error}; it is tried again", file=sys.stderr, flush=True)
             time.sleep(PAUSE * 2**attempt)
@@ -166,16 +167,16 @@ def insist(act: Callable[[], T]) -> T:
 # ---- data
 
 
-def bring(store: Store, bucket: str, data: str, folder: Path, stop: Stop) -> str:
+def fetch_data(store: Store, bucket: str, data: str, folder: Path, stop: Stop) -> str:
     """What to give as --data: a name as it is, else the file or folder that was fetched. Raises TrainingError."""
-    place = located(data, bucket)
-    if place is None:
+    location = data_key(data, bucket)
+    if location is None:
         return data
     folder.mkdir(parents=True)
-    found = _files(store, place)
-    if not found:
+    objects = _files(store, location)
+    if not objects:
         raise TrainingError(f"there is nothing at {data}: aws s3 cp --recursive FOLDER {data} puts data there")
-    size, free = sum(info.size for info in found.values()), shutil.disk_usage(folder).free
+    size, free = sum(info.size for info in objects.values()), shutil.disk_usage(folder).free
     if size > free:
         raise TrainingError(
             f"{data} has {size:,} bytes, more than the {free:,} that are free: deploy with a larger TrainingDisk"
@@ -186,29 +187,29 @@ def bring(store: Store, bucket: str, data: str, folder: Path, stop: Stop) -> str
         path.parent.mkdir(parents=True, exist_ok=True)
         store.download(info.key, str(path))
 
-    target = folder / place.rpartition("/")[2]
-    print(f"fetching {len(found):,} files, {size:,} bytes", flush=True)
+    target = folder / location.rpartition("/")[2]
+    print(f"fetching {len(objects):,} files, {size:,} bytes", flush=True)
     with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(fetch, (target / name for name in found), found.values()))
+        list(pool.map(fetch, (target / name for name in objects), objects.values()))
     return str(target)
 
 
-def taught(store: Store, bucket: str, job: Job, folder: Path, stop: Stop) -> Job:
-    """The same job, with the package that teaches fetched and in its arguments as a folder. Raises as bring does."""
-    place = teacher(job.arguments, bucket)
-    if place is None:
+def fetch_teacher(store: Store, bucket: str, job: Job, folder: Path, stop: Stop) -> Job:
+    """The same job, with the teacher's package fetched, and its folder in the arguments. Raises as fetch_data does."""
+    location = teacher_url(job.arguments, bucket)
+    if location is None:
         return job
-    return replace(job, arguments=job.arguments | {"teacher": bring(store, bucket, place, folder, stop)})
+    return replace(job, arguments=job.arguments | {"teacher": fetch_data(store, bucket, location, folder, stop)})
 
 
-def _files(store: Store, place: str) -> dict[str, ObjectInfo]:
+def _files(store: Store, location: str) -> dict[str, ObjectInfo]:
     """A single object under the name "", or a folder's by their relative paths. Raises BadInput for odd names."""
     try:
-        return {"": store.head(place)}
+        return {"": store.head(location)}
     except ObjectNotFound:
         pass
-    objects = (info for info in list_all(store, f"{place}/") if not info.key.endswith("/"))
-    return {keys.dataset(info.key).removeprefix(f"{place}/"): info for info in objects}
+    objects = (info for info in list_all(store, f"{location}/") if not info.key.endswith("/"))
+    return {keys.dataset(info.key).removeprefix(f"{location}/"): info for info in objects}
 
 
 # ---- the training
@@ -227,10 +228,10 @@ def train(line: list[str], mirror: Mirror, stop: Stop) -> tuple[int, str]:
     stop.check()
     process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, errors="replace")
     stop.process = process
-    said: list[str] = []
-    listener = threading.Thread(target=_listen, args=(process, said), daemon=True)
+    lines: list[str] = []
+    listener = threading.Thread(target=_collect, args=(process, lines), daemon=True)
     listener.start()
-    if stop.asked:  # between the check and here
+    if stop.requested:  # between the check and here
         process.terminate()
     try:
         while process.poll() is None:
@@ -243,34 +244,34 @@ def train(line: list[str], mirror: Mirror, stop: Stop) -> tuple[int, str]:
         process.kill()
         stop.process = None
     listener.join(PAUSE * 10)
-    return process.returncode, last_words(said, process.returncode)
+    return process.returncode, last_message(lines, process.returncode)
 
 
-def _listen(process: subprocess.Popen[str], said: list[str]) -> None:
+def _collect(process: subprocess.Popen[str], lines: list[str]) -> None:
     """Its standard error goes to ours, which is the log; the end of it is kept."""
     assert process.stderr is not None
     for line in process.stderr:
         sys.stderr.write(line)
         sys.stderr.flush()
-        said.append(line.strip())
-        del said[:-100]
+        lines.append(line.strip())
+        del lines[:-100]
 
 
-def last_words(said: list[str], code: int) -> str:
+def last_message(lines: list[str], code: int) -> str:
     """The training's own reason, where it gave one. One that was killed had no time to."""
     if code == -signal.SIGKILL:
         return "the training was killed, most often because memory ran out: give a smaller --batch"
-    own = [line.removeprefix(SAYS) for line in said if line.startswith(SAYS)]
+    own = [line.removeprefix(REASON) for line in lines if line.startswith(REASON)]
     if own:
         return own[-1]
-    spoken = [line for line in said if line]
-    return f"the training ended with exit code {code}: {spoken[-1][:500] if spoken else 'it said nothing'}"
+    texts = [line for line in lines if line]
+    return f"the training ended with exit code {code}: {texts[-1][:500] if texts else 'it lines nothing'}"
 
 
 # ---- the package
 
 
-def delivered(store: Store, job: Job) -> bool:
+def uploaded(store: Store, job: Job) -> bool:
     """Whether an attempt before this one has sent the whole package."""
     try:
         return not states.missing_files(store, states.read_session(store, job.id))
@@ -279,16 +280,16 @@ def delivered(store: Store, job: Job) -> bool:
 
 
 def publish(store: Store, job: Job, out: Path) -> None:
-    """What `amaas push` does: a ticket, then its files. The upload has the job's id, so that there is only one.
+    """As `amaas push`: an upload session, then its files. The upload has the job's id, so that there is only one.
 
     Files of an interrupted attempt are replaced: a package is never put together from two trainings.
     """
     files = package.files(out)
     announced = [states.File(name) for name in files]
-    ticket = states.open_session(store, job.model, announced, job.by, job.id)
-    if set(ticket.keys) != set(files):
-        raise TrainingError(f"an attempt before announced {sorted(ticket.keys)}, there is {sorted(files)}: train again")
-    for name, key in ticket.keys.items():
+    session = states.open_session(store, job.model, announced, job.by, job.id)
+    if set(session.keys) != set(files):
+        raise TrainingError(f"an earlier attempt announced {sorted(session.keys)}, not {sorted(files)}: train again")
+    for name, key in session.keys.items():
         store.put(key, files[name].read_bytes())
 
 

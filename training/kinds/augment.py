@@ -10,9 +10,15 @@ from torch.nn import functional
 
 
 def augment(
-    images: torch.Tensor, random: torch.Generator, *, shift: int = 2, flip: bool = True, erase: int = 0,
-    crop: float = 0.0, rotate: float = 0.0,
-) -> torch.Tensor:  # fmt: skip
+    images: torch.Tensor,
+    random: torch.Generator,
+    *,
+    shift: int = 2,
+    flip: bool = True,
+    erase: int = 0,
+    crop: float = 0.0,
+    rotate: float = 0.0,
+) -> torch.Tensor:
     """A changed copy of images [N, C, H, W]; shift and erase in pixels. Deterministic by the generator.
 
     crop: the largest share of each side that is cut off; the rest is enlarged. rotate: degrees, either way.
@@ -35,8 +41,8 @@ def _shifted(images: torch.Tensor, random: torch.Generator, by: int) -> torch.Te
     padded = functional.pad(images, (by, by, by, by), mode="replicate")
     dy = torch.randint(0, 2 * by + 1, (count, 1, 1), generator=random) + torch.arange(height)[None, :, None]
     dx = torch.randint(0, 2 * by + 1, (count, 1, 1), generator=random) + torch.arange(width)[None, None, :]
-    picked = padded.permute(0, 2, 3, 1)[torch.arange(count)[:, None, None], dy, dx]
-    return picked.permute(0, 3, 1, 2).contiguous()
+    shifted = padded.permute(0, 2, 3, 1)[torch.arange(count)[:, None, None], dy, dx]
+    return shifted.permute(0, 3, 1, 2).contiguous()
 
 
 def _erased(images: torch.Tensor, random: torch.Generator, size: int) -> torch.Tensor:
@@ -49,13 +55,13 @@ def _erased(images: torch.Tensor, random: torch.Generator, size: int) -> torch.T
 
 
 def _warped(images: torch.Tensor, random: torch.Generator, crop: float, rotate: float) -> torch.Tensor:
-    """Cropped and turned in one bilinear sampling; what lies outside takes the colour of the nearest edge."""
+    """Cropped and turned in one bilinear sampling; what lies outside takes the color of the nearest edge."""
     count, _, height, width = images.shape
-    kept = 1 - crop * torch.rand(count, generator=random)
+    scale = 1 - crop * torch.rand(count, generator=random)
     angle = (2 * torch.rand(count, generator=random) - 1) * math.radians(rotate)
-    centre = (2 * torch.rand(2, count, generator=random) - 1) * (1 - kept)  # so that the window stays inside
-    cos, sin, aspect = kept * angle.cos(), kept * angle.sin(), height / width
-    rows = torch.stack([cos, -sin * aspect, centre[0], sin / aspect, cos, centre[1]], 1).reshape(count, 2, 3)
+    center = (2 * torch.rand(2, count, generator=random) - 1) * (1 - scale)  # so that the window stays inside
+    cos, sin, aspect = scale * angle.cos(), scale * angle.sin(), height / width
+    rows = torch.stack([cos, -sin * aspect, center[0], sin / aspect, cos, center[1]], 1).reshape(count, 2, 3)
     grid = functional.affine_grid(rows, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 

@@ -1,8 +1,7 @@
-"""Images: kept as pixels, normalised batch by batch."""
+"""Images: kept as pixels, normalized batch by batch."""
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 import torch
 
 from training.errors import TrainingError
-from training.kinds import Inputs
 from training.kinds.augment import augment, random_augment
-from training.kinds.single import OneInput
+from training.kinds.kind import Inputs
+from training.kinds.one_input import OneInput
+from training.options import Augmentation, KindName, Preparation
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])  # what torchvision's weights were trained with
 AS_HERE = {"resize": "stretch", "layout": "NCHW"}
@@ -22,68 +22,93 @@ AS_HERE = {"resize": "stretch", "layout": "NCHW"}
 class Images(OneInput):
     """Pixels [N, H, W, C] uint8 as [N, C, H, W] float32: (pixel / 255 - mean) / std per channel."""
 
-    name, task = "image", "image-classification"
+    name: KindName = "image"
+    task = "image-classification"
 
-    def __init__(self, plan: dict[str, Any], put: str = "image") -> None:
-        self.plan, self.put, self.files = plan, put, dict[str, bytes]()
-        height, width = plan["size"]
-        self.shape = (1 if plan["mode"] == "L" else 3, height, width)
-        self.described = f"images of {height}x{width} with {self.shape[0]} channels"
+    def __init__(self, preprocess: dict[str, Any], input_name: str = "image") -> None:
+        self.preprocess, self.input_name, self.files = preprocess, input_name, dict[str, bytes]()
+        height, width = preprocess["size"]
+        self.shape = (1 if preprocess["mode"] == "L" else 3, height, width)
+        self.description = f"images of {height}x{width} with {self.shape[0]} channels"
 
     @classmethod
-    def fit(cls, values: np.ndarray, details: dict[str, Any], s: argparse.Namespace) -> Images:
+    def fit(cls, values: np.ndarray, details: dict[str, Any], preparation: Preparation) -> Images:
         del details
         _, height, width, channels = values.shape
         mean, std = statistics(values)
-        if s.pretrained is not None and channels == 3:
+        if preparation.imagenet and channels == 3:
             mean, std = IMAGENET
-        return cls({
-            "mode": "L" if channels == 1 else "RGB", "size": [height, width], "resize": "stretch",
-            "interpolation": "bilinear", "scale": 1 / 255, "mean": mean, "std": std, "layout": "NCHW",
-        })  # fmt: skip
+        return cls(
+            {
+                "mode": "L" if channels == 1 else "RGB",
+                "size": [height, width],
+                "resize": "stretch",
+                "interpolation": "bilinear",
+                "scale": 1 / 255,
+                "mean": mean,
+                "std": std,
+                "layout": "NCHW",
+            }
+        )
 
     @classmethod
     def declared(cls, manifest: dict[str, Any], folder: Path | None) -> Images:
         """Raises TrainingError for a package that prepares images in another way than training does."""
         del folder
-        plan = AS_HERE | {"scale": 1 / 255} | manifest["preprocess"]
-        other = {key for key, value in AS_HERE.items() if plan[key] != value} | {"shorter", "crop"} & set(plan)
-        if other or plan.get("mode") not in ("L", "RGB") or abs(plan["scale"] * 255 - 1) > 1e-6 or "mean" not in plan:
+        preprocess = AS_HERE | {"scale": 1 / 255} | manifest["preprocess"]
+        other = {key for key, value in AS_HERE.items() if preprocess[key] != value} | {"shorter", "crop"} & set(
+            preprocess
+        )
+        if (
+            other
+            or preprocess.get("mode") not in ("L", "RGB")
+            or abs(preprocess["scale"] * 255 - 1) > 1e-6
+            or "mean" not in preprocess
+        ):
             raise TrainingError(
                 "this package prepares images in another way than the training job "
                 f"({', '.join(sorted(other)) or 'scale or mode'})"
             )
-        return cls(plan, manifest["inputs"][0]["name"])
+        return cls(preprocess, manifest["inputs"][0]["name"])
 
     @property
     def reading(self) -> dict[str, Any]:
         return {"size": self.shape[1:]}
 
-    def unlike(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+    def mismatch(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
         _, height, width, channels = values.shape
         if (channels, height, width) == self.shape:
             return None
-        mend = "save them in the same colours" if channels != self.shape[0] else "leave --size away"
-        return f"{self.described}, these are of {height}x{width} with {channels}: {mend}"
+        mend = "save them in the same colors" if channels != self.shape[0] else "omit --size"
+        return f"{self.description}, these are of {height}x{width} with {channels}: {mend}"
 
-    def stored(self, values: np.ndarray) -> Inputs:
-        return {self.put: torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))}
+    def encode(self, values: np.ndarray) -> Inputs:
+        return {self.input_name: torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))}
 
-    def inputs(self, stored: Inputs, picked: torch.Tensor | slice) -> Inputs:
-        return {self.put: self._normalised(stored[self.put][picked])}
+    def inputs(self, encoded: Inputs, indices: torch.Tensor | slice) -> Inputs:
+        return {self.input_name: self._normalized(encoded[self.input_name][indices])}
 
-    def augmented(self, stored: Inputs, picked: torch.Tensor, random: torch.Generator, s: argparse.Namespace) -> Inputs:
-        pixels = stored[self.put][picked]
-        if s.randaugment:
-            pixels = random_augment(pixels, random, *s.randaugment)
+    def augmented(
+        self, encoded: Inputs, indices: torch.Tensor, generator: torch.Generator, augmentation: Augmentation
+    ) -> Inputs:
+        pixels = encoded[self.input_name][indices]
+        if augmentation.randaugment:
+            pixels = random_augment(pixels, generator, *augmentation.randaugment)
         changed = augment(
-            self._normalised(pixels), random, shift=s.shift, flip=not s.no_flip, erase=s.erase, crop=s.crop,
-            rotate=s.rotate,
-        )  # fmt: skip
-        return {self.put: changed}
+            self._normalized(pixels),
+            generator,
+            shift=augmentation.shift,
+            flip=not augmentation.no_flip,
+            erase=augmentation.erase,
+            crop=augmentation.crop,
+            rotate=augmentation.rotate,
+        )
+        return {self.input_name: changed}
 
-    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
-        mean, std = (torch.tensor(self.plan[name], dtype=torch.float32)[:, None, None] for name in ("mean", "std"))
+    def _normalized(self, pixels: torch.Tensor) -> torch.Tensor:
+        mean, std = (
+            torch.tensor(self.preprocess[name], dtype=torch.float32)[:, None, None] for name in ("mean", "std")
+        )
         return ((pixels.float() * torch.tensor(1 / 255, dtype=torch.float32) - mean) / std).contiguous()
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
@@ -96,7 +121,7 @@ def statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
     values, mean, std = np.arange(256) / 255, [], []
     for channel in range(images.shape[3]):
         share = np.bincount(images[..., channel].reshape(-1), minlength=256) / images[..., channel].size
-        centre = float(share @ values)
-        mean.append(round(centre, 4))
-        std.append(round(math.sqrt(float(share @ (values - centre) ** 2)), 4) or 1.0)
+        center = float(share @ values)
+        mean.append(round(center, 4))
+        std.append(round(math.sqrt(float(share @ (values - center) ** 2)), 4) or 1.0)
     return mean, std

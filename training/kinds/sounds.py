@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import torch
 from shared.package import processing
 from shared.serving.inputs import sounds
 from training.errors import TrainingError
-from training.kinds import Inputs
-from training.kinds.single import OneInput
+from training.kinds.kind import Inputs
+from training.kinds.one_input import OneInput
+from training.options import Augmentation, KindName, Preparation
 
 MELS = 40
 FRAME, HOP = 0.032, 0.010  # seconds
@@ -25,57 +25,73 @@ LONGEST = 600.0  # seconds that the service hears at once
 class Sounds(OneInput):
     """Samples in -1..1 of one channel as decibels of mel bands [N, 1, mel, frames], with the mean 0 and deviation 1."""
 
-    name, task = "audio", "audio-classification"
+    name: KindName = "audio"
+    task = "audio-classification"
 
-    def __init__(self, plan: dict[str, Any], put: str = "sound") -> None:
-        self.plan, self.put, self.files = plan, put, dict[str, bytes]()
-        self.audio = processing.Audio(**{field: value for field, value in plan.items() if field != "kind"})
-        rate, seconds = self.audio.sample_rate, float(plan["seconds"])
+    def __init__(self, preprocess: dict[str, Any], input_name: str = "sound") -> None:
+        self.preprocess, self.input_name, self.files = preprocess, input_name, dict[str, bytes]()
+        self.audio = processing.Audio(**{field: value for field, value in preprocess.items() if field != "kind"})
+        rate, seconds = self.audio.sample_rate, float(preprocess["seconds"])
         self.shape = (1, *sounds.features(np.zeros(round(rate * seconds), np.float32), self.audio).shape)
-        self.described = f"sounds of {seconds:g} s as {self.shape[1]} mel bands by {self.shape[2]} frames"
+        self.description = f"sounds of {seconds:g} s as {self.shape[1]} mel bands by {self.shape[2]} frames"
 
     @classmethod
-    def fit(cls, values: np.ndarray, details: dict[str, Any], s: argparse.Namespace) -> Sounds:
+    def fit(cls, values: np.ndarray, details: dict[str, Any], preparation: Preparation) -> Sounds:
         rate = int(details["sample_rate"])
         n_fft = 2 ** round(math.log2(rate * FRAME))
-        plan = {
-            "kind": "audio", "sample_rate": rate, "seconds": s.seconds or _length(values, rate), "features": "mel",
-            "n_fft": n_fft, "hop_length": round(rate * HOP), "n_mels": MELS, "log": "db", "top_db": TOP_DB,
-        }  # fmt: skip
-        heard = cls(plan).stored(values)["sound"]
-        return cls(plan | {"mean": round(float(heard.mean()), 4), "std": round(float(heard.std()), 4) or 1.0})
+        preprocess = {
+            "kind": "audio",
+            "sample_rate": rate,
+            "seconds": preparation.seconds or _length(values, rate),
+            "features": "mel",
+            "n_fft": n_fft,
+            "hop_length": round(rate * HOP),
+            "n_mels": MELS,
+            "log": "db",
+            "top_db": TOP_DB,
+        }
+        decibels = cls(preprocess).encode(values)["sound"]
+        return cls(
+            preprocess | {"mean": round(float(decibels.mean()), 4), "std": round(float(decibels.std()), 4) or 1.0}
+        )
 
     @classmethod
     def declared(cls, manifest: dict[str, Any], folder: Path | None) -> Sounds:
         del folder
-        plan = manifest["preprocess"]
-        if len(manifest["inputs"]) != 1 or not plan.get("seconds") or plan.get("layout", "mel_time") != "mel_time":
+        preprocess = manifest["preprocess"]
+        if (
+            len(manifest["inputs"]) != 1
+            or not preprocess.get("seconds")
+            or preprocess.get("layout", "mel_time") != "mel_time"
+        ):
             raise TrainingError("this package does not take spectrograms [mel, time] of sounds of one length")
-        return cls(plan, manifest["inputs"][0]["name"])
+        return cls(preprocess, manifest["inputs"][0]["name"])
 
     @property
     def reading(self) -> dict[str, Any]:
         return {"rate": self.audio.sample_rate}
 
-    def unlike(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+    def mismatch(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
         if (rate := details["sample_rate"]) == self.audio.sample_rate:
             return None
-        return f"sounds at {self.audio.sample_rate} Hz, these are at {rate}: leave --rate away"
+        return f"sounds at {self.audio.sample_rate} Hz, these are at {rate}: omit --rate"
 
-    def stored(self, values: np.ndarray) -> Inputs:
-        made = [sounds.features(sounds.windows(samples, self.audio)[0][1], self.audio) for samples in values]
-        return {self.put: torch.from_numpy(np.stack(made).astype(np.float32))[:, None]}
+    def encode(self, values: np.ndarray) -> Inputs:
+        spectrograms = [sounds.features(sounds.windows(samples, self.audio)[0][1], self.audio) for samples in values]
+        return {self.input_name: torch.from_numpy(np.stack(spectrograms).astype(np.float32))[:, None]}
 
-    def augmented(self, stored: Inputs, picked: torch.Tensor, random: torch.Generator, s: argparse.Namespace) -> Inputs:
+    def augmented(
+        self, encoded: Inputs, indices: torch.Tensor, generator: torch.Generator, augmentation: Augmentation
+    ) -> Inputs:
         """Shifted in time; bands of frequencies and spans of time masked (SpecAugment, Park et al. 2019)."""
-        made = stored[self.put][picked]
-        if s.time_shift:
-            frames = round(s.time_shift * self.audio.sample_rate / self.audio.hop_length)
-            made = _shifted(made, frames, random)
-        for axis, most in ((2, s.frequency_mask), (3, s.time_mask)):
+        spectrograms = encoded[self.input_name][indices]
+        if augmentation.time_shift:
+            frames = round(augmentation.time_shift * self.audio.sample_rate / self.audio.hop_length)
+            spectrograms = _shifted(spectrograms, frames, generator)
+        for axis, most in ((2, augmentation.frequency_mask), (3, augmentation.time_mask)):
             if most:
-                made = _masked(made, axis, most, random)
-        return {self.put: made}
+                spectrograms = _masked(spectrograms, axis, most, generator)
+        return {self.input_name: spectrograms}
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
         rate = self.audio.sample_rate
@@ -84,26 +100,26 @@ class Sounds(OneInput):
 
 
 def _length(values: np.ndarray, rate: int) -> float:
-    """Seconds, to a tenth, in which 95 of 100 sounds fit; of longer ones the start is heard."""
+    """Clip length in seconds, rounded up to a tenth: the 95th percentile. Longer sounds are cut at the end."""
     fitting = float(np.quantile([len(one) for one in values], 0.95)) / rate
     return min(LONGEST, max(0.1, math.ceil(fitting * 10) / 10))
 
 
-def _shifted(made: torch.Tensor, most: int, random: torch.Generator) -> torch.Tensor:
+def _shifted(spectrograms: torch.Tensor, most: int, random: torch.Generator) -> torch.Tensor:
     """By up to so many frames either way; what is moved in is each sound's quietest value."""
-    frames = made.shape[3]
-    by = torch.randint(-most, most + 1, (len(made), 1), generator=random)
+    frames = spectrograms.shape[3]
+    by = torch.randint(-most, most + 1, (len(spectrograms), 1), generator=random)
     at = torch.arange(frames)[None] - by
-    picked = made.gather(3, at.clamp(0, frames - 1)[:, None, None].expand_as(made))
+    shifted = spectrograms.gather(3, at.clamp(0, frames - 1)[:, None, None].expand_as(spectrograms))
     outside = ((at < 0) | (at >= frames))[:, None, None]
-    return torch.where(outside, made.amin((1, 2, 3), keepdim=True), picked)
+    return torch.where(outside, spectrograms.amin((1, 2, 3), keepdim=True), shifted)
 
 
-def _masked(made: torch.Tensor, axis: int, most: int, random: torch.Generator) -> torch.Tensor:
+def _masked(spectrograms: torch.Tensor, axis: int, most: int, random: torch.Generator) -> torch.Tensor:
     """One band of up to `most` steps, set to the mean, which is zero."""
-    length = made.shape[axis]
-    wide = torch.randint(0, min(most, length) + 1, (len(made), 1), generator=random)
-    start = (torch.rand(len(made), 1, generator=random) * (length - wide + 1)).long()
+    length = spectrograms.shape[axis]
+    wide = torch.randint(0, min(most, length) + 1, (len(spectrograms), 1), generator=random)
+    start = (torch.rand(len(spectrograms), 1, generator=random) * (length - wide + 1)).long()
     at = torch.arange(length)[None]
     band = (at >= start) & (at < start + wide)
-    return made.masked_fill(band[:, None, :, None] if axis == 2 else band[:, None, None, :], 0.0)
+    return spectrograms.masked_fill(band[:, None, :, None] if axis == 2 else band[:, None, None, :], 0.0)

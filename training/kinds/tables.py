@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 from collections import Counter
@@ -17,11 +16,12 @@ import torch
 from shared.errors import BadInput
 from shared.package import processing
 from shared.package.manifest import Tensor
-from shared.serving.cache import Loaded
 from shared.serving.inputs import tables
+from shared.serving.loaded import Loaded
 from training.errors import TrainingError
-from training.kinds import Inputs
-from training.kinds.single import OneInput
+from training.kinds.kind import Inputs
+from training.kinds.one_input import OneInput
+from training.options import Augmentation, KindName, Preparation
 
 FILE = "reference.csv"
 ROWS = 50  # of the training split, against which the service explains a prediction
@@ -33,68 +33,77 @@ SHIFT = 1e-3  # of a deviation, by which rounding may move a column
 class Tables(OneInput):
     """Rows [N], each {column: value}, as features [N, width] float32."""
 
-    name, task = "table", "tabular"
+    name: KindName = "table"
+    task = "tabular"
 
-    def __init__(self, plan: dict[str, Any], files: dict[str, bytes], put: str = "features") -> None:
-        self.plan, self.files, self.put = plan, files, put
-        self.table = msgspec.convert({**plan, "kind": "table"}, processing.Table)
+    def __init__(self, preprocess: dict[str, Any], files: dict[str, bytes], input_name: str = "features") -> None:
+        self.preprocess, self.files, self.input_name = preprocess, files, input_name
+        self.table = msgspec.convert({**preprocess, "kind": "table"}, processing.Table)
         wide = [len(c.categories) if c.type == "category" and c.encode == "one-hot" else 1 for c in self.table.columns]
         self.shape = (sum(wide),)
-        self.described = f"rows of {len(wide)} columns"
-        tensor = Tensor(name=put, datatype="FP32", shape=[-1, *self.shape])
+        self.description = f"rows of {len(wide)} columns"
+        tensor = Tensor(name=input_name, datatype="FP32", shape=[-1, *self.shape])
         self.loaded = cast(Loaded, SimpleNamespace(manifest=SimpleNamespace(inputs=[tensor])))
 
     @classmethod
-    def fit(cls, values: np.ndarray, details: dict[str, Any], s: argparse.Namespace) -> Tables:
+    def fit(cls, values: np.ndarray, details: dict[str, Any], preparation: Preparation) -> Tables:
         types = details.get("types", {})
         columns = [_column(name, [row[name] for row in values], types.get(name)) for name in details["columns"]]
-        plan: dict[str, Any] = {"kind": "table", "columns": columns}
-        if s.no_reference_rows or s.epsilon:  # rows are what private training does not tell
-            return cls(plan, {})
-        picked = np.random.default_rng(s.seed).permutation(len(values))[:ROWS]
-        return cls(plan | {"reference": FILE}, {FILE: _csv(values[np.sort(picked)], details["columns"])})
+        preprocess: dict[str, Any] = {"kind": "table", "columns": columns}
+        if not preparation.reference_rows:
+            return cls(preprocess, {})
+        chosen = np.random.default_rng(preparation.seed).permutation(len(values))[:ROWS]
+        return cls(preprocess | {"reference": FILE}, {FILE: _csv(values[np.sort(chosen)], details["columns"])})
 
     @classmethod
     def declared(cls, manifest: dict[str, Any], folder: Path | None) -> Tables:
-        plan = manifest["preprocess"]
+        preprocess = manifest["preprocess"]
         if len(manifest["inputs"]) != 1:
             raise TrainingError("this package does not take all columns side by side in one input")
-        if folder is None or not plan.get("reference"):
+        if folder is None or not preprocess.get("reference"):
             return cls(
-                {key: value for key, value in plan.items() if key != "reference"}, {}, manifest["inputs"][0]["name"]
+                {key: value for key, value in preprocess.items() if key != "reference"},
+                {},
+                manifest["inputs"][0]["name"],
             )
-        return cls(plan, {plan["reference"]: (folder / plan["reference"]).read_bytes()}, manifest["inputs"][0]["name"])
+        return cls(
+            preprocess,
+            {preprocess["reference"]: (folder / preprocess["reference"]).read_bytes()},
+            manifest["inputs"][0]["name"],
+        )
 
     @property
     def reading(self) -> dict[str, Any]:
         return {}
 
-    def unlike(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+    def mismatch(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
         """By the columns' names and types: a column that is not there would count as gaps, and another be left out."""
-        want = {column.name: column.type for column in self.table.columns}
-        have = {name: details["types"].get(name) for name in details["columns"]}
-        if strange := sorted(set(want) ^ set(have)):
-            told = ", ".join(f"{'no' if name in want else 'besides'} {name}" for name in strange[:10])
-            return f"rows with the columns {list(want)[:20]}, these have {told}: give the same columns"
-        others = [name for name in want if (want[name] == "number") != (have[name] == "number")]
+        expected = {column.name: column.type for column in self.table.columns}
+        actual = {name: details["types"].get(name) for name in details["columns"]}
+        if strange := sorted(set(expected) ^ set(actual)):
+            differences = ", ".join(f"{'no' if name in expected else 'besides'} {name}" for name in strange[:10])
+            return f"rows with the columns {list(expected)[:20]}, these have {differences}: give the same columns"
+        others = [name for name in expected if (expected[name] == "number") != (actual[name] == "number")]
         if others:
-            told = ", ".join(f"{name} as {want[name]}" for name in others[:10])
-            return f"{told}, these have another type there: change the values"
+            differences = ", ".join(f"{name} as {expected[name]}" for name in others[:10])
+            return f"{differences}, these have another type there: change the values"
         return None
 
-    def stored(self, values: np.ndarray) -> Inputs:
+    def encode(self, values: np.ndarray) -> Inputs:
         try:
-            made = tables.feeds(self.loaded, list(values), self.table)[self.put]
+            features = tables.feeds(self.loaded, list(values), self.table)[self.input_name]
         except BadInput as error:
             raise TrainingError(f"the rows cannot be taken as the package declares them: {error}") from error
-        return {self.put: torch.from_numpy(made)}
+        return {self.input_name: torch.from_numpy(features)}
 
-    def augmented(self, stored: Inputs, picked: torch.Tensor, random: torch.Generator, s: argparse.Namespace) -> Inputs:
+    def augmented(
+        self, encoded: Inputs, indices: torch.Tensor, generator: torch.Generator, augmentation: Augmentation
+    ) -> Inputs:
         """With noise of so many deviations on every feature that is scaled."""
-        made = self.inputs(stored, picked)[self.put]
-        if s.noise:
-            made = made + s.noise * torch.randn(made.shape, generator=random)
-        return {self.put: made}
+        features = self.inputs(encoded, indices)[self.input_name]
+        if augmentation.noise:
+            features = features + augmentation.noise * torch.randn(features.shape, generator=generator)
+        return {self.input_name: features}
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
         numbers = [column.name for column in self.table.columns if column.type == "number"][:TOLD]

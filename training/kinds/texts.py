@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from shared.package import processing
 from shared.serving.inputs import texts
 from training.errors import TrainingError
-from training.kinds import Inputs
+from training.kinds.kind import Inputs
+from training.options import Augmentation, KindName, Preparation
 
 PAD, UNKNOWN, START = "[PAD]", "[UNK]", "[CLS]"
 FILE = "tokenizer.json"
@@ -23,44 +23,46 @@ FILE = "tokenizer.json"
 class Texts:
     """Byte-pair encoding (Sennrich et al. 2016) of what NFKC and lower case leave; [CLS] in front, so none is empty."""
 
-    name, task, described = "text", "text-classification", "texts"
+    name: KindName = "text"
+    task = "text-classification"
+    description = "texts"
 
-    def __init__(self, plan: dict[str, Any], tokenizer: bytes) -> None:
-        self.plan, self.files = plan, {FILE: tokenizer}
-        names = {field: value for field, value in plan.items() if field != "kind"}
+    def __init__(self, preprocess: dict[str, Any], tokenizer: bytes) -> None:
+        self.preprocess, self.files = preprocess, {FILE: tokenizer}
+        names = {field: value for field, value in preprocess.items() if field != "kind"}
         self.text = processing.Text(**names)
         self.tokenizer = texts.tokenizer(tokenizer, self.text, None)
-        self.shape = (self.tokenizer.get_vocab_size(), int(plan["max_length"]))
+        self.shape: tuple[int, ...] = (self.tokenizer.get_vocab_size(), int(preprocess["max_length"]))
         self.unknown = self.tokenizer.token_to_id(UNKNOWN)
 
     @classmethod
-    def fit(cls, values: np.ndarray, details: dict[str, Any], s: argparse.Namespace) -> Texts:
+    def fit(cls, values: np.ndarray, details: dict[str, Any], preparation: Preparation) -> Texts:
         del details
-        plan = {"kind": "text", "tokenizer": FILE, "max_length": s.max_length, "padding": "longest"}
-        return cls(plan, _trained(values, s.vocabulary, s.cased).to_str().encode())
+        preprocess = {"kind": "text", "tokenizer": FILE, "max_length": preparation.max_length, "padding": "longest"}
+        return cls(preprocess, _trained(values, preparation.vocabulary, preparation.cased).to_str().encode())
 
     @classmethod
     def declared(cls, manifest: dict[str, Any], folder: Path | None) -> Texts:
         """Raises TrainingError for a package without a tokenizer, or with one that pads on the left."""
         if folder is None:
             raise TrainingError("a teacher of texts must be a package folder: the service does not give its tokenizer")
-        plan = manifest["preprocess"]
-        wanted = [plan.get("ids", "input_ids"), plan.get("mask", "attention_mask")]
-        if [put["name"] for put in manifest["inputs"]] != wanted or not plan.get("tokenizer"):
-            raise TrainingError(f"this package does not take {' and '.join(wanted)} of a tokenizer of its own")
-        if not plan.get("max_length"):
+        preprocess = manifest["preprocess"]
+        names = [preprocess.get("ids", "input_ids"), preprocess.get("mask", "attention_mask")]
+        if [put["name"] for put in manifest["inputs"]] != names or not preprocess.get("tokenizer"):
+            raise TrainingError(f"this package does not take {' and '.join(names)} of a tokenizer of its own")
+        if not preprocess.get("max_length"):
             raise TrainingError("this package does not say how many tokens it takes at most (preprocess.max_length)")
         # whatever its file is called there, a package that is made with it has it as FILE
-        made = cls(plan | {"tokenizer": FILE}, (folder / plan["tokenizer"]).read_bytes())
-        if (made.tokenizer.padding or {}).get("direction") == "left":
+        kind = cls(preprocess | {"tokenizer": FILE}, (folder / preprocess["tokenizer"]).read_bytes())
+        if (kind.tokenizer.padding or {}).get("direction") == "left":
             raise TrainingError(
-                f"the tokenizer of this package pads on the left (padding.direction in {plan['tokenizer']}), and texts "
-                "are cut to the longest on the right here: give a package whose tokenizer pads on the right"
+                f"the tokenizer of this package pads on the left (padding.direction in {preprocess['tokenizer']}), and "
+                "texts are cut to the longest on the right here: give a package whose tokenizer pads on the right"
             )
-        return made
+        return kind
 
     @property
-    def puts(self) -> list[dict[str, Any]]:
+    def tensors(self) -> list[dict[str, Any]]:
         return [{"name": name, "datatype": "INT64", "shape": [-1, -1]} for name in (self.text.ids, self.text.mask)]
 
     @property
@@ -71,10 +73,10 @@ class Texts:
     def reading(self) -> dict[str, Any]:
         return {}
 
-    def unlike(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+    def mismatch(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
         return None
 
-    def stored(self, values: np.ndarray) -> Inputs:
+    def encode(self, values: np.ndarray) -> Inputs:
         encodings = self.tokenizer.encode_batch([self.text.prefix + str(text) for text in values])
         ids, mask = ([getattr(e, member) for e in encodings] for member in ("ids", "attention_mask"))
         return {
@@ -82,21 +84,27 @@ class Texts:
             self.text.mask: torch.tensor(mask, dtype=torch.uint8).reshape(len(values), -1),
         }
 
-    def inputs(self, stored: Inputs, picked: torch.Tensor | slice) -> Inputs:
+    def inputs(self, encoded: Inputs, indices: torch.Tensor | slice) -> Inputs:
         """Cut to the longest of them, as a call with these texts would have it."""
-        ids, mask = stored[self.text.ids][picked], stored[self.text.mask][picked]
+        ids, mask = encoded[self.text.ids][indices], encoded[self.text.mask][indices]
         longest = max(1, int(mask.sum(1, dtype=torch.int64).max()))
         return {self.text.ids: ids[:, :longest].long(), self.text.mask: mask[:, :longest].long()}
 
-    def augmented(self, stored: Inputs, picked: torch.Tensor, random: torch.Generator, s: argparse.Namespace) -> Inputs:
+    def augmented(
+        self, encoded: Inputs, indices: torch.Tensor, generator: torch.Generator, augmentation: Augmentation
+    ) -> Inputs:
         """With a share of the tokens made unknown; never the first, which every text has."""
-        made = self.inputs(stored, picked)
-        if s.token_dropout:
-            ids = made[self.text.ids]
-            lost = torch.rand(ids.shape, generator=random) < s.token_dropout
+        inputs = self.inputs(encoded, indices)
+        if augmentation.token_dropout:
+            if self.unknown is None:
+                raise TrainingError(
+                    f"--token-dropout needs a tokenizer with {UNKNOWN}, the teacher's has none: omit it"
+                )
+            ids = inputs[self.text.ids]
+            lost = torch.rand(ids.shape, generator=generator) < augmentation.token_dropout
             lost[:, 0] = False
-            made[self.text.ids] = ids.masked_fill(lost & (made[self.text.mask] != 0), self.unknown)
-        return made
+            inputs[self.text.ids] = ids.masked_fill(lost & (inputs[self.text.mask] != 0), self.unknown)
+        return inputs
 
     def example(self, count: int) -> tuple[torch.Tensor, ...]:
         length = min(4, self.shape[1])
@@ -107,15 +115,15 @@ class Texts:
 
 
 def _trained(values: Iterable[Any], vocabulary: int, cased: bool) -> Tokenizer:
-    made = Tokenizer(models.BPE(unk_token=UNKNOWN))
-    made.normalizer = normalizers.Sequence([normalizers.NFKC(), *([] if cased else [normalizers.Lowercase()])])
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), *([] if cased else [normalizers.Lowercase()])])
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=[PAD, UNKNOWN, START], min_frequency=2, show_progress=False
     )
-    made.train_from_iterator((str(value) for value in values), trainer)
-    start = (START, made.token_to_id(START))
-    made.post_processor = processors.TemplateProcessing(
+    tokenizer.train_from_iterator((str(value) for value in values), trainer)
+    start = (START, tokenizer.token_to_id(START))
+    tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{START} $A", pair=f"{START} $A {START} $B", special_tokens=[start]
     )
-    return made
+    return tokenizer

@@ -5,7 +5,6 @@ A file is the SHA-256 of what follows, then torch's own format. Its name is the 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import io
@@ -20,34 +19,36 @@ from typing import Any
 
 import torch
 
-from training.data import Dataset
+from training.arguments import options
+from training.data.dataset import Dataset
 from training.errors import TrainingError, full
+from training.options import GROUPS, Settings
 
 FORMAT = 3
 KEPT = 2
 PATTERN = "[0-9]*.checkpoint"
 TEMPORARY = "writing.tmp"
-# what may change between a run and its continuation without changing a weight; `measure` decides when a run begins only
-FREE = {
-    "data", "root", "out", "name", "licence", "intended_use", "price", "quiet", "checkpoint",
-    "checkpoint_minutes", "resume", "measure",
-}  # fmt: skip
 
 
 class Damaged(Exception):
     """A checkpoint that is not what was written."""
 
 
-def fingerprint(s: argparse.Namespace, data: Dataset, processes: int = 1, teacher: str | None = None) -> dict[str, str]:
+def fingerprint(settings: Settings, data: Dataset, processes: int = 1, teacher: str | None = None) -> dict[str, str]:
     """All that decides the weights, as text that can be compared and shown.
 
     processes: that share each batch. teacher: the reference of what --teacher named: an alias may move meanwhile.
     """
-    fixed = {name.replace("_", "-"): str(value) for name, value in vars(s).items() if name not in FREE}
-    contents = {f"data ({split})": told for split, told in data.digests.items()}
+    identity = {name for name, option, _ in options(*GROUPS.values()) if option.identity}
+    fixed = {name.replace("_", "-"): _text(value) for name, value in settings.values().items() if name in identity}
+    contents = {f"data ({split})": digest for split, digest in data.digests.items()}
     versions = {"torch": str(torch.__version__), "checkpoint format": str(FORMAT)}
     others = {"labels": ", ".join(data.labels), "processes": str(processes), "teacher": str(teacher)}
     return {**fixed, **contents, **others, **versions}
+
+
+def _text(value: Any) -> str:
+    return str(list(value) if isinstance(value, tuple) else value)
 
 
 class Checkpoints:
@@ -64,7 +65,7 @@ class Checkpoints:
         return time.monotonic() - self.last >= self.seconds
 
     def save(self, epoch: int, step: int, state: dict[str, Any]) -> bool:
-        """Write a checkpoint, then remove all but the last two. False if it could not be written, which is told.
+        """Write a checkpoint, then remove all but the last two. False if it could not be written, which is reported.
 
         A full disk does not stop the training: the checkpoints before stay, and the next one is tried in its turn.
         """
@@ -80,7 +81,7 @@ class Checkpoints:
                 (self.folder / TEMPORARY).unlink()
             print(
                 f"note: the checkpoint could not be written ({error.strerror}): "
-                f"{_advice(error, self.folder, len(body))}; {self.kept()}, the training goes on",
+                f"{_advice(error, self.folder, len(body))}; {self.summary()}, the training goes on",
                 file=sys.stderr,
             )
             return False
@@ -106,7 +107,7 @@ class Checkpoints:
             state: dict[str, Any] = saved["state"]
             return state
         if resume:
-            raise TrainingError(f"there is no checkpoint that can be read in {self.folder}: leave --resume away")
+            raise TrainingError(f"there is no checkpoint that can be read in {self.folder}: omit --resume")
         return None
 
     def _compare(self, other: dict[str, str]) -> None:
@@ -122,7 +123,7 @@ class Checkpoints:
                 "to continue it, another --checkpoint folder, or --no-resume to remove it and begin anew"
             )
 
-    def kept(self) -> str:
+    def summary(self) -> str:
         """What there is to continue from, for messages."""
         files = self.files()
         if not files:
@@ -178,13 +179,13 @@ AGAIN = 0.5  # seconds
 
 
 class StopSignal:
-    """SIGTERM within `with`. While `waits` is set the signal is only noted, in `asked`; else Reclaimed is raised.
+    """SIGTERM within `with`. While `waits` is set the signal is only noted, in `requested`; else Reclaimed is raised.
 
     It is raised again while the block goes on: Python eats what is raised in a weak reference's callback, for one.
     """
 
     def __init__(self) -> None:
-        self.asked, self.waits = False, False
+        self.requested, self.waits = False, False
 
     def __enter__(self) -> StopSignal:
         self._before = None
@@ -200,7 +201,7 @@ class StopSignal:
             signal.signal(signal.SIGTERM, self._before)
 
     def _note(self, _signal: int, _frame: FrameType | None) -> None:
-        self.asked = True
+        self.requested = True
         if not self.waits:
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
             raise Reclaimed

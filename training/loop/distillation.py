@@ -9,16 +9,21 @@ TEMPERATURE, ALPHA = 4.0, 0.5
 
 
 def blended(
-    loss: torch.Tensor, logits: torch.Tensor, taught: torch.Tensor, temperature: float = TEMPERATURE,
+    loss: torch.Tensor,
+    logits: torch.Tensor,
+    teacher_logits: torch.Tensor,
+    temperature: float = TEMPERATURE,
     alpha: float = ALPHA,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """alpha of the divergence from the teacher's softened scores, the rest of the loss with the labels.
 
     logits, taught: [N, classes], the student's and the teacher's. The divergence (Kullback and Leibler's) is multiplied
     by temperature², so that its gradients stay as large as those of the labels.
     """
     soft = functional.kl_div(
-        functional.log_softmax(logits / temperature, 1), functional.log_softmax(taught / temperature, 1),
-        reduction="batchmean", log_target=True,
-    )  # fmt: skip
+        functional.log_softmax(logits / temperature, 1),
+        functional.log_softmax(teacher_logits / temperature, 1),
+        reduction="batchmean",
+        log_target=True,
+    )
     return alpha * (temperature**2 * soft) + (1 - alpha) * loss

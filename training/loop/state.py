@@ -19,9 +19,18 @@ class Stateful(Protocol):
 
 
 PROGRESS = (
-    "epoch", "step", "batches", "total", "right", "seen", "rows", "best", "best_loss", "best_epoch",
+    "epoch",
+    "step",
+    "batches",
+    "total",
+    "right",
+    "seen",
+    "rows",
+    "best",
+    "best_loss",
+    "best_epoch",
     "best_weights",
-)  # fmt: skip
+)
 
 
 class State:
@@ -35,10 +44,14 @@ class State:
     """
 
     def __init__(
-        self, network: torch.nn.Module, optimizer: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler, random: torch.Generator, changes: torch.Generator,
+        self,
+        network: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        random: torch.Generator,
+        changes: torch.Generator,
         **counted: Stateful | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
         self.random, self.changes = random, changes
         self.counted = {name: one for name, one in counted.items() if one is not None}

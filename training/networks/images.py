@@ -21,9 +21,13 @@ class TutorialCNN(nn.Module):
     def __init__(self, shape: Shape, classes: int, widths: tuple[int, int] = (64, 128), hidden: int = 1024) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(shape[0], widths[0], 3), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(widths[0], widths[1], 3), nn.ReLU(), nn.MaxPool2d(2),
-        )  # fmt: skip
+            nn.Conv2d(shape[0], widths[0], 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(widths[0], widths[1], 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
         self.head = nn.Sequential(
             nn.Flatten(), nn.Linear(self._flattened(shape), hidden), nn.ReLU(), nn.Linear(hidden, classes)
         )
@@ -57,10 +61,12 @@ class ResNet9(nn.Module):
         first, second, third, fourth = widths
         self.features = nn.Sequential(
             _block(shape[0], first),
-            _block(first, second, pool=True), _residual(second),
+            _block(first, second, pool=True),
+            _residual(second),
             _block(second, third, pool=True),
-            _block(third, fourth, pool=True), _residual(fourth),
-        )  # fmt: skip
+            _block(third, fourth, pool=True),
+            _residual(fourth),
+        )
         self.head = nn.Linear(fourth, classes, bias=False)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -76,7 +82,8 @@ class Residual(nn.Module):
         self.inner = inner
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.inner(x)
+        result: torch.Tensor = x + self.inner(x)
+        return result
 
 
 def _residual(width: int) -> Residual:

@@ -33,9 +33,10 @@ class QuickCNN(nn.Module):
         first, second, third = widths
         self.features = nn.Sequential(
             *_block(channels, first, nn.ReLU, size=5, stride=2),
-            *_block(first, second, nn.ReLU), nn.MaxPool2d(2),
+            *_block(first, second, nn.ReLU),
+            nn.MaxPool2d(2),
             *_block(second, third, nn.ReLU),
-        )  # fmt: skip
+        )
         rows, columns = ((side + 1) // 2 // 2 for side in (height, width))
         self.head = nn.Linear(third * rows * columns, classes)
 
@@ -60,10 +61,13 @@ class SmallResNet(nn.Module):
         stem, first, second, third = widths
         self.features = nn.Sequential(
             *_block(channels, stem, nn.GELU),
-            *_block(stem, first, nn.GELU, stride=2), _residual(first),
-            *_block(first, second, nn.GELU, pool=True), _residual(second),
-            *_block(second, third, nn.GELU, pool=True), _residual(third),
-        )  # fmt: skip
+            *_block(stem, first, nn.GELU, stride=2),
+            _residual(first),
+            *_block(first, second, nn.GELU, pool=True),
+            _residual(second),
+            *_block(second, third, nn.GELU, pool=True),
+            _residual(third),
+        )
         self.head = nn.Linear(third, classes)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

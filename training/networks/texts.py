@@ -23,7 +23,7 @@ class Recurrent(nn.Module):
     """
 
     kind = "text"
-    layer: type[nn.RNNBase]
+    layer: type[nn.GRU] | type[nn.LSTM]
 
     def __init__(self, shape: Shape, classes: int, embedding: int = 64, hidden: int = 96, dropout: float = 0.2) -> None:
         super().__init__()
@@ -57,14 +57,20 @@ class LSTM(Recurrent):
 
 
 class Transformer(nn.Module):
-    """A Transformer encoder (Vaswani et al. 2017), normalised before each part, with learnt positions and a mean."""
+    """A Transformer encoder (Vaswani et al. 2017), normalized before each part, with learned positions and a mean."""
 
     kind = "text"
 
     def __init__(
-        self, shape: Shape, classes: int, embedding: int = 64, hidden: int = 128, layers: int = 2, heads: int = 4,
+        self,
+        shape: Shape,
+        classes: int,
+        embedding: int = 64,
+        hidden: int = 128,
+        layers: int = 2,
+        heads: int = 4,
         dropout: float = 0.1,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         if embedding % heads:
             raise TrainingError(f"--embedding {embedding} cannot be shared by {heads} --heads: give a multiple")
@@ -100,10 +106,12 @@ class EncoderLayer(nn.Module):
     def forward(self, x: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
         normed = self.before_attention(x)
         query, key, value = (self._split(part(normed)) for part in (self.query, self.key, self.value))
-        heard = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-        x = x + self.dropout(self.out(heard.transpose(1, 2).flatten(2)))
-        return x + self.dropout(self.hidden(self.before_hidden(x)))
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        x = x + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
+        result: torch.Tensor = x + self.dropout(self.hidden(self.before_hidden(x)))
+        return result
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """[N, tokens, width] as [N, heads, tokens, width of a head]."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        heads: torch.Tensor = x.unflatten(2, (self.heads, -1))
+        return heads.transpose(1, 2)

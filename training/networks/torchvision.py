@@ -49,13 +49,13 @@ def _downloaded(name: str) -> dict[str, torch.Tensor]:
 
 def _file(path: Path) -> dict[str, torch.Tensor]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling refuses in many ways
         reason = next(iter(str(error).splitlines()), repr(error))
-        raise TrainingError(f"--pretrained: {path} is no file of weights that can be read ({reason})") from error
-    state = found.get("state_dict", found) if isinstance(found, dict) else None
+        raise TrainingError(f"--pretrained: {path} is not a file of weights that can be read ({reason})") from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise TrainingError(f"--pretrained: {path} is no state dict: give what torch.save(network.state_dict()) wrote")
+        raise TrainingError(f"--pretrained: {path} has no state dict: give what torch.save(network.state_dict()) wrote")
     return state
 
 
@@ -76,21 +76,31 @@ def _load(network: nn.Module, weights: dict[str, torch.Tensor], name: str) -> No
 def _fit_channels(network: nn.Module, channels: int, trained: bool) -> None:
     """Exchange the first convolution for one that takes as many channels as the images have.
 
-    From three channels to one, trained weights are summed: a grey image then gives what its coloured copy gave.
+    From three channels to one, trained weights are summed: a gray image then gives what its colored copy gave.
     """
     path, first = next((path, m) for path, m in network.named_modules() if isinstance(m, nn.Conv2d))
     if first.in_channels == channels:
         return
     parent, _, attribute = path.rpartition(".")
     fitted = nn.Conv2d(
-        channels, first.out_channels, first.kernel_size, first.stride, first.padding, first.dilation,
+        channels,
+        first.out_channels,
+        _pair(first.kernel_size),
+        _pair(first.stride),
+        first.padding if isinstance(first.padding, str) else _pair(first.padding),
+        _pair(first.dilation),
         bias=first.bias is not None,
-    )  # fmt: skip
+    )
     if trained and channels == 1:
         with torch.no_grad():
             fitted.weight.copy_(first.weight.sum(1, keepdim=True))
-            if first.bias is not None:
+            if first.bias is not None and fitted.bias is not None:
                 fitted.bias.copy_(first.bias)
     else:
         nn.init.kaiming_normal_(fitted.weight, mode="fan_out", nonlinearity="relu")
     setattr(network.get_submodule(parent), attribute, fitted)
+
+
+def _pair(sizes: tuple[int, ...]) -> tuple[int, int]:
+    height, width = sizes
+    return height, width

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.data import Dataset
-from training.kinds import Kind
+from training.data.dataset import Dataset
+from training.kinds.kind import Kind
 from training.report.evaluate import outputs
 from training.report.quality import softmax
 
@@ -19,7 +19,7 @@ SLICES = 12  # that the card shows; amaas.json has them all
 
 
 @dataclass(frozen=True)
-class Told:
+class Statement:
     """What is said of a model that cannot be measured. reading: how the data was read, where somebody chose.
 
     licence: the model's; without one, the data's is taken. intended: what it is for. teacher: what lineages call it.
@@ -38,38 +38,38 @@ class Told:
 
 
 def manifest(
-    network: torch.nn.Module, data: Dataset, kind: Kind, metrics: dict[str, Any], told: Told
+    network: torch.nn.Module, data: Dataset, kind: Kind, metrics: dict[str, Any], statement: Statement
 ) -> dict[str, Any]:
     """The content of amaas.json, but for the golden set."""
     counts = {split: len(getattr(data, split)[1]) for split in ("train", "validation", "test")}
     return {
-        "name": told.name,
+        "name": statement.name,
         "task": kind.task,
-        "inputs": kind.puts,
+        "inputs": kind.tensors,
         "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, len(data.labels)]}],
-        "preprocess": kind.plan,
+        "preprocess": kind.preprocess,
         "postprocess": {"activation": "softmax", "top_k": 5},
         "labels": data.labels,
         "metrics": metrics,
-        "dataset": {**data.about, "splits": counts, "dropped": data.dropped(), "read": told.reading}
+        "dataset": {**data.about, "splits": counts, "dropped": data.dropped(), "read": statement.reading}
         # whoever knows all items but one could find it by a digest: not of data that was trained on privately
         | ({} if "privacy" in metrics else {"digests": data.digests}),
-        "licence": told.licence or data.about["licence"],
-        "card": card(data, kind, metrics, counts, told),
-        "lineage": {"parent": None, "step": "distil" if told.teacher else "train", "details": told.details},
+        "licence": statement.licence or data.about["licence"],
+        "card": card(data, kind, metrics, counts, statement),
+        "lineage": {"parent": None, "step": "distil" if statement.teacher else "train", "details": statement.details},
         "reference": reference(network, data, kind),
-    }  # fmt: skip
+    }
 
 
-def card(data: Dataset, kind: Kind, metrics: dict[str, Any], counts: dict[str, int], told: Told) -> str:
+def card(data: Dataset, kind: Kind, metrics: dict[str, Any], counts: dict[str, int], statement: Statement) -> str:
     """The model card, in Markdown; every figure in it is taken from metrics."""
     dropped = ", ".join(f"{count} {reason}" for reason, count in data.dropped().items()) or "none"
-    settings = ", ".join(f"{key} {value}" for key, value in told.details.items())
+    settings = ", ".join(f"{key} {value}" for key, value in statement.details.items())
     about, items = data.about, ITEMS[kind.name]
     holder = f", © {about['copyright']}" if "copyright" in about else ""
     synthetic = "**The data is synthetic.** " if about.get("synthetic") else ""
     data_licence, (low, high) = about["licence"] or "not stated", metrics["test_interval"]
-    return f"""# {told.name}
+    return f"""# {statement.name}
 
 Sorts {items} into {len(data.labels)} classes: {", ".join(data.labels)}.
 
@@ -88,9 +88,9 @@ Dropped in cleaning: {dropped}.
 **Training:** {settings}. {metrics["parameters"]:,} parameters; the weights are those
 after epoch {metrics["best_epoch"]}, which did best on the validation split. {_footprint(metrics["footprint"])}
 {_privacy(metrics)}
-**Licence:** {told.licence or data_licence}.
+**Licence:** {statement.licence or data_licence}.
 
-**Intended use:** {told.intended or f"{items} like those of the data set; nothing else was tested"}.
+**Intended use:** {statement.intended or f"{items} like those of the data set; nothing else was tested"}.
 
 **Limits:** it knows nothing but these classes, and answers one of them for anything it is given. The figures hold for
 {items} like those of the test set: measure it on your own before you rely on it.
@@ -136,7 +136,7 @@ def _privacy(metrics: dict[str, Any]) -> str:
 
 def reference(network: torch.nn.Module, data: Dataset, kind: Kind) -> dict[str, Any]:
     """Histograms over the validation set that later traffic can be compared with: plain features, and the top score."""
-    scores = softmax(outputs(network, kind, kind.stored(data.validation[0]), "cpu"))
+    scores = softmax(outputs(network, kind, kind.encode(data.validation[0]), "cpu"))
     predicted = np.bincount(scores.argmax(1), minlength=len(data.labels))
     features = kind.features(data.validation[0])
     return {

@@ -1,4 +1,4 @@
-"""What a run took: time, energy, and what that cost. Measured where the machine tells it; else estimated, and said."""
+"""What a run consumed: time, energy, cost. Measured where the machine reports it; else estimated, and marked so."""
 
 from __future__ import annotations
 
@@ -56,14 +56,16 @@ class Footprint:
             if self.package
             else f"estimated: {CORE_WATTS:g} W per busy core"
         )
-        told: dict[str, Any] = {
-            "seconds": round(self.total["seconds"], 1), "cpu_seconds": round(self.total["cpu_seconds"], 1),
-            "kilowatt_hours": float(f"{self.total['joules'] / JOULES:.3g}"), "energy": how + gpu,
+        figures: dict[str, Any] = {
+            "seconds": round(self.total["seconds"], 1),
+            "cpu_seconds": round(self.total["cpu_seconds"], 1),
+            "kilowatt_hours": float(f"{self.total['joules'] / JOULES:.3g}"),
+            "energy": how + gpu,
             "cores": os.cpu_count() or 1,
-        }  # fmt: skip
+        }
         if self.price is not None:
-            told["cost"] = round(self.total["seconds"] / 3600 * self.price, 4)
-        return told
+            figures["cost"] = round(self.total["seconds"] / 3600 * self.price, 4)
+        return figures
 
 
 def _cpu_seconds() -> float:
@@ -73,21 +75,25 @@ def _cpu_seconds() -> float:
 
 def _packages() -> list[tuple[int, int]]:
     """Microjoules that each processor has counted, and where it begins anew; empty where that cannot be read."""
-    found = []
+    counters = []
     for folder in sorted(RAPL.glob("intel-rapl:[0-9]")):
         try:
-            found.append((int((folder / "energy_uj").read_text()), int((folder / "max_energy_range_uj").read_text())))
+            microjoules, span = ((folder / file).read_text() for file in ("energy_uj", "max_energy_range_uj"))
+            counters.append((int(microjoules), int(span)))
         except (OSError, ValueError):
             return []
-    return found
+    return counters
 
 
 def _gpu_watts() -> float:
     try:
         done = subprocess.run(
             ["nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits"],
-            capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
         return sum(float(line) for line in done.stdout.split())
     except (OSError, subprocess.SubprocessError, ValueError):
         return 0.0

@@ -19,12 +19,16 @@ def measured(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[s
     accuracy = float(right.mean())
     classes = {}
     for k, name in enumerate(names):
-        of, found = labels == k, predicted == k
-        recall = float(right[of].mean()) if of.any() else 0.0
-        precision = float(right[found].mean()) if found.any() else 0.0
+        actual, answered = labels == k, predicted == k
+        recall = float(right[actual].mean()) if actual.any() else 0.0
+        precision = float(right[answered].mean()) if answered.any() else 0.0
         f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-        classes[name] = {"count": int(of.sum()), "recall": round(recall, 4), "precision": round(precision, 4),
-                         "f1": round(f1, 4)}  # fmt: skip
+        classes[name] = {
+            "count": int(actual.sum()),
+            "recall": round(recall, 4),
+            "precision": round(precision, 4),
+            "f1": round(f1, 4),
+        }
     return {
         "accuracy": accuracy,
         "interval": wilson(accuracy, len(labels)),
@@ -43,8 +47,8 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson's 95 % interval of a proportion (Wilson 1927)."""
-    centre, spread = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
-    return (centre - spread) / (1 + z * z / count), (centre + spread) / (1 + z * z / count)
+    center, spread = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
+    return (center - spread) / (1 + z * z / count), (center + spread) / (1 + z * z / count)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -73,7 +77,7 @@ def calibration(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 def slices(features: dict[str, np.ndarray], right: np.ndarray) -> list[dict[str, Any]]:
     """Accuracy with its interval in the lower, middle and upper third of each feature; too small parts are left out."""
-    found = []
+    rows = []
     for name, values in features.items():
         edges = np.nanquantile(values, [0, 1 / 3, 2 / 3, 1])
         for part, (low, high) in enumerate(pairwise(edges)):
@@ -81,8 +85,12 @@ def slices(features: dict[str, np.ndarray], right: np.ndarray) -> list[dict[str,
             if within.sum() < FEWEST or low == high:
                 continue
             share = float(right[within].mean())
-            found.append({
-                "slice": f"{name} {low:.3g} to {high:.3g}", "count": int(within.sum()), "accuracy": round(share, 4),
-                "interval": [round(value, 4) for value in wilson(share, int(within.sum()))],
-            })  # fmt: skip
-    return found
+            rows.append(
+                {
+                    "slice": f"{name} {low:.3g} to {high:.3g}",
+                    "count": int(within.sum()),
+                    "accuracy": round(share, 4),
+                    "interval": [round(value, 4) for value in wilson(share, int(within.sum()))],
+                }
+            )
+    return rows

@@ -25,7 +25,7 @@ class OnnxModel(MLModel):
 
 async def serve() -> None:
     port = int(os.environ["PORT"])
-    # gRPC and metrics get neighbouring ports: they cannot be left out
+    # gRPC and metrics get neighboring ports: they cannot be left out
     ports = {"http_port": port, "grpc_port": port + 1, "metrics_port": port + 2}
     settings = Settings(host="127.0.0.1", debug=False, parallel_workers=0, **ports)
     await MLServer(settings).start([ModelSettings(name="model", implementation=OnnxModel)])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from amaas.api.connection import Connection, Json
-from amaas.api.paths import alias_path, model_path
 
 
 class Aliases(Connection):
@@ -17,36 +16,36 @@ class Aliases(Connection):
 
     def promote(self, model: str, version: int, alias: str = "production", **change: Any) -> Json:
         """Point an alias to a version."""
-        return self._change("PUT", alias_path(model, alias), version=version, **change)
+        return self._change("setAlias", {"model": model, "alias": alias}, version=version, **change)
 
     def split(self, model: str, weights: dict[int, int], alias: str = "production", **change: Any) -> Json:
         """Divide an alias's requests among versions, by relative weight: {3: 90, 4: 10}."""
         split = {str(version): weight for version, weight in weights.items()}
-        return self._change("PUT", alias_path(model, alias), split=split, **change)
+        return self._change("setAlias", {"model": model, "alias": alias}, split=split, **change)
 
     def rollback(self, model: str, alias: str = "production", *, to: int | None = None, **change: Any) -> Json:
         """Point an alias to its previous target, or to version `to`. Repeated, it goes further back."""
-        return self._change("POST", f"{alias_path(model, alias)}/rollback", version=to, **change)
+        return self._change("rollbackAlias", {"model": model, "alias": alias}, version=to, **change)
 
     def delete_alias(self, model: str, alias: str, **change: Any) -> Json:
         """Remove an alias. `production` cannot be removed."""
-        return self._change("DELETE", alias_path(model, alias), **change)
+        return self._change("deleteAlias", {"model": model, "alias": alias}, **change)
 
     def set_alias_policy(
         self, model: str, alias: str, *, protected: bool = True, two_person: bool = False, **change: Any
     ) -> Json:
         """Who may move an alias. protected: scope promote only. two_person: only by an approved move request."""
-        path = f"{alias_path(model, alias)}/policy"
-        return self._change("PUT", path, protected=protected, two_person=two_person, **change)
+        names = {"model": model, "alias": alias}
+        return self._change("setAliasPolicy", names, protected=protected, two_person=two_person, **change)
 
     def create_move_request(self, model: str, version: int, alias: str = "production", **change: Any) -> Json:
         """Request that an alias be pointed to a version; the answer's `request` is what somebody else approves."""
-        return self._change("POST", f"{alias_path(model, alias)}/requests", version=version, **change)
+        return self._change("createMoveRequest", {"model": model, "alias": alias}, version=version, **change)
 
     def approve_move_request(self, model: str, request: int, **change: Any) -> Json:
         """Carry out a move that somebody else requested."""
-        return self._change("POST", f"{model_path(model)}/requests/{request}/approve", **change)
+        return self._change("approveMoveRequest", {"model": model, "number": request}, **change)
 
     def reject_move_request(self, model: str, request: int, **change: Any) -> Json:
         """Close a move request without carrying it out; also withdraws one's own."""
-        return self._change("POST", f"{model_path(model)}/requests/{request}/reject", **change)
+        return self._change("rejectMoveRequest", {"model": model, "number": request}, **change)

@@ -11,7 +11,6 @@ import httpx
 
 from amaas.api import transfer, transport
 from amaas.api.connection import Connection, Json
-from amaas.api.paths import batch_job_path, model_path
 from amaas.errors import AmaasError
 
 FILES_PER_CALL = 500  # the service's limit
@@ -39,21 +38,21 @@ class BatchJobs(Connection):
         names = list(files)
         body: Json = {"files": _announcement(files, names[:FILES_PER_CALL]), "options": options or {}}
         body |= {name: value for name, value in (("version", version), ("chunk", chunk)) if value is not None}
-        job = self._call("POST", f"{model_path(model)}/batch", json=body)
+        job = self._call("createBatchJob", {"model": model}, json=body)
         destinations = list(job["files"])
         for start in range(FILES_PER_CALL, len(names), FILES_PER_CALL):
             more = {"files": _announcement(files, names[start : start + FILES_PER_CALL])}
-            destinations += self._call("POST", f"{batch_job_path(job['id'])}/files", json=more)["files"]
+            destinations += self._call("addBatchJobFiles", {"job": job["id"]}, json=more)["files"]
         transfer.send(destinations, files, on_progress)
         return self.start_batch_job(job["id"], files=len(files))
 
     def start_batch_job(self, job: str, *, files: int | None = None) -> Json:
         """Start a job, or resume one: what is left of it. files: how many must have arrived."""
-        return self._call("POST", f"{batch_job_path(job)}/start", json={} if files is None else {"files": files})
+        return self._call("startBatchJob", {"job": job}, json={} if files is None else {"files": files})
 
     def get_batch_job(self, job: str, wait: int = 0) -> Json:
         """A job's state and counts. wait: seconds that the service waits for its end, at most 20."""
-        return self._call("GET", batch_job_path(job), params={"wait": str(wait)} if wait else {})
+        return self._call("getBatchJob", {"job": job}, params={"wait": str(wait)} if wait else {})
 
     def wait_for_batch_job(
         self, job: str, on_state: Callable[[Json], None] | None = None, timeout: float = 86400
@@ -77,16 +76,16 @@ class BatchJobs(Connection):
 
     def cancel_batch_job(self, job: str) -> Json:
         """Stop a job. Finished chunks are kept; starting it again does the rest."""
-        return self._call("DELETE", batch_job_path(job))
+        return self._call("cancelBatchJob", {"job": job})
 
     def list_batch_job_failures(self, job: str) -> list[Json]:
         """The inputs that failed, in the inputs' order: `input` and `error`."""
-        return list(self._pages(f"{batch_job_path(job)}/failures", "failures", {}))
+        return list(self._pages("listBatchJobFailures", "failures", {"job": job}))
 
     def read_batch_job_outputs(self, job: str) -> Iterator[Json]:
         """One row per input, in the inputs' order: `index`, `input`, and `prediction` or `error`."""
         with httpx.Client(timeout=300, verify=transport.certificates()) as http:  # storage must not see the token
-            for output in self._pages(f"{batch_job_path(job)}/outputs", "outputs", {}):
+            for output in self._pages("listBatchJobOutputs", "outputs", {"job": job}):
                 for line in transport.download(http, output["url"], "the outputs").splitlines():
                     yield json.loads(line)
 

@@ -11,6 +11,7 @@ import httpx
 
 from amaas.api import transport
 from amaas.api.endpoint import resolve
+from amaas.api.paths import Names, route
 
 Json = dict[str, Any]
 
@@ -34,20 +35,25 @@ class Connection:
     def close(self) -> None:
         self._http.close()
 
-    def _call(self, method: str, path: str, **options: Any) -> Json:
+    def _call(self, operation: str, names: Names | None = None, **options: Any) -> Json:
+        """operation: its id in routes.py. names: of its path."""
+        method, path = route(operation, names)
         response: Json = transport.request(self._http, method, path, **options)
         return response
 
-    def _pages(self, path: str, member: str, query: dict[str, str]) -> Iterator[Json]:
+    def _pages(
+        self, operation: str, member: str, names: Names | None = None, query: dict[str, str] | None = None
+    ) -> Iterator[Json]:
         """The rows of all pages of a list."""
+        query = query or {}
         while True:
-            page = self._call("GET", path, params=query)
+            page = self._call(operation, names, params=query)
             yield from page[member]
             if page.get("next") is None:
                 return
             query = query | {"next": str(page["next"])}
 
-    def _change(self, method: str, path: str, **body: Any) -> Json:
+    def _change(self, operation: str, names: Names, **body: Any) -> Json:
         """A transition. Its Idempotency-Key makes it safe to repeat after a lost reply. None is left out."""
         sent = {name: value for name, value in body.items() if value is not None}
-        return self._call(method, path, retry=True, json=sent, headers={"Idempotency-Key": uuid.uuid4().hex})
+        return self._call(operation, names, retry=True, json=sent, headers={"Idempotency-Key": uuid.uuid4().hex})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 
 from amaas.api.connection import Connection, Json
-from amaas.api.paths import model_path
 
 PAGE = 200  # records per page, at most
 
@@ -14,7 +13,7 @@ class History(Connection):
     def get_history(self, model: str, limit: int | None = None) -> list[Json]:
         """The records of a model's log, newest first: all of them, or the last `limit`."""
         query = {"limit": str(min(limit, PAGE))} if limit else {}
-        records = self._pages(f"{model_path(model)}/history", "records", query)
+        records = self._pages("getHistory", "records", {"model": model}, query)
         return list(islice(records, limit or None))
 
     def verify(self, model: str) -> Json:
@@ -23,7 +22,7 @@ class History(Connection):
         Store revision and digest as an anchor: compared later, they show whether the end of the log was cut off.
         """
         query = {"verify": "true", "limit": "1"}
-        report = self._call("GET", f"{model_path(model)}/history", params=query)
+        report = self._call("getHistory", {"model": model}, params=query)
         return {name: report.get(name) for name in ("verified", "problems", "revision", "digest", "since")}
 
     def matches_anchor(self, model: str, revision: int, digest: str) -> bool:
@@ -32,5 +31,5 @@ class History(Connection):
         if report["revision"] == revision:
             return bool(report["digest"] == digest)
         query = {"next": str(revision + 2), "limit": "1"}
-        after = self._call("GET", f"{model_path(model)}/history", params=query)["records"]
+        after = self._call("getHistory", {"model": model}, params=query)["records"]
         return bool(after and after[0]["revision"] == revision + 1 and after[0].get("previous") == digest)

@@ -10,7 +10,7 @@ from typing import Any
 
 from amaas.api import tensors, transport
 from amaas.api.connection import Connection, Json
-from amaas.api.paths import model_path
+from amaas.api.paths import of_version, route
 from amaas.errors import AmaasError, ApiError
 
 MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"BM": "image/bmp"}
@@ -59,7 +59,7 @@ class Inference(Connection):
 
     def infer(self, model: str, body: Json, version: int | str | None = None) -> Json:
         """An inference request of the Open Inference Protocol, with JSON tensors."""
-        return self._call("POST", f"/v2{model_path(model, version)}/infer", retry=True, json=body)
+        return self._call(*of_version("infer", model, version), retry=True, json=body)
 
     def infer_binary(
         self, model: str, inputs: tensors.Arrays, version: int | str | None = None, *, outputs: Sequence[str] = ()
@@ -70,22 +70,22 @@ class Inference(Connection):
         """
         body, length = tensors.encode(inputs, outputs)
         headers = {tensors.LENGTH: str(length), "Content-Type": BINARY, "Accept": BINARY}
-        path = f"/v2{model_path(model, version)}/infer"
-        response = transport.request(self._http, "POST", path, retry=True, raw=True, content=body, headers=headers)
+        method, path = route(*of_version("infer", model, version))
+        response = transport.request(self._http, method, path, retry=True, raw=True, content=body, headers=headers)
         return tensors.decode(response.content, response.headers.get(tensors.LENGTH))
 
     def get_version_statistics(self, model: str, version: int | str) -> Json:
         """Inference statistics of a version in the process that answers, as in Triton's statistics extension."""
-        return dict(self._call("GET", f"/v2{model_path(model, version)}/stats")["model_stats"][0])
+        return dict(self._call("getVersionStatistics", {"model": model, "version": version})["model_stats"][0])
 
     def status(self) -> Json:
         """`url`, `live`, `ready`, and `models`: their number, or None if the token may not list them."""
-        live, ready = self._is("live"), self._is("ready")
+        live, ready = self._is("getServerLive", "live"), self._is("getServerReady", "ready")
         return {"url": self.url, "live": live, "ready": ready, "models": self._count_models()}
 
     def _send(
         self,
-        route: str,
+        operation: str,
         target: tuple[str, int | str | None],
         content: tuple[str | Path | bytes | Json, str | None],
         headers: dict[str, str],
@@ -93,12 +93,13 @@ class Inference(Connection):
     ) -> Any:
         body, guessed = _body(content[0])
         headers = {"Content-Type": content[1] or guessed} | headers
-        path = f"{model_path(*target)}/{route}"
-        return self._call("POST", path, retry=True, content=body, headers=headers, params=options or {})
+        return self._call(
+            *of_version(operation, *target), retry=True, content=body, headers=headers, params=options or {}
+        )
 
-    def _is(self, health: str) -> bool:
+    def _is(self, operation: str, member: str) -> bool:
         try:
-            return bool(self._call("GET", f"/v2/health/{health}")[health])
+            return bool(self._call(operation)[member])
         except ApiError as error:
             if error.status < 500:
                 raise
@@ -106,7 +107,7 @@ class Inference(Connection):
 
     def _count_models(self) -> int | None:
         try:
-            return sum(1 for _ in self._pages("/models", "models", {}))
+            return sum(1 for _ in self._pages("listModels", "models"))
         except ApiError as error:
             if error.status not in (401, 403):
                 raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from amaas.api.connection import Connection, Json
-from amaas.api.paths import model_path
 
 
 class Models(Connection):
@@ -14,50 +13,52 @@ class Models(Connection):
     def list_models(self, search: str | None = None, *, task: str | None = None, tag: str | None = None) -> list[Json]:
         """All models, of all pages. search: words that the name, the task or a tag contains."""
         filters = {"search": search, "task": task, "tag": tag}
-        return list(self._pages("/models", "models", {name: value for name, value in filters.items() if value}))
+        return list(
+            self._pages("listModels", "models", query={name: value for name, value in filters.items() if value})
+        )
 
     def get_model(self, model: str) -> Json:
         """A model with its aliases, its newest versions (newest first) and its card."""
-        return self._call("GET", model_path(model))
+        return self._call("getModel", {"model": model})
 
     def list_versions(self, model: str) -> list[Json]:
         """All versions of a model, newest first."""
-        return list(self._pages(f"{model_path(model)}/versions", "versions", {}))
+        return list(self._pages("listVersions", "versions", {"model": model}))
 
     def get_version(self, model: str, version: int | str) -> Json:
         """A version's manifest; `version` is a number or an alias."""
-        return self._call("GET", model_path(model, version))
+        return self._call("getVersion", {"model": model, "version": version})
 
     def get_version_signature(self, model: str, version: int | str) -> Json:
         """The OpenSSF signature of a version's package: `bundle`, `files` with their digests, `public_keys`.
 
         Raises ApiError 404 for a version that was registered unsigned.
         """
-        return self._call("GET", f"{model_path(model, version)}/signature")
+        return self._call("getVersionSignature", {"model": model, "version": version})
 
     def compare_versions(self, model: str, old: int | str | None = None, new: int | str | None = None) -> Json:
         """Differences in manifest, graph and metrics; by default, of production and the newest version."""
         query = {name: str(version) for name, version in (("from", old), ("to", new)) if version is not None}
-        return self._call("GET", f"{model_path(model)}/diff", params=query)
+        return self._call("compareVersions", {"model": model}, params=query)
 
     def update_model(
         self, model: str, *, card: str | None = None, tags: list[str] | None = None, **change: Any
     ) -> Json:
         """Replace a model's card (Markdown), its tags, or both."""
-        return self._change("PATCH", model_path(model), card=card, tags=tags, **change)
+        return self._change("updateModel", {"model": model}, card=card, tags=tags, **change)
 
     def delete_model(self, model: str, **change: Any) -> Json:
         """Take a model out of service, with all its versions. It can be restored for a week."""
-        return self._change("DELETE", model_path(model), **change)
+        return self._change("deleteModel", {"model": model}, **change)
 
     def restore_model(self, model: str, **change: Any) -> Json:
         """Undo the deletion of a model."""
-        return self._change("POST", f"{model_path(model)}/restore", **change)
+        return self._change("restoreModel", {"model": model}, **change)
 
     def retire_version(self, model: str, version: int, **change: Any) -> Json:
         """Take a version out of use: it cannot be called, and no alias may point to it."""
-        return self._change("POST", f"{model_path(model, version)}/retire", **change)
+        return self._change("retireVersion", {"model": model, "version": version}, **change)
 
     def restore_version(self, model: str, version: int, **change: Any) -> Json:
         """Take a retired version into use again."""
-        return self._change("POST", f"{model_path(model, version)}/restore", **change)
+        return self._change("restoreVersion", {"model": model, "version": version}, **change)

@@ -1,35 +1,31 @@
-"""Paths of the API's resources. Names are quoted, so that none becomes another path."""
+"""Paths of the API's operations. Names are quoted, so that none becomes another path."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
+from amaas.api.routes import ROUTES
 from amaas.errors import AmaasError
 
-
-def model_path(model: str, version: int | str | None = None) -> str:
-    """A model, or one version of it, by number or alias. Raises AmaasError for a name that would be another path."""
-    if not model.strip("."):
-        raise AmaasError(f"{model!r} is not a model name: names begin with a letter or a digit")
-    path = f"/models/{segment(model)}"
-    return path if version is None else f"{path}/versions/{segment(str(version))}"
+Names = Mapping[str, int | str]
 
 
-def alias_path(model: str, alias: str) -> str:
-    return f"{model_path(model)}/aliases/{segment(alias)}"
+def route(operation: str, names: Names | None = None) -> tuple[str, str]:
+    """Method and path of an operation. names: those in its path.
+
+    Raises AmaasError for a name that would be another path.
+    """
+    method, path = ROUTES[operation]
+    for name, value in (names or {}).items():
+        if name == "model" and not str(value).strip("."):
+            raise AmaasError(f"{value!r} is not a model name: names begin with a letter or a digit")
+        path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
+    return method, path
 
 
-def batch_job_path(job: str) -> str:
-    return f"/batch/{segment(job)}"
-
-
-def training_job_path(job: str) -> str:
-    return f"/training-jobs/{segment(job)}"
-
-
-def upload_path(upload: str) -> str:
-    return f"/uploads/{segment(upload)}"
-
-
-def segment(name: str) -> str:
-    return quote(name, safe="")
+def of_version(operation: str, model: str, version: int | str | None) -> tuple[str, Names]:
+    """An operation on a model, or its form for one version by number or alias, with the names of its path."""
+    if version is None:
+        return operation, {"model": model}
+    return f"{operation}Version", {"model": model, "version": version}

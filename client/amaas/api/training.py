@@ -10,7 +10,6 @@ import httpx
 
 from amaas.api import transport
 from amaas.api.connection import Connection, Json
-from amaas.api.paths import training_job_path
 from amaas.errors import AmaasError, ApiError, NotConnected
 
 FINAL = ("succeeded", "failed", "cancelled")
@@ -25,19 +24,19 @@ class TrainingJobs(Connection):
         data: the name of a data set in the container, or s3://BUCKET/datasets/…. arguments: options of
         training.train, without their dashes: {"epochs": 20, "size": [64, 64], "no-flip": True}.
         """
-        return self._call("POST", "/training-jobs", json={"model": model, "data": data, "arguments": arguments or {}})
+        return self._call("createTrainingJob", json={"model": model, "data": data, "arguments": arguments or {}})
 
     def get_training_job(self, job: str, after: int = 0) -> Json:
         """A job's state; `metrics` has the rows that follow the first `after`."""
-        return self._call("GET", training_job_path(job), params={"after": str(after)} if after else {})
+        return self._call("getTrainingJob", {"job_id": job}, params={"after": str(after)} if after else {})
 
     def list_training_jobs(self) -> list[Json]:
         """All jobs that the token may read, newest first."""
-        return list(self._pages("/training-jobs", "jobs", {"limit": "100"}))
+        return list(self._pages("listTrainingJobs", "jobs", query={"limit": "100"}))
 
     def cancel_training_job(self, job: str) -> Json:
         """Stop a job. Its last checkpoint is kept."""
-        return self._call("DELETE", training_job_path(job))
+        return self._call("cancelTrainingJob", {"job_id": job})
 
     def download_training_reports(self, job: str, folder: Path) -> list[Path]:
         """Download the reports of a job that has ended: what data cleaning dropped, and plots of the training.

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from amaas.api import package, transfer
 from amaas.api.connection import Connection, Json
-from amaas.api.paths import model_path, upload_path
 from amaas.errors import AmaasError, Rejected
 
 
@@ -31,7 +30,7 @@ class Uploads(Connection):
         source = Path(path)
         files = package.files(source)
         name = model or package.model_name(source, files)
-        session = self._call("POST", f"{model_path(name)}/uploads", json={"files": package.announcement(files)})
+        session = self._call("createUploadSession", {"model": name}, json={"files": package.announcement(files)})
         transfer.send(session["files"], files, on_progress)
         upload = session["upload_id"]
         return self.wait_for_upload(upload, timeout) if wait else self.get_upload(upload)
@@ -55,8 +54,8 @@ class Uploads(Connection):
 
     def get_upload(self, upload: str) -> Json:
         """An upload's state: waiting, checking, registered (then `version`) or rejected (then `reason`)."""
-        return self._call("GET", upload_path(upload))
+        return self._call("getUpload", {"upload_id": upload})
 
     def list_uploads(self, model: str) -> list[Json]:
         """All uploads of a model, those through the inbox included."""
-        return list(self._pages(f"{model_path(model)}/uploads", "uploads", {}))
+        return list(self._pages("listUploads", "uploads", {"model": model}))

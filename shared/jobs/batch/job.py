@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from shared import keys
+from shared import formats, keys
 from shared.clock import now
 from shared.errors import Conflict, NotFound
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store, list_all
@@ -20,7 +20,7 @@ JSON = "application/json"
 InputKind = Literal["jsonl", "csv", "parquet", "files"]
 
 
-class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Job(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """version: the number that answers every input, wherever aliases move meanwhile. prefix: of the inputs' keys.
 
     kind: how to read files whose name does not say it. chunk: inputs per chunk at most. options: of the model's task.
@@ -37,7 +37,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     options: dict[str, str] = field(default_factory=dict)
 
 
-class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Run(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     number: int
     started_at: str
     by: str
@@ -45,7 +45,7 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: bool = False
 
 
-class RunEnd(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunEnd(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """missing: chunks without an output; None where there was no plan. error: why the run did not finish."""
 
     at: str
@@ -66,7 +66,7 @@ def create(store: Store, job: Job) -> Job:
 def read(store: Store, job: str) -> Job:
     """Raises NotFound."""
     try:
-        return JOB.decode(store.get(_key(job)).body)
+        return formats.decode(JOB, store.get(_key(job)).body, f"batch job {job!r}")
     except ObjectNotFound:
         raise NotFound(f"there is no batch job {job!r}: jobs expire after 30 days") from None
 
@@ -91,7 +91,8 @@ def last_run(store: Store, job: str) -> Run | None:
     if not started:
         return None
     number = max(started)
-    run = RUN.decode(store.get(keys.batch_run(job, number, "start")).body)
+    body = store.get(keys.batch_run(job, number, "start")).body
+    run = formats.decode(RUN, body, f"run {number} of batch job {job!r}")
     events = {name[1] for name in names if int(name[0]) == number}
     return msgspec.structs.replace(run, cancelled="cancel" in events, ended="end" in events)
 
@@ -107,7 +108,7 @@ def begin_run(store: Store, job: str, number: int, by: str) -> Run:
 
 
 def cancel_run(store: Store, job: str, number: int) -> None:
-    store.put(keys.batch_run(job, number, "cancel"), b"{}", content_type=JSON)
+    store.put(keys.batch_run(job, number, "cancel"), b'{"format":1}', content_type=JSON)
 
 
 def is_cancelled(store: Store, job: str, number: int) -> bool:
@@ -130,4 +131,5 @@ def end_run(store: Store, job: str, number: int, *, missing: int | None = None, 
 
 def read_run_end(store: Store, job: str, number: int) -> RunEnd:
     """Raises ObjectNotFound for a run that has not ended."""
-    return RUN_END.decode(store.get(keys.batch_run(job, number, "end")).body)
+    body = store.get(keys.batch_run(job, number, "end")).body
+    return formats.decode(RUN_END, body, f"the end of run {number} of batch job {job!r}")

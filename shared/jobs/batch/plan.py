@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from shared import keys
+from shared import formats, keys
 from shared.config import MiB
 from shared.errors import BadInput
 from shared.jobs.batch import parquet
@@ -33,7 +33,7 @@ KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parq
 COMPRESSED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z")
 
 
-class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """What one call of the worker does. first: the index of its first input in the whole job. count: of its inputs.
 
     kind jsonl, csv: `length` bytes from `start` of the object `key`, whose ETag is `etag`; `header` is the length of a
@@ -55,13 +55,14 @@ class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     files: list[tuple[str, int]] = []
 
 
-class PlanSummary(Struct, frozen=True):
+class PlanSummary(Struct, frozen=True, tag_field="format", tag=1):
     """How many inputs and chunks a plan has: progress needs no more, and a plan may have 100,000 chunks."""
 
     inputs: int
     chunks: int
 
 
+CHUNK = msgspec.json.Decoder(Chunk)
 PLAN = msgspec.json.Decoder(list[Chunk])
 PLAN_SUMMARY = msgspec.json.Decoder(PlanSummary)
 
@@ -82,9 +83,22 @@ def _summary_key(job: str) -> str:
 def read_summary(store: Store, job: str) -> PlanSummary | None:
     """None for a job that has no plan yet."""
     try:
-        return PLAN_SUMMARY.decode(store.get(_summary_key(job)).body)
+        body = store.get(_summary_key(job)).body
+        return formats.decode(PLAN_SUMMARY, body, f"the plan of batch job {job!r}")
     except ObjectNotFound:
         return None
+
+
+def _decode_plan(body: bytes, job: str) -> list[Chunk]:
+    try:
+        return PLAN.decode(body)
+    except msgspec.ValidationError:  # one of them says in which format it is
+        return [chunk(part, job) for part in msgspec.json.decode(body, type=list[msgspec.Raw])]
+
+
+def chunk(body: bytes, job: str) -> Chunk:
+    """One chunk of a plan. Raises TooNew, Unavailable."""
+    return formats.decode(CHUNK, body, f"a chunk of batch job {job!r}")
 
 
 def create(store: Store, job: Job) -> PlanSummary:
@@ -98,7 +112,7 @@ def create(store: Store, job: Job) -> PlanSummary:
     try:
         store.put(plan_key(job.id), msgspec.json.encode(chunks), if_absent=True, content_type=JSON)
     except AlreadyExists:  # another planner was faster, and may have listed fewer files: its plan counts
-        chunks = PLAN.decode(store.get(plan_key(job.id)).body)
+        chunks = _decode_plan(store.get(plan_key(job.id)).body, job.id)
     summary = PlanSummary(sum(chunk.count for chunk in chunks), len(chunks))
     # after the plan: where there is a summary, the plan is complete
     store.put(_summary_key(job.id), msgspec.json.encode(summary), content_type=JSON)

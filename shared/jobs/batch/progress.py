@@ -97,7 +97,9 @@ def _error(store: Store, job: str, run: int, finished: set[int]) -> str:
     page = store.list_page(keys.batch_errors(job), limit=1000)
     for info in page.objects:
         if int(info.key[-11:-5]) not in finished:  # the chunk's number, before ".json"
-            return str(msgspec.json.decode(store.get(info.key).body)["error"])
+            return str(
+                msgspec.json.decode(store.get(info.key).body).get("error", "see the log of the function batchwork")
+            )
     return (
         end.error or "the worker of some chunks died: see the log of the function batchwork, then start the job again"
     )

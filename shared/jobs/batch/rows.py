@@ -11,6 +11,7 @@ import msgspec
 
 from shared.errors import BadInput
 from shared.package.manifest import Manifest, Tensor
+from shared.package.tasks import TENSOR
 
 
 def build_request(row: dict[str, Any], manifest: Manifest) -> tuple[bytes, str]:
@@ -23,9 +24,9 @@ def build_request(row: dict[str, Any], manifest: Manifest) -> tuple[bytes, str]:
         return only, "application/octet-stream"
     if any(isinstance(value, bytes) for value in row.values()):
         raise BadInput("a column of bytes must be the only column: remove the others")
-    if manifest.task == "tabular" and manifest.preprocess is not None:
+    if manifest.input_kind == "table":
         return msgspec.json.encode({"input": row}), "application/json"
-    if manifest.task not in ("tensor", "tabular"):
+    if manifest.served_task != TENSOR:
         only = next(iter(row.values())) if len(row) == 1 else row
         return msgspec.json.encode({"input": only}), "application/json"
     inputs = manifest.inputs + [tensor for tensor in manifest.optional if tensor.name in row]

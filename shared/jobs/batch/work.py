@@ -137,4 +137,5 @@ def predict_line(item: Input, predict: Predict) -> bytes:
 def record_error(store: Store, job: str, chunk: int, error: BaseException) -> None:
     """Store why a chunk failed, for the job's status."""
     message = str(error) if isinstance(error, AmaasError) else f"internal error ({type(error).__name__})"
-    store.put(keys.batch_error(job, chunk), msgspec.json.encode({"error": message}), content_type=jobs.JSON)
+    body = msgspec.json.encode({"format": 1, "error": message})
+    store.put(keys.batch_error(job, chunk), body, content_type=jobs.JSON)

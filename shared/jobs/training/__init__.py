@@ -1,1 +1,1 @@
-"""Training jobs: asked for over HTTP, run by AWS Batch, told of in objects below training/{job}/."""
+"""Training jobs: requested over HTTP, run by AWS Batch, tracked as objects under training/{job}/."""

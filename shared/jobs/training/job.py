@@ -1,7 +1,7 @@
-"""What a training job is: the request, written once, and what three parties said of it last.
+"""What is stored of a training job: the request, written once, and the latest report of each party.
 
-AWS Batch (by events.py), the container (training/job/run.py) and a user who cancels each have a record of their own, so
-that nobody overwrites another. What all of it amounts to is in progress.py.
+AWS Batch (status.py), the container (training/job/run.py) and a user who cancels each have an object of their own, so
+that none of them overwrites another's. The state that follows from all of them is in progress.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from shared import keys
+from shared import formats, keys
 from shared.clock import now
 from shared.errors import NotFound
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store
@@ -21,8 +21,8 @@ JSON = "application/json"
 Phase = Literal["running", "stopped", "publishing", "published", "failed"]
 
 
-class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """id: also of the result's upload. model: what it is pushed as. data, arguments: as request.py allows them."""
+class Job(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
+    """id: also of the result's upload. model: to push the result as. data, arguments: as request.py validates them."""
 
     id: str
     model: str
@@ -32,8 +32,8 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-class Said(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The container's last word. attempt: of AWS Batch, from 1. stopped: by SIGTERM, to be continued."""
+class ContainerReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
+    """attempt: of AWS Batch, from 1; 0 before the first. phase `stopped`: by SIGTERM, the next attempt continues."""
 
     attempt: int
     phase: Phase
@@ -41,14 +41,14 @@ class Said(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
 
 
-class Cancelled(Struct, frozen=True, kw_only=True):
+class Cancellation(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
     by: str
     at: str
 
 
 JOB = msgspec.json.Decoder(Job)
-SAID = msgspec.json.Decoder(Said)
-CANCELLED = msgspec.json.Decoder(Cancelled)
+CONTAINER_REPORT = msgspec.json.Decoder(ContainerReport)
+CANCELLATION = msgspec.json.Decoder(Cancellation)
 
 
 def create(store: Store, job: Job) -> Job:
@@ -58,61 +58,67 @@ def create(store: Store, job: Job) -> Job:
 
 def read(store: Store, job: str) -> Job:
     """Raises NotFound."""
-    found: Job | None = record(store, job, "job", JOB)
-    if found is None:
+    stored: Job | None = read_record(store, job, "job", JOB)
+    if stored is None:
         raise NotFound(f"there is no training job {job!r}: jobs expire after 90 days; GET /training-jobs lists them")
-    return found
+    return stored
 
 
-def record(store: Store, job: str, what: str, of: msgspec.json.Decoder) -> Any:
-    """One of a job's records; None where it is not there."""
+def read_record(store: Store, job: str, record: str, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """One of a job's objects by its name in keys.training_record; None where it does not exist."""
     try:
-        return of.decode(store.get(keys.training_record(job, what)).body)
+        return decode(decoder, store.get(keys.training_record(job, record)).body, job)
     except ObjectNotFound:
         return None
 
 
-def ids(store: Store) -> list[str]:
-    """Of all jobs, newest first."""
-    found: list[str] = []
+def decode(decoder: msgspec.json.Decoder[Any], body: bytes, job: str) -> Any:
+    """One of a job's objects. Raises TooNew, Unavailable."""
+    return formats.decode(decoder, body, f"the stored state of training job {job!r}")
+
+
+def list_ids(store: Store) -> list[str]:
+    """Ids of all jobs, newest first."""
+    folders: list[str] = []
     token = None
     while True:
-        page = store.list_page(keys.TRAININGS, delimiter="/", token=token)
-        found += (prefix.split("/")[1] for prefix in page.prefixes)
-        if not page.next:
-            return [job for job in reversed(found) if keys.is_training(job)]
-        token = page.next
+        listing = store.list_page(keys.TRAININGS, delimiter="/", token=token)
+        folders += (prefix.split("/")[1] for prefix in listing.prefixes)
+        if not listing.next:
+            # ids start with the time; another folder is not of ours
+            return [folder for folder in reversed(folders) if keys.is_training(folder)]
+        token = listing.next
 
 
-def some(known: Sequence[str], after: str | None, limit: int) -> tuple[list[str], str | None]:
-    """A page of ids, from the one behind `after` on, and where the next page starts. Raises BadInput."""
+def page(ids: Sequence[str], after: str | None, limit: int) -> tuple[list[str], str | None]:
+    """The ids that follow `after`, newest first, and the cursor of the next page. Raises BadInput."""
     if after is not None:
         keys.training(after)
-    rest = [job for job in known if after is None or job < after]
+    rest = [job for job in ids if after is None or job < after]
     return rest[:limit], rest[limit - 1] if len(rest) > limit else None
 
 
-def say(store: Store, job: str, attempt: int, phase: Phase, reason: str | None = None) -> Said:
-    """The container's word; a later attempt's replaces an earlier one's."""
-    said = Said(attempt=attempt, phase=phase, at=now(), reason=reason)
-    store.put(keys.training_record(job, "container"), msgspec.json.encode(said), content_type=JSON)
-    return said
+def write_report(store: Store, job: str, attempt: int, phase: Phase, reason: str | None = None) -> ContainerReport:
+    """Store the container's latest report. It replaces the one before: one attempt runs at a time."""
+    report = ContainerReport(attempt=attempt, phase=phase, at=now(), reason=reason)
+    store.put(keys.training_record(job, "container"), msgspec.json.encode(report), content_type=JSON)
+    return report
 
 
-def said(store: Store, job: str) -> Said | None:
-    found: Said | None = record(store, job, "container", SAID)
-    return found
+def read_report(store: Store, job: str) -> ContainerReport | None:
+    report: ContainerReport | None = read_record(store, job, "container", CONTAINER_REPORT)
+    return report
 
 
-def cancel(store: Store, job: str, by: str) -> None:
-    """Note that a job is not wanted any more. The first who says so stays noted."""
-    word = msgspec.json.encode(Cancelled(by=by, at=now()))
+def write_cancellation(store: Store, job: str, by: str) -> None:
+    """Store that a job is cancelled. The first cancellation stays."""
+    body = msgspec.json.encode(Cancellation(by=by, at=now()))
     try:
-        store.put(keys.training_record(job, "cancel"), word, if_absent=True, content_type=JSON)
+        store.put(keys.training_record(job, "cancel"), body, if_absent=True, content_type=JSON)
     except AlreadyExists:
         pass
 
 
-def cancelled(store: Store, job: str) -> Cancelled | None:
-    found: Cancelled | None = record(store, job, "cancel", CANCELLED)
-    return found
+def read_cancellation(store: Store, job: str) -> Cancellation | None:
+    cancellation: Cancellation | None = read_record(store, job, "cancel", CANCELLATION)
+    return cancellation

@@ -1,127 +1,215 @@
-"""How far a job is: read from the records of AWS Batch, the container, the upload and whoever cancelled."""
+"""How far a job is: derived from the reports of AWS Batch and the container, the upload, and a cancellation."""
 
 from __future__ import annotations
 
 import calendar
+import logging
 import time
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from shared import keys
-from shared.jobs.training.job import CANCELLED, JOB, SAID, Cancelled, Job, Said
-from shared.jobs.training.status import LAST, WORD, Word
+from shared.formats import TooNew
+from shared.jobs.training import status as aws_batch
+from shared.jobs.training.job import CANCELLATION, CONTAINER_REPORT, JOB, Cancellation, ContainerReport, Job, decode
+from shared.jobs.training.status import AWS_BATCH_REPORT, AwsBatchReport
 from shared.storage.base import ObjectNotFound, Store, get_many, list_all
 from shared.uploads.states import UPLOAD, Upload
 
+logger = logging.getLogger(__name__)
 State = Literal["submitted", "queued", "running", "publishing", "succeeded", "failed", "cancelled"]
-OVER = ("succeeded", "failed", "cancelled")
-QUIET = 300.0  # seconds without a word after which AWS Batch is asked
-LOST = 900.0  # seconds after which a job without a number has not reached the queue
-MOST_ROWS = 10_000
-NOTHING = b"null"
+FINAL = ("succeeded", "failed", "cancelled")
+REFRESH_AFTER = 300.0  # seconds without a report after which AWS Batch is queried: an event may be lost
+SUBMISSION_TIMEOUT = 900.0  # seconds after which a job without a report of AWS Batch was never submitted
+MAX_ROWS = 10_000
+MISSING = b"null"
+DECODERS: list[Any] = [AWS_BATCH_REPORT, CONTAINER_REPORT, CANCELLATION, UPLOAD]  # of the members of Reports, after job
 
 
-class Known(Struct, frozen=True):
-    """The last words on a job: of AWS Batch, of the container, of who cancelled it, and on the upload of its result."""
+class Reports(Struct, frozen=True):
+    """A job with all that is reported of it. None: that party has reported nothing yet."""
 
-    word: Word | None = None
-    said: Said | None = None
-    cancelled: Cancelled | None = None
+    job: Job
+    aws_batch: AwsBatchReport | None = None
+    container: ContainerReport | None = None
+    cancellation: Cancellation | None = None
     upload: Upload | None = None
+
+    @property
+    def aws_status(self) -> str | None:
+        return self.aws_batch.status if self.aws_batch else None
+
+    @property
+    def phase(self) -> str | None:
+        return self.container.phase if self.container else None
+
+    @property
+    def upload_state(self) -> str | None:
+        return self.upload.state if self.upload else None
+
+    @property
+    def runs(self) -> bool:
+        """The container of the present attempt may report before the event of AWS Batch arrives."""
+        ended = self.aws_batch.ended if self.aws_batch else 0
+        started = self.container is not None and self.container.phase == "running" and self.container.attempt > ended
+        return self.aws_status == "RUNNING" or started
+
+    @property
+    def unsubmitted(self) -> bool:
+        return self.aws_batch is None and _age(self.job.created_at) > SUBMISSION_TIMEOUT
+
+    @property
+    def attempts(self) -> int:
+        """How many have started, as far as is reported."""
+        started = self.aws_batch.ended + (self.aws_status == "RUNNING") if self.aws_batch else 0
+        return max(started, self.container.attempt if self.container else 0)
+
+    @property
+    def updated_at(self) -> str:
+        times = [report.at for report in (self.aws_batch, self.container) if report]
+        return max([self.job.created_at, *times, *([self.upload.updated_at] if self.upload else [])])
+
+
+class Rule(NamedTuple):
+    """The state of a job to whose reports it applies. reason: a text, or where to read it."""
+
+    state: State
+    applies: Callable[[Reports], bool]
+    reason: str | Callable[[Reports], str | None] | None = None
+
+
+def _rejection(reports: Reports) -> str | None:
+    upload = reports.upload
+    return f"the package was rejected ({upload.code}): {upload.reason}" if upload else None
+
+
+def _container_reason(reports: Reports) -> str | None:
+    return reports.container.reason if reports.container else None
+
+
+def _aws_reason(reports: Reports) -> str | None:
+    return reports.aws_batch.reason if reports.aws_batch else None
+
+
+# The first rule that applies decides. What is certain comes first: a registered version is no failure, whatever the
+# container or AWS Batch report afterwards, and the container knows its failure better than AWS Batch, which knows an
+# exit code.
+RULES = (
+    Rule("succeeded", lambda reports: reports.upload_state == "registered"),
+    Rule("failed", lambda reports: reports.upload_state == "rejected", _rejection),
+    Rule("cancelled", lambda reports: reports.cancellation is not None),
+    Rule("publishing", lambda reports: reports.upload_state == "checking"),
+    Rule("failed", lambda reports: reports.phase == "failed", _container_reason),
+    Rule("publishing", lambda reports: reports.phase == "published"),
+    Rule("failed", lambda reports: reports.aws_status == "FAILED", _aws_reason),
+    Rule(
+        "failed",
+        lambda reports: reports.aws_status == "SUCCEEDED",
+        "the container ended without a package: see its log",
+    ),
+    Rule("publishing", lambda reports: reports.phase == "publishing"),
+    Rule("running", lambda reports: reports.runs),
+    Rule("queued", lambda reports: reports.aws_status not in (None, "SUBMITTED"), _aws_reason),
+    Rule("failed", lambda reports: reports.unsubmitted, "it never reached the queue: start another job"),
+    Rule("submitted", lambda reports: True),
+)
+
+
+def _state(reports: Reports) -> tuple[State, str | None]:
+    """The job's state, and the reason for it where there is one."""
+    rule = next(rule for rule in RULES if rule.applies(reports))
+    return rule.state, rule.reason(reports) if callable(rule.reason) else rule.reason
 
 
 def status(store: Store, job: Job, after: int = 0) -> dict[str, Any]:
-    """As users see it. metrics: the rows behind the first `after`; `next` is what to say next time."""
-    [known] = _known(store, [job])
-    rows = metrics(store, job.id)
-    shown = rows[after : after + MOST_ROWS]
-    told = {"arguments": job.arguments, "metrics": shown, "next": max(after, min(len(rows), after + len(shown)))}
-    return _summary(job, known) | told
+    """views.TrainingJob. metrics: the rows after the first `after`; next: the value of `after` for the next call."""
+    reports = _read_reports(store, job)
+    rows = read_metrics(store, job.id)
+    page = rows[after : after + MAX_ROWS]
+    details = {"arguments": job.arguments, "metrics": page, "next": max(after, min(len(rows), after + len(page)))}
+    return _summary(reports) | details
 
 
-def listed(store: Store, found: Sequence[str]) -> list[dict[str, Any]]:
-    """The jobs with these ids in few words, without metrics; those that are not there any more are left out."""
-    bodies = get_many(store, [keys.training_record(job, "job") for job in found], missing=NOTHING)
-    there = [JOB.decode(body.body) for body in bodies if body.body != NOTHING]
-    return [_summary(job, known) for job, known in zip(there, _known(store, there), strict=True)]
+def summarize(store: Store, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """views.TrainingJobSummary of the jobs with these ids.
+
+    Left out are jobs that have expired since, and those that a later release has stored.
+    """
+    stored = get_many(store, [keys.training_record(job, "job") for job in ids], missing=MISSING)
+    jobs: list[Job] = []
+    for job, record in zip(ids, stored, strict=True):
+        with _skip_newer():
+            jobs += [] if record.body == MISSING else [decode(JOB, record.body, job)]
+    summaries = []
+    for entry, bodies in zip(jobs, _read_bodies(store, jobs), strict=True):
+        with _skip_newer():
+            summaries.append(_summary(_decode_reports(entry, bodies)))
+    return summaries
 
 
-def _known(store: Store, found: Sequence[Job]) -> list[Known]:
+@contextmanager
+def _skip_newer() -> Iterator[None]:
+    try:
+        yield
+    except TooNew as error:
+        logger.warning("not listed", extra={"why": str(error)})
+
+
+def _read_reports(store: Store, job: Job) -> Reports:
+    """Raises TooNew, Unavailable."""
+    [bodies] = _read_bodies(store, [job])
+    return _decode_reports(job, bodies)
+
+
+def _read_bodies(store: Store, jobs: Sequence[Job]) -> list[list[bytes]]:
+    """The reports of each job as stored, in the order of DECODERS, all read at the same time."""
     names = [
         key
-        for job in found
+        for job in jobs
         for key in (
-            *(keys.training_record(job.id, what) for what in ("batch", "container", "cancel")),
+            *(keys.training_record(job.id, record) for record in ("batch", "container", "cancel")),
             keys.upload_state(job.model, job.id),  # the upload of a job has the job's id
         )
     ]
-    decoders: list[Any] = [WORD, SAID, CANCELLED, UPLOAD] * len(found)
-    bodies = [answer.body for answer in get_many(store, names, missing=NOTHING)]
-    read = [None if body == NOTHING else of.decode(body) for body, of in zip(bodies, decoders, strict=True)]
-    return [Known(*read[n : n + 4]) for n in range(0, len(read), 4)]
+    bodies = [report.body for report in get_many(store, names, missing=MISSING)]
+    return [bodies[n : n + len(DECODERS)] for n in range(0, len(bodies), len(DECODERS))]
 
 
-def _state(job: Job, known: Known) -> tuple[State, str | None]:
-    """With the reason. What weighs most comes first: a version that is there is no failure."""
-    word, said, upload = known.word, known.said, known.upload
-    if upload and upload.state == "registered":
-        return "succeeded", None
-    if upload and upload.state == "rejected":
-        return "failed", f"the package was rejected ({upload.code}): {upload.reason}"
-    if known.cancelled:
-        return "cancelled", None
-    if upload and upload.state == "checking":
-        return "publishing", None
-    if said and said.phase == "failed":
-        return "failed", said.reason
-    if said and said.phase == "published":
-        return "publishing", None
-    if word and word.status == "FAILED":
-        return "failed", word.reason
-    if word and word.status == "SUCCEEDED":
-        return "failed", "the container ended without a package: see its log"
-    if said and said.phase == "publishing":
-        return "publishing", None
-    ended = word.ended if word else 0
-    if (word and word.status == "RUNNING") or (said and said.phase == "running" and said.attempt > ended):
-        return "running", None
-    if word and word.status != "SUBMITTED":
-        return "queued", word.reason
-    if word is None and _age(job.created_at) > LOST:
-        return "failed", "it never reached the queue: start it again"
-    return "submitted", None
+def _decode_reports(job: Job, bodies: Sequence[bytes]) -> Reports:
+    """Raises TooNew, Unavailable."""
+    pairs = zip(DECODERS, bodies, strict=True)
+    return Reports(job, *(None if body == MISSING else decode(decoder, body, job.id) for decoder, body in pairs))
 
 
-def _summary(job: Job, known: Known) -> dict[str, Any]:
-    word, said, upload = known.word, known.said, known.upload
-    state, reason = _state(job, known)
-    begun = word.ended + (word.status == "RUNNING") if word else 0
-    times = [job.created_at, *(part.at for part in (word, said) if part), *([upload.updated_at] if upload else [])]
-    told: dict[str, Any] = {
+def _summary(reports: Reports) -> dict[str, Any]:
+    job, upload = reports.job, reports.upload
+    state, reason = _state(reports)
+    summary: dict[str, Any] = {
         "id": job.id,
         "model": job.model,
         "data": job.data,
         "state": state,
         "by": job.by,
         "created_at": job.created_at,
-        "updated_at": max(times),
-        "attempts": max(begun, said.attempt if said else 0),
+        "updated_at": reports.updated_at,
+        "attempts": reports.attempts,
         "status_url": f"/training-jobs/{job.id}",
     }
     if reason:
-        told["reason"] = reason
+        summary["reason"] = reason
     if upload:
-        told["upload_id"] = upload.upload_id
+        summary["upload_id"] = upload.upload_id
         if upload.version is not None:
-            told["version"] = upload.version
-    return told
+            summary["version"] = upload.version
+    return summary
 
 
-def metrics(store: Store, job: str) -> list[dict[str, Any]]:
-    """One row per epoch, as the training wrote it."""
+def read_metrics(store: Store, job: str) -> list[dict[str, Any]]:
+    """One row per epoch, as the container wrote it; none before the first."""
     try:
         lines = store.get(keys.training_metrics(job)).body.splitlines()
     except ObjectNotFound:
@@ -129,23 +217,24 @@ def metrics(store: Store, job: str) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in lines]
 
 
-def reports(store: Store, job: str, expires: int) -> dict[str, str]:
-    """Where to fetch what the container left beside the package, by file name: URLs, for `expires` seconds."""
-    place = keys.training_reports(job)
+def report_urls(store: Store, job: str, expires: int) -> dict[str, str]:
+    """URLs of the files that the container stored beside the package, by name, valid for `expires` seconds."""
+    folder = keys.training_reports(job)
     return {
-        info.key.removeprefix(place): store.presign_get(info.key, expires=expires) for info in list_all(store, place)
+        info.key.removeprefix(folder): store.presign_get(info.key, expires=expires) for info in list_all(store, folder)
     }
 
 
-def heard(store: Store, job: Job) -> Word | None:
-    """What AWS Batch said last of a job that it is to be asked about: one that is not over, and quiet for long."""
-    [known] = _known(store, [job])
-    word = known.word
-    if word is None or word.status in LAST or _state(job, known)[0] in OVER:
+def stale_report(store: Store, job: Job) -> AwsBatchReport | None:
+    """The latest report of AWS Batch if it needs a refresh: the job is active, and nothing was reported for long."""
+    reports = _read_reports(store, job)
+    report = reports.aws_batch
+    if report is None or report.status in aws_batch.FINAL or _state(reports)[0] in FINAL:
         return None
-    return word if min(_age(part.at) for part in (word, known.said) if part) > QUIET else None
+    ages = [_age(report.at) for report in (reports.aws_batch, reports.container) if report]
+    return report if min(ages) > REFRESH_AFTER else None
 
 
 def _age(at: str) -> float:
-    """Seconds since a time as the registry's `now` writes it, and AWS in events."""
+    """Seconds since a time as shared.clock.now writes it, or AWS in events."""
     return time.time() - calendar.timegm(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S"))

@@ -1,4 +1,4 @@
-"""The job queue of AWS Batch: send a job, ask for it, stop it. What runs it, and how often: template.yaml."""
+"""The job queue of AWS Batch: submit, find, stop a job. Its machines, time limit and retries are in template.yaml."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from shared.errors import Unavailable
 
 
 class BatchQueue:
-    """A queue with the definition of its jobs. Raises Unavailable when AWS Batch does not answer."""
+    """A queue and the definition of its jobs, by ARN. Raises Unavailable when AWS Batch does not answer."""
 
     def __init__(self, queue: str, definition: str, endpoint_url: str | None = None, client: Any = None) -> None:
         self._queue, self._definition = queue, definition
         self._client = client or boto3.client("batch", endpoint_url=endpoint_url)
 
     def submit(self, job: str, deployment: str) -> str:
-        """Returns the job's number in AWS Batch. deployment: a tag, without which it may not be stopped."""
+        """Returns the job's id in AWS Batch. deployment: a tag; the function may stop jobs with its own tag only."""
         answer = self._call(
             "submit_job",
             jobName=job,
@@ -29,23 +29,23 @@ class BatchQueue:
         )
         return str(answer["jobId"])
 
-    def find(self, number: str) -> dict[str, Any] | None:
-        """A JobDetail, as events have it; None for a job that AWS Batch has forgotten."""
-        found: list[dict[str, Any]] = self._call("describe_jobs", jobs=[number])["jobs"]
-        return found[0] if found else None
+    def find(self, aws_id: str) -> dict[str, Any] | None:
+        """A JobDetail, as events have it; None for a job that AWS Batch does not keep any more."""
+        details: list[dict[str, Any]] = self._call("describe_jobs", jobs=[aws_id])["jobs"]
+        return details[0] if details else None
 
-    def stop(self, number: str, reason: str) -> None:
-        """Whether it waits or runs; one that is over stays as it is."""
-        self._call("terminate_job", jobId=number, reason=reason)
+    def stop(self, aws_id: str, reason: str) -> None:
+        """Stop a job that waits or runs; an ended one stays as it is."""
+        self._call("terminate_job", jobId=aws_id, reason=reason)
 
     def _call(self, operation: str, **args: Any) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = getattr(self._client, operation)(**args)
+            reply: dict[str, Any] = getattr(self._client, operation)(**args)
         except ClientError as error:
-            said = error.response["Error"]
+            details = error.response["Error"]
             raise Unavailable(
-                f"AWS Batch answered {said['Code']}: {said.get('Message', '')[:200]}; try again"
+                f"AWS Batch answered {details['Code']}: {details.get('Message', '')[:200]}; try again"
             ) from error
         except BotoCoreError as error:
-            raise Unavailable(f"AWS Batch is out of reach ({error}); try again") from error
-        return answer
+            raise Unavailable(f"AWS Batch cannot be reached ({error}); try again") from error
+        return reply

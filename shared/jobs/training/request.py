@@ -1,8 +1,8 @@
-"""What a training request may say, and how its arguments become a command line.
+"""The body of a training request, its validation, and the command line that its arguments become.
 
-The options of training.train are not repeated here: a name and values pass through, and what is wrong with them the job
-says itself. Kept back is only what belongs to the container: where data, output and checkpoints are. The training takes
-an option by its whole name only, so that names can be compared.
+The options of training.train are not repeated here: names and values are passed on, and the job itself reports what is
+wrong with them. Refused are only the options that the container sets: where data, output and checkpoints are. Training
+accepts no abbreviated options, so comparing names is enough.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Value = bool | int | float | Text | Annotated[list[int | float | Text], Meta(min
 class TrainingRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /training-jobs. model: what the result is pushed as.
 
-    data: a name that the container knows, as fashion-mnist, or s3://BUCKET/datasets/… in the deployment's own bucket.
-    arguments: options of training.train without their dashes, each with a value, a list of values, or true. A teacher
-    is a package folder in s3://BUCKET/datasets/….
+    data: the name of a data set in the container, as fashion-mnist, or s3://BUCKET/datasets/… in the deployment's own
+    bucket. arguments: options of training.train without their dashes, each with a value, a list of values, or true. A
+    teacher is a package folder in s3://BUCKET/datasets/….
     """
 
     model: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -36,23 +36,23 @@ class TrainingRequest(Struct, frozen=True, forbid_unknown_fields=True):
     arguments: Annotated[dict[Option, Value], Meta(max_length=100)] = field(default_factory=dict)
 
 
-def check(request: TrainingRequest, bucket: str) -> None:
-    """Raises BadInput for what the container would refuse, or must not be asked."""
+def require_valid(request: TrainingRequest, bucket: str) -> None:
+    """Raises BadInput for what the container would refuse, and for options that it must not be given."""
     keys.model_name(request.model)
-    located(request.data, bucket)
-    teacher(request.arguments, bucket)
+    data_key(request.data, bucket)
+    teacher_url(request.arguments, bucket)
     for name in request.arguments:
         if name in OWN:
-            raise BadInput(f"the argument {name!r} is the job's own to set: leave it away")
+            raise BadInput(f"the argument {name!r} is set by the job itself: omit it")
     command_line(request.arguments)
 
 
-def located(data: str, bucket: str) -> str | None:
-    """The key of data in s3://; None for a name. Raises BadInput for another bucket, or another part of it."""
+def data_key(data: str, bucket: str) -> str | None:
+    """The object key of data in s3://; None for a name. Raises BadInput outside of datasets/ in this bucket."""
     if not data.startswith("s3://"):
         return None
-    named, _, key = data.removeprefix("s3://").partition("/")
-    if named != bucket:
+    data_bucket, _, key = data.removeprefix("s3://").partition("/")
+    if data_bucket != bucket:
         raise BadInput(
             f"{data[:120]!r} is in another bucket: the job reads s3://{bucket}/datasets/ only; "
             f"aws s3 cp --recursive FOLDER s3://{bucket}/datasets/NAME/ puts data there"
@@ -60,39 +60,40 @@ def located(data: str, bucket: str) -> str | None:
     return keys.dataset(key)
 
 
-def teacher(arguments: dict[str, Any], bucket: str) -> str | None:
-    """Where the package lies that teaches, s3://…; None where none does. Raises BadInput for one beyond a job's reach.
+def teacher_url(arguments: dict[str, Any], bucket: str) -> str | None:
+    """The s3:// URL of the teacher's package folder; None without a teacher. Raises BadInput for any other teacher.
 
-    A job reads no model of the registry, nor has it a token to ask one with.
+    A job may not read models of the registry, and has no token to call one with.
     """
-    named = arguments.get("teacher", False)
-    if named is False:
+    url = arguments.get("teacher", False)
+    if url is False:
         return None
-    if not isinstance(named, str) or not named.startswith("s3://"):
+    if not isinstance(url, str) or not url.startswith("s3://"):
         raise BadInput(
-            f"the teacher {str(named)[:120]!r} is out of a job's reach: aws s3 cp --recursive PACKAGE "
-            f"s3://{bucket}/datasets/NAME/ puts its package folder there, then give that as teacher; "
-            "a registered model teaches where `amaas train --local` trains"
+            f"a training job cannot read the teacher {str(url)[:120]!r}: aws s3 cp --recursive PACKAGE "
+            f"s3://{bucket}/datasets/NAME/ copies its package folder to where it can, then use that URL as teacher; "
+            "with `amaas train --local`, a registered model may be the teacher"
         )
-    located(named, bucket)
-    return named
+    data_key(url, bucket)
+    return url
 
 
 def command_line(arguments: dict[str, Any]) -> list[str]:
-    """{"epochs": 20, "size": [64, 64], "no-flip": true} as options. False leaves an option away. Raises BadInput."""
+    """{"epochs": 20, "size": [64, 64], "no-flip": true} as options. False omits an option. Raises BadInput."""
     line: list[str] = []
     for name, value in arguments.items():
         if value is True:
             line.append(f"--{name}")
         elif isinstance(value, list):
-            line += [f"--{name}", *(_one(name, item) for item in value)]
+            line += [f"--{name}", *(_list_item(name, item) for item in value)]
         elif value is not False:
-            line.append(f"--{name}={_text(value)}")  # in one word, a value may start with a dash
+            line.append(f"--{name}={_text(value)}")  # with "=", a value may start with a dash
     return line
 
 
-def _one(name: str, value: Any) -> str:
+def _list_item(name: str, value: Any) -> str:
     text = _text(value)
+    # in a list each value is an argument of its own: only a negative number may start with a dash
     if text.startswith("-") and not re.fullmatch(r"-[0-9.]+(e[-+]?[0-9]+)?", text):
         raise BadInput(f"{text[:80]!r} in the argument {name!r} would be read as an option of its own")
     return text
@@ -101,5 +102,5 @@ def _one(name: str, value: Any) -> str:
 def _text(value: Any) -> str:
     text = str(value)
     if not text.isprintable():
-        raise BadInput(f"{text[:80]!r} has characters that no command line takes")
+        raise BadInput(f"{text[:80]!r} has characters that a command line cannot hold: use printable ones")
     return text

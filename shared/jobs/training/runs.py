@@ -1,4 +1,4 @@
-"""Starting, following up and cancelling: a job is noted in the store before AWS Batch is asked to carry it out."""
+"""Start, refresh and cancel a job: it is stored before AWS Batch is asked to run it."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from shared.errors import Conflict, NotImplemented_, Unavailable
 from shared.jobs.training import job as jobs
 from shared.jobs.training import progress, status
 from shared.jobs.training.job import Job
-from shared.jobs.training.request import TrainingRequest, check
+from shared.jobs.training.request import TrainingRequest, require_valid
 from shared.storage.base import Store
 
 logger = logging.getLogger(__name__)
 
 
 class Queue(Protocol):
-    """What carries jobs out: queue.py, or a fake."""
+    """What runs jobs: queue.py, or a test's own."""
 
     def submit(self, job: str, deployment: str) -> str: ...
 
-    def find(self, number: str) -> dict[str, Any] | None: ...
+    def find(self, aws_id: str) -> dict[str, Any] | None: ...
 
-    def stop(self, number: str, reason: str) -> None: ...
+    def stop(self, aws_id: str, reason: str) -> None: ...
 
 
 def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, bucket: str) -> Job:
-    """Raises BadInput, NotImplemented_ without a queue, and Unavailable: then the job is noted as failed."""
-    check(request, bucket)
+    """Raises BadInput; NotImplemented_ without a queue; Unavailable, after which the stored job is a failed one."""
+    require_valid(request, bucket)
     if queue is None:
         raise NotImplemented_(
             "this deployment has no training queue: `amaas train --local` trains on your own machine and pushes the "
@@ -46,37 +46,38 @@ def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, 
         ),
     )
     try:
-        number = queue.submit(job.id, bucket)
+        aws_id = queue.submit(job.id, bucket)
     except Unavailable as error:
-        jobs.say(store, job.id, 0, "failed", f"it never reached the queue: {error}")
+        jobs.write_report(store, job.id, 0, "failed", f"it never reached the queue: {error}")
         raise
-    status.submitted(store, job.id, number, now())
+    status.record_submission(store, job.id, aws_id, now())
     return job
 
 
-def follow_up(store: Store, queue: Queue | None, job: Job) -> None:
-    """Ask AWS Batch itself where no event has come for long: an event may be lost."""
-    word = progress.heard(store, job)
-    if queue is None or word is None:
+def refresh(store: Store, queue: Queue | None, job: Job) -> None:
+    """Query AWS Batch where no event has arrived for long: an event may be lost."""
+    report = progress.stale_report(store, job)
+    if queue is None or report is None:
         return
     try:
-        detail = queue.find(word.id)
-    except Unavailable as error:  # what is known can be told all the same
+        detail = queue.find(report.id)
+    except Unavailable as error:  # the status as stored is still an answer
         logger.warning("AWS Batch does not answer", extra={"job": job.id, "why": str(error)})
         return
     if detail is None:
-        status.forgotten(store, job.id, word, now())
+        status.record_loss(store, job.id, report, now())
     else:
-        status.note(store, {**detail, "jobName": job.id}, now())
+        status.record(store, {**detail, "jobName": job.id}, now())
 
 
 def cancel(store: Store, queue: Queue | None, job: Job, by: str) -> None:
-    """The last checkpoint stays. Raises Conflict for a job that is over, and Unavailable: then once more does it."""
+    """Stop a job; its last checkpoint stays. Raises Conflict for an ended job; Unavailable: then cancel again."""
     state = progress.status(store, job)["state"]
-    word: status.Word | None = jobs.record(store, job.id, "batch", status.WORD)
-    runs = word is not None and word.status not in status.LAST
-    if state in progress.OVER and not (state == "cancelled" and runs):
-        raise Conflict(f"training job {job.id!r} is over ({state}): there is nothing to cancel")
-    jobs.cancel(store, job.id, by)
-    if queue is not None and word is not None:
-        queue.stop(word.id, "cancelled")
+    report = status.read_report(store, job.id)
+    active = report is not None and report.status not in status.FINAL
+    # a cancelled job that AWS Batch still runs: the call that should have stopped it failed
+    if state in progress.FINAL and not (state == "cancelled" and active):
+        raise Conflict(f"training job {job.id!r} has ended ({state}): there is nothing to cancel")
+    jobs.write_cancellation(store, job.id, by)
+    if queue is not None and report is not None:
+        queue.stop(report.id, "cancelled")

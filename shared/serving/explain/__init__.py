@@ -1,7 +1,8 @@
 """Why a model answered as it did: how much each part of an input adds to the score of one class.
 
-All methods but class activation maps only ask the model, with parts of the input taken away; so they hold for any
-model. They are deterministic: what is drawn, is drawn from the caller's seed. docs/decisions/0011-explain.md.
+All methods but class activation maps only call the model, with parts of the input taken away; so they hold for any
+model. They are deterministic: random numbers come from the caller's seed. docs/decisions/0011-explain.md. A task calls
+the method that fits its input.
 
 images  patches covered (occlusion), random masks (RISE), or the package's own class maps
 texts   each word left out
@@ -11,23 +12,15 @@ sounds  each stretch of time silenced
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from shared.errors import BadInput, NotImplemented_
-from shared.serving.cache import Loaded
-from shared.serving.tasks import running
-
-MODULES = {
-    "image-classification": "shared.serving.explain.images",
-    "text-classification": "shared.serving.explain.texts",
-    "tabular": "shared.serving.explain.tables",
-    "audio-classification": "shared.serving.explain.sounds",
-}
+from shared.errors import BadInput
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import classification
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,24 +44,15 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "json"
 
 
-def explain(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> dict[str, Any] | bytes:
-    """The attributions of one input, or a picture of them (PNG). Raises BadInput, NotImplemented_."""
-    task = loaded.manifest.task
-    if task not in MODULES or (task == "tabular" and loaded.manifest.preprocess is None):
-        raise NotImplemented_(
-            f"there is nothing to explain {task!r} with: it needs a task of {sorted(MODULES)} with inputs declared"
-        )
+def read_options(query: dict[str, str]) -> Options:
+    """Raises BadInput."""
     try:
-        options = msgspec.convert(query, Options, strict=False)
+        return msgspec.convert(query, Options, strict=False)
     except msgspec.ValidationError as error:
-        raise BadInput(f"the options do not fit: {error}") from error
-    found: dict[str, Any] | bytes = import_module(MODULES[task]).explain(loaded, body, content_type, options)
-    if isinstance(found, bytes):
-        return found
-    return {"model": loaded.name, "version": loaded.version.version, **found}
+        raise BadInput(f"the options do not fit: {error}; there are {', '.join(Options.__struct_fields__)}") from error
 
 
-def chosen(loaded: Loaded, scores: np.ndarray, options: Options) -> int:
+def class_index(loaded: Loaded, scores: np.ndarray, options: Options) -> int:
     """The class to explain. Raises BadInput for one that the model lacks."""
     labels = loaded.manifest.labels
     if options.label is None:
@@ -80,9 +64,9 @@ def chosen(loaded: Loaded, scores: np.ndarray, options: Options) -> int:
     raise BadInput(f"the model has no class {options.label[:80]!r}: it has {labels[:20] or len(scores)}")
 
 
-def told(loaded: Loaded, scores: np.ndarray, index: int, method: str) -> dict[str, Any]:
-    """What every explanation says first."""
-    label = running.label(loaded.manifest.labels, index)
+def heading(loaded: Loaded, scores: np.ndarray, index: int, method: str) -> dict[str, Any]:
+    """What every explanation begins with."""
+    label = classification.label(loaded.manifest.labels, index)
     return {"label": label, "score": round(float(scores[index]), 6), "method": method}
 
 

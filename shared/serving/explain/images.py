@@ -14,11 +14,11 @@ from PIL import Image
 
 from shared.errors import BadInput
 from shared.package.processing import Scores
-from shared.serving.cache import Loaded
-from shared.serving.explain import Options, chosen, rounded, told
+from shared.serving.explain import Options, class_index, heading, rounded
 from shared.serving.inputs import images
 from shared.serving.inputs.images import Placed, View
-from shared.serving.tasks import request, running
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
 
 CELLS = 14  # of the grid, along each side
 COVERED = 3  # cells along each side of what is covered at once
@@ -27,21 +27,19 @@ SAMPLES = 500
 SMALLEST, LARGEST = 256, 1024  # pixels along the longer side of a picture
 
 
-def explain(loaded: Loaded, body: bytes, content_type: str, options: Options) -> dict[str, Any] | bytes:
-    given = request.read(body, content_type, "image", {})
-    if given.many:
-        raise BadInput("one image is explained at a time")
+def explain(loaded: Loaded, body: bytes, options: Options) -> dict[str, Any] | bytes:
+    """Of an encoded image. Raises BadInput."""
     tensor, plan = images.signature(loaded)
-    original = images.decode(given.items[0], plan.mode)
+    original = images.decode(body, plan.mode)
     view = images.view(original, plan, tensor)
     scores = _scores(loaded, [np.asarray(view.image)])[0]
-    index = chosen(loaded, scores, options)
+    index = class_index(loaded, scores, options)
     method = options.method or ("cam" if _maps(loaded) else "occlusion")
     heat = {"cam": class_map, "occlusion": occlusion, "rise": rise}[method](loaded, view, scores[index], index, options)
     if options.format == "png":
         return overlay(original.convert("RGB"), heat, view)
     about = {"image": [original.height, original.width], "seen": _seen(view.placed, view.image.size)}
-    return {**told(loaded, scores, index, method), **about, "attributions": rounded(heat)}
+    return {**heading(loaded, scores, index, method), **about, "attributions": rounded(heat)}
 
 
 def class_map(loaded: Loaded, view: View, score: float, index: int, options: Options) -> np.ndarray:
@@ -51,7 +49,7 @@ def class_map(loaded: Loaded, view: View, score: float, index: int, options: Opt
         raise BadInput("the package exports no class maps (postprocess.maps): use method=occlusion or method=rise")
     tensor, plan = images.signature(loaded)
     feed = {tensor.name: images.numbers(view.image, plan, tensor.datatype)[None]}
-    values = running.run(loaded, feed, [name])[name]
+    values = batching.run(loaded, feed, [name])[name]
     if values.ndim != 4 or values.shape[1] <= index:
         raise BadInput(f"output {name!r} of shape {list(values.shape)} is no map per class")
     return np.asarray(values[0, index])
@@ -112,7 +110,7 @@ def _scores_of(loaded: Loaded, variants: Iterator[np.ndarray]) -> Iterator[np.nd
     group: list[np.ndarray] = []
     for variant in variants:
         group.append(variant)
-        if len(group) == running.step(loaded):
+        if len(group) == batching.per_run(loaded):
             yield from _scores(loaded, group)
             group = []
     if group:
@@ -122,7 +120,7 @@ def _scores_of(loaded: Loaded, variants: Iterator[np.ndarray]) -> Iterator[np.nd
 def _scores(loaded: Loaded, variants: list[np.ndarray]) -> np.ndarray:
     tensor, plan = images.signature(loaded)
     values = np.stack([images.numbers(Image.fromarray(pixels), plan, tensor.datatype) for pixels in variants])
-    return running.class_scores(loaded, {tensor.name: values})
+    return classification.scores(loaded, {tensor.name: values})
 
 
 def _maps(loaded: Loaded) -> str | None:

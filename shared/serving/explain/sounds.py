@@ -7,27 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from shared.errors import BadInput
-from shared.serving.cache import Loaded
-from shared.serving.explain import Options, chosen, told
+from shared.serving.explain import Options, class_index, heading
 from shared.serving.inputs import sounds
-from shared.serving.tasks import request, running
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
 
 BANDS = 20
 
 
-def explain(loaded: Loaded, body: bytes, content_type: str, options: Options) -> dict[str, Any]:
-    given = request.read(body, content_type, "audio", {})
-    if given.many:
-        raise BadInput("one sound is explained at a time")
+def explain(loaded: Loaded, body: bytes, options: Options) -> dict[str, Any]:
+    """Of an encoded sound. Raises BadInput."""
     _tensor, plan = sounds.signature(loaded)
-    samples = sounds.decode(given.items[0], plan.sample_rate)
+    samples = sounds.decode(body, plan.sample_rate)
     edges = np.linspace(0, len(samples), min(BANDS, len(samples)) + 1).astype(int).tolist()
     bands = list(itertools.pairwise(edges))
     whole = _scores(loaded, samples)
-    index = chosen(loaded, whole, options)
+    index = class_index(loaded, whole, options)
     falls = [whole[index] - _scores(loaded, _silenced(samples, start, end))[index] for start, end in bands]
-    return told(loaded, whole, index, "occlusion") | {
+    return heading(loaded, whole, index, "occlusion") | {
         "attributions": [
             {
                 "start": round(start / plan.sample_rate, 4),
@@ -49,7 +46,7 @@ def _scores(loaded: Loaded, samples: np.ndarray) -> np.ndarray:
     """The scores of a sound: the mean over the parts that it is gone through in, as predict has it."""
     tensor, plan = sounds.signature(loaded)
     parts = [part for _, part in sounds.windows(samples, plan)]
-    size = running.step(loaded)
+    size = batching.per_run(loaded)
     groups = [parts[start : start + size] for start in range(0, len(parts), size)]
-    rows = [running.class_scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups]
+    rows = [classification.scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups]
     return np.asarray(np.concatenate(rows).mean(axis=0))

@@ -7,38 +7,32 @@ The shares add up to the prediction less the mean of the reference rows that wer
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from shared.errors import BadInput
-from shared.package import processing
-from shared.serving.cache import Loaded
-from shared.serving.explain import Options, chosen, told
+from shared.serving.explain import Options, class_index, heading
 from shared.serving.inputs import tables
 from shared.serving.inputs.tables import Row
-from shared.serving.tasks import tabular
+from shared.serving.loaded import Loaded
 
+# rows → their predictions: scores or values [rows, width], or one of those for each row
+Predict = Callable[[list[Row]], np.ndarray]
 SAMPLES = 64
 MOST_ROWS = 200_000
 
 
-def explain(loaded: Loaded, body: bytes, content_type: str, options: Options) -> dict[str, Any]:
-    plan = tables.plan_of(loaded)
-    given = tabular.given(loaded, body, content_type, {})
-    if plan is None or len(given.items) != 1:
-        raise BadInput("one row is explained at a time")
-    if plan.reference is None:
-        raise BadInput("the package names no reference rows (preprocess.reference), against which a row is explained")
-    reference = loaded.part(plan.reference, lambda raw: tables.from_csv(raw, plan))
-    if not reference:
-        raise BadInput(f"the package's reference rows in {plan.reference} are none: push it with some")
-    [row] = given.items
-    own = _scores(loaded, [row], plan)[0]
-    index = chosen(loaded, own, options)
+def explain(loaded: Loaded, row: Row, options: Options, predict: Predict) -> dict[str, Any]:
+    """Raises BadInput."""
+    plan = tables.declared(loaded)
+    reference = tables.reference(loaded)
+    prediction = predict([row])[0]
+    index = class_index(loaded, prediction, options)
     names = [column.name for column in plan.columns]
-    shares, base = shapley(loaded, row, reference, index, options, plan)
-    return told(loaded, own, index, "shapley") | {
+    shares, base = shapley(row, reference, names, options, lambda rows: predict(rows)[:, index])
+    return heading(loaded, prediction, index, "shapley") | {
         "base": round(base, 6),
         "attributions": [
             {"column": name, "value": row.get(name), "attribution": round(float(share), 6)}
@@ -48,10 +42,12 @@ def explain(loaded: Loaded, body: bytes, content_type: str, options: Options) ->
 
 
 def shapley(
-    loaded: Loaded, row: Row, reference: list[Row], index: int, options: Options, plan: processing.Table
+    row: Row, reference: list[Row], names: list[str], options: Options, predict: Predict
 ) -> tuple[np.ndarray, float]:
-    """Each column's share [columns], and the mean prediction of the reference rows that were drawn."""
-    names = [column.name for column in plan.columns]
+    """Each column's share [columns], and the mean prediction of the reference rows that were drawn.
+
+    predict: one number for each of some rows.
+    """
     samples = options.samples or SAMPLES
     if samples * (len(names) + 1) > MOST_ROWS:
         raise BadInput(f"{samples} samples of {len(names)} columns are more than {MOST_ROWS:,} rows: ask for fewer")
@@ -61,7 +57,7 @@ def shapley(
     for number in range(samples):
         order = order[::-1] if number % 2 else random.permutation(len(names))
         start = reference[int(random.integers(len(reference)))]
-        values = _scores(loaded, _path(row, start, [names[i] for i in order]), plan)[:, index]
+        values = predict(_path(row, start, [names[i] for i in order]))
         shares[order] += np.diff(values)
         base += values[0]
     return shares / samples, float(base / samples)
@@ -73,8 +69,3 @@ def _path(row: Row, start: Row, names: list[str]) -> list[Row]:
     for name in names:
         steps.append({**steps[-1], name: row.get(name)})
     return steps
-
-
-def _scores(loaded: Loaded, rows: list[Row], plan: processing.Table) -> np.ndarray:
-    """The scores of classes [rows, classes], or the values [rows, width]."""
-    return tabular.outcomes(loaded, rows, plan)[0]

@@ -8,28 +8,28 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.serving.cache import Loaded
-from shared.serving.explain import Options, chosen, told
+from shared.serving.explain import Options, class_index, heading
 from shared.serving.inputs import texts
-from shared.serving.tasks import request, running
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
 
 WORD = re.compile(r"\w+|[^\w\s]+")
 MOST = 256  # parts that are left out, one at a time; of longer texts, neighbours together
 
 
-def explain(loaded: Loaded, body: bytes, content_type: str, options: Options) -> dict[str, Any]:
-    given = request.read(body, content_type, "text", {})
-    [item] = texts.items(given.items) if len(given.items) == 1 else [("", "")]
+def explain(loaded: Loaded, value: Any, options: Options) -> dict[str, Any]:
+    """Of a text as it was sent. Raises BadInput."""
+    [item] = texts.items([value])
     if not isinstance(item, str):
-        raise BadInput("one text is explained at a time, and no pairs")
+        raise BadInput("single texts are explained, and no pairs: send the text alone")
     parts = spans(item)
     if not parts:
         raise BadInput("the text has no words")
     variants = [item, *(item[:start] + item[end:] for start, end in parts)]
-    scores = np.concatenate([_scores(loaded, group) for group in _groups(variants, running.step(loaded))])
-    index = chosen(loaded, scores[0], options)
+    scores = np.concatenate([_scores(loaded, group) for group in _groups(variants, batching.per_run(loaded))])
+    index = class_index(loaded, scores[0], options)
     falls = scores[0, index] - scores[1:, index]
-    return told(loaded, scores[0], index, "leave-one-out") | {
+    return heading(loaded, scores[0], index, "leave-one-out") | {
         "attributions": [
             {"text": item[start:end], "start": start, "end": end, "attribution": round(float(fall), 6)}
             for (start, end), fall in zip(parts, falls, strict=True)
@@ -49,4 +49,4 @@ def _groups(variants: list[str], size: int) -> list[list[str]]:
 
 
 def _scores(loaded: Loaded, group: list[str]) -> np.ndarray:
-    return running.class_scores(loaded, texts.feeds(loaded, list(group))[0])
+    return classification.scores(loaded, texts.feeds(loaded, list(group))[0])

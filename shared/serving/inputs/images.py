@@ -17,9 +17,9 @@ from PIL import Image, ImageOps
 from shared.errors import BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
-from shared.runtime.onnx import DTYPES
-from shared.serving.cache import Loaded
+from shared.runtime.arrays import DTYPES
 from shared.serving.inputs.colours import coloured
+from shared.serving.loaded import Loaded
 
 MAX_PIXELS = 50_000_000
 MAX_PIXELS_AT_ONCE = 200_000_000  # of all images of a call: a file of a few kilobytes can hold MAX_PIXELS
@@ -76,7 +76,7 @@ def any_size(loaded: Loaded) -> bool:
     return not (plan.size or plan.crop or _size(tensor, plan.layout))
 
 
-def weigh(bodies: list[bytes]) -> None:
+def check_pixels(bodies: list[bytes]) -> None:
     """Raises TooLarge when the images of a call have too many pixels together. What is no image is left to decode."""
     pixels = 0
     for body in bodies:

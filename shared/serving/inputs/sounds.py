@@ -14,8 +14,8 @@ import numpy as np
 from shared.errors import BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
-from shared.runtime.onnx import DTYPES
-from shared.serving.cache import Loaded
+from shared.runtime.arrays import DTYPES
+from shared.serving.loaded import Loaded
 
 MAX_SAMPLES = 30_000_000  # of all channels together: ten minutes of one at 48 kHz
 MAX_WINDOWS = 10_000

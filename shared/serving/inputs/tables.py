@@ -14,16 +14,43 @@ from shared.errors import BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
 from shared.package.processing import Column
-from shared.runtime.onnx import DTYPES
-from shared.serving.cache import Loaded
+from shared.runtime.arrays import DTYPES
+from shared.serving.inputs import request
+from shared.serving.inputs.request import Inputs
+from shared.serving.loaded import Loaded
 
 Row = dict[str, Any]
 MAX_ROWS = 50_000  # in a call
 
 
-def plan_of(loaded: Loaded) -> processing.Table | None:
-    plan = loaded.manifest.preprocess
-    return plan if isinstance(plan, processing.Table) else None
+def declared(loaded: Loaded) -> processing.Table:
+    """The package's columns: without them, a package has no task that takes rows."""
+    table = loaded.manifest.preprocess
+    assert isinstance(table, processing.Table)
+    return table
+
+
+def read(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> Inputs:
+    """The rows in a body: CSV with a header, or JSON with objects or lists. Raises BadInput, TooLarge, Unsupported."""
+    plan = declared(loaded)
+    if content_type == "text/csv":
+        lines = from_csv(body, plan, MAX_ROWS)
+        if not lines:
+            raise BadInput("the CSV has no rows: its first line names the columns, and one line for each row follows")
+        return Inputs(lines, True, request.options(query))
+    inputs = request.read(body, content_type, "table", query)
+    return Inputs(rows(inputs.items, plan), inputs.many, inputs.options)
+
+
+def reference(loaded: Loaded) -> list[Row]:
+    """The package's typical rows, against which predictions are explained. Raises BadInput where there are none."""
+    plan = declared(loaded)
+    if plan.reference is None:
+        raise BadInput("the package names no reference rows (preprocess.reference), against which a row is explained")
+    typical = loaded.part(plan.reference, lambda raw: from_csv(raw, plan))
+    if not typical:
+        raise BadInput(f"the package's reference rows in {plan.reference} are none: push it with some")
+    return typical
 
 
 def rows(values: list[Any], plan: processing.Table) -> list[Row]:
@@ -61,11 +88,11 @@ def from_csv(text: bytes, plan: processing.Table, most: int | None = None) -> li
     return rows([dict(zip(header, line, strict=True)) for line in found], plan)
 
 
-def feeds(loaded: Loaded, given: list[Row], plan: processing.Table) -> dict[str, np.ndarray]:
+def feeds(loaded: Loaded, rows: list[Row], plan: processing.Table) -> dict[str, np.ndarray]:
     """The model's inputs for rows: [N, columns] each, or [N] where the model has it so."""
     groups: dict[str, list[np.ndarray]] = {tensor.name: [] for tensor in loaded.manifest.inputs}
     for column in plan.columns:
-        values = [_value(row.get(column.name), column, number) for number, row in enumerate(given)]
+        values = [_value(row.get(column.name), column, number) for number, row in enumerate(rows)]
         groups[processing.target(column, list(groups))].append(_encoded(values, column))
     return {tensor.name: _joined(tensor, groups[tensor.name]) for tensor in loaded.manifest.inputs}
 

@@ -15,8 +15,8 @@ import numpy as np
 from shared.errors import AmaasError, BadInput, TooLarge, Unavailable
 from shared.package import processing
 from shared.package.manifest import Tensor
-from shared.runtime.onnx import DTYPES
-from shared.serving.cache import Loaded
+from shared.runtime.arrays import DTYPES
+from shared.serving.loaded import Loaded
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer

@@ -7,24 +7,20 @@ message         the request: JSON, binary tensors after it, or a bare tensor
 values          JSON values ↔ arrays
 binary          raw little-endian bytes ↔ arrays
 classification  scores → "value:index:label"
-compression     gzip and deflate of bodies
-reply           the answer: JSON and binary tensors, compressed, within what one call may return
+reply           the answer: JSON and binary tensors
 """
 
-from shared.serving.protocol.compression import plain
 from shared.serving.protocol.message import Asked, InferInput, InferOutput, Wanted, check_shape, feeds, parse, wanted
-from shared.serving.protocol.reply import Reply, answer, packed
-from shared.serving.protocol.values import datatype_of, nested, to_array, to_json
+from shared.serving.protocol.reply import answer
+from shared.serving.protocol.values import nested, to_array, to_json
 
 __all__ = [
     "Asked",
     "InferInput",
     "InferOutput",
-    "Reply",
     "Wanted",
     "answer",
     "check_shape",
-    "datatype_of",
     "feeds",
     "nested",
     "packed",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.runtime.onnx import BF16, DTYPES
+from shared.runtime.arrays import DTYPES
 from shared.serving.protocol.values import reshaped
 
 LENGTH = struct.Struct("<I")  # in front of each element of BYTES
@@ -24,7 +24,7 @@ def decode(name: str, raw: memoryview, datatype: str, shape: list[int]) -> np.nd
     count = math.prod(shape)
     if datatype == "BYTES":
         return reshaped(name, _elements(name, raw, count), shape)
-    dtype = dtype_of(datatype)
+    dtype = DTYPES[datatype]
     if len(raw) != count * dtype.itemsize:
         raise BadInput(
             f"input {name!r} has {len(raw):,} bytes of binary data, "
@@ -34,10 +34,6 @@ def decode(name: str, raw: memoryview, datatype: str, shape: list[int]) -> np.nd
         raise BadInput(f"input {name!r} is BOOL: each byte of its binary data is 0 or 1")
     array = np.frombuffer(raw, dtype)
     return reshaped(name, array if array.flags.aligned else array.copy(), shape)
-
-
-def dtype_of(datatype: str) -> np.dtype:
-    return BF16 if datatype == "BF16" else np.dtype(DTYPES[datatype])
 
 
 def _elements(name: str, raw: memoryview, count: int) -> np.ndarray:
@@ -97,7 +93,7 @@ def deduced(name: str, size: int, datatype: str, expected: list[int]) -> list[in
     if shape.count(-1) > 1:
         raise BadInput(f"input {name!r} takes {expected}: {size:,} bytes do not say which shape, send it in JSON")
     if -1 in shape:
-        row = dtype_of(datatype).itemsize * math.prod(d for d in shape if d != -1)
+        row = DTYPES[datatype].itemsize * math.prod(d for d in shape if d != -1)
         if row == 0 or size % row:
             raise BadInput(f"input {name!r} takes {expected} of {datatype}: {size:,} bytes are no multiple of {row:,}")
         shape[shape.index(-1)] = size // row

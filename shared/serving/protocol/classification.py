@@ -9,20 +9,18 @@ import numpy as np
 
 from shared.errors import BadInput
 from shared.package.manifest import Tensor
-from shared.runtime.onnx import BF16, widened
+from shared.runtime.arrays import computable
 from shared.serving.protocol.binary import objects
 
 
-def classes(parameters: dict[str, Any], output: Tensor) -> int | None:
-    """How many classes are asked for, None for the output itself. Raises BadInput."""
-    count = parameters.get("classification")
-    if count is None:
-        return None
+def classes(parameters: dict[str, Any], output: Tensor) -> int:
+    """How many classes are asked for. Raises BadInput."""
+    count = parameters["classification"]
     if type(count) is not int or count < 1:
         raise BadInput(f"output {output.name!r}: classification is the number of classes, from 1, not {count!r:.40}")
     if output.datatype == "BYTES":
         raise BadInput(f"output {output.name!r} is BYTES: there is nothing to classify, ask for the output itself")
-    return count
+    return int(count)
 
 
 def classify(scores: np.ndarray, count: int, labels: list[str]) -> np.ndarray:
@@ -44,9 +42,7 @@ def classify(scores: np.ndarray, count: int, labels: list[str]) -> np.ndarray:
 
 
 def _numeric(rows: np.ndarray) -> np.ndarray:
-    if rows.dtype == BF16:
-        return widened(rows)
-    return rows.astype(np.uint8) if rows.dtype == np.bool_ else rows
+    return rows.astype(np.uint8) if rows.dtype == np.bool_ else computable(rows)
 
 
 def _order(values: np.ndarray) -> np.ndarray:

@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from shared.runtime.datatypes import DATATYPES
+
 try:
     from simdjson import Array, Object, Parser
 except ModuleNotFoundError:  # it has no package for Python 3.14
     Parser = None  # type: ignore[misc,assignment]
 
-# simdjson's buffers, in the order to try: fractions; what fits 64 bits with a sign, or without
-FRACTIONS: list[tuple[Any, Any]] = [("d", np.float64)]
+# simdjson's buffers by kind of datatype, in the order to try: fractions; what fits 64 bits with a sign, or without
 INTEGERS: list[tuple[Any, Any]] = [("i", np.int64), ("u", np.uint64)]
+BUFFERS: dict[str, list[tuple[Any, Any]]] = {"float": [("d", np.float64)], "int": INTEGERS, "uint": INTEGERS}
 
 
 def members(body: bytes | memoryview) -> dict[str, Any] | None:
@@ -59,10 +61,11 @@ def _each(inputs: Any, _: Any) -> Any:
 
 def _data(data: Any, of: Any) -> Any:
     """Nested or flat numbers as an array in their shape; anything else as Python has it."""
-    datatype = of.get("datatype")
-    if not isinstance(data, Array) or not isinstance(datatype, str):
+    name = of.get("datatype")
+    if not isinstance(data, Array) or not isinstance(name, str):
         return _plain(data)
-    buffers = FRACTIONS if datatype in ("FP16", "BF16", "FP32", "FP64") else INTEGERS if "INT" in datatype else []
+    datatype = DATATYPES.get(name)
+    buffers = BUFFERS.get(datatype.kind, []) if datatype else []
     shape = _shape(data) if buffers else None
     for code, dtype in buffers if shape else ():
         try:

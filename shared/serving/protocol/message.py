@@ -11,8 +11,8 @@ from msgspec import Struct
 from shared.config import MAX_BODY_BYTES
 from shared.errors import BadInput, NotImplemented_
 from shared.package.manifest import Tensor
-from shared.serving.protocol import binary, compression
-from shared.serving.protocol.classification import classes
+from shared.serving import content
+from shared.serving.protocol import binary
 from shared.serving.protocol.values import to_array
 
 MAX_RANK = 32
@@ -67,7 +67,7 @@ class Wanted(NamedTuple):
 
 def parse(body: bytes, headers: dict[str, str]) -> Asked:
     """The request in a body. headers: with names in lower case. Raises BadInput, Unsupported, TooLarge."""
-    body = compression.plain(body, headers.get("content-encoding"))
+    body = content.decompress(body, headers.get("content-encoding"))
     length = headers.get(HEADER)
     if length is None:
         return Asked(_decoded(body))
@@ -191,8 +191,16 @@ def wanted(asked: Asked, signature: list[Tensor]) -> list[Wanted]:
         if "shared_memory_region" in parameters:
             raise NotImplemented_(f"output {name!r}: nobody shares memory with a function, take it from the answer")
         in_bytes = _flag(parameters, "binary_data", f"output {name!r}", default=default)
-        found[name] = Wanted(name, in_bytes, classes(parameters, known[name]))
+        found[name] = Wanted(name, in_bytes, _classes(parameters, known[name]))
     return list(found.values()) or [Wanted(name, default) for name in known]
+
+
+def _classes(parameters: dict[str, Any], output: Tensor) -> int | None:
+    if parameters.get("classification") is None:
+        return None
+    from shared.serving.protocol import classification  # few calls ask for it: no module of every cold start
+
+    return classification.classes(parameters, output)
 
 
 def _flag(parameters: dict[str, Any], name: str, where: str, *, default: bool) -> bool:

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.runtime.onnx import BF16, DTYPES, to_bfloat16, widened
-
-NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items() if name != "BYTES"} | {BF16: "BF16"}
+from shared.runtime.arrays import COMPUTED, TEXT, computable, json_values, stored
 
 
 def to_array(name: str, data: Any, datatype: str, shape: list[int] | None) -> np.ndarray:
@@ -35,7 +33,7 @@ def reshaped(name: str, array: np.ndarray, shape: list[int]) -> np.ndarray:
 
 
 def _numbers(name: str, data: Any, datatype: str) -> np.ndarray:
-    dtype = np.dtype(np.float32 if datatype == "BF16" else DTYPES[datatype])
+    dtype = COMPUTED[datatype]
     try:
         natural = np.asarray(data)
         if dtype == np.uint64 and natural.dtype.kind == "f":
@@ -43,7 +41,7 @@ def _numbers(name: str, data: Any, datatype: str) -> np.ndarray:
     except (ValueError, OverflowError, TypeError) as error:
         raise BadInput(f"input {name!r}: the data is not a regular array of {datatype} values ({error})") from error
     array = natural.astype(dtype) if natural.size == 0 else _cast(name, natural, dtype, datatype)
-    return _narrowed(name, array) if datatype == "BF16" else array
+    return _stored(name, array, datatype)
 
 
 def _exact(data: Any, natural: np.ndarray) -> np.ndarray:
@@ -65,11 +63,11 @@ def _cast(name: str, natural: np.ndarray, dtype: np.dtype, datatype: str) -> np.
     return cast
 
 
-def _narrowed(name: str, array: np.ndarray) -> np.ndarray:
-    narrow = to_bfloat16(array)
-    if not np.isfinite(widened(narrow)).all():
-        raise _outside(name, "BF16")
-    return narrow
+def _stored(name: str, array: np.ndarray, datatype: str) -> np.ndarray:
+    values = stored(array, datatype)
+    if values is not array and not np.isfinite(computable(values)).all():  # too large for the narrower type
+        raise _outside(name, datatype)
+    return values
 
 
 def _in_range(natural: np.ndarray, dtype: np.dtype) -> bool:
@@ -96,20 +94,13 @@ def _strings(name: str, data: Any) -> np.ndarray:
 def to_json(array: np.ndarray) -> Any:
     """A flat array, in row-major order, in a form that orjson writes."""
     flat = np.ascontiguousarray(array).reshape(-1)
-    if flat.dtype.kind in "OSU":
+    if flat.dtype.kind in TEXT:
         return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in flat]
-    if flat.dtype == BF16:
-        return widened(flat)
-    return flat.astype(np.float32) if flat.dtype == np.float16 else flat
-
-
-def datatype_of(array: np.ndarray) -> str:
-    """The protocol's name of an array's type."""
-    return "BYTES" if array.dtype.kind in "OSU" else NAMES[array.dtype]
+    return json_values(flat)
 
 
 def nested(array: np.ndarray) -> Any:
     """An array as nested lists, for answers that are read by people."""
-    if array.dtype.kind in "OSU":
+    if array.dtype.kind in TEXT:
         return np.asarray(to_json(array), dtype=object).reshape(array.shape).tolist()
-    return (widened(array) if array.dtype == BF16 else array).tolist()
+    return computable(array).tolist()

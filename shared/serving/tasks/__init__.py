@@ -1,75 +1,80 @@
 """What models mean: one module per task, which makes answers of inputs in terms that people understand.
 
-A task's module is imported when it is first called, so that nobody pays for Pillow who sends no image. It has
-`TAKES` (or `takes(loaded)`), the kind of its inputs; `step(loaded)`, how many of them go into one run; and
-`answer(loaded, items, options)`, one answer per input.
+A task's module is imported when it is first called, so that nobody pays for Pillow who sends no image. Which tasks
+there are is declared in shared/package/tasks.py; what each has to say is the Protocol in base.py.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
-from shared.errors import NotImplemented_, TooLarge
+from shared.errors import BadInput, NotImplemented_, TooLarge
 from shared.package.manifest import Manifest
-from shared.serving.cache import Loaded
-from shared.serving.tasks.request import Given, read
+from shared.package.tasks import TASKS, TENSOR
+from shared.serving.loaded import Loaded
+from shared.serving.tasks.base import Task
 
-MODULES = {
-    "image-classification": "shared.serving.tasks.image_classification",
-    "object-detection": "shared.serving.tasks.object_detection",
-    "text-classification": "shared.serving.tasks.text_classification",
-    "token-classification": "shared.serving.tasks.token_classification",
-    "embedding": "shared.serving.tasks.embedding",
-    "audio-classification": "shared.serving.tasks.audio_classification",
-    "tabular": "shared.serving.tasks.tabular",
-}
+MODULES = "shared.serving.tasks.*"  # read by tools/closure.py: all of them are built into what reaches this one
 
 
-def predict(loaded: Loaded, body: bytes, content_type: str, options: dict[str, str]) -> dict[str, Any]:
-    """Answer in the task's own terms: an answer, or `{"results": […]}` with one per input where a list was sent.
+def of(manifest: Manifest) -> Task:
+    """The task in whose terms a model is asked. Raises NotImplemented_ for one of another release."""
+    name = manifest.served_task
+    if name not in TASKS:
+        raise NotImplemented_(
+            f"this release does not know the task {name!r}: POST tensors to /v2/models/{manifest.name}/infer"
+        )
+    return _imported(name)
 
-    Raises BadInput, Unsupported, TooLarge, and NotImplemented_ for a task that has only the tensor protocol.
-    """
-    named = {"model": loaded.name, "version": loaded.version.version}
-    if _in_tensors(loaded.manifest):
-        in_tensors: dict[str, Any] = import_module("shared.serving.tasks.tensor").predict(loaded, body, content_type)
-        return named | in_tensors
-    module = _module(loaded)
-    given = _given(module, loaded, body, content_type, options)
-    size = module.step(loaded)
-    groups = [given.items[start : start + size] for start in range(0, len(given.items), size)]
-    try:
-        answers = [answer for group in groups for answer in module.answer(loaded, group, given.options)]
-    except MemoryError as error:
-        raise TooLarge("the input takes more memory than there is: send a smaller one, or fewer in a call") from error
-    return named | ({"results": answers} if given.many else answers[0])
+
+@cache
+def _imported(name: str) -> Task:
+    task: Task = import_module(MODULES.replace("*", name.replace("-", "_"))).TASK
+    return task
 
 
 def in_own_terms(manifest: Manifest) -> bool:
     """Whether a model is asked in its task's own terms, and not in tensors."""
-    return manifest.task in MODULES and not _in_tensors(manifest)
+    return manifest.served_task in TASKS and manifest.served_task != TENSOR
 
 
-def _in_tensors(manifest: Manifest) -> bool:
-    return manifest.task == "tensor" or (manifest.task == "tabular" and manifest.preprocess is None)
+def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> dict[str, Any]:
+    """Answer in the task's own terms: an answer, or `{"results": […]}` with one per input where a list was sent.
+
+    Raises BadInput, Unsupported, TooLarge, and NotImplemented_ for a task of another release.
+    """
+    task = of(loaded.manifest)
+    inputs = task.read(loaded, body, content_type, query)
+    items, size = inputs.items, task.per_run(loaded)
+    try:
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(items), size):
+            answers += task.answer(loaded, items[start : start + size], inputs.options)
+    except MemoryError as error:
+        raise TooLarge("the input takes more memory than there is: send a smaller one, or fewer in a call") from error
+    return _heading(loaded) | ({"results": answers} if inputs.many else answers[0])
 
 
-def _module(loaded: Loaded) -> Any:
-    task = loaded.manifest.task
-    if task not in MODULES:
+def explain(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> dict[str, Any] | bytes:
+    """The attributions of one input, or a picture of them (PNG). Raises BadInput, Unsupported, NotImplemented_."""
+    from shared.serving.explain import read_options
+
+    task = of(loaded.manifest)
+    if not TASKS[loaded.manifest.served_task].explained:
+        explained = [name for name, declared in TASKS.items() if declared.explained]
         raise NotImplemented_(
-            f"/predict is not there yet for the task {task!r}: POST tensors to /v2/models/{loaded.name}/infer"
+            f"there is no method to explain {loaded.manifest.task!r}: it takes a model of one of the tasks "
+            f"{', '.join(explained)}, with its inputs declared in preprocess"
         )
-    return import_module(MODULES[task])
+    options = read_options(query)
+    items = task.read(loaded, body, content_type, {}).items
+    if len(items) != 1:
+        raise BadInput(f"one input is explained at a time, the body has {len(items):,}")
+    explanation = task.explain(loaded, items[0], options)
+    return explanation if isinstance(explanation, bytes) else _heading(loaded) | explanation
 
 
-def _given(module: Any, loaded: Loaded, body: bytes, content_type: str, options: dict[str, str]) -> Given:
-    if hasattr(module, "given"):
-        found: Given = module.given(loaded, body, content_type, options)
-        return found
-    takes = module.takes(loaded) if hasattr(module, "takes") else module.TAKES
-    found = read(body, content_type, takes, options)
-    if takes == "image" and found.many:
-        import_module("shared.serving.inputs.images").weigh(found.items)
-    return found
+def _heading(loaded: Loaded) -> dict[str, Any]:
+    return {"model": loaded.name, "version": loaded.version.version}

@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared.serving.cache import Loaded
 from shared.serving.inputs import sounds
-from shared.serving.tasks import running
-from shared.serving.tasks.request import Options
+from shared.serving.inputs.request import Options
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
+from shared.serving.tasks.base import Task
 
-TAKES = "audio"
+if TYPE_CHECKING:
+    from shared.serving.explain import Options as ExplainOptions
 
 
-def step(loaded: Loaded) -> int:
-    return 1  # sounds differ in length
+class AudioClassification(Task):
+    def per_run(self, loaded: Loaded) -> int:
+        return 1  # sounds differ in length
 
+    def answer(self, loaded: Loaded, items: list[bytes], options: Options) -> list[dict[str, Any]]:
+        """`{"predictions": […]}` for each sound; where it is gone through in parts, of their mean, and `segments`."""
+        return [_answer(loaded, item, options) for item in items]
 
-def answer(loaded: Loaded, items: list[bytes], options: Options) -> list[dict[str, Any]]:
-    """`{"predictions": […]}` for each sound; where it is gone through in parts, of their mean, and `segments`."""
-    return [_answer(loaded, item, options) for item in items]
+    def explain(self, loaded: Loaded, item: bytes, options: ExplainOptions) -> dict[str, Any]:
+        from shared.serving.explain import sounds as by_stretches
+
+        return by_stretches.explain(loaded, item, options)
+
+    def classes(self, loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> range | None:
+        return classification.classes(loaded, outputs, rows)
 
 
 def _answer(loaded: Loaded, item: bytes, options: Options) -> dict[str, Any]:
     tensor, plan = sounds.signature(loaded)
     parts = sounds.windows(sounds.decode(item, plan.sample_rate), plan)
-    after, labels = running.plan_of(loaded), loaded.manifest.labels
-    size = running.step(loaded)
-    heard = [part for _, part in parts]
-    groups = [heard[start : start + size] for start in range(0, len(heard), size)]
-    rows = np.concatenate([running.class_scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups])
-    found: dict[str, Any] = {"predictions": running.labelled(rows.mean(axis=0), labels, after, options)}
+    size = batching.per_run(loaded)
+    samples = [part for _, part in parts]
+    groups = [samples[start : start + size] for start in range(0, len(samples), size)]
+    rows = np.concatenate([classification.scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups])
+    answer: dict[str, Any] = {"predictions": classification.labelled(loaded, rows.mean(axis=0), options)}
     if plan.hop and plan.seconds:
-        found["segments"] = [
-            {"start": start, "end": start + plan.seconds, "predictions": running.labelled(row, labels, after, options)}
+        answer["segments"] = [
+            {
+                "start": start,
+                "end": start + plan.seconds,
+                "predictions": classification.labelled(loaded, row, options),
+            }
             for (start, _), row in zip(parts, rows, strict=True)
         ]
-    return found
+    return answer
+
+
+TASK = AudioClassification()

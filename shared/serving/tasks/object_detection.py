@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from shared.errors import BadInput
 from shared.package.processing import Boxes
-from shared.serving.cache import Loaded
 from shared.serving.inputs import images
 from shared.serving.inputs.images import Placed
-from shared.serving.tasks import running
-from shared.serving.tasks.request import Options
-
-TAKES = "image"
-
-
-def step(loaded: Loaded) -> int:
-    return 1 if images.any_size(loaded) else running.step(loaded)
+from shared.serving.inputs.request import Options
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
+from shared.serving.tasks.base import Task
 
 
-def answer(loaded: Loaded, items: list[bytes], options: Options) -> list[dict[str, Any]]:
-    """`{"objects": [{"label", "score", "box"}, …]}` for each encoded image, best first."""
+class ObjectDetection(Task):
+    def per_run(self, loaded: Loaded) -> int:
+        return 1 if images.any_size(loaded) else batching.per_run(loaded)
+
+    def answer(self, loaded: Loaded, items: list[bytes], options: Options) -> list[dict[str, Any]]:
+        """`{"objects": [{"label", "score", "box"}, …]}` for each encoded image, best first."""
+        return _answers(loaded, items, options)
+
+    def classes(self, loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> range | None:
+        """The last class may mean nothing: it is never called by its name, and needs no label."""
+        plan = _declared(loaded)
+        if plan.classes:
+            return None
+        count = scored(outputs, plan, 0, loaded)[1].shape[1]
+        return range(count - 1 if plan.background == count - 1 else count, count + 1)
+
+
+def _declared(loaded: Loaded) -> Boxes:
+    postprocess = loaded.manifest.postprocess
+    return postprocess if isinstance(postprocess, Boxes) else Boxes()
+
+
+def _answers(loaded: Loaded, items: list[bytes], options: Options) -> list[dict[str, Any]]:
     feeds, placed = images.feeds(loaded, items)
     view = _view(next(iter(feeds.values())), images.signature(loaded)[1].layout)
-    outputs = running.run(loaded, feeds)
-    declared = loaded.manifest.postprocess
-    plan = declared if isinstance(declared, Boxes) else Boxes()
+    outputs = batching.run(loaded, feeds)
+    plan = _declared(loaded)
     threshold = plan.threshold if options.threshold is None else options.threshold
-    found = []
+    answers = []
     for number, place in enumerate(placed):
         boxes, scores, classes = candidates(outputs, plan, number, threshold, loaded)
         corners = _in_image(_corners(boxes, plan, view), place)
         best = kept(corners, scores, classes, plan.iou, options.top_k or plan.top_k)
-        labels = [running.label(loaded.manifest.labels, int(classes[i])) for i in best]
-        found.append({"objects": [_object(labels[n], scores[i], corners[i]) for n, i in enumerate(best)]})
-    return found
+        labels = [classification.label(loaded.manifest.labels, int(classes[i])) for i in best]
+        answers.append({"objects": [_object(labels[n], scores[i], corners[i]) for n, i in enumerate(best)]})
+    return answers
 
 
 def _object(label: str, score: float, box: np.ndarray) -> dict[str, Any]:
@@ -44,7 +60,7 @@ def _object(label: str, score: float, box: np.ndarray) -> dict[str, Any]:
 
 
 def candidates(
-    outputs: dict[str, np.ndarray], plan: Boxes, number: int, threshold: float, loaded: Loaded
+    outputs: Mapping[str, np.ndarray], plan: Boxes, number: int, threshold: float, loaded: Loaded
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of one image: boxes [N, 4] as the model gives them, scores [N] of at least the threshold, and classes [N]."""
     raw, scores = scored(outputs, plan, number, loaded)
@@ -57,7 +73,9 @@ def candidates(
     return raw[chosen, :4], top[chosen], classes[chosen]
 
 
-def scored(outputs: dict[str, np.ndarray], plan: Boxes, number: int, loaded: Loaded) -> tuple[np.ndarray, np.ndarray]:
+def scored(
+    outputs: Mapping[str, np.ndarray], plan: Boxes, number: int, loaded: Loaded
+) -> tuple[np.ndarray, np.ndarray]:
     """Of one image: boxes [N, 4 or more] as the model gives them, and scores [N, classes]; [N, 1] of a single class."""
     name = plan.boxes or loaded.manifest.outputs[0].name
     raw = _one(outputs, name, number)
@@ -68,17 +86,17 @@ def scored(outputs: dict[str, np.ndarray], plan: Boxes, number: int, loaded: Loa
         )
     if plan.scores is not None:
         given = _one(outputs, plan.scores, number)
-        return raw, running.activated(given, plan.activation) if given.ndim == 2 else given[:, None]
+        return raw, classification.activated(given, plan.activation) if given.ndim == 2 else given[:, None]
     start = 5 if plan.objectness else 4
     if raw.shape[1] < 5:
         raise BadInput(f"output {name!r} has no scores after its boxes: name the output with them in postprocess")
     if plan.objectness and raw.shape[1] == start:  # of a detector of one thing
-        return raw, running.activated(raw[:, 4:5], plan.activation)
-    scores = running.activated(raw[:, start:], plan.activation)
-    return raw, scores * running.activated(raw[:, 4:5], plan.activation) if plan.objectness else scores
+        return raw, classification.activated(raw[:, 4:5], plan.activation)
+    scores = classification.activated(raw[:, start:], plan.activation)
+    return raw, scores * classification.activated(raw[:, 4:5], plan.activation) if plan.objectness else scores
 
 
-def _one(outputs: dict[str, np.ndarray], name: str, number: int) -> np.ndarray:
+def _one(outputs: Mapping[str, np.ndarray], name: str, number: int) -> np.ndarray:
     """What an output says of one image: its row, or all of it where a model takes one image and has no such axis."""
     if name not in outputs:
         raise BadInput(f"the package's postprocess names the output {name!r}, the model has {sorted(outputs)}")
@@ -129,3 +147,6 @@ def overlap(box: np.ndarray, others: np.ndarray, area: float, areas: np.ndarray)
     sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     common = np.prod(np.maximum(sides, 0), axis=1)
     return np.asarray(common / np.maximum(area + areas - common, 1e-12))
+
+
+TASK = ObjectDetection()

@@ -2,55 +2,74 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared.errors import BadInput
-from shared.package import processing
 from shared.serving import protocol
-from shared.serving.cache import Loaded
 from shared.serving.inputs import tables
+from shared.serving.inputs.request import Inputs, Options
 from shared.serving.inputs.tables import Row
-from shared.serving.tasks import running
-from shared.serving.tasks.request import Given, Options, options, read
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
+from shared.serving.tasks.base import Task
 
-TAKES = "table"
-step = running.step
-
-
-def given(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> Given:
-    """The rows in a body: CSV with a header, or JSON with objects or lists."""
-    plan = tables.plan_of(loaded)
-    assert plan is not None
-    if content_type == "text/csv":
-        rows = tables.from_csv(body, plan, tables.MAX_ROWS)
-        if not rows:
-            raise BadInput("the CSV has no rows: its first line names the columns, and one line for each row follows")
-        return Given(rows, True, options(query))
-    found = read(body, content_type, TAKES, query)
-    return Given(tables.rows(found.items, plan), found.many, found.options)
+if TYPE_CHECKING:
+    from shared.serving.explain import Options as ExplainOptions
 
 
-def answer(loaded: Loaded, items: list[Row], options: Options) -> list[dict[str, Any]]:
-    """`{"predictions": […]}` where the model gives scores, and `{"value": …}` where it gives values, for each row."""
-    plan = tables.plan_of(loaded)
-    assert plan is not None
-    rows, are_scores = outcomes(loaded, items, plan)
-    if not are_scores:
-        return [{"value": row[0] if len(row) == 1 else row} for row in protocol.nested(rows)]
-    after, labels = running.plan_of(loaded), loaded.manifest.labels
-    return [{"predictions": running.labelled(row, labels, after, options)} for row in rows]
+class Tabular(Task):
+    def read(self, loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> Inputs:
+        """The rows in a body: CSV with a header, or JSON with objects or lists."""
+        return tables.read(loaded, body, content_type, query)
+
+    def answer(self, loaded: Loaded, items: list[Row], options: Options) -> list[dict[str, Any]]:
+        """For each row `{"predictions": […]}` if the model gives scores, and `{"value": …}` if it gives values."""
+        numbers = outputs(loaded, items)
+        if not _are_scores(loaded, numbers):
+            return values(numbers)
+        return [{"predictions": classification.labelled(loaded, row, options)} for row in _scores(loaded, numbers)]
+
+    def explain(self, loaded: Loaded, item: Row, options: ExplainOptions) -> dict[str, Any]:
+        from shared.serving.explain import tables as by_columns
+
+        return by_columns.explain(loaded, item, options, lambda rows: self.explained(loaded, rows))
+
+    def explained(self, loaded: Loaded, items: list[Row]) -> np.ndarray:
+        """The numbers that an explanation is of: scores [rows, classes], or values [rows, width]."""
+        numbers = outputs(loaded, items)
+        return _scores(loaded, numbers) if _are_scores(loaded, numbers) else numbers
+
+    def classes(self, loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> range | None:
+        """A single probability is that of the second of two classes."""
+        counts = classification.classes(loaded, outputs, rows)
+        return range(1, 3) if counts == range(1, 2) else counts
 
 
-def outcomes(loaded: Loaded, items: list[Row], plan: processing.Table) -> tuple[np.ndarray, bool]:
-    """Scores [rows, classes] in FP64 and True, or values [rows, width] as the model gives them and False."""
-    name = running.scores_output(loaded)
-    size = running.step(loaded)
+def outputs(loaded: Loaded, items: list[Row]) -> np.ndarray:
+    """What the model answers for rows, [rows, width], in its own type."""
+    name = classification.output(loaded)
+    size, plan = batching.per_run(loaded), tables.declared(loaded)
     groups = [tables.feeds(loaded, items[start : start + size], plan) for start in range(0, len(items), size)]
-    values = np.concatenate([running.run(loaded, feeds, [name])[name] for feeds in groups]).reshape(len(items), -1)
-    if values.dtype.kind != "f" or (values.shape[1] == 1 and len(loaded.manifest.labels) < 2):
-        return values, False
-    if values.shape[1] == 1:  # one probability, of the second of two classes
-        return np.concatenate([1 - values, values], axis=1).astype(np.float64), True
-    return running.activated(values.astype(np.float64), running.plan_of(loaded).activation), True
+    return np.concatenate([batching.run(loaded, feeds, [name])[name] for feeds in groups]).reshape(len(items), -1)
+
+
+def values(numbers: np.ndarray) -> list[dict[str, Any]]:
+    """`{"value": …}` for each row of numbers [rows, width]: a number, or a list of several."""
+    return [{"value": row[0] if len(row) == 1 else row} for row in protocol.nested(numbers)]
+
+
+def _are_scores(loaded: Loaded, numbers: np.ndarray) -> bool:
+    return numbers.dtype.kind == "f" and (numbers.shape[1] > 1 or len(loaded.manifest.labels) > 1)
+
+
+def _scores(loaded: Loaded, numbers: np.ndarray) -> np.ndarray:
+    """[rows, classes] in FP64."""
+    wide = numbers.astype(np.float64)
+    if wide.shape[1] == 1:  # one probability, of the second of two classes
+        return np.concatenate([1 - wide, wide], axis=1)
+    return classification.activated(wide, classification.declared(loaded).activation)
+
+
+TASK = Tabular()

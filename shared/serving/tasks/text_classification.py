@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from shared.serving.cache import Loaded
+import numpy as np
+
 from shared.serving.inputs import texts
-from shared.serving.tasks import running
-from shared.serving.tasks.request import Options
+from shared.serving.inputs.request import Options
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import classification
+from shared.serving.tasks.base import Task
 
-TAKES = "text"
-step = running.step
+if TYPE_CHECKING:
+    from shared.serving.explain import Options as ExplainOptions
 
 
-def answer(loaded: Loaded, items: list[Any], options: Options) -> list[dict[str, Any]]:
-    """`{"predictions": [{"label", "score"}, …]}` for each text, best first."""
-    feeds, _ = texts.feeds(loaded, texts.items(items))
-    plan, labels = running.plan_of(loaded), loaded.manifest.labels
-    rows = running.class_scores(loaded, feeds)
-    return [{"predictions": running.labelled(scores, labels, plan, options)} for scores in rows]
+class TextClassification(Task):
+    def answer(self, loaded: Loaded, items: list[Any], options: Options) -> list[dict[str, Any]]:
+        """`{"predictions": [{"label", "score"}, …]}` for each text, best first."""
+        feeds, _ = texts.feeds(loaded, texts.items(items))
+        return classification.answers(loaded, feeds, options)
+
+    def explain(self, loaded: Loaded, item: Any, options: ExplainOptions) -> dict[str, Any]:
+        from shared.serving.explain import texts as by_words
+
+        return by_words.explain(loaded, item, options)
+
+    def classes(self, loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> range | None:
+        return classification.classes(loaded, outputs, rows)
+
+
+TASK = TextClassification()

@@ -2,47 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from shared.errors import BadInput
 from shared.package.processing import Entities
-from shared.serving.cache import Loaded
 from shared.serving.inputs import texts
-from shared.serving.tasks import running
-from shared.serving.tasks.request import Options
+from shared.serving.inputs.request import Options
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching, classification
+from shared.serving.tasks.base import Task
 
-TAKES = "text"
-step = running.step
+
+class TokenClassification(Task):
+    def answer(self, loaded: Loaded, items: list[Any], options: Options) -> list[dict[str, Any]]:
+        """`{"entities": [{"entity", "score", "start", "end", "text"}, …]}` for each text, in the text's order."""
+        return _answers(loaded, texts.items(items), options)
+
+    def classes(self, loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> range | None:
+        count = int(outputs[_output(loaded)].shape[-1])
+        return range(count, count + 1)
 
 
-def answer(loaded: Loaded, items: list[Any], options: Options) -> list[dict[str, Any]]:
-    """`{"entities": [{"entity", "score", "start", "end", "text"}, …]}` for each text, in the text's order."""
-    given = texts.items(items)
-    if not all(isinstance(item, str) for item in given):
+def _declared(loaded: Loaded) -> Entities:
+    postprocess = loaded.manifest.postprocess
+    return postprocess if isinstance(postprocess, Entities) else Entities()
+
+
+def _output(loaded: Loaded) -> str:
+    return _declared(loaded).output or loaded.manifest.outputs[0].name
+
+
+def _answers(loaded: Loaded, items: list[texts.Item], options: Options) -> list[dict[str, Any]]:
+    if not all(isinstance(item, str) for item in items):
         raise BadInput("entities are found in single texts, not in pairs")
-    feeds, encodings = texts.feeds(loaded, given)
+    feeds, encodings = texts.feeds(loaded, items)
     if encodings is None:
         raise BadInput(f"model {loaded.name!r} has no tokenizer, so nothing is known of where its tokens are")
-    plan = loaded.manifest.postprocess
-    plan = plan if isinstance(plan, Entities) else Entities()
-    name = plan.output or loaded.manifest.outputs[0].name
-    logits = np.asarray(running.run(loaded, feeds, [name])[name], np.float64)
+    plan, name = _declared(loaded), _output(loaded)
+    logits = np.asarray(batching.run(loaded, feeds, [name])[name], np.float64)
     if logits.ndim != 3:
         raise BadInput(f"output {name!r} has shape {list(logits.shape)}, not [texts, tokens, labels]")
-    found = []
-    for text, encoding, row in zip(given, encodings, running.activated(logits, "softmax"), strict=True):
+    answers = []
+    for text, encoding, row in zip(items, encodings, classification.activated(logits, "softmax"), strict=True):
         tokens = _tokens(encoding, row, loaded.manifest.labels)
-        found.append({"entities": _entities(str(text), tokens, plan, options, len(texts.plan_of(loaded).prefix))})
-    return found
+        answers.append({"entities": _entities(str(text), tokens, plan, options, len(texts.plan_of(loaded).prefix))})
+    return answers
 
 
 def _tokens(encoding: Any, scores: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
     """Each token of the text itself, with its best label and its place."""
     best = scores.argmax(axis=1)
     return [
-        {"label": running.label(labels, int(best[i])), "score": float(scores[i, best[i]]), "at": encoding.offsets[i]}
+        {
+            "label": classification.label(labels, int(best[i])),
+            "score": float(scores[i, best[i]]),
+            "at": encoding.offsets[i],
+        }
         for i in range(len(encoding.ids))
         if encoding.attention_mask[i] and not encoding.special_tokens_mask[i]
     ]
@@ -64,8 +82,8 @@ def _entities(
             groups.append([token])
         last = kind
     threshold = plan.threshold if options.threshold is None else options.threshold
-    found = [_entity(text, group, shift) for group in groups]
-    return [entity for entity in found if entity["score"] >= threshold]
+    entities = [_entity(text, group, shift) for group in groups]
+    return [entity for entity in entities if entity["score"] >= threshold]
 
 
 def _split(label: str) -> tuple[bool, str]:
@@ -77,3 +95,6 @@ def _entity(text: str, group: list[dict[str, Any]], shift: int) -> dict[str, Any
     start, end = max(group[0]["at"][0] - shift, 0), max(group[-1]["at"][1] - shift, 0)
     score = round(sum(token["score"] for token in group) / len(group), 6)
     return {"entity": _split(group[0]["label"])[1], "score": score, "start": start, "end": end, "text": text[start:end]}
+
+
+TASK = TokenClassification()

@@ -1,4 +1,4 @@
-"""Quantised graphs of every form that exporters write, and what they mean in exact integers: what portability is held
+"""Quantized graphs of every form that exporters write, and what they mean in exact integers: what portability is held
 to, by the tests and by bench.portability.
 """
 

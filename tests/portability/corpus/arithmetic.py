@@ -1,4 +1,4 @@
-"""The quantised operators of the ONNX standard, and the float ones they surround, in int64 and float64."""
+"""The quantized operators of the ONNX standard, and the float ones they surround, in int64 and float64."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def requantised(real: Array, scale: Array, zero: Array | None, dtype: Any = None
 
 
 def real(values: Array, scale: Array, zero: Array | None = None, axis: int = 1, block: int = 0) -> Array:
-    """float64 of quantised values."""
+    """float64 of quantized values."""
     return integers(values, zero, axis, block) * spread(np.asarray(scale).astype(np.float64), values, axis, block)
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime's own quantised operators (com.microsoft), by the formulas of their documentation."""
+"""ONNX Runtime's own quantized operators (com.microsoft), by the formulas of their documentation."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _lstm(
     node: Context, x: Array, weights: tuple[Array, Array], scales: tuple[Array, Array], zeros: tuple[Array, Array],
     bias: Array | None,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
-    """One direction; the inputs are quantised all at once, the hidden state at each step."""
+    """One direction; the inputs are quantized all at once, the hidden state at each step."""
     size = node.get("hidden_size")
     hidden = cell = np.zeros((x.shape[1], size))
     offset = 0 if bias is None else (bias[: 4 * size] + bias[4 * size :]).astype(np.float64)
@@ -208,10 +208,10 @@ def qembed_layer_normalization(node: Context, ids: Array, segments: Array, *rest
     tables, mask, scales, zeros = rest[:5], rest[5], rest[6:11], rest[11:16]
     words, positions, kinds, gain, bias = (real(*table) for table in zip(tables, scales, zeros, strict=True))
     total = words[ids] + positions[np.arange(ids.shape[1])] + kinds[segments]
-    centred = total - total.mean(-1, keepdims=True)
-    spread = np.sqrt((centred**2).mean(-1, keepdims=True) + node.get("epsilon", 1e-12))
+    centered = total - total.mean(-1, keepdims=True)
+    spread = np.sqrt((centered**2).mean(-1, keepdims=True) + node.get("epsilon", 1e-12))
     lengths = np.zeros(len(ids)) if mask is None else mask.sum(-1)
-    return (centred / spread * gain + bias).astype(np.float32), lengths.astype(np.int32)
+    return (centered / spread * gain + bias).astype(np.float32), lengths.astype(np.int32)
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {

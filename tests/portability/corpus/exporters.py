@@ -51,7 +51,7 @@ def recurrent(name: str) -> Graph:
 
 
 def attentive(name: str) -> Graph:
-    """The fused form that ONNX Runtime's transformer tools make before they quantise."""
+    """The fused form that ONNX Runtime's transformer tools make before they quantize."""
     g = Graph(name, 17)
     x = g.input(g.random.uniform(1.0, 2.0, (2, 6, 32)).astype(np.float32))
     w = g.constant(weights(g.random, 32, 96) * 5e-4)
@@ -77,7 +77,7 @@ def written(call: Callable[[ModelProto, str], Any], model: ModelProto) -> bytes:
     root.setLevel(logging.ERROR)  # they advise at length
     try:
         with tempfile.TemporaryDirectory() as folder:
-            target = Path(folder) / "quantised.onnx"
+            target = Path(folder) / "quantized.onnx"
             call(model, str(target))
             return target.read_bytes()
     finally:

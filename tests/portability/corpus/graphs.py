@@ -1,4 +1,4 @@
-"""Small quantised graphs by hand: weights and activations that make sums of two products pass 16 bits."""
+"""Small quantized graphs by hand: weights and activations that make sums of two products pass 16 bits."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ NEWEST = 25  # the operator set of the newest exporters
 class Case:
     """A model and what to ask of it.
 
-    step: one quantisation step of the outputs, by which a few values may differ: two roundings of one tie; 0 where the
-    outputs are not quantised. noise: the largest allowed ‖y − ŷ‖ / ‖ŷ‖. parent: the float model that this one is made
+    step: one quantization step of the outputs, by which a few values may differ: two roundings of one tie; 0 where the
+    outputs are not quantized. noise: the largest allowed ‖y − ŷ‖ / ‖ŷ‖. parent: the float model that this one is made
     from, where answers are held against its own: see running.expectation.
     """
 

@@ -41,10 +41,10 @@ def integer_to_float(kinds: tuple[str, str], per_column: bool, bias: bool = True
     return g.case()
 
 
-def qgemm(kinds: tuple[str, str], per_column: bool, quantised: bool, turned: bool = False) -> Case:
+def qgemm(kinds: tuple[str, str], per_column: bool, quantized: bool, turned: bool = False) -> Case:
     """turned: with transB, which ONNX Runtime's quantiser writes for a Gemm of PyTorch."""
     columns, scale, shape = columns_of(per_column)
-    extra = ("" if quantised else ", float out") + (", transB" if turned else "")
+    extra = ("" if quantized else ", float out") + (", transB" if turned else "")
     g = Graph(f"QGemm {kinds[0]}×{kinds[1]} {columns}{extra}", 17)
     a, w = activations(g.random, kinds[0], 4, K), weights(g.random, K, N)
     bias = g.random.integers(-3000, 3000, N)
@@ -52,16 +52,16 @@ def qgemm(kinds: tuple[str, str], per_column: bool, quantised: bool, turned: boo
     weight, offset = g.weight(np.ascontiguousarray(w.T) if turned else w, kinds[1], 0, shape)
     names = [g.input(a), g.constant(A_SCALE), g.constant(middle(kinds[0]), kinds[0])]
     names += [weight, g.constant(scale), offset, g.constant(bias, "s32")]
-    if quantised:
+    if quantized:
         step, zero = fitted(total, kinds[0])
         names += [g.constant(step), g.constant(zero, kinds[0])]
     y = g.node("QGemm", names, domain=MICROSOFT, transB=int(turned))
-    g.output(y, TYPES[kinds[0]] if quantised else FLOAT, 2)
-    return g.case(step=1 if quantised else 0)
+    g.output(y, TYPES[kinds[0]] if quantized else FLOAT, 2)
+    return g.case(step=1 if quantized else 0)
 
 
 def last_channels_conv(kinds: tuple[str, str], shape: str) -> Case:
-    """com.microsoft's QLinearConv with its channels last, which ONNX Runtime's own optimiser writes."""
+    """com.microsoft's QLinearConv with its channels last, which ONNX Runtime's own optimizer writes."""
     options = dict(CONVOLUTIONS[shape])
     filters = options.pop("filters")
     g = Graph(f"QLinearConv channels last {kinds[0]}×{kinds[1]} {shape}", 17)
@@ -92,7 +92,7 @@ def qattention(kinds: tuple[str, str], per_column: bool, one_way: bool) -> Case:
 
 
 def lstm(w_kind: str, per_column: bool, directions: int = 1) -> Case:
-    """Inputs and state are quantised on the way, which is part of the operator's meaning."""
+    """Inputs and state are quantized on the way, which is part of the operator's meaning."""
     size, hidden = 32, 16
     granularity = "per column" if per_column else "per tensor"
     g = Graph(f"DynamicQuantizeLSTM f32×{w_kind} {granularity}{', both ways' if directions > 1 else ''}", 17)
@@ -147,9 +147,9 @@ def cases() -> Iterator[Case]:
     yield dynamic_quantize_matmul("s8", True, False, zero=None)
     for kinds, per_column in product(PAIRS, (False, True)):
         yield integer_to_float(kinds, per_column)
-        yield qgemm(kinds, per_column, quantised=True)
-    yield qgemm(("u8", "s8"), True, quantised=False)
-    yield qgemm(("u8", "s8"), True, quantised=True, turned=True)
+        yield qgemm(kinds, per_column, quantized=True)
+    yield qgemm(("u8", "s8"), True, quantized=False)
+    yield qgemm(("u8", "s8"), True, quantized=True, turned=True)
     for kinds, shape in product(PAIRS, ("3x3", "depthwise")):
         yield last_channels_conv(kinds, shape)
     for kinds in (("u8", "s8"), ("u8", "u8")):

@@ -1,4 +1,4 @@
-"""Quantised nodes that a rewriting easily misses: branches, loops, functions, shared tables, weights as inputs."""
+"""Quantized nodes that a rewriting easily misses: branches, loops, functions, shared tables, weights as inputs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tests.portability.corpus.qdq import activation, dequantised, finish
 from tests.portability.corpus.qoperator import A_SCALE, W_SCALE, K, N, scales
 
 
-def branch(outside: bool, quantised: bool) -> Case:
-    """outside: the branch takes its weights from the graph around it. quantised: QDQ, otherwise MatMulInteger."""
-    kind = "QDQ MatMul" if quantised else "MatMulInteger"
+def branch(outside: bool, quantized: bool) -> Case:
+    """outside: the branch takes its weights from the graph around it. quantized: QDQ, otherwise MatMulInteger."""
+    kind = "QDQ MatMul" if quantized else "MatMulInteger"
     g = Graph(f"If with {kind}, weights {'outside' if outside else 'inside'}", 13)
     choice = g.input(np.array(True), "choice")
     x = g.input(activations(g.random, "u8", 4, K))
     inner = Graph(g.name, 13, prefix="inner_")
     home = g if outside else inner
     weight, zero = home.weight(weights(g.random, K, N), "s8", 0)
-    if quantised:
+    if quantized:
         scale, point = inner.constant(A_SCALE), inner.constant(10, "u8")
         a = inner.node("DequantizeLinear", [x, scale, point])
         w = inner.node("DequantizeLinear", [weight, inner.constant(W_SCALE), zero])
@@ -65,13 +65,13 @@ def loop() -> Case:
     return g.case()
 
 
-def function(quantised: bool) -> Case:
+def function(quantized: bool) -> Case:
     """A function of the model's own; its weights are inputs of it, as PyTorch's exporter writes modules."""
-    kind = "QDQ MatMul" if quantised else "MatMulInteger"
+    kind = "QDQ MatMul" if quantized else "MatMulInteger"
     g = Graph(f"function with {kind}", 18)
     x = g.input(activations(g.random, "u8", 4, K))
     weight, zero = g.weight(weights(g.random, K, N), "s8", 0)
-    if quantised:
+    if quantized:
         nodes = [
             helper.make_node("DequantizeLinear", ["x", "xs", "xz"], ["a"]),
             helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["b"]),
@@ -83,12 +83,12 @@ def function(quantised: bool) -> Case:
         nodes = [helper.make_node("MatMulInteger", ["x", "w", "", "wz"], ["y"])]
         inputs, names = ["x", "w", "wz"], [x, weight, zero]
     g.functions.append(helper.make_function("own", "linear", inputs, ["y"], nodes, [helper.make_opsetid("", 18)]))
-    g.output(g.node("linear", names, domain="own"), FLOAT if quantised else TYPES["s32"], 2)
+    g.output(g.node("linear", names, domain="own"), FLOAT if quantized else TYPES["s32"], 2)
     return g.case(noise=1e-3)
 
 
 def tied(kind: str, zero: int | None = 0) -> Case:
-    """One quantised table for the embedding (Gather) and, transposed, for the output's product."""
+    """One quantized table for the embedding (Gather) and, transposed, for the output's product."""
     g = Graph(f"table of {kind} tied by Gather and MatMul{'' if zero is not None else ', no zero point'}", 13)
     ids = g.input(np.array([[3, 1, 7, 30]], np.int64))
     weight, offset = g.weight(weights(g.random, 32, K), kind, zero, (32,))
@@ -117,7 +117,7 @@ def twice(kinds: tuple[str, str]) -> Case:
 
 
 def as_input(kinds: tuple[str, str]) -> Case:
-    """Weights that come with the call, already quantised."""
+    """Weights that come with the call, already quantized."""
     g = Graph(f"QDQ MatMul 13 {kinds[0]}×{kinds[1]}, weights an input", 13)
     a = activation(g, kinds[0], 4, K)
     values = weights(g.random, K, N)
@@ -128,9 +128,9 @@ def as_input(kinds: tuple[str, str]) -> Case:
 
 
 def cases() -> Iterator[Case]:
-    yield from (branch(outside, quantised) for outside, quantised in product((True, False), (True, False)))
+    yield from (branch(outside, quantized) for outside, quantized in product((True, False), (True, False)))
     yield loop()
-    yield from (function(quantised) for quantised in (True, False))
+    yield from (function(quantized) for quantized in (True, False))
     yield from (tied(kind) for kind in ("s8", "u8"))
     yield tied("s8", zero=None)
     yield from (twice(kinds) for kinds in (("u8", "s8"), ("s8", "s8"), ("u8", "u8")))

@@ -28,7 +28,7 @@ def step_of(kind: str) -> float:
 
 
 def through(g: Graph, name: str, kind: str, scale: float, zero: int | None, domain: str = "") -> str:
-    """Quantised and dequantised again. zero: None leaves the input out."""
+    """Quantized and dequantised again. zero: None leaves the input out."""
     more = [] if zero is None else [g.constant(zero, kind)]
     factor = g.constant(scale)
     steps = g.node("QuantizeLinear", [name, factor, *more], domain=domain)
@@ -60,9 +60,9 @@ def bias_of(g: Graph, count: int, w_scale: Any) -> str:
     return g.node("DequantizeLinear", [steps, g.constant(factor), zero], **({"axis": 0} if factor.ndim else {}))
 
 
-def finish(g: Graph, name: str, kind: str, rank: int, quantised: bool = True, domain: str = "") -> Case:
+def finish(g: Graph, name: str, kind: str, rank: int, quantized: bool = True, domain: str = "") -> Case:
     """With the output in steps that fit it, or as it is."""
-    if not quantised:
+    if not quantized:
         g.output(name, FLOAT, rank)
         return g.case(noise=1e-3)
     scale, zero = fitted(g.value(name), kind)
@@ -72,11 +72,11 @@ def finish(g: Graph, name: str, kind: str, rank: int, quantised: bool = True, do
 
 def matmul(
     opset: int, kinds: tuple[str, str], per_column: bool = False, zero: int | None = 0,
-    quantised: bool = True, style: str = "", nodes: bool = False,
+    quantized: bool = True, style: str = "", nodes: bool = False,
 ) -> Case:  # fmt: skip
     """style: "transposed" weights per row behind a Transpose as PyTorch's exporters write it, "Gemm" or "MatMul"."""
     columns = "per column" if per_column else "per tensor"
-    extra = ("" if zero is not None else ", no zero point") + ("" if quantised else ", float out")
+    extra = ("" if zero is not None else ", no zero point") + ("" if quantized else ", float out")
     extra += ", Constant nodes" if nodes else ""
     name = f"QDQ {style or 'MatMul'} {opset} {kinds[0]}×{kinds[1]} {columns}{extra}"
     g = Graph(name, opset, constants_as_nodes=nodes)
@@ -92,16 +92,16 @@ def matmul(
         y = g.node("Gemm", [a, w, bias_of(g, N, scales(N) if per_column else W_SCALE)], transB=1)
     else:
         y = g.node("MatMul", [a, w])
-    return finish(g, y, kinds[0], 2, quantised)
+    return finish(g, y, kinds[0], 2, quantized)
 
 
 def conv(
     opset: int, kinds: tuple[str, str], shape: str = "3x3", per_channel: bool = False,
-    zero: int | None = 0, relu: bool = False, quantised: bool = True,
+    zero: int | None = 0, relu: bool = False, quantized: bool = True,
 ) -> Case:  # fmt: skip
     granularity = "per channel" if per_channel else "per tensor"
     extra = (", no zero point" if zero is None else "") + (", Relu" if relu else "")
-    extra += "" if quantised else ", float out"
+    extra += "" if quantized else ", float out"
     g = Graph(f"QDQ Conv {opset} {kinds[0]}×{kinds[1]} {shape} {granularity}{extra}", opset)
     options = dict(CONVOLUTIONS[shape])
     filters = options.pop("filters")
@@ -109,7 +109,7 @@ def conv(
     w = dequantised(g, weights(g.random, *filters), kinds[1], 0 if per_channel else None, zero)
     bias = bias_of(g, filters[0], scales(filters[0]) if per_channel else W_SCALE)
     y = g.node("Conv", [x, w, bias], **options)
-    return finish(g, g.node("Relu", [y]) if relu else y, kinds[0], len(filters), quantised)
+    return finish(g, g.node("Relu", [y]) if relu else y, kinds[0], len(filters), quantized)
 
 
 def conv_transpose(kinds: tuple[str, str], per_channel: bool) -> Case:
@@ -122,8 +122,8 @@ def conv_transpose(kinds: tuple[str, str], per_channel: bool) -> Case:
 
 
 def in_graph(kinds: tuple[str, str], kind: str) -> Case:
-    """As tf2onnx writes quantisation-aware training: float kernels that the graph quantises itself."""
-    g = Graph(f"QAT {kind} {kinds[0]}×{kinds[1]}, weights quantised in the graph", 13)
+    """As tf2onnx writes quantization-aware training: float kernels that the graph quantizes itself."""
+    g = Graph(f"QAT {kind} {kinds[0]}×{kinds[1]}, weights quantized in the graph", 13)
     shape = (K, N) if kind == "MatMul" else (16, 16, 3, 3)
     axis, whole = (1, weights(g.random, *shape)) if kind == "MatMul" else (0, weights(g.random, *shape))
     factor = scales(shape[axis])
@@ -195,12 +195,12 @@ def cases() -> Iterator[Case]:
         yield matmul(13, kinds, per_column)
     for kinds, per_column, opset in product(pairs[:2], (False, True), (13, 21)):
         yield matmul(opset, kinds, per_column, zero=None)
-        yield matmul(opset, kinds, per_column, quantised=False)
+        yield matmul(opset, kinds, per_column, quantized=False)
     for kinds, style in product(pairs[:3], ("transposed", "Gemm")):
         yield matmul(18, kinds, True, style=style)
     yield matmul(18, ("u8", "s8"), False, style="Gemm")
     yield matmul(18, ("s8", "s8"), True, zero=None, style="transposed")
-    yield matmul(18, ("u8", "s8"), True, quantised=False, style="Gemm")
+    yield matmul(18, ("u8", "s8"), True, quantized=False, style="Gemm")
     yield matmul(13, ("u8", "s8"), True, nodes=True)
     for kinds, shape, per_channel in product(pairs[:2], ("3x3", "1x1", "depthwise", "1-D"), (False, True)):
         yield conv(13, kinds, shape, per_channel)
@@ -208,7 +208,7 @@ def cases() -> Iterator[Case]:
         yield conv(opset, kinds, relu=True)
     for kinds in pairs[:2]:
         yield conv(13, kinds, per_channel=True, zero=None)
-        yield conv(13, kinds, per_channel=True, quantised=False)
+        yield conv(13, kinds, per_channel=True, quantized=False)
         yield from (conv_transpose(kinds, per_channel) for per_channel in (False, True))
         yield from (in_graph(kinds, kind) for kind in ("MatMul", "Conv"))
         yield halves(19, kinds)

@@ -124,7 +124,7 @@ def conv_integer(w_kind: str, shape: str, zeros: bool) -> Case:
 
 
 def dynamic(opset: int, w_kind: str, per_column: bool, bias: bool = False, twice: bool = False) -> Case:
-    """As quantize_dynamic writes it. twice: two products of one quantised input."""
+    """As quantize_dynamic writes it. twice: two products of one quantized input."""
     columns = "per column" if per_column else "per tensor"
     extra = (", bias" if bias else "") + (", two products" if twice else "")
     g = Graph(f"dynamic {opset} f32×{w_kind} {columns}{extra}", opset)

@@ -1,6 +1,6 @@
 """What a graph means by the ONNX standard: exact integers, float64 sums, no kernel of ONNX Runtime.
 
-Quantised operators are in arithmetic.py and contrib.py; those that only move or map float values are onnx's own
+Quantized operators are in arithmetic.py and contrib.py; those that only move or map float values are onnx's own
 reference implementation, which is numpy.
 """
 

@@ -1,4 +1,4 @@
-"""Weights alone are quantised: MatMulNBits, and DequantizeLinear of a constant, which ONNX Runtime fuses into it."""
+"""Weights alone are quantized: MatMulNBits, and DequantizeLinear of a constant, which ONNX Runtime fuses into it."""
 
 from __future__ import annotations
 

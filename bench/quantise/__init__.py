@@ -1,1 +1,0 @@
-"""Our quantising steps beside ONNX Runtime's own calls with their defaults: size, error, time."""

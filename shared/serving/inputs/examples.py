@@ -1,0 +1,142 @@
+"""Example inputs, as a caller would send them: a gray image, silence, a sentence, a row. The smoke test uses them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import msgspec
+
+from shared.errors import BadInput
+from shared.package.manifest import Manifest
+from shared.package.processing import Column, Table
+from shared.serving.loaded import Loaded
+
+JSON = "application/json"
+SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody knows why."
+
+Shapes = Mapping[str, list[int]]
+
+
+class Example(NamedTuple):
+    """known: the model has to take such values if it takes any. False where they are guessed, as a table's words."""
+
+    body: bytes
+    content_type: str
+    known: bool = True
+
+
+def of_kind(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:
+    """Inputs of the kind that the model takes, the likeliest to be answered first.
+
+    shapes: of input tensors that the model has run on. Raises BadInput where the model's signature has no place for
+    such an input.
+    """
+    makers: dict[str | None, Callable[[Loaded, Shapes], Iterator[Example]]] = {
+        "image": _images,
+        "audio": _sounds,
+        "table": _rows,
+        "text": _texts,
+    }
+    return makers[loaded.manifest.input_kind](loaded, shapes)
+
+
+def prepare(manifest: Manifest) -> None:
+    """Import, and use once, what would open files later."""
+    kind = manifest.input_kind
+    if kind == "image":
+        from shared.serving.inputs import images
+
+        images.decode(png(2, 2), "L")
+    elif kind == "audio":
+        import numpy.fft  # noqa: F401 - numpy itself does so when it is first used
+
+        from shared.serving.inputs import sounds
+
+        sounds.decode(wav(64, 16_000), 8_000)
+    elif isinstance(manifest.preprocess, Table):
+        from shared.serving.inputs import tables
+
+        with suppress(BadInput):  # csv, and the codec of its text
+            tables.from_csv(b"a\n1\n", manifest.preprocess)
+    elif kind == "text":
+        import tokenizers  # noqa: F401 - as above
+
+
+def _images(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:
+    from shared.serving.inputs import images
+
+    tensor, plan = images.signature(loaded)
+    yield Example(png(224, 224), "image/png")
+    if images.any_size(loaded) and tensor.name in shapes:
+        height, width = shapes[tensor.name][2:4] if plan.layout == "NCHW" else shapes[tensor.name][1:3]
+        yield Example(png(width, height), "image/png")
+
+
+def png(width: int, height: int) -> bytes:
+    from PIL import Image
+
+    body = io.BytesIO()
+    Image.new("RGB", (width, height), (128, 128, 128)).save(body, "PNG")
+    return body.getvalue()
+
+
+def _sounds(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:
+    from shared.serving.inputs import sounds
+
+    tensor, plan = sounds.signature(loaded)
+    yield Example(wav(max(plan.sample_rate, 2 * plan.n_fft), plan.sample_rate), "audio/wav")
+    if plan.seconds is None and plan.features == "waveform" and tensor.name in shapes:
+        yield Example(wav(shapes[tensor.name][-1], plan.sample_rate), "audio/wav")
+
+
+def wav(samples: int, rate: int) -> bytes:
+    import numpy as np
+    import soundfile
+
+    body = io.BytesIO()
+    soundfile.write(body, np.zeros(samples, np.int16), rate, format="WAV")
+    return body.getvalue()
+
+
+def _texts(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:
+    for text in (SENTENCE, " ".join([SENTENCE] * 8), *_own_words(loaded)):
+        yield Example(msgspec.json.encode({"input": text}), JSON)
+
+
+def _own_words(loaded: Loaded) -> list[str]:
+    """What the tokenizer knows: it may be one of another alphabet, or of none."""
+    from shared.serving.inputs import texts
+
+    if texts.plan_of(loaded).tokenizer is None:
+        return []
+    made = texts.tokenizer_of(loaded)
+    known = made.get_vocab(with_added_tokens=False)
+    some = sorted(known, key=known.__getitem__)[:: len(known) // 8 + 1]
+    return [made.decode([known[token] for token in some]), "".join(some)]
+
+
+def _rows(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:
+    from shared.serving.inputs import tables
+
+    plan = tables.declared(loaded)
+    if plan.reference is not None:
+        yield Example(msgspec.json.encode({"inputs": tables.reference(loaded)[:8]}), JSON)
+        return
+    row = {column.name: _value(column) for column in plan.columns}
+    yield Example(msgspec.json.encode({"inputs": [row]}), JSON, not any(_is_free(column) for column in plan.columns))
+
+
+def _is_free(column: Column) -> bool:
+    """Whether the column takes words that the package does not list."""
+    return column.missing is None and (column.type == "text" or (column.type == "category" and not column.categories))
+
+
+def _value(column: Column) -> Any:
+    if column.missing is not None:
+        return column.missing
+    if column.type == "number":
+        return column.mean
+    return column.categories[0] if column.categories else "1"

@@ -1,0 +1,101 @@
+"""The body of /predict → the inputs in it, and the caller's options: one file as it is, or JSON with one or many.
+
+JSON is `{"input": …}` or `{"inputs": […], "parameters": {…}}`; files are in it as base64 text or data URLs.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct
+
+from shared.errors import BadInput, Unsupported
+from shared.package.processing import Positive
+
+MOST = 1024
+FILES = {"image": "image/png or image/jpeg", "audio": "audio/wav or audio/flac"}
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller may ask for beside the answer's default; in the query, or as the body's `parameters`."""
+
+    top_k: Annotated[Positive | None, Meta(description="labels in the answer, at most")] = None
+    threshold: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="the least score of what is in the answer")
+    ] = None
+    dimensions: Annotated[Positive | None, Meta(description="how many numbers of an embedding")] = None
+
+
+class Body(Struct, frozen=True, forbid_unknown_fields=True):
+    """id: the caller's own, which nothing here reads."""
+
+    input: Any = UNSET
+    inputs: Any = UNSET
+    parameters: dict[str, Any] = {}
+    id: Any = None
+
+
+class Inputs(Struct, frozen=True):
+    """The inputs of a call. many: the caller sent a list and gets one, even of a single answer."""
+
+    items: list[Any]
+    many: bool
+    options: Options
+
+
+def read(body: bytes, content_type: str, kind: str, query: dict[str, str]) -> Inputs:
+    """What a body holds. kind: of the inputs, "image", "audio", "text" or "table". Raises BadInput, Unsupported."""
+    if kind in FILES and (not content_type or content_type.startswith((f"{kind}/", "application/octet-stream"))):
+        return Inputs([body], False, options(query))
+    if kind == "text" and content_type.startswith("text/"):
+        return Inputs([_text(body)], False, options(query))
+    if content_type and "json" not in content_type:
+        also = FILES.get(kind, "text/plain" if kind == "text" else "text/csv")
+        raise Unsupported(f"this model takes {also}, or application/json, not {content_type[:80]!r}")
+    request = _decoded(body)
+    many = isinstance(request.inputs, list)
+    items = request.inputs if many else [request.inputs if request.input is UNSET else request.input]
+    if items == [UNSET]:
+        raise BadInput('the body has neither "input" nor "inputs": send {"input": …}, or {"inputs": […]} for many')
+    if not 1 <= len(items) <= MOST:
+        raise BadInput(f"the body has {len(items):,} inputs: send 1 to {MOST:,} in a call, or a batch job for more")
+    items = [_file(item, number) for number, item in enumerate(items)] if kind in FILES else items
+    return Inputs(items, many, options({**query, **request.parameters}))
+
+
+def _decoded(body: bytes) -> Body:
+    try:
+        return msgspec.json.decode(body, type=Body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(
+            f'the body must be JSON like {{"input": …}} or {{"inputs": […]}}, with options in "parameters": {error}'
+        ) from error
+
+
+def options(values: dict[str, Any]) -> Options:
+    try:
+        return msgspec.convert(values, Options, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"the options do not fit: {error}; there are top_k, threshold and dimensions") from error
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"the text is not UTF-8: {error}") from error
+
+
+def _file(item: Any, number: int) -> bytes:
+    text = item.get("b64") if isinstance(item, dict) else item
+    if not isinstance(text, str):
+        raise BadInput(f"input {number} must be a file in base64, not {type(item).__name__}")
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadInput(f"input {number} is not base64: {error}") from error

@@ -1,0 +1,222 @@
+"""From a model's name and a version or alias to a session that is verified and ready: resolve, load, keep.
+
+A resolved alias may be reused for `ttl` seconds, so that is how long a rollback takes to be seen; after that, one
+request tells whether the model has moved on. Sessions are kept by bytes, least recently used out first, and loaded once
+however many threads ask. Nothing is loaded whose bytes do not have the digest that the registry recorded.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from shared import keys
+from shared.errors import AmaasError, NotFound, Unavailable
+from shared.package import manifest as manifests
+from shared.package.manifest import Manifest
+from shared.registry import withdrawn
+from shared.registry.log import Log
+from shared.registry.state import Head, Version
+from shared.runtime import memory
+from shared.serving import forms, vouching
+from shared.serving.layer import EMPTY, Later, Layer
+from shared.serving.loaded import Loaded
+from shared.serving.sources import Permit, Sources
+
+if TYPE_CHECKING:
+    from shared.runtime.onnx import Session
+
+logger = logging.getLogger(__name__)
+
+# A session holds weights, graph and arena: measured at about twice the file for small models.
+OVERHEAD = 2
+# The share of its capacity that is let go before the C library is told to return what it holds: by itself it keeps most
+# of it, in pieces too small for the next session. After each session, this would double the time of small loads.
+TRIM, LEAST_TRIM = 1 / 8, 16 << 20
+
+
+class _Entry(Struct):
+    """Of the cache. cost: bytes of memory."""
+
+    manifest: Manifest
+    session: Session
+    cost: int
+    parts: dict[str, Any] = {}
+
+
+class _Load(Struct):
+    """A model that some thread loads. threads: how many load it or wait for it."""
+
+    lock: threading.Lock
+    threads: int = 0
+
+
+class Models:
+    """The models one process serves. Safe to share between threads."""
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        ttl: float,
+        capacity: int,
+        layer: Layer = EMPTY,
+        clock: Callable[[], float] = time.monotonic,
+        threads: int = 1,
+    ) -> None:
+        self.log = log
+        self.sources = Sources(layer, log.store, threads)
+        self._ttl = ttl
+        self._capacity = capacity
+        self._clock = clock
+        self._heads: dict[str, tuple[float, Head]] = {}
+        self._manifests: dict[str, Manifest] = {}
+        self._cached: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._refused: dict[tuple[str, str], str] = {}
+        self._evicted = 0
+        self._lock = threading.Lock()
+        self._loading: dict[tuple[str, str], _Load] = {}
+
+    def resolve(self, model: str, reference: str | None, key: str | None = None) -> tuple[Head, Version]:
+        """The model's state, at most `ttl` seconds old, and the version that answers. Raises NotFound, Unavailable.
+
+        key: callers with the same key get the same version of a split alias; with none, each call draws. What an
+        older state does not know is looked for in the present one: a version may be called as soon as it is there.
+        """
+        keys.model_name(model)
+        split_key = key if key is not None else os.urandom(8).hex()
+        cached = self._heads.get(model)
+        if cached and self._clock() - cached[0] < self._ttl:
+            with suppress(NotFound):
+                return cached[1], self.log.version(cached[1], cached[1].number(reference, split_key))
+        time_of_request = self._clock()
+        head = self.log.refresh(cached[1]) if cached else self.log.read(model)
+        if head.revision:  # unknown names are not cached: a caller can make up any number of them
+            self._heads[model] = (time_of_request, head)
+        return head, self.log.version(head, head.number(reference, split_key))
+
+    def manifest(self, version: Version) -> Manifest:
+        if version.manifest not in self._manifests:
+            body = self.sources.read(version.manifest)
+            self._manifests[version.manifest] = manifests.stored(body, f"version {version.version} of this model")
+        return self._manifests[version.manifest]
+
+    def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:
+        """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable."""
+        head, version = self.resolve(model, reference, key)
+        entry = self._session(model, version)
+        read, shadow = self.sources.read, head.shadow(reference)
+        return Loaded(model, version, head.revision, entry.manifest, entry.session, entry.parts, read, shadow)
+
+    def _session(self, model: str, version: Version) -> _Entry:
+        """Single flight: of several threads that need a model at once, one loads it and the others wait.
+
+        Where it fails, the next of them tries, as a later call would.
+        """
+        key = (version.model, version.manifest)
+        with self._lock:
+            if entry := self._present(key):
+                return entry
+            load = self._loading.setdefault(key, _Load(threading.Lock()))
+            load.threads += 1
+        try:
+            with load.lock:
+                with self._lock:
+                    if entry := self._present(key):
+                        return entry
+                entry = self._open(model, version)
+                with self._lock:
+                    self._keep(key, entry)
+                return entry
+        finally:
+            with self._lock:
+                load.threads -= 1
+                if not load.threads:
+                    del self._loading[key]
+
+    def _present(self, key: tuple[str, str]) -> _Entry | None:
+        """The cached entry, now the most recently used. Raises Unavailable for a version that is not served here."""
+        if key in self._refused:
+            raise Unavailable(self._refused[key])
+        if key in self._cached:
+            self._cached.move_to_end(key)
+        return self._cached.get(key)
+
+    def _open(self, model: str, version: Version) -> _Entry:
+        started = time.perf_counter()
+        if version.manifest in self._manifests:  # a withdrawn version is not downloaded for every call
+            self._permitted(version)
+        refusal = ""
+        for digest in forms.digests(version):
+            session, size, manifest = self._opened(version, digest)
+            refusal = vouching.refusal(model, version, manifest, session, self.sources.read) or ""
+            if not refusal:
+                milliseconds = round((time.perf_counter() - started) * 1e3, 1)
+                subject = {"model": model, "version": version.version, "digest": digest}
+                logger.info("model loaded", extra=subject | {"milliseconds": milliseconds})
+                return _Entry(manifest, session, size * OVERHEAD)
+        # for as long as the process lives: its processor stays the same
+        self._refused[version.model, version.manifest] = refusal
+        raise Unavailable(refusal)
+
+    def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
+        """One form of a version, loaded as soon as the manifest permits it; its size in bytes."""
+        permit = Permit()
+        opening = Later(lambda: self.sources.open(digest, permit))
+        try:
+            manifest = self._permitted(version)
+            permit.grant()
+        finally:
+            permit.close()
+        return *opening.result(), manifest
+
+    def _permitted(self, version: Version) -> Manifest:
+        """The manifest. Raises Unavailable for a version that holds what is not served any more."""
+        manifest = self.manifest(version)
+        withdrawn.check(manifest.name or "this model", version.version, manifest.gate)
+        return manifest
+
+    def _keep(self, key: tuple[str, str], entry: _Entry) -> None:
+        self._cached[key] = entry
+        total = sum(other.cost for other in self._cached.values())
+        while total > self._capacity and len(self._cached) > 1:
+            oldest = self._cached.popitem(last=False)[1].cost
+            total -= oldest
+            self._evicted += oldest
+        if self._evicted >= max(self._capacity * TRIM, LEAST_TRIM):
+            self._evicted = 0
+            memory.trim()
+
+    def prefetch(self, names: Sequence[str]) -> None:
+        """Load the production versions of models before the first call. Best effort: a call reports what is wrong.
+
+        What the layer has is opened before the registry says which version is served: it is nearly always that one.
+        """
+        self.sources.layer.begin(tuple(names))
+        for name in names:
+            try:
+                self.load(name, None)
+            except AmaasError as error:
+                logger.info("not prefetched", extra={"model": name, "why": str(error)})
+        self.sources.layer.settle()
+
+    def forget(self) -> None:
+        """Ask the registry anew, whatever the time: the process was asleep, and no clock says for how long."""
+        self._heads.clear()
+
+    def ready(self, model: str, reference: str | None) -> bool:
+        """Whether a call would be answered; loads the model to find out. Raises NotFound."""
+        try:
+            self.load(model, reference)
+        except Unavailable as error:
+            logger.warning("not ready", extra={"model": model, "why": str(error)})
+            return False
+        return True

@@ -1,0 +1,81 @@
+"""Scores of classes, as the package's `postprocess` declares them, and the labels that go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+
+from shared.errors import BadInput
+from shared.package.processing import Scores
+from shared.serving.inputs.request import Options
+from shared.serving.loaded import Loaded
+from shared.serving.outputs import batching
+
+
+def declared(loaded: Loaded) -> Scores:
+    """The package's postprocess, with the usual activation filled in."""
+    postprocess = loaded.manifest.postprocess
+    scores = postprocess if isinstance(postprocess, Scores) else Scores()
+    if scores.activation is not None:
+        return scores
+    return replace(scores, activation="none" if loaded.manifest.input_kind == "table" else "softmax")
+
+
+def output(loaded: Loaded) -> str:
+    """The output with the scores: as declared, else the first; if that has no row of floats per input, one that has."""
+    name = declared(loaded).output
+    floats = [o.name for o in loaded.manifest.outputs if o.datatype in ("FP32", "FP16", "FP64") and len(o.shape) >= 2]
+    first = loaded.manifest.outputs[0].name
+    return name or (first if first in floats or not floats else floats[0])
+
+
+def scores(loaded: Loaded, feeds: dict[str, np.ndarray]) -> np.ndarray:
+    """The activated scores, [rows, classes] in FP64. Raises BadInput for a model that gives no row of scores."""
+    name = output(loaded)
+    values = np.asarray(batching.run(loaded, feeds, [name])[name])
+    total = batching.rows(feeds)
+    if values.dtype.kind not in "fiu" or values.size % total or not values.size:
+        raise BadInput(f"output {name!r} of shape {list(values.shape)} is no row of scores per input")
+    return activated(values.astype(np.float64).reshape(total, -1), declared(loaded).activation)
+
+
+def activated(values: np.ndarray, activation: str | None) -> np.ndarray:
+    """Scores from raw outputs, over the last axis."""
+    if activation == "softmax":
+        powers = np.exp(values - values.max(axis=-1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+    if activation == "sigmoid":
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))  # 1 / (1 + exp(-x)), which overflows
+    return values
+
+
+def answers(loaded: Loaded, feeds: dict[str, np.ndarray], options: Options) -> list[dict[str, Any]]:
+    """`{"predictions": [{"label", "score"}, …]}` for each row, best first. Raises BadInput as `scores`."""
+    return [{"predictions": labelled(loaded, row, options)} for row in scores(loaded, feeds)]
+
+
+def classes(loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> range | None:
+    """How many labels fit the outputs of a run: one per score. None where there are no scores of so many rows."""
+    values = outputs[output(loaded)]
+    if values.dtype.kind != "f" or not rows:
+        return None
+    return range(values.size // rows, values.size // rows + 1)
+
+
+def labelled(loaded: Loaded, row: np.ndarray, options: Options) -> list[dict[str, Any]]:
+    """The best labels of one row of scores, best first."""
+    plan, labels = declared(loaded), loaded.manifest.labels
+    threshold = options.threshold if options.threshold is not None else plan.threshold
+    best = np.argsort(-row, kind="stable")[: options.top_k or plan.top_k]
+    return [
+        {"label": label(labels, int(index)), "score": round(float(row[index]), 6)}
+        for index in best
+        if threshold is None or row[index] >= threshold
+    ]
+
+
+def label(labels: list[str], index: int) -> str:
+    return labels[index] if 0 <= index < len(labels) else str(index)

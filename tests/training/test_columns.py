@@ -1,0 +1,61 @@
+"""How a table's columns are described: scaled numbers, categories, gaps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.data import dataset as data
+from training.kinds import choose as kinds
+from training.kinds.tables import Tables
+
+from .test_kinds import BUNDLED, chosen
+
+
+def test_columns_are_described_by_the_training_rows_alone() -> None:
+    rows = [{"n": 1.0, "c": "x"}, {"n": 3.0, "c": None}, {"n": None, "c": "y"}, {"n": 8.0, "c": "x"}]
+    values = np.array(rows, object)
+    kind = kinds.fit(values, "table", {"columns": ["n", "c"]}, chosen().preparation)
+    assert isinstance(kind, Tables)
+    number, category = kind.preprocess["columns"]
+    assert (number["missing"], number["mean"], round(number["std"], 3)) == (3, 4, 2.944)
+    assert category["categories"] == ["x", "y"]
+    made = kind.encode(np.array([{"n": None, "c": "z"}, {"n": 4.0, "c": "y"}, {"n": 4.0, "c": None}], object))[
+        "features"
+    ]
+    assert made[:, 1:].tolist() == [[0, 0], [0, 1], [0, 0]]
+    assert made[1, 0] == 0
+    assert kind.files["reference.csv"].decode().splitlines()[0] == "n,c"
+    assert (
+        "reference"
+        not in kinds.fit(values, "table", {"columns": ["n", "c"]}, chosen("--no-reference-rows").preparation).preprocess
+    )
+
+
+@pytest.mark.parametrize("start", [0, 1_700_000_000, -1e12])
+@pytest.mark.parametrize("step", [0.001, 1, 7e5])
+def test_numbers_far_from_zero_are_centered(start: float, step: float) -> None:
+    """Times of one hour were 1.8 deviations away from zero, and a gap among them before all of them."""
+    numbers = start + step * np.arange(3600)
+    values = np.array(
+        [{"time": float(number), "same": start + 0.1} for number in numbers] + [{"time": None, "same": None}]
+    )
+    kind = kinds.fit(values[:-1], "table", {"columns": ["time", "same"]}, chosen().preparation)
+    assert isinstance(kind, Tables) and kind.preprocess["columns"][1]["std"] == 1
+    made = kind.encode(values)["features"].double()
+    # -1e12 has steps of 0.0001
+    assert abs(made[:-1, 0].mean()) < 0.002 and abs(made[:-1, 0].std() - 1) < 0.002
+    assert abs(made[-1, 0]) < 0.002 and made[:, 1].abs().max() < 0.002
+
+
+def test_what_is_near_zero_is_noted_as_the_bundled_table_has_it(tmp_path: Path) -> None:
+    described = json.loads((BUNDLED / "wine" / "amaas.json").read_text())
+    values, _ = data.load("wine", tmp_path, seed=0).train
+    columns = [column["name"] for column in described["preprocess"]["columns"]]
+    assert (
+        kinds.fit(values, "table", {"columns": columns}, chosen().preparation).preprocess["columns"]
+        == described["preprocess"]["columns"]
+    )

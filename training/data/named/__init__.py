@@ -1,0 +1,1 @@
+"""Data sets with a name of their own, which are fetched or made."""

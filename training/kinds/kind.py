@@ -1,0 +1,57 @@
+"""What a kind of data is: the protocol that images, texts, sounds and tables have in common."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from training.options import Augmentation, KindName
+
+Inputs = dict[str, torch.Tensor]  # a network's inputs by name, in its order; the first axis is the items
+
+
+class Kind(Protocol):
+    """name: image, text, audio or table. preprocess: as in amaas.json. files: what goes into the package with it.
+
+    reading: options of data.load, without which files would come in another size, or at another rate.
+    tensors: amaas.json's inputs. shape: of one item, as networks are called with. axes: per input, its axes that vary
+    beside the first, by name. description: for messages.
+    """
+
+    name: KindName
+    task: str
+    preprocess: dict[str, Any]
+    files: dict[str, bytes]
+    shape: tuple[int, ...]
+    description: str
+
+    @property
+    def reading(self) -> dict[str, Any]: ...
+
+    @property
+    def tensors(self) -> list[dict[str, Any]]: ...
+
+    @property
+    def axes(self) -> list[dict[int, str]]: ...
+
+    def mismatch(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
+        """Where these (as in Source) would be taken for what they are not: what is taken, and what these are."""
+
+    def encode(self, values: np.ndarray) -> Inputs:
+        """All items of a split in a compact form, computed once."""
+
+    def inputs(self, encoded: Inputs, indices: torch.Tensor | slice) -> Inputs:
+        """The network's inputs for some of them."""
+
+    def augmented(
+        self, encoded: Inputs, indices: torch.Tensor, generator: torch.Generator, augmentation: Augmentation
+    ) -> Inputs:
+        """The network's inputs for some of them, changed at random as the settings say."""
+
+    def example(self, count: int) -> tuple[torch.Tensor, ...]:
+        """Inputs of zeros, to try a network on."""
+
+    def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """Simple features of each item [N], for drift detection and for accuracy by slice."""
