@@ -116,7 +116,7 @@ def master(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(master: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Running, and named by the environment."""
     monkeypatch.chdir(tmp_path)  # away from a deployment that the checkout may know
-    monkeypatch.setattr(transport, "PAUSE", 0.01)
+    monkeypatch.setattr(transport, "BACKOFF", 0.01)
     with serving(master) as running:
         monkeypatch.setenv("AMAAS_URL", f"http://127.0.0.1:{running.server_port}")
         monkeypatch.setenv("AMAAS_TOKEN", TOKEN)
@@ -172,7 +172,7 @@ def test_a_service_that_cannot_teach_says_why(
     )
     monkeypatch.delenv("AMAAS_URL")
     monkeypatch.delenv("AMAAS_TOKEN")
-    with pytest.raises(TrainingError, match=r"no service is known: .*set AMAAS_URL"):
+    with pytest.raises(TrainingError, match=r"no service is configured: .*set AMAAS_URL"):
         teacher("sides")
 
 
