@@ -1,7 +1,7 @@
 """What a package declares to happen before and after the model: data, never code, one struct per kind.
 
 `preprocess` is an Image, Text, Audio or Table; `postprocess` is Scores, Boxes, Entities or a Vector. Their member
-`kind` says which; left out, it is the one that the task usually has. shared/serving does what is written here.
+`kind` says which; if omitted, it is the first that the task allows. shared/serving does what is written here.
 """
 
 # annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
@@ -23,7 +23,7 @@ Fraction = Annotated[float, Meta(ge=0, le=1)]
 class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
     """How an image becomes a tensor: shorter → size → crop, then value = (pixel * scale - mean) / std per channel.
 
-    shorter: pixels of the shorter side after a first resizing that keeps the aspect. size: [height, width]; left out,
+    shorter: pixels of the shorter side after a first resizing that keeps the aspect. size: [height, width]; omitted,
     what the model's input says. resize: `stretch` ignores the aspect; `crop` fills size and cuts the center; `pad` fits
     into size with `fill` around it, `corner` with `fill` to the right and below. crop: [height, width] of the center,
     cut last. shorter 256 and crop [224, 224] are torchvision's Resize(256), CenterCrop(224).
@@ -92,7 +92,7 @@ class Audio(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 
 
 class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One column of a table. input: the model's input that it goes to; left out, the one of its name, or the only one.
+    """One column of a table. input: the model's input that it goes to; omitted, the one of its name, or the only one.
 
     missing: what stands in for an absent value; without it, absence is an error. categories: in the order of their
     codes; encode: as one code, or as one column each. unknown: the code of values that are no category (in one-hot
@@ -121,9 +121,9 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 
 
 class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="scores"):
-    """One score per class: the best top_k with at least `threshold`. output: where they are; left out, the first.
+    """One score per class: the best top_k with at least `threshold`. output: where they are; omitted, the first.
 
-    activation: what makes scores of the model's numbers; left out, softmax, but none for tables, whose models have it.
+    activation: what makes scores of the model's numbers; omitted, softmax, but none for tables, whose models have it.
 
     maps: an output with a map per class, [N, classes, h, w], for explanations.
     """
@@ -199,7 +199,7 @@ def fill_kinds(described: Any) -> Any:
             if kind not in allowed:
                 raise BadInput(
                     f"amaas.json: the task {described.get('task', TENSOR)!r} has no {member} of kind {kind!r}"
-                    + (f", it has {' or '.join(allowed)}" if allowed else "; leave it out")
+                    + (f", it has {' or '.join(allowed)}" if allowed else "; omit it")
                 )
             filled[member] = {**declaration, "kind": kind}
     return filled

@@ -116,7 +116,7 @@ class Layer:
                 self._begun[digest] = Later(partial(self._open, digest))
 
     def settle(self) -> None:
-        """Let go of what was begun and nobody asked for."""
+        """Drop the sessions that were opened in advance and never used."""
         self._begun.clear()
 
     def open(self, digest: str) -> tuple[Session, int] | None:
@@ -138,7 +138,7 @@ class Layer:
         return body
 
     def _open(self, digest: str) -> tuple[Session, int]:
-        from shared.runtime import onnx  # 90 ms, with numpy: whoever downloads a model starts that first
+        from shared.runtime import onnx  # 90 ms, with numpy: a download is started before it
 
         size = Later(lambda: self._verified(digest))
         try:

@@ -36,7 +36,7 @@ class Permit:
         self._granted = True
 
     def close(self) -> None:
-        """Let go whoever waits, with what was decided."""
+        """End the waiting, with or without a grant."""
         self._settled.set()
 
     def wait(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether a version may answer on this kind of processor: where nobody has vouched for it, it shows so first.
+"""Whether a version may answer on this kind of processor: it is proven on load where the gate ran on another kind.
 
 The gate vouches for the kind that it ran on. On another, samples that the gate kept with the version are replayed when
 the version is loaded; that takes milliseconds, and where models are loaded before the first call no caller waits for

@@ -107,7 +107,7 @@ def feeds(
 ) -> dict[str, np.ndarray]:
     """The request's tensors by input name, checked against the model's inputs. Raises BadInput.
 
-    optional: inputs that may be left out; the model has a default for each.
+    optional: inputs that may be omitted; the model has a default for each.
     """
     if parsed.bare:
         return _single_input(parsed.tail, signature)
