@@ -76,7 +76,8 @@ def windows(samples: np.ndarray, plan: processing.Audio) -> list[tuple[float, np
     starts = range(0, len(samples) - length + 1, step) if step else range(1)
     if len(starts) > MAX_WINDOWS:
         raise TooLarge(
-            f"the sound has {len(starts):,} parts of {plan.seconds} s, one call takes at most {MAX_WINDOWS:,}: send a part of it"
+            f"the sound has {len(starts):,} parts of {plan.seconds} s, one call takes at most {MAX_WINDOWS:,}: "
+            "send a part of it"
         )
     return [(start / plan.sample_rate, samples[start : start + length]) for start in starts]
 
