@@ -77,7 +77,7 @@ def test_a_record_of_another_model(log: Log, revision: int) -> None:
 
 def test_an_object_that_is_no_record(log: Log) -> None:
     log.store.put(keys.log("m") + "note.txt", b"hello")
-    assert "no record" in verify.verify(log, "m").problems[0].what
+    assert "is not a record" in verify.verify(log, "m").problems[0].what
 
 
 def test_a_tail_that_was_cut_off(log: Log) -> None:
