@@ -98,7 +98,7 @@ def test_plans_that_name_what_the_model_lacks(store: MemoryStore) -> None:
     for described, why in (
         ({"task": "text-classification", "postprocess": {"output": "nowhere"}}, "'nowhere'"),
         ({"task": "tabular", "preprocess": {"columns": [{"name": "a", "input": "b"}]}}, "'a' goes to no input"),
-        ({"task": "tensor", "preprocess": {"mode": "L"}}, "leave it out"),
+        ({"task": "tensor", "preprocess": {"mode": "L"}}, "omit it"),
     ):
         files = {"amaas.json": json.dumps(described).encode(), "model.onnx": linear([[1.0]])}
         state = push(store, "m", files)
