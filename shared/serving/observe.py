@@ -1,4 +1,4 @@
-"""The hook after an answer: whoever wants to know of calls subscribes here, and no route knows who does.
+"""The hook after an answer: observers of calls subscribe here, and routes do not know them.
 
 Subscribers are called when the answer is ready and before it is sent, so they take no time: they count, or put aside
 what they have to do. Work that takes time is done later, by what `after_answer` was given. Nothing that an observer
@@ -92,7 +92,7 @@ class Observers:
                 logger.exception("work after an answer failed")
 
 
-class Recorded:
+class TimedSession:
     """A session that notes how often and how long it ran, and what it was fed: for one call, in one thread."""
 
     __slots__ = ("_session", "inputs", "ns", "runs")

@@ -34,7 +34,7 @@ def test_promote_split_and_roll_back(amaas: Run) -> None:
     output = amaas("rollback", "m", "--reason", "night").stdout
     assert "production is now version 2 (a rollback goes to version 1)" in output
     assert "production is now version 1, in effect" in amaas("rollback", "m").stdout
-    assert "nothing to go back to" in amaas("rollback", "m", code=1).stderr
+    assert "no previous target to roll back to" in amaas("rollback", "m", code=1).stderr
     assert "production is now version 3" in amaas("rollback", "m", "--to", "3").stdout
     rows = amaas("history", "m", "--limit", "7").stdout.splitlines()
     assert len(rows) == 8
@@ -64,7 +64,7 @@ def test_a_lost_reply_is_repeated_and_carried_out_once(client: Client, service: 
 
 def test_two_persons(amaas: Run) -> None:
     assert "moved by two persons" in amaas("protect", "m", "production", "--two-person").stdout
-    assert "make a request" in amaas("promote", "m", "2", code=1).stderr
+    assert "create a move request" in amaas("promote", "m", "2", code=1).stderr
     output = amaas("promote", "m", "2", "--request", "--reason", "better").stdout
     assert output == "m request 5 waits for somebody else: amaas approve m 5\n"
     shown = amaas("show", "m").stdout

@@ -41,7 +41,7 @@ class Service(ThreadingHTTPServer):
         opened = package.read(folder)
         self.manifest = manifest.decode((folder / "amaas.json").read_bytes())
         self.session = served(package.serialized(opened.model))
-        self.requested: list[int] = []
+        self.asked: list[int] = []
         self.broken = False
 
     def version(self) -> bytes:
@@ -54,7 +54,7 @@ class Service(ThreadingHTTPServer):
         [put], [wanted] = asked["inputs"], asked["outputs"]
         assert put["datatype"] == "FP32" and put["parameters"]["binary_data_size"] == len(body) - length
         rows = np.frombuffer(body, "<f4", offset=length).reshape(put["shape"])
-        self.requested.append(len(rows))
+        self.asked.append(len(rows))
         [answer] = self.session.run([wanted["name"]], {put["name"]: rows})
         told = {"name": wanted["name"], "datatype": "FP32", "shape": list(answer.shape)}
         told["parameters"] = {"binary_data_size": answer.nbytes}
