@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 
 import amaas
@@ -17,6 +17,8 @@ from shared.registry.log import Log
 from tests.client.gateway import Service, Trouble
 from tests.client.models import PNG, served
 from tests.registry.conftest import push
+
+CLIENT = Path(__file__).parents[2] / "client"
 
 
 def test_lists_are_followed_over_all_pages(client: Client, service: Service, log: Log) -> None:
@@ -141,7 +143,11 @@ def test_older_names_work_and_say_which_is_the_present_one(client: Client, log: 
 
 
 def test_the_version_has_one_place() -> None:
-    assert version("amaas") == amaas.__version__
+    """What is installed from a checkout was built when the environment was: the sources are compared."""
+    project = tomllib.loads((CLIENT / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert CLIENT / project["tool"]["hatch"]["version"]["path"] == Path(amaas.__file__)
+    assert f'__version__ = "{amaas.__version__}"' in Path(amaas.__file__).read_text()
 
 
 HEAVY = {"numpy", "boto3", "botocore", "onnx", "onnxruntime", "msgspec", "PIL", "torch", "shared", "functions"}
