@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from shared.config import Config
 from shared.entry import extension
@@ -188,7 +188,6 @@ def infer(request: Request) -> Response:
     began = time.perf_counter_ns()
     asked = protocol.parse(request.body, request.headers)
     loaded = _load(request)
-    alias = _alias(request.params.get("version"))
     try:
         feeds = protocol.feeds(asked, loaded.manifest.inputs, loaded.manifest.optional)
         wanted = protocol.wanted(asked, loaded.manifest.outputs)
@@ -205,13 +204,12 @@ def infer(request: Request) -> Response:
             accepted=request.headers.get("accept-encoding"),
         )
     except Exception as error:
-        _failed(loaded, "infer", alias, began, error)
+        _failed(loaded, "infer", began, error)
         raise
     observers.notify(
         Call(
             loaded=loaded,
             route="infer",
-            alias=alias,
             input_ns=fed - began,
             infer_ns=ran - fed,
             output_ns=time.perf_counter_ns() - ran,
@@ -246,8 +244,7 @@ def explain(request: Request) -> Response:
 
     asks_for_png = "image/png" in request.headers.get("accept", "")
     query = ({"format": "png"} if asks_for_png else {}) | request.query
-    # a shadow explains nothing: an explanation is hundreds of runs
-    return _in_own_terms(request, "explain", tasks.explain, query, repeated=False)
+    return _in_own_terms(request, "explain", tasks.explain, query)
 
 
 @handler.route("POST", "/v1/embeddings", id="createEmbeddings", scope="infer")
@@ -260,39 +257,31 @@ def embeddings(request: Request) -> Response:
     name, _, reference = asked.model.partition("@")
     request.require("infer", name)
     loaded = models().load(name, reference or None, _key(request))
-    call = Pending(loaded, "embeddings", _alias(reference), began)
-    return _answered(request, call, lambda version: embedding.openai(version, asked), embedding.encoder(asked))
+    return _answered(
+        request, loaded, "embeddings", began, lambda version: embedding.openai(version, asked), embedding.encoder(asked)
+    )
 
 
-def _in_own_terms(
-    request: Request, route: str, answer: Callable[..., Any], query: dict[str, str], repeated: bool = True
-) -> Response:
+def _in_own_terms(request: Request, route: str, answer: Callable[..., Any], query: dict[str, str]) -> Response:
     """What /predict and /explain share: a body of any content type, answered by the model's task."""
     began = time.perf_counter_ns()
     body = _body(request)
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    call = Pending(_load(request), route, _alias(request.params.get("version")), began, repeated)
-    return _answered(request, call, lambda version: answer(version, body, content_type, query))
-
-
-class Pending(NamedTuple):
-    """A call that is not answered yet. began: when it came. repeated: a shadow may repeat it."""
-
-    loaded: Loaded
-    route: str
-    alias: str | None
-    began: int
-    repeated: bool = True
+    return _answered(request, _load(request), route, began, lambda version: answer(version, body, content_type, query))
 
 
 def _answered(
     request: Request,
-    call: Pending,
+    loaded: Loaded,
+    route: str,
+    began: int,
     answer: Callable[[Loaded], Any],
-    encode: Callable[[Any], Any] = lambda computed: computed,
+    encode: Callable[[Any], Any] | None = None,
 ) -> Response:
-    """Compute an answer, write it as bytes (a picture) or JSON, and tell the observers."""
-    loaded, route, alias, began, repeated = call
+    """Compute an answer, write it as bytes (a picture) or JSON, and tell the observers.
+
+    began: when the call came. encode: from the answer to what JSON can carry.
+    """
     session = Recorded(loaded.session)
     try:
         computed = answer(replace(loaded, session=session))
@@ -300,39 +289,34 @@ def _answered(
         if isinstance(computed, bytes):
             reply = Reply(computed, {"Content-Type": "image/png"})
         else:
-            reply = content.json_reply(encode(computed), request.headers.get("accept-encoding"))
+            reply = content.json_reply(encode(computed) if encode else computed, request.headers.get("accept-encoding"))
     except Exception as error:
-        _failed(loaded, route, alias, began, error)
+        _failed(loaded, route, began, error)
         raise
     observers.notify(
         Call(
             loaded=loaded,
             route=route,
-            alias=alias,
             input_ns=ran - began - session.ns,
             infer_ns=session.ns,
             output_ns=time.perf_counter_ns() - ran,
             runs=session.runs,
             inputs=session.inputs,
             answer=computed,
-            repeat=answer if repeated else None,
+            # a shadow explains nothing: an explanation is hundreds of runs
+            repeat=None if route == "explain" else answer,
         )
     )
     return Response(reply.body, headers=_named(loaded) | reply.headers)
 
 
-def _failed(loaded: Loaded, route: str, alias: str | None, began: int, error: Exception) -> None:
+def _failed(loaded: Loaded, route: str, began: int, error: Exception) -> None:
     elapsed = time.perf_counter_ns() - began
-    observers.notify(Call(loaded=loaded, route=route, alias=alias, error=error, input_ns=elapsed))
+    observers.notify(Call(loaded=loaded, route=route, error=error, input_ns=elapsed))
 
 
 def _body(request: Request) -> bytes:
     return content.decompress(request.body, request.headers.get("content-encoding"))
-
-
-def _alias(reference: str | None) -> str | None:
-    """None for the default alias, and for a version's number."""
-    return None if not reference or reference.isdigit() else reference
 
 
 def _named(loaded: Loaded) -> dict[str, str]:

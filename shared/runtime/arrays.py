@@ -14,6 +14,8 @@ from shared.runtime.datatypes import TABLE
 # by the protocol's name
 DTYPES: dict[str, np.dtype] = {datatype.name: np.dtype(datatype.numpy) for datatype in TABLE}
 COMPUTED: dict[str, np.dtype] = {datatype.name: np.dtype(datatype.computed) for datatype in TABLE}
+# those that `stored` changes
+CONVERTED = frozenset(datatype.name for datatype in TABLE if datatype.computed != datatype.numpy)
 # by numpy's type; text has several
 NAMES = {dtype: name for name, dtype in DTYPES.items() if dtype.kind != "O"}
 BF16 = DTYPES["BF16"]

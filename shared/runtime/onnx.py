@@ -17,13 +17,13 @@ from msgspec import Struct
 from shared.errors import AmaasError, BadInput, Unavailable
 from shared.runtime import arrays, layout
 from shared.runtime.arrays import DTYPES
-from shared.runtime.datatypes import BY_RUNTIME_NAME, DATATYPES, TABLE
+from shared.runtime.datatypes import BY_RUNTIME_NAME, DATATYPES
 from shared.runtime.sizes import Sizes, not_empty
 
 VERSION: str = ort.__version__
 
-# Types that numpy lacks: `run` of ONNX Runtime can neither take nor give them, but values that are bound can be.
-BOUND = frozenset(datatype.name for datatype in TABLE if datatype.computed != datatype.numpy)
+# What numpy lacks: `run` of ONNX Runtime can neither take nor give it, but values that are bound can be of such a type.
+BOUND = arrays.CONVERTED
 LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,

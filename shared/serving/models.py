@@ -114,7 +114,9 @@ class Models:
         head, version = self.resolve(model, reference, key)
         entry = self._session(model, version)
         read, shadow = self.sources.read, head.shadow(reference)
-        return Loaded(model, version, head.revision, entry.manifest, entry.session, entry.parts, read, shadow)
+        return Loaded(
+            model, version, head.revision, entry.manifest, entry.session, entry.parts, read, shadow, reference
+        )
 
     def _session(self, model: str, version: Version) -> _Entry:
         """Single flight: of several threads that need a model at once, one loads it and the others wait.

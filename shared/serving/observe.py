@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 class Call(Struct, frozen=True, kw_only=True):
     """One call of a model, whether it was answered or failed.
 
-    loaded: the version that answered, and its model, task and shadow. route: infer, predict, explain or embeddings.
-    alias: as the caller named it; None for the default alias, or a version's number. error: why there is no answer.
+    loaded: the version that answered, with its model, task, alias and shadow. route: infer, predict, explain or
+    embeddings. error: why there is no answer.
 
     input_ns, infer_ns, output_ns: of reading the request, of the model's runs, of writing the response; of a call that
     failed, all its time is input_ns. runs: of the model. inputs: what it was fed in the last of them, by name: the
@@ -40,7 +40,6 @@ class Call(Struct, frozen=True, kw_only=True):
 
     loaded: Loaded
     route: str
-    alias: str | None = None
     error: Exception | None = None
     input_ns: int = 0
     infer_ns: int = 0

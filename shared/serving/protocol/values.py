@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.runtime.arrays import COMPUTED, TEXT, computable, json_values, stored
+from shared.runtime.arrays import COMPUTED, CONVERTED, TEXT, computable, json_values, stored
 
 
 def to_array(name: str, data: Any, datatype: str, shape: list[int] | None) -> np.ndarray:
@@ -41,7 +41,7 @@ def _numbers(name: str, data: Any, datatype: str) -> np.ndarray:
     except (ValueError, OverflowError, TypeError) as error:
         raise BadInput(f"input {name!r}: the data is not a regular array of {datatype} values ({error})") from error
     array = natural.astype(dtype) if natural.size == 0 else _cast(name, natural, dtype, datatype)
-    return _stored(name, array, datatype)
+    return _stored(name, array, datatype) if datatype in CONVERTED else array
 
 
 def _exact(data: Any, natural: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ def _cast(name: str, natural: np.ndarray, dtype: np.dtype, datatype: str) -> np.
 
 def _stored(name: str, array: np.ndarray, datatype: str) -> np.ndarray:
     values = stored(array, datatype)
-    if values is not array and not np.isfinite(computable(values)).all():  # too large for the narrower type
+    if not np.isfinite(computable(values)).all():  # too large for the narrower type
         raise _outside(name, datatype)
     return values
 
