@@ -128,8 +128,9 @@ anywhere: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## make run in a fresh clone w
 training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready $(ENVS)/cloud/.ready)
 	@$(if $(wildcard tests/training),OMP_NUM_THREADS=1 $(ENVS)/training/bin/pytest --numprocesses 2 --dist loadfile tests/training)
 
-lint: $(ENVS)/dev/.ready ## style, and the one-way rule between the floors of the house
+lint: $(ENVS)/dev/.ready ## style, spelling, lengths, and the import contracts
 	@$(ENVS)/dev/bin/ruff check . && $(ENVS)/dev/bin/ruff format --check . && $(ENVS)/dev/bin/lint-imports
+	@$(ENVS)/dev/bin/typos && $(ENVS)/dev/bin/python -m tools.lengths
 
 types: types-dev types-training ## static types
 

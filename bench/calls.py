@@ -17,7 +17,7 @@ from shared.package import manifest
 from shared.package.manifest import Tensor
 from shared.registry import blobs, versions
 from shared.registry.log import Log
-from shared.registry.state import Act, Version
+from shared.registry.state import Change, Version
 from shared.runtime import layout, onnx
 from shared.runtime.arrays import datatype_of
 
@@ -79,7 +79,7 @@ def register(log: Log, name: str, model: bytes) -> Version:
     version = Version(
         version=0, task="tensor", manifest=described, source=digest, model=digest, size=len(model), upload="bench"
     )
-    return versions.register(log, name, version, Act(by="bench"))
+    return versions.register(log, name, version, Change(by="bench"))
 
 
 def values(model: str) -> np.ndarray:

@@ -23,16 +23,16 @@ from typing import Any
 from bench import page
 from bench.machine import RESULTS, ROOT
 from shared.package import manifest
-from shared.registry import aliases, blobs, catalogue, models, versions
+from shared.registry import aliases, blobs, catalog, models, versions
 from shared.registry.log import Log
-from shared.registry.state import PRODUCTION, Act, Target, Version
+from shared.registry.state import PRODUCTION, Change, Target, Version
 from shared.serving.models import Models
 from shared.storage.base import Store
 from shared.storage.memory import MemoryStore
 from tests import servers
 
 KINDS = {"get": "GET", "download": "GET", "head": "HEAD", "put": "PUT", "list_page": "LIST", "delete": "DELETE"}
-MODEL, BENCH = "model-00000", Act(by="bench")
+MODEL, BENCH = "model-00000", Change(by="bench")
 BEHIND = 16  # transitions between two compactions, on average
 STUDY = ROOT / "bench" / "results" / "x86_64-avx2-avx512-vnni" / "registry.json"
 ORDER = ("GET", "PUT", "LIST", "DELETE", "HEAD")
@@ -69,7 +69,7 @@ class Registry:
         self.manifest = blobs.write(store, manifest.encode(manifest.Manifest(licence="MIT", tags=["bench"])))
         for number in (*range(10), 0):
             versions.register(self.behind, f"model-{number:05d}", self.version(), BENCH)
-        catalogue.compact(self.behind)
+        catalog.compact(self.behind)
 
     def version(self) -> Version:
         """As an upload that was opened now would make it."""
@@ -107,14 +107,14 @@ class Registry:
 
     def compact(self) -> Call:
         """As many transitions behind as there are between two compactions on average."""
-        catalogue.compact(self.behind)
+        catalog.compact(self.behind)
         for number in range(BEHIND):
             versions.register(self.behind, f"model-{number % 10:05d}", self.version(), BENCH)
-        return lambda: catalogue.compact(self.log())
+        return lambda: catalog.compact(self.log())
 
     def listing(self) -> Call:
-        catalogue.compact(self.behind)
-        return lambda: catalogue.page(self.log(), limit=100, permitted=lambda model: True)
+        catalog.compact(self.behind)
+        return lambda: catalog.page(self.log(), limit=100, permitted=lambda model: True)
 
 
 OPERATIONS: dict[str, Callable[[Registry], Call]] = {

@@ -1,13 +1,13 @@
-"""Copy what a deployment must not lose out of its bucket, into a folder, and back.
+"""Back up the objects of a deployment's bucket that cannot be derived, into a folder, and restore them.
 
     python -m ops.backup save BUCKET FOLDER [--endpoint-url URL]
     python -m ops.backup restore FOLDER BUCKET [--endpoint-url URL]
 
-Saved are the logs of all models, their blobs, the outcome of uploads, tokens, and data sets. Not saved is what is
-derived (heads, the catalog) or expires (uploads, batch and training jobs). Records are copied before blobs: a blob is
-written before the record that names it, so whatever a saved record names is saved, while the service goes on.
+Saves the logs of all models, their blobs, the states of uploads, tokens, and data sets. Does not save what is derived
+(heads, the catalog) or expires (uploads, batch and training jobs). Records are copied before blobs: a blob is written
+before the record that refers to it, so a backup is complete even if it is made while the service is in use.
 
-A second save into the same folder copies what is new. A restore never replaces an object that says something else.
+A second save into the same folder copies what is new. A restore never replaces an object with another content.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ FORMAT = 1
 
 
 class BackupError(Exception):
-    """What stands in the way, and what to do."""
+    """Why a backup or a restore cannot be made, and what to do."""
 
 
 def save(store: Store, folder: Path) -> tuple[int, int]:
-    """Objects copied, and bytes of all that is saved. Raises BackupError."""
+    """Back up a bucket. Returns the number of objects copied, and the bytes of the whole backup. Raises BackupError."""
     folder.mkdir(parents=True, exist_ok=True)
     digests = _index(folder)
     copied = 0
@@ -51,22 +51,24 @@ def save(store: Store, folder: Path) -> tuple[int, int]:
 
 
 def restore(store: Store, folder: Path) -> int:
-    """Objects written. Raises BackupError, before anything is written for a backup that is damaged."""
+    """Restore a backup. Returns the number of objects. Raises BackupError, for a damaged backup before it writes."""
     digests = _index(folder)
     if not digests:
-        raise BackupError(f"{folder} holds no backup: {INDEX} is missing or empty")
+        raise BackupError(f"{folder} is not a backup, its {INDEX} is missing or empty: state the folder of a backup")
     damaged = [key for key, digest in digests.items() if _digest(folder / "objects" / key) != digest]
     if damaged:
-        raise BackupError(f"{len(damaged)} objects of the backup are missing or damaged, the first is {damaged[0]}")
+        raise BackupError(
+            f"{len(damaged)} objects of the backup are missing or damaged, as {damaged[0]}: use another copy"
+        )
     written = 0
-    # blobs first, so that no reader finds a record without what it names
+    # blobs first, so that no reader sees a record without the blobs that it refers to
     for key in sorted(digests, key=lambda key: (not key.startswith(keys.BLOBS), key)):
         body = (folder / "objects" / key).read_bytes()
         try:
             store.put(key, body, if_absent=True)
         except AlreadyExists:
             raise BackupError(
-                f"the bucket holds another {key}: restore into an empty bucket, or one that this backup is of"
+                f"the bucket has another content at {key}: restore into an empty bucket, or the one that was backed up"
             ) from None
         written += 1
     return written
@@ -85,7 +87,7 @@ def _immutable(key: str) -> bool:
 
 
 def _index(folder: Path) -> dict[str, str]:
-    """Digests by key, of what the folder holds. Raises BackupError for one that a later release wrote."""
+    """The digests of the saved objects by key. Raises BackupError for a backup of a later release."""
     if not (folder / INDEX).exists():
         return {}
     index = json.loads((folder / INDEX).read_text())

@@ -1,8 +1,8 @@
-"""Remove everything from a deployment's bucket, every version of it, for good: there is no way back.
+"""Remove all versions of all objects from a deployment's bucket, permanently: this cannot be undone.
 
     python -m ops.empty BUCKET --confirm BUCKET [--endpoint-url URL]
 
-For the end of a deployment: its bucket is kept when the stack is deleted, and can only be deleted when it is empty.
+For the end of a deployment: its bucket stays when the stack is deleted, and can only be deleted when it is empty.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ def main() -> None:
     parser.add_argument("--endpoint-url", help="an S3 endpoint other than AWS")
     options = parser.parse_args()
     if options.confirm != options.bucket:
-        raise SystemExit(f"nothing was removed: --confirm says {options.confirm!r}, and not {options.bucket!r}")
+        raise SystemExit(
+            f"nothing was removed: --confirm is {options.confirm!r}; repeat the bucket's name, {options.bucket!r}"
+        )
     removed = empty(boto3.client("s3", endpoint_url=options.endpoint_url), options.bucket)
-    print(f"{removed} versions of objects are removed from {options.bucket}")
+    print(f"removed {removed} versions of objects from {options.bucket}")
 
 
 if __name__ == "__main__":

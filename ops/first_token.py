@@ -1,4 +1,4 @@
-"""Creates a deployment's first administrator token directly in its bucket: the API needs a token to create one.
+"""Create a deployment's first administrator token directly in its bucket: the API needs a token to create one.
 
 Needs AWS credentials that may write the bucket.
 

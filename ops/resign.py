@@ -1,9 +1,10 @@
 """Re-signs the present state of every model, after a change of keys, or if records were not signed before.
 
-A signature covers all records before it. Models whose newest record the key has signed are left unchanged.
+A signature covers all records before it. Models whose newest record was signed with the key are left unchanged.
 
-This makes everything that is in the bucket now trusted: run `amaas verify` on each model first. Needs AWS credentials
-that may read and write the bucket and use the key.
+WARNING: this makes the present content of the bucket trusted. Run `amaas verify` on each model first.
+
+Needs AWS credentials that may read and write the bucket and use the key.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import sys
 
 from shared.errors import Conflict
 from shared.formats import TooNew
-from shared.registry import catalogue, models
+from shared.registry import catalog, models
 from shared.registry.fold import Broken
 from shared.registry.log import Log
-from shared.registry.state import Act
+from shared.registry.state import Change
 from shared.signing.base import Signer
 from shared.signing.kms import KmsKey
 from shared.signing.local import LocalKey
@@ -36,23 +37,23 @@ def main() -> None:
         key = LocalKey.load(options.key.removeprefix("file:"))
     else:
         key = KmsKey(options.key, options.endpoint_url)
-    for name, revision in attest(S3Store(options.bucket, options.endpoint_url), key, options.reason):
-        print(f"{name} is signed at revision {revision}")
+    for name, revision in re_sign(S3Store(options.bucket, options.endpoint_url), key, options.reason):
+        print(f"{name} was re-signed with revision {revision}")
 
 
-def attest(store: Store, key: Signer, reason: str) -> list[tuple[str, int]]:
-    """Sign every model whose newest record the key has not signed. Returns their names, with the revisions signed.
+def re_sign(store: Store, key: Signer, reason: str) -> list[tuple[str, int]]:
+    """Sign every model whose newest record was not signed with the key. Returns their names and new revisions.
 
-    A model that a later release has changed is left to that release, and named on standard error.
+    Models that a later release has changed are skipped, and reported on standard error.
     """
     log, strict = Log(store, signer=key), Log(store, trusted=[key.public])
     signed = []
-    for name in catalogue.names(store):
+    for name in catalog.list_names(store):
         try:
             if not _is_signed(strict, name):
-                signed.append((name, models.attest(log, name, Act(by="operator", reason=reason)).revision))
+                signed.append((name, models.re_sign(log, name, Change(by="operator", reason=reason)).revision))
         except (TooNew, Conflict) as error:
-            print(f"{name} is not signed anew: {error}", file=sys.stderr)
+            print(f"{name} was not re-signed: {error}", file=sys.stderr)
     return signed
 
 

@@ -1,4 +1,7 @@
-"""The data plane: Open Inference Protocol V2, and predictions in a task's own terms. It only reads the bucket."""
+"""The data plane: Open Inference Protocol V2, and predictions in a task's own terms. It only reads the bucket.
+
+What a cold start waits for is started first, so the imports stand between the lines that start it (E402).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from shared.entry import extension
 from shared.serving.layer import Later, Layer
 
 if TYPE_CHECKING:
+    from shared.registry.state import Head, Version
     from shared.serving.shadow import Shadows
 
 V2 = "/v2/models/{model}"
@@ -25,28 +29,26 @@ def layer() -> Layer:
     return Layer(Config.from_env(os.environ).models_dir)
 
 
-def usual() -> tuple[str, ...]:
-    return layer().usual(Config.from_env(os.environ).prefetch)
+def preload_names() -> tuple[str, ...]:
+    return layer().preload_names(Config.from_env(os.environ).prefetch)
 
 
 # On Lambda, work starts with the import, and in this order: models of the layer are opened, models of the store are
 # downloaded, while the rest is imported. What an infer call does without is imported where it is used.
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    layer().begin(usual())
+    layer().begin(preload_names())
 
 
-def _after_answer(seconds: float) -> None:
-    observers.work(seconds)
+def _work_after_answer(seconds: float) -> None:
+    calls.observers.work(seconds)
 
 
-registering = Later(lambda: extension.begin(_after_answer))
+# an HTTP request of its own, to Lambda: it is answered while the rest is imported
+registration = Later(lambda: extension.begin(_work_after_answer))
 
-from msgspec.structs import replace  # noqa: E402 - as said
-
-from shared.entry.http import JSON, Request, Response, Routes  # noqa: E402 - as said
-from shared.entry.wiring import config, reading  # noqa: E402 - as said
-from shared.serving.loaded import Loaded  # noqa: E402 - as said
-from shared.serving.models import Models  # noqa: E402 - as said
+from shared.entry.http import Request, Response, Routes  # noqa: E402
+from shared.entry.wiring import config, reading  # noqa: E402
+from shared.serving.models import Models  # noqa: E402
 
 
 @cache
@@ -56,7 +58,7 @@ def models() -> Models:
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    prefetching = threading.Thread(target=models().prefetch, args=(usual(),), daemon=True)
+    prefetching = threading.Thread(target=models().prefetch, args=(preload_names(),), daemon=True)
     prefetching.start()
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
@@ -65,47 +67,30 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     register_before_snapshot(prefetching.join)
     register_after_restore(models().forget)  # aliases move while a snapshot sleeps
 
-from shared.serving import content, protocol  # noqa: E402 - as said
-from shared.serving.content import Reply  # noqa: E402 - as said
-from shared.serving.observe import Call, Observers, Recorded  # noqa: E402 - as said
-from shared.serving.stats import Stats  # noqa: E402 - as said
+from functions.inference import calls  # noqa: E402
+from functions.inference.calls import Pending  # noqa: E402
+from shared.serving import content, protocol  # noqa: E402
+from shared.serving.observe import Call  # noqa: E402
 
-after = registering.result()
-observers, stats = Observers(), Stats()
+after = registration.result()  # None outside Lambda, and where Lambda takes no extension
 
 
 @cache
 def shadows() -> Shadows:
     from shared.serving.shadow import Shadows
 
-    made = Shadows(models(), afterwards=after is not None)
-    observers.after_answer(made.work)
-    return made
+    shadows = Shadows(models(), afterwards=after is not None)
+    calls.observers.after_answer(shadows.work)
+    return shadows
 
 
-def _shadow(call: Call) -> None:
+def _observe_for_shadow(call: Call) -> None:
     if call.loaded.shadow is not None:  # few models have one: its module is imported with the first
         shadows().observe(call)
 
 
-observers.subscribe(stats.observe)
-observers.subscribe(_shadow)
-
-
+calls.observers.subscribe(_observe_for_shadow)
 handler = Routes("inference", after.answered if after else lambda: None)
-
-
-def _load(request: Request) -> Loaded:
-    return models().load(*_wanted(request))
-
-
-def _wanted(request: Request) -> tuple[str, str | None, str | None]:
-    return request.params["model"], request.params.get("version"), _key(request)
-
-
-def _key(request: Request) -> str:
-    """What a split alias sticks to: the caller's own key, else the caller."""
-    return request.headers.get("x-request-key") or request.caller
 
 
 @handler.route("GET", "/v2", id="getServer", scope="infer")
@@ -128,7 +113,7 @@ def names(request: Request) -> dict[str, Any]:
     """Names of the models that this token may call"""
     from shared.serving import describe
 
-    return {"models": [found.name for found in describe.every(models().log, request.scopes)]}
+    return {"models": [summary.name for summary in describe.list_callable(models().log, request.scopes)]}
 
 
 @handler.route("POST", "/v2/repository/index", id="getRepositoryIndex", scope="infer")
@@ -139,7 +124,7 @@ def index(request: Request) -> list[dict[str, str]]:
     """
     from shared.serving import describe
 
-    return describe.index(describe.every(models().log, request.scopes))
+    return describe.index(describe.list_callable(models().log, request.scopes))
 
 
 @handler.route("GET", V2, id="getModelMetadata", scope="infer")
@@ -148,7 +133,7 @@ def metadata(request: Request) -> dict[str, Any]:
     """A model's inputs and outputs"""
     from shared.serving import describe
 
-    head, version = models().resolve(*_wanted(request))
+    head, version = _resolve(request)
     return describe.metadata(head, version, models().manifest(version))
 
 
@@ -166,16 +151,16 @@ def configuration(request: Request) -> dict[str, Any]:
     """A model's configuration in the form of Triton's"""
     from shared.serving import describe
 
-    head, version = models().resolve(*_wanted(request))
-    return describe.config(head, version, models().manifest(version))
+    head, version = _resolve(request)
+    return describe.configuration(head, version, models().manifest(version))
 
 
 @handler.route("GET", V2 + "/stats", id="getModelStatistics", scope="infer")
 @handler.route("GET", V2 + VERSION + "/stats", id="getVersionStatistics", scope="infer")
 def statistics(request: Request) -> dict[str, Any]:
     """What one process has counted of a version's calls"""
-    head, version = models().resolve(*_wanted(request))
-    return {"model_stats": [stats.of_version(head.model, version.version)]}
+    head, version = _resolve(request)
+    return {"model_stats": [calls.stats.of_version(head.model, version.version)]}
 
 
 @handler.route("POST", V2 + "/infer", id="infer", scope="infer")
@@ -185,40 +170,9 @@ def infer(request: Request) -> Response:
 
     In application/octet-stream, the JSON is followed by the inputs that have a binary_data_size.
     """
-    began = time.perf_counter_ns()
-    asked = protocol.parse(request.body, request.headers)
-    loaded = _load(request)
-    try:
-        feeds = protocol.feeds(asked, loaded.manifest.inputs, loaded.manifest.optional)
-        wanted = protocol.wanted(asked, loaded.manifest.outputs)
-        names = [output.name for output in wanted]
-        fed = time.perf_counter_ns()
-        outputs = loaded.session.run(names, feeds)
-        ran = time.perf_counter_ns()
-        reply = protocol.answer(
-            loaded.name,
-            loaded.version.version,
-            asked.request.id,
-            list(zip(wanted, outputs, strict=True)),
-            labels=loaded.manifest.labels,
-            accepted=request.headers.get("accept-encoding"),
-        )
-    except Exception as error:
-        _failed(loaded, "infer", began, error)
-        raise
-    observers.notify(
-        Call(
-            loaded=loaded,
-            route="infer",
-            input_ns=fed - began,
-            infer_ns=ran - fed,
-            output_ns=time.perf_counter_ns() - ran,
-            inputs=feeds,
-            answer=outputs,
-            repeat=lambda other: other.session.run(names, feeds),
-        )
-    )
-    return Response(reply.body, headers=_named(loaded) | reply.headers)
+    started_ns = time.perf_counter_ns()
+    parsed = protocol.parse(request.body, request.headers)
+    return calls.infer(_pending(request, "infer", started_ns), parsed)
 
 
 @handler.route("POST", "/models/{model}/predict", id="predict", scope="infer")
@@ -230,7 +184,7 @@ def predict(request: Request) -> Response:
     """
     from shared.serving import tasks
 
-    return _in_own_terms(request, "predict", tasks.predict, request.query)
+    return _answer_in_task(request, "predict", tasks.predict, request.query)
 
 
 @handler.route("POST", "/models/{model}/explain", id="explain", scope="infer")
@@ -244,7 +198,8 @@ def explain(request: Request) -> Response:
 
     asks_for_png = "image/png" in request.headers.get("accept", "")
     query = ({"format": "png"} if asks_for_png else {}) | request.query
-    return _in_own_terms(request, "explain", tasks.explain, query)
+    # not repeated by a shadow version: an explanation is hundreds of runs
+    return _answer_in_task(request, "explain", tasks.explain, query, repeatable=False)
 
 
 @handler.route("POST", "/v1/embeddings", id="createEmbeddings", scope="infer")
@@ -252,77 +207,53 @@ def embeddings(request: Request) -> Response:
     """Embeddings of texts, in the form of OpenAI's API: the body names the model"""
     from shared.serving.tasks import embedding  # with Pillow, which the cold start of other calls does without
 
-    began = time.perf_counter_ns()
-    asked = embedding.read_request(_body(request))
-    name, _, reference = asked.model.partition("@")
-    request.require("infer", name)
-    loaded = models().load(name, reference or None, _key(request))
-    return _answered(
-        request, loaded, "embeddings", began, lambda version: embedding.openai(version, asked), embedding.encoder(asked)
-    )
+    started_ns = time.perf_counter_ns()
+    body = embedding.read_request(_body(request))
+    name, _, reference = body.model.partition("@")
+    request.require("infer", name)  # the route's own check of the scope does not know the body
+    call = _pending(request, "embeddings", started_ns, (name, reference or None))
+    return calls.answer(call, lambda loaded: embedding.openai(loaded, body), embedding.encoder(body))
 
 
-def _in_own_terms(request: Request, route: str, answer: Callable[..., Any], query: dict[str, str]) -> Response:
+def _answer_in_task(
+    request: Request, route: str, compute: Callable[..., Any], query: dict[str, str], repeatable: bool = True
+) -> Response:
     """What /predict and /explain share: a body of any content type, answered by the model's task."""
-    began = time.perf_counter_ns()
+    started_ns = time.perf_counter_ns()
     body = _body(request)
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    return _answered(request, _load(request), route, began, lambda version: answer(version, body, content_type, query))
+    call = _pending(request, route, started_ns, repeatable=repeatable)
+    return calls.answer(call, lambda loaded: compute(loaded, body, content_type, query))
 
 
-def _answered(
+def _pending(
     request: Request,
-    loaded: Loaded,
     route: str,
-    began: int,
-    answer: Callable[[Loaded], Any],
-    encode: Callable[[Any], Any] | None = None,
-) -> Response:
-    """Compute an answer, write it as bytes (a picture) or JSON, and tell the observers.
-
-    began: when the call came. encode: from the answer to what JSON can carry.
-    """
-    session = Recorded(loaded.session)
-    try:
-        computed = answer(replace(loaded, session=session))
-        ran = time.perf_counter_ns()
-        if isinstance(computed, bytes):
-            reply = Reply(computed, {"Content-Type": "image/png"})
-        else:
-            reply = content.json_reply(encode(computed) if encode else computed, request.headers.get("accept-encoding"))
-    except Exception as error:
-        _failed(loaded, route, began, error)
-        raise
-    observers.notify(
-        Call(
-            loaded=loaded,
-            route=route,
-            input_ns=ran - began - session.ns,
-            infer_ns=session.ns,
-            output_ns=time.perf_counter_ns() - ran,
-            runs=session.runs,
-            inputs=session.inputs,
-            answer=computed,
-            # a shadow explains nothing: an explanation is hundreds of runs
-            repeat=None if route == "explain" else answer,
-        )
-    )
-    return Response(reply.body, headers=_named(loaded) | reply.headers)
+    started_ns: int,
+    model: tuple[str, str | None] | None = None,
+    repeatable: bool = True,
+) -> Pending:
+    """A call of a model that is loaded for it. model: name and reference, where they are not in the path."""
+    name, reference = model or _model(request)
+    loaded = models().load(name, reference, _split_key(request))
+    # None for the default alias, and for a version's number
+    alias = None if not reference or reference.isdigit() else reference
+    return Pending(loaded, route, alias, started_ns, request.headers.get("accept-encoding"), repeatable)
 
 
-def _failed(loaded: Loaded, route: str, began: int, error: Exception) -> None:
-    elapsed = time.perf_counter_ns() - began
-    observers.notify(Call(loaded=loaded, route=route, error=error, input_ns=elapsed))
+def _resolve(request: Request) -> tuple[Head, Version]:
+    return models().resolve(*_model(request), _split_key(request))
+
+
+def _model(request: Request) -> tuple[str, str | None]:
+    """The model's name, and the version or alias, None for the default one."""
+    return request.params["model"], request.params.get("version")
+
+
+def _split_key(request: Request) -> str:
+    """Callers with the same key get the same version of a split alias: the header's, else the caller's token."""
+    return request.headers.get("x-request-key") or request.caller
 
 
 def _body(request: Request) -> bytes:
     return content.decompress(request.body, request.headers.get("content-encoding"))
-
-
-def _named(loaded: Loaded) -> dict[str, str]:
-    """Which version answered, where the body's form has no place for the revision."""
-    return {
-        "Content-Type": JSON,
-        "x-amaas-version": str(loaded.version.version),
-        "x-amaas-revision": str(loaded.revision),
-    }

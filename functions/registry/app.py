@@ -1,4 +1,4 @@
-"""The control plane: catalogue, versions, aliases, approvals, history."""
+"""The control plane: catalog, versions, aliases, approvals, history."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shared.errors import BadInput
 from shared.registry import (
     aliases,
     approvals,
-    catalogue,
+    catalog,
     diff,
     models,
     record_views,
@@ -57,9 +57,8 @@ def _name(request: Request) -> str:
 def _number(request: Request, param: str) -> int:
     text = request.params[param]
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise BadInput(
-            f"{text[:40]!r} is no number of a {'request' if param == 'number' else param}: they begin with 1"
-        )
+        subject = "move request" if param == "number" else param
+        raise BadInput(f"{text[:40]!r} is not the number of a {subject}: numbers start with 1")
     return int(text)
 
 
@@ -75,7 +74,7 @@ def describe(request: Request) -> dict[str, Any]:
 @handler.route("GET", "/models", id="listModels", scope="read", query=ModelsQuery, gives=views.ModelList)
 def list_models(request: Request, query: ModelsQuery) -> views.ModelList:
     """Models, a page at a time"""
-    page, following = catalogue.page(
+    page, next_page = catalog.page(
         log(),
         search=query.search,
         task=query.task,
@@ -84,14 +83,14 @@ def list_models(request: Request, query: ModelsQuery) -> views.ModelList:
         limit=query.limit,
         permitted=lambda model: scopes.allows(request.scopes, "read", model),
     )
-    return views.ModelList([views.summary(one) for one in page], following)
+    return views.ModelList([views.summary(one) for one in page], next_page)
 
 
 @handler.route("GET", MODEL, id="getModel", scope="read", gives=views.Model)
 def get_model(request: Request) -> views.Model:
     """A model, its aliases and its newest versions"""
     head = models.get(log(), _name(request))
-    manifest = models.manifest(log(), models.shown(head))
+    manifest = models.manifest(log(), models.representative_version(head))
     newest, _ = versions.page(log(), head)
     return views.model(head, manifest, models.card(log(), head, manifest), newest)
 
@@ -102,8 +101,8 @@ def get_model(request: Request) -> views.Model:
 def list_versions(request: Request, query: VersionsQuery) -> views.VersionList:
     """Versions of a model, newest first"""
     head = models.get(log(), _name(request))
-    page, following = versions.page(log(), head, before=query.next, limit=query.limit)
-    return views.VersionList([views.version(head, one) for one in page], following)
+    page, next_page = versions.page(log(), head, before=query.next, limit=query.limit)
+    return views.VersionList([views.version(head, one) for one in page], next_page)
 
 
 @handler.route("GET", VERSION, id="getVersion", scope="read", gives=views.VersionManifest)
@@ -143,9 +142,9 @@ def get_history(request: Request, query: HistoryQuery) -> record_views.History:
     """What happened to a model, newest first"""
     name = _name(request)
     report = verify.verify(log(), name) if query.verify else None
-    newest = report.revision if report is not None else models.known(log(), name).revision
-    records, following = models.history(log(), name, newest, before=query.next, limit=query.limit)
-    history = record_views.History(records=[record_views.record(one) for one in records], next=following)
+    newest = report.revision if report is not None else models.get_with_deleted(log(), name).revision
+    records, next_page = models.history(log(), name, newest, before=query.next, limit=query.limit)
+    history = record_views.History(records=[record_views.record(one) for one in records], next=next_page)
     if report is not None:
         history.verified, history.problems = report.verified, report.problems
         history.revision, history.digest, history.since = report.revision, report.digest, report.since
@@ -170,23 +169,23 @@ def get_history(request: Request, query: HistoryQuery) -> record_views.History:
 def set_alias(request: Request, body: SetAliasRequest) -> transitions.AliasMoved:
     """Point an alias to a version, or split it"""
     alias = request.params["alias"]
-    act = request.act(body.reason, body.expect_revision)
-    return transitions.moved(aliases.move(log(), _name(request), alias, body.target(), act), alias)
+    change = request.change(body.reason, body.expect_revision)
+    return transitions.moved(aliases.move(log(), _name(request), alias, body.target(), change), alias)
 
 
 @transition("POST", ALIAS + "/rollback", "rollbackAlias", MOVER, RollbackRequest, transitions.AliasMoved)
 def roll_back(request: Request, body: RollbackRequest) -> transitions.AliasMoved:
     """Point an alias back to its previous target, or to a version that it pointed to before"""
     alias = request.params["alias"]
-    act = request.act(body.reason, body.expect_revision)
-    return transitions.moved(aliases.rollback(log(), _name(request), alias, act, body.version), alias)
+    change = request.change(body.reason, body.expect_revision)
+    return transitions.moved(aliases.rollback(log(), _name(request), alias, change, body.version), alias)
 
 
 @transition("DELETE", ALIAS, "deleteAlias", MOVER, TransitionRequest, transitions.AliasDeleted)
 def delete_alias(request: Request, body: TransitionRequest) -> transitions.AliasDeleted:
     """Delete an alias"""
     alias = request.params["alias"]
-    head = aliases.delete(log(), _name(request), alias, request.act(body.reason, body.expect_revision))
+    head = aliases.delete(log(), _name(request), alias, request.change(body.reason, body.expect_revision))
     return transitions.AliasDeleted(model=head.model, alias=alias, deleted=True, revision=head.revision)
 
 
@@ -195,8 +194,8 @@ def set_policy(request: Request, body: SetPolicyRequest) -> transitions.AliasPol
     """Say who may move an alias"""
     alias = request.params["alias"]
     policy = Policy(protected=body.protected, two_person=body.two_person)
-    act = request.act(body.reason, body.expect_revision)
-    head = aliases.set_policy(log(), _name(request), alias, policy, act)
+    change = request.change(body.reason, body.expect_revision)
+    head = aliases.set_policy(log(), _name(request), alias, policy, change)
     view = views.policy(head, alias)
     return transitions.AliasPolicy(
         view.protected, view.two_person, model=head.model, alias=alias, revision=head.revision
@@ -207,8 +206,8 @@ def set_policy(request: Request, body: SetPolicyRequest) -> transitions.AliasPol
 def create_move_request(request: Request, body: SetAliasRequest) -> Response:
     """Request a move that another person approves"""
     alias, target = request.params["alias"], body.target()
-    act = request.act(body.reason, body.expect_revision)
-    number = approvals.request(log(), _name(request), alias, target, act)
+    change = request.change(body.reason, body.expect_revision)
+    number = approvals.request(log(), _name(request), alias, target, change)
     view = views.target(target)
     answer = transitions.MoveRequested(
         model=_name(request),
@@ -238,11 +237,11 @@ def reject(request: Request, body: TransitionRequest) -> transitions.MoveDecided
 
 def _decided(request: Request, body: TransitionRequest, *, approved: bool) -> transitions.MoveDecided:
     number = _number(request, "number")
-    act = request.act(body.reason, body.expect_revision)
-    pending = approvals.asked_for(log(), _name(request), number)
+    change = request.change(body.reason, body.expect_revision)
+    move_request = approvals.get_request(log(), _name(request), number)
     decide = approvals.approve if approved else approvals.reject
-    head = decide(log(), _name(request), number, act)
-    return transitions.decided(head, number, pending.alias, approved=approved)
+    head = decide(log(), _name(request), number, change)
+    return transitions.decided(head, number, move_request.alias, approved=approved)
 
 
 # ---- versions and models
@@ -252,7 +251,7 @@ def _decided(request: Request, body: TransitionRequest, *, approved: bool) -> tr
 def retire(request: Request, body: TransitionRequest) -> transitions.VersionState:
     """Take a version out of use"""
     number = _number(request, "version")
-    head = versions.retire(log(), _name(request), number, request.act(body.reason, body.expect_revision))
+    head = versions.retire(log(), _name(request), number, request.change(body.reason, body.expect_revision))
     return transitions.VersionState(model=head.model, version=number, state="retired", revision=head.revision)
 
 
@@ -260,16 +259,16 @@ def retire(request: Request, body: TransitionRequest) -> transitions.VersionStat
 def restore_version(request: Request, body: TransitionRequest) -> transitions.VersionState:
     """Take a retired version into use again"""
     number = _number(request, "version")
-    head = versions.restore(log(), _name(request), number, request.act(body.reason, body.expect_revision))
+    head = versions.restore(log(), _name(request), number, request.change(body.reason, body.expect_revision))
     return transitions.VersionState(model=head.model, version=number, state="active", revision=head.revision)
 
 
 @transition("PATCH", MODEL, "updateModel", "write", UpdateModelRequest, transitions.ModelUpdated)
 def update_model(request: Request, body: UpdateModelRequest) -> transitions.ModelUpdated:
     """Replace a model's card or its tags"""
-    act = request.act(body.reason, body.expect_revision)
-    head = models.edit(log(), _name(request), act, card=body.card, tags=body.tags)
-    manifest = models.manifest(log(), models.shown(head))
+    change = request.change(body.reason, body.expect_revision)
+    head = models.edit(log(), _name(request), change, card=body.card, tags=body.tags)
+    manifest = models.manifest(log(), models.representative_version(head))
     tags = manifest.tags if head.tags is None else head.tags
     card = models.card(log(), head, manifest)
     return transitions.ModelUpdated(model=head.model, revision=head.revision, tags=tags, card=card)
@@ -278,12 +277,12 @@ def update_model(request: Request, body: UpdateModelRequest) -> transitions.Mode
 @transition("DELETE", MODEL, "deleteModel", "admin", TransitionRequest, transitions.ModelDeleted)
 def delete_model(request: Request, body: TransitionRequest) -> transitions.ModelDeleted:
     """Take a model out of service"""
-    head = models.delete(log(), _name(request), request.act(body.reason, body.expect_revision))
+    head = models.delete(log(), _name(request), request.change(body.reason, body.expect_revision))
     return transitions.ModelDeleted(model=head.model, deleted=True, revision=head.revision)
 
 
 @transition("POST", MODEL + "/restore", "restoreModel", "admin", TransitionRequest, transitions.ModelRestored)
 def restore_model(request: Request, body: TransitionRequest) -> transitions.ModelRestored:
     """Undo a deletion, as long as the model's blobs are kept"""
-    head = models.restore(log(), _name(request), request.act(body.reason, body.expect_revision))
+    head = models.restore(log(), _name(request), request.change(body.reason, body.expect_revision))
     return transitions.ModelRestored(model=head.model, restored=True, revision=head.revision)

@@ -6,13 +6,13 @@ import logging
 from typing import Any
 
 from shared.entry.wiring import log
-from shared.registry import catalogue, collect
+from shared.registry import catalog, collect
 
 logger = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     report = collect.collect(log())
-    catalogue.compact(log())
+    catalog.compact(log())
     logger.info("collected", extra={"kept": report.kept, "removed": report.deleted, "freed": report.freed})
     return {"kept": report.kept, "deleted": len(report.deleted), "freed": report.freed}

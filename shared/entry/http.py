@@ -1,7 +1,7 @@
 """HTTP for functions: routes, the caller's scopes, errors → `{"error": …}`, one log line and metrics.
 
-Written here rather than taken from a framework, because it is on the path of every answer:
-the usual resolver with validation costs 250 ms of import, this costs nothing measurable.
+Not a framework, as this is on the path of every call: the usual resolver with validation costs 250 ms of import,
+this module nothing measurable.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from msgspec import Struct
 from shared import errors, metrics
 from shared.access import scopes as scope_rules
 from shared.entry import proxy
-from shared.registry.state import Act
+from shared.registry.state import Change
 
 JSON = "application/json"
 IDEMPOTENCY_KEY = r"[A-Za-z0-9_-]{1,64}"
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class Request(Struct, frozen=True):
-    """One call: percent-decoded path parameters, lower-case header names, the raw body; context: the gateway's own."""
+    """One call: percent-decoded path parameters, lower-case header names, the raw body. context: of the gateway."""
 
     method: str
     path: str
@@ -42,23 +42,23 @@ class Request(Struct, frozen=True):
     name: str | None = None
     context: dict[str, Any] = {}
 
-    def act(self, reason: str | None = None, expect_revision: int | None = None) -> Act:
-        """Who asks for a transition of the route's model, and why. Raises BadInput for a bad Idempotency-Key."""
+    def change(self, reason: str | None = None, expect_revision: int | None = None) -> Change:
+        """The change that this call requests: who and why. Raises BadInput for an invalid Idempotency-Key."""
         key = self.headers.get("idempotency-key")
         if key is not None and not re.fullmatch(IDEMPOTENCY_KEY, key):
             raise errors.BadInput("the Idempotency-Key must be 1 to 64 letters, digits, '-' and '_'")
-        return Act(
+        return Change(
             by=self.caller,
             name=self.name,
             reason=reason,
             expect_revision=expect_revision,
-            # of this path only: for another one, the answer would tell of something that never happened
+            # for this path only: with the same key on another one, the answer would report a transition that never was
             request_id=f"{self.caller}/{key} {self.method} {self.path}" if key else None,
             may_promote=scope_rules.allows(self.scopes, "promote", self.params.get("model")),
         )
 
     def require(self, scope: str, model: str) -> None:
-        """Raises Forbidden unless the caller has a scope for a model that the route does not name."""
+        """Raises Forbidden unless the caller has the scope for a model that is not in the path."""
         scope_rules.require(self.scopes, scope, model)
 
     def json(self, of: Any = dict[str, Any]) -> Any:
@@ -71,7 +71,7 @@ class Request(Struct, frozen=True):
             raise errors.BadInput(f"the body is not valid JSON: {error}") from error
 
     def options(self, of: Any) -> Any:
-        """The query as a Struct: texts become numbers and truth values as its members say. Raises BadInput."""
+        """The query as a Struct: texts are converted to its members' types. Raises BadInput."""
         try:
             return msgspec.convert(self.query, of, strict=False)
         except msgspec.ValidationError as error:
@@ -85,7 +85,7 @@ class Request(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
-    """An answer. body: bytes go out as they are, anything else as JSON."""
+    """A response. body: bytes are sent as they are, anything else as JSON."""
 
     body: Any
     status: int = 200
@@ -93,11 +93,11 @@ class Response(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """One route, and all that is public of it; the API's description and the client's paths are derived from it.
+    """One route and its public contract, from which the API's description and the client's paths are derived.
 
-    id: the public operation id. segments: of the path; those in braces stand for any one segment, and are parameters.
-    takes: the JSON body. query: its parameters, as a Struct. gives: what a success answers, by status where there are
-    several. transition: changes a model's log, so that it takes an Idempotency-Key. errors: statuses beside the usual.
+    id: the public operation id. segments: of the path; those in braces are parameters. takes: the type of the JSON
+    body. query: its parameters, as a Struct. gives: the type of a successful response, by status if there are several.
+    transition: changes a model's log, so that it accepts an Idempotency-Key. errors: statuses besides the usual ones.
     """
 
     id: str
@@ -114,7 +114,7 @@ class Route(Struct, frozen=True, kw_only=True):
     examples: dict[str, Any] = {}
 
     def call(self, request: Request) -> Any:
-        """The handler, with the body and the query as it declares them."""
+        """Call the handler with the request, then the body and the query, if the route declares them."""
         arguments = [request]
         if self.takes is not None:
             arguments.append(request.json(self.takes))
@@ -123,14 +123,14 @@ class Route(Struct, frozen=True, kw_only=True):
         return self.handle(*arguments)
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
-        """The parameters in a path's segments, percent-decoded; None when this is not its route."""
+        """The percent-decoded parameters in a path's segments; None if the path is not this route's."""
         if len(segments) != len(self.segments):
             return None
         params = {}
-        for wanted, found in zip(self.segments, segments, strict=True):
-            if wanted.startswith("{") and found:
-                params[wanted[1:-1]] = proxy.decoded(found)
-            elif wanted != found:
+        for own, segment in zip(self.segments, segments, strict=True):
+            if own.startswith("{") and segment:
+                params[own[1:-1]] = proxy.decode_segment(segment)
+            elif own != segment:
                 return None
         return params
 
@@ -139,9 +139,9 @@ class Routes:
     """A function's routes, in order, and the Lambda handler that serves them."""
 
     def __init__(self, service: str, answered: Callable[[], None] = lambda: None) -> None:
-        """answered: called after each call, when its answer is made."""
+        """answered: called after each call, once its response is ready to be sent."""
         self.routes: list[Route] = []
-        self._found = lru_cache(maxsize=256)(self._match)
+        self._find_route = lru_cache(maxsize=256)(self._match)
         self._answered = answered
         self._service = service
         self._cold = True
@@ -149,10 +149,10 @@ class Routes:
     def route(
         self, method: str, path: str, *, id: str, scope: str | None, **contract: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Serve `path`, with {names} for single segments, for callers whose scopes cover it (and its {model}).
+        """Serve `path`, with {names} for single segments, to callers with the scope (for its {model}, if it has one).
 
-        contract: what else Route says. The body is passed to the handler after the request, then the query. The first
-        line of the handler's docstring is the operation's summary.
+        contract: the other members of Route. The handler gets the request, then the body, then the query. The first
+        line of its docstring is the operation's summary.
         """
 
         def register(handle: Callable[..., Any]) -> Callable[..., Any]:
@@ -175,7 +175,7 @@ class Routes:
         except errors.AmaasError as error:
             response = Response(error.body(), error.status)
         except Exception:
-            # one bad request must not end the process, and its caller must not see our internals
+            # a bug must not end the process, and callers must not see internals
             request_id = event.get("requestContext", {}).get("requestId", "?")
             logger.exception("unexpected", extra={"request_id": request_id})
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
@@ -185,7 +185,7 @@ class Routes:
         return reply
 
     def _request(self, event: dict[str, Any]) -> tuple[Route, Request]:
-        route, params = self._found(event["httpMethod"], event["path"])
+        route, params = self._find_route(event["httpMethod"], event["path"])
         context = event.get("requestContext", {})
         authorizer = context.get("authorizer") or {}
         scopes = tuple(str(authorizer.get("scopes", "")).split())
@@ -195,7 +195,7 @@ class Routes:
         return route, Request(
             event["httpMethod"],
             event["path"],
-            dict(params),  # those found are kept for the next call
+            dict(params),  # a copy: the cached one is of all calls of this path
             event.get("queryStringParameters") or {},
             headers,
             proxy.body_of(event),
@@ -216,11 +216,11 @@ class Routes:
             if params is not None:
                 others.add(route.method)
         if others:
-            raise errors.NotFound(f"{path} takes {', '.join(sorted(others))}, not {method}")
+            raise errors.NotFound(f"{path} accepts {', '.join(sorted(others))}, not {method}")
         raise errors.NotFound(f"there is no route {method} {path}")
 
     def _log(self, event: dict[str, Any], route: Route | None, response: Response, elapsed: float) -> None:
-        """A call's figures, with what it was about. Never bodies or tokens."""
+        """Log one line with a call's figures and properties. Never bodies or tokens."""
         cold, self._cold = self._cold, False
         gateway = event.get("requestContext", {})
         figures = {
@@ -243,7 +243,7 @@ class Routes:
 
 
 def render(response: Response) -> dict[str, Any]:
-    """API Gateway's proxy answer. Bytes travel as base64, which the gateway undoes."""
+    """The response in API Gateway's proxy format. Bytes are sent as base64, which the gateway decodes."""
     out = {"Content-Type": JSON, **response.headers}
     if isinstance(response.body, bytes):
         if out["Content-Type"] == JSON and "Content-Encoding" not in out:

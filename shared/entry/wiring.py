@@ -52,10 +52,10 @@ def reading() -> Log:
 
 def _committed(log: Log, head: Head) -> None:
     """A line in the function's log for each transition: a witness of revision and digest outside of the bucket."""
-    from shared.registry import catalogue  # with its listings and thread pools, which no answer waits for
+    from shared.registry import catalog  # with its listings and thread pools, which no answer waits for
 
     logger.info("transition", extra={"model": head.model, "revision": head.revision, "digest": head.digest})
-    catalogue.compact_sometimes(log, head)
+    catalog.compact_sometimes(log, head)
 
 
 @cache

@@ -120,7 +120,7 @@ def _complete(model: str, declared: Manifest, verdict: Verdict) -> Manifest:
     """
     try:
         names = [[str(tensor["name"]) for tensor in tensors] for tensors in (verdict.inputs, verdict.outputs)]
-        processing.check(declared.preprocess, declared.postprocess, *names)
+        processing.check_names(declared.preprocess, declared.postprocess, *names)
     except BadInput as error:
         raise Rejected("bad_manifest", str(error)) from error
     try:

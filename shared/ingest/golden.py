@@ -18,7 +18,7 @@ from shared.errors import BadInput
 from shared.ingest import descriptors
 from shared.ingest.verdict import Limits, Refused
 from shared.runtime import samples
-from shared.runtime.arrays import COMPUTED, stored
+from shared.runtime.arrays import COMPUTED, to_stored
 from shared.runtime.onnx import Session, TensorSpec
 
 FILE = "golden.npz"
@@ -64,7 +64,7 @@ def cases(
     declared = golden or {}
     inline = declared.get("cases") or []
     for number, case in enumerate(inline):
-        yield _typed(session, case["inputs"], case["outputs"], f"golden case {number}", convert=True)
+        yield _check_case(session, case["inputs"], case["outputs"], f"golden case {number}", convert=True)
     name = declared.get("file") or FILE
     if name in files:
         arrays = _read(files[name], name, limits)
@@ -72,21 +72,21 @@ def cases(
         outputs = {key.removeprefix("output."): a for key, a in arrays.items() if key.startswith("output.")}
         if len(inputs) + len(outputs) != len(arrays):
             raise _invalid(f"{name} has arrays named {sorted(arrays)[:10]}; name them input.<name> and output.<name>")
-        yield _typed(session, inputs, outputs, name, convert=False)
+        yield _check_case(session, inputs, outputs, name, convert=False)
     elif declared.get("file"):
         raise _invalid(f"amaas.json names the golden file {name!r}, which is not in the package; upload it too")
 
 
-def _typed(session: Session, inputs: Any, outputs: Any, where: str, *, convert: bool) -> Case:
-    specs = {spec.name: spec for spec in session.outputs}
-    wanted = {spec.name: spec for spec in (*session.inputs, *session.optional)}
-    if not {spec.name for spec in session.inputs} <= set(inputs) <= set(wanted):
-        raise _invalid(f"{where} has the inputs {sorted(inputs)}, the model takes {sorted(wanted)}")
-    if not outputs or set(outputs) - set(specs):
-        raise _invalid(f"{where} has the outputs {sorted(outputs)}, the model gives {sorted(specs)}")
+def _check_case(session: Session, inputs: Any, outputs: Any, where: str, *, convert: bool) -> Case:
+    output_specs = {spec.name: spec for spec in session.outputs}
+    input_specs = {spec.name: spec for spec in (*session.inputs, *session.optional)}
+    if not {spec.name for spec in session.inputs} <= set(inputs) <= set(input_specs):
+        raise _invalid(f"{where} has the inputs {sorted(inputs)}, the model takes {sorted(input_specs)}")
+    if not outputs or set(outputs) - set(output_specs):
+        raise _invalid(f"{where} has the outputs {sorted(outputs)}, the model gives {sorted(output_specs)}")
     case = Case(
-        {name: _array(wanted[name], value, where, convert) for name, value in inputs.items()},
-        {name: _array(specs[name], value, where, convert) for name, value in outputs.items()},
+        {name: _array(input_specs[name], value, where, convert) for name, value in inputs.items()},
+        {name: _array(output_specs[name], value, where, convert) for name, value in outputs.items()},
     )
     if not convert and len({array.shape[:1] for array in (*case.inputs.values(), *case.outputs.values())}) > 1:
         raise _invalid(f"{where} has arrays of different length; each needs the same number of rows")
@@ -104,7 +104,7 @@ def _array(spec: TensorSpec, value: Any, where: str, convert: bool) -> np.ndarra
         raise _invalid(f"{where}: {spec.name!r} has the type {array.dtype}, the model {spec.datatype}; convert it")
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise _invalid(f"{where}: {spec.name!r} holds NaN, which is equal to nothing; make the golden set anew")
-    return stored(array.astype(dtype), spec.datatype)
+    return to_stored(array.astype(dtype), spec.datatype)
 
 
 def _run(session: Session, case: Case) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ from shared.package import manifest, processing
 from shared.package.manifest import Manifest
 from shared.registry import models, versions
 from shared.registry.log import Log
-from shared.registry.state import Act, Version
+from shared.registry.state import Change, Version
 from shared.storage.base import ObjectNotFound, Store, list_all
 from shared.uploads import states
 from shared.uploads.sessions import MANIFEST_FILE
@@ -135,7 +135,7 @@ def _register(log: Log, config: Config, session: UploadSession, limits: Limits) 
         files = _fetch(log.store, config, session, Path(folder))
         candidate = check_package(session.model, _read_manifest(session, files), files, limits, Path(folder))
     # blobs are written only when every check has passed: a rejected package leaves nothing behind
-    return versions.register(log, session.model, store_blobs(log, candidate, session.upload_id), Act(by=session.by))
+    return versions.register(log, session.model, store_blobs(log, candidate, session.upload_id), Change(by=session.by))
 
 
 def _fetch(store: Store, config: Config, session: UploadSession, folder: Path) -> dict[str, Path]:
@@ -168,7 +168,7 @@ def _read_manifest(session: UploadSession, files: dict[str, Path]) -> Manifest:
     if MANIFEST_FILE not in files:
         return Manifest(name=session.model)
     try:
-        declared = manifest.decode(files[MANIFEST_FILE].read_bytes(), strict=True)
+        declared = manifest.decode(files[MANIFEST_FILE].read_bytes(), check_names=True)
     except BadInput as error:
         raise Rejected("bad_manifest", str(error)) from error
     for name in processing.files(declared.preprocess):

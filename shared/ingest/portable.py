@@ -93,8 +93,8 @@ class _Rewriting:
     def _rewrite_product(self, scope: Scope, node: Any) -> None:
         product = quantized.product(node)
         if product is not None:
-            signed = product.left is not None and quantized.factor(scope, node, product.left) == INT8
-            for operand in () if signed else product.right:
+            signed = product.activations is not None and quantized.factor(scope, node, product.activations) == INT8
+            for operand in () if signed else product.weights:
                 if _may_be_cut_off(scope, node.input[operand.tensor]):
                     self._shift(scope, node, operand)
         elif node.op_type in FUSED and len(node.input) > 1:

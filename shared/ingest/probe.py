@@ -10,7 +10,7 @@ import numpy as np
 from shared.errors import BadInput
 from shared.ingest.verdict import Limits, Refused
 from shared.runtime import onnx
-from shared.runtime.arrays import COMPUTED, stored
+from shared.runtime.arrays import COMPUTED, to_stored
 from shared.runtime.datatypes import DATATYPES, Datatype
 from shared.runtime.onnx import Session, TensorSpec
 
@@ -92,7 +92,7 @@ def _is_varied(datatype: Datatype) -> bool:
 def _other(array: np.ndarray, datatype: Datatype, scale: float) -> np.ndarray:
     fractions = np.asarray(np.modf(np.arange(1, array.size + 1) * GOLDEN_RATIO * 7 + scale)[0]).reshape(array.shape)
     if datatype.kind == "float":
-        return stored(np.asarray((fractions - 0.5) * scale, COMPUTED[datatype.name]), datatype.name)
+        return to_stored(np.asarray((fractions - 0.5) * scale, COMPUTED[datatype.name]), datatype.name)
     if _is_varied(datatype):
         lowest = -128 if datatype.kind == "int" else 0
         return np.asarray(np.floor(fractions * 256) + lowest, array.dtype)
@@ -116,7 +116,7 @@ def _made_up(spec: TensorSpec, first: int, others: int) -> np.ndarray:
     dtype = COMPUTED[spec.datatype]
     if dtype.kind == "f":
         fractions = np.modf(np.arange(1, math.prod(shape) + 1) * GOLDEN_RATIO)[0]
-        return stored(np.asarray(fractions.reshape(shape), dtype), spec.datatype)
+        return to_stored(np.asarray(fractions.reshape(shape), dtype), spec.datatype)
     return np.full(shape, "a" if dtype.kind == "O" else 1, dtype)
 
 

@@ -20,15 +20,15 @@ from shared.ingest.candidate import Candidate, Rejected, check_package, store_bl
 from shared.ingest.verdict import Limits
 from shared.package import manifest, processing
 from shared.package.manifest import Manifest
-from shared.registry import blobs, catalogue, versions, withdrawn
+from shared.registry import blobs, catalog, versions, withdrawn
 from shared.registry.log import Log
-from shared.registry.state import Act, Head, Version
+from shared.registry.state import Change, Head, Version
 from shared.runtime import samples
 from shared.uploads.sessions import MODEL_FILE
 
 logger = logging.getLogger(__name__)
 
-ACT = Act(by="gate", reason="checked again by a newer gate")
+CHANGE = Change(by="gate", reason="checked again by a newer gate")
 
 
 class Outcome(Struct, frozen=True):
@@ -51,7 +51,7 @@ def check_outdated(log: Log, limits: Limits, seconds: float) -> list[Outcome]:
     """
     deadline = time.monotonic() + seconds
     outcomes: list[Outcome] = []
-    for name in catalogue.names(log.store):
+    for name in catalog.list_names(log.store):
         try:
             head = log.read(name)
             for version in _in_order(head):
@@ -88,7 +88,7 @@ def recheck(log: Log, model: str, version: Version, limits: Limits) -> Outcome:
         refused = str(error)
         candidate = _withdraw(log, version, described, error)
     served = store_blobs(log, candidate, version.upload)
-    versions.recheck(log, model, msgspec.structs.replace(served, version=version.version), ACT)
+    versions.recheck(log, model, msgspec.structs.replace(served, version=version.version), CHANGE)
     return Outcome(model, version.version, refused)
 
 

@@ -79,27 +79,27 @@ class _Floats:
     # ---- the operators
 
     def _matmul_integer(self) -> None:
-        left = self._centered(self._input(0), self._rows(self._input(2)), DOUBLE)
-        right = self._centered(self._input(1), self._input(3), DOUBLE)
-        self._emit("Cast", [self._emit("MatMul", [left, right])], self.node.output[0], to=INT32)
+        activations = self._centered(self._input(0), self._rows(self._input(2)), DOUBLE)
+        weights = self._centered(self._input(1), self._input(3), DOUBLE)
+        self._emit("Cast", [self._emit("MatMul", [activations, weights])], self.node.output[0], to=INT32)
 
     def _conv_integer(self) -> None:
-        left = self._centered(self._input(0), self._input(2))
-        right = self._centered(self._input(1), self._channels(self._input(3)))
-        sums = self._emit("Conv", [left, right], **self._attributes(CONV))
+        activations = self._centered(self._input(0), self._input(2))
+        weights = self._centered(self._input(1), self._channels(self._input(3)))
+        sums = self._emit("Conv", [activations, weights], **self._attributes(CONV))
         self._emit("Cast", [self._emit("Round", [sums])], self.node.output[0], to=INT32)
 
     def _qlinear_matmul(self) -> None:
-        left = self._real(self._input(0), self._rows(self._input(1)), self._rows(self._input(2)))
-        right = self._real(self._input(3), self._input(4), self._input(5))
-        self._requantize(self._emit("MatMul", [left, right]), self._input(6), self._input(7))
+        activations = self._real(self._input(0), self._rows(self._input(1)), self._rows(self._input(2)))
+        weights = self._real(self._input(3), self._input(4), self._input(5))
+        self._requantize(self._emit("MatMul", [activations, weights]), self._input(6), self._input(7))
 
     def _qlinear_conv(self) -> None:
         last = bool(quantized.attribute(self.node, "channels_last", 0))
-        left = self._real(self._input(0), self._input(1), self._input(2))
+        activations = self._real(self._input(0), self._input(1), self._input(2))
         weights, scale = self._input(3), self._input(4)
-        right = self._real(weights, self._channels(scale), self._channels(self._input(5)))
-        inputs = [self._transposed(left, first=True) if last else left, right]
+        weights = self._real(weights, self._channels(scale), self._channels(self._input(5)))
+        inputs = [self._transposed(activations, first=True) if last else activations, weights]
         if self._input(8):
             step = self._emit("Mul", [self._float(self._input(1)), self._float(scale)])
             inputs.append(self._emit("Mul", [self._float(self._input(8)), step]))
@@ -107,22 +107,22 @@ class _Floats:
         self._requantize(self._transposed(sums, first=False) if last else sums, self._input(6), self._input(7))
 
     def _matmul_to_float(self) -> None:
-        left = self._real(self._input(0), self._rows(self._input(2)), self._rows(self._input(4)))
-        right = self._real(self._input(1), self._input(3), self._input(5))
-        self._biased(self._emit("MatMul", [left, right]), self._input(6))
+        activations = self._real(self._input(0), self._rows(self._input(2)), self._rows(self._input(4)))
+        weights = self._real(self._input(1), self._input(3), self._input(5))
+        self._biased(self._emit("MatMul", [activations, weights]), self._input(6))
 
     def _dynamic_matmul(self) -> None:
         values, scale, zero = (f"{self.node.output[0]}/{part}" for part in ("quantized", "scale", "zero"))
         self.nodes.append(helper.make_node("DynamicQuantizeLinear", [self._input(0)], [values, scale, zero]))
-        right = self._real(self._input(1), self._input(2), self._input(3))
-        self._biased(self._emit("MatMul", [self._real(values, scale, zero), right]), self._input(4))
+        weights = self._real(self._input(1), self._input(2), self._input(3))
+        self._biased(self._emit("MatMul", [self._real(values, scale, zero), weights]), self._input(4))
 
     def _gemm(self) -> None:
-        left = self._real(self._input(0), self._input(1), self._input(2))
-        right = self._real(self._input(3), self._input(4), self._input(5))
+        activations = self._real(self._input(0), self._input(1), self._input(2))
+        weights = self._real(self._input(3), self._input(4), self._input(5))
         sides = [
             self._emit("Transpose", [side], perm=[1, 0]) if quantized.attribute(self.node, name, 0) else side
-            for side, name in ((left, "transA"), (right, "transB"))
+            for side, name in ((activations, "transA"), (weights, "transB"))
         ]
         total = self._emit("MatMul", sides)
         if self._input(6):
@@ -135,9 +135,9 @@ class _Floats:
             self._emit("Mul", [total, alpha], self.node.output[0])
 
     def _attention(self) -> None:
-        left = self._real(self._input(0), self._input(3), self._input(6))
-        right = self._real(self._input(1), self._input(4), self._input(7))
-        inputs = [left, right, self._input(2), self._input(5), self._input(8)]
+        activations = self._real(self._input(0), self._input(3), self._input(6))
+        weights = self._real(self._input(1), self._input(4), self._input(7))
+        inputs = [activations, weights, self._input(2), self._input(5), self._input(8)]
         attributes = self._attributes(ATTENTION)
         self.nodes.append(helper.make_node("Attention", inputs, self.node.output, domain=MICROSOFT, **attributes))
 
@@ -209,7 +209,7 @@ class _Floats:
         return self._emit("Reshape", [name, self._constant(np.array(shape, np.int64))])
 
     def _rank(self) -> int:
-        weights = quantized.product(self.node).right[0].tensor  # type: ignore[union-attr]  # it is in the table
+        weights = quantized.product(self.node).weights[0].tensor  # type: ignore[union-attr]  # it is in the table
         tensor = self.scope.tensor(self._input(weights))
         if tensor is None:
             raise NoReference(f"{self.node.op_type} has weights that are not constants")

@@ -103,7 +103,7 @@ def _check_tokenizer(loaded: Loaded) -> None:
     from shared.serving.inputs import texts
 
     try:
-        texts.tokenizer_of(loaded)
+        texts.load_tokenizer(loaded)
     except Unavailable as error:
         reason = f"{plan.tokenizer} is no tokenizer that can be read: {error.__cause__}; save it with the library again"
         raise Refused("bad_tokenizer", reason[:600]) from error
@@ -117,7 +117,7 @@ def _check_reference(loaded: Loaded) -> None:
     from shared.serving.inputs import tables
 
     try:
-        rows = loaded.part(plan.reference, lambda raw: tables.from_csv(raw, plan))
+        rows = loaded.part(plan.reference, lambda raw: tables.parse_csv(raw, plan))
         if rows:
             tables.feeds(loaded, rows[:REFERENCE_ROWS], plan)
     except BadInput as error:
@@ -140,7 +140,7 @@ def _failure(loaded: Loaded, session: Watched, example: Example, ran: Shapes) ->
     except Exception as error:  # of any kind: a caller would have met it
         if not session.inside:
             return error, True
-        return error, bool(ran) and example.known and _must_run(loaded, session.feeds, ran)
+        return error, bool(ran) and example.conclusive and _must_run(loaded, session.feeds, ran)
     if not all(feed.size for feed in session.feeds.values()):
         return BadInput("the made-up text has no tokens"), False
     raise Answered

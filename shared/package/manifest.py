@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 
 from shared import formats
 from shared.errors import BadInput
-from shared.package.processing import After, Before, with_kinds
+from shared.package.processing import After, Before, fill_kinds
 from shared.package.tasks import TASKS, TENSOR
 from shared.runtime.datatypes import DATATYPES
 
@@ -101,26 +101,25 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
-def decode(body: bytes, *, strict: bool = False) -> Manifest:
+def decode(body: bytes, *, check_names: bool = False) -> Manifest:
     """Parse an `amaas.json`. Raises BadInput that names the member and what is wrong with it.
 
-    strict: for an upload. Refuse tasks that this release does not have, and members that look like a misspelled one;
-    other unknown members are for newer services, and ignored.
+    check_names: refuse unknown tasks, and members that look like a misspelled one; other unknown members are for later
+    releases, and ignored.
     """
     try:
-        described = DECODER.decode(body)
-        _check_format(described.get("format"))
-        if strict:
-            _check_task(described.get("task", TENSOR))
-            _check_spelling(described)
-        return msgspec.convert(with_kinds(described), Manifest)
+        members = DECODER.decode(body)
+        _check_format(members.get("format"))
+        if check_names:
+            _check_names(members)
+        return msgspec.convert(fill_kinds(members), Manifest)
     except msgspec.ValidationError as error:
         raise BadInput(f"amaas.json does not fit its schema: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"amaas.json is not valid JSON: {error}") from error
 
 
-def stored(body: bytes, what: str) -> Manifest:
+def decode_stored(body: bytes, what: str) -> Manifest:
     """The manifest of a registered version, which the gate has found right: what cannot be read is of a later release.
 
     what: the version, as the beginning of a sentence. Raises TooNew.
@@ -142,30 +141,30 @@ def _check_format(number: Any) -> None:
         )
 
 
-def _check_task(task: Any) -> None:
+def _check_names(members: dict[str, Any]) -> None:
+    from difflib import get_close_matches
+
+    task = members.get("task", TENSOR)
     if isinstance(task, str) and task not in TASKS:
         raise BadInput(
             f"amaas.json: there is no task {task[:50]!r}; there are {', '.join(TASKS)}. Name one "
             "of them, or omit `task`: then the model takes and gives tensors"
         )
-
-
-def _check_spelling(described: dict[str, Any]) -> None:
-    from difflib import get_close_matches
-
-    for name in described:
+    for name in members:
         if name not in Manifest.__struct_fields__:
-            for meant in get_close_matches(name.lower(), Manifest.__struct_fields__, 1, 0.8):
-                raise BadInput(f"amaas.json has a member {name[:50]!r}, which nothing reads: did you mean {meant!r}?")
+            for suggestion in get_close_matches(name.lower(), Manifest.__struct_fields__, 1, 0.8):
+                raise BadInput(
+                    f"amaas.json has a member {name[:50]!r}, which nothing reads: did you mean {suggestion!r}?"
+                )
 
 
 msgspec.convert({}, Manifest)  # the type is read here, before any thread: see state.py
 
 
 def encode(manifest: Manifest) -> bytes:
-    """As it is stored, with its format."""
-    written = {"format": manifest.format} | msgspec.to_builtins(manifest)
-    return msgspec.json.format(msgspec.json.encode(written), indent=1)
+    """The manifest as it is stored: JSON, always with its format."""
+    document = {"format": manifest.format} | msgspec.to_builtins(manifest)
+    return msgspec.json.format(msgspec.json.encode(document), indent=1)
 
 
 def narrow(declared: list[Tensor], graph: list[Tensor], what: str) -> list[Tensor]:
@@ -175,15 +174,15 @@ def narrow(declared: list[Tensor], graph: list[Tensor], what: str) -> list[Tenso
     Raises BadInput naming the first that does not agree.
     """
     in_graph = {tensor.name: tensor for tensor in graph}
-    by_name = {tensor.name: tensor for tensor in declared}
-    for name, tensor in by_name.items():
+    in_package = {tensor.name: tensor for tensor in declared}
+    for name, tensor in in_package.items():
         if name not in in_graph:
             raise BadInput(f"amaas.json names the {what} {name!r}, which the model lacks: it has {sorted(in_graph)}")
-        _agree(tensor, in_graph[name], what)
-    return [by_name.get(tensor.name, tensor) for tensor in graph]
+        _require_agreement(tensor, in_graph[name], what)
+    return [in_package.get(tensor.name, tensor) for tensor in graph]
 
 
-def _agree(declared: Tensor, graph: Tensor, what: str) -> None:
+def _require_agreement(declared: Tensor, graph: Tensor, what: str) -> None:
     fits = len(declared.shape) == len(graph.shape) and all(
         g == -1 or d == g for d, g in zip(declared.shape, graph.shape, strict=True)
     )

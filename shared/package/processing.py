@@ -1,7 +1,7 @@
 """What a package declares to happen before and after the model: data, never code, one struct per kind.
 
 `preprocess` is an Image, Text, Audio or Table; `postprocess` is Scores, Boxes, Entities or a Vector. Their member
-`kind` says which; left out, it is the one that the task usually has. shared/serving does what is written here.
+`kind` says which; if omitted, it is the first that the task allows. shared/serving does what is written here.
 """
 
 # annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
@@ -23,9 +23,9 @@ Fraction = Annotated[float, Meta(ge=0, le=1)]
 class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
     """How an image becomes a tensor: shorter → size → crop, then value = (pixel * scale - mean) / std per channel.
 
-    shorter: pixels of the shorter side after a first resizing that keeps the aspect. size: [height, width]; left out,
-    what the model's input says. resize: `stretch` ignores the aspect; `crop` fills size and cuts the centre; `pad` fits
-    into size with `fill` around it, `corner` with `fill` to the right and below. crop: [height, width] of the centre,
+    shorter: pixels of the shorter side after a first resizing that keeps the aspect. size: [height, width]; omitted,
+    what the model's input says. resize: `stretch` ignores the aspect; `crop` fills size and cuts the center; `pad` fits
+    into size with `fill` around it, `corner` with `fill` to the right and below. crop: [height, width] of the center,
     cut last. shorter 256 and crop [224, 224] are torchvision's Resize(256), CenterCrop(224).
     """
 
@@ -63,7 +63,7 @@ class Audio(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 
     sample_rate: in Hz. seconds: length of what the model hears at once; shorter sound is padded with zeros, longer
     is cut, or gone through in steps of `hop` seconds. n_fft, win_length, hop_length: in samples, with a periodic Hann
-    window; center: frames are centred on their time, with `pad_mode` beyond the ends. power: 1 amplitude, 2 energy.
+    window; center: frames are centered on their time, with `pad_mode` beyond the ends. power: 1 amplitude, 2 energy.
     n_mels, f_min, f_max (Hz), scale, norm: the mel filters, as in librosa. log: of max(x, floor); `db` is 10 log10, no
     more than top_db below the loudest. layout: of the last two axes; what else the model's input has, is 1.
     """
@@ -92,7 +92,7 @@ class Audio(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 
 
 class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One column of a table. input: the model's input that it goes to; left out, the one of its name, or the only one.
+    """One column of a table. input: the model's input that it goes to; omitted, the one of its name, or the only one.
 
     missing: what stands in for an absent value; without it, absence is an error. categories: in the order of their
     codes; encode: as one code, or as one column each. unknown: the code of values that are no category (in one-hot
@@ -121,9 +121,9 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 
 
 class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="scores"):
-    """One score per class: the best top_k with at least `threshold`. output: where they are; left out, the first.
+    """One score per class: the best top_k with at least `threshold`. output: where they are; omitted, the first.
 
-    activation: what makes scores of the model's numbers; left out, softmax, but none for tables, whose models have it.
+    activation: what makes scores of the model's numbers; omitted, softmax, but none for tables, whose models have it.
 
     maps: an output with a map per class, [N, classes, h, w], for explanations.
     """
@@ -170,7 +170,7 @@ class Entities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
 class Vector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="vector"):
     """An embedding. pooling: over the tokens of an output [texts, tokens, width]; one without tokens needs none.
 
-    normalize: to length 1. dimensions: so many of the first are kept, before normalising, as Matryoshka models allow.
+    normalize: to length 1. dimensions: so many of the first are kept, before normalizing, as Matryoshka models allow.
     """
 
     pooling: Literal["mean", "max", "first", "last"] = "mean"
@@ -183,7 +183,7 @@ Before = Image | Text | Audio | Table
 After = Scores | Boxes | Entities | Vector
 
 
-def with_kinds(described: Any) -> Any:
+def fill_kinds(described: Any) -> Any:
     """A decoded amaas.json with the kinds filled in that its task implies. Raises BadInput for one that cannot be.
 
     A task that this release does not have is left as it is: a stored manifest may be of another release.
@@ -199,7 +199,7 @@ def with_kinds(described: Any) -> Any:
             if kind not in allowed:
                 raise BadInput(
                     f"amaas.json: the task {described.get('task', TENSOR)!r} has no {member} of kind {kind!r}"
-                    + (f", it has {' or '.join(allowed)}" if allowed else "; leave it out")
+                    + (f", it has {' or '.join(allowed)}" if allowed else "; omit it")
                 )
             filled[member] = {**declaration, "kind": kind}
     return filled
@@ -214,30 +214,30 @@ def files(before: Before | None) -> list[str]:
     return []
 
 
-def check(before: Before | None, after: After | None, inputs: list[str], outputs: list[str]) -> None:
+def check_names(before: Before | None, after: After | None, inputs: list[str], outputs: list[str]) -> None:
     """Raises BadInput when a plan names an input or an output that the model lacks."""
-    for output in _outputs(after):
+    for output in _output_names(after):
         if output not in outputs:
             raise BadInput(f"amaas.json: postprocess names the output {output!r}, the model has {outputs}")
     if not isinstance(before, Table):
         return
-    fed = {target(column, inputs) for column in before.columns}
-    hungry = [name for name in inputs if name not in fed]
-    if hungry:
-        raise BadInput(f"amaas.json: no column of preprocess goes to the model's inputs {hungry}")
+    fed_inputs = {input_of(column, inputs) for column in before.columns}
+    unfed = [name for name in inputs if name not in fed_inputs]
+    if unfed:
+        raise BadInput(f"amaas.json: no column of preprocess goes to the model's inputs {unfed}")
 
 
-def _outputs(after: After | None) -> list[str]:
+def _output_names(after: After | None) -> list[str]:
     if isinstance(after, Boxes):
-        named = [after.boxes, after.scores, after.classes]
+        names = [after.boxes, after.scores, after.classes]
     else:
-        named = [after.output if after else None, after.maps if isinstance(after, Scores) else None]
-    return [name for name in named if name is not None]
+        names = [after.output if after else None, after.maps if isinstance(after, Scores) else None]
+    return [name for name in names if name is not None]
 
 
-def target(column: Column, inputs: list[str]) -> str:
+def input_of(column: Column, inputs: list[str]) -> str:
     """The model's input that a column goes to. Raises BadInput when there is none."""
-    wanted = column.input or (column.name if column.name in inputs else inputs[0] if len(inputs) == 1 else None)
-    if wanted not in inputs:
+    name = column.input or (column.name if column.name in inputs else inputs[0] if len(inputs) == 1 else None)
+    if name not in inputs:
         raise BadInput(f"column {column.name!r} goes to no input of the model: name one of {inputs} as its input")
-    return wanted
+    return name

@@ -1,122 +1,121 @@
-"""Aliases: moved, split, shadowed, rolled back, taken away; and who may do so."""
+"""Aliases: moved, split, shadowed, rolled back, deleted; and who may do so."""
 
 from __future__ import annotations
 
 from shared import keys
 from shared.errors import BadInput, Conflict, Forbidden
 from shared.registry.log import Log
-from shared.registry.state import PRODUCTION, Act, Head, Policy, Record, Request, Target, Version
+from shared.registry.state import PRODUCTION, Change, Head, Policy, Record, Target, Version
 
 
-def move(log: Log, model: str, alias: str, target: Target, act: Act) -> Head:
-    """Point an alias at a version, or at several by weight. Writes nothing when it is there already.
+def move(log: Log, model: str, alias: str, target: Target, change: Change) -> Head:
+    """Point an alias to a version, or to several by weight. Writes nothing if that is its target already.
 
-    Raises NotFound for versions that there are not or that are retired, Forbidden for a protected alias, Conflict for
-    one that two persons have to move.
+    Raises NotFound for versions that do not exist or are retired, Forbidden if the alias is protected and the caller
+    may not move it, Conflict if only an approved move request moves it.
     """
     keys.alias_name(alias)
 
     def decide(head: Head) -> Record | None:
-        named = usable(log, head, target)
-        allow(head, alias, act)
-        direct(head, alias)
+        unarchived = require_usable(log, head, target)
+        require_may_move(head, alias, change)
+        require_single_approval(head, alias)
         if alias in head.aliases and head.aliases[alias].target == target:
             return None
-        return Record(kind="alias", by=act.by, aliases={alias: written(target)}, named=named)
+        return Record(kind="alias", by=change.by, aliases={alias: compact(target)}, unarchived=unarchived)
 
-    return log.append(keys.model_name(model), decide, act)
+    return log.append(keys.model_name(model), decide, change)
 
 
-def rollback(log: Log, model: str, alias: str, act: Act, version: int | None = None) -> Head:
-    """Send an alias back to what it named before, or to a named version. A second rollback goes further back.
+def rollback(log: Log, model: str, alias: str, change: Change, version: int | None = None) -> Head:
+    """Point an alias back to its previous target, or to a version. A second rollback goes further back.
 
-    What an alias named once was approved then, so going back there takes one person even where moves take two.
-    Raises Conflict when nothing is left to go back to.
+    Previous targets were approved before, so a rollback to one takes one person even where moves take two.
+    Raises Conflict if there is no previous target.
     """
     keys.alias_name(alias)
 
     def decide(head: Head) -> Record | None:
-        present = head.exists().alias(alias)
-        allow(head, alias, act)
-        target = _earlier(head, alias) if version is None else Target(version=version)
+        present = head.require_existing().alias(alias)
+        require_may_move(head, alias, change)
+        target = _previous_target(head, alias) if version is None else Target(version=version)
         if version is not None and target not in present.trail:
-            direct(head, alias)
+            require_single_approval(head, alias)
         if target == present.target:
             return None
-        named = usable(log, head, target)
-        return Record(kind="rollback", by=act.by, aliases={alias: written(target)}, named=named)
+        unarchived = require_usable(log, head, target)
+        return Record(kind="rollback", by=change.by, aliases={alias: compact(target)}, unarchived=unarchived)
 
-    return log.append(keys.model_name(model), decide, act)
+    return log.append(keys.model_name(model), decide, change)
 
 
-def _earlier(head: Head, alias: str) -> Target:
+def _previous_target(head: Head, alias: str) -> Target:
+    """The newest target in the trail without retired versions. Raises Conflict."""
     trail = head.aliases[alias].trail
-    found = next((target for target in reversed(trail) if not target.numbers & head.retired.keys()), None)
-    if found is None:
+    target = next((earlier for earlier in reversed(trail) if not earlier.numbers & head.retired.keys()), None)
+    if target is None:
         raise Conflict(
-            f"alias {alias!r} of model {head.model!r} has nothing to go back to: "
-            f"name the version to roll back to (GET /models/{head.model}/versions lists them)"
+            f"alias {alias!r} of model {head.model!r} has no previous target to roll back to: "
+            f"state the version to roll back to (GET /models/{head.model}/versions lists them)"
         )
-    return found
+    return target
 
 
-def delete(log: Log, model: str, alias: str, act: Act) -> Head:
-    """Take an alias away; its history stays. `production` cannot go: callers who name no version rely on it."""
+def delete(log: Log, model: str, alias: str, change: Change) -> Head:
+    """Delete an alias; its history stays. Not `production`: it is the default of calls without a version."""
     if keys.alias_name(alias) == PRODUCTION:
         raise BadInput("the alias 'production' cannot be deleted: point it at another version")
 
     def decide(head: Head) -> Record | None:
-        head.exists().alias(alias)
-        allow(head, alias, act)
-        direct(head, alias)
-        return Record(kind="unalias", by=act.by, aliases={alias: None})
+        head.require_existing().alias(alias)
+        require_may_move(head, alias, change)
+        require_single_approval(head, alias)
+        return Record(kind="unalias", by=change.by, aliases={alias: None})
 
-    return log.append(keys.model_name(model), decide, act)
+    return log.append(keys.model_name(model), decide, change)
 
 
-def set_policy(log: Log, model: str, alias: str, policy: Policy, act: Act) -> Head:
-    """Say who may move an alias, whether it is there yet or not."""
+def set_policy(log: Log, model: str, alias: str, policy: Policy, change: Change) -> Head:
+    """Set who may move an alias, which need not exist yet."""
     keys.alias_name(alias)
 
     def decide(head: Head) -> Record | None:
-        if head.exists().policy(alias) == policy:
+        if head.require_existing().policy(alias) == policy:
             return None
-        return Record(kind="policy", by=act.by, policies={alias: policy})
+        return Record(kind="policy", by=change.by, policies={alias: policy})
 
-    return log.append(keys.model_name(model), decide, act)
+    return log.append(keys.model_name(model), decide, change)
 
 
-def usable(log: Log, head: Head, target: Target) -> list[Version]:
-    """Check that a target's versions are there and in use. Returns those that the head has sealed away."""
-    head.exists()
-    numbers = [head.usable(number) for number in sorted(target.numbers)]
+def require_usable(log: Log, head: Head, target: Target) -> list[Version]:
+    """Check a target's versions. Returns the archived ones, which the record has to bring back into the head.
+
+    Raises NotFound for versions that do not exist, or are retired.
+    """
+    head.require_existing()
+    numbers = [head.require_usable(number) for number in sorted(target.numbers)]
     return [log.version(head, number) for number in numbers if number not in head.versions]
 
 
-def allow(head: Head, alias: str, act: Act) -> None:
-    """Raises Forbidden when the alias is protected and the caller may not move such."""
+def require_may_move(head: Head, alias: str, change: Change) -> None:
+    """Raises Forbidden if the alias is protected and the caller may not move protected aliases."""
     policy = head.policy(alias)
-    if (policy.protected or policy.two_person) and not act.may_promote:
+    if (policy.protected or policy.two_person) and not change.may_promote:
         raise Forbidden(
-            f"alias {alias!r} of model {head.model!r} is protected: moving it takes a token with scope 'promote' "
-            f"(or promote:{head.model}); ask for approval with POST /models/{head.model}/aliases/{alias}/requests"
+            f"alias {alias!r} of model {head.model!r} is protected: to move it, use a token with scope 'promote' "
+            f"(or promote:{head.model}), or request approval with POST /models/{head.model}/aliases/{alias}/requests"
         )
 
 
-def direct(head: Head, alias: str) -> None:
-    """Raises Conflict when the alias may be moved only by a request that somebody else approves."""
+def require_single_approval(head: Head, alias: str) -> None:
+    """Raises Conflict if only a move request that another person approves may move the alias."""
     if head.policy(alias).two_person:
         raise Conflict(
-            f"alias {alias!r} of model {head.model!r} is moved by two persons: make a request "
-            f"(POST /models/{head.model}/aliases/{alias}/requests), which somebody else approves"
+            f"alias {alias!r} of model {head.model!r} requires two persons: create a move request "
+            f"(POST /models/{head.model}/aliases/{alias}/requests), which another person approves"
         )
 
 
-def written(target: Target) -> int | Target:
-    """A plain move is written as the number alone."""
+def compact(target: Target) -> int | Target:
+    """The stored form of a target: the number alone for a single version without a shadow."""
     return target.version if target == Target(version=target.version) else target
-
-
-def proposal(head: Head, alias: str, target: Target, act: Act) -> Request:
-    since = head.aliases[alias].since if alias in head.aliases else 0
-    return Request(alias=alias, target=target, by=act.by, since=since)

@@ -1,4 +1,4 @@
-"""Content-addressed blobs: stored once, verified on every read, kept for GRACE seconds after nothing names them."""
+"""Content-addressed blobs: stored once, verified on each read, kept for GRACE seconds after the last reference."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from shared import keys
 from shared.errors import Unavailable
 from shared.storage.base import ObjectNotFound, Store
 
-GRACE = 7 * 86400.0
+GRACE = 7 * 86400.0  # seconds
 
 
 def write(store: Store, body: bytes) -> str:
     """Store the bytes under their SHA-256 and return it (hex). Equal bytes are stored once.
 
-    A blob that lies there for long is written again: it may be one that nothing names, about to be collected before
-    this writer's record names it. Whatever else lies under its name is replaced by what belongs there.
+    An old blob is written again: it may be one without references, about to be collected before this writer's record
+    refers to it. An object of another size is damaged, and replaced.
     """
     digest = hashlib.sha256(body).hexdigest()
     key = keys.blob(digest)
@@ -30,7 +30,7 @@ def write(store: Store, body: bytes) -> str:
     return digest
 
 
-def there(store: Store, digest: str) -> bool:
+def exists(store: Store, digest: str) -> bool:
     try:
         store.head(keys.blob(digest))
     except ObjectNotFound:
@@ -39,7 +39,7 @@ def there(store: Store, digest: str) -> bool:
 
 
 def read(store: Store, digest: str) -> bytes:
-    """The blob's bytes. Raises Unavailable when it is missing, or is not what its name says."""
+    """The blob's bytes. Raises Unavailable if it is missing, or its bytes have another digest."""
     try:
         body = store.get(keys.blob(digest)).body
     except ObjectNotFound as error:
@@ -50,20 +50,22 @@ def read(store: Store, digest: str) -> bytes:
 
 
 def download(store: Store, digest: str, path: str) -> None:
-    """The blob as a new file. Raises Unavailable as `read` does, and when there is no room for it."""
+    """Write the blob to a new file. Raises Unavailable as `read` does, and if there is no space for it."""
     try:
-        found = store.download(keys.blob(digest), path)
+        actual = store.download(keys.blob(digest), path)
     except ObjectNotFound as error:
         raise _missing(digest) from error
     except OSError as error:
         raise Unavailable(f"blob {digest} could not be written to a file: {error.strerror}; try again") from error
-    if found != digest:
+    if actual != digest:
         raise _corrupt(digest)
 
 
 def _missing(digest: str) -> Unavailable:
-    return Unavailable(f"blob {digest} is missing from the store; restore it or roll back")
+    return Unavailable(f"blob {digest} is missing from the store: restore it, or roll back to another version")
 
 
 def _corrupt(digest: str) -> Unavailable:
-    return Unavailable(f"blob {digest} is corrupt: its bytes have another digest; restore it or roll back")
+    return Unavailable(
+        f"blob {digest} is corrupt, its bytes have another digest: restore it, or roll back to another version"
+    )

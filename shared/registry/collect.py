@@ -1,12 +1,12 @@
-"""Garbage collection: blobs that no version of any model names any more are removed after a time of grace.
+"""Garbage collection: blobs without a reference from any model are removed after a grace period.
 
-The order makes it safe beside writers, who write blobs before the record that names them. Blobs are listed first, heads
-are read then, and only what was old at the listing and is unnamed after it is looked at again. A writer who meets an
-old blob writes it anew (blobs.py), which makes a new version of the object; only the version that was looked at is
-removed. Nothing is ever removed because something failed: an unknown outcome may have named it.
+The order makes it safe beside writers, who write blobs before the record that refers to them. Blobs are listed first,
+heads are read next, and only blobs that were old at the listing and have no reference after it are examined again. A
+writer who needs an old blob writes it again (blobs.py), which makes a new version of the object; only the version that
+was examined is removed. A failed request never leads to a removal: a record of unknown outcome may refer to a blob.
 
-A model whose state cannot be read, or was written by a later release, stops no collection: all that its records and
-heads mention is kept. What they mention are the digests in their text, whatever members these stand in.
+A model whose state cannot be read, or was written by a later release, does not stop the collection: all digests in the
+text of its records and heads count as references, whatever members they are in.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from msgspec import Struct
 
 from shared import formats, keys
 from shared.errors import Unavailable
-from shared.registry import blobs, catalogue
+from shared.registry import blobs, catalog
 from shared.registry.log import BATCH, Log
 from shared.registry.state import Head, Version
 from shared.storage.base import ObjectInfo, ObjectNotFound, get_many, list_all
 
-MOST_SEGMENT = 4 * 1024 * 1024  # bytes
+MAX_SEGMENT = 4 * 1024 * 1024  # bytes
 DIGEST = re.compile(keys.DIGEST.encode())
 
 
 class Report(Struct, frozen=True):
-    """kept: blobs that are named or young. freed: bytes."""
+    """kept: number of blobs that stay. deleted: digests. freed: bytes."""
 
     kept: int
     deleted: list[str]
@@ -38,24 +38,24 @@ class Report(Struct, frozen=True):
 
 
 def collect(log: Log, grace_seconds: float = blobs.GRACE, now: float | None = None) -> Report:
-    """Remove unnamed blobs older than the grace. now: seconds since the epoch.
+    """Remove unreferenced blobs older than the grace period. now: seconds since the epoch.
 
-    Raises Unavailable, before anything is removed, when the store is out of reach.
+    Raises Unavailable, before anything is removed, if the store cannot be reached.
     """
-    time_is = time.time() if now is None else now
+    oldest_kept = (time.time() if now is None else now) - grace_seconds
     old: dict[str, ObjectInfo] = {}
-    kept = 0
+    recent = 0
     for info in list_all(log.store, keys.BLOBS):
-        if time_is - info.modified > grace_seconds:
+        if info.modified < oldest_kept:
             old[info.key.removeprefix(keys.BLOBS)] = info
         else:
-            kept += 1
-    named, unread = _named(log, time_is - grace_seconds) if old else (set(), False)
-    unnamed = sorted(old.keys() - named)
-    if unread:  # a head is all that names a segment, and it may be what cannot be read
-        unnamed = [digest for digest in unnamed if not _segment(log, digest)]
-    deleted = [digest for digest in unnamed if _remove(log, digest, time_is - grace_seconds)]
-    return Report(kept + len(old) - len(deleted), deleted, sum(old[digest].size for digest in deleted))
+            recent += 1
+    referenced, unreadable = _referenced_blobs(log, oldest_kept) if old else (set(), False)
+    unreferenced = sorted(old.keys() - referenced)
+    if unreadable:  # segments are referred to by heads only, and a head may be what cannot be read
+        unreferenced = [digest for digest in unreferenced if not _segment(log, digest)]
+    deleted = [digest for digest in unreferenced if _remove(log, digest, oldest_kept)]
+    return Report(recent + len(old) - len(deleted), deleted, sum(old[digest].size for digest in deleted))
 
 
 def _remove(log: Log, digest: str, before: float) -> bool:
@@ -63,60 +63,62 @@ def _remove(log: Log, digest: str, before: float) -> bool:
         present = log.store.head(keys.blob(digest))
     except ObjectNotFound:
         return False
-    # without a version to name, a blob that is written anew right now would go, too: such a bucket keeps everything
+    # without object versions, a blob that is being written again could be removed: then nothing is collected
     if present.modified > before or present.version is None:
         return False
     log.store.delete(keys.blob(digest), version=present.version)
     return True
 
 
-def _named(log: Log, before: float) -> tuple[set[str], bool]:
-    """The blobs that any model names, and whether the state of one could not be read."""
-    named: set[str] = set()
-    unread = False
-    for name in catalogue.names(log.store):
+def _referenced_blobs(log: Log, before: float) -> tuple[set[str], bool]:
+    """The digests that any model refers to, and whether the state of a model could not be read."""
+    digests: set[str] = set()
+    unreadable = False
+    for name in catalog.list_names(log.store):
         try:
             head = log.read(name)
-            named |= mentioned(log, name) if head.min_writer > formats.WRITER else _of(log, head, before)
-        except Unavailable:  # a store that is out of reach is so for the next line, too
-            named |= mentioned(log, name)
-            unread = True
-    return named, unread
+            of_later_release = head.min_writer > formats.WRITER
+            digests |= mentioned(log, name) if of_later_release else _blobs_of(log, head, before)
+        except Unavailable:  # if it is the store that cannot be reached, the next line raises, too
+            digests |= mentioned(log, name)
+            unreadable = True
+    return digests, unreadable
 
 
-def _of(log: Log, head: Head, before: float) -> set[str]:
-    """The blobs that a state names; none of a model that was deleted before the grace."""
+def _blobs_of(log: Log, head: Head, before: float) -> set[str]:
+    """The blobs that a state refers to; none if the model was deleted before the grace period."""
     if head.deleted is not None and datetime.fromisoformat(head.deleted).timestamp() < before:
         return set()
-    named = {segment.digest for segment in head.sealed}
+    digests = {segment.digest for segment in head.archived}
     for version in _versions(log, head):
-        named |= {version.manifest, version.source, version.model, *version.files.values()}
-        named |= {version.package} - {None}  # type: ignore[arg-type]  # what is left is text
-    return named
+        digests |= {version.manifest, version.source, version.model, *version.files.values()}
+        if version.package is not None:
+            digests.add(version.package)
+    return digests
 
 
 def _versions(log: Log, head: Head) -> Iterator[Version]:
     yield from head.versions.values()
-    for segment in head.sealed:
-        if segment.last >= head.first:  # those before are of an earlier life of the name, and go
+    for segment in head.archived:
+        if segment.last >= head.first:  # those before are of a deleted model that had the same name
             yield from log.segment(segment.digest)
 
 
 def mentioned(log: Log, model: str) -> set[str]:
     """All digests in the text of a model's records, cached states and segments. Raises Unavailable."""
-    places = [keys.head(model), *(info.key for info in list_all(log.store, keys.snapshots(model)))]
-    places += [info.key for info in list_all(log.store, keys.log(model))]
+    objects = [keys.head(model), *(info.key for info in list_all(log.store, keys.snapshots(model)))]
+    objects += [info.key for info in list_all(log.store, keys.log(model))]
     digests: set[str] = set()
-    for start in range(0, len(places), BATCH):
-        for stored in get_many(log.store, places[start : start + BATCH], missing=b""):
+    for start in range(0, len(objects), BATCH):
+        for stored in get_many(log.store, objects[start : start + BATCH], missing=b""):
             digests |= _digests(stored.body)
     return digests.union(*(_digests(_segment(log, digest)) for digest in digests))
 
 
 def _segment(log: Log, digest: str) -> bytes:
-    """The text of a blob that is a segment of versions; nothing, if it is another one, or not there."""
+    """The content of a blob if it is an archived segment, else nothing; nothing if the blob is missing."""
     try:
-        if log.store.head(keys.blob(digest)).size > MOST_SEGMENT:
+        if log.store.head(keys.blob(digest)).size > MAX_SEGMENT:
             return b""
         body = log.store.get(keys.blob(digest)).body
     except ObjectNotFound:

@@ -1,4 +1,4 @@
-"""What differs between two versions: their manifests, their graphs, their metrics."""
+"""Differences between two versions: in their manifests, graphs and metrics."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import msgspec
 from shared.package.manifest import Manifest
 from shared.registry.state import Version
 
-# Told apart from the rest of the manifest: what the gate found out about the graph, and what people compare first.
+# members of the manifest that the gate read from the graph: listed apart from what people wrote
 GRAPH = ("graph", "gate", "inputs", "outputs")
 Row = dict[str, Any]
 
 
 def diff(old: Version, old_manifest: Manifest, new: Version, new_manifest: Manifest) -> dict[str, Any]:
-    """Rows of {"path", "from", "to"}, in the order of their paths; numbers among the metrics also have "change"."""
-    before, after = _flat(old, old_manifest), _flat(new, new_manifest)
+    """Rows of {"path", "from", "to"}, ordered by path; rows of two numbers also have "change"."""
+    old_values, new_values = _flatten(old, old_manifest), _flatten(new, new_manifest)
     rows: dict[str, list[Row]] = {"manifest": [], "graph": [], "metrics": []}
-    for path in sorted(before.keys() | after.keys()):
-        left, right = before.get(path), after.get(path)
-        if left == right:
+    for path in sorted(old_values.keys() | new_values.keys()):
+        old_value, new_value = old_values.get(path), new_values.get(path)
+        if old_value == new_value:
             continue
         part = path.partition(".")[0]
-        where = "metrics" if part == "metrics" else "graph" if part in GRAPH else "manifest"
-        rows[where].append(_row(path.removeprefix("metrics."), left, right))
+        section = "metrics" if part == "metrics" else "graph" if part in GRAPH else "manifest"
+        rows[section].append(_row(path.removeprefix("metrics."), old_value, new_value))
     return {"from": old.version, "to": new.version, **rows}
 
 
-def _row(path: str, left: Any, right: Any) -> Row:
-    row: Row = {"path": path, "from": left, "to": right}
-    if _is_number(left) and _is_number(right):
-        row["change"] = round(right - left, 12)
+def _row(path: str, old: Any, new: Any) -> Row:
+    row: Row = {"path": path, "from": old, "to": new}
+    if _is_number(old) and _is_number(new):
+        row["change"] = round(new - old, 12)  # digits: 0.3 - 0.1 is not to be 0.19999999999999998
     return row
 
 
@@ -39,22 +39,22 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _flat(version: Version, manifest: Manifest) -> dict[str, Any]:
-    """Dotted paths to values that are no objects. Lists are values: where order matters, a shift is one change."""
+def _flatten(version: Version, manifest: Manifest) -> dict[str, Any]:
+    """All values but objects, by dotted path. A list is one value, so that an inserted item is one difference."""
     content = msgspec.to_builtins(manifest)
     tensors = {
         side: {tensor["name"]: f"{tensor['datatype']} {tensor['shape']}" for tensor in content.pop(side, [])}
         for side in ("inputs", "outputs")
     }
     graph = {"bytes": version.size, "digest": version.model, "source": version.source}
-    found: dict[str, Any] = {}
-    _flatten("", {**content, **tensors, "task": manifest.task, "graph": graph}, found)
-    return found
+    values: dict[str, Any] = {}
+    _add_values("", {**content, **tensors, "task": manifest.task, "graph": graph}, values)
+    return values
 
 
-def _flatten(path: str, value: Any, into: dict[str, Any]) -> None:
+def _add_values(path: str, value: Any, into: dict[str, Any]) -> None:
     if isinstance(value, dict):
         for name, inner in value.items():
-            _flatten(f"{path}.{name}" if path else str(name), inner, into)
+            _add_values(f"{path}.{name}" if path else str(name), inner, into)
     else:
         into[path] = value

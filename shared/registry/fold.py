@@ -1,7 +1,7 @@
-"""What a record makes of a state. Pure and deterministic: the same records give the same state, to the byte.
+"""The state after a record. Pure and deterministic: the same records give the same state, byte for byte.
 
-The state stays small however long the log grows: versions are sealed away into blobs, in segments, as soon as two
-segments' worth of them has gathered, and only those that an alias names stay at hand.
+The state stays small however long the log grows: versions are archived in blobs, in segments, as soon as there are two
+segments' worth of them; only those that an alias points to stay in the state.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from msgspec.structs import replace
 
 from shared import formats
 from shared.errors import Unavailable
-from shared.registry.state import Alias, Head, Record, Segment, Target, Version, short
+from shared.registry.state import Alias, Head, Record, Segment, Target, Version, request_hash
 
-SEGMENT = 256
-TRAIL = 10
-REMEMBERED = 1024
+SEGMENT = 256  # versions
+TRAIL = 10  # targets that rollbacks can reach
+REQUEST_IDS = 1024  # idempotency keys
 
 
 class Broken(Unavailable):
@@ -26,11 +26,11 @@ class Broken(Unavailable):
 
 
 def fold(head: Head, record: Record, digest: str) -> Head:
-    """The state after one more record, whose digest is given. Raises Broken, and TooNew for one of a later release."""
+    """The state after one more record. digest: of the record. Raises Broken; TooNew for a record of a later release."""
     if record.revision != head.revision + 1 or record.previous != head.digest:
         raise Broken(
             f"the log of model {head.model!r} is broken: record {record.revision} does not follow revision "
-            f"{head.revision}; `amaas verify {head.model}` says more"
+            f"{head.revision}; run `amaas verify {head.model}` to see which records are affected"
         )
     if record.min_reader > formats.READER:
         raise formats.too_new(f"record {record.revision} of model {head.model!r}", record.min_reader, formats.READER)
@@ -39,7 +39,7 @@ def fold(head: Head, record: Record, digest: str) -> Head:
         revision=record.revision,
         digest=digest,
         updated_at=record.at,
-        done=_done(head, record),
+        request_ids=_request_ids(head, record),
         min_reader=max(head.min_reader, record.min_reader),
         min_writer=max(head.min_writer, record.min_writer),
     )
@@ -47,28 +47,29 @@ def fold(head: Head, record: Record, digest: str) -> Head:
         head = _register(head, record, record.version)
     if record.aliases:
         head = _move(head, record)
-    return _seal(_others(head, record), record.sealed)
+    return _archive(_apply_members(head, record), record.archived)
 
 
-def _done(head: Head, record: Record) -> dict[str, int]:
+def _request_ids(head: Head, record: Record) -> dict[str, int]:
     if record.request_id is None:
-        return head.done
-    kept = list(head.done.items())[-(REMEMBERED - 1) :]
-    return dict([*kept, (short(record.request_id), record.revision)])
+        return head.request_ids
+    latest = list(head.request_ids.items())[-(REQUEST_IDS - 1) :]
+    return dict([*latest, (request_hash(record.request_id), record.revision)])
 
 
 def _register(head: Head, record: Record, version: Version) -> Head:
     if head.deleted is not None:
-        # the name is used again: a new life, in which numbers go on; which uploads there were stays known
+        # the name is used again: its version numbers continue, so that none ever means two versions. Segments of the
+        # deleted model stay: they tell which uploads were registered already
         head = Head(
             model=head.model,
             revision=head.revision,
             digest=head.digest,
             updated_at=head.updated_at,
             first=version.version,
-            sealed=_sealed(head, head.latest, record.sealed).sealed,
+            archived=_add_segment(head, head.latest, record.archived).archived,
             policies=head.policies,
-            done=head.done,
+            request_ids=head.request_ids,
             min_reader=head.min_reader,
             min_writer=head.min_writer,
         )
@@ -89,39 +90,29 @@ def _move(head: Head, record: Record) -> Head:
                 since=record.revision,
                 trail=_trail(before, target, record.kind == "rollback"),
             )
-    versions = head.versions | {version.version: version for version in record.named}
-    # whoever approves must know where the alias stands: requests made before it moved are void
+    versions = head.versions | {version.version: version for version in record.unarchived}
+    # an approval refers to the target that the requester saw: requests made before the alias moved are void
     requests = {number: r for number, r in head.requests.items() if r.alias not in record.aliases}
     return replace(head, aliases=aliases, versions=versions, requests=requests)
 
 
-def _trail(before: Alias | None, target: Target, back: bool) -> list[Target]:
-    """Where rollbacks lead from the new target: each one further into the past, never back to what was left."""
+def _trail(before: Alias | None, target: Target, is_rollback: bool) -> list[Target]:
+    """The targets of later rollbacks: each goes further into the past, never to a target that was rolled back."""
     if before is None:
         return []
-    if back:
-        places = [n for n, earlier in enumerate(before.trail) if earlier == target.serving]
-        return before.trail[: places[-1]] if places else before.trail
+    if is_rollback:
+        positions = [n for n, earlier in enumerate(before.trail) if earlier == target.serving]
+        return before.trail[: positions[-1]] if positions else before.trail
     if before.target.serving == target.serving:
         return before.trail
     return [*before.trail, before.target.serving][-TRAIL:]
 
 
-def _others(head: Head, record: Record) -> Head:
-    changes: dict[str, Any] = {}
-    if record.proposal is not None:
-        asked = replace(record.proposal, by=record.by, name=record.name, at=record.at, reason=record.reason)
-        changes["requests"] = head.requests | {record.revision: asked}
-    if record.request is not None:
-        changes["requests"] = {number: r for number, r in head.requests.items() if number != record.request}
+def _apply_members(head: Head, record: Record) -> Head:
+    """The state after all members of a record but `version` and `aliases`."""
+    changes: dict[str, Any] = {**_request_changes(head, record), **_version_changes(head, record)}
     if record.policies:
         changes["policies"] = head.policies | record.policies
-    if record.retired is not None:
-        changes["retired"] = head.retired | {record.retired: record.revision}
-    if record.restored is not None:
-        changes["retired"] = {number: at for number, at in head.retired.items() if number != record.restored}
-    if record.rechecked is not None:
-        changes["versions"] = head.versions | {record.rechecked.version: record.rechecked}
     if record.tags is not None:
         changes["tags"] = record.tags
     if record.card is not None:
@@ -133,33 +124,60 @@ def _others(head: Head, record: Record) -> Head:
     return replace(head, **changes) if changes else head
 
 
-def _seal(head: Head, sealed: Segment | None) -> Head:
-    if head.latest - _unsealed(head) + 1 >= 2 * SEGMENT:
-        head = _sealed(head, _unsealed(head) + SEGMENT - 1, sealed)
-    if not head.sealed:
+def _request_changes(head: Head, record: Record) -> dict[str, Any]:
+    if record.request is not None:
+        return {"requests": {number: r for number, r in head.requests.items() if number != record.request}}
+    if record.proposal is not None:
+        # who requests the move, when and why is taken from the record, which the writer completed
+        request = replace(record.proposal, by=record.by, name=record.name, at=record.at, reason=record.reason)
+        return {"requests": head.requests | {record.revision: request}}
+    return {}
+
+
+def _version_changes(head: Head, record: Record) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if record.retired is not None:
+        changes["retired"] = head.retired | {record.retired: record.revision}
+    if record.restored is not None:
+        changes["retired"] = {number: at for number, at in head.retired.items() if number != record.restored}
+    if record.rechecked is not None:
+        changes["versions"] = head.versions | {record.rechecked.version: record.rechecked}
+    return changes
+
+
+def _archive(head: Head, segment: Segment | None) -> Head:
+    """Archive the oldest versions, if there are enough for a segment. segment: the one in the record, if it has one."""
+    # two segments' worth, so that the newest SEGMENT versions can always be read without a request
+    if head.latest - _first_unarchived(head) + 1 >= 2 * SEGMENT:
+        head = _add_segment(head, _first_unarchived(head) + SEGMENT - 1, segment)
+    if not head.archived:
         return head
-    start = _unsealed(head)
+    start = _first_unarchived(head)
     in_use = {number for alias in head.aliases.values() for number in alias.target.numbers}
-    kept = {number: version for number, version in head.versions.items() if number >= start or number in in_use}
-    return replace(head, versions=kept) if len(kept) < len(head.versions) else head
+    versions = {number: version for number, version in head.versions.items() if number >= start or number in in_use}
+    return replace(head, versions=versions) if len(versions) < len(head.versions) else head
 
 
-def _unsealed(head: Head) -> int:
-    """The lowest number that is in no segment."""
-    return head.sealed[-1].last + 1 if head.sealed else head.first
+def _first_unarchived(head: Head) -> int:
+    """The lowest version number that is in no segment."""
+    return head.archived[-1].last + 1 if head.archived else head.first
 
 
-def _sealed(head: Head, last: int, sealed: Segment | None) -> Head:
-    """The head with one more segment, up to version `last`. sealed: as the record says, whose writer may know more."""
-    first = _unsealed(head)
+def _add_segment(head: Head, last: int, segment: Segment | None) -> Head:
+    """The head with one more segment, up to version `last`.
+
+    segment: the one in the record. Its digest takes precedence: a writer of a later release may have archived members
+    of versions that this release does not know, and all readers must refer to the same blob.
+    """
+    first = _first_unarchived(head)
     if first > last:
         return head
-    if sealed is None or (sealed.first, sealed.last) != (first, last):
+    if segment is None or (segment.first, segment.last) != (first, last):
         digest = hashlib.sha256(segment_body(head, first, last)).hexdigest()
-        sealed = Segment(first=first, last=last, digest=digest, until=head.versions[last].created_at)
-    return replace(head, sealed=[*head.sealed, sealed])
+        segment = Segment(first=first, last=last, digest=digest, until=head.versions[last].created_at)
+    return replace(head, archived=[*head.archived, segment])
 
 
 def segment_body(head: Head, first: int, last: int) -> bytes:
-    """A segment's blob: the versions first to last, of a head that still holds them."""
+    """The content of a segment's blob: the versions first to last, none of which is archived yet."""
     return msgspec.json.encode([head.versions[number] for number in range(first, last + 1)])

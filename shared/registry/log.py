@@ -1,9 +1,8 @@
 """One append-only log per model: immutable, hash-chained records, each created if absent at the next revision.
 
-A transition is one record, so it is atomic; whoever loses the race for a revision reads again and decides again.
-`head.json` is a cache of the folded log: readers take it and roll forward over any newer records, so it may be old
-or missing without harm. What the records mean is state.py and fold.py; which transitions there are: aliases.py,
-versions.py, models.py, approvals.py.
+A transition is one record, so it is atomic; a writer that loses the race for a revision reads and decides again.
+`head.json` is a cache of the folded log: readers take it and roll forward over newer records, so it may be old or
+missing. State and records: state.py, fold.py. Transitions: aliases.py, versions.py, models.py, approvals.py.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from shared import formats, keys
 from shared.clock import now
 from shared.errors import NotFound, Unavailable
 from shared.formats import DAMAGED, TooNew
-from shared.registry import blobs, conditions, seal
+from shared.registry import blobs, conditions, signatures
 from shared.registry.fold import Broken, fold, segment_body
-from shared.registry.state import RECORD, VERSIONS, Act, Head, Record, Version
+from shared.registry.state import RECORD, VERSIONS, Change, Head, Record, Version
 from shared.signing.base import Signer
 from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store, get_many, list_all
 
-ATTEMPTS = 24
-SENDINGS = 3
-# A head that lags by more than this is caught up with a listing rather than by asking for one record after another.
-STEPS = 8
-# Whoever is further behind than this takes a newer head instead.
-NEAR = 2
-# seconds before the second attempt at most; doubles with each, so that many writers get out of each other's way
+ATTEMPTS = 24  # at a transition, one for each lost race
+SEND_ATTEMPTS = 3  # of one record
+# records that are read one by one; a head that is further behind is rolled forward from a listing, in parallel
+MAX_STEPS = 8
+# the same for a refresh, after which the cached head is read
+REFRESH_STEPS = 2
+# seconds: upper limit of the pause before the second attempt; doubles with each, to spread concurrent writers
 PAUSE = 0.1
-BATCH = 256
-# so that a replay never folds more than some hundreds of records
+BATCH = 256  # records in memory at once
+# revisions between snapshots, so that a replay folds some hundreds of records at most
 SNAPSHOT = 256
 Decide = Callable[[Head], Record | None]
 
@@ -44,8 +43,9 @@ Decide = Callable[[Head], Record | None]
 class Log:
     """The logs of all models in a store. Safe to share between threads.
 
-    signer: the key that new records are signed with. trusted: public keys (DER); where there are any, a state that
-    none of them signed is not believed. on_commit: called with this log and the new state after each transition.
+    signer: the key that signs new records. trusted: public keys (DER); if empty, signatures are NOT verified, else a
+    state without a valid signature of one of them is refused. on_commit: called with this log and the new state after
+    each transition.
     """
 
     def __init__(
@@ -65,128 +65,129 @@ class Log:
     # ---- reading
 
     def read(self, model: str) -> Head:
-        """The present state of a model: 2 requests when the head is fresh. An unknown model has revision 0.
+        """The present state of a model: 2 requests if the head is fresh. An unknown model has revision 0.
 
         Raises Broken, TooNew, Unavailable.
         """
         return self._read(model)[0]
 
     def refresh(self, head: Head) -> Head:
-        """The present state, from an earlier one: 1 request when nothing changed. Raises what `read` raises."""
+        """The present state, from an earlier one: 1 request if nothing changed. Raises what `read` raises."""
         last, too_new, more = None, None, True
         try:
-            head, last, more = self._step(head, None, NEAR)
-        except TooNew as error:  # of a record: the state that a later release made of it may be one for us, too
+            head, last, more = self._step(head, None, REFRESH_STEPS)
+        except TooNew as error:  # of a record; the state after it may be readable all the same
             too_new = error
         if not more:
-            return self._believed(head, last)
-        stored, _ = self._stored(head.model)
-        if stored is not None and stored.revision > head.revision:
-            head, last = stored, None
+            return self._require_signed(head, last)
+        cached, _ = self._cached(head.model)
+        if cached is not None and cached.revision > head.revision:
+            head, last = cached, None
         elif too_new is not None:
             raise too_new
         return self._roll_forward(head, last)
 
     def records(self, model: str, newest: int, oldest: int) -> list[Record]:
-        """Records by revision, newest first, both ends included; those that cannot be read are left out."""
-        wanted = [keys.log_record(model, revision) for revision in range(newest, oldest - 1, -1)]
-        found = [_readable(body) for body in get_many(self.store, wanted, missing=b"")]
-        return [record for record in found if record is not None]
+        """Records by revision, newest first, both ends included; unreadable ones are omitted."""
+        objects = [keys.log_record(model, revision) for revision in range(newest, oldest - 1, -1)]
+        records = [_decode_or_none(stored) for stored in get_many(self.store, objects, missing=b"")]
+        return [record for record in records if record is not None]
 
     def version(self, head: Head, number: int) -> Version:
-        """A version that there is; those sealed away cost one request, once. Raises NotFound, TooNew, Unavailable."""
-        version = head.versions.get(number) or self._sealed_away(head, number)
+        """A version; an archived one costs one request, once. Raises NotFound, TooNew, Unavailable."""
+        version = head.versions.get(number) or self._archived_version(head, number)
         if version.format > formats.VERSION:
             raise formats.too_new(f"version {number} of model {head.model!r}", version.format, formats.VERSION)
         return version
 
-    def _sealed_away(self, head: Head, number: int) -> Version:
-        for segment in head.sealed:
+    def _archived_version(self, head: Head, number: int) -> Version:
+        for segment in head.archived:
             if segment.first <= number <= segment.last:
                 return self.segment(segment.digest)[number - segment.first]
         raise NotFound(f"model {head.model!r} has no version {number}")
 
     def segment(self, digest: str) -> list[Version]:
+        """The versions of an archived segment. Raises Unavailable."""
         if digest not in self._segments:
             self._segments[digest] = VERSIONS.decode(blobs.read(self.store, digest))
         return self._segments[digest]
 
     def _read(self, model: str) -> tuple[Head, str | None]:
         """The present state, and the ETag of the cached head it was rolled forward from."""
-        head, etag = self._stored(model)
+        head, etag = self._cached(model)
         if head is not None:
             with suppress(Broken):
                 return self._roll_forward(head), etag
-        # a lost, damaged or forged cache costs a replay from the last snapshot, not the data
+        # a lost, damaged or forged cache costs a replay from a snapshot, but no data
         return self._replay(model), etag
 
-    def _stored(self, model: str) -> tuple[Head | None, str | None]:
-        """The cached head, where it is there and can be believed; and its ETag, where it is there."""
+    def _cached(self, model: str) -> tuple[Head | None, str | None]:
+        """The cached head, None if it is missing or invalid; and its ETag, None if it is missing."""
         try:
-            found = self.store.get(keys.head(model))
+            stored = self.store.get(keys.head(model))
         except ObjectNotFound:
             return None, None
-        return seal.decode_head(found.body, model, self.trusted), found.etag
+        return signatures.decode_head(stored.body, model, self.trusted), stored.etag
 
     def _replay(self, model: str) -> Head:
         for info in reversed(list(list_all(self.store, keys.snapshots(model)))):
             with suppress(Broken, ObjectNotFound):
-                head = seal.decode_head(self.store.get(info.key).body, model, self.trusted)
+                head = signatures.decode_head(self.store.get(info.key).body, model, self.trusted)
                 if head is not None:
                     return self._roll_forward(head)
         return self._roll_forward(Head(model=model))
 
     def _roll_forward(self, head: Head, last: bytes | None = None) -> Head:
-        """The state after all records that follow. last: the newest one folded already, if nobody vouched for it."""
-        head, last, more = self._step(head, last, STEPS)
+        """The state after all newer records. last: the newest folded one, if its signature is still to be verified."""
+        head, last, more = self._step(head, last, MAX_STEPS)
         if more:
-            behind = list_all(self.store, keys.log(head.model), after=keys.log_record(head.model, head.revision))
-            names = [info.key for info in behind]
-            for start in range(0, len(names), BATCH):
-                for found in get_many(self.store, names[start : start + BATCH]):
-                    head, last = _folded(head, found.body), found.body
-        return self._believed(head, last)
+            newer = list_all(self.store, keys.log(head.model), after=keys.log_record(head.model, head.revision))
+            objects = [info.key for info in newer]
+            for start in range(0, len(objects), BATCH):
+                for stored in get_many(self.store, objects[start : start + BATCH]):
+                    head, last = _fold_body(head, stored.body), stored.body
+        return self._require_signed(head, last)
 
     def _step(self, head: Head, last: bytes | None, steps: int) -> tuple[Head, bytes | None, bool]:
-        """The state after at most some of the records that follow, the last of them, and whether there may be more."""
+        """The state after at most `steps` newer records, the last of these, and whether there may be more."""
         for _ in range(steps):
             try:
                 body = self.store.get(keys.log_record(head.model, head.revision + 1)).body
             except ObjectNotFound:
                 return head, last, False
-            head, last = _folded(head, body), body
+            head, last = _fold_body(head, body), body
         return head, last, True
 
-    def _believed(self, head: Head, last: bytes | None) -> Head:
-        """The state, if the newest record that led to it is signed as it should be: it vouches for those before it."""
-        problem = seal.wrong_record(last, head.model, self.trusted) if self.trusted and last is not None else None
-        if problem:
+    def _require_signed(self, head: Head, last: bytes | None) -> Head:
+        """The state itself. Raises Broken unless the newest record is signed; the chain covers those before it."""
+        unverified = last if self.trusted else None
+        if unverified and (problem := signatures.record_problem(unverified, head.model, self.trusted)):
             raise Broken(
                 f"record {head.revision} of model {head.model!r} is not to be trusted: {problem}; "
-                f"`amaas verify {head.model}` says more"
+                f"run `amaas verify {head.model}` to see which records are affected"
             )
         return head
 
     # ---- writing
 
-    def append(self, model: str, decide: Decide, act: Act) -> Head:
-        """Commit the record that `decide` makes of the present state, and return the state after it.
+    def append(self, model: str, decide: Decide, change: Change) -> Head:
+        """Commit the record that `decide` returns for the present state, and return the state after it.
 
-        `decide` may run several times, once per lost race; it returns None when there is nothing left to do and raises
-        an AmaasError to refuse. Raises Conflict when the model is not at act.expect_revision, or was changed by a later
-        release in a way that this one would lose; Unavailable when the race is lost ATTEMPTS times, or when the store
-        does not say what became of the record.
+        `decide` may run several times, once per lost race; it returns None if there is nothing to change and raises an
+        AmaasError to refuse. Raises Conflict if the model is not at change.expect_revision, or was changed by a later
+        release in a way that this one would lose; Unavailable after ATTEMPTS lost races, or if the store does not
+        confirm whether the record was written.
         """
         head, etag = self._read(model)
         for attempt in range(ATTEMPTS):
-            if head.request_of(act) is not None:
+            if head.revision_of(change) is not None:
                 return head
-            conditions.expected(head, act.expect_revision)
-            conditions.writable(head)
+            conditions.require_revision(head, change.expect_revision)
+            conditions.require_writable(head)
             record = decide(head)
             if record is None:
                 return head
-            record, body, after = self._prepared(head, record, act)
+            record, body, after = self._prepare(head, record, change)
             try:
                 self._commit(model, record.revision, body)
             except AlreadyExists:
@@ -196,16 +197,16 @@ class Log:
             self._save(after, body, etag)
             self._on_commit(self, after)
             return after
-        raise Unavailable(f"model {model!r} is being changed by many writers at once; nothing was changed, try again")
+        raise Unavailable(f"model {model!r} is being changed by too many writers; nothing was changed, try again")
 
-    def _prepared(self, head: Head, record: Record, act: Act) -> tuple[Record, bytes, Head]:
-        """The record with its place in the chain and its seal, its bytes, and the state after it."""
+    def _prepare(self, head: Head, record: Record, change: Change) -> tuple[Record, bytes, Head]:
+        """The completed record, its signed bytes, and the state after it. Archives versions, where it is time."""
         record = replace(
             record,
-            by=act.by,
-            name=act.name,
-            reason=act.reason,
-            request_id=act.request_id,
+            by=change.by,
+            name=change.name,
+            reason=change.reason,
+            request_id=change.request_id,
             revision=head.revision + 1,
             previous=head.digest,
             at=now(),
@@ -213,44 +214,42 @@ class Log:
         )
         record = replace(record, **formats.needs(record))
         after = fold(head, record, "")
-        for segment in after.sealed:
-            if segment not in head.sealed:
-                # before the record that relies on it, so that no reader can find it missing
+        for segment in after.archived:
+            if segment not in head.archived:
+                # written before the record that refers to it, so that no reader can miss it
                 blobs.write(self.store, segment_body(head, segment.first, segment.last))
         body = msgspec.json.encode(record)
         if self.signer is not None:
-            body = seal.attach(body, seal.make(self.signer, head.model, body, seal.state(after)))
+            body = signatures.attach(
+                body, signatures.sign(self.signer, head.model, body, signatures.encode_state(after))
+            )
         return record, body, replace(after, digest=digest(body))
 
     def _commit(self, model: str, revision: int, body: bytes) -> None:
-        """Create the record; sent again without an answer, which finds its own bytes or creates them."""
+        """Create the record. Raises AlreadyExists if another writer has it, Unavailable if the outcome is unknown."""
+        # the catalog's marker comes first: a record without one would be missing from listings
         self.store.put(keys.changed(model, revision), b"")
-        for sending in range(SENDINGS):
+        for attempt in range(SEND_ATTEMPTS):
             try:
                 self.store.put(keys.log_record(model, revision), body, if_absent=True, content_type="application/json")
                 return
             except Unavailable:
-                _pause(0.05 * 2**sending)
+                _pause(0.05 * 2**attempt)
         raise Unavailable(
-            f"the store did not say whether revision {revision} of model {model!r} was written: look at its history "
-            "before repeating this, or repeat it with the same Idempotency-Key"
+            f"the store did not confirm whether revision {revision} of model {model!r} was written: check the history "
+            "before you repeat this, or repeat it with the same Idempotency-Key"
         )
 
     def _save(self, head: Head, record: bytes, etag: str | None) -> None:
-        """Refresh the cached head. Best effort: whoever refreshed it in between may be behind, but not wrong."""
-        body = seal.encode_head(head, record)
+        """Update the cached head. Best effort: readers roll any older head forward."""
+        body = signatures.encode_head(head, record)
         if head.revision % SNAPSHOT == 0:
             with suppress(AlreadyExists, Unavailable):
                 self.store.put(keys.snapshot(head.model, head.revision), body, if_absent=True)
         for _ in range(2):
             try:
-                self.store.put(
-                    keys.head(head.model),
-                    body,
-                    if_absent=etag is None,
-                    if_match=etag,
-                    content_type="application/json",
-                )
+                name = keys.head(head.model)
+                self.store.put(name, body, if_absent=etag is None, if_match=etag, content_type="application/json")
                 return
             except (AlreadyExists, PreconditionFailed):
                 try:
@@ -258,17 +257,17 @@ class Log:
                 except (ObjectNotFound, Unavailable):
                     return
                 try:
-                    known = seal.decode_head(present.body, head.model, self.trusted)
+                    cached = signatures.decode_head(present.body, head.model, self.trusted)
                 except TooNew:
                     return
-                if known is not None and known.revision >= head.revision:
+                if cached is not None and cached.revision >= head.revision:
                     return
                 etag = present.etag
             except Unavailable:
                 return
 
 
-def _folded(head: Head, body: bytes) -> Head:
+def _fold_body(head: Head, body: bytes) -> Head:
     try:
         record = decode(body)
     except DAMAGED as error:
@@ -278,9 +277,9 @@ def _folded(head: Head, body: bytes) -> Head:
     return fold(head, record, digest(body))
 
 
-def _readable(found: Object) -> Record | None:
+def _decode_or_none(stored: Object) -> Record | None:
     try:
-        return decode(found.body)
+        return decode(stored.body)
     except DAMAGED:
         return None
 
@@ -293,8 +292,8 @@ def digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _pause(most: float) -> None:
-    """Up to `most` seconds, so that writers who met do not meet again."""
-    from random import uniform  # not on the path of an answer
+def _pause(limit: float) -> None:
+    """Sleep for a random time up to `limit` seconds, so that concurrent writers separate."""
+    from random import uniform  # only needed after a lost race: not worth its import at each cold start
 
-    time.sleep(uniform(0, most))
+    time.sleep(uniform(0, limit))

@@ -1,4 +1,4 @@
-"""The public form of a model's history: what its records say, whatever form they are stored in. See views.py."""
+"""The public form of a model's history: its records, independent of their stored form. See views.py."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a log's records say and what they add up to: pure data, no storage. How they add up is fold.py."""
+"""The records of a log and the state that follows from them: pure data, no storage. See fold.py for the transitions."""
 
-# annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
+# no `from __future__ import annotations`: msgspec would spend 2 ms of each cold start on resolving the texts
 
 import hashlib
 from typing import Any
@@ -14,12 +14,12 @@ PRODUCTION = "production"
 MAX_SPLIT = 10
 
 
-class Act(Struct, frozen=True, kw_only=True):
+class Change(Struct, frozen=True, kw_only=True):
     """Who asks for a transition, why, and under which conditions.
 
-    by: the acting token's id. name: what people call it. expect_revision: refuse when the model has moved on.
-    request_id: an idempotency key; a transition is not carried out again if its key is among those of the last 1,024.
-    may_promote: whether the caller may move protected aliases of this model.
+    by: the caller's token id. name: the token's name in listings. expect_revision: refuse the transition if the model
+    is at another revision. request_id: an idempotency key; a transition is not carried out again if its key is among
+    the last 1,024. may_promote: whether the caller may move protected aliases of this model.
     """
 
     by: str
@@ -35,7 +35,7 @@ class Version(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     size: bytes of the served model. upload: the upload that became this version. package: the signature over the
     package, where the deployment signs. files: digests of the package's other files that serving needs, by name.
-    format: of what the blobs are; a release that does not know it refuses this version, and serves the others.
+    format: the form of the blobs; a release that does not know it refuses this version, and serves the others.
     """
 
     version: int
@@ -53,7 +53,7 @@ class Version(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Segment(Struct, frozen=True, kw_only=True):
-    """Versions first to last, sealed away into a blob. until: when the last of them was made."""
+    """An archived segment: a blob with the versions first to last. until: when the last of them was registered."""
 
     first: int
     last: int
@@ -62,9 +62,9 @@ class Segment(Struct, frozen=True, kw_only=True):
 
 
 class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where an alias sends calls. version: the one with most of them. split: weights by version, when it is split.
+    """What an alias points to. version: the one with the largest weight. split: weights by version, if it is split.
 
-    shadow: a version that is asked too, and whose answers nobody gets.
+    shadow: a version that gets a copy of each request; its answers are discarded.
     """
 
     version: int
@@ -73,29 +73,30 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @classmethod
     def of(cls, split: dict[int, int], shadow: int | None = None) -> "Target":
-        """The target of some weights, which are relative whole numbers. Raises BadInput."""
+        """A target from relative weights, which are whole numbers. Raises BadInput."""
         weights = {version: weight for version, weight in sorted(split.items()) if weight}
         if not weights or min(weights.values()) < 0:
-            raise BadInput('a split needs whole, positive weights, as in {"3": 90, "4": 10}')
+            raise BadInput('the weights of a split must be positive whole numbers, as in {"3": 90, "4": 10}')
         if len(weights) > MAX_SPLIT:
-            raise BadInput(f"a split takes at most {MAX_SPLIT} versions, this one has {len(weights)}")
+            raise BadInput(f"a split may have at most {MAX_SPLIT} versions, not {len(weights)}: remove some")
         most = max(weights, key=lambda version: weights[version])
         return cls(version=most, split=weights if len(weights) > 1 else {}, shadow=shadow)
 
     @property
     def serving(self) -> "Target":
-        """The same without its shadow."""
+        """The same target without its shadow."""
         return msgspec.structs.replace(self, shadow=None)
 
     @property
     def numbers(self) -> set[int]:
-        """All versions it names."""
+        """All versions that it refers to."""
         return {self.version, *self.split} | ({self.shadow} if self.shadow else set())
 
     def choose(self, key: str) -> int:
-        """The version that answers callers with this key; raising one version's weight keeps its callers on it."""
+        """The version for callers with this key; raising one version's weight keeps its callers on it."""
         if not self.split:
             return self.version
+        # a hash of the key and not a random number: the same caller always gets the same version
         draw = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) / 2**64 * sum(self.split.values())
         for version, weight in self.split.items():
             draw -= weight
@@ -109,7 +110,7 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Alias(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A movable name. since: the revision that set it. trail: what it named before, newest last, without shadows."""
+    """A movable name. since: the revision that set it. trail: its previous targets, newest last, without shadows."""
 
     version: int
     split: dict[int, int] = field(default_factory=dict)
@@ -127,14 +128,14 @@ class Alias(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who may move an alias. protected: scope promote only. two_person: only a request that someone else approves."""
+    """Who may move an alias. protected: only callers with scope promote. two_person: only approved move requests do."""
 
     protected: bool = False
     two_person: bool = False
 
 
-class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A move of an alias that waits for approval. since: the alias' own `since` when it was asked for."""
+class MoveRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A move of an alias that waits for approval. since: the alias' own `since` at the time of the request."""
 
     alias: str
     target: Target
@@ -145,7 +146,7 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: int = 0
 
 
-class Seal(Struct, frozen=True, kw_only=True):
+class Signature(Struct, frozen=True, kw_only=True):
     """The deployment's signature over a record and the state after it. content, state: SHA-256; signature: base64."""
 
     key: str
@@ -155,15 +156,17 @@ class Seal(Struct, frozen=True, kw_only=True):
 
 
 class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One transition. previous: the digest of the record before it. write_id tells equal-looking writers apart.
+    """One transition. previous: the digest of the record before it. write_id: random, so that no two writers write
+    the same bytes.
 
-    version: what was registered. aliases: where they point now; None for one that is gone. named: versions that an
-    alias names again and that the head had sealed away. request: the request that was approved or rejected.
-    rechecked: a version as it is served since a newer gate has checked it again. sealed: the segment that this record
-    makes the writer seal away. min_reader, min_writer: see formats.py.
+    version: what was registered. aliases: their new targets; None for a deleted one. unarchived: versions that an alias
+    points to again and that are in archived segments. proposal: a new move request. request: the number of the move
+    request that was approved or rejected. rechecked: a version as it is served since it passed newer checks. archived:
+    the segment that the writer archived with this record. min_reader, min_writer: see formats.py.
 
     kind: register, alias, rollback, unalias, policy, request, approve, reject, retire, restore, edit, delete, undelete,
-    attest or recheck; for people, but for what fold.py makes of rollback, delete and undelete. The seal comes last.
+    attest (re-signed) or recheck; information only, except for rollback, delete and undelete, which fold.py interprets.
+    signature: the last member, as what is signed is the record in front of it.
     """
 
     kind: str
@@ -177,8 +180,8 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
     version: Version | None = None
     aliases: dict[str, int | Target | None] = field(default_factory=dict)
-    named: list[Version] = field(default_factory=list)
-    proposal: Request | None = None
+    unarchived: list[Version] = field(default_factory=list, name="named")
+    proposal: MoveRequest | None = None
     request: int | None = None
     policies: dict[str, Policy] = field(default_factory=dict)
     retired: int | None = None
@@ -186,24 +189,24 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rechecked: Version | None = None
     tags: list[str] | None = None
     card: str | None = None
-    sealed: Segment | None = None
+    archived: Segment | None = field(default=None, name="sealed")
     min_reader: int = 1
     min_writer: int = 1
-    seal: Seal | None = None
+    signature: Signature | None = field(default=None, name="seal")
 
 
-def short(request_id: str) -> str:
+def request_hash(request_id: str) -> str:
     return hashlib.sha256(request_id.encode()).hexdigest()[:16]
 
 
 class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A model's state at a revision.
 
-    digest: that of the last record. latest: the highest version number ever given. first: the lowest of this life of
-    the name. versions: those not sealed away, and those that an alias names. retired: by version, since which
-    revision. done: request ids, shortened, of the last transitions that had one, with their revisions. edited: the
-    revision that holds the card, where it was edited. deleted: when, if it is. min_reader, min_writer: the highest of
-    its records; see formats.py.
+    digest: that of the newest record. latest: the highest version number so far. first: the lowest since the name was
+    last used for a new model. versions: those not archived, and those that an alias points to. archived: segments of
+    older versions, oldest first. retired: revisions of the retirement, by version. request_ids: hashes of the latest
+    idempotency keys, with the revisions of their transitions. edited: the revision that holds the card, if it was
+    edited. deleted: the time of the deletion. min_reader, min_writer: the highest of its records; see formats.py.
     """
 
     model: str
@@ -213,59 +216,60 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
     latest: int = 0
     first: int = 1
     versions: dict[int, Version] = field(default_factory=dict)
-    sealed: list[Segment] = field(default_factory=list)
+    archived: list[Segment] = field(default_factory=list, name="sealed")
     retired: dict[int, int] = field(default_factory=dict)
     aliases: dict[str, Alias] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
-    requests: dict[int, Request] = field(default_factory=dict)
-    done: dict[str, int] = field(default_factory=dict)
+    requests: dict[int, MoveRequest] = field(default_factory=dict)
+    request_ids: dict[str, int] = field(default_factory=dict, name="done")
     tags: list[str] | None = None
     edited: int | None = None
     deleted: str | None = None
     min_reader: int = 1
     min_writer: int = 1
 
-    def request_of(self, act: Act) -> int | None:
-        """The revision at which a transition with this act's request id was carried out, if it was, lately."""
-        return self.done.get(short(act.request_id)) if act.request_id is not None else None
+    def revision_of(self, change: Change) -> int | None:
+        """The revision of an earlier transition with the change's idempotency key; None if there is none."""
+        return self.request_ids.get(request_hash(change.request_id)) if change.request_id is not None else None
 
     @property
     def alive(self) -> bool:
         return self.latest >= self.first and self.deleted is None
 
-    def exists(self) -> "Head":
+    def require_existing(self) -> "Head":
+        """Itself. Raises NotFound for a model that was never registered, or is deleted."""
         if self.deleted is not None:
             raise NotFound(
                 f"model {self.model!r} was deleted on {self.deleted[:10]}: an administrator can restore it "
-                f"(POST /models/{self.model}/restore) as long as its blobs are kept"
+                f"(POST /models/{self.model}/restore) as long as its blobs are in the bucket"
             )
         if not self.alive:
-            raise NotFound(f"there is no model {self.model!r}: GET /models lists those there are")
+            raise NotFound(f"there is no model {self.model!r}: GET /models lists all models")
         return self
 
-    def has(self, number: int) -> bool:
+    def has_version(self, number: int) -> bool:
         return self.first <= number <= self.latest
 
     def number(self, reference: str | None, key: str = "") -> int:
-        """The number that a number or an alias stands for; `production` when there is no reference.
+        """The version number of a reference: a number or an alias, `production` if None.
 
-        key: who asks, where the alias is split. Raises NotFound that lists what there is.
+        key: identifies the caller, for split aliases. Raises NotFound, which lists aliases and versions.
         """
-        self.exists()
+        self.require_existing()
         reference = reference or PRODUCTION
         if reference.isascii() and reference.isdigit():
-            return self.usable(int(reference[:12]))
+            return self.require_usable(int(reference[:12]))
         return self.alias(reference).target.choose(f"{self.model}/{reference}/{key}")
 
     def shadow(self, reference: str | None) -> int | None:
-        """The version that is asked after the one that answers; none for a number, or an alias without."""
+        """The shadow version of a reference; None for a number, or an alias without a shadow."""
         alias = self.aliases.get(reference or PRODUCTION)
         return alias.shadow if alias else None
 
-    def usable(self, number: int) -> int:
-        """The number, if there is such a version and it is not retired. Raises NotFound."""
-        if not self.has(number):
-            raise NotFound(f"model {self.model!r} has no version {number}: it has {self._known()}")
+    def require_usable(self, number: int) -> int:
+        """The number itself. Raises NotFound if there is no such version, or it is retired."""
+        if not self.has_version(number):
+            raise NotFound(f"model {self.model!r} has no version {number}: it has {self._numbers()}")
         if number in self.retired:
             raise NotFound(f"version {number} of model {self.model!r} is retired: restore it, or use another version")
         return number
@@ -274,21 +278,21 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
         if name not in self.aliases:
             raise NotFound(
                 f"model {self.model!r} has no version or alias {name[:120]!r}: its aliases are {sorted(self.aliases)}, "
-                f"its versions {self._known()}"
+                f"its versions {self._numbers()}"
             )
         return self.aliases[name]
 
     def policy(self, alias: str) -> Policy:
-        """`production` is protected from the start: pushing a model is one right, putting it into service another."""
+        """The alias' policy. `production` is protected by default: registering and promoting are separate rights."""
         return self.policies.get(alias, Policy(protected=alias == PRODUCTION))
 
-    def _known(self) -> Any:
+    def _numbers(self) -> Any:
         numbers = range(self.first, self.latest + 1)
         return list(numbers) if len(numbers) <= 10 else f"{numbers[0]} to {numbers[-1]}"
 
 
-# Made here and not where they are used: msgspec works out how to decode a type when it is first asked to, and two
-# threads that ask at the same time crash the process (seen with 0.22).
+# Created at import, before any thread: msgspec prepares a type on its first use, and two threads that do so at the same
+# time crash the process (observed with 0.22).
 RECORD = msgspec.json.Decoder(Record)
 HEAD = msgspec.json.Decoder(Head)
 VERSIONS = msgspec.json.Decoder(list[Version])

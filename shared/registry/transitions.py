@@ -1,4 +1,4 @@
-"""The public forms of what a transition answers: see views.py."""
+"""The responses of transitions in their public form: see views.py."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Walking a model's whole log: is every record there, unchanged, in its place, and signed?
+"""Verification of a model's whole log: is every record present, unchanged, at its revision, and signed?
 
-Found is any record that was changed, dropped, inserted, swapped or brought from elsewhere, and a cached head that says
-something else than the log. What cannot be found from inside is a log whose end was cut off together with every copy of
-its head: for that, keep the revision and the digest that a verification answers, and compare them with a later one.
+Detects records that were changed, removed, inserted, swapped or copied from another log, and a cached head that
+contradicts the log. NOT detectable from inside: a log whose end was cut off together with every copy of its head. For
+that, keep the revision and the digest that a verification returns, and compare them with a later one.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from msgspec.structs import replace
 
 from shared import formats, keys
 from shared.formats import DAMAGED, TooNew
-from shared.registry import seal
+from shared.registry import signatures
 from shared.registry.fold import Broken, fold
 from shared.registry.log import BATCH, Log, decode, digest
 from shared.registry.state import Head
 from shared.storage.base import ObjectNotFound, get_many, list_all
 
-# as many records as are walked within one call of the API; of longer logs the newest, from a snapshot on
-MOST = 5000
-# Every record is chained, so the newest signature vouches for all; older ones are looked at as far as time allows.
+# records that one call of the API can walk in time; of longer logs the newest, from a snapshot on
+MAX_RECORDS = 5000
+# Records are chained, so the newest signature covers all; older ones are verified as far as time allows.
 SIGNATURES = 1000
 
 
 class Link(Struct, frozen=True):
-    """What says where a record belongs, in every format of records."""
+    """The members that give a record its place in the chain: the same in every format."""
 
     revision: int = 0
     previous: str = ""
@@ -44,7 +44,7 @@ class Problem(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """revision, digest: of the newest record, to keep and to compare with later. since: what was taken for granted."""
+    """revision, digest: of the newest record, to compare with a later one. since: the last record that was not read."""
 
     verified: bool
     revision: int
@@ -53,49 +53,50 @@ class Report(Struct, frozen=True):
     since: int = 0
 
 
-def verify(log: Log, model: str, most: int = MOST) -> Report:
+def verify(log: Log, model: str, most: int = MAX_RECORDS) -> Report:
     """Check a model's log, its signatures where keys are trusted, and its cached head. Raises NotFound.
 
-    most: how many records to walk. Of a longer log, those before a (signed) snapshot are vouched for by it alone, and
-    the report says which.
+    most: number of records to walk. Of a longer log, those before a (signed) snapshot are covered by its signature
+    only; the report's `since` is its revision.
     """
     start = _start(log, keys.model_name(model), most)
     after = keys.log_record(model, start.revision)
-    names = [info.key for info in list_all(log.store, keys.log(model), after=after)]
-    if not names and not start.revision and not _head(log, model):
-        log.read(model).exists()
+    objects = [info.key for info in list_all(log.store, keys.log(model), after=after)]
+    if not objects and not start.revision and not _cached_head(log, model):
+        log.read(model).require_existing()
     problems: list[Problem] = []
-    heads = _walk(log, start, names, problems)
-    problems += _compare(log, model, heads[-1], heads[0])
-    last = heads[-1]
-    found = sorted(problems, key=lambda problem: problem.revision)
-    return Report(not found, last.revision, last.digest, found, start.revision)
+    at_cache, last = _walk(log, start, objects, problems)
+    problems += _compare_head(log, model, last, at_cache)
+    problems.sort(key=lambda problem: problem.revision)
+    return Report(not problems, last.revision, last.digest, problems, start.revision)
 
 
 def _start(log: Log, model: str, most: int) -> Head:
-    """The state to begin with: the empty one, or that of the earliest snapshot that leaves no more than `most`."""
-    cached = _head(log, model)
+    """The state to begin with: the empty one, or the earliest snapshot with at most `most` records after it."""
+    cached = _cached_head(log, model)
     if cached is not None and cached.revision > most:
         for info in list_all(log.store, keys.snapshots(model)):
             if cached.revision - (_revision(info.key) or 0) <= most:
                 with suppress(TooNew):
-                    return seal.decode_head(log.store.get(info.key).body, model, log.trusted) or Head(model=model)
+                    return signatures.decode_head(log.store.get(info.key).body, model, log.trusted) or Head(model=model)
     return Head(model=model)
 
 
-def _walk(log: Log, start: Head, names: list[str], problems: list[Problem]) -> tuple[Head, Head]:
-    """Fold all records, noting what is wrong. Returns the state at the cached head's revision, and the last one."""
-    cached = _head(log, start.model)
+def _walk(log: Log, start: Head, objects: list[str], problems: list[Problem]) -> tuple[Head, Head]:
+    """Fold all records, adding to problems. Returns the state at the cached head's revision, and the last one."""
+    cached = _cached_head(log, start.model)
     head = at_cache = start
-    for first in range(0, len(names), BATCH):
-        batch = names[first : first + BATCH]
-        for name, found in zip(batch, get_many(log.store, batch), strict=True):
+    for first in range(0, len(objects), BATCH):
+        batch = objects[first : first + BATCH]
+        for name, stored in zip(batch, get_many(log.store, batch), strict=True):
             revision = _revision(name)
             if revision is None:
-                problems.append(Problem(head.revision, f"an object that is no record lies in the log: {name}"))
+                problems.append(
+                    Problem(head.revision, f"an object among the records is not a record: {name}; remove it")
+                )
                 continue
-            near_end = start.revision + len(names) - revision < SIGNATURES
-            head = _record(log, head, revision, found.body, near_end, problems)
+            near_end = start.revision + len(objects) - revision < SIGNATURES
+            head = _check_record(log, head, revision, stored.body, near_end, problems)
             if cached and cached.revision == head.revision:
                 at_cache = head
     return at_cache, head
@@ -106,84 +107,85 @@ def _revision(name: str) -> int | None:
     return int(stem) if len(stem) == 12 and stem.isdigit() and name.endswith(".json") else None
 
 
-def _record(log: Log, head: Head, revision: int, body: bytes, signed: bool, problems: list[Problem]) -> Head:
-    """The state after a record; where it is wrong, a state from which the next one can be looked at all the same."""
+def _check_record(log: Log, head: Head, revision: int, body: bytes, signed: bool, problems: list[Problem]) -> Head:
+    """The state after a record; if it is invalid, a state from which the next record can be checked all the same."""
     for missing in range(head.revision + 1, revision):
         problems.append(Problem(missing, "the record is missing"))
     unknown = replace(head, revision=revision, digest=digest(body))
     try:
         link = LINK.decode(body)
-        problems += [Problem(revision, what) for what in _wrong(log, head, revision, link, body, signed)]
+        problems += [Problem(revision, what) for what in _link_problems(log, head, revision, link, body, signed)]
         if max(head.min_reader, link.min_reader) > formats.READER:
             return _of_later_release(head, unknown, link, problems)
         record = decode(body)
     except DAMAGED as error:
         problems.append(Problem(revision, f"the record is damaged: {error}"))
         return unknown
-    fitting = replace(record, revision=revision, previous=head.digest)
+    linked = replace(record, revision=revision, previous=head.digest)
+    # a record with a wrong link is reported above, and folded as if it had the right one, to check the next ones
     try:
-        return fold(replace(head, revision=revision - 1), fitting, digest(body))
-    except (Broken, KeyError):  # a forged record may refer to versions that there are not
+        return fold(replace(head, revision=revision - 1), linked, digest(body))
+    except (Broken, KeyError):  # a forged record may refer to versions that do not exist
         problems.append(Problem(revision, "the record does not fit the state before it"))
         return unknown
 
 
 def _of_later_release(head: Head, unknown: Head, link: Link, problems: list[Problem]) -> Head:
-    """From the first such record on, nobody here can say what the state is: that is said once."""
+    """From the first record of a later release on, the state is unknown: reported once."""
     if head.min_reader <= formats.READER:
         why = formats.too_new("the record", link.min_reader, formats.READER)
-        place = "from here on, places and signatures were checked, and not what records say"
-        problems.append(Problem(unknown.revision, f"{why}; {place}"))
+        scope = "from here on, only the chain and the signatures were verified, not the state"
+        problems.append(Problem(unknown.revision, f"{why}; {scope}"))
     return replace(unknown, min_reader=max(head.min_reader, link.min_reader))
 
 
-def _wrong(log: Log, head: Head, revision: int, link: Link, body: bytes, signed: bool) -> list[str]:
+def _link_problems(log: Log, head: Head, revision: int, link: Link, body: bytes, signed: bool) -> list[str]:
     reasons = []
     if link.revision != revision:
-        reasons.append(f"the record says that it is revision {link.revision}")
+        reasons.append(f"the record states revision {link.revision}: it belongs elsewhere")
     if link.previous != head.digest:
         reasons.append("the record does not follow the one before it: one of the two was changed")
-    if not _compact(body):
+    if not _is_compact(body):
         reasons.append("the record is not written as this service writes records")
     if log.trusted and signed:
-        problem = seal.wrong_record(body, head.model, log.trusted)
+        problem = signatures.record_problem(body, head.model, log.trusted)
         if problem:
             reasons.append(f"the record is not to be trusted: {problem}")
     return reasons
 
 
-def _compact(body: bytes) -> bool:
-    """Whether it is JSON without spaces in which no member is there twice: a matter of JSON, not of what members mean.
+def _is_compact(body: bytes) -> bool:
+    """Whether this is JSON without spaces and without duplicate members, whatever the members mean.
 
-    Where nobody signs, what a second member of a name hides would be seen by no other reader.
+    Without signatures, the first of two members with the same name could be changed unnoticed: decoders take the last.
     """
     return msgspec.json.encode(msgspec.json.decode(body)) == body
 
 
-def _head(log: Log, model: str) -> Head | None:
+def _cached_head(log: Log, model: str) -> Head | None:
     try:
-        return seal.decode_head(log.store.get(keys.head(model)).body, model, log.trusted)
+        return signatures.decode_head(log.store.get(keys.head(model)).body, model, log.trusted)
     except (ObjectNotFound, TooNew):
         return None
 
 
-def _compare(log: Log, model: str, last: Head, at_cache: Head) -> list[Problem]:
-    """What the cached head knows of the end of the log, which no later record vouches for."""
-    cached = _head(log, model)
+def _compare_head(log: Log, model: str, last: Head, at_cache: Head) -> list[Problem]:
+    """Compare the cached head with the end of the log, which no later record covers."""
+    cached = _cached_head(log, model)
     if cached is None:
         return []
     if cached.revision > last.revision:
         return [
-            Problem(revision, "the record is missing: the cached head knows it")
+            Problem(revision, "the record is missing: the cached head was made after it")
             for revision in range(last.revision + 1, cached.revision + 1)
         ]
     if cached.digest != at_cache.digest:
-        return [Problem(cached.revision, "the record is another one than the cached head was made of")]
-    if at_cache.min_reader <= formats.READER and _unnumbered(cached) != _unnumbered(at_cache):
-        return [Problem(cached.revision, "the cached head says something else than the log: remove head.json")]
+        return [Problem(cached.revision, "the record is not the one that the cached head was made from")]
+    if at_cache.min_reader <= formats.READER and _without_numbers(cached) != _without_numbers(at_cache):
+        return [Problem(cached.revision, "the cached head contradicts the log: remove head.json")]
     return []
 
 
-def _unnumbered(head: Head) -> Head:
-    """Release 0.1 knew no numbers, and wrote states without those of the records before."""
+def _without_numbers(head: Head) -> Head:
+    """Release 0.1 had no format numbers, and wrote states without those of earlier records."""
     return replace(head, min_reader=1, min_writer=1)

@@ -1,6 +1,6 @@
-"""The registry's public forms: what the API answers, made of the stored state, which may change without them.
+"""The registry's responses in their public form, made from the stored state, whose form may change independently.
 
-Members that may be missing are UNSET; those that are always there, and may be null, are `| None` without a default.
+Members that may be missing are UNSET; members that are always present and may be null are `| None` without a default.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.package.manifest import Manifest, TaskName
-from shared.registry import catalogue, state
+from shared.registry import catalog, state
 from shared.registry.state import Head
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, in hex")]
@@ -179,7 +179,7 @@ def policy(head: Head, alias: str) -> Policy:
     return Policy(stored.protected or stored.two_person, stored.two_person)
 
 
-def move_request(number: int, stored: state.Request) -> MoveRequest:
+def move_request(number: int, stored: state.MoveRequest) -> MoveRequest:
     return MoveRequest(
         request=number,
         alias=stored.alias,
@@ -212,7 +212,7 @@ def manifest(head: Head, stored: state.Version, content: Manifest) -> dict[str, 
     return {**msgspec.to_builtins(content), **msgspec.to_builtins(version(head, stored))}
 
 
-def summary(stored: catalogue.Summary) -> ModelSummary:
+def summary(stored: catalog.Summary) -> ModelSummary:
     return ModelSummary(
         name=stored.name,
         task=stored.task,

@@ -1,7 +1,7 @@
-"""Operators that the gate once let through, and that are no longer served: a version that holds one answers nobody.
+"""Operators that the gate once accepted and that are no longer served: versions with one of them are refused.
 
-The gate writes into each manifest how often every operator is used (`gate.operators`, functions included), and by which
-edition of its rules it judged (`gate.edition`). A dictionary is all that is asked, so that no call waits for it.
+The gate writes into each manifest the number of uses of every operator (`gate.operators`, functions included), and the
+edition of its rules (`gate.edition`). A lookup in this dictionary is enough, so that calls are not delayed.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any
 
 from shared.errors import Unavailable
 
-# Of the gate's rules. 2: the operators below are refused, and guards.py keeps callers' values from ending the process.
+# Of the gate's rules. 2: the operators below are refused, and guards protect kernels from callers' values.
 EDITION = 2
-# com.microsoft operator → what is wrong with it, and what stands in for it.
+# com.microsoft operator → the defect, and the replacement
 WITHDRAWN = {
     "Inverse": (
         "ONNX Runtime does not check that its matrices are square, and then writes beyond its memory",
@@ -22,20 +22,20 @@ WITHDRAWN = {
 
 
 def check(model: str, version: int, gate: dict[str, Any] | None) -> None:
-    """Raises Unavailable for a version that an earlier edition let through with an operator of WITHDRAWN.
+    """Raises Unavailable for a version that a recheck refused, or with an operator of WITHDRAWN.
 
-    And for one that was checked again, and refused.
+    gate: the member of the manifest.
     """
-    judged = gate or {}
-    if refused := judged.get("refused"):
+    result = gate or {}
+    if refused := result.get("refused"):
         raise Unavailable(f"version {version} of {model!r} was checked again and is not served: {refused['reason']}")
-    operators = judged.get("operators") or {}
-    if judged.get("edition", 1) >= EDITION or WITHDRAWN.keys().isdisjoint(operators):
+    operators = result.get("operators") or {}
+    if result.get("edition", 1) >= EDITION or WITHDRAWN.keys().isdisjoint(operators):
         return
-    for name, (wrong, instead) in WITHDRAWN.items():
+    for name, (defect, replacement) in WITHDRAWN.items():
         if name in operators:
             raise Unavailable(
-                f"version {version} of {model!r} is not served any more: it holds com.microsoft's {name}, and {wrong}. "
+                f"version {version} of {model!r} is no longer served: it uses com.microsoft {name}, and {defect}. "
                 f"Move the alias to another version (`amaas rollback {model}`), or push the model again without "
-                f"{name}: {instead}"
+                f"{name}: {replacement}"
             )

@@ -14,8 +14,6 @@ from shared.runtime.datatypes import TABLE
 # by the protocol's name
 DTYPES: dict[str, np.dtype] = {datatype.name: np.dtype(datatype.numpy) for datatype in TABLE}
 COMPUTED: dict[str, np.dtype] = {datatype.name: np.dtype(datatype.computed) for datatype in TABLE}
-# those that `stored` changes
-CONVERTED = frozenset(datatype.name for datatype in TABLE if datatype.computed != datatype.numpy)
 # by numpy's type; text has several
 NAMES = {dtype: name for name, dtype in DTYPES.items() if dtype.kind != "O"}
 BF16 = DTYPES["BF16"]
@@ -30,10 +28,10 @@ def datatype_of(array: np.ndarray) -> str:
 
 def computable(array: np.ndarray) -> np.ndarray:
     """The same values in a type that numpy computes with."""
-    return widened(array) if array.dtype == BF16 else array
+    return widen_bfloat16(array) if array.dtype == BF16 else array
 
 
-def stored(values: np.ndarray, datatype: str) -> np.ndarray:
+def to_stored(values: np.ndarray, datatype: str) -> np.ndarray:
     """Values in the type that a datatype is computed with → the array that models take."""
     return to_bfloat16(values) if datatype == "BF16" else values
 
@@ -51,7 +49,7 @@ def to_bfloat16(values: Any) -> np.ndarray:
     return np.ascontiguousarray(quiet.astype(np.uint16)).view(BF16).reshape(values.shape)
 
 
-def widened(values: np.ndarray) -> np.ndarray:
+def widen_bfloat16(values: np.ndarray) -> np.ndarray:
     """BF16 → FP32, exactly."""
     bits = np.ascontiguousarray(values).view(np.uint16).astype(np.uint32) << 16
     return bits.view(np.float32).reshape(values.shape)

@@ -17,13 +17,13 @@ from msgspec import Struct
 from shared.errors import AmaasError, BadInput, Unavailable
 from shared.runtime import arrays, layout
 from shared.runtime.arrays import DTYPES
-from shared.runtime.datatypes import BY_RUNTIME_NAME, DATATYPES
+from shared.runtime.datatypes import BY_RUNTIME_NAME, DATATYPES, TABLE
 from shared.runtime.sizes import Sizes, not_empty
 
 VERSION: str = ort.__version__
 
-# What numpy lacks: `run` of ONNX Runtime can neither take nor give it, but values that are bound can be of such a type.
-BOUND = arrays.CONVERTED
+# Types that numpy lacks: `run` of ONNX Runtime can neither take nor give them, but values that are bound can be.
+BOUND = frozenset(datatype.name for datatype in TABLE if datatype.computed != datatype.numpy)
 LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
@@ -73,9 +73,9 @@ class Session:
         self.inputs = [_spec(arg) for arg in session.get_inputs()]
         self.optional = [_spec(arg) for arg in session.get_overridable_initializers()]
         self.outputs = [_spec(arg) for arg in session.get_outputs()]
-        self._known = {spec.name: spec for spec in (*self.inputs, *self.optional)}
-        self._needed = {spec.name for spec in self.inputs}
-        self._given = {spec.name for spec in self.outputs}
+        self._accepted = {spec.name: spec for spec in (*self.inputs, *self.optional)}
+        self._required = {spec.name for spec in self.inputs}
+        self._output_names = {spec.name for spec in self.outputs}
         arguments = (*session.get_inputs(), *session.get_overridable_initializers())
         self._sizes = Sizes(arguments, not_empty(session.get_modelmeta().custom_metadata_map))
         self._bound = any(spec.datatype in BOUND for spec in (*self.inputs, *self.optional, *self.outputs))
@@ -100,8 +100,8 @@ class Session:
     ) -> list[np.ndarray]:
         """`run` with values that are bound, which may be of any type; but no text can go in."""
         binding = self._session.io_binding()
-        held = {name: np.asarray(array, order="C") for name, array in feeds.items()}  # a binding points into them
-        for name, array in held.items():
+        arrays_ = {name: np.asarray(array, order="C") for name, array in feeds.items()}  # a binding points into them
+        for name, array in arrays_.items():
             if arrays.NAMES.get(array.dtype) in BOUND:
                 value = ort.OrtValue.ortvalue_from_numpy_with_onnx_type(
                     array, DATATYPES[arrays.NAMES[array.dtype]].onnx
@@ -115,12 +115,12 @@ class Session:
         return [_array(value) for value in binding.get_outputs()]
 
     def _check(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        if not self._needed <= feeds.keys() <= self._known.keys():
-            raise BadInput(f"the inputs are {sorted(feeds)}, the model takes {sorted(self._known)}")
-        if outputs and not self._given.issuperset(outputs):
-            missing = sorted(set(outputs) - self._given)
+        if not self._required <= feeds.keys() <= self._accepted.keys():
+            raise BadInput(f"the inputs are {sorted(feeds)}, the model takes {sorted(self._accepted)}")
+        if outputs and not self._output_names.issuperset(outputs):
+            missing = sorted(set(outputs) - self._output_names)
             raise BadInput(f"the model has no output {missing}: it has {[spec.name for spec in self.outputs]}")
-        checked = {name: _feed(self._known[name], array) for name, array in feeds.items()}
+        checked = {name: _feed(self._accepted[name], array) for name, array in feeds.items()}
         if 0 in [array.size for array in checked.values()]:
             self._sizes.check(checked)
         return checked

@@ -19,10 +19,10 @@ class Operand(NamedTuple):
 
 
 class Product(NamedTuple):
-    """left: the activations; None if they are floats that the operator quantizes to UINT8. right: the weights."""
+    """The factors of one operator. activations: None if they are floats that the operator quantizes to UINT8 itself."""
 
-    left: Operand | None
-    right: tuple[Operand, ...]
+    activations: Operand | None
+    weights: tuple[Operand, ...]
 
 
 # Products of two 8-bit tensors: ONNX Runtime's kernels sum them in pairs of 16 bits on some processors.

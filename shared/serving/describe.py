@@ -7,8 +7,8 @@ from typing import Any
 
 from shared.access import scopes
 from shared.package.manifest import Manifest, Tensor
-from shared.registry import catalogue
-from shared.registry.catalogue import Summary
+from shared.registry import catalog
+from shared.registry.catalog import Summary
 from shared.registry.log import Log
 from shared.registry.state import Head, Version
 
@@ -18,9 +18,9 @@ SERVER = {"name": "amaas", "version": RELEASE, "extensions": EXTENSIONS}
 PLATFORM = "onnx_onnxruntime"
 
 
-def every(log: Log, granted: Sequence[str]) -> list[Summary]:
-    """All models that the caller may call. The protocol has no pages here; the catalogue has."""
-    return [found for found in catalogue.every(log).values() if scopes.allows(granted, "infer", found.name)]
+def list_callable(log: Log, granted: Sequence[str]) -> list[Summary]:
+    """All models that the caller may call. The protocol has no pages here; the catalog has."""
+    return [summary for summary in catalog.list_models(log).values() if scopes.allows(granted, "infer", summary.name)]
 
 
 def metadata(head: Head, version: Version, manifest: Manifest) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def metadata(head: Head, version: Version, manifest: Manifest) -> dict[str, Any]
     }
 
 
-def config(head: Head, version: Version, manifest: Manifest) -> dict[str, Any]:
+def configuration(head: Head, version: Version, manifest: Manifest) -> dict[str, Any]:
     """The model's configuration in the form of Triton's: what its clients and tools read before they call."""
     return {
         "name": head.model,
@@ -57,8 +57,8 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
 def index(models: list[Summary]) -> list[dict[str, str]]:
     """One row per version, as Triton's repository index has them."""
     return [
-        {"name": found.name, "version": str(number), "state": "READY", "reason": ""}
-        for found in models
-        for first, last in found.ready
+        {"name": summary.name, "version": str(number), "state": "READY", "reason": ""}
+        for summary in models
+        for first, last in summary.ready
         for number in range(first, last + 1)
     ]

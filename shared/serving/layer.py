@@ -22,29 +22,29 @@ from shared.errors import Unavailable
 if TYPE_CHECKING:
     from shared.runtime.onnx import Session
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 SMALL = 4_000_000  # bytes of all models together, which are opened in some milliseconds
 
 
-class Later(Generic[Made]):
+class Later(Generic[Result]):
     """A result that another thread is at. An error there is raised where the result is taken."""
 
-    def __init__(self, make: Callable[[], Made]) -> None:
+    def __init__(self, make: Callable[[], Result]) -> None:
         self._make = make
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._made = self._make()
+            self._result = self._make()
         except BaseException as error:
             self._error = error
 
-    def result(self) -> Made:
+    def result(self) -> Result:
         self._thread.join()
         if hasattr(self, "_error"):
             raise self._error
-        return self._made
+        return self._result
 
 
 class Forms(Struct, frozen=True, omit_defaults=True, tag_field="format", tag=1):
@@ -91,10 +91,10 @@ class Layer:
             self.models = {}
         self._digests = frozenset(digest for forms in self.models.values() for digest in forms.all)
 
-    def usual(self, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-        """The models to open before the first call: those that are wanted; else the only one here, or all, if small."""
-        if wanted is not None:
-            return wanted
+    def preload_names(self, configured: tuple[str, ...] | None) -> tuple[str, ...]:
+        """The models to open before the first call: the configured ones; else the only one here, or all, if small."""
+        if configured is not None:
+            return configured
         return tuple(self.models) if len(self.models) == 1 or self._size() <= SMALL else ()
 
     def _size(self) -> int:
@@ -116,7 +116,7 @@ class Layer:
                 self._begun[digest] = Later(partial(self._open, digest))
 
     def settle(self) -> None:
-        """Let go of what was begun and nobody asked for."""
+        """Drop the sessions that were opened in advance and never used."""
         self._begun.clear()
 
     def open(self, digest: str) -> tuple[Session, int] | None:
@@ -138,7 +138,7 @@ class Layer:
         return body
 
     def _open(self, digest: str) -> tuple[Session, int]:
-        from shared.runtime import onnx  # 90 ms, with numpy: whoever downloads a model starts that first
+        from shared.runtime import onnx  # 90 ms, with numpy: a download is started before it
 
         size = Later(lambda: self._verified(digest))
         try:

@@ -106,7 +106,9 @@ class Models:
     def manifest(self, version: Version) -> Manifest:
         if version.manifest not in self._manifests:
             body = self.sources.read(version.manifest)
-            self._manifests[version.manifest] = manifests.stored(body, f"version {version.version} of this model")
+            self._manifests[version.manifest] = manifests.decode_stored(
+                body, f"version {version.version} of this model"
+            )
         return self._manifests[version.manifest]
 
     def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:
@@ -114,9 +116,7 @@ class Models:
         head, version = self.resolve(model, reference, key)
         entry = self._session(model, version)
         read, shadow = self.sources.read, head.shadow(reference)
-        return Loaded(
-            model, version, head.revision, entry.manifest, entry.session, entry.parts, read, shadow, reference
-        )
+        return Loaded(model, version, head.revision, entry.manifest, entry.session, entry.parts, read, shadow)
 
     def _session(self, model: str, version: Version) -> _Entry:
         """Single flight: of several threads that need a model at once, one loads it and the others wait.
@@ -159,7 +159,7 @@ class Models:
         refusal = ""
         for digest in forms.digests(version):
             session, size, manifest = self._opened(version, digest)
-            refusal = vouching.refusal(model, version, manifest, session, self.sources.read) or ""
+            refusal = vouching.find_refusal(model, version, manifest, session, self.sources.read) or ""
             if not refusal:
                 milliseconds = round((time.perf_counter() - started) * 1e3, 1)
                 subject = {"model": model, "version": version.version, "digest": digest}

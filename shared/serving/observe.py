@@ -1,4 +1,4 @@
-"""The hook after an answer: whoever wants to know of calls subscribes here, and no route knows who does.
+"""The hook after an answer: observers of calls subscribe here, and routes do not know them.
 
 Subscribers are called when the answer is ready and before it is sent, so they take no time: they count, or put aside
 what they have to do. Work that takes time is done later, by what `after_answer` was given. Nothing that an observer
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 class Call(Struct, frozen=True, kw_only=True):
     """One call of a model, whether it was answered or failed.
 
-    loaded: the version that answered, with its model, task, alias and shadow. route: infer, predict, explain or
-    embeddings. error: why there is no answer.
+    loaded: the version that answered, and its model, task and shadow. route: infer, predict, explain or embeddings.
+    alias: as the caller named it; None for the default alias, or a version's number. error: why there is no answer.
 
     input_ns, infer_ns, output_ns: of reading the request, of the model's runs, of writing the response; of a call that
     failed, all its time is input_ns. runs: of the model. inputs: what it was fed in the last of them, by name: the
@@ -40,6 +40,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
     loaded: Loaded
     route: str
+    alias: str | None = None
     error: Exception | None = None
     input_ns: int = 0
     infer_ns: int = 0
@@ -91,7 +92,7 @@ class Observers:
                 logger.exception("work after an answer failed")
 
 
-class Recorded:
+class TimedSession:
     """A session that notes how often and how long it ran, and what it was fed: for one call, in one thread."""
 
     __slots__ = ("_session", "inputs", "ns", "runs")

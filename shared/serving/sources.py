@@ -36,7 +36,7 @@ class Permit:
         self._granted = True
 
     def close(self) -> None:
-        """Let go whoever waits, with what was decided."""
+        """End the waiting, with or without a grant."""
         self._settled.set()
 
     def wait(self) -> None:
@@ -57,20 +57,20 @@ class Sources:
     def open(self, digest: str, permit: Permit | None = None) -> tuple[Session, int]:
         """A session of the model, and its size in bytes. Raises Unavailable, also without the permit."""
         try:
-            found = self.layer.open(digest)
+            opened = self.layer.open(digest)
         except Unavailable as error:
             logger.error("a model of the models layer is damaged: the store's is used", extra={"why": str(error)})
-            found = None
-        return found or self._open_stored(digest, permit)
+            opened = None
+        return opened or self._open_stored(digest, permit)
 
     def read(self, digest: str) -> bytes:
         """Another file of the package. Raises Unavailable."""
         try:
-            found = self.layer.read(digest)
+            body = self.layer.read(digest)
         except (Unavailable, OSError) as error:
             logger.error("a file of the models layer is damaged: the store's is used", extra={"why": str(error)})
-            found = None
-        return blobs.read(self._store, digest) if found is None else found
+            body = None
+        return blobs.read(self._store, digest) if body is None else body
 
     def _open_stored(self, digest: str, permit: Permit | None) -> tuple[Session, int]:
         """By way of a file: ONNX Runtime takes a third less time over a file than over the same bytes in memory."""

@@ -1,4 +1,4 @@
-"""Whether a version may answer on this kind of processor: where nobody has vouched for it, it shows so first.
+"""Whether a version may answer on this kind of processor: it is proven on load where the gate ran on another kind.
 
 The gate vouches for the kind that it ran on. On another, samples that the gate kept with the version are replayed when
 the version is loaded; that takes milliseconds, and where models are loaded before the first call no caller waits for
@@ -23,38 +23,38 @@ SECONDS = 0.05  # of replaying; one sample is tried in any case
 logger = logging.getLogger(__name__)
 
 
-def refusal(
+def find_refusal(
     name: str, version: Version, manifest: Manifest, session: Session, read: Callable[[str], bytes]
 ) -> str | None:
     """Why the version is not served on this processor, or None. read: a blob by its digest. Raises Unavailable."""
     from shared.runtime import processor
 
-    seen = _processor(manifest).get("kind")
-    if seen == processor.kind():
+    checked_on = _recorded_processor(manifest).get("kind")
+    if checked_on == processor.kind():
         return None
     started = time.perf_counter()
-    wrong = _unproven(manifest) if seen is None else _replayed(version, session, read)
+    reason = _find_unproven(manifest) if checked_on is None else _replay_samples(version, session, read)
     milliseconds = round((time.perf_counter() - started) * 1000, 2)
-    fields = {"model": name, "version": version.version, "processor": processor.kind(), "gate": seen}
-    if wrong is None:
-        if seen is not None:
+    fields = {"model": name, "version": version.version, "processor": processor.kind(), "gate": checked_on}
+    if reason is None:
+        if checked_on is not None:
             logger.info("vouched", extra={"milliseconds": milliseconds, **fields})
         return None
-    logger.error("not served on this processor", extra={"why": wrong, **fields})
+    logger.error("not served on this processor", extra={"why": reason, **fields})
     metrics.emit("ProcessorMismatch", 1, service="vouching")  # for the alarm
     metrics.emit("ProcessorMismatch", 1, service="vouching", model=name)
     return (
-        f"version {version.version} of {name!r} is not served on this processor ({processor.kind()}): {wrong}. "
+        f"version {version.version} of {name!r} is not served on this processor ({processor.kind()}): {reason}. "
         "Roll back to another version, or push the model again"
     )
 
 
-def _processor(manifest: Manifest) -> dict[str, Any]:
+def _recorded_processor(manifest: Manifest) -> dict[str, Any]:
     runtime = (manifest.gate or {}).get("runtime") or {}
     return runtime.get("processor") or {}
 
 
-def _replayed(version: Version, session: Session, read: Callable[[str], bytes]) -> str | None:
+def _replay_samples(version: Version, session: Session, read: Callable[[str], bytes]) -> str | None:
     from shared.runtime import samples
 
     digest = version.files.get(samples.FILE)
@@ -63,7 +63,7 @@ def _replayed(version: Version, session: Session, read: Callable[[str], bytes]) 
     return samples.replay(session, samples.decode(read(digest)), SECONDS)
 
 
-def _unproven(manifest: Manifest) -> str | None:
+def _find_unproven(manifest: Manifest) -> str | None:
     """Of a version whose gate did not look at processors."""
     from shared.runtime import processor, products
 

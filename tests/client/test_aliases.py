@@ -21,8 +21,8 @@ DIGEST = "0" * 64
 
 
 def test_promote_split_and_roll_back(amaas: Run) -> None:
-    said = amaas("promote", "m", "2", "--reason", "better").stdout
-    assert said.startswith("m production is now version 2 (a rollback goes to version 1), in effect everywhere within")
+    shown = amaas("promote", "m", "2", "--reason", "better").stdout
+    assert shown.startswith("m production is now version 2 (a rollback goes to version 1), in effect everywhere within")
     assert "90 to version 2, 10 to version 3" in amaas("split", "m", "2=90", "3=10").stdout
     assert "2: 90 / 3: 10" in amaas("ls").stdout
     shown = amaas("show", "m").stdout
@@ -31,10 +31,10 @@ def test_promote_split_and_roll_back(amaas: Run) -> None:
     moved = amaas("promote", "m", "1").stdout
     assert "is now version 1 (a rollback goes to 90 to version 2, 10 to version 3), in effect" in moved
     assert "is now 90 to version 2, 10 to version 3 (a rollback goes to version 2)" in amaas("rollback", "m").stdout
-    back = amaas("rollback", "m", "--reason", "night").stdout
-    assert "production is now version 2 (a rollback goes to version 1)" in back
+    output = amaas("rollback", "m", "--reason", "night").stdout
+    assert "production is now version 2 (a rollback goes to version 1)" in output
     assert "production is now version 1, in effect" in amaas("rollback", "m").stdout
-    assert "nothing to go back to" in amaas("rollback", "m", code=1).stderr
+    assert "no previous target to roll back to" in amaas("rollback", "m", code=1).stderr
     assert "production is now version 3" in amaas("rollback", "m", "--to", "3").stdout
     rows = amaas("history", "m", "--limit", "7").stdout.splitlines()
     assert len(rows) == 8
@@ -64,9 +64,9 @@ def test_a_lost_reply_is_repeated_and_carried_out_once(client: Client, service: 
 
 def test_two_persons(amaas: Run) -> None:
     assert "moved by two persons" in amaas("protect", "m", "production", "--two-person").stdout
-    assert "make a request" in amaas("promote", "m", "2", code=1).stderr
-    asked = amaas("promote", "m", "2", "--request", "--reason", "better").stdout
-    assert asked == "m request 5 waits for somebody else: amaas approve m 5\n"
+    assert "create a move request" in amaas("promote", "m", "2", code=1).stderr
+    output = amaas("promote", "m", "2", "--request", "--reason", "better").stdout
+    assert output == "m request 5 waits for somebody else: amaas approve m 5\n"
     shown = amaas("show", "m").stdout
     assert "request 5: production → 2, requested by ann" in shown
     assert "production is moved by two persons" in shown
@@ -103,7 +103,7 @@ def test_retire_delete_and_restore(amaas: Run, log: Log) -> None:
     amaas("retire", "m", code=2)
     amaas("restore", "m@production", code=2)
     assert amaas("restore", "m@3").stdout == "m version 3 is in use again\n"
-    amaas("delete", "m", code=1)  # nobody said yes
+    amaas("delete", "m", code=1)  # nobody confirmed
     assert models.get(log, "m").alive
     assert "amaas restore m" in amaas("delete", "m", "--yes").stdout
     assert "was deleted" in amaas("show", "m", code=1).stderr
@@ -124,9 +124,9 @@ def test_edit_and_search(amaas: Run, tmp_path: Path) -> None:
 
 
 def test_verify_and_its_anchor(amaas: Run, log: Log) -> None:
-    said = amaas("verify", "m").stdout
-    assert "verified: 3 records" in said
-    anchor = said.rpartition("anchor to keep: ")[2].strip()
+    shown = amaas("verify", "m").stdout
+    assert "verified: 3 records" in shown
+    anchor = shown.rpartition("anchor to keep: ")[2].strip()
     amaas("verify", "m", "--anchor", anchor)
     amaas("promote", "m", "2")
     amaas("verify", "m", "--anchor", anchor)
@@ -134,16 +134,16 @@ def test_verify_and_its_anchor(amaas: Run, log: Log) -> None:
     amaas("verify", "m", "--anchor", f"9:{DIGEST}", code=1)
     amaas("verify", "m", "--anchor", "nonsense", code=2)
     log.store.delete(keys.log_record("m", 2))
-    said = amaas("verify", "m", code=1).stdout
-    assert "does NOT verify" in said
-    assert "the record is missing" in said
+    shown = amaas("verify", "m", code=1).stdout
+    assert "does NOT verify" in shown
+    assert "the record is missing" in shown
     assert json.loads(amaas("verify", "m", "--json", code=1).stdout)["verified"] is False
 
 
 def test_differences(amaas: Run, log: Log) -> None:
     assert "no difference" in amaas("diff", "m").stdout
     push(log, "m", metrics={"accuracy": 0.92}, licence="MIT")
-    said = amaas("diff", "m", "1", "4").stdout
-    assert "accuracy" in said
-    assert "licence" in said
+    shown = amaas("diff", "m", "1", "4").stdout
+    assert "accuracy" in shown
+    assert "licence" in shown
     assert json.loads(amaas("diff", "m", "--json").stdout)["to"] == 4

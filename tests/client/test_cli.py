@@ -108,8 +108,8 @@ def test_predict_takes_files_standard_input_and_data(run: Run, log: Log, tmp_pat
     served(log)
     body = '{"inputs": {"x": [[1.5, 1]]}}'
     (tmp_path / "x.json").write_text(body)
-    for arguments, given in ((["x.json"], None), (["-"], body), (["--data", body], None)):
-        assert answered(run, "predict", "sum", *arguments, input=given)["outputs"] == {"y": [[11.5]]}
+    for arguments, standard_input in ((["x.json"], None), (["-"], body), (["--data", body], None)):
+        assert answered(run, "predict", "sum", *arguments, input=standard_input)["outputs"] == {"y": [[11.5]]}
     assert json.loads(run("predict", "sum", "x.json").stdout.partition("\n")[2])["outputs"] == {"y": [[11.5]]}
     refused = run("predict", "digits", "x.json", "--type", "text/plain")
     assert (refused.exit_code, refused.stdout) == (1, "")

@@ -32,15 +32,15 @@ class Container(Queue):
 
     def __init__(self, log: Log, end: Callable[[Log, str], None], rows: int = 3) -> None:
         super().__init__()
-        self.log, self.end, self.rows, self.done = log, end, rows, 0
+        self.log, self.end, self.rows, self.written = log, end, rows, 0
 
     def step(self, job: str) -> None:
-        if self.done == self.rows:
+        if self.written == self.rows:
             self.end(self.log, job)
             return
-        self.done += 1
+        self.written += 1
         jobs.write_report(self.log.store, job, 1, "running")
-        lines = [json.dumps({"epoch": n, "validation_accuracy": n / 4}) for n in range(1, self.done + 1)]
+        lines = [json.dumps({"epoch": n, "validation_accuracy": n / 4}) for n in range(1, self.written + 1)]
         self.log.store.put(keys.training_metrics(job), "\n".join(lines).encode())
 
 
@@ -72,10 +72,10 @@ DIGITS = ("train", "--data", "digits", "--model", "m")
 
 def test_a_job_is_started_followed_and_its_version_named(amaas: Run, deployed: Any, log: Log) -> None:
     deployed()
-    done = amaas(*DIGITS, "--", "--epochs", "3", "--size", "8", "8", "--no-flip", "--lr=-0.5")
-    assert done.stdout == "m version 4 is registered\n"
+    result = amaas(*DIGITS, "--", "--epochs", "3", "--size", "8", "8", "--no-flip", "--lr=-0.5")
+    assert result.stdout == "m version 4 is registered\n"
     [job] = jobs.list_ids(log.store)
-    assert done.stderr.splitlines() == [
+    assert result.stderr.splitlines() == [
         f"amaas: job {job} is started: `amaas train follow {job}` follows it",
         *(f"epoch {n}  validation_accuracy {n / 4}" for n in (1, 2, 3)),
     ]
@@ -98,14 +98,14 @@ def test_a_new_version_gets_its_place(amaas: Run, deployed: Any) -> None:
     error = amaas(*DIGITS, "--canary", "10", code=1).stderr
     assert "m version 6 is registered, but production is split already: give all weights by `amaas split m" in error
     deployed()
-    done = json.loads(amaas(*DIGITS, "--to", "production", "--json").stdout)
-    assert (done["version"], done["alias"]["version"]) == (7, 7)
+    result = json.loads(amaas(*DIGITS, "--to", "production", "--json").stdout)
+    assert (result["version"], result["alias"]["version"]) == (7, 7)
 
 
 def test_a_failed_job_tells_its_reason(amaas: Run, deployed: Any) -> None:
     deployed(failed)
-    done = amaas(*DIGITS, code=1)
-    assert "is failed: the loss became nan in epoch 3: give a smaller --lr" in done.stderr
+    result = amaas(*DIGITS, code=1)
+    assert "is failed: the loss became nan in epoch 3: give a smaller --lr" in result.stderr
     answer = amaas(*DIGITS, "--json", code=1)
     assert json.loads(answer.stdout)["state"] == "failed"
 
@@ -141,17 +141,17 @@ def test_the_reports_of_a_job_are_fetched(amaas: Run, deployed: Any, log: Log, t
         failed(log, job)
 
     deployed(reported)
-    done = amaas(*DIGITS, code=1)
+    result = amaas(*DIGITS, code=1)
     [job] = jobs.list_ids(log.store)
-    assert f"; `amaas train reports {job} FOLDER` downloads its reports" in done.stderr
-    done = amaas("train", "follow", job, "--reports", str(tmp_path / "reports"), code=1)
-    assert f"cleaning.json, curves.png: in {tmp_path / 'reports'}" in done.stderr
+    assert f"; `amaas train reports {job} FOLDER` downloads its reports" in result.stderr
+    result = amaas("train", "follow", job, "--reports", str(tmp_path / "reports"), code=1)
+    assert f"cleaning.json, curves.png: in {tmp_path / 'reports'}" in result.stderr
     assert (tmp_path / "reports" / "cleaning.json").read_bytes() == b'{"dropped": {}}'
     assert (tmp_path / "reports" / "curves.png").read_bytes() == b"picture"
     deployed()
-    done = amaas(*DIGITS, "--reports", str(tmp_path / "none"))
-    assert "has no reports" in done.stderr
-    assert "version 4 is registered" in done.stdout
+    result = amaas(*DIGITS, "--reports", str(tmp_path / "none"))
+    assert "has no reports" in result.stderr
+    assert "version 4 is registered" in result.stdout
 
 
 def test_ctrl_c_detaches_and_the_job_goes_on(amaas: Run, deployed: Any, log: Log) -> None:
@@ -159,10 +159,10 @@ def test_ctrl_c_detaches_and_the_job_goes_on(amaas: Run, deployed: Any, log: Log
         raise KeyboardInterrupt
 
     deployed(interrupted, rows=1)
-    done = amaas(*DIGITS)
+    result = amaas(*DIGITS)
     [job] = jobs.list_ids(log.store)
-    assert f"the job goes on: `amaas train follow {job}` follows it" in done.stderr
-    assert done.stdout == f"m training job {job} is running \n"
+    assert f"the job goes on: `amaas train follow {job}` follows it" in result.stderr
+    assert result.stdout == f"m training job {job} is running \n"
     assert jobs.read_cancellation(log.store, job) is None
     deployed(rows=1)
     assert "version 4 is registered" in amaas("train", "follow", job).stdout
@@ -192,9 +192,11 @@ def test_a_connection_that_stays_lost_says_how_to_go_on(
     slept: list[float] = []
     step = training.time.sleep
     monkeypatch.setattr(training.time, "sleep", lambda seconds: slept.append(seconds) or step(seconds))
-    done = amaas(*DIGITS, code=1)
+    result = amaas(*DIGITS, code=1)
     [job] = jobs.list_ids(log.store)
-    assert f"the job goes on without the client: `amaas train follow {job}` follows it" in done.stderr.splitlines()[-1]
+    assert (
+        f"the job goes on without the client: `amaas train follow {job}` follows it" in result.stderr.splitlines()[-1]
+    )
     assert 240 < sum(slept) < 600 and max(slept) == 60, "minutes, with pauses that grow"
     with pytest.raises(NotConnected, match=f"`amaas train follow {job}`"):
         client.wait_for_training_job(job, timeout=1)

@@ -66,13 +66,13 @@ def test_a_local_training_is_followed_pushed_and_named(
     run: conftest.Run, checkout: Path, service: Service, log: Log
 ) -> None:
     push(log, "shoes")
-    done = run(*HERE, "--to", "production", "--", "--epochs", "4")
-    assert done.exit_code == 0, done.output
-    assert "shoes version 2 is registered, production is now version 2" in done.stdout
-    rows = [line for line in done.stderr.splitlines() if line.startswith("epoch")]
+    result = run(*HERE, "--to", "production", "--", "--epochs", "4")
+    assert result.exit_code == 0, result.output
+    assert "shoes version 2 is registered, production is now version 2" in result.stdout
+    rows = [line for line in result.stderr.splitlines() if line.startswith("epoch")]
     assert [row.split("  ")[0] for row in rows] == ["epoch 1", "epoch 2", "epoch 3", "epoch 4"]
     assert rows[0].endswith(f"data data  at {checkout / 'below'}"), "relative paths are the caller's"
-    assert done.stderr.splitlines()[-3:] == [
+    assert result.stderr.splitlines()[-3:] == [
         "amaas: note: few items",
         "amaas: test accuracy 66.67% (95 % interval 50.00% to 80.00%), items dropped: 2 duplicate",
         "amaas: package, curves and training.log are in .local/training/shoes",
@@ -84,14 +84,14 @@ def test_a_name_is_left_to_the_training(run: conftest.Run, checkout: Path, servi
     """To it, wine is its own data set and ./wine the folder; there being one must not change what is trained on."""
     (checkout / "below" / "wine").mkdir()
     for name in ("wine", "./wine"):
-        done = run("train", "--local", "--data", name, "--model", "shoes", "--", "--epochs", "1")
-        assert f"data {name}  at " in done.stderr, done.output
+        result = run("train", "--local", "--data", name, "--model", "shoes", "--", "--epochs", "1")
+        assert f"data {name}  at " in result.stderr, result.output
 
 
 def test_rows_of_the_run_before_are_not_shown_again(run: conftest.Run, checkout: Path, service: Service) -> None:
     for count in (3, 2):
-        done = run(*HERE, "--out", "out", "--", "--epochs", str(count))
-        assert len([line for line in done.stderr.splitlines() if line.startswith("epoch")]) == count
+        result = run(*HERE, "--out", "out", "--", "--epochs", str(count))
+        assert len([line for line in result.stderr.splitlines() if line.startswith("epoch")]) == count
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_a_local_failure_tells_why_and_pushes_nothing(
 ) -> None:
     (checkout / "below" / "out").mkdir()
     (checkout / "below" / "out" / "model.onnx").write_bytes(b"of a run before")
-    done = run(*HERE, "--out", "out", "--", "--epochs", "1", "--end", end)
-    assert (done.exit_code, why in done.stderr) == (1, True), done.stderr
+    result = run(*HERE, "--out", "out", "--", "--epochs", "1", "--end", end)
+    assert (result.exit_code, why in result.stderr) == (1, True), result.stderr
     assert not service.sent_files()
 
 
@@ -121,15 +121,15 @@ def test_options_that_are_set_already_are_refused(
     (folder := checkout / "below" / ".local" / "training" / "shoes").mkdir(parents=True)
     for name in ("model.onnx", "amaas.json"):
         (folder / name).write_text("{}")
-    done = run(*HERE, "--", "--epochs", "1", *own.split())
-    assert done.exit_code == 1 and "is set by `amaas train` itself: " in done.stderr
+    result = run(*HERE, "--", "--epochs", "1", *own.split())
+    assert result.exit_code == 1 and "is set by `amaas train` itself: " in result.stderr
     assert not service.sent_files() and not (folder / "training.log").exists(), "nothing was started"
 
 
 def test_an_option_has_one_name(run: conftest.Run, checkout: Path, service: Service) -> None:
     """The training takes none by its beginning, so that the client need not look for them."""
-    done = run(*HERE, "--", "--epochs", "1", "--ou", "other")
-    assert done.exit_code == 1 and "exit code 2: train.py: error: unrecognized arguments: --ou other" in done.stderr
+    result = run(*HERE, "--", "--epochs", "1", "--ou", "other")
+    assert result.exit_code == 1 and "exit code 2: train.py: error: unrecognized arguments: --ou other" in result.stderr
     assert not service.sent_files() and not (checkout / "below" / "other").exists()
 
 
@@ -137,21 +137,21 @@ def test_a_package_of_a_run_before_is_not_pushed(run: conftest.Run, checkout: Pa
     assert run(*HERE, "--", "--epochs", "1").exit_code == 0
     pushed = service.received("POST", "uploads")
     (checkout / "training" / "train.py").write_text("")
-    done = run(*HERE, "--", "--epochs", "1")
-    assert done.exit_code == 1 and "what is in .local/training/shoes is of a run before" in done.stderr
-    done = run(*HERE, "--out", "new", "--", "--epochs", "1")
-    assert done.exit_code == 1 and "there is no model.onnx in new; see new/training.log" in done.stderr
+    result = run(*HERE, "--", "--epochs", "1")
+    assert result.exit_code == 1 and "what is in .local/training/shoes is of a run before" in result.stderr
+    result = run(*HERE, "--out", "new", "--", "--epochs", "1")
+    assert result.exit_code == 1 and "there is no model.onnx in new; see new/training.log" in result.stderr
     assert service.received("POST", "uploads") == pushed
 
 
 def test_a_package_that_could_not_be_sent_is_not_lost(run: conftest.Run, checkout: Path, service: Service) -> None:
-    done = run("train", "--local", "--data", "data", "--model", "no name", "--out", "out", "--", "--epochs", "1")
-    assert done.exit_code == 1
-    assert "the package is in out: `amaas push out --model no name` sends it" in done.stderr
+    result = run("train", "--local", "--data", "data", "--model", "no name", "--out", "out", "--", "--epochs", "1")
+    assert result.exit_code == 1
+    assert "the package is in out: `amaas push out --model no name` sends it" in result.stderr
 
 
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_a_local_training_is_stopped_by_signals(service: Service, checkout: Path, told: signal.Signals) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_local_training_is_stopped_by_signals(service: Service, checkout: Path, sent: signal.Signals) -> None:
     env = os.environ | {"AMAAS_URL": service.api_url, "AMAAS_TOKEN": service.tokens["ann"]}
     line = [sys.executable, "-m", "amaas", *HERE, "--out", "out", "--", "--epochs", "9", "--end", "5"]
     process = subprocess.Popen(
@@ -162,13 +162,13 @@ def test_a_local_training_is_stopped_by_signals(service: Service, checkout: Path
     while not (rows.exists() and rows.read_text()):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
-    if told == signal.SIGINT:
-        os.killpg(process.pid, told)  # as a terminal does
+    if sent == signal.SIGINT:
+        os.killpg(process.pid, sent)  # as a terminal does
     else:
-        process.send_signal(told)
-    said = process.communicate()[1]
+        process.send_signal(sent)
+    error = process.communicate()[1]
     assert process.returncode == 1
-    assert ("stopped by SIGTERM" if told == signal.SIGTERM else "the training was stopped") in said
+    assert ("stopped by SIGTERM" if sent == signal.SIGTERM else "the training was stopped") in error
     assert not service.sent_files()
 
 
@@ -196,27 +196,29 @@ def docker(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     docker.chmod(0o755)
     for name, value in (
         ("PATH", f"{docker.parent}:/bin:/usr/bin"),
-        ("ASKED", str(checkout / "asked")),
+        ("ASKED", str(checkout / "options")),
         ("PY", sys.executable),
     ):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", str(checkout))
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    return checkout / "asked"
+    return checkout / "options"
 
 
 IN_DOCKER = (*HERE, "--out", "out", "--docker", "image", "--", "--epochs", "2")
 
 
 def test_docker_sees_the_data_and_the_output(run: conftest.Run, checkout: Path, docker: Path) -> None:
-    done = run(*IN_DOCKER)
-    assert done.exit_code == 0, done.output
-    asked = docker.read_text()
+    result = run(*IN_DOCKER)
+    assert result.exit_code == 0, result.output
+    options = docker.read_text()
     below = checkout / "below"
-    assert f"-v {below}/out:{below}/out -v {below}/data:{below}/data:ro image python -m training.train" in asked
-    assert f"--workdir {below} " in asked and "training.train --data data --out" in asked, "it means what it does here"
-    assert f"--user {os.getuid()}:{os.getgid()}" in asked
+    assert f"-v {below}/out:{below}/out -v {below}/data:{below}/data:ro image python -m training.train" in options
+    assert f"--workdir {below} " in options and "training.train --data data --out" in options, (
+        "it means what it does here"
+    )
+    assert f"--user {os.getuid()}:{os.getgid()}" in options
 
 
 def test_docker_sees_what_the_options_name_and_the_credentials(
@@ -227,14 +229,14 @@ def test_docker_sees_what_the_options_name_and_the_credentials(
         (below / name).mkdir()
     (below / "weights.pth").touch()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do not tell")
-    given = ("--teacher", "taught", "--pretrained=weights.pth", "--root", "cache", "--epochs", "1")
-    run("train", "--local", "--data", "s3://b/shoes", "--model", "shoes", "--docker", "image", "--", *given)
-    asked = docker.read_text()
-    assert f"-v {below}/taught:{below}/taught:ro -v {below}/weights.pth:{below}/weights.pth:ro" in asked
-    assert f"-v {below}/cache:{below}/cache image" in asked, "downloads are kept there"
-    assert "--teacher taught --pretrained=weights.pth --root cache" in asked
-    assert "-e AMAAS_TOKEN -e AMAAS_TRAINING_PYTHON -e AMAAS_URL -e AWS_SECRET_ACCESS_KEY" in asked
-    assert "do not tell" not in asked and service.tokens["ann"] not in asked, "it would be in the list of processes"
+    forwarded = ("--teacher", "taught", "--pretrained=weights.pth", "--root", "cache", "--epochs", "1")
+    run("train", "--local", "--data", "s3://b/shoes", "--model", "shoes", "--docker", "image", "--", *forwarded)
+    options = docker.read_text()
+    assert f"-v {below}/taught:{below}/taught:ro -v {below}/weights.pth:{below}/weights.pth:ro" in options
+    assert f"-v {below}/cache:{below}/cache image" in options, "downloads are kept there"
+    assert "--teacher taught --pretrained=weights.pth --root cache" in options
+    assert "-e AMAAS_TOKEN -e AMAAS_TRAINING_PYTHON -e AMAAS_URL -e AWS_SECRET_ACCESS_KEY" in options
+    assert "do not tell" not in options and service.tokens["ann"] not in options, "it would be in the list of processes"
 
 
 def test_docker_sees_behind_links(run: conftest.Run, checkout: Path, docker: Path) -> None:
@@ -246,17 +248,17 @@ def test_docker_sees_behind_links(run: conftest.Run, checkout: Path, docker: Pat
 def test_what_a_container_cannot_reach_is_refused(
     run: conftest.Run, docker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = run(*IN_DOCKER, "--teacher", "fashion-mnist@3")
-    assert done.exit_code == 1 and "is the container: set AMAAS_URL to an address that it can reach" in done.stderr
+    result = run(*IN_DOCKER, "--teacher", "fashion-mnist@3")
+    assert result.exit_code == 1 and "is the container: set AMAAS_URL to an address that it can reach" in result.stderr
     monkeypatch.setenv("AWS_PROFILE", "work")
-    done = run("train", "--local", "--data", "s3://b/shoes", "--model", "shoes", "--docker", "image")
-    assert done.exit_code == 1 and "the container does not see the file with the AWS profile" in done.stderr
+    result = run("train", "--local", "--data", "s3://b/shoes", "--model", "shoes", "--docker", "image")
+    assert result.exit_code == 1 and "the container does not see the file with the AWS profile" in result.stderr
     with pytest.raises(AmaasError, match="set AMAAS_URL and AMAAS_TOKEN for a registered model"):
         container.in_docker("image", "wine", Path("out"), ["--teacher", "fashion-mnist@3"])
     assert not docker.exists(), "it was not started"
 
 
 def test_an_output_in_a_bucket_is_refused(run: conftest.Run, checkout: Path) -> None:
-    done = run(*HERE, "--out", "s3://bucket/shoes", "--", "--epochs", "1")
-    assert done.exit_code == 2 and "give a folder on this machine" in done.stderr
+    result = run(*HERE, "--out", "s3://bucket/shoes", "--", "--epochs", "1")
+    assert result.exit_code == 2 and "give a folder on this machine" in result.stderr
     assert not (checkout / "below" / "s3:").exists()

@@ -64,7 +64,7 @@ SAID = {
     "upgrade": ["verified"],
     "backup": [r"[1-9]\d* objects copied", r"[1-9]\d* objects are in place"],
     "keys": ["verified", "is revoked", "amaas_[0-9a-f]{12}_"],
-    "delete": ["spoken-digits", r"[1-9]\d* versions of objects are removed from amaas-restored"],
+    "delete": ["spoken-digits", r"[1-9]\d* versions of objects from amaas-restored"],
 }
 
 

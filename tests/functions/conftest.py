@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.config import Config
-from shared.registry import catalogue
+from shared.registry import catalog
 from shared.registry.log import Log
 from shared.serving.models import Models
 from shared.storage.memory import MemoryStore
@@ -21,7 +21,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     import functions.upload.app
 
     made, config = MemoryStore(), Config(bucket="amaas", quota_key="standard-quota-key")
-    log = Log(made, on_commit=catalogue.compact_sometimes)
+    log = Log(made, on_commit=catalog.compact_sometimes)
     models = Models(log, ttl=0, capacity=10**9)
     monkeypatch.setattr(functions.inference.app, "models", lambda: models)
     for app in (functions.authorize.app, functions.ingest.app, functions.upload.app):

@@ -13,7 +13,7 @@ import pytest
 from shared.access import tokens
 from shared.registry import aliases
 from shared.registry.log import Log
-from shared.registry.state import Act, Target
+from shared.registry.state import Change, Target
 from shared.storage.s3 import S3Store
 from shared.uploads import states
 from tests import servers
@@ -28,7 +28,7 @@ FORBIDDEN = {
     "of larger bodies": "simdjson pybase64",
     "of older Pythons": "typing_extensions",
     "of the standard library": "email xml tempfile random numpy.random numpy.testing",
-    "our own": "shared.registry.catalogue shared.serving.describe shared.serving.tasks shared.serving.explain",
+    "our own": "shared.registry.catalog shared.serving.describe shared.serving.tasks shared.serving.explain",
 }
 
 CALL = """
@@ -189,6 +189,6 @@ def test_a_function_restored_from_a_snapshot_asks_where_aliases_are(deployed: di
         while process.stdout.readline().strip() != "asleep":
             assert process.poll() is None, process.stderr.read()
         store = S3Store(deployed["BUCKET"], deployed["AWS_ENDPOINT_URL"])
-        aliases.move(Log(store), "m", "production", Target(version=2), Act(by="op"))
+        aliases.move(Log(store), "m", "production", Target(version=2), Change(by="op"))
         _, told = process.communicate("woken\n")
     assert json.loads(told.splitlines()[-1]) == [[1.0], [1.0], [2.0]]

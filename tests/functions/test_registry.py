@@ -19,7 +19,7 @@ from shared.signing.local import LocalKey
 from shared.storage.memory import MemoryStore
 from tests.functions.test_flow import push as upload
 from tests.registry.conftest import push
-from tests.signing.test_signing import check
+from tests.signing.test_signing import verify_package
 from tests.support import call, linear, load_event
 
 
@@ -50,7 +50,7 @@ def test_promote_split_shadow_and_roll_back(three: Log) -> None:
     assert ask("POST", PRODUCTION + "/rollback", {"reason": "slow"})["version"] == 2
     assert ask("POST", PRODUCTION + "/rollback", {})["version"] == 1
     error = ask("POST", PRODUCTION + "/rollback", status=409)["error"]
-    assert "nothing to go back to" in error
+    assert "no previous target to roll back to" in error
     assert ask("POST", PRODUCTION + "/rollback", {"version": 3})["version"] == 3
     kinds = [record["kind"] for record in ask("GET", "/models/m/history")["records"]]
     assert kinds == ["rollback", "rollback", "rollback", "alias", "alias", "register", "register", "register"]
@@ -208,7 +208,7 @@ def test_pushed_packages_are_signed_for_everyone_to_check(
         (folder / name).write_bytes(store.get(keys.blob(digest)).body)
     (folder / "model.sig").write_text(json.dumps(found["bundle"]))
     (tmp_path / "public.pem").write_text(found["public_keys"][0])
-    assert check((folder, tmp_path / "public.pem")).returncode == 0
+    assert verify_package((folder, tmp_path / "public.pem")).returncode == 0
     gate = ask("GET", "/models/m/versions/1")["gate"]
     assert (gate["operators"], gate["parameters"]) == ({"MatMul": 1}, 2)
 

@@ -10,7 +10,7 @@ from shared import keys
 from shared.ingest import pipeline
 from shared.registry import models
 from shared.registry.log import Log
-from shared.registry.state import Act
+from shared.registry.state import Change
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
 from tests.registry.conftest import push
@@ -40,6 +40,6 @@ def test_sweep_removes_what_nothing_names(store: MemoryStore, monkeypatch: pytes
     monkeypatch.setattr(sweep, "log", lambda: three)
     store.put(keys.blob("a" * 64), b"orphan")
     assert sweep.handler({}, None)["deleted"] == 0
-    models.delete(three, "m", Act(by="ann"))
+    models.delete(three, "m", Change(by="ann"))
     monkeypatch.setattr("shared.registry.collect.time.time", lambda: 4e9)
     assert sweep.handler({}, None)["deleted"] == 3

@@ -24,7 +24,7 @@ from shared.jobs.batch import work as batch_work
 from shared.jobs.training import job as training_jobs
 from shared.jobs.training import runs, status
 from shared.jobs.training.request import TrainingRequest
-from shared.registry import catalogue
+from shared.registry import catalog
 from shared.registry.log import Log
 from shared.serving.layer import Layer
 from shared.storage.memory import MemoryStore
@@ -148,12 +148,12 @@ def test_a_token_of_a_later_release_can_be_revoked_and_loses_nothing(store: Memo
 # ---- what is derived is made again
 
 
-def test_a_catalogue_of_a_later_release_is_made_again(store: MemoryStore) -> None:
+def test_a_catalog_of_a_later_release_is_made_again(store: MemoryStore) -> None:
     log = release.log(store)
-    known = catalogue.every(log)
+    known = catalog.list_models(log)
     later(store, "catalogue/models.json", models=[["served", 1]])
-    assert catalogue.every(log) == known
-    catalogue.compact(log)
+    assert catalog.list_models(log) == known
+    catalog.compact(log)
     assert msgspec.json.decode(store.get("catalogue/models.json").body)["format"] == 1
 
 
@@ -172,7 +172,7 @@ def written() -> Iterator[tuple[str, bytes]]:
     store = MemoryStore()
     log = Log(store)
     push(log, "m", 1)
-    catalogue.compact(log)
+    catalog.compact(log)
     states.open_session(store, "m", [states.File("model.onnx")], "ann")
     job = batch_jobs.create(
         store, batch_jobs.Job(id="j1", model="m", version=1, by="ann", created_at="", prefix="batch/j1/in/")

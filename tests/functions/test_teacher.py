@@ -74,7 +74,7 @@ def test_every_type_goes_there_and_back(kind: str) -> None:
     body, length = tensors.encode({"x": values}, ["y"])
     asked = protocol.parse(body, {"inference-header-content-length": str(length)})
     fed = protocol.feeds(asked, [Tensor(name="x", datatype=kind, shape=[-1, 2])])
-    wanted = protocol.wanted(asked, [Tensor(name="y", datatype=kind, shape=[-1, 2])])
+    wanted = protocol.requested_outputs(asked, [Tensor(name="y", datatype=kind, shape=[-1, 2])])
     reply = protocol.answer("m", 1, None, [(wanted[0], fed["x"])])
     got = tensors.decode(reply.body, reply.headers["Inference-Header-Content-Length"])
     assert got["y"].dtype == values.dtype and (got["y"] == values).all()

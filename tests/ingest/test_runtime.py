@@ -31,7 +31,7 @@ def test_every_datatype_goes_in_and_out(datatype: Datatype) -> None:
     session = load(identity(datatype.onnx, ["N"]))
     assert session.inputs[0].datatype == session.outputs[0].datatype == datatype.name
     values = np.array(["a", "ü"], object) if datatype.kind == "text" else np.array([1, 0]).astype(datatype.computed)
-    [answer] = session.run(None, {"x": arrays.stored(values, datatype.name)})
+    [answer] = session.run(None, {"x": arrays.to_stored(values, datatype.name)})
     assert arrays.computable(answer).tolist() == values.tolist()
 
 

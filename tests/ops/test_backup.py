@@ -68,11 +68,11 @@ def test_nothing_else_is_replaced(source: MemoryStore, tmp_path: Path) -> None:
     other = MemoryStore()
     push(Log(other), "m", 1)
     before = other.get(keys.log_record("m", 1)).body
-    with pytest.raises(backup.BackupError, match="the bucket holds another models/m/log/"):
+    with pytest.raises(backup.BackupError, match="the bucket has another content at models/m/log/"):
         backup.restore(other, tmp_path)
     assert other.get(keys.log_record("m", 1)).body == before
 
 
 def test_a_folder_without_a_backup_says_so(tmp_path: Path) -> None:
-    with pytest.raises(backup.BackupError, match="holds no backup"):
+    with pytest.raises(backup.BackupError, match="is not a backup"):
         backup.restore(MemoryStore(), tmp_path)

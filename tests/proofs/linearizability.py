@@ -2,7 +2,7 @@
 
 A history is linearizable if every operation can be given one moment between its call and its return at which it takes
 effect, such that these moments, in order, are a run of the sequential object (Herlihy and Wing, "Linearizability: a
-correctness condition for concurrent objects", TOPLAS 12(3), 1990). An operation whose outcome nobody learnt may have
+correctness condition for concurrent objects", TOPLAS 12(3), 1990). An operation whose outcome nobody learned may have
 taken effect at any later time, or never; one that surely failed is no part of the run.
 
 `search` believes nobody: it knows the calls and the answers, and looks for such a run (Wing and Gong, "Testing and

@@ -14,7 +14,7 @@ from shared.errors import Conflict
 from shared.registry import aliases, blobs, collect, models, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
-from shared.registry.state import Act, Target, Version
+from shared.registry.state import Change, Target, Version
 from shared.storage.base import ObjectNotFound, Store
 from shared.storage.memory import MemoryStore
 from tests.proofs.interleavings import Actor, every, some
@@ -22,7 +22,7 @@ from tests.proofs.stores import age, copy_of, keys_of
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
-ANN = Act(by="ann")
+ANN = Change(by="ann")
 DAY = 86400.0
 OLD = b"written long ago by somebody who died before naming it"
 

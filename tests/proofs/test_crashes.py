@@ -13,7 +13,7 @@ from shared.ingest import candidate, pipeline, supervisor
 from shared.ingest.verdict import Limits, Verdict
 from shared.registry import aliases, approvals, blobs, collect, models, verify, versions
 from shared.registry.log import Log
-from shared.registry.state import Act, Target
+from shared.registry.state import Change, Target
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
 from tests.failing import Crash, FailingStore, crash_at, never
@@ -22,7 +22,7 @@ from tests.registry.conftest import a_version, push
 from tests.support import linear
 
 CONFIG = Config(bucket="unused")
-ACT = Act(by="ann", request_id="once")
+CHANGE = Change(by="ann", request_id="once")
 FAR = 4e9  # seconds after the epoch, when all blobs are old
 
 
@@ -65,13 +65,13 @@ def deliver(log: Log) -> str | None:
 def three(store: Any) -> Log:
     log = Log(store)
     push(log, "m", 3)
-    aliases.move(log, "m", "production", Target(version=2), Act(by="bob"))
+    aliases.move(log, "m", "production", Target(version=2), Change(by="bob"))
     return log
 
 
 def asked(store: Any) -> Log:
     log = three(store)
-    approvals.request(log, "m", "production", Target(version=3), Act(by="bob"))
+    approvals.request(log, "m", "production", Target(version=3), Change(by="bob"))
     return log
 
 
@@ -82,12 +82,12 @@ def doomed(store: Any) -> Log:
 
 
 SCENARIOS: dict[str, tuple[Callable[[Any], Any], Callable[[Log], Any]]] = {
-    "register": (three, lambda log: versions.register(log, "m", a_version("upload-new"), ACT)),
-    "move": (three, lambda log: aliases.move(log, "m", "production", Target(version=3), ACT)),
-    "roll back": (three, lambda log: aliases.rollback(log, "m", "production", ACT)),
-    "approve": (asked, lambda log: approvals.approve(log, "m", 5, ACT)),
-    "retire": (three, lambda log: versions.retire(log, "m", 3, ACT)),
-    "delete": (three, lambda log: models.delete(log, "m", ACT)),
+    "register": (three, lambda log: versions.register(log, "m", a_version("upload-new"), CHANGE)),
+    "move": (three, lambda log: aliases.move(log, "m", "production", Target(version=3), CHANGE)),
+    "roll back": (three, lambda log: aliases.rollback(log, "m", "production", CHANGE)),
+    "approve": (asked, lambda log: approvals.approve(log, "m", 5, CHANGE)),
+    "retire": (three, lambda log: versions.retire(log, "m", 3, CHANGE)),
+    "delete": (three, lambda log: models.delete(log, "m", CHANGE)),
     "collect": (doomed, lambda log: collect.collect(log, now=FAR)),
     "an upload's event": (upload, deliver),
 }
@@ -128,7 +128,7 @@ def test_a_crash_at_every_step(name: str, verdict: Verdict, monkeypatch: pytest.
         assert verify.verify(log, "m").problems == []
         assert [v.upload for v in head.versions.values()] == [v.upload for v in expected.versions.values()]
         for version in head.versions.values():
-            assert version.upload == "upload-new" or blobs.there(store, version.manifest)
+            assert version.upload == "upload-new" or blobs.exists(store, version.manifest)
 
 
 @pytest.mark.parametrize("outer", ["collect", "register"])
@@ -141,7 +141,7 @@ def test_collecting_beside_a_registration_never_takes_a_named_blob(outer: str) -
         version = a_version("upload-new").__class__(
             version=0, task="tensor", manifest=digest, source=digest, model=digest, size=1, upload="upload-new"
         )
-        versions.register(log, "m", version, Act(by="ann"))
+        versions.register(log, "m", version, Change(by="ann"))
 
     def sweep(log: Log) -> None:
         # everything that is there by now is old; what is written from now on is not

@@ -1,6 +1,6 @@
 """Every storage call of every transition fails once, in each way there is; then the caller asks again, as it does.
 
-Beyond the crashes of test_crashes.py: errors and lost replies as well, signed records, the catalogue brought up to date
+Beyond the crashes of test_crashes.py: errors and lost replies as well, signed records, the catalog brought up to date
 by the same call, a second crash while the first one is mended, and controls that go wrong. The calls are found by
 counting those of an undisturbed run.
 """
@@ -20,9 +20,9 @@ from shared.config import Config
 from shared.errors import Unavailable
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
-from shared.registry import aliases, approvals, blobs, catalogue, collect, models, verify, versions
+from shared.registry import aliases, approvals, blobs, catalog, collect, models, verify, versions
 from shared.registry.log import Log
-from shared.registry.state import Act, Policy, Target, Version
+from shared.registry.state import Change, Policy, Target, Version
 from shared.signing.local import LocalKey
 from shared.storage.base import Store
 from shared.storage.memory import MemoryStore
@@ -35,7 +35,7 @@ from tests.support import linear
 
 pytestmark = pytest.mark.usefixtures("no_waiting", "verdicts_once", "always_compacting")
 
-ONCE, BOB = Act(by="ann", request_id="once"), Act(by="bob")
+ONCE, BOB = Change(by="ann", request_id="once"), Change(by="bob")
 WEEKS = 30 * 86400.0
 NOT_KEPT = "1" * 64  # what versions that no upload made name as their source
 KINDS = ["crash before", "crash after", "error before", "lost reply after"]
@@ -53,7 +53,7 @@ class Scenario:
 
 @pytest.fixture
 def always_compacting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "COMPACTING", 1)
+    monkeypatch.setattr(catalog, "COMPACTING", 1)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> LocalKey:
 
 def opened(store: Store, key: LocalKey | None) -> Log:
     trust = {"signer": key, "trusted": [key.public]} if key else {}
-    return Log(store, on_commit=catalogue.compact_sometimes, **trust)
+    return Log(store, on_commit=catalog.compact_sometimes, **trust)
 
 
 # ---- what is asked
@@ -158,10 +158,10 @@ def outcome(store: MemoryStore, key: LocalKey | None) -> dict[str, Any]:
     head = log.read("m")
     assert opened(copy_of(store, without="/head.json"), key).read("m") == head
     assert verify.verify(log, "m").problems == []
-    for name in catalogue.names(store):
+    for name in catalog.list_names(store):
         for version in log.read(name).versions.values():
             whole(store, version)
-    listed = {name: (one.revision, one.ready, one.tags) for name, one in catalogue.every(log).items()}
+    listed = {name: (one.revision, one.ready, one.tags) for name, one in catalog.list_models(log).items()}
     ended = [(one.state, one.version) for one in states.list_by_model(store, "m")[0]]
     records = [(r.kind, r.by, r.request_id) for r in log.records("m", head.revision, 1)]
     anonymous = [f"{n}" for n, _ in enumerate(state(log, head).uploads)]
@@ -249,10 +249,14 @@ def another_name(**fields: Any) -> Version:
 
 
 BROKEN: dict[str, tuple[str, str, Any]] = {
-    "request ids are not looked at": ("roll back", "shared.registry.state.Head.request_of", lambda head, act: None),
-    "the catalogue is told afterwards": ("move", "shared.registry.log.Log._commit", mark_afterwards),
+    "request ids are not looked at": ("roll back", "shared.registry.state.Head.revision_of", lambda head, change: None),
+    "the catalog is told afterwards": ("move", "shared.registry.log.Log._commit", mark_afterwards),
     "versions are not known by their upload": ("another upload", "shared.ingest.candidate.Version", another_name),
-    "the collector asks nobody": ("collect", "shared.registry.collect._named", lambda log, before: (set(), False)),
+    "the collector asks nobody": (
+        "collect",
+        "shared.registry.collect._referenced_blobs",
+        lambda log, before: (set(), False),
+    ),
 }
 
 

@@ -1,14 +1,13 @@
-"""What becomes of readers, and of the verification, when somebody who can write to the bucket changes what is there.
+"""Readers and the verification, if somebody who can write to the bucket changes its objects.
 
 Beyond test_tampering.py: a log of 24 records of every kind, readers that trust keys, cached heads and snapshots changed
-in each of their bytes, records put in, exchanged and replayed everywhere. What cannot be found from inside is stated as
-a test, too, and what then finds it.
+in each of their bytes, records inserted, exchanged and replayed everywhere. What cannot be detected from inside is a
+test, too, and so is what detects it.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,28 +17,24 @@ import pytest
 
 from shared import keys
 from shared.errors import Unavailable
-from shared.registry import aliases, approvals, catalogue, models, seal, verify, versions
+from shared.registry import aliases, catalog, models, signatures, verify, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
-from shared.registry.state import Act, Head, Policy, Record, Target
+from shared.registry.state import Head, Record
 from shared.signing.local import LocalKey
-from shared.storage.base import Object, ObjectNotFound, Store
+from shared.storage.base import Object, Store
 from shared.storage.memory import MemoryStore
+from tests.proofs.forgery import ANN, BITS, LAST, anchored, at, blamed, body, filled, flips, refused
 from tests.proofs.stores import copy_of
-from tests.registry.conftest import push
-
-ANN, BOB = Act(by="ann", name="Ann", reason="because"), Act(by="bob", request_id="r-1")
-LAST = 24
-BITS = [0x01, 0x20, 0x80]  # another digit or letter, the other case, no ASCII
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each signature is worked out once, and records are read one after the other: thousands of logs are looked at."""
-    monkeypatch.setattr(seal.p256, "verify", functools.cache(seal.p256.verify))
+    monkeypatch.setattr(signatures.p256, "verify", functools.cache(signatures.p256.verify))
 
-    def one_by_one(store: Store, wanted: list[str], *, missing: bytes | None = None) -> list[Object]:
-        return [store.get(key) for key in wanted]
+    def one_by_one(store: Store, names: list[str], *, missing: bytes | None = None) -> list[Object]:
+        return [store.get(key) for key in names]
 
     for module in (logs, verify):
         monkeypatch.setattr(module, "get_many", one_by_one)
@@ -48,28 +43,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> LocalKey:
     return LocalKey.create(tmp_path_factory.mktemp("key") / "key.pem")
-
-
-def filled(log: Log) -> Log:
-    push(log, "m", 6)
-    for number in (2, 3, 4):
-        aliases.move(log, "m", "production", Target(version=number), ANN)
-    aliases.move(log, "m", "canary", Target.of({4: 90, 5: 10}, 6), ANN)
-    aliases.rollback(log, "m", "production", ANN)
-    versions.retire(log, "m", 1, ANN)
-    aliases.set_policy(log, "m", "production", Policy(protected=True, two_person=True), ANN)
-    number = approvals.request(log, "m", "production", Target(version=5), ANN)
-    approvals.approve(log, "m", number, BOB)
-    approvals.reject(log, "m", approvals.request(log, "m", "production", Target(version=6), ANN), ANN)
-    models.edit(log, "m", ANN, card="# Card", tags=["a"])
-    models.delete(log, "m", ANN)
-    models.restore(log, "m", ANN)
-    aliases.delete(log, "m", "canary", ANN)
-    versions.restore(log, "m", 1, ANN)
-    push(log, "m", 2)
-    push(log, "m", LAST - log.read("m").revision)
-    push(log, "other", LAST)
-    return log
 
 
 @pytest.fixture(scope="module")
@@ -88,46 +61,6 @@ def log(request: pytest.FixtureRequest, stores: dict[str, MemoryStore], key: Loc
 @pytest.fixture
 def signed(stores: dict[str, MemoryStore], key: LocalKey) -> Log:
     return Log(copy_of(stores["signed"]), trusted=[key.public])
-
-
-def at(revision: int) -> str:
-    return keys.log_record("m", revision)
-
-
-def body(log: Log, revision: int) -> bytes:
-    return log.store.get(at(revision)).body
-
-
-def blamed(log: Log) -> list[int]:
-    return [problem.revision for problem in verify.verify(log, "m").problems]
-
-
-def flips(log: Log, name: str, bits: list[int] = BITS) -> Iterator[str]:
-    """Change every byte of an object, one after the other and in several ways; and put it back."""
-    found = log.store.get(name).body
-    for place in range(len(found)):
-        for bit in bits:
-            changed = bytearray(found)
-            changed[place] ^= bit
-            log.store.put(name, bytes(changed))
-            yield f"byte {place} of {name} by {bit:#x}: {bytes(changed[max(place - 20, 0) : place + 20])!r}"
-    log.store.put(name, found)
-
-
-def refused(log: Log) -> bool:
-    try:
-        log.read("m")
-    except Unavailable:
-        return True
-    return False
-
-
-def anchored(log: Log, kept: verify.Report) -> bool:
-    """Whether the log is the one, or a continuation of the one, whose revision and digest were kept elsewhere."""
-    try:
-        return logs.digest(body(log, kept.revision)) == kept.digest
-    except ObjectNotFound:
-        return False
 
 
 # ---- nothing was changed
@@ -210,10 +143,10 @@ def test_any_two_swapped_records_are_named(log: Log) -> None:
         log.store.put(at(two), first)
         assert {one, two} <= set(blamed(log)), (one, two)
         if log.trusted:
-            kept = log.store.get(keys.head("m")).body
+            head = log.store.get(keys.head("m")).body
             log.store.delete(keys.head("m"))
             assert refused(log), (one, two)
-            log.store.put(keys.head("m"), kept)
+            log.store.put(keys.head("m"), head)
         log.store.put(at(one), first)
         log.store.put(at(two), second)
     assert blamed(log) == []
@@ -291,24 +224,24 @@ def test_what_cannot_be_found_from_inside_and_what_finds_it(log: Log, left: str,
     writer = Log(log.store, signer=key if log.trusted else None, trusted=log.trusted)
     for number in (6, 7):
         versions.retire(writer, "m", number, ANN)
-    kept = verify.verify(log, "m")
+    earlier = verify.verify(log, "m")
     log.store._objects = past._objects
     if left == "no head":
         log.store.delete(keys.head("m"))
     rolled_back = verify.verify(log, "m")
     assert (rolled_back.verified, rolled_back.revision) == (True, LAST)
     assert log.read("m").retired == {}
-    assert not anchored(log, kept)
+    assert not anchored(log, earlier)
     assert anchored(log, rolled_back)
 
 
 def test_an_anchor_finds_another_history_of_the_same_length(log: Log) -> None:
     """Where no key is trusted, a log can be written anew as a whole; it does not have the digest that was kept."""
-    kept = verify.verify(log, "m")
+    earlier = verify.verify(log, "m")
     anew = Log(MemoryStore())
     filled(anew)
     assert verify.verify(anew, "m").verified
-    assert (anew.read("m").revision, anchored(anew, kept)) == (kept.revision, False)
+    assert (anew.read("m").revision, anchored(anew, earlier)) == (earlier.revision, False)
 
 
 # ---- what a control must find
@@ -322,7 +255,7 @@ def unchained(head: Head, record: Record, digest: str, fold: Any = logs.fold) ->
     ("what", "instead"),
     [
         ("shared.registry.log.fold", unchained),
-        ("shared.registry.seal.wrong_record", lambda record, model, trusted: None),
+        ("shared.registry.signatures.record_problem", lambda record, model, trusted: None),
     ],
 )
 def test_negative_controls_a_gullible_reader_is_found_out(
@@ -338,5 +271,5 @@ def test_a_damaged_model_takes_no_other_one_away(log: Log) -> None:
         log.store.put(at(LAST), broken)
         log.store.put(keys.head("m"), broken)
         assert refused(log)
-        assert "other" in catalogue.every(log)
+        assert "other" in catalog.list_models(log)
         assert blamed(log)[0] == LAST

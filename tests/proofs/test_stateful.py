@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from shared import keys
 from shared.errors import Unavailable
-from shared.registry import catalogue, verify
+from shared.registry import catalog, verify
 from shared.registry.log import Log
 from shared.registry.state import Target
 from shared.storage.base import AlreadyExists
@@ -72,7 +72,7 @@ class Registry(RuleBasedStateMachine):
         after, answer = model.apply(self.expected, asked)
         failing = FailingStore(self.store, planned(trouble))
         try:
-            given, _ = carry_out(Log(failing, on_commit=catalogue.compact_sometimes), asked, request_id)
+            given, _ = carry_out(Log(failing, on_commit=catalog.compact_sometimes), asked, request_id)
         except (Unavailable, Crash):
             assert trouble is not None
             if not trouble[2]:
@@ -166,12 +166,12 @@ class Registry(RuleBasedStateMachine):
     @rule(trouble=TROUBLES)
     def compact(self, trouble: Any) -> None:
         try:
-            catalogue.compact(Log(FailingStore(self.store, planned(trouble))))
+            catalog.compact(Log(FailingStore(self.store, planned(trouble))))
         except (Unavailable, Crash):
             assert trouble is not None
 
     @rule()
-    def lose_the_catalogue(self) -> None:
+    def lose_the_catalog(self) -> None:
         self.store.delete(keys.CATALOG)
 
     # ---- what always holds
@@ -192,8 +192,8 @@ class Registry(RuleBasedStateMachine):
             assert (report.problems, report.revision) == ([], self.expected.revision)
 
     @invariant()
-    def the_catalogue_knows(self) -> None:
-        listed = catalogue.every(Log(self.store))
+    def the_catalog_knows(self) -> None:
+        listed = catalog.list_models(Log(self.store))
         alive = bool(self.expected.uploads) and not self.expected.deleted
         assert (NAME in listed, "other" in listed) == (alive, True)
         assert not alive or listed[NAME].revision == self.expected.revision
@@ -247,14 +247,14 @@ def twice(log: Log, model: str, revision: int, body: bytes) -> None:
 
 BROKEN = {
     "rollback is a toggle": {"shared.registry.fold._trail": a_toggle},
-    "request ids are not looked at": {"shared.registry.state.Head.request_of": lambda head, act: None},
+    "request ids are not looked at": {"shared.registry.state.Head.revision_of": lambda head, change: None},
     "a lost reply is a lost race": {
         "shared.registry.log.Log._commit": twice,
-        "shared.registry.state.Head.request_of": lambda head, act: None,
+        "shared.registry.state.Head.revision_of": lambda head, change: None,
     },
     "a cached head is the truth": {"shared.registry.log.Log._roll_forward": lambda log, head, last=None: head},
-    "retired versions may be named": {"shared.registry.state.Head.usable": lambda head, number: number},
-    "everybody may move everything": {"shared.registry.aliases.allow": lambda head, alias, act: None},
+    "retired versions may be named": {"shared.registry.state.Head.require_usable": lambda head, number: number},
+    "everybody may move everything": {"shared.registry.aliases.require_may_move": lambda head, alias, change: None},
 }
 
 

@@ -93,7 +93,7 @@ def as_a_lost_race(log: Log, model: str, revision: int, body: bytes) -> None:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Log, "_commit", as_a_lost_race)
-    monkeypatch.setattr(Head, "request_of", lambda head, act: None)
+    monkeypatch.setattr(Head, "revision_of", lambda head, change: None)
 
 
 def a_rollback() -> tuple[Store, list[Operation]]:

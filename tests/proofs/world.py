@@ -10,7 +10,7 @@ import msgspec
 from shared import errors
 from shared.registry import aliases, approvals, blobs, models, versions
 from shared.registry.log import Log
-from shared.registry.state import Act, Head, Policy, Target
+from shared.registry.state import Change, Head, Policy, Target
 from tests.proofs.model import Map, State
 from tests.registry.conftest import a_version
 
@@ -31,40 +31,40 @@ def carry_out(log: Log, asked: tuple, request_id: str | None = None) -> tuple[An
     Raises Unavailable, and whatever else is no answer.
     """
     (name, *args), by, may_promote = asked
-    act = Act(by=by, request_id=request_id, may_promote=may_promote)
+    change = Change(by=by, request_id=request_id, may_promote=may_promote)
     try:
         if name == "register":
             made = msgspec.structs.replace(a_version(args[0]), manifest=blobs.write(log.store, b"{}"))
             made = msgspec.structs.replace(made, model=blobs.write(log.store, b"weights"))
-            return versions.register(log, NAME, made, act).version, None
+            return versions.register(log, NAME, made, change).version, None
         if name == "request":
-            return approvals.request(log, NAME, args[0], target(args[1]), act), None
-        head = _transition(log, name, args, act)
+            return approvals.request(log, NAME, args[0], target(args[1]), change), None
+        head = _transition(log, name, args, change)
     except REFUSALS as refused:
         kind = next(kind for kind in REFUSALS if isinstance(refused, kind))
         return ("refused", kind.__name__), None
     return (state(log, head) if name == "read" else None), head.revision
 
 
-def _transition(log: Log, name: str, args: list[Any], act: Act) -> Head:
+def _transition(log: Log, name: str, args: list[Any], change: Change) -> Head:
     if name == "read":
         return log.read(NAME)
     if name == "move":
-        return aliases.move(log, NAME, args[0], target(args[1]), act)
+        return aliases.move(log, NAME, args[0], target(args[1]), change)
     if name == "rollback":
-        return aliases.rollback(log, NAME, args[0], act, args[1] if len(args) > 1 else None)
+        return aliases.rollback(log, NAME, args[0], change, args[1] if len(args) > 1 else None)
     if name == "unalias":
-        return aliases.delete(log, NAME, args[0], act)
+        return aliases.delete(log, NAME, args[0], change)
     if name == "policy":
-        return aliases.set_policy(log, NAME, args[0], Policy(protected=args[1], two_person=args[2]), act)
+        return aliases.set_policy(log, NAME, args[0], Policy(protected=args[1], two_person=args[2]), change)
     if name == "edit":
-        return models.edit(log, NAME, act, tags=list(args[0]))
+        return models.edit(log, NAME, change, tags=list(args[0]))
     plain = {"delete": models.delete, "undelete": models.restore}
     if name in plain:
-        return plain[name](log, NAME, act)
+        return plain[name](log, NAME, change)
     numbered = {"approve": approvals.approve, "reject": approvals.reject}
     numbered |= {"retire": versions.retire, "restore": versions.restore}
-    return numbered[name](log, NAME, args[0], act)
+    return numbered[name](log, NAME, args[0], change)
 
 
 def state(log: Log, head: Head) -> State:

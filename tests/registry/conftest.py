@@ -9,10 +9,10 @@ from shared.package import manifest
 from shared.package.manifest import Manifest
 from shared.registry import blobs, versions
 from shared.registry.log import Log
-from shared.registry.state import Act, Version
+from shared.registry.state import Change, Version
 from shared.storage.memory import MemoryStore
 
-ANN, BOB = Act(by="ann"), Act(by="bob")
+ANN, BOB = Change(by="ann"), Change(by="bob")
 
 
 def a_version(upload: str, task: str = "tensor") -> Version:

@@ -11,7 +11,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from shared import formats, keys
-from shared.registry import seal
+from shared.registry import signatures
 from shared.registry.fold import fold
 from shared.registry.log import Log
 from shared.registry.state import Head, Record
@@ -36,12 +36,12 @@ def commit(
         record = replace(record, revision=before.revision + 1, previous=before.digest, at="2027-01-01T00:00:00.000Z")
         after = fold(before, record, "")
     body = _with(msgspec.json.encode(record), members)
-    stored = _with(seal.state(after), state)
+    stored = _with(signatures.encode_state(after), state)
     if log.signer is not None:
-        body = seal.attach(body, seal.make(log.signer, model, body, stored))
+        body = signatures.attach(body, signatures.sign(log.signer, model, body, stored))
     log.store.put(keys.log_record(model, record.revision), body, if_absent=True)
     if head:
-        log.store.put(keys.head(model), msgspec.json.encode(seal.Stored(record=Raw(body), state=Raw(stored))))
+        log.store.put(keys.head(model), msgspec.json.encode(signatures.StoredHead(record=Raw(body), state=Raw(stored))))
     return after
 
 

@@ -7,10 +7,10 @@ import pytest
 from shared.errors import BadInput, Conflict, Forbidden, NotFound
 from shared.registry import aliases, approvals, models
 from shared.registry.log import Log
-from shared.registry.state import Act, Policy, Target
+from shared.registry.state import Change, Policy, Target
 from tests.registry.conftest import ANN, BOB, push
 
-WRITER = Act(by="ci", may_promote=False)
+WRITER = Change(by="ci", may_promote=False)
 
 
 @pytest.fixture
@@ -20,23 +20,23 @@ def guarded(log: Log) -> Log:
     return log
 
 
-def ask(log: Log, version: int, act: Act = WRITER) -> int:
-    return approvals.request(log, "m", "production", Target(version=version), act)
+def ask(log: Log, version: int, change: Change = WRITER) -> int:
+    return approvals.request(log, "m", "production", Target(version=version), change)
 
 
 def test_two_persons_move_an_alias(guarded: Log) -> None:
     with pytest.raises(Conflict, match="two persons"):
         aliases.move(guarded, "m", "production", Target(version=2), ANN)
-    number = ask(guarded, 2, Act(by="ann", reason="better"))
+    number = ask(guarded, 2, Change(by="ann", reason="better"))
     assert models.get(guarded, "m").requests[number].reason == "better"
     assert models.get(guarded, "m").aliases["production"].version == 1
     with pytest.raises(Forbidden, match="your own"):
         approvals.approve(guarded, "m", number, ANN)
     with pytest.raises(Forbidden, match="protected"):
-        approvals.approve(guarded, "m", number, Act(by="dan", may_promote=False))
+        approvals.approve(guarded, "m", number, Change(by="dan", may_promote=False))
     head = approvals.approve(guarded, "m", number, BOB)
     assert (head.aliases["production"].version, head.requests) == (2, {})
-    with pytest.raises(NotFound, match="no open request"):
+    with pytest.raises(NotFound, match="no open move request"):
         approvals.approve(guarded, "m", number, BOB)
 
 
@@ -57,7 +57,7 @@ def test_a_request_is_void_once_its_alias_moved(guarded: Log) -> None:
 def test_rejecting_and_withdrawing(guarded: Log) -> None:
     first, second = ask(guarded, 2), ask(guarded, 3)
     with pytest.raises(Forbidden):
-        approvals.reject(guarded, "m", first, Act(by="dan", may_promote=False))
+        approvals.reject(guarded, "m", first, Change(by="dan", may_promote=False))
     assert first not in approvals.reject(guarded, "m", first, BOB).requests
     assert approvals.reject(guarded, "m", second, WRITER).requests == {}
     assert models.get(guarded, "m").aliases["production"].version == 1
@@ -65,7 +65,7 @@ def test_rejecting_and_withdrawing(guarded: Log) -> None:
 
 def test_asking_twice_is_one_request(guarded: Log) -> None:
     assert ask(guarded, 2) == ask(guarded, 2)
-    keyed = Act(by="ci", may_promote=False, request_id="once")
+    keyed = Change(by="ci", may_promote=False, request_id="once")
     assert ask(guarded, 3, keyed) == ask(guarded, 3, keyed)
     with pytest.raises(BadInput, match="already"):
         ask(guarded, 1)

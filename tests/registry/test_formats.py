@@ -8,22 +8,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from ops.resign import attest
+from ops.resign import re_sign
 from shared import formats, keys
 from shared.errors import Conflict, Unavailable
 from shared.formats import TooNew
 from shared.package import manifest
-from shared.registry import aliases, blobs, catalogue, collect, fold, models, record_views, verify, versions
+from shared.registry import aliases, blobs, catalog, collect, fold, models, record_views, verify, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
-from shared.registry.state import Act, Record, Segment, Target
+from shared.registry.state import Change, Record, Segment, Target
 from shared.signing.local import LocalKey
 from shared.storage.memory import MemoryStore
 from tests.proofs.stores import age, keys_of
 from tests.registry.conftest import push
 from tests.registry.later import commit
 
-ANN = Act(by="ann")
+ANN = Change(by="ann")
 NEXT = formats.READER + 1
 
 
@@ -51,11 +51,11 @@ def kinds(log: Log, model: str = "m") -> list[str]:
 
 
 def works_beside(log: Log) -> None:
-    """The other model, the catalogue and the collector do as ever."""
+    """The other model, the catalog and the collector do as ever."""
     aliases.move(log, "other", "production", Target(version=2), ANN)
     aliases.rollback(log, "other", "production", ANN)
     assert verify.verify(log, "other").verified
-    assert "other" in catalogue.every(log)
+    assert "other" in catalog.list_models(log)
     orphan = blobs.write(log.store, b"nobody names this")
     age(log.store, keys.BLOBS, 30 * 86400.0)
     assert collect.collect(log).deleted == [orphan]
@@ -84,7 +84,7 @@ def test_notes_and_kinds_are_read_past(log: Log, kind: str, members: dict[str, A
     log.store.delete(keys.head("m"))
     assert models.get(log, "m").number(None) == 2
     assert verify.verify(log, "m").verified
-    assert sorted(catalogue.every(log)) == ["m", "other"]
+    assert sorted(catalog.list_models(log)) == ["m", "other"]
     works_beside(log)
 
 
@@ -97,7 +97,7 @@ def test_what_it_would_lose_is_served_and_not_changed(log: Log) -> None:
     commit(log, "m", record(min_writer=NEXT), members, {"evidence": {"2": evidence}})
     assert models.get(log, "m").number(None) == 2
     assert verify.verify(log, "m").verified
-    assert catalogue.every(log)["m"].aliases["production"].version == 2
+    assert catalog.list_models(log)["m"].aliases["production"].version == 2
     with pytest.raises(Conflict, match=rf"model 'm' was changed by a later release, in format {NEXT}.*deploy"):
         aliases.move(log, "m", "production", Target(version=3), ANN)
     works_beside(log)
@@ -106,10 +106,10 @@ def test_what_it_would_lose_is_served_and_not_changed(log: Log) -> None:
 
 
 def test_a_transition_carried_out_already_is_still_answered(log: Log) -> None:
-    act = Act(by="ann", request_id="once")
-    revision = aliases.move(log, "m", "production", Target(version=3), act).revision
+    change = Change(by="ann", request_id="once")
+    revision = aliases.move(log, "m", "production", Target(version=3), change).revision
     commit(log, "m", record(min_writer=NEXT))
-    assert aliases.move(log, "m", "production", Target(version=3), act).revision == revision + 1
+    assert aliases.move(log, "m", "production", Target(version=3), change).revision == revision + 1
 
 
 # ---- what this release cannot read
@@ -118,8 +118,8 @@ def test_a_transition_carried_out_already_is_still_answered(log: Log) -> None:
 @pytest.mark.parametrize("head", [True, False])
 @pytest.mark.parametrize("members", [{}, {"kind": 7}, {"aliases": [["production", 2]]}])
 def test_what_must_be_understood_stops_this_model_only(log: Log, members: dict[str, Any], head: bool) -> None:
-    known = catalogue.every(log)["m"]
-    catalogue.compact(log)
+    known = catalog.list_models(log)["m"]
+    catalog.compact(log)
     named = blobs.write(log.store, b"named by the later record")
     commit(log, "m", record(min_reader=NEXT), {"adapter": named, **members}, head=head)
     with pytest.raises(TooNew, match=rf"model 'm' was written by a later release, in format {NEXT}.*deploy") as refused:
@@ -127,7 +127,7 @@ def test_what_must_be_understood_stops_this_model_only(log: Log, members: dict[s
     assert refused.value.status == 503
     with pytest.raises(TooNew):
         aliases.move(log, "m", "production", Target(version=3), ANN)
-    assert catalogue.every(log)["m"] == known
+    assert catalog.list_models(log)["m"] == known
     [problem] = verify.verify(log, "m").problems
     assert problem.revision == 4
     assert "later release" in problem.what
@@ -173,13 +173,13 @@ def test_resigning_leaves_models_of_later_releases_alone(log: Log, key: LocalKey
     commit(log, "other", record(min_writer=NEXT))
     push(log, "third", 1)
     new = LocalKey.create(tmp_path / "new.pem")
-    assert attest(log.store, new, "rotation") == [("third", 2)]
+    assert re_sign(log.store, new, "rotation") == [("third", 2)]
 
 
 # ---- versions and their manifests
 
 
-def test_a_version_of_a_later_form_is_refused_and_its_neighbours_are_served(log: Log) -> None:
+def test_a_version_of_a_later_form_is_refused_and_its_neighbors_are_served(log: Log) -> None:
     version = msgspec.structs.replace(log.read("m").versions[3], version=4, upload="upload-later", format=2)
     commit(log, "m", Record(kind="register", by="later", version=version))
     head = models.get(log, "m")
@@ -190,16 +190,16 @@ def test_a_version_of_a_later_form_is_refused_and_its_neighbours_are_served(log:
     works_beside(log)
 
 
-@pytest.mark.parametrize("body", [b'{"format":2}', b'{"format":1,"task":"time-series"}', b'{"format":2,"task":7}'])
+@pytest.mark.parametrize("body", [b'{"format":2}', b'{"format":1,"labels":7}', b'{"format":2,"task":7}'])
 def test_a_manifest_of_a_later_form_stops_its_version_only(log: Log, body: bytes) -> None:
     described = blobs.write(log.store, body)
     version = msgspec.structs.replace(log.read("m").versions[3], version=0, manifest=described, upload="upload-later")
     versions.register(log, "m", version, ANN)
     aliases.move(log, "m", "production", Target(version=4), ANN)
     with pytest.raises(TooNew, match="version 4 of this model"):
-        models.manifest(log, models.shown(log.read("m")))
+        models.manifest(log, models.representative_version(log.read("m")))
     assert models.manifest(log, log.read("m").versions[3]).name == "m"
-    assert "other" in catalogue.every(log)
+    assert "other" in catalog.list_models(log)
 
 
 def test_a_manifest_is_stored_with_its_format() -> None:
@@ -211,7 +211,7 @@ def test_a_manifest_is_stored_with_its_format() -> None:
 # ---- segments
 
 
-def test_a_sealed_segment_is_the_one_that_its_writer_says(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archived_segment_is_the_one_that_its_writer_says(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its versions may have members that this release would leave out."""
     monkeypatch.setattr(fold, "SEGMENT", 2)
     head = log.read("m")
@@ -219,12 +219,12 @@ def test_a_sealed_segment_is_the_one_that_its_writer_says(log: Log, monkeypatch:
     digest = blobs.write(log.store, msgspec.json.encode(later))
     version = msgspec.structs.replace(head.versions[3], version=4, upload="upload-later")
     segment = Segment(first=1, last=2, digest=digest, until=head.versions[2].created_at)
-    commit(log, "m", Record(kind="register", by="later", version=version, sealed=segment, min_reader=2, min_writer=2))
+    commit(log, "m", Record(kind="register", by="later", version=version, archived=segment, min_reader=2, min_writer=2))
     for lost in ([], [keys.head("m")]):
         for name in lost:
             log.store.delete(name)
         head = log.read("m")
-        assert head.sealed == [segment]
+        assert head.archived == [segment]
         assert log.version(head, 1).model == later[0]["model"]
     assert verify.verify(log, "m").verified
     age(log.store, keys.BLOBS, 30 * 86400.0)
@@ -234,7 +234,7 @@ def test_a_sealed_segment_is_the_one_that_its_writer_says(log: Log, monkeypatch:
 def test_no_segment_is_collected_while_a_state_cannot_be_read(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold, "SEGMENT", 2)
     push(log, "m", 1)
-    [segment] = log.read("m").sealed
+    [segment] = log.read("m").archived
     log.store.put(keys.log_record("m", 4), b"{]")
     log.store.put(keys.head("m"), b"{]")
     works_beside(log)

@@ -1,4 +1,4 @@
-"""The log itself: chained records, a head that is only a cache, races, repeated requests, sealed segments."""
+"""The log itself: chained records, a head that is only a cache, races, repeated requests, archived segments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.registry import aliases, models, verify, versions
 from shared.registry import log as logs
 from shared.registry.fold import SEGMENT, Broken
 from shared.registry.log import SNAPSHOT, Log
-from shared.registry.state import Act, Record, Target
+from shared.registry.state import Change, Record, Target
 from shared.storage.base import list_all
 from shared.storage.memory import MemoryStore
 from tests.registry.conftest import ANN, a_version, push
@@ -21,7 +21,7 @@ from tests.registry.conftest import ANN, a_version, push
 
 def test_records_are_chained_and_say_who_when_and_why(log: Log) -> None:
     push(log, "m", 2)
-    aliases.move(log, "m", "production", Target(version=2), Act(by="bob", name="bob's laptop", reason="better"))
+    aliases.move(log, "m", "production", Target(version=2), Change(by="bob", name="bob's laptop", reason="better"))
     bodies = [log.store.get(keys.log_record("m", n)).body for n in (1, 2, 3)]
     records = [logs.decode(body) for body in bodies]
     assert [r.previous for r in records] == ["", logs.digest(bodies[0]), logs.digest(bodies[1])]
@@ -69,7 +69,7 @@ def test_a_damaged_record_stops_everything_and_says_so(log: Log) -> None:
 def test_many_writers_lose_nothing(log: Log) -> None:
     def work(writer: int) -> None:
         for n in range(5):
-            versions.register(log, "m", a_version(f"upload-{writer}-{n}"), Act(by=str(writer)))
+            versions.register(log, "m", a_version(f"upload-{writer}-{n}"), Change(by=str(writer)))
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
     for thread in threads:
@@ -98,16 +98,16 @@ def test_a_writer_that_loses_every_race_is_told_to_try_again(log: Log, monkeypat
 def test_expected_revision(log: Log) -> None:
     push(log, "m", 2)
     with pytest.raises(Conflict, match=r"at revision 2, not 7: its aliases are now \{'production': '1'\}"):
-        aliases.move(log, "m", "canary", Target(version=1), Act(by="ann", expect_revision=7))
-    assert aliases.move(log, "m", "canary", Target(version=1), Act(by="ann", expect_revision=2)).revision == 3
+        aliases.move(log, "m", "canary", Target(version=1), Change(by="ann", expect_revision=7))
+    assert aliases.move(log, "m", "canary", Target(version=1), Change(by="ann", expect_revision=2)).revision == 3
 
 
 def test_a_repeated_request_is_carried_out_once(log: Log) -> None:
     push(log, "m", 2)
-    act = Act(by="ann", request_id="r-1", expect_revision=2)
-    first = aliases.move(log, "m", "production", Target(version=2), act)
+    change = Change(by="ann", request_id="r-1", expect_revision=2)
+    first = aliases.move(log, "m", "production", Target(version=2), change)
     aliases.move(log, "m", "production", Target(version=1), ANN)
-    again = aliases.move(log, "m", "production", Target(version=2), act)
+    again = aliases.move(log, "m", "production", Target(version=2), change)
     assert (first.revision, again.revision) == (3, 4)
     assert again.aliases["production"].version == 1
 
@@ -138,8 +138,8 @@ def test_a_lost_reply_is_settled_by_sending_the_same_record_again(log: Log, monk
     assert len(lost) == 2
     assert models.get(log, "m").revision == 2
     lost.clear()
-    monkeypatch.setattr("shared.registry.log.SENDINGS", 2)
-    with pytest.raises(Unavailable, match="did not say whether revision 3"):
+    monkeypatch.setattr("shared.registry.log.SEND_ATTEMPTS", 2)
+    with pytest.raises(Unavailable, match="did not confirm whether revision 3"):
         versions.register(log, "m", a_version("upload-3"), ANN)
     assert versions.register(log, "m", a_version("upload-3"), ANN).version == 3
     assert models.get(log, "m").revision == 3
@@ -188,11 +188,11 @@ def test_requests_do_not_grow_with_the_log() -> None:
     assert [how for how, _ in log.store.asked] == ["GET", "GET", "PUT", "PUT", "PUT"]
 
 
-def test_old_versions_are_sealed_away_and_found_again() -> None:
+def test_old_versions_are_archived_and_found_again() -> None:
     log = Log(Counting())
     push(log, "m", 3 * SEGMENT + 7)
     head = log.read("m")
-    assert [(s.first, s.last) for s in head.sealed] == [(1, SEGMENT), (SEGMENT + 1, 2 * SEGMENT)]
+    assert [(s.first, s.last) for s in head.archived] == [(1, SEGMENT), (SEGMENT + 1, 2 * SEGMENT)]
     assert sorted(head.versions) == [1, *range(2 * SEGMENT + 1, 3 * SEGMENT + 8)]  # production still names version 1
     assert versions.get(log, head, 2).upload == "upload-000002"
     assert versions.get(log, head, SEGMENT + 1).version == SEGMENT + 1
@@ -211,10 +211,10 @@ def test_old_versions_are_sealed_away_and_found_again() -> None:
     assert log.read("m") == back
 
 
-def test_an_upload_whose_version_is_sealed_away_is_still_known() -> None:
+def test_an_upload_whose_version_is_archived_is_still_known() -> None:
     log = Log(Counting())
     push(log, "m", 2 * SEGMENT)
-    assert log.read("m").sealed
+    assert log.read("m").archived
     assert versions.register(log, "m", a_version("upload-000003"), ANN).version == 3
     assert log.read("m").latest == 2 * SEGMENT
 
@@ -227,9 +227,9 @@ def test_a_fresh_upload_asks_for_no_segment() -> None:
     opened = int((logs.time.time() + 2 * versions.SKEW) * 1000)
     assert versions.of_upload(fresh, fresh.read("m"), f"{opened:011x}-0011") is None
     with_old = [key for how, key in log.store.asked if key.startswith(keys.BLOBS)]
-    assert with_old == [keys.blob(fresh.read("m").sealed[0].digest)]  # within an hour: looked at, to be sure
-    sealed = msgspec.structs.replace(fresh.read("m").sealed[0], until="2020-01-01T00:00:00.000Z")
-    old = msgspec.structs.replace(fresh.read("m"), sealed=[sealed])
+    assert with_old == [keys.blob(fresh.read("m").archived[0].digest)]  # within an hour: looked at, to be sure
+    segment = msgspec.structs.replace(fresh.read("m").archived[0], until="2020-01-01T00:00:00.000Z")
+    old = msgspec.structs.replace(fresh.read("m"), archived=[segment])
     fresh = Log(log.store)
     log.store.asked.clear()
     assert versions.of_upload(fresh, old, f"{opened:011x}-0011") is None

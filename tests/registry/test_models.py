@@ -1,4 +1,4 @@
-"""Models as wholes: edited, deleted, restored, made anew; the catalogue; history; differences; blobs."""
+"""Models as wholes: edited, deleted, restored, made anew; the catalog; history; differences; blobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared import keys
 from shared.errors import BadInput, NotFound, Unavailable
 from shared.package.manifest import Manifest, Tensor
 from shared.package.processing import Image
-from shared.registry import blobs, catalogue, collect, diff, models, versions
+from shared.registry import blobs, catalog, collect, diff, models, versions
 from shared.registry.log import Log
 from shared.registry.state import PRODUCTION
 from shared.storage.base import list_all
@@ -21,10 +21,10 @@ YEARS = 4e9  # seconds after the epoch, when everything is old
 def test_cards_and_tags_are_edited_without_a_new_version(log: Log) -> None:
     push(log, "m", card="of the package", tags=["package"])
     head = models.get(log, "m")
-    assert models.card(log, head, models.manifest(log, models.shown(head))) == "of the package"
+    assert models.card(log, head, models.manifest(log, models.representative_version(head))) == "of the package"
     head = models.edit(log, "m", ANN, card="# mine", tags=["b", "a", "b"])
     assert (head.tags, head.latest) == (["a", "b"], 1)
-    assert models.card(log, head, models.manifest(log, models.shown(head))) == "# mine"
+    assert models.card(log, head, models.manifest(log, models.representative_version(head))) == "# mine"
     assert models.edit(log, "m", ANN, tags=["a", "b"]).revision == head.revision
     with pytest.raises(BadInput):
         models.edit(log, "m", ANN)
@@ -75,14 +75,14 @@ def indexed(request: pytest.FixtureRequest, log: Log) -> Log:
     push(log, "gone")
     push(log, "alpha-2", 2, task="image-classification")
     if request.param == "stale index":
-        catalogue.compact(log)
+        catalog.compact(log)
     push(log, "beta")
     models.edit(log, "beta", ANN, tags=["shop", "new"])
     push(log, "gamma")
     models.delete(log, "gone", ANN)
     log.store.put(keys.upload_state("only-rejected", "upload-123"), b"{}")
     if request.param != "marks":
-        catalogue.compact(log)
+        catalog.compact(log)
     if request.param == "lost index":
         log.store.delete(keys.CATALOG)
     if request.param == "damaged index":
@@ -90,32 +90,32 @@ def indexed(request: pytest.FixtureRequest, log: Log) -> Log:
     return log
 
 
-def test_the_catalogue_pages_searches_and_respects_scopes(indexed: Log) -> None:
-    first, following = catalogue.page(indexed, limit=3)
+def test_the_catalog_pages_searches_and_respects_scopes(indexed: Log) -> None:
+    first, following = catalog.page(indexed, limit=3)
     assert [one.name for one in first] == ["alpha", "alpha-2", "beta"]
-    rest, end = catalogue.page(indexed, limit=3, after=following)
+    rest, end = catalog.page(indexed, limit=3, after=following)
     assert ([one.name for one in rest], end) == (["gamma"], None)
 
     def names(**wanted: object) -> list[str]:
-        return [one.name for one in catalogue.page(indexed, **wanted)[0]]
+        return [one.name for one in catalog.page(indexed, **wanted)[0]]
 
     assert names(search="ALPHA") == ["alpha", "alpha-2"]
     assert names(task="image-classification") == ["alpha-2"]
     assert names(tag="shop") == ["alpha", "beta"]
     assert names(tag="shop", search="b") == ["beta"]
     assert names(permitted=lambda model: model.startswith("b")) == ["beta"]
-    assert catalogue.every(indexed)["alpha-2"].ready == [(1, 2)]
+    assert catalog.list_models(indexed)["alpha-2"].ready == [(1, 2)]
 
 
 def test_marks_go_when_the_index_covers_them(log: Log) -> None:
     for name in ("a", "b", "c"):
         push(log, name, 3)
     log.store.put(keys.changed("a", 4), b"")  # a writer who is about to commit, or never will
-    catalogue.compact(log)
+    catalog.compact(log)
     assert [info.key for info in list_all(log.store, keys.CHANGED)] == [keys.changed("a", 4)]
     push(log, "a")
-    assert catalogue.every(log)["a"].latest == 4
-    catalogue.compact(log)
+    assert catalog.list_models(log)["a"].latest == 4
+    catalog.compact(log)
     assert not list(list_all(log.store, keys.CHANGED))
 
 
@@ -125,19 +125,19 @@ def test_what_somebody_else_left_in_the_bucket_stops_nothing(log: Log) -> None:
         log.store.put(key, b"hello")
     log.store.put(keys.head("deep"), b'{"a":' + b"[" * 100_000)
     log.store.put(keys.log_record("deep", 1), b'{"a":' + b"[" * 100_000)
-    assert list(catalogue.every(log)) == ["m"]
-    catalogue.compact(log)
-    assert list(catalogue.every(log)) == ["m"]
+    assert list(catalog.list_models(log)) == ["m"]
+    catalog.compact(log)
+    assert list(catalog.list_models(log)) == ["m"]
     with pytest.raises(Unavailable, match="damaged"):
         models.get(log, "deep")
 
 
-def test_one_damaged_model_does_not_take_the_catalogue_away(log: Log) -> None:
+def test_one_damaged_model_does_not_take_the_catalog_away(log: Log) -> None:
     push(log, "bad")
     push(log, "good")
     log.store.put(keys.log_record("bad", 1), b"{]")
     log.store.delete(keys.head("bad"))
-    assert list(catalogue.every(log)) == ["good"]
+    assert list(catalog.list_models(log)) == ["good"]
 
 
 def test_blobs_are_verified_on_read_and_mended_on_write(log: Log) -> None:
@@ -166,7 +166,7 @@ def test_only_what_is_old_and_unnamed_is_collected(log: Log) -> None:
     report = collect.collect(log, now=YEARS)
     assert (report.deleted, report.kept) == ([doomed], 2)
     assert models.manifest(log, models.get(log, "m").versions[1]).licence == "MIT"
-    with pytest.raises(Exception, match="collected"):
+    with pytest.raises(Exception, match="blobs were removed"):
         models.restore(log, "doomed", ANN)
 
 

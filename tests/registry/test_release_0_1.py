@@ -15,9 +15,9 @@ from shared.jobs.batch import plan as batch_plans
 from shared.jobs.batch import progress as batch_progress
 from shared.jobs.training import job as training_jobs
 from shared.jobs.training import progress as training_progress
-from shared.registry import aliases, approvals, catalogue, collect, models, verify, versions
+from shared.registry import aliases, approvals, catalog, collect, models, verify, versions
 from shared.registry.log import Log
-from shared.registry.state import Act, Policy, Target
+from shared.registry.state import Change, Policy, Target
 from shared.signing import p256
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
@@ -25,7 +25,7 @@ from tests.proofs.stores import age
 from tests.registry import release
 from tests.registry.conftest import push
 
-ANN, BOB = Act(by="ann"), Act(by="bob")
+ANN, BOB = Change(by="ann"), Change(by="bob")
 NAMES = ["gone", "governed", "many", "reborn", "served"]
 ALIVE = ["governed", "many", "reborn", "served"]
 CONTENTS = release.contents()
@@ -82,7 +82,7 @@ def test_the_fixture_has_what_it_is_for(log: Log) -> None:
         *("retire", "restore", "edit", "delete", "undelete", "attest"),
     }
     many = log.read("many")
-    assert [(segment.first, segment.last) for segment in many.sealed] == [(1, 256), (257, 512)]
+    assert [(segment.first, segment.last) for segment in many.archived] == [(1, 256), (257, 512)]
     assert log.version(many, 300).version == 300
 
 
@@ -102,20 +102,20 @@ def test_what_waits_goes_on(log: Log) -> None:
     [number] = log.read("governed").requests
     assert approvals.approve(log, "governed", number, ANN).aliases["production"].split == {2: 1, 3: 1}
     assert models.restore(log, "gone", ANN).alive
-    push(log, "many", 260)  # across the next sealing
-    assert [segment.last for segment in log.read("many").sealed] == [256, 512, 768]
+    push(log, "many", 260)  # across the next archived segment
+    assert [segment.last for segment in log.read("many").archived] == [256, 512, 768]
     log.store.delete(keys.head("many"))
     assert verify.verify(log, "many").verified
 
 
-def test_the_catalogue_lists_and_the_collector_keeps(log: Log) -> None:
-    assert sorted(catalogue.every(log)) == ALIVE
+def test_the_catalog_lists_and_the_collector_keeps(log: Log) -> None:
+    assert sorted(catalog.list_models(log)) == ALIVE
     log.store.delete(keys.CATALOG)
-    assert sorted(catalogue.every(log)) == ALIVE
+    assert sorted(catalog.list_models(log)) == ALIVE
     age(log.store, keys.BLOBS, 30 * 86400.0)
     assert collect.collect(log).deleted == []
     for name in ALIVE:
-        assert models.manifest(log, models.shown(log.read(name))).task == "tensor"
+        assert models.manifest(log, models.representative_version(log.read(name))).task == "tensor"
 
 
 def test_uploads_tokens_and_jobs_of_release_0_1(store: MemoryStore) -> None:
@@ -136,7 +136,7 @@ def test_nothing_of_the_bucket_has_to_be_written_again(log: Log) -> None:
     before = release.objects()
     for name in NAMES:
         verify.verify(log, name)
-    catalogue.every(log)
+    catalog.list_models(log)
     assert {key: stored.body for key, stored in log.store._objects.items()} == before
 
 

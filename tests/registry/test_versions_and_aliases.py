@@ -9,10 +9,10 @@ import pytest
 from shared.errors import BadInput, Conflict, Forbidden, NotFound
 from shared.registry import aliases, models, versions
 from shared.registry.log import Log
-from shared.registry.state import Act, Policy, Target
+from shared.registry.state import Change, Policy, Target
 from tests.registry.conftest import ANN, BOB, a_version, push
 
-WRITER = Act(by="ci", may_promote=False)
+WRITER = Change(by="ci", may_promote=False)
 
 
 def move(log: Log, *to: int, **changes: object) -> Target:
@@ -77,7 +77,7 @@ def test_rollbacks_go_back_in_time_and_never_return(log: Log) -> None:
         move(log, *to)
     back = [str(aliases.rollback(log, "m", "production", ANN).aliases["production"].target) for _ in range(4)]
     assert back == ["3", "2: 90, 3: 10", "2", "1"]
-    with pytest.raises(Conflict, match="nothing to go back to"):
+    with pytest.raises(Conflict, match="no previous target to roll back to"):
         aliases.rollback(log, "m", "production", ANN)
     assert models.history(log, "m", models.get(log, "m").revision)[0][0].kind == "rollback"
 

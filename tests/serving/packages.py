@@ -25,24 +25,24 @@ def loaded(model: bytes, *, files: dict[str, bytes] | None = None, **described: 
         "inputs": [Tensor(s.name, s.datatype, s.shape) for s in session.inputs],
         "outputs": [Tensor(s.name, s.datatype, s.shape) for s in session.outputs],
     }
-    held = files or {}
+    blobs = files or {}
     version = Version(
-        version=7, task="", manifest="", source="", model="", size=0, upload="", files={name: name for name in held}
+        version=7, task="", manifest="", source="", model="", size=0, upload="", files={name: name for name in blobs}
     )
-    return Loaded("m", version, 1, Manifest(**(signature | described)), session, read=held.__getitem__)
+    return Loaded("m", version, 1, Manifest(**(signature | described)), session, read=blobs.__getitem__)
 
 
 def tokenizer() -> Tokenizer:
     """Words, lower case, with [CLS] and [SEP] around them."""
-    made = Tokenizer(models.WordLevel(VOCABULARY, unk_token="[UNK]"))
-    made.normalizer = normalizers.Lowercase()
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.post_processor = processors.TemplateProcessing(
+    word_tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token="[UNK]"))
+    word_tokenizer.normalizer = normalizers.Lowercase()
+    word_tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    word_tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", VOCABULARY["[CLS]"]), ("[SEP]", VOCABULARY["[SEP]"])],
     )
-    return made
+    return word_tokenizer
 
 
 def lookup(width: int, seed: int = 0, mask: bool = True, batch: int | str = "N", length: int | str = "T") -> bytes:
@@ -62,10 +62,10 @@ def table(seed: int, width: int) -> np.ndarray:
 
 
 def proto(nodes: list, inputs: list, outputs: list, constants: dict[str, np.ndarray]) -> bytes:
-    held = [numpy_helper.from_array(array, name) for name, array in constants.items()]
-    graph = helper.make_graph(nodes, "test", inputs, outputs, held)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    return bytes(made.SerializeToString())
+    initializers = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "test", inputs, outputs, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
 
 
 def constant(outputs: dict[str, np.ndarray], image: tuple[int, int] = (32, 32)) -> bytes:
@@ -73,8 +73,8 @@ def constant(outputs: dict[str, np.ndarray], image: tuple[int, int] = (32, 32)) 
     inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *image])]
     nodes = [helper.make_node("Identity", [f"{name}_"], [name]) for name in outputs]
     kinds: Callable[[np.ndarray], int] = lambda a: helper.np_dtype_to_tensor_dtype(a.dtype)  # noqa: E731 - typed
-    told = [helper.make_tensor_value_info(name, kinds(a), list(a.shape)) for name, a in outputs.items()]
-    return proto(nodes, inputs, told, {f"{name}_": array for name, array in outputs.items()})
+    infos = [helper.make_tensor_value_info(name, kinds(a), list(a.shape)) for name, a in outputs.items()]
+    return proto(nodes, inputs, infos, {f"{name}_": array for name, array in outputs.items()})
 
 
 def loudness(length: int) -> bytes:

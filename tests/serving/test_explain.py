@@ -59,9 +59,9 @@ def test_taking_away_what_counts_most_lowers_the_score_more_than_chance(fashion:
     ours, chance, against = [], [], []
     for path in PICTURES:
         picture = path.read_bytes()
-        told = explain(fashion, picture, "image/png", {"method": method})
-        assert isinstance(told, dict)
-        heat, index = np.array(told["attributions"]), fashion.manifest.labels.index(told["label"])
+        explanation = explain(fashion, picture, "image/png", {"method": method})
+        assert isinstance(explanation, dict)
+        heat, index = np.array(explanation["attributions"]), fashion.manifest.labels.index(explanation["label"])
         order = np.argsort(-heat.reshape(-1))
         ours.append(fall(fashion, picture, index, _mask(order[:20])))
         against.append(fall(fashion, picture, index, _mask(order[-20:])))
@@ -87,9 +87,9 @@ def test_the_same_seed_gives_the_same_answer(fashion: packages.Loaded) -> None:
 def test_a_picture_of_the_reasons(fashion: packages.Loaded) -> None:
     raw = explain(fashion, PICTURES[0].read_bytes(), "image/png", {"format": "png"})
     assert isinstance(raw, bytes)
-    shown = Image.open(io.BytesIO(raw))
-    assert (shown.size, shown.mode) == ((252, 252), "RGB")
-    pixels = np.asarray(shown).astype(int)
+    picture = Image.open(io.BytesIO(raw))
+    assert (picture.size, picture.mode) == ((252, 252), "RGB")
+    pixels = np.asarray(picture).astype(int)
     assert (pixels[..., 0] > pixels[..., 2] + 20).any()
 
 
@@ -114,12 +114,12 @@ def test_only_the_part_that_the_model_looks_at_counts() -> None:
     pixels[:4, 14:18] = 255
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
-    told = explain(model, buffer.getvalue(), "image/png", {"label": "0"})
-    assert isinstance(told, dict)
-    heat = np.array(told["attributions"])
+    explanation = explain(model, buffer.getvalue(), "image/png", {"label": "0"})
+    assert isinstance(explanation, dict)
+    heat = np.array(explanation["attributions"])
     assert heat[:2, :2].min() > 0
     assert heat[5:].max() == heat[:, 5:].max() == 0
-    assert (told["image"], told["seen"]) == ([28, 56], [14.0, 0.0, 42.0, 28.0])
+    assert (explanation["image"], explanation["seen"]) == ([28, 56], [14.0, 0.0, 42.0, 28.0])
 
 
 def test_class_maps_of_the_package() -> None:
@@ -142,10 +142,10 @@ def test_class_maps_of_the_package() -> None:
     pixels = np.arange(0, 160, 10, dtype=np.uint8).reshape(4, 4)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
-    told = explain(model, buffer.getvalue(), "image/png", {})
-    assert isinstance(told, dict)
-    assert told["method"] == "cam"
-    assert np.array(told["attributions"]) == pytest.approx(pixels / 255, abs=1e-6)
+    explanation = explain(model, buffer.getvalue(), "image/png", {})
+    assert isinstance(explanation, dict)
+    assert explanation["method"] == "cam"
+    assert np.array(explanation["attributions"]) == pytest.approx(pixels / 255, abs=1e-6)
 
 
 def test_words_that_count() -> None:
@@ -168,11 +168,11 @@ def test_words_that_count() -> None:
         postprocess=processing.Scores(activation="none"),
     )
     text = "Bob, the cat went to Paris"
-    told = explain(model, text.encode(), "text/plain", {})
-    assert isinstance(told, dict)
-    found = {part["text"]: part["attribution"] for part in told["attributions"]}
-    assert (told["label"], found["cat"], found["Bob"], found["Paris"]) == ("animal", 3.0, 0.0, 0.0)
-    assert all(text[part["start"] : part["end"]] == part["text"] for part in told["attributions"])
+    explanation = explain(model, text.encode(), "text/plain", {})
+    assert isinstance(explanation, dict)
+    shares = {part["text"]: part["attribution"] for part in explanation["attributions"]}
+    assert (explanation["label"], shares["cat"], shares["Bob"], shares["Paris"]) == ("animal", 3.0, 0.0, 0.0)
+    assert all(text[part["start"] : part["end"]] == part["text"] for part in explanation["attributions"])
     long = on_texts.spans("word " * 1000)
     assert len(long) <= on_texts.MOST
     assert (long[0][0], long[-1][1]) == (0, 4999)
@@ -190,12 +190,12 @@ def rows_model(reference: bytes | None = b"a,b,c\n1,2,3\n") -> packages.Loaded:
 
 
 def test_columns_of_a_linear_model_have_the_shares_that_arithmetic_gives() -> None:
-    told = explain(rows_model(), b'{"input": {"a": 5, "b": 5, "c": 5}}', "application/json", {})
-    assert isinstance(told, dict)
-    shares = [part["attribution"] for part in told["attributions"]]
+    explanation = explain(rows_model(), b'{"input": {"a": 5, "b": 5, "c": 5}}', "application/json", {})
+    assert isinstance(explanation, dict)
+    shares = [part["attribution"] for part in explanation["attributions"]]
     assert shares == pytest.approx([1 * (5 - 1), -2 * (5 - 2), 0.5 * (5 - 3)], abs=1e-5)
-    assert told["base"] == pytest.approx(1 - 4 + 1.5)
-    assert sum(shares) + told["base"] == pytest.approx(told["score"], abs=1e-5)
+    assert explanation["base"] == pytest.approx(1 - 4 + 1.5)
+    assert sum(shares) + explanation["base"] == pytest.approx(explanation["score"], abs=1e-5)
 
 
 def test_shares_add_up_with_many_reference_rows() -> None:
@@ -204,21 +204,21 @@ def test_shares_add_up_with_many_reference_rows() -> None:
     model = rows_model(reference.encode())
     answers = [explain(model, b"a,b,c\n1,2,3\n", "text/csv", {"samples": "16", "seed": seed}) for seed in "778"]
     assert answers[0] == answers[1] != answers[2]
-    for told in answers:
-        assert isinstance(told, dict)
-        shares = sum(part["attribution"] for part in told["attributions"])
-        assert shares + told["base"] == pytest.approx(told["score"], abs=1e-4)
+    for explanation in answers:
+        assert isinstance(explanation, dict)
+        shares = sum(part["attribution"] for part in explanation["attributions"])
+        assert shares + explanation["base"] == pytest.approx(explanation["score"], abs=1e-4)
 
 
 def test_the_stretch_of_a_sound_that_counts() -> None:
     sound = np.zeros(RATE, np.float32)
     sound[4000:4800] = 0.9
-    told = explain(loud_or_quiet(RATE), encoded(sound), "audio/wav", {"label": "loud"})
-    assert orjson.loads(json_reply(told, None).body) == told, "as it is sent"
-    assert isinstance(told, dict)
-    best = max(told["attributions"], key=lambda part: part["attribution"])
+    explanation = explain(loud_or_quiet(RATE), encoded(sound), "audio/wav", {"label": "loud"})
+    assert orjson.loads(json_reply(explanation, None).body) == explanation, "as it is sent"
+    assert isinstance(explanation, dict)
+    best = max(explanation["attributions"], key=lambda part: part["attribution"])
     assert (best["start"], best["end"]) == (0.25, 0.3)
-    assert sum(part["attribution"] > 0 for part in told["attributions"]) == 1
+    assert sum(part["attribution"] > 0 for part in explanation["attributions"]) == 1
 
 
 def test_what_cannot_be_explained(fashion: packages.Loaded) -> None:

@@ -45,11 +45,11 @@ def little_memory() -> Iterator[None]:
 def refused(model: Loaded, body: bytes, content_type: str) -> AmaasError:
     assert len(body) <= MAX_BODY_BYTES
     started = time.thread_time()
-    with pytest.raises(AmaasError) as told:
+    with pytest.raises(AmaasError) as refusal:
         tasks.predict(model, body, content_type, {})
     assert time.thread_time() - started < SECONDS
-    assert 400 <= told.value.status < 500
-    return told.value
+    assert 400 <= refusal.value.status < 500
+    return refusal.value
 
 
 def png(width: int, height: int) -> bytes:
@@ -146,10 +146,10 @@ def test_a_header_that_promises_more_sound_than_there_is(claimed: int) -> None:
     assert "no samples" in str(refused(sound(seconds=0.25), wav(0, 16_000, claimed), "audio/wav"))
 
 
-@pytest.mark.parametrize("known", [2, 5_000])
-def test_tables_of_too_many_columns(known: int) -> None:
+@pytest.mark.parametrize("columns", [2, 5_000])
+def test_tables_of_too_many_columns(columns: int) -> None:
     header = ",".join(f"x{n}" for n in range(400_000))
-    error = refused(table(known), f"{header}\n{'1,' * 399_999}1\n".encode(), "text/csv")
+    error = refused(table(columns), f"{header}\n{'1,' * 399_999}1\n".encode(), "text/csv")
     assert isinstance(error, BadInput)
     assert len(str(error)) < 1000
 

@@ -15,7 +15,7 @@ from shared.package.manifest import Manifest, Tensor
 from shared.registry import aliases, blobs, versions
 from shared.registry import models as registry
 from shared.registry.log import Log
-from shared.registry.state import Act, Target, Version
+from shared.registry.state import Change, Target, Version
 from shared.runtime import onnx
 from shared.serving import models as serving
 from shared.serving.models import Models
@@ -56,15 +56,15 @@ def publish(store: MemoryStore, name: str, model: bytes, upload: str) -> Version
         size=len(model),
         upload=upload,
     )
-    return versions.register(Log(store), name, version, Act(by="test"))
+    return versions.register(Log(store), name, version, Change(by="test"))
 
 
 @pytest.fixture
 def store() -> CountingStore:
-    made = CountingStore()
+    counting = CountingStore()
     for n in (1, 2):
-        publish(made, "m", linear([[float(n)], [0.0]]), f"upload-{n}")
-    return made
+        publish(counting, "m", linear([[float(n)], [0.0]]), f"upload-{n}")
+    return counting
 
 
 def make(store: MemoryStore, **changes) -> Models:
@@ -90,7 +90,7 @@ def test_a_warm_call_reads_nothing_and_follows_an_alias_in_time(store: CountingS
     registry_reads = len(store.reads)
     assert run(models) == 1.0
     assert len(store.reads) == registry_reads
-    aliases.move(Log(store), "m", "production", Target(version=2), Act(by="op"))
+    aliases.move(Log(store), "m", "production", Target(version=2), Change(by="op"))
     clock.now = 1.9
     assert run(models) == 1.0
     clock.now = 2.1
@@ -111,7 +111,7 @@ def test_what_an_older_state_does_not_know_is_looked_for_at_once(store: Counting
     models = make(store, clock=Clock())
     assert run(models) == 1.0
     publish(store, "m", linear([[3.0], [0.0]]), "upload-3")
-    aliases.move(Log(store), "m", "canary", Target(version=3), Act(by="op"))
+    aliases.move(Log(store), "m", "canary", Target(version=3), Change(by="op"))
     assert (run(models, "3"), run(models, "canary")) == (3.0, 3.0)
     with pytest.raises(NotFound):
         models.load("m", "4")
@@ -128,7 +128,7 @@ def test_names_that_nobody_knows_take_no_memory(store: CountingStore) -> None:
 def test_ttl_zero_follows_at_once(store: CountingStore) -> None:
     models = make(store, ttl=0)
     assert run(models) == 1.0
-    aliases.move(Log(store), "m", "production", Target(version=2), Act(by="op"))
+    aliases.move(Log(store), "m", "production", Target(version=2), Change(by="op"))
     assert run(models) == 2.0
 
 
@@ -264,7 +264,7 @@ def test_prefetched_models_answer_at_once(store: CountingStore) -> None:
 def test_after_a_sleep_the_registry_is_asked_anew(store: CountingStore) -> None:
     models = make(store, clock=Clock())
     assert run(models) == 1.0
-    aliases.move(Log(store), "m", "production", Target(version=2), Act(by="op"))
+    aliases.move(Log(store), "m", "production", Target(version=2), Change(by="op"))
     assert run(models) == 1.0
     models.forget()
     assert run(models) == 2.0

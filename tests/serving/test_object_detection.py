@@ -32,8 +32,8 @@ def detect(outputs: dict[str, np.ndarray], image: bytes | None = None, resize: s
         preprocess=processing.Image(resize=resize),  # type: ignore[arg-type]
         postprocess=Boxes(**plan),
     )
-    found: list[dict] = tasks.predict(model, image or picture(), "image/png", {})["objects"]
-    return found
+    objects: list[dict] = tasks.predict(model, image or picture(), "image/png", {})["objects"]
+    return objects
 
 
 # the same two things in the 32 × 32 view: a cat from (4, 4) to (12, 20), a dog from (16, 8) to (32, 24)
@@ -69,9 +69,9 @@ STRETCHED = [("cat", [8.0, 4.0, 24.0, 20.0]), ("dog", [32.0, 8.0, 64.0, 24.0])]
     ids=["yolo with objectness", "yolo transposed", "boxes, scores, classes", "set prediction with background"],
 )
 def test_the_outputs_of_detectors(outputs: dict[str, np.ndarray], plan: dict) -> None:
-    found = detect(outputs, **plan)
-    assert [(o["label"], o["box"]) for o in found] == STRETCHED
-    assert all(0.5 < o["score"] <= 1 for o in found)
+    objects = detect(outputs, **plan)
+    assert [(o["label"], o["box"]) for o in objects] == STRETCHED
+    assert all(0.5 < o["score"] <= 1 for o in objects)
 
 
 def test_boxes_are_in_the_pixels_of_the_image_that_was_sent() -> None:
@@ -92,12 +92,14 @@ def test_threshold_and_top_k() -> None:
 
 
 def reference(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou: float) -> list[int]:
-    """The textbook's: of all that are left take the best, drop those of its class that overlap it more than iou."""
-    left, chosen = list(range(len(boxes))), []
-    while left:
-        best = max(left, key=lambda i: scores[i])
+    """The textbook's: of all that remain take the best, drop those of its class that overlap it more than iou."""
+    remaining, chosen = list(range(len(boxes))), []
+    while remaining:
+        best = max(remaining, key=lambda i: scores[i])
         chosen.append(best)
-        left = [i for i in left if i != best and (classes[i] != classes[best] or share(boxes[i], boxes[best]) <= iou)]
+        remaining = [
+            i for i in remaining if i != best and (classes[i] != classes[best] or share(boxes[i], boxes[best]) <= iou)
+        ]
     return chosen
 
 
@@ -113,10 +115,10 @@ def test_overlapping_boxes_of_a_class_are_one(seed: int) -> None:
     corner = random.uniform(0, 80, (60, 2))
     boxes = np.concatenate([corner, corner + random.uniform(5, 40, (60, 2))], axis=1)
     scores, classes = random.permutation(60) / 60, random.integers(0, 3, 60)
-    found = task.kept(boxes, scores, classes, 0.4, 100)
-    assert found == reference(boxes, scores, classes, 0.4)
-    assert len(found) < 60
-    assert len(task.kept(boxes, scores, classes, None, 100)) == 60
+    indices = task.suppress_overlaps(boxes, scores, classes, 0.4, 100)
+    assert indices == reference(boxes, scores, classes, 0.4)
+    assert len(indices) < 60
+    assert len(task.suppress_overlaps(boxes, scores, classes, None, 100)) == 60
 
 
 def test_what_cannot_be_read() -> None:

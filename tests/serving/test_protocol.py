@@ -12,18 +12,18 @@ from shared.errors import BadInput, NotImplemented_
 from shared.package.manifest import Tensor
 from shared.runtime.arrays import to_bfloat16
 from shared.serving import protocol
-from shared.serving.protocol import Asked, Wanted
+from shared.serving.protocol import ParsedRequest, RequestedOutput
 
 SIGNATURE = [Tensor("x", "FP32", [-1, 2])]
 
 
-def request(body: dict[str, Any] | None = None, **changes: Any) -> Asked:
+def request(body: dict[str, Any] | None = None, **changes: Any) -> ParsedRequest:
     tensor = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]} | changes
     return protocol.parse(json.dumps({"inputs": [tensor]} | (body or {})).encode(), {})
 
 
 def answered(array: np.ndarray, request_id: str | None = None) -> dict[str, Any]:
-    reply = protocol.answer("m", 3, request_id, [(Wanted("y"), array)])
+    reply = protocol.answer("m", 3, request_id, [(RequestedOutput("y"), array)])
     assert reply.headers == {"Content-Type": "application/json"}
     return json.loads(reply.body)
 
@@ -150,32 +150,34 @@ def test_missing_and_double_inputs() -> None:
 def test_optional_inputs_may_be_left_out() -> None:
     optional = [Tensor("scale", "FP32", [1])]
     assert set(protocol.feeds(request(), SIGNATURE, optional)) == {"x"}
-    given = {"name": "scale", "shape": [1], "datatype": "FP32", "data": [3]}
-    both = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}, given]}
+    scale = {"name": "scale", "shape": [1], "datatype": "FP32", "data": [3]}
+    both = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}, scale]}
     assert protocol.feeds(request(both), SIGNATURE, optional)["scale"].tolist() == [3]
     with pytest.raises(BadInput, match=r"shape \[2\], the model takes \[1\]"):
-        protocol.feeds(request({"inputs": [given | {"shape": [2], "data": [3, 3]}]}), SIGNATURE, optional)
+        protocol.feeds(request({"inputs": [scale | {"shape": [2], "data": [3, 3]}]}), SIGNATURE, optional)
     with pytest.raises(BadInput, match=r"lacks the inputs \['x'\]"):
-        protocol.feeds(request({"inputs": [given]}), SIGNATURE, optional)
+        protocol.feeds(request({"inputs": [scale]}), SIGNATURE, optional)
 
 
 def test_outputs_are_chosen_by_name_and_answered_in_that_order() -> None:
     signature = [Tensor("a", "FP32", [1]), Tensor("b", "FP32", [1])]
-    chosen = protocol.wanted(request({"outputs": [{"name": "b"}, {"name": "a"}]}), signature)
-    assert [want.name for want in chosen] == ["b", "a"]
-    assert [want.name for want in protocol.wanted(request(), signature)] == ["a", "b"]
+    chosen = protocol.requested_outputs(request({"outputs": [{"name": "b"}, {"name": "a"}]}), signature)
+    assert [output.name for output in chosen] == ["b", "a"]
+    assert [output.name for output in protocol.requested_outputs(request(), signature)] == ["a", "b"]
     with pytest.raises(BadInput, match="no output 'c'"):
-        protocol.wanted(request({"outputs": [{"name": "c"}]}), signature)
+        protocol.requested_outputs(request({"outputs": [{"name": "c"}]}), signature)
     with pytest.raises(BadInput, match="twice"):
-        protocol.wanted(request({"outputs": [{"name": "a"}, {"name": "a"}]}), signature)
+        protocol.requested_outputs(request({"outputs": [{"name": "a"}, {"name": "a"}]}), signature)
 
 
 def test_parameters_are_taken_and_null_is_absent() -> None:
     body = {"parameters": {"sequence_id": 7, "priority": 1, "timeout": 10, "custom": "x"}, "id": None, "outputs": None}
-    asked = request(body, parameters=None)
-    assert protocol.feeds(asked, SIGNATURE)["x"].tolist() == [[1, 2]]
-    assert protocol.wanted(asked, [Tensor("y", "FP32", [1])]) == [Wanted("y")]
-    assert protocol.wanted(request({"parameters": None}), [Tensor("y", "FP32", [1])]) == [Wanted("y")]
+    parsed = request(body, parameters=None)
+    assert protocol.feeds(parsed, SIGNATURE)["x"].tolist() == [[1, 2]]
+    assert protocol.requested_outputs(parsed, [Tensor("y", "FP32", [1])]) == [RequestedOutput("y")]
+    assert protocol.requested_outputs(request({"parameters": None}), [Tensor("y", "FP32", [1])]) == [
+        RequestedOutput("y")
+    ]
 
 
 def test_no_shared_memory() -> None:
@@ -183,7 +185,7 @@ def test_no_shared_memory() -> None:
     with pytest.raises(NotImplemented_, match=r"'x'.*memory"):
         protocol.feeds(request(data=None, parameters=parameters), SIGNATURE)
     with pytest.raises(NotImplemented_, match=r"'x'.*memory"):
-        protocol.wanted(request({"outputs": [{"name": "x", "parameters": parameters}]}), SIGNATURE)
+        protocol.requested_outputs(request({"outputs": [{"name": "x", "parameters": parameters}]}), SIGNATURE)
 
 
 def test_not_a_number_is_null() -> None:

@@ -15,17 +15,17 @@ from shared.errors import BadInput, TooLarge, Unsupported
 from shared.package.manifest import Tensor
 from shared.runtime.arrays import to_bfloat16
 from shared.serving import content, protocol
-from shared.serving.protocol import Wanted
+from shared.serving.protocol import RequestedOutput
 from shared.serving.protocol.classification import classify
 
 BODY = json.dumps({"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [7]}]}).encode()
 CODERS = {"gzip": gzip.compress, "deflate": zlib.compress}
 
 
-def wanted(parameters: dict[str, Any], datatype: str = "FP32") -> list[Wanted]:
+def requested_outputs(parameters: dict[str, Any], datatype: str = "FP32") -> list[RequestedOutput]:
     body = {"inputs": [], "outputs": [{"name": "y", "parameters": parameters}]}
-    asked = protocol.parse(json.dumps(body).encode(), {})
-    return protocol.wanted(asked, [Tensor("y", datatype, [-1, 3])])
+    parsed = protocol.parse(json.dumps(body).encode(), {})
+    return protocol.requested_outputs(parsed, [Tensor("y", datatype, [-1, 3])])
 
 
 def test_the_best_classes_with_their_labels() -> None:
@@ -58,26 +58,26 @@ def test_classes_of_any_scores(scores: np.ndarray, expected: list) -> None:
 
 def test_classes_are_answered_as_bytes_of_their_own_shape() -> None:
     scores = np.array([[0.1, 0.7, 0.2]], np.float32)
-    [want] = wanted({"classification": 1})
-    assert want == Wanted("y", classes=1)
-    reply = protocol.answer("m", 1, None, [(want, scores)], labels=["a", "b", "c"])
+    [output] = requested_outputs({"classification": 1})
+    assert output == RequestedOutput("y", classes=1)
+    reply = protocol.answer("m", 1, None, [(output, scores)], labels=["a", "b", "c"])
     assert json.loads(reply.body)["outputs"] == [
         {"name": "y", "datatype": "BYTES", "shape": [1, 1], "data": ["0.7:1:b"]}
     ]
-    [want] = wanted({"classification": 1, "binary_data": True})
-    reply = protocol.answer("m", 1, None, [(want, scores)], labels=["a", "b", "c"])
+    [output] = requested_outputs({"classification": 1, "binary_data": True})
+    reply = protocol.answer("m", 1, None, [(output, scores)], labels=["a", "b", "c"])
     assert reply.body.endswith(b"\7\0\0\0000.7:1:b")
 
 
 @pytest.mark.parametrize("count", [0, -1, "2", 1.5, True, [1]])
 def test_a_number_of_classes_that_is_none(count: Any) -> None:
     with pytest.raises(BadInput, match="number of classes"):
-        wanted({"classification": count})
+        requested_outputs({"classification": count})
 
 
 def test_text_has_no_classes() -> None:
     with pytest.raises(BadInput, match="BYTES"):
-        wanted({"classification": 1}, "BYTES")
+        requested_outputs({"classification": 1}, "BYTES")
 
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", " GZIP "])
@@ -90,8 +90,8 @@ def test_the_header_counts_the_json_before_compression() -> None:
     tensor = {"name": "x", "shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": 4}}
     document = json.dumps({"inputs": [tensor]}).encode()
     headers = {"content-encoding": "gzip", "inference-header-content-length": str(len(document))}
-    asked = protocol.parse(gzip.compress(document + b"\0\0\x80\x3f"), headers)
-    assert protocol.feeds(asked, [Tensor("x", "FP32", [1])])["x"].tolist() == [1.0]
+    parsed = protocol.parse(gzip.compress(document + b"\0\0\x80\x3f"), headers)
+    assert protocol.feeds(parsed, [Tensor("x", "FP32", [1])])["x"].tolist() == [1.0]
 
 
 @pytest.mark.parametrize("coding", CODERS)
@@ -164,7 +164,7 @@ def test_what_a_client_accepts(header: str, chosen: tuple[str | None, bool]) -> 
 
 def answered(count: int, accepted: str | None, *, binary: bool = False, spread: bool = False) -> content.Reply:
     array = np.random.default_rng(0).random(count) if spread else np.zeros(count)
-    return protocol.answer("m", 1, None, [(Wanted("y", binary), array)], accepted=accepted)
+    return protocol.answer("m", 1, None, [(RequestedOutput("y", binary), array)], accepted=accepted)
 
 
 @pytest.mark.parametrize("coding", CODERS)
@@ -188,7 +188,7 @@ def test_answers_are_left_alone_where_it_does_not_pay() -> None:
             "m",
             1,
             None,
-            [(Wanted("y", True), np.frombuffer(np.random.default_rng(0).bytes(4096), np.uint8))],
+            [(RequestedOutput("y", True), np.frombuffer(np.random.default_rng(0).bytes(4096), np.uint8))],
             accepted="deflate",
         ),
     ):
@@ -209,4 +209,4 @@ def test_what_one_call_can_return() -> None:
 def test_text_is_counted_as_it_travels() -> None:
     quotes = np.array(['"' * 1000] * 2500, object)  # each is \" in the JSON, and \\\" in the function's answer
     with pytest.raises(TooLarge, match="10,0"):
-        protocol.answer("m", 1, None, [(Wanted("y"), quotes)])
+        protocol.answer("m", 1, None, [(RequestedOutput("y"), quotes)])

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from shared.errors import BadInput
 from shared.runtime import onnx
-from shared.runtime.arrays import BF16, to_bfloat16, widened
+from shared.runtime.arrays import BF16, to_bfloat16, widen_bfloat16
 from shared.serving import protocol
 from tests.serving.wire import message
 
@@ -31,8 +31,8 @@ def mixed() -> onnx.Session:
         + [helper.make_tensor_value_info("S", TensorProto.STRING, ["N"])]
         + [helper.make_tensor_value_info("F2", TensorProto.FLOAT, ["N"])],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    return onnx.load(made.SerializeToString())
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return onnx.load(model.SerializeToString())
 
 
 FEEDS = {
@@ -46,7 +46,7 @@ FEEDS = {
 def test_it_goes_in_and_out_beside_all_others() -> None:
     outputs = mixed().run(None, FEEDS)
     assert outputs[0].dtype == BF16
-    assert widened(outputs[0]).tolist() == [1.5, -2.0, 3.0]
+    assert widen_bfloat16(outputs[0]).tolist() == [1.5, -2.0, 3.0]
     assert [o.tolist() for o in outputs[1:]] == [
         [0.25, 0.5, 1],
         [1, -2, 2**60],
@@ -77,7 +77,7 @@ def test_answers_outlive_the_session() -> None:
     outputs = mixed().run(None, {name: np.repeat(array, 10_000) for name, array in FEEDS.items()})
     for _ in range(20):
         np.full(100_000, 7.0, np.float32)  # would land in memory that was given back
-    assert widened(outputs[0]).tolist() == [1.5] * 10_000 + [-2.0] * 10_000 + [3.0] * 10_000
+    assert widen_bfloat16(outputs[0]).tolist() == [1.5] * 10_000 + [-2.0] * 10_000 + [3.0] * 10_000
     assert outputs[1].tolist() == [0.25] * 10_000 + [0.5] * 10_000 + [1] * 10_000
 
 
@@ -88,9 +88,9 @@ def test_text_in_is_what_it_cannot_be_beside() -> None:
         [helper.make_tensor_value_info("h", TensorProto.BFLOAT16, [3]), helper.make_tensor_value_info("s", 8, [1])],
         [helper.make_tensor_value_info("H", TensorProto.BFLOAT16, [3]), helper.make_tensor_value_info("S", 8, [1])],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     with pytest.raises(BadInput, match="non-string"):
-        onnx.load(made.SerializeToString()).run(None, {"h": FEEDS["h"], "s": np.array(["a"], object)})
+        onnx.load(model.SerializeToString()).run(None, {"h": FEEDS["h"], "s": np.array(["a"], object)})
 
 
 def test_it_is_two_bytes_in_binary() -> None:

@@ -12,7 +12,7 @@ import pytest
 from shared.errors import AmaasError, BadInput
 from shared.package.manifest import Tensor
 from shared.serving import protocol
-from shared.serving.protocol import Asked, Wanted
+from shared.serving.protocol import ParsedRequest, RequestedOutput
 from tests.serving.wire import message
 
 X = Tensor("x", "FP32", [-1, 2])
@@ -21,7 +21,9 @@ TWO = [X, Tensor("s", "BYTES", [-1])]
 LENGTH = "inference-header-content-length"
 
 
-def request(tail: bytes, length: str | None = None, body: dict[str, Any] | None = None, **changes: Any) -> Asked:
+def request(
+    tail: bytes, length: str | None = None, body: dict[str, Any] | None = None, **changes: Any
+) -> ParsedRequest:
     tensor = {"name": "x", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}} | changes
     document = json.dumps({"inputs": [tensor]} | (body or {})).encode()
     return protocol.parse(document + tail, {LENGTH: str(len(document)) if length is None else length})
@@ -37,14 +39,14 @@ def test_binary_and_json_side_by_side() -> None:
 
 
 def test_aligned_tensors_are_views_and_others_are_copied() -> None:
-    seen = set()
+    shared = set()
     for padding in range(8):
-        asked = request(PAIR.tobytes(), body={"id": "i" * padding})
-        array = protocol.feeds(asked, [X])["x"]
+        parsed = request(PAIR.tobytes(), body={"id": "i" * padding})
+        array = protocol.feeds(parsed, [X])["x"]
         assert array.flags.aligned
         assert array.tolist() == [[1, 2]]
-        seen.add(np.shares_memory(array, np.frombuffer(asked.tail, np.uint8)))
-    assert seen == {True, False}
+        shared.add(np.shares_memory(array, np.frombuffer(parsed.tail, np.uint8)))
+    assert shared == {True, False}
 
 
 @pytest.mark.parametrize("length", ["x", "", "-1", "1.0", "1e2", "٣", "0x10", "9" * 5000, "99999"])
@@ -88,9 +90,9 @@ def test_sizes_that_do_not_agree(tail: bytes, changes: dict, message: str) -> No
 
 def test_a_size_without_the_header_says_so() -> None:
     tensor = {"name": "x", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
-    asked = protocol.parse(json.dumps({"inputs": [tensor]}).encode(), {})
+    parsed = protocol.parse(json.dumps({"inputs": [tensor]}).encode(), {})
     with pytest.raises(BadInput, match="Inference-Header-Content-Length"):
-        protocol.feeds(asked, [X])
+        protocol.feeds(parsed, [X])
 
 
 @pytest.mark.parametrize(
@@ -108,9 +110,9 @@ def test_a_size_without_the_header_says_so() -> None:
     ],
 )
 def test_elements_of_bytes_that_are_framed_wrongly(tail: bytes, shape: list[int], message: str) -> None:
-    asked = request(tail, name="s", datatype="BYTES", shape=shape, parameters={"binary_data_size": len(tail)})
+    parsed = request(tail, name="s", datatype="BYTES", shape=shape, parameters={"binary_data_size": len(tail)})
     with pytest.raises(BadInput, match=message):
-        protocol.feeds(asked, [Tensor("s", "BYTES", [-1])])
+        protocol.feeds(parsed, [Tensor("s", "BYTES", [-1])])
 
 
 def test_a_bool_is_one_byte_of_0_or_1() -> None:
@@ -138,12 +140,14 @@ def test_a_bool_is_one_byte_of_0_or_1() -> None:
     ],
 )
 def test_a_body_that_is_the_only_input(datatype: str, expected: list[int], body: bytes, shape: list[int]) -> None:
-    asked = protocol.parse(body, {LENGTH: "0"})
-    array = protocol.feeds(asked, [Tensor("x", datatype, expected)])["x"]  # type: ignore[arg-type]  # each is one
+    parsed = protocol.parse(body, {LENGTH: "0"})
+    array = protocol.feeds(parsed, [Tensor("x", datatype, expected)])["x"]  # type: ignore[arg-type]  # each is one
     assert list(array.shape) == shape
     if datatype == "BYTES":
         assert array.reshape(-1).tolist() == [body.decode()]
-    assert protocol.wanted(asked, [X]) == [Wanted("x", binary=True)]  # as the request came, so goes the answer
+    assert protocol.requested_outputs(parsed, [X]) == [
+        RequestedOutput("x", binary=True)
+    ]  # as the request came, so goes the answer
 
 
 @pytest.mark.parametrize(
@@ -169,8 +173,8 @@ def test_which_outputs_are_binary() -> None:
     signature = [Tensor("a", "FP32", [1]), Tensor("b", "FP32", [1])]
 
     def binary(parameters: dict[str, Any], outputs: list[dict[str, Any]]) -> list[bool]:
-        asked = request(b"\0" * 8, body={"parameters": parameters, "outputs": outputs})
-        return [want.binary for want in protocol.wanted(asked, signature)]
+        parsed = request(b"\0" * 8, body={"parameters": parameters, "outputs": outputs})
+        return [output.binary for output in protocol.requested_outputs(parsed, signature)]
 
     everything = {"binary_data_output": True}
     assert binary({}, []) == [False, False]
@@ -187,7 +191,11 @@ def test_which_outputs_are_binary() -> None:
 
 def test_an_answer_of_both_kinds() -> None:
     numbers, text = np.array([[1.5]], np.float32), np.array(["a", "öö"], object)
-    outputs = [(Wanted("j"), numbers), (Wanted("b", True), numbers), (Wanted("s", True), text)]
+    outputs = [
+        (RequestedOutput("j"), numbers),
+        (RequestedOutput("b", True), numbers),
+        (RequestedOutput("s", True), text),
+    ]
     reply = protocol.answer("m", 3, "i", outputs)
     length = int(reply.headers["Inference-Header-Content-Length"])
     document = json.loads(reply.body[:length])

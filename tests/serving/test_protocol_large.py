@@ -36,12 +36,12 @@ def read(body: bytes, datatype: str, shape: list[int], *, as_large: bool) -> Any
     """The tensor that comes of a body, or the error."""
     with patch.object(message, "LARGE", 0 if as_large else sys.maxsize):
         try:
-            asked = message.parse(body, {})
-            fed = message.feeds(asked, [Tensor("x", datatype, [-1] * len(shape))])["x"]
+            parsed = message.parse(body, {})
+            fed = message.feeds(parsed, [Tensor("x", datatype, [-1] * len(shape))])["x"]
         except AmaasError as error:
             return str(error)
     values = fed.tolist() if fed.dtype == object else fed.tobytes()
-    return fed.dtype, fed.shape, values, asked.request.id, asked.request.outputs, asked.request.parameters
+    return fed.dtype, fed.shape, values, parsed.request.id, parsed.request.outputs, parsed.request.parameters
 
 
 def body_of(datatype: str, shape: list[int], data: Any, **members: Any) -> bytes:
@@ -52,8 +52,8 @@ def body_of(datatype: str, shape: list[int], data: Any, **members: Any) -> bytes
 
 @settings(max_examples=1500, deadline=None)
 @given(regular() | st.tuples(st.lists(st.integers(-1, 4), max_size=3), DATA), st.sampled_from(TYPES), ODD)
-def test_both_ways_answer_alike(given: tuple[list[int], Any], datatype: str, name: Any) -> None:
-    shape, data = given
+def test_both_ways_answer_alike(shape_and_data: tuple[list[int], Any], datatype: str, name: Any) -> None:
+    shape, data = shape_and_data
     body = body_of(datatype, shape, data, id=name, outputs=[{"name": "y", "parameters": {"list": [[1], "["]}}])
     assert read(body, datatype, shape, as_large=True) == read(body, datatype, shape, as_large=False)
 
@@ -64,8 +64,8 @@ def test_both_ways_answer_alike(given: tuple[list[int], Any], datatype: str, nam
 )
 def test_what_is_not_regular_is_left_to_the_usual_way(data: list[Any]) -> None:
     body = body_of("FP32", [3], data)
-    found = large.members(body)
-    assert found is None or isinstance(found["inputs"][0]["data"], list)
+    members = large.read_members(body)
+    assert members is None or isinstance(members["inputs"][0]["data"], list)
     assert isinstance(read(body, "FP32", [3], as_large=True), str)
 
 
@@ -73,7 +73,7 @@ def test_where_there_is_no_simdjson_the_usual_way_has_it_all(monkeypatch: pytest
     body = body_of("FP32", [2, 3], [[1, 2, 3], [4, 5, 6]])
     expected = read(body, "FP32", [2, 3], as_large=True)
     monkeypatch.setattr(large, "Parser", None)
-    assert large.members(body) is None
+    assert large.read_members(body) is None
     assert read(body, "FP32", [2, 3], as_large=True) == expected
 
 
@@ -81,9 +81,9 @@ def test_where_there_is_no_simdjson_the_usual_way_has_it_all(monkeypatch: pytest
 @pytest.mark.parametrize("shape", [[6], [2, 3], [1, 2, 3]])
 @pytest.mark.parametrize("datatype", ["FP32", "INT64", "UINT8"])
 def test_numbers_are_arrays_at_once(datatype: str, shape: list[int]) -> None:
-    found = large.members(body_of(datatype, shape, np.arange(6).reshape(shape).tolist()))
-    assert found is not None
-    data = found["inputs"][0]["data"]
+    members = large.read_members(body_of(datatype, shape, np.arange(6).reshape(shape).tolist()))
+    assert members is not None
+    data = members["inputs"][0]["data"]
     assert isinstance(data, np.ndarray)
     assert data.tolist() == np.arange(6).reshape(shape).tolist()
 

@@ -56,10 +56,10 @@ def infer(datatype: str, rank: int, body: bytes, headers: dict[str, str]) -> Ans
 def result(answer: Answer) -> dict[str, Any]:
     """The output as tritonclient finds it: the JSON, and the bytes after it."""
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    found = InferResult.from_response_body(
+    parsed = InferResult.from_response_body(
         answer.body, header_length=headers.get(LENGTH), content_encoding=headers.get("content-encoding")
     )
-    return found.get_output("y") | {"bytes": getattr(found, "_buffer", b"")}
+    return parsed.get_output("y") | {"bytes": getattr(parsed, "_buffer", b"")}
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,4 +1,4 @@
-"""Shadows: asked after the answer, compared, counted; whatever goes wrong with one, the caller never sees."""
+"""Shadows: served_by_one after the answer, compared, counted; whatever goes wrong with one, the caller never sees."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from shared.registry import aliases
 from shared.registry.log import Log
-from shared.registry.state import Act, Target
+from shared.registry.state import Change, Target
 from shared.serving.loaded import Loaded
 from shared.serving.models import Models
 from shared.serving.observe import Call
@@ -23,7 +23,7 @@ from tests.support import linear
 
 PATIENCE = 120  # seconds that a busy machine may take
 FEEDS = {"x": np.array([[1, 1]], np.float32)}
-ACT = Act(by="op")
+CHANGE = Change(by="op")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def models() -> Models:
 
 
 def shadowed(models: Models, shadow: int) -> Loaded:
-    aliases.move(models.log, "m", "production", Target(version=1, shadow=shadow), ACT)
+    aliases.move(models.log, "m", "production", Target(version=1, shadow=shadow), CHANGE)
     return models.load("m", None)
 
 
@@ -47,7 +47,7 @@ def again(other: Loaded) -> list[np.ndarray]:
     return other.session.run(None, FEEDS)
 
 
-def told(capsys: pytest.CaptureFixture, count: int = 1) -> list[dict]:
+def metric_lines(capsys: pytest.CaptureFixture, count: int = 1) -> list[dict]:
     deadline, lines = time.monotonic() + PATIENCE, []
     while len(lines) < count and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -61,7 +61,7 @@ def test_a_shadow_is_asked_and_compared(
 ) -> None:
     served = shadowed(models, shadow)
     Shadows(models).observe(call(served, again(served), again))
-    [line] = told(capsys)
+    [line] = metric_lines(capsys)
     assert (line["model"], line["version"], line["shadow"]) == ("m", 1, shadow)
     assert (line["Shadowed"], line["ShadowDifferent"]) == (1, different)
     assert line["largest"] == pytest.approx({2: 0.0001, 3: 1.0}[shadow], rel=0.01)
@@ -77,11 +77,11 @@ def test_only_an_alias_with_a_shadow_is_shadowed(models: Models, capsys: pytest.
     with_shadow = shadowed(models, 2)
     assert with_shadow.shadow == 2
     assert models.load("m", "1").shadow is None
-    asked = Loaded(**{f: getattr(with_shadow, f) for f in with_shadow.__struct_fields__} | {"shadow": 1})
-    shadows.observe(call(asked, again(asked), again))
+    served_by_one = Loaded(**{f: getattr(with_shadow, f) for f in with_shadow.__struct_fields__} | {"shadow": 1})
+    shadows.observe(call(served_by_one, again(served_by_one), again))
     shadows.observe(Call(loaded=with_shadow, route="infer", error=ValueError("no answer"), repeat=again))
     shadows.observe(Call(loaded=with_shadow, route="explain", answer={}))
-    assert told(capsys, 0) == []
+    assert metric_lines(capsys, 0) == []
     assert (shadows._waiting.qsize(), shadows._started) == (0, False)
 
 
@@ -93,10 +93,10 @@ def test_a_shadow_that_fails_is_counted(models: Models, capsys: pytest.CaptureFi
 
     shadows = Shadows(models)
     shadows.observe(call(served, again(served), fail))
-    [line] = told(capsys)
+    [line] = metric_lines(capsys)
     assert (line["Shadowed"], line["ShadowFailed"], line["reason"]) == (1, 1, "ValueError: other inputs")
     shadows.observe(call(served, again(served), again))
-    assert told(capsys)[0]["ShadowDifferent"] == 0
+    assert metric_lines(capsys)[0]["ShadowDifferent"] == 0
 
 
 def test_no_answer_waits_for_a_shadow(models: Models, capsys: pytest.CaptureFixture) -> None:
@@ -112,18 +112,21 @@ def test_no_answer_waits_for_a_shadow(models: Models, capsys: pytest.CaptureFixt
         shadows.observe(call(served, again(served), slow))
     assert not ended, "whoever had waited would have waited for the first one's end"
     gate.set()
-    lines = told(capsys, WAITING + 5)
-    asked = sum(line.get("Shadowed", 0) for line in lines)
-    assert (asked + sum(line.get("ShadowDropped", 0) for line in lines), asked >= WAITING) == (WAITING + 5, True)
+    lines = metric_lines(capsys, WAITING + 5)
+    served_by_one = sum(line.get("Shadowed", 0) for line in lines)
+    assert (served_by_one + sum(line.get("ShadowDropped", 0) for line in lines), served_by_one >= WAITING) == (
+        WAITING + 5,
+        True,
+    )
 
 
 def test_work_afterwards_ends_when_there_is_no_time(models: Models, capsys: pytest.CaptureFixture) -> None:
     served, shadows = shadowed(models, 2), Shadows(models, afterwards=True)
     shadows.observe(call(served, again(served), again))
     shadows.work(0.5)
-    assert told(capsys, 0) == []
+    assert metric_lines(capsys, 0) == []
     shadows.work(30)
-    assert told(capsys)[0]["Shadowed"] == 1
+    assert metric_lines(capsys)[0]["Shadowed"] == 1
 
 
 @pytest.mark.parametrize(
@@ -146,5 +149,5 @@ def test_work_afterwards_ends_when_there_is_no_time(models: Models, capsys: pyte
     ],
 )
 def test_comparison(served: object, shadow: object, same: bool, largest: float) -> None:
-    found = compare(served, shadow)
-    assert (found.same, found.largest) == (same, pytest.approx(largest, abs=1e-6))
+    comparison = compare(served, shadow)
+    assert (comparison.same, comparison.largest) == (same, pytest.approx(largest, abs=1e-6))

@@ -35,17 +35,17 @@ def encoded(samples: np.ndarray, rate: int = RATE, kind: str = "WAV", subtype: s
 )
 def test_decoding(kind: str, subtype: str, tolerance: float) -> None:
     clipped = np.clip(SOUND, -0.99, 0.99)
-    found = sounds.decode(encoded(clipped, kind=kind, subtype=subtype), RATE)
-    assert found.dtype == np.float32
-    assert np.abs(found - clipped).max() <= tolerance
+    samples = sounds.decode(encoded(clipped, kind=kind, subtype=subtype), RATE)
+    assert samples.dtype == np.float32
+    assert np.abs(samples - clipped).max() <= tolerance
 
 
 def test_channels_are_mixed_and_the_rate_is_made_the_models() -> None:
     stereo = np.stack([SOUND, -SOUND / 2], axis=1)
     mixed = sounds.decode(encoded(stereo), RATE)
     assert np.allclose(mixed, SOUND / 4, atol=1e-7)
-    found = sounds.decode(encoded(SOUND, 44_100), RATE)
-    assert np.array_equal(found, librosa.resample(SOUND, orig_sr=44_100, target_sr=RATE, res_type="soxr_hq"))
+    samples = sounds.decode(encoded(SOUND, 44_100), RATE)
+    assert np.array_equal(samples, librosa.resample(SOUND, orig_sr=44_100, target_sr=RATE, res_type="soxr_hq"))
 
 
 @pytest.mark.parametrize("scale", ["slaney", "htk"])
@@ -87,7 +87,7 @@ def test_mel_features_are_librosas(scale: str, norm: str, power: int, center: bo
 
 
 @pytest.mark.parametrize("log", ["ln", "log10", "db"])
-def test_logarithms_and_normalising(log: str) -> None:
+def test_logarithms_and_normalizing(log: str) -> None:
     plan = processing.Audio(
         features="mel", log=log, top_db=60 if log == "db" else None, mean=-4.0, std=4.5, layout="time_mel"
     )  # type: ignore[arg-type]

@@ -24,15 +24,15 @@ ROWS = 600  # above what stays in the graph
 
 @pytest.fixture(params=["aligned", "as exported"])
 def model(request: pytest.FixtureRequest) -> bytes:
-    made = linear([[float(row)] for row in range(ROWS)])
-    return layout.aligned(made) if request.param == "aligned" else made
+    model_ = linear([[float(row)] for row in range(ROWS)])
+    return layout.aligned(model_) if request.param == "aligned" else model_
 
 
 @pytest.fixture
 def store(model: bytes) -> CountingStore:
-    made = CountingStore()
-    blobs.write(made, model)
-    return made
+    store_ = CountingStore()
+    blobs.write(store_, model)
+    return store_
 
 
 @pytest.fixture
@@ -60,28 +60,28 @@ def test_a_bundled_model_is_not_downloaded(store: CountingStore, folder: Path) -
 @pytest.mark.parametrize("damage", ["flipped", "short", "missing"])
 def test_what_is_damaged_comes_from_the_store(store: CountingStore, folder: Path, damage: str) -> None:
     sources = Sources(Layer(str(folder)), store)
-    found = sources.layer.models["m"].model
-    path = folder / "blobs" / "sha256" / found
+    digest = sources.layer.models["m"].model
+    path = folder / "blobs" / "sha256" / digest
     body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 1
     if damage == "missing":
         path.unlink()
     else:
         path.write_bytes(body[: len(body) // 2] if damage == "short" else body)
-    assert answer(sources.open(found)[0]) == sum(range(ROWS))
-    assert store.reads == [keys.blob(found)]
+    assert answer(sources.open(digest)[0]) == sum(range(ROWS))
+    assert store.reads == [keys.blob(digest)]
 
 
 def test_where_the_disk_is_nearly_full_nothing_stays_on_it(
     store: CountingStore, model: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[bool] = []
+    mapped_flags: list[bool] = []
     monkeypatch.setattr("shared.serving.sources.RESERVE", 1 << 62)
     with monkeypatch.context() as patch:
         real = onnx.load
-        patch.setattr(onnx, "load", lambda path, threads, mapped: asked.append(mapped) or real(path, threads))
+        patch.setattr(onnx, "load", lambda path, threads, mapped: mapped_flags.append(mapped) or real(path, threads))
         session, _ = Sources(EMPTY, store).open(hashlib.sha256(model).hexdigest())
-    assert asked == [False]
+    assert mapped_flags == [False]
     assert answer(session) == sum(range(ROWS))
 
 
@@ -114,10 +114,10 @@ def test_what_was_begun_is_not_opened_twice(store: CountingStore, folder: Path) 
     layer = Layer(str(folder))
     layer.begin(("m", "not here"))
     begun = layer._begun[layer.models["m"].model]
-    found = layer.open(layer.models["m"].model)
-    assert found is begun.result()
+    opened = layer.open(layer.models["m"].model)
+    assert opened is begun.result()
     again = layer.open(layer.models["m"].model)
-    assert again is not None and again[0] is not found[0]
+    assert again is not None and again[0] is not opened[0]
     assert EMPTY.open(layer.models["m"].model) is None
 
 
@@ -125,15 +125,19 @@ def test_the_only_model_of_the_layer_is_the_usual_one_and_so_are_small_ones(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layer = Layer(str(folder))
-    assert (layer.usual(None), layer.usual(()), layer.usual(("a", "b"))) == (("m",), (), ("a", "b"))
+    assert (layer.preload_names(None), layer.preload_names(()), layer.preload_names(("a", "b"))) == (
+        ("m",),
+        (),
+        ("a", "b"),
+    )
     index = json.loads((folder / "index.json").read_text())
     (folder / "index.json").write_text(json.dumps(index | {"n": index["m"]}))
-    assert (Layer(str(folder)).usual(None), EMPTY.usual(None)) == (("m", "n"), ())
+    assert (Layer(str(folder)).preload_names(None), EMPTY.preload_names(None)) == (("m", "n"), ())
     monkeypatch.setattr(layers, "SMALL", 10)
-    assert (Layer(str(folder)).usual(None), layer.usual(None)) == ((), ("m",))
+    assert (Layer(str(folder)).preload_names(None), layer.preload_names(None)) == ((), ("m",))
     next((folder / "blobs" / "sha256").iterdir()).unlink()
     monkeypatch.setattr(layers, "SMALL", 4_000_000)
-    assert Layer(str(folder)).usual(None) == ()
+    assert Layer(str(folder)).preload_names(None) == ()
 
 
 def test_an_error_there_is_raised_here() -> None:

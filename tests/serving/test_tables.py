@@ -32,11 +32,11 @@ WANTED = ["yes" if (row["age"] > 40) != (row["city"] == "Oslo") else "no" for ro
 @pytest.fixture(scope="module")
 def pipeline():
     columns = np.array([[row["age"], row["city"]] for row in ROWS], object)
-    made = make_pipeline(
+    classifier = make_pipeline(
         ColumnTransformer([("n", StandardScaler(), [0]), ("c", OneHotEncoder(handle_unknown="ignore"), [1])]),
         LogisticRegression(C=100),
     )
-    return made.fit(columns, WANTED)
+    return classifier.fit(columns, WANTED)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +53,10 @@ def ask(model, value, content_type: str = "application/json", **options: str) ->
 
 
 def test_a_pipeline_with_text_answers_as_scikit_learn(model, pipeline) -> None:
-    asked = ROWS[:50]
-    expected = pipeline.predict_proba(np.array([[r["age"], r["city"]] for r in asked], object))
-    for found, row in zip(ask(model, {"inputs": asked})["results"], expected, strict=True):
-        scores = {p["label"]: p["score"] for p in found["predictions"]}
+    rows = ROWS[:50]
+    expected = pipeline.predict_proba(np.array([[r["age"], r["city"]] for r in rows], object))
+    for answer, row in zip(ask(model, {"inputs": rows})["results"], expected, strict=True):
+        scores = {p["label"]: p["score"] for p in answer["predictions"]}
         assert [scores[name] for name in pipeline.classes_] == pytest.approx(row, abs=2e-6)
 
 
@@ -124,7 +124,7 @@ def test_what_is_refused(model) -> None:
     with pytest.raises(Unsupported, match="text/csv"):
         ask(no_substitute, b"x", "image/png")
     with pytest.raises(BadInput, match="goes to no input"):
-        processing.target(Column(name="z"), ["x", "y"])
+        processing.input_of(Column(name="z"), ["x", "y"])
 
 
 def test_a_package_without_columns_takes_tensors() -> None:
@@ -134,9 +134,9 @@ def test_a_package_without_columns_takes_tensors() -> None:
 
 @pytest.mark.parametrize("after", [None, processing.Scores(top_k=2), processing.Scores(threshold=0.1)])
 def test_scores_that_are_probabilities_stay_what_they_are(pipeline, model, after: processing.Scores | None) -> None:
-    made = replace(model, manifest=replace(model.manifest, postprocess=after))
+    changed = replace(model, manifest=replace(model.manifest, postprocess=after))
     expected = pipeline.predict_proba(np.array([[ROWS[0]["age"], ROWS[0]["city"]]], object))[0].max()
-    [best, *_] = ask(made, {"inputs": [ROWS[0]]})["results"][0]["predictions"]
+    [best, *_] = ask(changed, {"inputs": [ROWS[0]]})["results"][0]["predictions"]
     assert best["score"] == pytest.approx(expected, abs=1e-5)
 
 

@@ -93,7 +93,7 @@ def test_a_new_task_is_one_module_and_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(TASKS, "row-extremes", Declared(("table",), required=("preprocess",)))
     body = b'{"task": "row-extremes", "preprocess": {"columns": [{"name": "a"}, {"name": "b"}]}}'
-    described = manifest.decode(body, strict=True)
+    described = manifest.decode(body, check_names=True)
     assert (described.served_task, described.input_kind) == ("row-extremes", "table")
     model = packages.loaded(linear([[1.0, -1.0], [2.0, 0.0]]), task="row-extremes", preprocess=AB, files=REFERENCE)
     answer = tasks.predict(model, b'{"input": [1, 2]}', "application/json", {})

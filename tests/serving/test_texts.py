@@ -29,15 +29,15 @@ def test_tokens_are_the_tokenizers_own() -> None:
     reference = packages.tokenizer()
     reference.enable_truncation(6)
     reference.enable_padding(pad_id=0, pad_token="[PAD]")
-    given = ["The cat sat on a mat and a mat", "anna", ("the cat", "bob sat")]
+    items = ["The cat sat on a mat and a mat", "anna", ("the cat", "bob sat")]
     model = loaded(
         packages.lookup(2),
         files=FILES,
         task="embedding",
         preprocess=processing.Text(tokenizer="tokenizer.json", max_length=6),
     )
-    feeds, _ = texts.feeds(model, given)
-    expected = reference.encode_batch(given)
+    feeds, _ = texts.feeds(model, items)
+    expected = reference.encode_batch(items)
     assert feeds["input_ids"].tolist() == [e.ids for e in expected]
     assert feeds["attention_mask"].tolist() == [e.attention_mask for e in expected]
     assert feeds["input_ids"].dtype == np.int64
@@ -108,13 +108,13 @@ def test_entities_with_their_places() -> None:
     labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
     scores = np.full((len(VOCABULARY), 5), 0.0, np.float32)
     scores[:, 0] = 4
-    for word, label in {"anna": 1, "bob": 1, "paris": 3, "new": 3, "york": 4}.items():
-        scores[VOCABULARY[word], label] = 9
+    for name, label in {"anna": 1, "bob": 1, "paris": 3, "new": 3, "york": 4}.items():
+        scores[VOCABULARY[name], label] = 9
     model = loaded(_with_table(scores), files=FILES, task="token-classification", preprocess=PLAN, labels=labels)
     text = "Anna went to New York and Paris"
-    found = ask(model, {"input": text})["entities"]
-    assert [(e["entity"], e["text"]) for e in found] == [("PER", "Anna"), ("LOC", "New York"), ("LOC", "Paris")]
-    assert all(text[e["start"] : e["end"]] == e["text"] and 0.9 < e["score"] <= 1 for e in found)
+    entities = ask(model, {"input": text})["entities"]
+    assert [(e["entity"], e["text"]) for e in entities] == [("PER", "Anna"), ("LOC", "New York"), ("LOC", "Paris")]
+    assert all(text[e["start"] : e["end"]] == e["text"] and 0.9 < e["score"] <= 1 for e in entities)
     single = loaded(
         _with_table(scores),
         files=FILES,
@@ -132,12 +132,12 @@ def test_classes_of_texts_and_of_pairs() -> None:
     scores = np.zeros((len(VOCABULARY), 3), np.float32)
     scores[VOCABULARY["[CLS]"]] = [1, 3, 2]
     model = loaded(_first(scores), files=FILES, task="text-classification", preprocess=PLAN, labels=["a", "b", "c"])
-    found = ask(model, {"input": {"text": "the cat", "pair": "bob"}})["predictions"]
+    predictions = ask(model, {"input": {"text": "the cat", "pair": "bob"}})["predictions"]
     powers = np.exp([1, 3, 2]) / np.exp([1, 3, 2]).sum()
-    assert [(p["label"], p["score"]) for p in found] == [
+    assert [(p["label"], p["score"]) for p in predictions] == [
         (label, pytest.approx(powers[n], abs=1e-5)) for label, n in (("b", 1), ("c", 2), ("a", 0))
     ]
-    assert ask(model, {"inputs": ["a"] * 70}, top_k="1")["results"] == [{"predictions": [found[0]]}] * 70
+    assert ask(model, {"inputs": ["a"] * 70}, top_k="1")["results"] == [{"predictions": [predictions[0]]}] * 70
     assert [p["label"] for p in ask(model, {"input": "a", "parameters": {"threshold": 0.2}})["predictions"]] == [
         "b",
         "c",
@@ -166,11 +166,11 @@ def test_a_model_that_takes_the_text_itself() -> None:
     from onnx import numpy_helper
 
     graph += [numpy_helper.from_array(array, name) for name, array in constants.items()]
-    made = helper.make_model(
+    proto = helper.make_model(
         helper.make_graph(nodes, "t", inputs, outputs, graph), opset_imports=[helper.make_opsetid("", 19)], ir_version=9
     )
     model = loaded(
-        made.SerializeToString(),
+        proto.SerializeToString(),
         task="text-classification",
         labels=["other", "cat"],
         postprocess=processing.Scores(activation="none"),
@@ -215,9 +215,9 @@ def test_a_tokenizer_whose_library_panics_does_not_end_the_process() -> None:
     file["post_processor"]["single"][0]["SpecialToken"]["id"] = "[START]"
     files = {"tokenizer.json": json.dumps(file).encode()}
     model = loaded(packages.lookup(4), files=files, task="embedding", preprocess=PLAN)
-    with pytest.raises(BadInput, match="tokenizer cannot take this text") as told:
+    with pytest.raises(BadInput, match="tokenizer cannot take this text") as refusal:
         ask(model, {"input": "the cat"})
-    assert not isinstance(told.value.__cause__, Exception)
+    assert not isinstance(refusal.value.__cause__, Exception)
 
 
 def _with_table(scores: np.ndarray) -> bytes:

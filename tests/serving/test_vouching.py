@@ -17,7 +17,7 @@ from shared.ingest.verdict import Limits
 from shared.package import manifest
 from shared.registry import aliases, blobs, versions
 from shared.registry.log import Log
-from shared.registry.state import Act, Target, Version
+from shared.registry.state import Change, Target, Version
 from shared.runtime import processor, samples
 from shared.serving import forms
 from shared.serving.models import Models
@@ -56,7 +56,7 @@ def older(log: Log, model: str, version: Version, **gate: Any) -> Version:
     digest = blobs.write(log.store, manifest.encode(msgspec.structs.replace(described, gate=before | gate)))
     files = {name: d for name, d in version.files.items() if name != samples.FILE}
     replaced = msgspec.structs.replace(version, manifest=digest, model=version.source, files=files)
-    return versions.recheck(log, model, replaced, Act(by="test"))
+    return versions.recheck(log, model, replaced, Change(by="test"))
 
 
 def served(log: Log) -> Models:
@@ -102,7 +102,7 @@ def test_what_answers_differently_is_not_served(
     right = push(log, "m", linear([[1.0, 2.0]]))
     other = push(log, "other", linear([[1.0, 2.5]]))
     swapped = right.files | {samples.FILE: other.files[samples.FILE]}
-    versions.recheck(log, "m", msgspec.structs.replace(right, files=swapped), Act(by="test"))
+    versions.recheck(log, "m", msgspec.structs.replace(right, files=swapped), Change(by="test"))
     elsewhere(monkeypatch)
     models = served(log)
     for _ in range(2):  # the second time without loading it
@@ -129,12 +129,12 @@ def test_an_older_gates_version_waits_where_sums_are_cut_off(log: Log, monkeypat
     elsewhere(monkeypatch, cuts_off=True)
     with pytest.raises(Unavailable, match="checked before processors were compared"):
         served(log).load("m", None)
-    assert served(log).load("plain", None)  # nothing in it is quantised
+    assert served(log).load("plain", None)  # nothing in it is quantized
 
 
 def test_it_is_checked_again_and_nobody_pushes(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     before = older(log, "m", push(log, "m", SOURCE))
-    aliases.move(log, "m", "stage", Target.of({before.version: 1}), Act(by="ann"))
+    aliases.move(log, "m", "stage", Target.of({before.version: 1}), Change(by="ann"))
     assert [(one.model, one.version, one.refused) for one in recheck.check_outdated(log, Limits(), 60)] == [
         ("m", 1, None)
     ]
@@ -151,7 +151,7 @@ def test_it_is_checked_again_and_nobody_pushes(log: Log, monkeypatch: pytest.Mon
 def test_what_would_be_refused_today_is_not_served_any_more(log: Log) -> None:
     version = older(log, "m", push(log, "m", SOURCE))
     hostile = blobs.write(log.store, b"no model at all")
-    versions.recheck(log, "m", msgspec.structs.replace(version, source=hostile), Act(by="test"))
+    versions.recheck(log, "m", msgspec.structs.replace(version, source=hostile), Change(by="test"))
     [outcome] = recheck.check_outdated(log, Limits(), 60)
     assert outcome.refused and "not an ONNX model" in outcome.refused
     with pytest.raises(Unavailable, match=r"was checked again and is not served: .*not an ONNX model"):
@@ -184,7 +184,7 @@ def test_a_second_form_that_answers_differently_gives_way(log: Log, monkeypatch:
     version = push(log, "m", SOURCE)
     wrong = FORMS["matmul_integer_of_seven_bits"]().model.SerializeToString()
     swapped = version.files | {forms.WIDE: blobs.write(log.store, wrong)}
-    versions.recheck(log, "m", msgspec.structs.replace(version, files=swapped), Act(by="test"))
+    versions.recheck(log, "m", msgspec.structs.replace(version, files=swapped), Change(by="test"))
     elsewhere(monkeypatch)
     sums(monkeypatch, widely=True)
     np.testing.assert_array_equal(served(log).load("m", None).session.run(None, FORM.feeds)[0], FORM.expected)

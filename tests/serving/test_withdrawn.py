@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from shared.package import manifest
 from shared.package.manifest import Manifest
 from shared.registry import aliases, blobs, versions, withdrawn
 from shared.registry.log import Log
-from shared.registry.state import Act, Target, Version
+from shared.registry.state import Change, Target, Version
 from shared.runtime import onnx
 from shared.serving.layer import Layer
 from shared.serving.models import Models
@@ -45,16 +46,16 @@ def publish(store: MemoryStore, model: bytes, gate: dict[str, Any] | None) -> Ve
     version = Version(
         version=0, task="tensor", manifest=described, source=digest, model=digest, size=len(model), upload=described
     )
-    return versions.register(Log(store), "m", version, Act(by="test"))
+    return versions.register(Log(store), "m", version, Change(by="test"))
 
 
 @pytest.fixture
 def store() -> CountingStore:
     """Version 1 is served, version 2 holds Inverse, and production is the first."""
-    made = CountingStore()
-    publish(made, linear([[1.0], [2.0]]), {"operators": {"MatMul": 1}})
-    publish(made, inverse(), {"operators": {"Inverse": 1}})
-    return made
+    counting = CountingStore()
+    publish(counting, linear([[1.0], [2.0]]), {"operators": {"MatMul": 1}})
+    publish(counting, inverse(), {"operators": {"Inverse": 1}})
+    return counting
 
 
 def models(store: MemoryStore, layer: Layer | None = None) -> Models:
@@ -75,19 +76,22 @@ def test_it_is_not_loaded_and_not_downloaded_twice(store: CountingStore, monkeyp
     monkeypatch.setattr(onnx, "load", lambda *args, **more: loads.append(args[0]))
     serving = models(store)
     for _ in range(2):
+        threads = set(threading.enumerate())
         with pytest.raises(Unavailable):
             serving.load("m", "2")
+        for thread in set(threading.enumerate()) - threads:
+            thread.join()  # the first load begins the download before it has the manifest, and refuses without waiting
         reads, store.reads = store.reads, []
     assert not [key for key in reads if "blobs" in key]
     assert loads == []
 
 
 def test_production_goes_back_to_a_version_that_is_served(store: CountingStore) -> None:
-    aliases.move(Log(store), "m", "production", Target(version=2), Act(by="op"))
+    aliases.move(Log(store), "m", "production", Target(version=2), Change(by="op"))
     serving = models(store)
     with pytest.raises(Unavailable):
         serving.load("m", None)
-    aliases.rollback(Log(store), "m", "production", Act(by="op"))
+    aliases.rollback(Log(store), "m", "production", Change(by="op"))
     assert serving.load("m", None).version.version == 1
 
 
@@ -111,10 +115,10 @@ def test_of_the_layer_it_is_opened_at_most(
     folder.mkdir(parents=True)
     (folder / digest).write_bytes(inverse())
     (tmp_path / "index.json").write_text(json.dumps({"m": {"model": digest}}))
-    aliases.move(Log(store), "m", "production", Target(version=2), Act(by="op"))
+    aliases.move(Log(store), "m", "production", Target(version=2), Change(by="op"))
     serving = models(store, Layer(str(tmp_path)))
     serving.prefetch(["m"])
-    with pytest.raises(Unavailable, match="not served any more"):
+    with pytest.raises(Unavailable, match="no longer served"):
         serving.load("m", None)
 
 
@@ -125,4 +129,4 @@ def test_a_shadow_says_so_in_its_line(store: CountingStore, capsys: pytest.Captu
     shadows.observe(Call(loaded=served, route="infer", answer=[1], repeat=lambda loaded: pytest.fail("it was run")))
     shadows.work(60.0)
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert line["ShadowFailed"] == 1 and "not served any more" in line["reason"]
+    assert line["ShadowFailed"] == 1 and "no longer served" in line["reason"]

@@ -13,7 +13,7 @@ from shared.package import manifest
 from shared.package.manifest import Manifest, Tensor
 from shared.registry import blobs, versions
 from shared.registry.log import Log
-from shared.registry.state import Act, Version
+from shared.registry.state import Change, Version
 from shared.runtime import onnx
 from shared.runtime.arrays import BF16
 from shared.serving.models import Models
@@ -89,7 +89,7 @@ def publish(log: Log, name: str, model: bytes, **described: Any) -> None:
         size=len(model),
         upload=f"upload-{name}",
     )
-    versions.register(log, name, version, Act(by="test"))
+    versions.register(log, name, version, Change(by="test"))
 
 
 def models() -> Models:

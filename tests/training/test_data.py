@@ -222,7 +222,7 @@ def test_idx_files_plain_and_packed(tmp_path: Path, idx: Callable[[Path, int, in
     [
         ("train-images-idx3-ubyte", lambda body: body[:-1], "cut off"),
         ("train-images-idx3-ubyte", lambda body: b"\0\0\x08\x03\0", "cut off"),
-        ("train-labels-idx1-ubyte", lambda body: b"\0\0\x0d\x01" + body[4:], "no idx file"),
+        ("train-labels-idx1-ubyte", lambda body: b"\0\0\x0d\x01" + body[4:], "not an idx file"),
         ("train-labels-idx1-ubyte", lambda body: body[:-1] + b"\x0b", "labels up to 11"),
         ("train-labels-idx1-ubyte", lambda body: body[:7] + b"\x1d" + body[8:-1], "30 images for 29 labels"),
         ("train-labels-idx1-ubyte.gz", gzip.compress, "fetched again"),

@@ -72,7 +72,7 @@ def test_more_privacy_is_more_noise_and_stopping_loses_no_count(folder: Path, tm
         (["--epsilon", "8", "--clip", "1", "--batch", "8"], "needs batches of 16 or more"),
         ([*PRIVATE, "--mixup", "0.2"], "--mixup puts an item into the gradients of two"),
         ([*PRIVATE, "--cutmix", "1"], "--cutmix puts an item into the gradients of two"),
-        ([*PRIVATE, "--teacher", "x"], "does not count what a --teacher has seen"),
+        ([*PRIVATE, "--teacher", "x"], "does not account for what a --teacher saw"),
     ],
 )
 def test_what_private_training_needs_is_said(

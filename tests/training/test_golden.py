@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from shared.runtime import samples
 from training import measure, package
 from training.compress import golden
+from training.compress.steps import STEPS
 from training.errors import TrainingError
 from training.served import served
 
@@ -82,25 +83,25 @@ def test_a_tolerance_is_never_a_large_part_of_the_spread() -> None:
         ("fp16", LOGITS, {"atol": 2.3, "rtol": 0.5}),
         ("weight8", LOGITS, {}),
     ):
-        atol, rtol = golden.tolerance(step, after, 1e-5, declared)
+        atol, rtol = golden.tolerance(STEPS[step], after, 1e-5, declared)
         assert 0 < atol <= golden.SHARE * float(after["logits"].std()) * 1.05 and rtol <= golden.LOOSEST
 
 
 def test_steps_that_round_nothing_when_they_run_are_held_to_float() -> None:
-    assert golden.tolerance("weight8", LOGITS, 1e-6, {})[0] == golden.ATOL
-    assert golden.tolerance("int8", LOGITS, 1e-6, {})[0] == pytest.approx(
+    assert golden.tolerance(STEPS["weight8"], LOGITS, 1e-6, {})[0] == golden.ATOL
+    assert golden.tolerance(STEPS["int8"], LOGITS, 1e-6, {})[0] == pytest.approx(
         2 / 127 * np.abs(LOGITS["logits"]).max(), rel=0.05
     )
 
 
 def test_answers_that_depend_on_the_optimization_get_no_golden_set() -> None:
-    assert golden.tolerance("int8", LOGITS, 0.04 * SPREAD, {})[0] == pytest.approx(0.08 * SPREAD, rel=0.1)
+    assert golden.tolerance(STEPS["int8"], LOGITS, 0.04 * SPREAD, {})[0] == pytest.approx(0.08 * SPREAD, rel=0.1)
     with pytest.raises(TrainingError, match=r"77% of the outputs' standard deviation: .* check nothing"):
-        golden.tolerance("int8", LOGITS, 0.77 * SPREAD, {})
+        golden.tolerance(STEPS["int8"], LOGITS, 0.77 * SPREAD, {})
 
 
 def test_whole_numbers_are_compared_as_they_are() -> None:
-    assert golden.tolerance("graph", {"label": np.arange(4)}, 0.0, {}) == (golden.ATOL, golden.RTOL)
+    assert golden.tolerance(STEPS["graph"], {"label": np.arange(4)}, 0.0, {}) == (golden.ATOL, golden.RTOL)
 
 
 def test_nothing_is_left_where_no_golden_set_can_be_made(

@@ -137,7 +137,7 @@ def test_from_files_to_a_package(tmp_path: Path, make: Any, more: list[str], tas
     assert described["task"] == task
     assert [put["name"] for put in described["inputs"]] == inputs
     assert described["metrics"]["test_accuracy"] > 0.85
-    assert msgspec.convert(processing.with_kinds(described)["preprocess"], processing.Before)
+    assert msgspec.convert(processing.fill_kinds(described)["preprocess"], processing.Before)
     replayed(out, described)
     for picture in ("curves", "confusion", "calibration"):
         assert (out / f"{picture}.png").read_bytes().startswith(b"\x89PNG")

@@ -170,8 +170,8 @@ def test_weights_that_are_none_are_refused(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     for file, message in (
-        ("text.pth", "no file of weights that can be read"),
-        ("absent.pth", "no file of weights that can be read"),
+        ("text.pth", "not a file of weights that can be read"),
+        ("absent.pth", "not a file of weights that can be read"),
         ("list.pth", "has no state dict"),
         ("other.pth", "these are no weights of squeezenet1_1"),
     ):

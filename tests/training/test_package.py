@@ -121,7 +121,7 @@ def test_a_bundled_package_is_what_its_card_and_the_list_say(name: str) -> None:
     listed = next(line for line in (BUNDLED.parent / "README.md").read_text().splitlines() if f"| `{name}` |" in line)
     assert f"{(package / 'model.onnx').stat().st_size:,} |" in listed
     assert f" {100 * accuracy:.2f} % (" in listed
-    assert processing.with_kinds(described)["preprocess"]
+    assert processing.fill_kinds(described)["preprocess"]
     check_signature(package, described)
     replay(package, described)
 

@@ -185,10 +185,10 @@ def test_bad_files_are_explained(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="UTF-16"):
         find(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text('a,b\n1,"x\n')
-    with pytest.raises(TrainingError, match="no CSV from line"):
+    with pytest.raises(TrainingError, match="not a CSV from line"):
         find(tmp_path / "a.csv")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and nothing")
-    with pytest.raises(TrainingError, match="no Parquet file"):
+    with pytest.raises(TrainingError, match="not a Parquet file"):
         find(tmp_path / "a.parquet")
     (tmp_path / "a.jsonl").write_text('{"a": 1, "b": "x"}\n{"a": 2, "b": 3}\n')
     with pytest.raises(TrainingError, match="mixed types"):

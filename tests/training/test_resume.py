@@ -10,7 +10,7 @@ import torch
 
 from training import export, train
 from training.data import dataset as datasets
-from training.errors import TrainingError
+from training.errors import AGAIN, TrainingError
 from training.loop.checkpoint import Checkpoints, fingerprint
 from training.settings import settings
 
@@ -81,7 +81,7 @@ def test_sigterm_checkpoints_at_once_and_has_an_exit_code_of_its_own(folder: Pat
     arguments = ["--data", str(folder), *PLAIN, *CNN]
     assert children.run(arguments, tmp_path / "whole")[0] == 0
     code, printed = children.run(arguments, tmp_path / "stopped", ("SIGTERM", STEPS + 3))
-    assert code == train.RECLAIMED == 75
+    assert code == AGAIN == 75
     kept = tmp_path / "stopped" / "checkpoint"
     assert f"stopped by SIGTERM; the checkpoint of epoch 2, step 3 is kept in {kept}: the same command" in printed
     code, printed = children.run([*arguments, "--resume"], tmp_path / "stopped", ("step", STEPS))
@@ -97,7 +97,7 @@ def test_sigterm_checkpoints_at_once_and_has_an_exit_code_of_its_own(folder: Pat
 def stopped(folder: Path, tmp_path: Path) -> tuple[list[str], Path]:
     """The command and the folder of a run that was stopped in its second epoch; two checkpoints are there."""
     arguments = ["--data", str(folder), *PLAIN, *CNN]
-    assert children.run(arguments, tmp_path / "out", ("SIGTERM", STEPS + 2))[0] == train.RECLAIMED
+    assert children.run(arguments, tmp_path / "out", ("SIGTERM", STEPS + 2))[0] == AGAIN
     return arguments, tmp_path / "out"
 
 

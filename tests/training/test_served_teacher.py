@@ -41,7 +41,7 @@ class Service(ThreadingHTTPServer):
         opened = package.read(folder)
         self.manifest = manifest.decode((folder / "amaas.json").read_bytes())
         self.session = served(package.serialized(opened.model))
-        self.requested: list[int] = []
+        self.asked: list[int] = []
         self.broken = False
 
     def version(self) -> bytes:
@@ -54,7 +54,7 @@ class Service(ThreadingHTTPServer):
         [put], [wanted] = asked["inputs"], asked["outputs"]
         assert put["datatype"] == "FP32" and put["parameters"]["binary_data_size"] == len(body) - length
         rows = np.frombuffer(body, "<f4", offset=length).reshape(put["shape"])
-        self.requested.append(len(rows))
+        self.asked.append(len(rows))
         [answer] = self.session.run([wanted["name"]], {put["name"]: rows})
         told = {"name": wanted["name"], "datatype": "FP32", "shape": list(answer.shape)}
         told["parameters"] = {"binary_data_size": answer.nbytes}
@@ -116,7 +116,7 @@ def master(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(master: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Running, and named by the environment."""
     monkeypatch.chdir(tmp_path)  # away from a deployment that the checkout may know
-    monkeypatch.setattr(transport, "PAUSE", 0.01)
+    monkeypatch.setattr(transport, "BACKOFF", 0.01)
     with serving(master) as running:
         monkeypatch.setenv("AMAAS_URL", f"http://127.0.0.1:{running.server_port}")
         monkeypatch.setenv("AMAAS_TOKEN", TOKEN)
@@ -172,7 +172,7 @@ def test_a_service_that_cannot_teach_says_why(
     )
     monkeypatch.delenv("AMAAS_URL")
     monkeypatch.delenv("AMAAS_TOKEN")
-    with pytest.raises(TrainingError, match=r"no service is known: .*set AMAAS_URL"):
+    with pytest.raises(TrainingError, match=r"no service is configured: .*set AMAAS_URL"):
         teacher("sides")
 
 

@@ -44,7 +44,7 @@ def test_resize_crop_normalize(size: tuple[int, int], interpolation: str, crop: 
     )
     plan = processing.Image(shorter=256, crop=[crop, crop], interpolation=interpolation, mean=MEAN, std=STD)
     tensor = Tensor("image", "FP32", [-1, 3, crop, crop])
-    shown = images.view(images.decode(body, "RGB"), plan, tensor)
+    shown = images.make_view(images.decode(body, "RGB"), plan, tensor)
     expected = reference(Image.open(io.BytesIO(body))).numpy()
     assert np.array_equal(images.numbers(shown.image, plan, "FP32"), expected)
 
@@ -54,7 +54,7 @@ def test_stretching(size: tuple[int, int]) -> None:
     body = photo(*size)
     reference = transforms.Compose([transforms.Resize((96, 160)), transforms.ToTensor()])
     plan = processing.Image(size=[96, 160])
-    shown = images.view(images.decode(body, "RGB"), plan, Tensor("image", "FP32", [-1, 3, 96, 160]))
+    shown = images.make_view(images.decode(body, "RGB"), plan, Tensor("image", "FP32", [-1, 3, 96, 160]))
     expected = reference(Image.open(io.BytesIO(body))).numpy()
     assert np.array_equal(images.numbers(shown.image, plan, "FP32"), expected)
     assert expected.dtype == np.float32 and isinstance(torch.from_numpy(expected), torch.Tensor)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
-from shared.serving.inputs.colors import colored
 
+from shared.serving.inputs import colors
 from training.data import folders
 from training.data.source import Item, Options, Report, Source, every_class, targets
 from training.errors import TrainingError
@@ -67,7 +67,7 @@ def _image(item: Item, mode: str, size: tuple[int, int] | None, report: Report) 
     """[H, W, C], turned upright, in one color mode, then resized: the order in which serving does it."""
     try:
         with Image.open(_file(item)) as image:
-            plain = colored(ImageOps.exif_transpose(image), mode)
+            plain = colors.convert(ImageOps.exif_transpose(image), mode)
     except UNREADABLE as error:
         report.append({"item": item.name, "reason": "unreadable", "detail": str(error)[:200]})
         return None

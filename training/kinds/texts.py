@@ -31,7 +31,7 @@ class Texts:
         self.preprocess, self.files = preprocess, {FILE: tokenizer}
         names = {field: value for field, value in preprocess.items() if field != "kind"}
         self.text = processing.Text(**names)
-        self.tokenizer = texts.tokenizer(tokenizer, self.text, None)
+        self.tokenizer = texts.parse_tokenizer(tokenizer, self.text, None)
         self.shape: tuple[int, ...] = (self.tokenizer.get_vocab_size(), int(preprocess["max_length"]))
         self.unknown = self.tokenizer.token_to_id(UNKNOWN)
 

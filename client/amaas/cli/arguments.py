@@ -26,17 +26,17 @@ def parse(words: Iterable[str]) -> dict[str, Any]:
     """
     arguments: dict[str, Any] = {}
     name = None
-    for word in words:
-        if word.startswith("--") and len(word) > 2:
-            name, equals, value = word[2:].partition("=")
+    for argument in words:
+        if argument.startswith("--") and len(argument) > 2:
+            name, equals, value = argument[2:].partition("=")
             _check(name, arguments)
             arguments[name] = value if equals else True
         elif name is None:
-            raise AmaasError(f"{word!r} belongs to no option: write --name, --name value or --name=value")
+            raise AmaasError(f"{argument!r} belongs to no option: write --name, --name value or --name=value")
         else:
             present = arguments[name]
             values = present if isinstance(present, list) else [present]
-            arguments[name] = word if present is True else [*values, word]
+            arguments[name] = argument if present is True else [*values, argument]
     return arguments
 
 

@@ -48,17 +48,17 @@ def _mounts(data: str, out: Path, options: Sequence[str]) -> list[str]:
     return [part for mount in mounts.values() for part in ("-v", mount)]
 
 
-def _path_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _path_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Each value of an option in PATH_OPTIONS, after the option."""
     option = None
-    for word in words:
-        if word.startswith("--") and len(word) > 2:
-            name, equals, value = word[2:].partition("=")
+    for argument in arguments:
+        if argument.startswith("--") and len(argument) > 2:
+            name, equals, value = argument[2:].partition("=")
             option = name if name in PATH_OPTIONS else None
             if option and equals:
                 yield option, value
         elif option:
-            yield option, word
+            yield option, argument
 
 
 def _check(data: str, options: Sequence[str]) -> None:

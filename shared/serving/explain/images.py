@@ -1,6 +1,6 @@
 """Which parts of an image speak for a class: class maps, occlusion (Zeiler, Fergus 2014), RISE (Petsiuk et al. 2018).
 
-Parts are covered in the model's view of the image, with its mean colour; the answer is in the original's coordinates.
+Parts are covered in the model's view of the image, with its mean color; the answer is in the original's coordinates.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shared.errors import BadInput
 from shared.package.processing import Scores
 from shared.serving.explain import Options, class_index, heading, rounded
 from shared.serving.inputs import images
-from shared.serving.inputs.images import Placed, View
+from shared.serving.inputs.images import Placement, View
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
 
@@ -31,14 +31,14 @@ def explain(loaded: Loaded, body: bytes, options: Options) -> dict[str, Any] | b
     """Of an encoded image. Raises BadInput."""
     tensor, plan = images.signature(loaded)
     original = images.decode(body, plan.mode)
-    view = images.view(original, plan, tensor)
+    view = images.make_view(original, plan, tensor)
     scores = _scores(loaded, [np.asarray(view.image)])[0]
     index = class_index(loaded, scores, options)
     method = options.method or ("cam" if _maps(loaded) else "occlusion")
     heat = {"cam": class_map, "occlusion": occlusion, "rise": rise}[method](loaded, view, scores[index], index, options)
     if options.format == "png":
         return overlay(original.convert("RGB"), heat, view)
-    about = {"image": [original.height, original.width], "seen": _seen(view.placed, view.image.size)}
+    about = {"image": [original.height, original.width], "seen": _visible_area(view.placement, view.image.size)}
     return {**heading(loaded, scores, index, method), **about, "attributions": rounded(heat)}
 
 
@@ -58,11 +58,13 @@ def class_map(loaded: Loaded, view: View, score: float, index: int, options: Opt
 def occlusion(loaded: Loaded, view: View, score: float, index: int, options: Options) -> np.ndarray:
     """How much the score falls when a cell is covered, [CELLS, CELLS]: the mean of all covers that it is under."""
     pixels = np.asarray(view.image)
-    places = [(y, x) for y in range(1 - COVERED, CELLS) for x in range(1 - COVERED, CELLS)]
+    positions = [(y, x) for y in range(1 - COVERED, CELLS) for x in range(1 - COVERED, CELLS)]
     falls, counts = np.zeros((CELLS, CELLS)), np.zeros((CELLS, CELLS))
-    for place, covered in zip(places, _scores_of(loaded, (_covered(pixels, *place) for place in places)), strict=True):
-        cells = tuple(slice(max(at, 0), at + COVERED) for at in place)
-        falls[cells] += score - covered[index]
+    for position, scores in zip(
+        positions, _scores_of(loaded, (_cover(pixels, *position) for position in positions)), strict=True
+    ):
+        cells = tuple(slice(max(at, 0), at + COVERED) for at in position)
+        falls[cells] += score - scores[index]
         counts[cells] += 1
     return np.asarray(falls / counts)
 
@@ -71,25 +73,25 @@ def rise(loaded: Loaded, view: View, score: float, index: int, options: Options)
     """The mean of random masks, weighted by the scores that they leave, [CELLS, CELLS]."""
     pixels = np.asarray(view.image)
     masks = _masks(options.samples or SAMPLES, np.random.default_rng(options.seed))
-    shown = (_mixed(pixels, mask) for mask in masks)
-    left = np.array([scores[index] for scores in _scores_of(loaded, shown)])
+    masked = (_mix(pixels, mask) for mask in masks)
+    masked_scores = np.array([scores[index] for scores in _scores_of(loaded, masked)])
     # the mean is taken away from both: what chance showed more often would count for more
-    return np.asarray(np.tensordot(left - left.mean(), masks - masks.mean(axis=0), 1) / len(masks))
+    return np.asarray(np.tensordot(masked_scores - masked_scores.mean(), masks - masks.mean(axis=0), 1) / len(masks))
 
 
 def _masks(count: int, random: np.random.Generator) -> np.ndarray:
     """Smooth masks between 0 and 1, [count, CELLS, CELLS]: random coarse grids, enlarged and shifted."""
-    made = np.empty((count, CELLS, CELLS))
+    masks = np.empty((count, CELLS, CELLS))
     large, cell = CELLS + CELLS // COARSE, CELLS // COARSE
     for number in range(count):
         grid = Image.fromarray((random.random((COARSE + 1, COARSE + 1)) < 0.5).astype(np.uint8) * 255)
         smooth = np.asarray(grid.resize((large, large), Image.Resampling.BILINEAR), np.float64) / 255
         y, x = random.integers(0, cell, 2, endpoint=True)
-        made[number] = smooth[y : y + CELLS, x : x + CELLS]
-    return made
+        masks[number] = smooth[y : y + CELLS, x : x + CELLS]
+    return masks
 
 
-def _covered(pixels: np.ndarray, row: int, column: int) -> np.ndarray:
+def _cover(pixels: np.ndarray, row: int, column: int) -> np.ndarray:
     height, width = pixels.shape[:2]
     rows = slice(max(row, 0) * height // CELLS, (row + COVERED) * height // CELLS)
     columns = slice(max(column, 0) * width // CELLS, (column + COVERED) * width // CELLS)
@@ -98,7 +100,7 @@ def _covered(pixels: np.ndarray, row: int, column: int) -> np.ndarray:
     return changed
 
 
-def _mixed(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _mix(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     size = (pixels.shape[1], pixels.shape[0])
     weight = np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
     weight = weight if pixels.ndim == 2 else weight[:, :, None]
@@ -128,26 +130,26 @@ def _maps(loaded: Loaded) -> str | None:
     return plan.maps if isinstance(plan, Scores) else None
 
 
-def _seen(placed: Placed, size: tuple[int, int]) -> list[float]:
+def _visible_area(placement: Placement, size: tuple[int, int]) -> list[float]:
     """What of the original the grid of attributions lies over: [left, top, right, bottom] in its pixels."""
-    left, top = -placed.offset[0] / placed.scale[0], -placed.offset[1] / placed.scale[1]
-    return [round(v, 2) for v in (left, top, left + size[0] / placed.scale[0], top + size[1] / placed.scale[1])]
+    left, top = -placement.offset[0] / placement.scale[0], -placement.offset[1] / placement.scale[1]
+    return [round(v, 2) for v in (left, top, left + size[0] / placement.scale[0], top + size[1] / placement.scale[1])]
 
 
 def overlay(original: Image.Image, heat: np.ndarray, view: View) -> bytes:
-    """The original in grey, and over it in red what speaks for the class, in blue what speaks against it (PNG)."""
+    """The original in gray, and over it in red what speaks for the class, in blue what speaks against it (PNG)."""
     longer = max(original.size)
     zoom = max(1, SMALLEST // longer) if longer < LARGEST else LARGEST / longer
-    shown = original.resize((max(round(original.width * zoom), 1), max(round(original.height * zoom), 1)))
-    scale, offset = view.placed.scale, view.placed.offset
+    picture = original.resize((max(round(original.width * zoom), 1), max(round(original.height * zoom), 1)))
+    scale, offset = view.placement.scale, view.placement.offset
     large = Image.fromarray(heat.astype(np.float32)).resize(view.image.size, Image.Resampling.BILINEAR)
     # the view of each pixel of the picture: x * scale / zoom + offset
     affine = (scale[0] / zoom, 0, offset[0], 0, scale[1] / zoom, offset[1])
-    values = np.asarray(large.transform(shown.size, Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR))
+    values = np.asarray(large.transform(picture.size, Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR))
     strength = values / max(float(np.abs(heat).max()), 1e-12)
-    grey = np.asarray(shown.convert("L").convert("RGB"), np.float64)
-    colour = np.where(strength[..., None] > 0, (230.0, 30.0, 30.0), (40.0, 80.0, 230.0))
+    gray = np.asarray(picture.convert("L").convert("RGB"), np.float64)
+    color = np.where(strength[..., None] > 0, (230.0, 30.0, 30.0), (40.0, 80.0, 230.0))
     alpha = np.clip(np.abs(strength), 0, 1)[..., None] * 0.75
     buffer = io.BytesIO()
-    Image.fromarray(np.round(grey * (1 - alpha) + colour * alpha).astype(np.uint8)).save(buffer, "PNG")
+    Image.fromarray(np.round(gray * (1 - alpha) + color * alpha).astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()

@@ -23,7 +23,7 @@ def explain(loaded: Loaded, body: bytes, options: Options) -> dict[str, Any]:
     bands = list(itertools.pairwise(edges))
     whole = _scores(loaded, samples)
     index = class_index(loaded, whole, options)
-    falls = [whole[index] - _scores(loaded, _silenced(samples, start, end))[index] for start, end in bands]
+    falls = [whole[index] - _scores(loaded, _silence(samples, start, end))[index] for start, end in bands]
     return heading(loaded, whole, index, "occlusion") | {
         "attributions": [
             {
@@ -36,7 +36,7 @@ def explain(loaded: Loaded, body: bytes, options: Options) -> dict[str, Any]:
     }
 
 
-def _silenced(samples: np.ndarray, start: int, end: int) -> np.ndarray:
+def _silence(samples: np.ndarray, start: int, end: int) -> np.ndarray:
     changed = samples.copy()
     changed[start:end] = 0
     return changed

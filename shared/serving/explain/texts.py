@@ -14,7 +14,7 @@ from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
 
 WORD = re.compile(r"\w+|[^\w\s]+")
-MOST = 256  # parts that are left out, one at a time; of longer texts, neighbours together
+MOST = 256  # parts that are left out, one at a time; of longer texts, neighbors together
 
 
 def explain(loaded: Loaded, value: Any, options: Options) -> dict[str, Any]:

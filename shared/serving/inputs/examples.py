@@ -21,11 +21,14 @@ Shapes = Mapping[str, list[int]]
 
 
 class Example(NamedTuple):
-    """known: the model has to take such values if it takes any. False where they are guessed, as a table's words."""
+    """conclusive: a failure proves the package wrong, as the model has to take such values if it takes any.
+
+    False where values are guessed, as the words of a table's column.
+    """
 
     body: bytes
     content_type: str
-    known: bool = True
+    conclusive: bool = True
 
 
 def of_kind(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:
@@ -60,7 +63,7 @@ def prepare(manifest: Manifest) -> None:
         from shared.serving.inputs import tables
 
         with suppress(BadInput):  # csv, and the codec of its text
-            tables.from_csv(b"a\n1\n", manifest.preprocess)
+            tables.parse_csv(b"a\n1\n", manifest.preprocess)
     elif kind == "text":
         import tokenizers  # noqa: F401 - as above
 
@@ -102,20 +105,20 @@ def wav(samples: int, rate: int) -> bytes:
 
 
 def _texts(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:
-    for text in (SENTENCE, " ".join([SENTENCE] * 8), *_own_words(loaded)):
+    for text in (SENTENCE, " ".join([SENTENCE] * 8), *_vocabulary_texts(loaded)):
         yield Example(msgspec.json.encode({"input": text}), JSON)
 
 
-def _own_words(loaded: Loaded) -> list[str]:
+def _vocabulary_texts(loaded: Loaded) -> list[str]:
     """What the tokenizer knows: it may be one of another alphabet, or of none."""
     from shared.serving.inputs import texts
 
     if texts.plan_of(loaded).tokenizer is None:
         return []
-    made = texts.tokenizer_of(loaded)
-    known = made.get_vocab(with_added_tokens=False)
-    some = sorted(known, key=known.__getitem__)[:: len(known) // 8 + 1]
-    return [made.decode([known[token] for token in some]), "".join(some)]
+    tokenizer = texts.load_tokenizer(loaded)
+    vocabulary = tokenizer.get_vocab(with_added_tokens=False)
+    tokens = sorted(vocabulary, key=vocabulary.__getitem__)[:: len(vocabulary) // 8 + 1]
+    return [tokenizer.decode([vocabulary[token] for token in tokens]), "".join(tokens)]
 
 
 def _rows(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:

@@ -1,6 +1,6 @@
-"""Images → tensors: decoding, EXIF orientation, resizing, cropping, normalising, layout.
+"""Images → tensors: decoding, EXIF orientation, resizing, cropping, normalizing, layout.
 
-Resizing and cropping follow torchvision's transforms on Pillow images, normalising its arithmetic in FP32: equal
+Resizing and cropping follow torchvision's transforms on Pillow images, normalizing its arithmetic in FP32: equal
 parameters give equal bits (tests/serving/test_images.py, tests/training/test_transforms.py).
 """
 
@@ -18,7 +18,7 @@ from shared.errors import BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
 from shared.runtime.arrays import DTYPES
-from shared.serving.inputs.colours import coloured
+from shared.serving.inputs import colors
 from shared.serving.loaded import Loaded
 
 MAX_PIXELS = 50_000_000
@@ -33,7 +33,7 @@ FILTERS = {
 }
 
 
-class Placed(NamedTuple):
+class Placement(NamedTuple):
     """Where the original is in the model's view: view = original * scale + offset, in pixels (x, y)."""
 
     width: int
@@ -46,17 +46,17 @@ class View(NamedTuple):
     """An image as the model sees it, before it becomes numbers."""
 
     image: Image.Image
-    placed: Placed
+    placement: Placement
 
 
-def feeds(loaded: Loaded, bodies: list[bytes]) -> tuple[dict[str, np.ndarray], list[Placed]]:
+def feeds(loaded: Loaded, bodies: list[bytes]) -> tuple[dict[str, np.ndarray], list[Placement]]:
     """The model's input for encoded images, of shape [N, C, H, W] or [N, H, W, C], and where each image is in it."""
     tensor, plan = signature(loaded)
-    views = [view(decode(body, plan.mode), plan, tensor) for body in bodies]
-    if len({shown.image.size for shown in views}) > 1:
+    views = [make_view(decode(body, plan.mode), plan, tensor) for body in bodies]
+    if len({view.image.size for view in views}) > 1:
         raise BadInput("images of different sizes cannot go to this model in one call: it does not resize them")
-    values = np.stack([numbers(shown.image, plan, tensor.datatype) for shown in views])
-    return {tensor.name: values}, [shown.placed for shown in views]
+    values = np.stack([numbers(view.image, plan, tensor.datatype) for view in views])
+    return {tensor.name: values}, [view.placement for view in views]
 
 
 def signature(loaded: Loaded) -> tuple[Tensor, processing.Image]:
@@ -67,13 +67,13 @@ def signature(loaded: Loaded) -> tuple[Tensor, processing.Image]:
             f"model {loaded.name!r} does not take one batch of images: POST tensors to /v2/models/{loaded.name}/infer"
         )
     plan = loaded.manifest.preprocess
-    return inputs[0], plan if isinstance(plan, processing.Image) else _inferred(inputs[0])
+    return inputs[0], plan if isinstance(plan, processing.Image) else _infer_plan(inputs[0])
 
 
 def any_size(loaded: Loaded) -> bool:
     """Whether images keep their own sizes, so that they cannot be put side by side."""
     tensor, plan = signature(loaded)
-    return not (plan.size or plan.crop or _size(tensor, plan.layout))
+    return not (plan.size or plan.crop or _input_size(tensor, plan.layout))
 
 
 def check_pixels(bodies: list[bytes]) -> None:
@@ -91,7 +91,7 @@ def check_pixels(bodies: list[bytes]) -> None:
 
 
 def decode(body: bytes, mode: str) -> Image.Image:
-    """Encoded bytes as an upright image in a colour mode. Raises BadInput, TooLarge."""
+    """Encoded bytes as an upright image in a color mode. Raises BadInput, TooLarge."""
     if not body:
         raise BadInput("the body is empty: send the image's bytes, as in curl --data-binary @image.png")
     try:
@@ -100,20 +100,20 @@ def decode(body: bytes, mode: str) -> Image.Image:
             size = f"{image.width}x{image.height}"
             raise TooLarge(f"the image has {size} pixels, more than {MAX_PIXELS:,} in all; send it smaller")
         upright = ImageOps.exif_transpose(image)
-        return coloured(upright, "RGB" if mode == "BGR" else mode)
+        return colors.convert(upright, "RGB" if mode == "BGR" else mode)
     except (OSError, SyntaxError, ValueError) as error:
         raise BadInput("the body is no image that can be read: send a whole PNG or JPEG file") from error
 
 
-def view(image: Image.Image, plan: processing.Image, tensor: Tensor) -> View:
+def make_view(image: Image.Image, plan: processing.Image, tensor: Tensor) -> View:
     """The image resized and cropped as the plan says."""
-    shown = View(image, Placed(image.width, image.height))
+    view = View(image, Placement(image.width, image.height))
     if plan.shorter:
-        shown = _stretched(shown, *_shorter(image, plan.shorter), plan)
-    size = plan.size or (None if plan.crop else _size(tensor, plan.layout))
+        view = _stretch(view, *_scale_shorter_side(image, plan.shorter), plan)
+    size = plan.size or (None if plan.crop else _input_size(tensor, plan.layout))
     if size:
-        shown = _resized(shown, size[0], size[1], plan)
-    return _cropped(shown, plan.crop[0], plan.crop[1], plan.fill) if plan.crop else shown
+        view = _resize(view, size[0], size[1], plan)
+    return _crop(view, plan.crop[0], plan.crop[1], plan.fill) if plan.crop else view
 
 
 def numbers(image: Image.Image, plan: processing.Image, datatype: str) -> np.ndarray:
@@ -142,75 +142,75 @@ def _values(scale: float, mean: tuple[float, ...], std: tuple[float, ...], chann
     return np.asarray((scaled - spread[:, :1]) / spread[:, 1:])
 
 
-def _resized(shown: View, height: int, width: int, plan: processing.Image) -> View:
-    image = shown.image
+def _resize(view: View, height: int, width: int, plan: processing.Image) -> View:
+    image = view.image
     if plan.resize == "stretch":
-        return _stretched(shown, height, width, plan)
+        return _stretch(view, height, width, plan)
     ratios = (width / image.width, height / image.height)
     if plan.resize == "crop":
         ratio = max(ratios)
-        fitted = _stretched(shown, *_scaled(image, ratio), plan)
-        return _cropped(fitted, height, width, plan.fill)
-    fitted = _stretched(shown, *_scaled(image, min(ratios)), plan)
+        fitted = _stretch(view, *_scale(image, ratio), plan)
+        return _crop(fitted, height, width, plan.fill)
+    fitted = _stretch(view, *_scale(image, min(ratios)), plan)
     if plan.resize == "pad":
-        return _cropped(fitted, height, width, plan.fill)
-    return _window(fitted, 0, 0, height, width, plan.fill)
+        return _crop(fitted, height, width, plan.fill)
+    return _cut_window(fitted, 0, 0, height, width, plan.fill)
 
 
-def _scaled(image: Image.Image, ratio: float) -> tuple[int, int]:
+def _scale(image: Image.Image, ratio: float) -> tuple[int, int]:
     return max(round(image.height * ratio), 1), max(round(image.width * ratio), 1)
 
 
-def _shorter(image: Image.Image, side: int) -> tuple[int, int]:
+def _scale_shorter_side(image: Image.Image, side: int) -> tuple[int, int]:
     """Height and width with the shorter one at `side`: the longer one is cut to whole pixels, as torchvision does."""
     if image.width <= image.height:
         return int(side * image.height / image.width), side
     return side, int(side * image.width / image.height)
 
 
-def _stretched(shown: View, height: int, width: int, plan: processing.Image) -> View:
-    image, placed = shown
+def _stretch(view: View, height: int, width: int, plan: processing.Image) -> View:
+    image, placement = view
     if image.size == (width, height):
-        return shown
+        return view
     if width * height > MAX_PIXELS:
         raise TooLarge(
             f"the image has {image.width}x{image.height} pixels: resized for this model it would have "
             f"{width}x{height}; send one that is less narrow"
         )
     factors = (width / image.width, height / image.height)
-    scale = (placed.scale[0] * factors[0], placed.scale[1] * factors[1])
-    offset = (placed.offset[0] * factors[0], placed.offset[1] * factors[1])
+    scale = (placement.scale[0] * factors[0], placement.scale[1] * factors[1])
+    offset = (placement.offset[0] * factors[0], placement.offset[1] * factors[1])
     resized = image.resize((width, height), FILTERS[plan.interpolation])
-    return View(resized, placed._replace(scale=scale, offset=offset))
+    return View(resized, placement._replace(scale=scale, offset=offset))
 
 
-def _cropped(shown: View, height: int, width: int, fill: int) -> View:
-    """The centre, with `fill` around where the image is smaller; rounding as torchvision's CenterCrop."""
-    image = shown.image
+def _crop(view: View, height: int, width: int, fill: int) -> View:
+    """The center, with `fill` around where the image is smaller; rounding as torchvision's CenterCrop."""
+    image = view.image
     left = round((image.width - width) / 2.0) if image.width >= width else -((width - image.width) // 2)
     top = round((image.height - height) / 2.0) if image.height >= height else -((height - image.height) // 2)
-    return _window(shown, left, top, height, width, fill)
+    return _cut_window(view, left, top, height, width, fill)
 
 
-def _window(shown: View, left: int, top: int, height: int, width: int, fill: int) -> View:
-    image, placed = shown
+def _cut_window(view: View, left: int, top: int, height: int, width: int, fill: int) -> View:
+    image, placement = view
     if (left, top) == (0, 0) and image.size == (width, height):
-        return shown
-    offset = (placed.offset[0] - left, placed.offset[1] - top)
+        return view
+    offset = (placement.offset[0] - left, placement.offset[1] - top)
     if left >= 0 and top >= 0 and left + width <= image.width and top + height <= image.height:
         part = image.crop((left, top, left + width, top + height))
     else:
         part = Image.new(image.mode, (width, height), (fill,) * len(image.getbands()))
         part.paste(image, (-left, -top))
-    return View(part, placed._replace(offset=offset))
+    return View(part, placement._replace(offset=offset))
 
 
-def _inferred(tensor: Tensor) -> processing.Image:
+def _infer_plan(tensor: Tensor) -> processing.Image:
     layout = "NHWC" if tensor.shape[3] in (1, 3) and tensor.shape[1] not in (1, 3) else "NCHW"
     channels = tensor.shape[3] if layout == "NHWC" else tensor.shape[1]
     return processing.Image(mode="L" if channels == 1 else "RGB", layout=layout)  # type: ignore[arg-type]  # both literals
 
 
-def _size(tensor: Tensor, layout: str) -> list[int] | None:
+def _input_size(tensor: Tensor, layout: str) -> list[int] | None:
     height, width = tensor.shape[2:4] if layout == "NCHW" else tensor.shape[1:3]
     return [height, width] if height > 0 and width > 0 else None

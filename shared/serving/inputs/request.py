@@ -51,22 +51,22 @@ def read(body: bytes, content_type: str, kind: str, query: dict[str, str]) -> In
     if kind in FILES and (not content_type or content_type.startswith((f"{kind}/", "application/octet-stream"))):
         return Inputs([body], False, options(query))
     if kind == "text" and content_type.startswith("text/"):
-        return Inputs([_text(body)], False, options(query))
+        return Inputs([_decode_text(body)], False, options(query))
     if content_type and "json" not in content_type:
         also = FILES.get(kind, "text/plain" if kind == "text" else "text/csv")
         raise Unsupported(f"this model takes {also}, or application/json, not {content_type[:80]!r}")
-    request = _decoded(body)
+    request = _decode(body)
     many = isinstance(request.inputs, list)
     items = request.inputs if many else [request.inputs if request.input is UNSET else request.input]
     if items == [UNSET]:
         raise BadInput('the body has neither "input" nor "inputs": send {"input": …}, or {"inputs": […]} for many')
     if not 1 <= len(items) <= MOST:
         raise BadInput(f"the body has {len(items):,} inputs: send 1 to {MOST:,} in a call, or a batch job for more")
-    items = [_file(item, number) for number, item in enumerate(items)] if kind in FILES else items
+    items = [_decode_file(item, number) for number, item in enumerate(items)] if kind in FILES else items
     return Inputs(items, many, options({**query, **request.parameters}))
 
 
-def _decoded(body: bytes) -> Body:
+def _decode(body: bytes) -> Body:
     try:
         return msgspec.json.decode(body, type=Body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -82,14 +82,14 @@ def options(values: dict[str, Any]) -> Options:
         raise BadInput(f"the options do not fit: {error}; there are top_k, threshold and dimensions") from error
 
 
-def _text(body: bytes) -> str:
+def _decode_text(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
         raise BadInput(f"the text is not UTF-8: {error}") from error
 
 
-def _file(item: Any, number: int) -> bytes:
+def _decode_file(item: Any, number: int) -> bytes:
     text = item.get("b64") if isinstance(item, dict) else item
     if not isinstance(text, str):
         raise BadInput(f"input {number} must be a file in base64, not {type(item).__name__}")

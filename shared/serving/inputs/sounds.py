@@ -56,13 +56,13 @@ def decode(body: bytes, sample_rate: int) -> np.ndarray:
     if not len(samples):
         raise BadInput("the sound is empty: it has no samples")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
-    return mono if rate == sample_rate else resampled(mono, rate, sample_rate)
+    return mono if rate == sample_rate else resample(mono, rate, sample_rate)
 
 
-def resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     import soxr
 
-    return np.asarray(soxr.resample(samples, rate, wanted, quality="HQ"), np.float32)
+    return np.asarray(soxr.resample(samples, rate, new_rate, quality="HQ"), np.float32)
 
 
 def windows(samples: np.ndarray, plan: processing.Audio) -> list[tuple[float, np.ndarray]]:
@@ -75,7 +75,10 @@ def windows(samples: np.ndarray, plan: processing.Audio) -> list[tuple[float, np
         return [(0.0, np.pad(samples, (0, length - len(samples))))]
     starts = range(0, len(samples) - length + 1, step) if step else range(1)
     if len(starts) > MAX_WINDOWS:
-        raise TooLarge(f"the sound has {len(starts):,} parts of {plan.seconds} s, at most {MAX_WINDOWS:,} are heard")
+        raise TooLarge(
+            f"the sound has {len(starts):,} parts of {plan.seconds} s, one call takes at most {MAX_WINDOWS:,}: "
+            "send a part of it"
+        )
     return [(start / plan.sample_rate, samples[start : start + length]) for start in starts]
 
 
@@ -93,7 +96,7 @@ def features(samples: np.ndarray, plan: processing.Audio) -> np.ndarray:
     """The waveform [T], or the spectrogram or mel features [bins, frames] or [frames, bins] of samples."""
     if plan.features == "waveform":
         return np.asarray((samples - np.float32(plan.mean)) / np.float32(plan.std))
-    spectrum = np.abs(_transform(samples, plan)) ** plan.power
+    spectrum = np.abs(_short_time_fourier(samples, plan)) ** plan.power
     if plan.features == "mel":
         f_max = plan.f_max or plan.sample_rate / 2
         spectrum = (
@@ -103,7 +106,7 @@ def features(samples: np.ndarray, plan: processing.Audio) -> np.ndarray:
     return (logged if plan.layout == "mel_time" else logged.T).astype(np.float32)
 
 
-def _transform(samples: np.ndarray, plan: processing.Audio) -> np.ndarray:
+def _short_time_fourier(samples: np.ndarray, plan: processing.Audio) -> np.ndarray:
     """The short-time Fourier transform, [1 + n_fft // 2, frames]."""
     if plan.center:
         if plan.pad_mode == "reflect" and len(samples) <= plan.n_fft // 2:
@@ -118,7 +121,7 @@ def _transform(samples: np.ndarray, plan: processing.Audio) -> np.ndarray:
 
 
 def _window(n_fft: int, length: int) -> np.ndarray:
-    """A periodic Hann window, centred in the frame."""
+    """A periodic Hann window, centered in the frame."""
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
     before = (n_fft - length) // 2
     return np.pad(hann, (before, n_fft - length - before))
@@ -127,12 +130,12 @@ def _window(n_fft: int, length: int) -> np.ndarray:
 def _log(values: np.ndarray, plan: processing.Audio) -> np.ndarray:
     if plan.log == "none":
         return values
-    kept = np.maximum(values, plan.floor)
+    clipped = np.maximum(values, plan.floor)
     if plan.log == "ln":
-        return np.asarray(np.log(kept))
+        return np.asarray(np.log(clipped))
     if plan.log == "log10":
-        return np.asarray(np.log10(kept))
-    decibels = np.asarray(10.0 * np.log10(kept))
+        return np.asarray(np.log10(clipped))
+    decibels = np.asarray(10.0 * np.log10(clipped))
     return decibels if plan.top_db is None else np.maximum(decibels, decibels.max() - plan.top_db)
 
 
@@ -144,10 +147,10 @@ def mel_filters(
     bins = np.linspace(0, sample_rate / 2, 1 + n_fft // 2)
     ends = _to_mel(np.array([f_min, f_max]), scale)
     corners = _to_hertz(np.linspace(ends[0], ends[1], n_mels + 2), scale)
-    left, middle, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
-    rising, falling = (bins - left) / (middle - left), (right - bins) / (right - middle)
+    lower, peak, upper = corners[:-2, None], corners[1:-1, None], corners[2:, None]
+    rising, falling = (bins - lower) / (peak - lower), (upper - bins) / (upper - peak)
     triangles = np.maximum(0, np.minimum(rising, falling))
-    return np.asarray(triangles * 2 / (right - left)) if norm == "slaney" else np.asarray(triangles)
+    return np.asarray(triangles * 2 / (upper - lower)) if norm == "slaney" else np.asarray(triangles)
 
 
 def _to_mel(hertz: np.ndarray, scale: str) -> np.ndarray:

@@ -34,7 +34,7 @@ def read(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) 
     """The rows in a body: CSV with a header, or JSON with objects or lists. Raises BadInput, TooLarge, Unsupported."""
     plan = declared(loaded)
     if content_type == "text/csv":
-        lines = from_csv(body, plan, MAX_ROWS)
+        lines = parse_csv(body, plan, MAX_ROWS)
         if not lines:
             raise BadInput("the CSV has no rows: its first line names the columns, and one line for each row follows")
         return Inputs(lines, True, request.options(query))
@@ -47,7 +47,7 @@ def reference(loaded: Loaded) -> list[Row]:
     plan = declared(loaded)
     if plan.reference is None:
         raise BadInput("the package names no reference rows (preprocess.reference), against which a row is explained")
-    typical = loaded.part(plan.reference, lambda raw: from_csv(raw, plan))
+    typical = loaded.part(plan.reference, lambda raw: parse_csv(raw, plan))
     if not typical:
         raise BadInput(f"the package's reference rows in {plan.reference} are none: push it with some")
     return typical
@@ -72,32 +72,32 @@ def _row(value: Any, names: dict[str, None], number: int) -> Row:
     raise BadInput(f"row {number} must be an object with, or a list of, {len(names)} columns: {list(names)[:50]}")
 
 
-def from_csv(text: bytes, plan: processing.Table, most: int | None = None) -> list[Row]:
+def parse_csv(text: bytes, plan: processing.Table, most: int | None = None) -> list[Row]:
     """The rows of a CSV file whose first line names the columns. Raises BadInput, and TooLarge beyond `most` rows."""
     try:
         reader = csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
         header = next(reader, [])
-        found = list(islice((line for line in reader if line), None if most is None else most + 1))
+        lines = list(islice((line for line in reader if line), None if most is None else most + 1))
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"the body is no CSV that can be read: {error}") from error
-    if most is not None and len(found) > most:
+    if most is not None and len(lines) > most:
         raise TooLarge(f"the CSV has more than {most:,} rows: send fewer in a call, or a batch job")
-    for number, line in enumerate(found):
+    for number, line in enumerate(lines):
         if len(line) != len(header):
             raise BadInput(f"row {number} of the CSV has {len(line)} values, its first line names {len(header)}")
-    return rows([dict(zip(header, line, strict=True)) for line in found], plan)
+    return rows([dict(zip(header, line, strict=True)) for line in lines], plan)
 
 
 def feeds(loaded: Loaded, rows: list[Row], plan: processing.Table) -> dict[str, np.ndarray]:
     """The model's inputs for rows: [N, columns] each, or [N] where the model has it so."""
     groups: dict[str, list[np.ndarray]] = {tensor.name: [] for tensor in loaded.manifest.inputs}
     for column in plan.columns:
-        values = [_value(row.get(column.name), column, number) for number, row in enumerate(rows)]
-        groups[processing.target(column, list(groups))].append(_encoded(values, column))
-    return {tensor.name: _joined(tensor, groups[tensor.name]) for tensor in loaded.manifest.inputs}
+        values = [_parse_value(row.get(column.name), column, number) for number, row in enumerate(rows)]
+        groups[processing.input_of(column, list(groups))].append(_encode(values, column))
+    return {tensor.name: _join(tensor, groups[tensor.name]) for tensor in loaded.manifest.inputs}
 
 
-def _joined(tensor: Tensor, parts: list[np.ndarray]) -> np.ndarray:
+def _join(tensor: Tensor, parts: list[np.ndarray]) -> np.ndarray:
     values = np.concatenate(parts, axis=1)
     if tensor.datatype == "BYTES":
         values = np.array([[str(value) for value in row] for row in values], np.object_).reshape(values.shape)
@@ -109,27 +109,27 @@ def _joined(tensor: Tensor, parts: list[np.ndarray]) -> np.ndarray:
     return values.reshape(-1) if len(tensor.shape) == 1 and values.shape[1] == 1 else values
 
 
-def _value(value: Any, column: Column, number: int) -> Any:
+def _parse_value(value: Any, column: Column, number: int) -> Any:
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
-        return _missing(column, number)
+        return _substitute(column, number)
     if column.type != "number":
         return value
     try:
-        found = float(value)
+        parsed = float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"row {number}: {column.name!r} is a number, not {value!r:.40}") from error
-    if math.isinf(found):
+    if math.isinf(parsed):
         raise BadInput(f"row {number}: {column.name!r} is a number, and {value!r:.40} is beyond all of them")
-    return _missing(column, number) if math.isnan(found) else found
+    return _substitute(column, number) if math.isnan(parsed) else parsed
 
 
-def _missing(column: Column, number: int) -> Any:
+def _substitute(column: Column, number: int) -> Any:
     if column.missing is None:
         raise BadInput(f"row {number} lacks column {column.name!r}, for which the model has no substitute")
     return column.missing
 
 
-def _encoded(values: list[Any], column: Column) -> np.ndarray:
+def _encode(values: list[Any], column: Column) -> np.ndarray:
     """One column's values as an array of shape [N, width]."""
     if column.type == "text" or (column.type == "category" and not column.categories):
         return np.array([str(value) for value in values], np.object_)[:, None]

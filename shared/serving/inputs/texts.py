@@ -45,23 +45,23 @@ def _item(value: Any, number: int) -> Item:
     raise BadInput(f'input {number} is no text: send a string, or {{"text": "…", "pair": "…"}}')
 
 
-def encoded(loaded: Loaded, texts: list[Item]) -> list[Encoding]:
+def encode(loaded: Loaded, texts: list[Item]) -> list[Encoding]:
     """The tokens of texts, cut and padded as the plan says, all of one length."""
-    plan, made = plan_of(loaded), tokenizer_of(loaded)
+    plan, tokenizer = plan_of(loaded), load_tokenizer(loaded)
     characters = max(len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
     if characters > MAX_CHARACTERS:
         raise TooLarge(f"the text has {characters:,} characters, more than {MAX_CHARACTERS:,}; send a part of it")
-    given = [plan.prefix + text if isinstance(text, str) else (plan.prefix + text[0], text[1]) for text in texts]
-    with _raising(BadInput, "the model's tokenizer cannot take this text"):
-        encodings: list[Encoding] = made.encode_batch(given)
+    prefixed = [plan.prefix + text if isinstance(text, str) else (plan.prefix + text[0], text[1]) for text in texts]
+    with _translate_errors(BadInput, "the model's tokenizer cannot take this text"):
+        encodings: list[Encoding] = tokenizer.encode_batch(prefixed)
     longest = max(len(encoding.ids) for encoding in encodings)
-    if longest > MAX_TOKENS and not made.truncation:
+    if longest > MAX_TOKENS and not tokenizer.truncation:
         raise TooLarge(f"the text has {longest:,} tokens, more than {MAX_TOKENS:,}; send a part of it")
     return encodings
 
 
 @contextmanager
-def _raising(kind: type[AmaasError], what: str) -> Iterator[None]:
+def _translate_errors(kind: type[AmaasError], what: str) -> Iterator[None]:
     """The library's errors as one of ours. It raises Exception itself; what Rust panics with is not even that."""
     try:
         yield
@@ -71,12 +71,12 @@ def _raising(kind: type[AmaasError], what: str) -> Iterator[None]:
         raise kind(f"{what}: {str(error)[:200]}") from error
 
 
-def tokenizer_of(loaded: Loaded) -> Tokenizer:
+def load_tokenizer(loaded: Loaded) -> Tokenizer:
     """The package's tokenizer, set to cut and pad. Raises BadInput where there is none, Unavailable for a bad one."""
     plan = plan_of(loaded)
     if plan.tokenizer is None:
         raise BadInput(f"model {loaded.name!r} has no tokenizer")
-    return loaded.part(plan.tokenizer, lambda raw: tokenizer(raw, plan, _ids(loaded, plan)))
+    return loaded.part(plan.tokenizer, lambda raw: parse_tokenizer(raw, plan, _ids_input(loaded, plan)))
 
 
 def plan_of(loaded: Loaded) -> processing.Text:
@@ -88,12 +88,12 @@ def feeds(loaded: Loaded, texts: list[Item]) -> tuple[dict[str, np.ndarray], lis
     """The model's inputs for texts, of shape [N, tokens] each, and the tokens; None for a model that takes strings."""
     plan = plan_of(loaded)
     if plan.tokenizer is None:
-        return _strings(loaded, texts, plan), None
-    encodings = encoded(loaded, texts)
-    return {tensor.name: _ids_of(tensor, plan, encodings) for tensor in loaded.manifest.inputs}, encodings
+        return _to_strings(loaded, texts, plan), None
+    encodings = encode(loaded, texts)
+    return {tensor.name: _to_ids(tensor, plan, encodings) for tensor in loaded.manifest.inputs}, encodings
 
 
-def _strings(loaded: Loaded, texts: list[Item], plan: processing.Text) -> dict[str, np.ndarray]:
+def _to_strings(loaded: Loaded, texts: list[Item], plan: processing.Text) -> dict[str, np.ndarray]:
     inputs = loaded.manifest.inputs
     if len(inputs) != 1 or inputs[0].datatype != "BYTES" or not 1 <= len(inputs[0].shape) <= 2:
         raise BadInput(
@@ -106,23 +106,23 @@ def _strings(loaded: Loaded, texts: list[Item], plan: processing.Text) -> dict[s
     return {inputs[0].name: values if len(inputs[0].shape) == 1 else values[:, None]}
 
 
-def _ids_of(tensor: Tensor, plan: processing.Text, encodings: list[Encoding]) -> np.ndarray:
-    named = {
+def _to_ids(tensor: Tensor, plan: processing.Text, encodings: list[Encoding]) -> np.ndarray:
+    values = {
         plan.ids: [encoding.ids for encoding in encodings],
         plan.mask: [encoding.attention_mask for encoding in encodings],
         plan.types: [encoding.type_ids for encoding in encodings],
         "position_ids": [list(range(len(encoding.ids))) for encoding in encodings],
     }
-    if tensor.name not in named:
-        raise BadInput(f"the model's input {tensor.name!r} is none that a tokenizer gives: {sorted(named)}")
-    return np.array(named[tensor.name], DTYPES[tensor.datatype])
+    if tensor.name not in values:
+        raise BadInput(f"the model's input {tensor.name!r} is none that a tokenizer gives: {sorted(values)}")
+    return np.array(values[tensor.name], DTYPES[tensor.datatype])
 
 
-def _ids(loaded: Loaded, plan: processing.Text) -> Tensor | None:
+def _ids_input(loaded: Loaded, plan: processing.Text) -> Tensor | None:
     return next((tensor for tensor in loaded.manifest.inputs if tensor.name == plan.ids), None)
 
 
-def tokenizer(raw: bytes, plan: processing.Text, ids: Tensor | None) -> Tokenizer:
+def parse_tokenizer(raw: bytes, plan: processing.Text, ids: Tensor | None) -> Tokenizer:
     """A tokenizer from its JSON, set to cut and pad. ids: the model's input, whose length may be fixed.
 
     Raises Unavailable when the file is no tokenizer.
@@ -132,19 +132,19 @@ def tokenizer(raw: bytes, plan: processing.Text, ids: Tensor | None) -> Tokenize
     from tokenizers import Tokenizer
 
     fixed = ids.shape[1] if ids and len(ids.shape) == 2 and ids.shape[1] > 0 else None
-    with _raising(Unavailable, "the package's tokenizer cannot be read; push the package again"):
-        made = Tokenizer.from_buffer(raw)
-        longest = plan.max_length or fixed or (made.truncation or {}).get("max_length")
+    with _translate_errors(Unavailable, "the package's tokenizer cannot be read; push the package again"):
+        parsed = Tokenizer.from_buffer(raw)
+        longest = plan.max_length or fixed or (parsed.truncation or {}).get("max_length")
         if longest:
-            made.enable_truncation(longest)
+            parsed.enable_truncation(longest)
         whole = fixed or (longest if plan.padding == "max_length" else None)
-        made.enable_padding(length=whole, **_pad(made))
-    return made
+        parsed.enable_padding(length=whole, **_padding(parsed))
+    return parsed
 
 
-def _pad(made: Tokenizer) -> dict[str, Any]:
-    declared = made.padding or {}
+def _padding(tokenizer: Tokenizer) -> dict[str, Any]:
+    declared = tokenizer.padding or {}
     if declared:
         return {name: declared[name] for name in ("pad_id", "pad_type_id", "pad_token", "direction")}
-    token = next((token for token in PADS if made.token_to_id(token) is not None), None)
-    return {"pad_token": token, "pad_id": made.token_to_id(token)} if token else {}
+    token = next((token for token in PADS if tokenizer.token_to_id(token) is not None), None)
+    return {"pad_token": token, "pad_id": tokenizer.token_to_id(token)} if token else {}

@@ -33,16 +33,16 @@ def output(loaded: Loaded) -> str:
 
 
 def scores(loaded: Loaded, feeds: dict[str, np.ndarray]) -> np.ndarray:
-    """The activated scores, [rows, classes] in FP64. Raises BadInput for a model that gives no row of scores."""
+    """Activated scores, [rows, classes] in FP64. Raises BadInput for a model that gives no row of scores."""
     name = output(loaded)
     values = np.asarray(batching.run(loaded, feeds, [name])[name])
     total = batching.rows(feeds)
     if values.dtype.kind not in "fiu" or values.size % total or not values.size:
         raise BadInput(f"output {name!r} of shape {list(values.shape)} is no row of scores per input")
-    return activated(values.astype(np.float64).reshape(total, -1), declared(loaded).activation)
+    return activate(values.astype(np.float64).reshape(total, -1), declared(loaded).activation)
 
 
-def activated(values: np.ndarray, activation: str | None) -> np.ndarray:
+def activate(values: np.ndarray, activation: str | None) -> np.ndarray:
     """Scores from raw outputs, over the last axis."""
     if activation == "softmax":
         powers = np.exp(values - values.max(axis=-1, keepdims=True))
@@ -54,7 +54,7 @@ def activated(values: np.ndarray, activation: str | None) -> np.ndarray:
 
 def answers(loaded: Loaded, feeds: dict[str, np.ndarray], options: Options) -> list[dict[str, Any]]:
     """`{"predictions": [{"label", "score"}, …]}` for each row, best first. Raises BadInput as `scores`."""
-    return [{"predictions": labelled(loaded, row, options)} for row in scores(loaded, feeds)]
+    return [{"predictions": best_labels(loaded, row, options)} for row in scores(loaded, feeds)]
 
 
 def classes(loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> range | None:
@@ -65,7 +65,7 @@ def classes(loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> ran
     return range(values.size // rows, values.size // rows + 1)
 
 
-def labelled(loaded: Loaded, row: np.ndarray, options: Options) -> list[dict[str, Any]]:
+def best_labels(loaded: Loaded, row: np.ndarray, options: Options) -> list[dict[str, Any]]:
     """The best labels of one row of scores, best first."""
     plan, labels = declared(loaded), loaded.manifest.labels
     threshold = options.threshold if options.threshold is not None else plan.threshold

@@ -14,7 +14,7 @@ import numpy as np
 
 from shared.errors import BadInput
 from shared.runtime.arrays import DTYPES
-from shared.serving.protocol.values import reshaped
+from shared.serving.protocol.values import reshape
 
 LENGTH = struct.Struct("<I")  # in front of each element of BYTES
 
@@ -23,7 +23,7 @@ def decode(name: str, raw: memoryview, datatype: str, shape: list[int]) -> np.nd
     """The bytes of one tensor as an array. Raises BadInput when there are more or fewer than its shape says."""
     count = math.prod(shape)
     if datatype == "BYTES":
-        return reshaped(name, _elements(name, raw, count), shape)
+        return reshape(name, _decode_elements(name, raw, count), shape)
     dtype = DTYPES[datatype]
     if len(raw) != count * dtype.itemsize:
         raise BadInput(
@@ -33,14 +33,14 @@ def decode(name: str, raw: memoryview, datatype: str, shape: list[int]) -> np.nd
     if datatype == "BOOL" and count and np.frombuffer(raw, np.uint8).max() > 1:
         raise BadInput(f"input {name!r} is BOOL: each byte of its binary data is 0 or 1")
     array = np.frombuffer(raw, dtype)
-    return reshaped(name, array if array.flags.aligned else array.copy(), shape)
+    return reshape(name, array if array.flags.aligned else array.copy(), shape)
 
 
-def _elements(name: str, raw: memoryview, count: int) -> np.ndarray:
+def _decode_elements(name: str, raw: memoryview, count: int) -> np.ndarray:
     """Elements of BYTES, each behind its length in 4 bytes, as str, which is what ONNX Runtime takes."""
     if count * LENGTH.size > len(raw):  # before anything is allocated for a count that a caller made up
         raise BadInput(f"input {name!r} has {len(raw):,} bytes of binary data, too few for {count:,} elements of BYTES")
-    found: list[str] = []
+    elements: list[str] = []
     offset = 0
     for index in range(count):
         start = offset + LENGTH.size
@@ -49,21 +49,21 @@ def _elements(name: str, raw: memoryview, count: int) -> np.ndarray:
         offset = start + LENGTH.unpack_from(raw, offset)[0]
         if offset > len(raw):
             raise BadInput(f"input {name!r}: element {index} of {count} is longer than the data that is left")
-        found.append(_text(name, raw[start:offset], index))
+        elements.append(_decode_text(name, raw[start:offset], index))
     if offset != len(raw):
         raise BadInput(f"input {name!r} has {len(raw) - offset:,} bytes of binary data after its last element")
-    return objects(found)
+    return object_array(elements)
 
 
-def _text(name: str, raw: memoryview, index: int) -> str:
+def _decode_text(name: str, raw: memoryview, index: int) -> str:
     try:
         return str(raw, "utf-8")
     except UnicodeDecodeError as error:
         raise BadInput(f"input {name!r}: element {index} is not UTF-8, which ONNX strings have to be") from error
 
 
-def objects(values: list[Any]) -> np.ndarray:
-    """A flat array of Python objects, whatever they look like to numpy."""
+def object_array(values: list[Any]) -> np.ndarray:
+    """A flat array of Python objects: numpy would make arrays of nested lists, and numbers of numbers."""
     array = np.empty(len(values), np.object_)
     array[:] = values
     return array
@@ -80,7 +80,7 @@ def encode(array: np.ndarray) -> memoryview:
     return memoryview(b"".join(parts))
 
 
-def deduced(name: str, size: int, datatype: str, expected: list[int]) -> list[int]:
+def deduce_shape(name: str, size: int, datatype: str, expected: list[int]) -> list[int]:
     """The shape of an input that is the whole body: it may vary in one dimension, or in the first, then 1, and one."""
     shape = list(expected)
     if datatype == "BYTES":

@@ -10,11 +10,11 @@ import numpy as np
 from shared.errors import BadInput
 from shared.package.manifest import Tensor
 from shared.runtime.arrays import computable
-from shared.serving.protocol.binary import objects
+from shared.serving.protocol.binary import object_array
 
 
-def classes(parameters: dict[str, Any], output: Tensor) -> int:
-    """How many classes are asked for. Raises BadInput."""
+def count_classes(parameters: dict[str, Any], output: Tensor) -> int:
+    """How many classes are requested. Raises BadInput."""
     count = parameters["classification"]
     if type(count) is not int or count < 1:
         raise BadInput(f"output {output.name!r}: classification is the number of classes, from 1, not {count!r:.40}")
@@ -31,21 +31,21 @@ def classify(scores: np.ndarray, count: int, labels: list[str]) -> np.ndarray:
     """
     rows = scores.reshape(scores.shape[0], math.prod(scores.shape[1:])) if scores.ndim > 1 else scores.reshape(1, -1)
     values = _numeric(rows)
-    best = _order(values)[:, :count]
-    named = len(labels) == values.shape[1]
-    found = [
-        f"{value}:{index}:{labels[index]}" if named else f"{value}:{index}"
+    best = _sort_descending(values)[:, :count]
+    has_labels = len(labels) == values.shape[1]
+    elements = [
+        f"{value}:{index}:{labels[index]}" if has_labels else f"{value}:{index}"
         for row, top in zip(values, best, strict=True)
         for value, index in zip(row[top].astype(str).tolist(), top.tolist(), strict=True)
     ]
-    return objects(found).reshape([*scores.shape[:1], best.shape[1]] if scores.ndim > 1 else [best.shape[1]])
+    return object_array(elements).reshape([*scores.shape[:1], best.shape[1]] if scores.ndim > 1 else [best.shape[1]])
 
 
 def _numeric(rows: np.ndarray) -> np.ndarray:
     return rows.astype(np.uint8) if rows.dtype == np.bool_ else computable(rows)
 
 
-def _order(values: np.ndarray) -> np.ndarray:
+def _sort_descending(values: np.ndarray) -> np.ndarray:
     """Indices of each row's values, highest first. Reversed twice: negating would wrap unsigned integers."""
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), -np.inf, values)

@@ -25,9 +25,10 @@ INTEGERS: list[tuple[Any, Any]] = [("i", np.int64), ("u", np.uint64)]
 BUFFERS: dict[str, list[tuple[Any, Any]]] = {"float": [("d", np.float64)], "int": INTEGERS, "uint": INTEGERS}
 
 
-def members(body: bytes | memoryview) -> dict[str, Any] | None:
-    """The members of an infer request, the data of inputs as arrays where that is certain. None for any other body,
-    and where there is no simdjson.
+def read_members(body: bytes | memoryview) -> dict[str, Any] | None:
+    """The members of an infer request, the data of inputs as arrays where that is certain.
+
+    None for any other body, and where there is no simdjson.
 
     A parser of its own for each body: one can only be used again when nothing of its last document is left.
     """
@@ -35,35 +36,38 @@ def members(body: bytes | memoryview) -> dict[str, Any] | None:
         return None
     try:
         document = Parser().parse(body)
-        found = _members(document, "inputs", _each) if isinstance(document, Object) else None
+        request = _read_members(document, "inputs", _read_inputs) if isinstance(document, Object) else None
     except (ValueError, RuntimeError, UnicodeDecodeError):
         return None
     # A buffer does not tell [1, [2, 3], []] from [1, 2, 3]: there must be no array that was not seen.
-    return found if found and _brackets(found) == bytes(body).count(b"[") else None
+    return request if request and _count_brackets(request) == bytes(body).count(b"[") else None
 
 
-def _members(given: Any, one: str, read: Callable[[Any, Any], Any]) -> dict[str, Any]:
-    """An object's members as Python has them, but `one`, which `read` makes of it and the object.
+def _read_members(source: Any, special: str, read: Callable[[Any, Any], Any]) -> dict[str, Any]:
+    """An object's members as Python values; the member `special` is read by `read`, from its value and the object.
 
     Raises ValueError for a name that is there twice: simdjson finds the first, the ordinary decoder takes the last.
     """
-    names = list(given)
+    names = list(source)
     if len(set(names)) < len(names):
         raise ValueError("a name is there twice")
-    return {name: read(given[name], given) if name == one else _plain(given[name]) for name in names}
+    return {name: read(source[name], source) if name == special else _to_python(source[name]) for name in names}
 
 
-def _each(inputs: Any, _: Any) -> Any:
+def _read_inputs(inputs: Any, _: Any) -> Any:
     if not isinstance(inputs, Array):
-        return _plain(inputs)
-    return [_members(given, "data", _data) if isinstance(given, Object) else _plain(given) for given in inputs]
+        return _to_python(inputs)
+    return [
+        _read_members(member, "data", _read_data) if isinstance(member, Object) else _to_python(member)
+        for member in inputs
+    ]
 
 
-def _data(data: Any, of: Any) -> Any:
+def _read_data(data: Any, tensor: Any) -> Any:
     """Nested or flat numbers as an array in their shape; anything else as Python has it."""
-    name = of.get("datatype")
+    name = tensor.get("datatype")
     if not isinstance(data, Array) or not isinstance(name, str):
-        return _plain(data)
+        return _to_python(data)
     datatype = DATATYPES.get(name)
     buffers = BUFFERS.get(datatype.kind, []) if datatype else []
     shape = _shape(data) if buffers else None
@@ -87,14 +91,14 @@ def _shape(data: Any) -> tuple[int, ...] | None:
     return None if others or shape is None else (len(data), *shape)
 
 
-def _plain(value: Any) -> Any:
+def _to_python(value: Any) -> Any:
     return value.as_list() if isinstance(value, Array) else value.as_dict() if isinstance(value, Object) else value
 
 
-def _brackets(value: Any) -> int:
+def _count_brackets(value: Any) -> int:
     """How many '[' the JSON text of a value has, but for those in strings."""
     if isinstance(value, np.ndarray):
         return sum(math.prod(value.shape[:axis]) for axis in range(value.ndim))
     if isinstance(value, dict):
-        return sum(map(_brackets, value.values()))
-    return 1 + sum(map(_brackets, value)) if isinstance(value, list) else 0
+        return sum(map(_count_brackets, value.values()))
+    return 1 + sum(map(_count_brackets, value)) if isinstance(value, list) else 0

@@ -11,7 +11,7 @@ from shared.runtime.arrays import datatype_of
 from shared.serving import content
 from shared.serving.content import JSON, Reply
 from shared.serving.protocol import binary
-from shared.serving.protocol.message import Wanted
+from shared.serving.protocol.message import RequestedOutput
 from shared.serving.protocol.values import to_json
 
 OCTETS = "application/octet-stream"
@@ -21,7 +21,7 @@ def answer(
     model: str,
     version: int,
     request_id: str | None,
-    outputs: list[tuple[Wanted, np.ndarray]],
+    outputs: list[tuple[RequestedOutput, np.ndarray]],
     *,
     labels: list[str] | None = None,
     accepted: str | None = None,
@@ -32,10 +32,10 @@ def answer(
     """
     tensors: list[dict[str, Any]] = []
     buffers: list[Any] = []
-    for want, array in outputs:
-        values = _classified(array, want.classes, labels or []) if want.classes else array
-        tensor = {"name": want.name, "datatype": datatype_of(values), "shape": list(values.shape)}
-        if want.binary:
+    for requested, array in outputs:
+        values = _classify(array, requested.classes, labels or []) if requested.classes else array
+        tensor = {"name": requested.name, "datatype": datatype_of(values), "shape": list(values.shape)}
+        if requested.binary:
             buffers.append(binary.encode(values))
             tensors.append(tensor | {"parameters": {"binary_data_size": len(buffers[-1])}})
         else:
@@ -50,7 +50,7 @@ def answer(
     return content.reply(b"".join([document, *buffers]), headers, accepted)
 
 
-def _classified(array: np.ndarray, count: int, labels: list[str]) -> np.ndarray:
+def _classify(array: np.ndarray, count: int, labels: list[str]) -> np.ndarray:
     from shared.serving.protocol import classification  # few calls ask for it: no module of every cold start
 
     return classification.classify(array, count, labels)

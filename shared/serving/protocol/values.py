@@ -12,39 +12,39 @@ from typing import Any
 import numpy as np
 
 from shared.errors import BadInput
-from shared.runtime.arrays import COMPUTED, CONVERTED, TEXT, computable, json_values, stored
+from shared.runtime.arrays import COMPUTED, TEXT, computable, json_values, to_stored
 
 
 def to_array(name: str, data: Any, datatype: str, shape: list[int] | None) -> np.ndarray:
     """Nested or flat JSON values as an array of a datatype; reshaped when a shape is given. Raises BadInput."""
-    array = _strings(name, data) if datatype == "BYTES" else _numbers(name, data, datatype)
+    array = _to_strings(name, data) if datatype == "BYTES" else _to_numbers(name, data, datatype)
     if shape is None:
         return array
     if array.size != math.prod(shape) or (array.ndim > 1 and list(array.shape) != shape):
         raise BadInput(f"input {name!r} has {array.size} values in shape {list(array.shape)}, not those of {shape}")
-    return reshaped(name, array, shape)
+    return reshape(name, array, shape)
 
 
-def reshaped(name: str, array: np.ndarray, shape: list[int]) -> np.ndarray:
+def reshape(name: str, array: np.ndarray, shape: list[int]) -> np.ndarray:
     try:
         return array.reshape(shape)
     except ValueError as error:  # no elements, but dimensions whose product numpy cannot count
         raise BadInput(f"input {name!r} cannot have the shape {shape}") from error
 
 
-def _numbers(name: str, data: Any, datatype: str) -> np.ndarray:
+def _to_numbers(name: str, data: Any, datatype: str) -> np.ndarray:
     dtype = COMPUTED[datatype]
     try:
         natural = np.asarray(data)
         if dtype == np.uint64 and natural.dtype.kind == "f":
-            natural = _exact(data, natural)
+            natural = _read_exactly(data, natural)
     except (ValueError, OverflowError, TypeError) as error:
         raise BadInput(f"input {name!r}: the data is not a regular array of {datatype} values ({error})") from error
     array = natural.astype(dtype) if natural.size == 0 else _cast(name, natural, dtype, datatype)
-    return _stored(name, array, datatype) if datatype in CONVERTED else array
+    return _store(name, array, datatype)
 
 
-def _exact(data: Any, natural: np.ndarray) -> np.ndarray:
+def _read_exactly(data: Any, natural: np.ndarray) -> np.ndarray:
     """numpy reads a mixture of small and very large integers as floats: read it again if it is integers throughout."""
     values = np.asarray(data, dtype=object)
     return values.astype(np.uint64) if all(type(value) is int for value in values.flat) else natural
@@ -53,20 +53,20 @@ def _exact(data: Any, natural: np.ndarray) -> np.ndarray:
 def _cast(name: str, natural: np.ndarray, dtype: np.dtype, datatype: str) -> np.ndarray:
     takes = {"f": "iuf", "i": "iu", "u": "iu", "b": "b"}[dtype.kind]
     if natural.dtype.kind not in takes:
-        raise BadInput(f"input {name!r} holds values that are no {datatype}: {_found(natural)}")
+        raise BadInput(f"input {name!r} holds values that are no {datatype}: {_describe_kind(natural)}")
     if dtype.kind in "iu" and not _in_range(natural, dtype):
-        raise _outside(name, datatype)
+        raise _out_of_range(name, datatype)
     with np.errstate(over="ignore"):
         cast = natural.astype(dtype, copy=False)
     if dtype.kind == "f" and not np.isfinite(cast).all():
-        raise _outside(name, datatype)
+        raise _out_of_range(name, datatype)
     return cast
 
 
-def _stored(name: str, array: np.ndarray, datatype: str) -> np.ndarray:
-    values = stored(array, datatype)
-    if not np.isfinite(computable(values)).all():  # too large for the narrower type
-        raise _outside(name, datatype)
+def _store(name: str, array: np.ndarray, datatype: str) -> np.ndarray:
+    values = to_stored(array, datatype)
+    if values is not array and not np.isfinite(computable(values)).all():  # too large for the narrower type
+        raise _out_of_range(name, datatype)
     return values
 
 
@@ -75,16 +75,16 @@ def _in_range(natural: np.ndarray, dtype: np.dtype) -> bool:
     return int(natural.min()) >= bounds.min and int(natural.max()) <= bounds.max
 
 
-def _outside(name: str, datatype: str) -> BadInput:
+def _out_of_range(name: str, datatype: str) -> BadInput:
     return BadInput(f"input {name!r} holds values outside the range of {datatype}")
 
 
-def _found(natural: np.ndarray) -> str:
+def _describe_kind(natural: np.ndarray) -> str:
     kinds = {"f": "fractions", "i": "integers", "u": "integers", "b": "booleans", "U": "text"}
     return f"{kinds.get(natural.dtype.kind, 'values of mixed kinds')} were found"
 
 
-def _strings(name: str, data: Any) -> np.ndarray:
+def _to_strings(name: str, data: Any) -> np.ndarray:
     array = np.asarray(data, dtype=object)
     if not all(isinstance(value, str) for value in array.flat):
         raise BadInput(f"input {name!r} is BYTES: in JSON its values are strings, in a regular array")

@@ -1,6 +1,6 @@
 """What models mean: one module per task, which makes answers of inputs in terms that people understand.
 
-A task's module is imported when it is first called, so that nobody pays for Pillow who sends no image. Which tasks
+A task's module is imported when it is first called, so that calls without images do not import Pillow. Which tasks
 there are is declared in shared/package/tasks.py; what each has to say is the Protocol in base.py.
 """
 

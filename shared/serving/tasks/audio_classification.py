@@ -41,13 +41,13 @@ def _answer(loaded: Loaded, item: bytes, options: Options) -> dict[str, Any]:
     samples = [part for _, part in parts]
     groups = [samples[start : start + size] for start in range(0, len(samples), size)]
     rows = np.concatenate([classification.scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups])
-    answer: dict[str, Any] = {"predictions": classification.labelled(loaded, rows.mean(axis=0), options)}
+    answer: dict[str, Any] = {"predictions": classification.best_labels(loaded, rows.mean(axis=0), options)}
     if plan.hop and plan.seconds:
         answer["segments"] = [
             {
                 "start": start,
                 "end": start + plan.seconds,
-                "predictions": classification.labelled(loaded, row, options),
+                "predictions": classification.best_labels(loaded, row, options),
             }
             for (start, _), row in zip(parts, rows, strict=True)
         ]

@@ -47,7 +47,7 @@ def vectors(loaded: Loaded, items: list[Any], options: Options) -> tuple[np.ndar
     if kind == "image":
         feeds, _ = images.feeds(loaded, items)
     elif kind == "audio":
-        feeds = _beginnings(loaded, items)
+        feeds = _first_windows(loaded, items)
     else:
         feeds, encodings = texts.feeds(loaded, texts.items(items))
         if encodings is not None:
@@ -57,17 +57,17 @@ def vectors(loaded: Loaded, items: list[Any], options: Options) -> tuple[np.ndar
     after = declared if isinstance(declared, Vector) else Vector()
     name = after.output or loaded.manifest.outputs[0].name
     values = np.asarray(batching.run(loaded, feeds, [name])[name], np.float32)
-    return _finished(pooled(values, mask, after.pooling), after, options), tokens
+    return _normalize(pool(values, mask, after.pooling), after, options), tokens
 
 
-def _beginnings(loaded: Loaded, items: list[bytes]) -> dict[str, np.ndarray]:
+def _first_windows(loaded: Loaded, items: list[bytes]) -> dict[str, np.ndarray]:
     """The beginning of each sound, as much as the model hears at once."""
     tensor, plan = sounds.signature(loaded)
     parts = [sounds.windows(sounds.decode(item, plan.sample_rate), plan)[0][1] for item in items]
     return sounds.feeds(tensor, plan, parts)
 
 
-def pooled(values: np.ndarray, mask: np.ndarray | None, pooling: str) -> np.ndarray:
+def pool(values: np.ndarray, mask: np.ndarray | None, pooling: str) -> np.ndarray:
     """[N, tokens, width] → [N, width] over the tokens that the mask [N, tokens] keeps; other shapes as they are."""
     if values.ndim != 3:
         return values.reshape(len(values), -1)
@@ -82,7 +82,7 @@ def pooled(values: np.ndarray, mask: np.ndarray | None, pooling: str) -> np.ndar
     return np.asarray((values * weights[..., None]).sum(axis=1) / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9))
 
 
-def _finished(values: np.ndarray, after: Vector, options: Options) -> np.ndarray:
+def _normalize(values: np.ndarray, after: Vector, options: Options) -> np.ndarray:
     dimensions = options.dimensions or after.dimensions
     if dimensions and dimensions > values.shape[1]:
         raise BadInput(f"the embeddings have {values.shape[1]} dimensions, {dimensions} cannot be had: ask for fewer")

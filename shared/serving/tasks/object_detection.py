@@ -10,7 +10,7 @@ import numpy as np
 from shared.errors import BadInput
 from shared.package.processing import Boxes
 from shared.serving.inputs import images
-from shared.serving.inputs.images import Placed
+from shared.serving.inputs.images import Placement
 from shared.serving.inputs.request import Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
@@ -30,7 +30,7 @@ class ObjectDetection(Task):
         plan = _declared(loaded)
         if plan.classes:
             return None
-        count = scored(outputs, plan, 0, loaded)[1].shape[1]
+        count = read_scores(outputs, plan, 0, loaded)[1].shape[1]
         return range(count - 1 if plan.background == count - 1 else count, count + 1)
 
 
@@ -40,16 +40,16 @@ def _declared(loaded: Loaded) -> Boxes:
 
 
 def _answers(loaded: Loaded, items: list[bytes], options: Options) -> list[dict[str, Any]]:
-    feeds, placed = images.feeds(loaded, items)
+    feeds, placements = images.feeds(loaded, items)
     view = _view(next(iter(feeds.values())), images.signature(loaded)[1].layout)
     outputs = batching.run(loaded, feeds)
     plan = _declared(loaded)
     threshold = plan.threshold if options.threshold is None else options.threshold
     answers = []
-    for number, place in enumerate(placed):
+    for number, placement in enumerate(placements):
         boxes, scores, classes = candidates(outputs, plan, number, threshold, loaded)
-        corners = _in_image(_corners(boxes, plan, view), place)
-        best = kept(corners, scores, classes, plan.iou, options.top_k or plan.top_k)
+        corners = _to_image(_corners(boxes, plan, view), placement)
+        best = suppress_overlaps(corners, scores, classes, plan.iou, options.top_k or plan.top_k)
         labels = [classification.label(loaded.manifest.labels, int(classes[i])) for i in best]
         answers.append({"objects": [_object(labels[n], scores[i], corners[i]) for n, i in enumerate(best)]})
     return answers
@@ -63,40 +63,40 @@ def candidates(
     outputs: Mapping[str, np.ndarray], plan: Boxes, number: int, threshold: float, loaded: Loaded
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of one image: boxes [N, 4] as the model gives them, scores [N] of at least the threshold, and classes [N]."""
-    raw, scores = scored(outputs, plan, number, loaded)
+    raw, scores = read_scores(outputs, plan, number, loaded)
     if plan.background is not None and scores.shape[1] > 1:
         scores[:, plan.background] = -1.0
     best = scores.argmax(axis=1)
     top = scores[np.arange(len(scores)), best]
-    classes = _one(outputs, plan.classes, number).astype(np.int64).reshape(-1) if plan.classes else best
+    classes = _of_image(outputs, plan.classes, number).astype(np.int64).reshape(-1) if plan.classes else best
     chosen = top >= threshold
     return raw[chosen, :4], top[chosen], classes[chosen]
 
 
-def scored(
+def read_scores(
     outputs: Mapping[str, np.ndarray], plan: Boxes, number: int, loaded: Loaded
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of one image: boxes [N, 4 or more] as the model gives them, and scores [N, classes]; [N, 1] of a single class."""
     name = plan.boxes or loaded.manifest.outputs[0].name
-    raw = _one(outputs, name, number)
+    raw = _of_image(outputs, name, number)
     raw = raw.T if plan.transposed else raw
     if raw.ndim != 2 or raw.shape[1] < 4:
         raise BadInput(
             f"output {name!r} has shape {list(outputs[name].shape)}, not four numbers per box: see postprocess"
         )
     if plan.scores is not None:
-        given = _one(outputs, plan.scores, number)
-        return raw, classification.activated(given, plan.activation) if given.ndim == 2 else given[:, None]
+        scores = _of_image(outputs, plan.scores, number)
+        return raw, classification.activate(scores, plan.activation) if scores.ndim == 2 else scores[:, None]
     start = 5 if plan.objectness else 4
     if raw.shape[1] < 5:
         raise BadInput(f"output {name!r} has no scores after its boxes: name the output with them in postprocess")
     if plan.objectness and raw.shape[1] == start:  # of a detector of one thing
-        return raw, classification.activated(raw[:, 4:5], plan.activation)
-    scores = classification.activated(raw[:, start:], plan.activation)
-    return raw, scores * classification.activated(raw[:, 4:5], plan.activation) if plan.objectness else scores
+        return raw, classification.activate(raw[:, 4:5], plan.activation)
+    scores = classification.activate(raw[:, start:], plan.activation)
+    return raw, scores * classification.activate(raw[:, 4:5], plan.activation) if plan.objectness else scores
 
 
-def _one(outputs: Mapping[str, np.ndarray], name: str, number: int) -> np.ndarray:
+def _of_image(outputs: Mapping[str, np.ndarray], name: str, number: int) -> np.ndarray:
     """What an output says of one image: its row, or all of it where a model takes one image and has no such axis."""
     if name not in outputs:
         raise BadInput(f"the package's postprocess names the output {name!r}, the model has {sorted(outputs)}")
@@ -119,22 +119,24 @@ def _corners(boxes: np.ndarray, plan: Boxes, view: tuple[int, int]) -> np.ndarra
     return np.concatenate([first, first + second], axis=1) if plan.form == "xywh" else scaled
 
 
-def _in_image(corners: np.ndarray, place: Placed) -> np.ndarray:
+def _to_image(corners: np.ndarray, placement: Placement) -> np.ndarray:
     """From the model's view to the image that was sent, within its borders."""
-    scale, offset = np.array([*place.scale, *place.scale]), np.array([*place.offset, *place.offset])
-    border = np.array([place.width, place.height] * 2)
+    scale, offset = np.array([*placement.scale, *placement.scale]), np.array([*placement.offset, *placement.offset])
+    border = np.array([placement.width, placement.height] * 2)
     return np.asarray(np.clip((corners - offset) / scale, 0, border))
 
 
-def kept(corners: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou: float | None, most: int) -> list[int]:
+def suppress_overlaps(
+    corners: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou: float | None, limit: int
+) -> list[int]:
     """Indices of the boxes that stay, best first; those that overlap a better one of their class more than iou go."""
     order = [int(i) for i in np.argsort(-scores, kind="stable")]
     if iou is None:
-        return order[:most]
+        return order[:limit]
     areas = np.prod(np.maximum(corners[:, 2:] - corners[:, :2], 0), axis=1)
     chosen: list[int] = []
     for index in order:
-        if len(chosen) == most:
+        if len(chosen) == limit:
             break
         rivals = [other for other in chosen if classes[other] == classes[index]]
         if not rivals or overlap(corners[index], corners[rivals], areas[index], areas[rivals]).max() <= iou:

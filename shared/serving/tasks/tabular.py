@@ -29,7 +29,7 @@ class Tabular(Task):
         numbers = outputs(loaded, items)
         if not _are_scores(loaded, numbers):
             return values(numbers)
-        return [{"predictions": classification.labelled(loaded, row, options)} for row in _scores(loaded, numbers)]
+        return [{"predictions": classification.best_labels(loaded, row, options)} for row in _scores(loaded, numbers)]
 
     def explain(self, loaded: Loaded, item: Row, options: ExplainOptions) -> dict[str, Any]:
         from shared.serving.explain import tables as by_columns
@@ -69,7 +69,7 @@ def _scores(loaded: Loaded, numbers: np.ndarray) -> np.ndarray:
     wide = numbers.astype(np.float64)
     if wide.shape[1] == 1:  # one probability, of the second of two classes
         return np.concatenate([1 - wide, wide], axis=1)
-    return classification.activated(wide, classification.declared(loaded).activation)
+    return classification.activate(wide, classification.declared(loaded).activation)
 
 
 TASK = Tabular()

@@ -46,7 +46,7 @@ def _answers(loaded: Loaded, items: list[texts.Item], options: Options) -> list[
     if logits.ndim != 3:
         raise BadInput(f"output {name!r} has shape {list(logits.shape)}, not [texts, tokens, labels]")
     answers = []
-    for text, encoding, row in zip(items, encodings, classification.activated(logits, "softmax"), strict=True):
+    for text, encoding, row in zip(items, encodings, classification.activate(logits, "softmax"), strict=True):
         tokens = _tokens(encoding, row, loaded.manifest.labels)
         answers.append({"entities": _entities(str(text), tokens, plan, options, len(texts.plan_of(loaded).prefix))})
     return answers
@@ -72,7 +72,7 @@ def _entities(
     groups: list[list[dict[str, Any]]] = []
     last = None  # the label of the token just before, where that is part of something
     for token in tokens:
-        begins, kind = _split(token["label"])
+        begins, kind = _split_label(token["label"])
         if kind in plan.ignore:
             last = None
             continue
@@ -86,7 +86,7 @@ def _entities(
     return [entity for entity in entities if entity["score"] >= threshold]
 
 
-def _split(label: str) -> tuple[bool, str]:
+def _split_label(label: str) -> tuple[bool, str]:
     """B-X begins a thing, I-X goes on with one, X may do either."""
     return (label[0] == "B", label[2:]) if label[:2] in ("B-", "I-") else (False, label)
 
@@ -94,7 +94,13 @@ def _split(label: str) -> tuple[bool, str]:
 def _entity(text: str, group: list[dict[str, Any]], shift: int) -> dict[str, Any]:
     start, end = max(group[0]["at"][0] - shift, 0), max(group[-1]["at"][1] - shift, 0)
     score = round(sum(token["score"] for token in group) / len(group), 6)
-    return {"entity": _split(group[0]["label"])[1], "score": score, "start": start, "end": end, "text": text[start:end]}
+    return {
+        "entity": _split_label(group[0]["label"])[1],
+        "score": score,
+        "start": start,
+        "end": end,
+        "text": text[start:end],
+    }
 
 
 TASK = TokenClassification()

@@ -162,7 +162,7 @@ def _words(wave: bytes) -> list[np.ndarray]:
     if head < 8:
         return []
     samples = np.frombuffer(wave[head : head + (len(wave) - head) // 2 * 2], "<i2") / 32768
-    samples = serving.resampled(samples, int.from_bytes(wave[24:28], "little"), RATE)
+    samples = serving.resample(samples, int.from_bytes(wave[24:28], "little"), RATE)
     loud = np.flatnonzero(np.abs(samples) > QUIET * np.abs(samples).max(initial=0))
     parts = np.split(loud, np.flatnonzero(np.diff(loud) > PAUSE * RATE) + 1)
     return [samples[part[0] : part[-1] + 1] for part in parts if len(part)]

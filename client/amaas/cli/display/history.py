@@ -46,9 +46,11 @@ def _alias_events(record: Json) -> list[str]:
     events = []
     if record.get("request"):
         events.append(f"request {record['request']} {'approved' if record['kind'] == 'approve' else 'rejected'}")
-    back = "back to " if record.get("kind") == "rollback" else ""
+    direction = "back to " if record.get("kind") == "rollback" else ""
     for alias, target in (record.get("aliases") or {}).items():
-        events.append(f"{alias} → {back}{target_label(target) if isinstance(target, dict) else target or 'deleted'}")
+        events.append(
+            f"{alias} → {direction}{target_label(target) if isinstance(target, dict) else target or 'deleted'}"
+        )
     if record.get("proposal"):
         move = record["proposal"]
         events.append(f"requested {move['alias']} → {target_label(move['target'])}")

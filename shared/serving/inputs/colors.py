@@ -1,4 +1,4 @@
-"""Images in the 8-bit colour mode that a model takes: one piece, so that training and serving agree to the bit."""
+"""Images in the 8-bit color mode that a model takes: one piece, so that training and serving agree to the bit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image
 STEP = 257  # of 16 bits for one of 8: 65535 / 255
 
 
-def coloured(image: Image.Image, mode: str) -> Image.Image:
+def convert(image: Image.Image, mode: str) -> Image.Image:
     """Grey of 16 bits, as PNG and TIFF have it, is scaled: Pillow alone would make white of all above 255.
 
     mode: `L` or `RGB`. Raises what Pillow does for an image that is cut off.

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import utils
 
-from ops.resign import attest
+from ops.resign import re_sign
 from shared import keys
 from shared.errors import Unavailable
-from shared.registry import aliases, catalogue, models, verify
+from shared.registry import aliases, catalog, models, verify
 from shared.registry import log as logs
 from shared.registry.log import Log
 from shared.registry.state import Target
@@ -86,19 +86,19 @@ def test_a_record_of_another_model_does_not_pass(signed: Log, key: LocalKey) -> 
     signed.store.put(keys.log_record("victim", 1), stolen)
     with pytest.raises(Unavailable, match="signature is wrong"):
         models.get(reader(signed, key.public), "victim")
-    assert "victim" not in catalogue.every(reader(signed, key.public))
+    assert "victim" not in catalog.list_models(reader(signed, key.public))
 
 
 def test_a_signature_has_one_form(signed: Log, key: LocalKey) -> None:
     body = signed.store.get(keys.log_record("m", 4)).body
-    seal = logs.decode(body).seal
-    r, s = utils.decode_dss_signature(base64.b64decode(seal.signature))
+    signature = logs.decode(body).signature
+    r, s = utils.decode_dss_signature(base64.b64decode(signature.signature))
     twin = base64.b64encode(utils.encode_dss_signature(r, p256.N - s)).decode()
     stored = signed.store.get(keys.head("m")).body
-    signed.store.put(keys.head("m"), stored.replace(seal.signature.encode(), twin.encode()))
+    signed.store.put(keys.head("m"), stored.replace(signature.signature.encode(), twin.encode()))
     head = models.get(reader(signed, key.public), "m")
     assert head.digest == logs.digest(body)  # from the log: the exchanged head was not believed
-    signed.store.put(keys.log_record("m", 4), body.replace(seal.signature.encode(), twin.encode()))
+    signed.store.put(keys.log_record("m", 4), body.replace(signature.signature.encode(), twin.encode()))
     problems = verify.verify(reader(signed, key.public), "m").problems
     assert "normal form" in problems[0].what
 
@@ -110,7 +110,7 @@ def test_every_record_is_signed_once(signed: Log, key: LocalKey, monkeypatch: py
     aliases.move(signed, "m", "production", Target(version=1), ANN)
     assert len(made) == 1
     records = [logs.decode(signed.store.get(keys.log_record("m", n)).body) for n in range(1, 6)]
-    assert all(record.seal for record in records)
+    assert all(record.signature for record in records)
 
 
 def test_a_key_that_does_not_answer_changes_nothing(
@@ -125,18 +125,18 @@ def test_a_key_that_does_not_answer_changes_nothing(
     assert models.get(signed, "m").revision == 4
 
 
-def test_a_new_key_attests_what_an_old_one_signed(signed: Log, other: LocalKey) -> None:
-    assert attest(signed.store, other, "rotation") == [("m", 5)]
-    assert attest(signed.store, other, "rotation") == []
+def test_a_new_key_signs_what_an_old_one_signed(signed: Log, other: LocalKey) -> None:
+    assert re_sign(signed.store, other, "rotation") == [("m", 5)]
+    assert re_sign(signed.store, other, "rotation") == []
     assert models.get(reader(signed, other.public), "m").number(None) == 2
 
 
-# ---- what is signed are stored bytes, and the seal stands at their end
+# ---- what is signed are stored bytes, and the signature stands at their end
 
 
-def resealed(body: bytes, seal: bytes) -> bytes:
-    """A record with other bytes where its seal is."""
-    return body[: body.rindex(b',"seal":')] + seal + b"}"
+def with_member(body: bytes, member: bytes) -> bytes:
+    """A record with other bytes where its signature is."""
+    return body[: body.rindex(b',"seal":')] + member + b"}"
 
 
 def misplaced(body: bytes) -> list[bytes]:
@@ -152,9 +152,9 @@ def misplaced(body: bytes) -> list[bytes]:
         content + b"," + seal + b',"card":null}',
         content + b"," + stranger + b"," + seal + b"}",
         content + b"," + seal + b"," + seal + b"}",
-        resealed(body, b',"seal":' + msgspec.json.encode(dict(reversed(plain.items())))),
-        resealed(body, b',"seal":' + msgspec.json.encode(plain | {"more": 1})),
-        resealed(body, b',"seal":' + msgspec.json.encode(plain).replace(b'"key"', b'"\\u006bey"')),
+        with_member(body, b',"seal":' + msgspec.json.encode(dict(reversed(plain.items())))),
+        with_member(body, b',"seal":' + msgspec.json.encode(plain | {"more": 1})),
+        with_member(body, b',"seal":' + msgspec.json.encode(plain).replace(b'"key"', b'"\\u006bey"')),
         content.replace(b'"by":"ann"', b'"by":"bob","by":"ann"') + b"," + seal + b"}",
         content.replace(b'"by":"ann"', b'"by": "ann"') + b"," + seal + b"}",
     ]
@@ -175,16 +175,16 @@ def test_a_record_is_believed_in_the_bytes_that_were_signed_only(signed: Log, ke
         assert other.strip() in signed.store.get(keys.head("m")).body
 
 
-def test_a_seal_of_another_record_or_of_none_is_not_believed(signed: Log, key: LocalKey) -> None:
+def test_a_signature_of_another_record_or_of_none_is_not_believed(signed: Log, key: LocalKey) -> None:
     body, before = (signed.store.get(keys.log_record("m", revision)).body for revision in (4, 3))
     signed.store.delete(keys.head("m"))
-    seals = [before[before.rindex(b',"seal":') : -1], b"", b',"seal":null', b',"seal":{}', b',"seal":1']
+    members = [before[before.rindex(b',"seal":') : -1], b"", b',"seal":null', b',"seal":{}', b',"seal":1']
     for cut in (1, 10, len(body) // 2):
         signed.store.put(keys.log_record("m", 4), body[:-cut])
         with pytest.raises(Unavailable):
             models.get(reader(signed, key.public), "m")
-    for seal in seals:
-        signed.store.put(keys.log_record("m", 4), resealed(body, seal))
+    for member in members:
+        signed.store.put(keys.log_record("m", 4), with_member(body, member))
         with pytest.raises(Unavailable, match=r"not to be trusted|damaged"):
             models.get(reader(signed, key.public), "m")
         assert verify.verify(reader(signed, key.public), "m").problems[0].revision == 4
