@@ -188,18 +188,20 @@ def fill_kinds(described: Any) -> Any:
 
     A task that this release does not have is left as it is: a stored manifest may be of another release.
     """
-    task = TASKS.get(described.get("task", TENSOR)) if isinstance(described, dict) else None
+    name = described.get("task", TENSOR) if isinstance(described, dict) else None
+    task = TASKS.get(name) if isinstance(name, str) else None  # the schema refuses whatever is no text
     if task is None:
         return described
     filled = dict(described)
     for member, allowed in (("preprocess", task.preprocess), ("postprocess", task.postprocess)):
         declaration = described.get(member)
         if isinstance(declaration, dict):
-            kind = declaration.get("kind", *allowed[:1])
+            if not allowed:
+                raise BadInput(f"amaas.json: the task {name!r} has no {member}: omit it")
+            kind = declaration.get("kind", allowed[0])
             if kind not in allowed:
                 raise BadInput(
-                    f"amaas.json: the task {described.get('task', TENSOR)!r} has no {member} of kind {kind!r}"
-                    + (f", it has {' or '.join(allowed)}" if allowed else "; omit it")
+                    f"amaas.json: the task {name!r} has no {member} of kind {kind!r}, it has {' or '.join(allowed)}"
                 )
             filled[member] = {**declaration, "kind": kind}
     return filled
