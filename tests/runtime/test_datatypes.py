@@ -47,7 +47,7 @@ def test_the_client_knows_the_same_datatypes() -> None:
 @EACH
 def test_values_survive_the_way_to_the_model_and_back(datatype: Datatype) -> None:
     values = np.array(["0", "1"], object) if datatype.kind == "text" else np.array([0, 1]).astype(datatype.computed)
-    array = arrays.stored(values, datatype.name)
+    array = arrays.to_stored(values, datatype.name)
     assert array.dtype == arrays.DTYPES[datatype.name]
     assert arrays.datatype_of(array) == datatype.name
     assert arrays.computable(array).tolist() == values.tolist()
