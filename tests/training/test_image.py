@@ -98,7 +98,7 @@ def test_what_is_copied_is_enough(tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines()[-1] == "75", done.stderr
     assert fnmatch.fnmatch(done.stdout, f"{tmp_path}/training/job/run.py {tmp_path}/amaas/api/package.py*")
-    assert "training: the store is out of reach" in done.stderr
+    assert "training: the store cannot be reached" in done.stderr
 
 
 def test_the_image_trains(image: str, folder: Path, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ WARNING = "print('training: the checkpoint could not be written; the training go
             "exit code 1: ValueError: a bug",
         ),
         (f"{WARNING}print('training: no such option', file=sys.stderr); sys.exit(1)", "no such option"),
-        ("", "is no package: it has no model.onnx"),
+        ("", "is not a package: it has no model.onnx"),
     ],
 )
 def test_a_failure_is_told_and_keeps_the_checkpoint(
