@@ -73,7 +73,9 @@ class Request(Struct, frozen=True):
     def options(self, of: Any) -> Any:
         """The query as a Struct: texts are converted to its members' types. Raises BadInput."""
         try:
-            return msgspec.convert(self.query, of, strict=False)
+            # the text `null` would become None, which a query cannot say: it is left to be refused as a text
+            query = {name: text if text.lower() != "null" else "null " for name, text in self.query.items()}
+            return msgspec.convert(query, of, strict=False)
         except msgspec.ValidationError as error:
             problem, _, path = str(error).partition(" - at `$.")
             name = path.rstrip("`")

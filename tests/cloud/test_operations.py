@@ -81,4 +81,4 @@ def test_paths_in_runbooks(tmp_path: Path) -> None:
     """Every make target that a runbook names is one."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in (ROOT / "docs" / "operations").glob("*.md"):
-        assert set(re.findall(r"\bmake ([a-z-]+)", page.read_text())) <= targets, page.name
+        assert set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)) <= targets, page.name

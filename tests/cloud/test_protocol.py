@@ -217,7 +217,7 @@ def binary(size: Any, **changes: Any) -> dict[str, Any]:
         ({"inputs": [image(data=[1e39] * 16)]}, b"", 400, "outside the range"),
         ({"inputs": [image(data=None)]}, b"", 400, "has no data"),
         ({"inputs": [image()], "outputs": [{"name": "x"}]}, b"", 400, "no output 'x'"),
-        ({"inputs": [image()], "outputs": [{"name": "logits"}] * 2}, b"", 400, "asked for twice"),
+        ({"inputs": [image()], "outputs": [{"name": "logits"}] * 2}, b"", 400, "is requested twice"),
         ({"inputs": [image()], "parameters": {"binary_data_output": "yes"}}, b"", 400, "is true or false"),
         (
             {"inputs": [image()], "outputs": [{"name": "logits", "parameters": {"classification": 0}}]},
@@ -229,7 +229,7 @@ def binary(size: Any, **changes: Any) -> dict[str, Any]:
             {"inputs": [image()], "outputs": [{"name": "logits", "parameters": {"shared_memory_region": "r"}}]},
             b"",
             501,
-            "nobody shares memory",
+            "shared memory is not supported",
         ),
         ({"inputs": [binary(64)]}, b"\0" * 63, 400, "announces 64 bytes"),
         ({"inputs": [binary(64)]}, b"\0" * 65, 400, "1 bytes after the JSON belong to no input"),

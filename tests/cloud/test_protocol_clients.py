@@ -219,7 +219,7 @@ def test_what_the_service_does_not_do_is_said(ask: Ask) -> None:
 def test_shared_memory_in_a_tensor(ask: Ask) -> None:
     given = triton.InferInput("x", [1], "BF16")
     given.set_shared_memory("region", 2)
-    with pytest.raises(triton.InferenceServerException, match="nobody shares memory") as told:
+    with pytest.raises(triton.InferenceServerException, match="shared memory is not supported") as told:
         ask("infer", "bfloat", [given])
     assert told.value.status() == "501"
 

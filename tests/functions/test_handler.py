@@ -25,6 +25,7 @@ def handler() -> Routes:
 
 class Query(Struct):
     limit: Annotated[int, Meta(ge=1, le=9)] = 7
+    next: int | None = None
     all: bool = False
 
 
@@ -63,7 +64,7 @@ def test_serves_and_decodes(handler: Routes) -> None:
 def test_a_query_becomes_what_the_route_declares(handler: Routes) -> None:
     answer = call(handler, "GET", "/models/x", query={"limit": "9", "all": "true", "other": "is ignored"})
     assert (answer.json["n"], answer.json["all"]) == (9, True)
-    for name, text in (("limit", "10"), ("limit", "-1"), ("limit", "1_0"), ("limit", "٣"), ("all", "maybe")):
+    for name, text in (("limit", "10"), ("limit", "-1"), ("limit", "1_0"), ("limit", "٣"), ("all", "maybe"), ("next", "null")):
         refused = call(handler, "GET", "/models/x", query={name: text})
         assert refused.status == 400
         assert f"the query's {name} does not fit" in refused.json["error"], refused.json
