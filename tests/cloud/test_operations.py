@@ -21,6 +21,8 @@ PAGES = ("on-call", "upgrade", "backup", "keys", "delete")
 @pytest.fixture(scope="module")
 def environment(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     cloud.s3.create_bucket(Bucket="amaas-restored")
+    versioning = {"Status": "Enabled"}  # as the template has it
+    cloud.s3.put_bucket_versioning(Bucket="amaas-restored", VersioningConfiguration=versioning)
     outputs = cloud.aws("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
     named = {output["OutputKey"]: output["OutputValue"] for output in outputs}
     tools = f"{ROOT}/.local/envs/dev/bin"

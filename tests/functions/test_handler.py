@@ -64,7 +64,14 @@ def test_serves_and_decodes(handler: Routes) -> None:
 def test_a_query_becomes_what_the_route_declares(handler: Routes) -> None:
     answer = call(handler, "GET", "/models/x", query={"limit": "9", "all": "true", "other": "is ignored"})
     assert (answer.json["n"], answer.json["all"]) == (9, True)
-    for name, text in (("limit", "10"), ("limit", "-1"), ("limit", "1_0"), ("limit", "٣"), ("all", "maybe"), ("next", "null")):
+    for name, text in (
+        ("limit", "10"),
+        ("limit", "-1"),
+        ("limit", "1_0"),
+        ("limit", "٣"),
+        ("all", "maybe"),
+        ("next", "null"),
+    ):
         refused = call(handler, "GET", "/models/x", query={name: text})
         assert refused.status == 400
         assert f"the query's {name} does not fit" in refused.json["error"], refused.json
