@@ -73,9 +73,7 @@ class Request(Struct, frozen=True):
     def options(self, of: Any) -> Any:
         """The query as a Struct: texts are converted to its members' types. Raises BadInput."""
         try:
-            # the text `null` would become None, which a query cannot say: it is left to be refused as a text
-            query = {name: text if text.lower() != "null" else "null " for name, text in self.query.items()}
-            return msgspec.convert(query, of, strict=False)
+            options = msgspec.convert(self.query, of, strict=False)
         except msgspec.ValidationError as error:
             problem, _, path = str(error).partition(" - at `$.")
             name = path.rstrip("`")
@@ -84,6 +82,11 @@ class Request(Struct, frozen=True):
             raise errors.BadInput(
                 f"the query's {name} does not fit: {problem}, not {self.query.get(name, '')[:40]!r}"
             ) from error
+        for member, name in zip(of.__struct_fields__, of.__struct_encode_fields__, strict=True):
+            # msgspec takes the text `null` for None where no text is expected; a query has no null
+            if name in self.query and getattr(options, member) is None:
+                raise errors.BadInput(f"the query's {name} does not fit: omit it, or give a value that is not null")
+        return options
 
 
 class Response(Struct, frozen=True):

@@ -26,6 +26,7 @@ def handler() -> Routes:
 class Query(Struct):
     limit: Annotated[int, Meta(ge=1, le=9)] = 7
     next: int | None = None
+    tag: str | None = None
     all: bool = False
 
 
@@ -34,7 +35,13 @@ def make_routes() -> Routes:
 
     @routes.route("GET", "/models/{model}", id="getModel", scope="read", query=Query)
     def show(request: Request, query: Query) -> dict:
-        return {"model": request.params["model"], "caller": request.caller, "n": query.limit, "all": query.all}
+        return {
+            "model": request.params["model"],
+            "caller": request.caller,
+            "n": query.limit,
+            "all": query.all,
+            "tag": query.tag,
+        }
 
     @routes.route("POST", "/echo", id="echo", scope=None)
     def echo(request: Request) -> Response:
@@ -58,12 +65,13 @@ def make_routes() -> Routes:
 def test_serves_and_decodes(handler: Routes) -> None:
     answer = call(handler, "GET", "/models/a%20b")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
-    assert answer.json == {"model": "a b", "caller": "tester", "n": 7, "all": False}
+    assert answer.json == {"model": "a b", "caller": "tester", "n": 7, "all": False, "tag": None}
 
 
 def test_a_query_becomes_what_the_route_declares(handler: Routes) -> None:
     answer = call(handler, "GET", "/models/x", query={"limit": "9", "all": "true", "other": "is ignored"})
     assert (answer.json["n"], answer.json["all"]) == (9, True)
+    assert call(handler, "GET", "/models/x", query={"tag": "null"}).json["tag"] == "null", "a text like any other"
     for name, text in (
         ("limit", "10"),
         ("limit", "-1"),
