@@ -6,8 +6,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-NEXT = Meta(description="`next` of the previous page")
-Limit = Annotated[int, Meta(ge=1, le=1000, description="length of the page, at most")]
+from shared.paging import CURSOR, limit
+
+Limit = Annotated[int, limit()]
 Chunk = Annotated[int, Meta(ge=0, le=999_999)]
 Place = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
 
@@ -17,10 +18,10 @@ class StatusQuery(Struct):
 
 
 class FailuresQuery(Struct):
-    next: Annotated[Place | None, NEXT] = None
+    next: Annotated[Place | None, CURSOR] = None
     limit: Limit = 100
 
 
 class OutputsQuery(Struct):
-    next: Annotated[Chunk | None, NEXT] = None
+    next: Annotated[Chunk | None, CURSOR] = None
     limit: Limit = 100

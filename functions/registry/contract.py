@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from shared.errors import BadInput
+from shared.paging import CURSOR, limit
 from shared.registry.state import PRODUCTION, Target
 
 Reason = Annotated[str, Meta(max_length=2000)]
@@ -14,8 +15,6 @@ Number = Annotated[int, Meta(ge=1, le=10**9)]
 Weight = Annotated[int, Meta(ge=0, le=10**6)]
 Tag = Annotated[str, Meta(min_length=1, max_length=64)]
 Reference = Annotated[str, Meta(pattern="^[0-9a-z][0-9a-z-]{0,31}$", description="a version's number, or an alias")]
-NEXT = Meta(description="`next` of the previous page")
-LIMIT = "length of the page, at most"
 
 
 class TransitionRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -63,13 +62,13 @@ class ModelsQuery(Struct):
     search: Annotated[str, Meta(description="words that the name, the task or a tag has to contain")] = ""
     task: Annotated[str | None, Meta(description="only models of this task")] = None
     tag: Annotated[str | None, Meta(description="only models with this tag")] = None
-    next: Annotated[str | None, NEXT] = None
-    limit: Annotated[int, Meta(ge=1, le=1000, description=LIMIT)] = 100
+    next: Annotated[str | None, CURSOR] = None
+    limit: Annotated[int, limit()] = 100
 
 
 class VersionsQuery(Struct):
-    next: Annotated[Annotated[int, Meta(ge=1, le=10**9)] | None, NEXT] = None
-    limit: Annotated[int, Meta(ge=1, le=1000, description=LIMIT)] = 100
+    next: Annotated[Annotated[int, Meta(ge=1, le=10**9)] | None, CURSOR] = None
+    limit: Annotated[int, limit()] = 100
 
 
 class CompareQuery(Struct, rename={"old": "from", "new": "to"}):
@@ -81,5 +80,5 @@ class HistoryQuery(Struct):
     verify: Annotated[bool, Meta(description="check the whole log: is every record there, unchanged and signed?")] = (
         False
     )
-    next: Annotated[Annotated[int, Meta(ge=1, le=10**12)] | None, NEXT] = None
-    limit: Annotated[int, Meta(ge=1, le=200, description=LIMIT)] = 50
+    next: Annotated[Annotated[int, Meta(ge=1, le=10**12)] | None, CURSOR] = None
+    limit: Annotated[int, limit(200)] = 50

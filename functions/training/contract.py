@@ -7,13 +7,14 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from shared import keys
+from shared.paging import CURSOR, limit
 
 JobId = Annotated[str, Meta(pattern=f"^{keys.TRAINING}$")]
 
 
 class JobsQuery(Struct):
-    next: Annotated[JobId | None, Meta(description="`next` of the previous page")] = None
-    limit: Annotated[int, Meta(ge=1, le=100, description="length of the page, at most")] = 20
+    next: Annotated[JobId | None, CURSOR] = None
+    limit: Annotated[int, limit(100)] = 20
 
 
 class StatusQuery(Struct):

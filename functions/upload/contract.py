@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
+
+from shared.paging import CURSOR, limit
 
 
 class UploadsQuery(Struct):
-    next: Annotated[str | None, Meta(description="`next` of the previous page")] = None
-    limit: Annotated[int, Meta(ge=1, le=1000, description="length of the page, at most")] = 100
+    next: Annotated[str | None, CURSOR] = None
+    limit: Annotated[int, limit()] = 100

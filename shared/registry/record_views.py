@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from shared.paging import NextNumber
 from shared.registry import state
 from shared.registry.verify import Problem
-from shared.registry.views import Digest, NextNumber, Target
+from shared.registry.views import Digest, Target
 
 
 class RegisteredVersion(Struct, kw_only=True):

@@ -11,12 +11,11 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.package.manifest import Manifest, TaskName
+from shared.paging import NextNumber, NextPage
 from shared.registry import catalog, state
 from shared.registry.state import Head
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, in hex")]
-NextPage = Annotated[str | None, Meta(description="where the next page starts; null on the last one")]
-NextNumber = Annotated[int | None, Meta(description="where the next page starts; null on the last one")]
 State = Literal["active", "retired"]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
+from shared.paging import NextPage
 from shared.uploads import states
 
 
@@ -63,7 +64,7 @@ class Upload(Struct, kw_only=True):
 
 class UploadList(Struct):
     uploads: list[Upload]
-    next: Annotated[str | None, Meta(description="where the next page starts; null on the last one")]
+    next: NextPage
 
 
 def upload(stored: states.Upload) -> Upload:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
+from shared.paging import NextNumber, NextPage
 from shared.uploads.views import FileDestination
-
-NEXT = Meta(description="where the next page starts; null on the last one")
 
 
 class ChunkCount(Struct):
@@ -51,7 +50,7 @@ class BatchFailures(Struct):
     """Lines of the inputs that failed, each with its `error`."""
 
     failures: list[dict[str, Any]]
-    next: Annotated[str | None, NEXT]
+    next: NextPage
 
 
 class BatchOutput(Struct):
@@ -65,4 +64,4 @@ class BatchOutput(Struct):
 
 class BatchOutputs(Struct):
     outputs: list[BatchOutput]
-    next: Annotated[int | None, NEXT]
+    next: NextNumber

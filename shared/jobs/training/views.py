@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
+
+from shared.paging import NextPage
 
 
 class TrainingJobSummary(Struct, kw_only=True):
@@ -38,4 +40,4 @@ class TrainingJob(TrainingJobSummary, kw_only=True):
 
 class TrainingJobList(Struct):
     jobs: list[TrainingJobSummary]
-    next: Annotated[str | None, Meta(description="where the next page starts; null on the last one")]
+    next: NextPage
