@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import asdict
+
 from functions.registry import description
 from functions.registry.contract import (
     CompareQuery,
@@ -196,10 +198,8 @@ def set_policy(request: Request, body: SetPolicyRequest) -> transitions.AliasPol
     policy = Policy(protected=body.protected, two_person=body.two_person)
     change = request.change(body.reason, body.expect_revision)
     head = aliases.set_policy(log(), _name(request), alias, policy, change)
-    view = views.policy(head, alias)
-    return transitions.AliasPolicy(
-        view.protected, view.two_person, model=head.model, alias=alias, revision=head.revision
-    )
+    present = asdict(views.policy(head, alias))
+    return transitions.AliasPolicy(model=head.model, alias=alias, revision=head.revision, **present)
 
 
 @transition("POST", ALIAS + "/requests", "createMoveRequest", MOVER, SetAliasRequest, {201: transitions.MoveRequested})
@@ -208,15 +208,8 @@ def create_move_request(request: Request, body: SetAliasRequest) -> Response:
     alias, target = request.params["alias"], body.target()
     change = request.change(body.reason, body.expect_revision)
     number = approvals.request(log(), _name(request), alias, target, change)
-    view = views.target(target)
     answer = transitions.MoveRequested(
-        model=_name(request),
-        alias=alias,
-        request=number,
-        revision=number,
-        version=view.version,
-        split=view.split,
-        shadow=view.shadow,
+        model=_name(request), alias=alias, request=number, revision=number, **asdict(views.target(target))
     )
     return Response(answer, 201)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.paging import NextNumber
 from shared.registry import state
 from shared.registry.verify import Problem
-from shared.registry.views import Digest, Target
+from shared.registry.views import Digest, Proposal, Target
 
 
 class RegisteredVersion(Struct, kw_only=True):
@@ -27,18 +25,6 @@ class RegisteredVersion(Struct, kw_only=True):
     by: str | UnsetType = UNSET
     package: Digest | UnsetType = UNSET
     files: dict[str, Digest] | UnsetType = UNSET
-
-
-class Proposal(Struct, kw_only=True):
-    """The move that a move request asks for."""
-
-    alias: str
-    target: Target
-    by: str
-    name: str | UnsetType = UNSET
-    at: str | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
-    since: int | UnsetType = UNSET
 
 
 class RecordSignature(Struct, kw_only=True):
@@ -94,5 +80,4 @@ class History(Struct, kw_only=True):
 
 
 def record(stored: state.Record) -> HistoryRecord:
-    members: dict[str, Any] = msgspec.to_builtins(stored, str_keys=True)
-    return msgspec.convert(members, HistoryRecord, strict=False)
+    return msgspec.convert(msgspec.to_builtins(stored), HistoryRecord)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import asdict
 
 from shared.registry import views
 from shared.registry.state import Head
@@ -85,27 +86,14 @@ class ModelRestored(Struct, kw_only=True):
 
 def moved(head: Head, alias: str) -> AliasMoved:
     view = views.alias(head.aliases[alias])
-    return AliasMoved(
-        model=head.model,
-        alias=alias,
-        revision=head.revision,
-        version=view.version,
-        split=view.split,
-        shadow=view.shadow,
-        since=view.since,
-        previous=view.previous,
-        previous_split=view.previous_split,
-    )
+    return AliasMoved(model=head.model, alias=alias, revision=head.revision, **asdict(view))
 
 
 def decided(head: Head, number: int, alias: str, *, approved: bool) -> MoveDecided:
-    answer = MoveDecided(model=head.model, request=number, alias=alias, revision=head.revision)
+    present = asdict(views.alias(head.aliases[alias])) if alias in head.aliases else {}
+    decision = MoveDecided(model=head.model, request=number, alias=alias, revision=head.revision, **present)
     if approved:
-        answer.approved = True
+        decision.approved = True
     else:
-        answer.rejected = True
-    if alias in head.aliases:
-        view = views.alias(head.aliases[alias])
-        answer.version, answer.split, answer.shadow = view.version, view.split, view.shadow
-        answer.since, answer.previous, answer.previous_split = view.since, view.previous, view.previous_split
-    return answer
+        decision.rejected = True
+    return decision

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict
 
 from shared.package.manifest import Manifest, TaskName
 from shared.paging import NextNumber, NextPage
@@ -45,10 +46,9 @@ class Policy(Struct):
     two_person: bool
 
 
-class MoveRequest(Struct, kw_only=True):
-    """A move of an alias that waits for another person's approval."""
+class Proposal(Struct, kw_only=True):
+    """The move that a move request asks for."""
 
-    request: int
     alias: str
     target: Target
     by: str
@@ -56,6 +56,12 @@ class MoveRequest(Struct, kw_only=True):
     at: str | UnsetType = UNSET
     reason: str | UnsetType = UNSET
     since: int | UnsetType = UNSET
+
+
+class MoveRequest(Proposal, kw_only=True):
+    """A move of an alias that waits for another person's approval. request: its number."""
+
+    request: int
 
 
 class Version(Struct, kw_only=True):
@@ -154,19 +160,13 @@ class VersionDifference(Struct, rename={"old": "from", "new": "to"}, kw_only=Tru
 
 
 def target(stored: state.Target) -> Target:
-    return Target(version=stored.version, split=stored.split or UNSET, shadow=stored.shadow or UNSET)
+    return msgspec.convert(msgspec.to_builtins(stored), Target)
 
 
 def alias(stored: state.Alias) -> Alias:
     before = stored.trail[-1].split if stored.trail else {}
-    return Alias(
-        version=stored.version,
-        split=stored.split or UNSET,
-        shadow=stored.shadow or UNSET,
-        since=stored.since,
-        previous=stored.previous,
-        previous_split=before or UNSET,
-    )
+    present = asdict(target(stored.target))
+    return Alias(since=stored.since, previous=stored.previous, previous_split=before or UNSET, **present)
 
 
 def aliases(stored: dict[str, state.Alias]) -> dict[str, Alias]:
@@ -179,16 +179,7 @@ def policy(head: Head, alias: str) -> Policy:
 
 
 def move_request(number: int, stored: state.MoveRequest) -> MoveRequest:
-    return MoveRequest(
-        request=number,
-        alias=stored.alias,
-        target=target(stored.target),
-        by=stored.by,
-        name=stored.name if stored.name is not None else UNSET,
-        at=stored.at or UNSET,
-        reason=stored.reason if stored.reason is not None else UNSET,
-        since=stored.since or UNSET,
-    )
+    return msgspec.convert({"request": number, **msgspec.to_builtins(stored)}, MoveRequest)
 
 
 def version(head: Head, stored: state.Version) -> Version:

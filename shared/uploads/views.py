@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.paging import NextPage
@@ -68,23 +69,4 @@ class UploadList(Struct):
 
 
 def upload(stored: states.Upload) -> Upload:
-    return Upload(
-        upload_id=stored.upload_id,
-        model=stored.model,
-        state=stored.state,
-        by=stored.by,
-        created_at=stored.created_at,
-        updated_at=stored.updated_at,
-        files=[_file(file) for file in stored.files] or UNSET,
-        version=UNSET if stored.version is None else stored.version,
-        code=UNSET if stored.code is None else stored.code,
-        reason=UNSET if stored.reason is None else stored.reason,
-    )
-
-
-def _file(stored: states.File) -> File:
-    return File(
-        name=stored.name,
-        size=UNSET if stored.size is None else stored.size,
-        sha256=UNSET if stored.sha256 is None else stored.sha256,
-    )
+    return msgspec.convert(msgspec.to_builtins(stored), Upload)
