@@ -18,16 +18,6 @@ from training.served import served
 Arrays = dict[str, np.ndarray]
 CARRIED = 3_000_000  # bytes of inputs in one call: a function takes 6 MB, of which base64 leaves 4.5
 SMALLEST = 1e-12  # of a probability, before its logarithm is taken
-DATATYPES = {
-    "FP32": np.float32,
-    "FP16": np.float16,
-    "FP64": np.float64,
-    "INT64": np.int64,
-    "INT32": np.int32,
-    "UINT8": np.uint8,
-    "INT8": np.int8,
-    "BOOL": np.bool_,
-}
 
 
 class Teacher(Protocol):
