@@ -71,7 +71,7 @@ def contract(route: Route) -> Contract:
         if route.id not in CONTRACTS:
             raise KeyError(f"{route.method} {route.template}: say in its decorator what it `gives`")
         return CONTRACTS[route.id]
-    headers = (IDEMPOTENCY,) if route.transition else (KEY,) if route.id == "createBatchJob" else ()
+    headers = (IDEMPOTENCY,) * route.transition + (KEY,) * route.sticky
     return Contract(
         gives=route.gives if isinstance(route.gives, dict) else {200: route.gives},
         query=route.query,
@@ -90,10 +90,10 @@ def _must_say_something(of: Any) -> bool:
 
 def _types(route: Route, described: Contract) -> list[Any]:
     """All types that an operation mentions."""
-    given = [one for of in described.gives.values() for one in (of if isinstance(of, tuple) else (of,))]
+    responses = [one for of in described.gives.values() for one in (of if isinstance(of, tuple) else (of,))]
     bodies = [of for of in described.body.values() if not isinstance(of, dict)]
     params = [*_in_path(route), *_in_query(described), *described.headers, *described.answer_headers]
-    return [Error, *given, *bodies, *(param.type for param in params)]
+    return [Error, *responses, *bodies, *(param.type for param in params)]
 
 
 def _in_path(route: Route) -> list[Param]:

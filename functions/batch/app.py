@@ -44,6 +44,7 @@ def _status(job: Job) -> dict[str, Any]:
     scope="infer",
     takes=requests.BatchRequest,
     gives={201: views.BatchJobCreated, 202: views.BatchJob},
+    sticky=True,
     errors=(409,),
     examples={"files": {"files": [{"name": "a.png"}, {"name": "b.png"}], "options": {"top_k": "1"}}},
 )

@@ -102,7 +102,8 @@ class Route(Struct, frozen=True, kw_only=True):
 
     id: the public operation id. segments: of the path; those in braces are parameters. takes: the type of the JSON
     body. query: its parameters, as a Struct. gives: the type of a successful response, by status if there are several.
-    transition: changes a model's log, so that it accepts an Idempotency-Key. errors: statuses besides the usual ones.
+    transition: changes a model's log, so that it accepts an Idempotency-Key. sticky: resolves an alias, which may be
+    split, by the header x-request-key. errors: statuses besides the usual ones.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Route(Struct, frozen=True, kw_only=True):
     query: Any = None
     gives: Any = None
     transition: bool = False
+    sticky: bool = False
     errors: tuple[int, ...] = ()
     examples: dict[str, Any] = {}
 
