@@ -104,8 +104,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     authorizer = json.loads((ROOT / "tests" / "events" / "authorizer_request.json").read_text())
     event = {"request": request, "authorizer": authorizer}
     emulator.start(code(folder, FUNCTION), event, emulator.runtime(folder / "runtime"), folder / "log")
-    found = lines(folder / "log")
-    return found[: len(found) // 2]  # emulator.start calls twice
+    written_lines = lines(folder / "log")
+    return written_lines[: len(written_lines) // 2]  # emulator.start calls twice
 
 
 def documented() -> dict[str, list[str]]:
@@ -170,8 +170,8 @@ def test_one_parameter_moves_every_logger(level: str, ours: int, theirs: int, tm
     function = code(tmp_path, SPEAK)
     function.env["AWS_LAMBDA_LOG_LEVEL"] = level
     emulator.start(function, {}, emulator.runtime(tmp_path / "runtime"), tmp_path / "log")
-    found = lines(tmp_path / "log")
-    by_logger = [line.get("logger") for line in found[: len(found) // 2]]
+    written_lines = lines(tmp_path / "log")
+    by_logger = [line.get("logger") for line in written_lines[: len(written_lines) // 2]]
     assert {name: by_logger.count(name) for name in by_logger} == {
         "shared.ingest.pipeline": ours,
         "shared.serving.models": ours,

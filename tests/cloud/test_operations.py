@@ -57,11 +57,10 @@ def test_the_commands_of_a_runbook(page: str, environment: dict[str, str], cloud
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    said = SAID[page]
-    assert all(re.search(pattern, done.stdout) for pattern in said), done.stdout
+    assert all(re.search(pattern, done.stdout) for pattern in EXPECTED[page]), done.stdout
 
 
-SAID = {
+EXPECTED = {
     "on-call": ["fashion-mnist", "verified"],
     "upgrade": ["verified"],
     "backup": [r"[1-9]\d* objects copied", r"[1-9]\d* objects are in place"],
@@ -72,7 +71,7 @@ SAID = {
 
 def test_every_runbook_is_run() -> None:
     pages = {path.stem for path in (ROOT / "docs" / "operations").glob("*.md")} - {"README"}
-    assert pages == set(PAGES) == set(SAID)
+    assert pages == set(PAGES) == set(EXPECTED)
 
 
 def test_what_was_removed_is_gone(environment: dict[str, str], cloud: Cloud) -> None:

@@ -114,8 +114,8 @@ def moved(cloud: Cloud, version: int) -> None:
     answer = api.put("/models/served/aliases/production", json={"version": version})
     assert answer.status_code == 200, answer.text
     assert answers(api, version) == FACTORS[version]
-    back = api.post("/models/served/aliases/production/rollback", json={})
-    assert (back.status_code, back.json()["version"]) == (200, before), back.text
+    rollback = api.post("/models/served/aliases/production/rollback", json={})
+    assert (rollback.status_code, rollback.json()["version"]) == (200, before), rollback.text
     assert answers(api, before) == FACTORS[before]
     for model in MODELS:
         history = api.get(f"/models/{model}/history", params={"verify": "true"}).json()

@@ -116,8 +116,8 @@ def test_the_first_answer_imports_no_more_than_it_needs(deployed: dict[str, str]
 def test_the_authorizer_imports_no_more_than_it_needs(deployed: dict[str, str]) -> None:
     """Every first caller waits for it, before the function that answers is even started."""
     token, secret = tokens.create(S3Store(deployed["BUCKET"], deployed["AWS_ENDPOINT_URL"]), "ci", ["infer"])
-    asked = load_event("authorizer_request") | {"headers": {"authorization": f"Bearer {secret}"}}
-    done = run(CALL_ANY, deployed, json.dumps(asked), "authorize")
+    event = load_event("authorizer_request") | {"headers": {"authorization": f"Bearer {secret}"}}
+    done = run(CALL_ANY, deployed, json.dumps(event), "authorize")
     assert done["reply"]["principalId"] == token.id
     assert [name for names in FORBIDDEN.values() for name in names.split() if name in done["modules"]] == []
     others = [name for name in done["modules"] if name.startswith("shared.")]
@@ -149,9 +149,9 @@ def test_reading_the_control_plane_takes_no_sdk(deployed: dict[str, str], functi
     if "UPLOAD" in path:
         store = S3Store(deployed["BUCKET"], deployed["AWS_ENDPOINT_URL"])
         path = path.replace("UPLOAD", states.open_session(store, "m", [states.File("model.onnx")], "ann").upload_id)
-    asked = load_event("apigateway_proxy") | {"httpMethod": "GET", "path": path, "body": None}
-    asked["requestContext"]["authorizer"] = {"scopes": "read", "principalId": "tester"}
-    done = run(CALL_ANY, deployed, json.dumps(asked | {"queryStringParameters": None}), function)
+    event = load_event("apigateway_proxy") | {"httpMethod": "GET", "path": path, "body": None}
+    event["requestContext"]["authorizer"] = {"scopes": "read", "principalId": "tester"}
+    done = run(CALL_ANY, deployed, json.dumps(event | {"queryStringParameters": None}), function)
     assert done["reply"]["statusCode"] == 200, done["reply"]
     assert {"boto3", "botocore", "aws_lambda_powertools"}.isdisjoint(done["modules"])
 
