@@ -13,7 +13,7 @@ import pytest
 from tools import interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "local" / "interpreter.py"
+SCRIPT = ROOT / "tools" / "interpreter.py"
 
 
 def ask(python: Path | str, *arguments: str, path: str = os.defpath) -> subprocess.CompletedProcess[str]:
@@ -23,7 +23,7 @@ def ask(python: Path | str, *arguments: str, path: str = os.defpath) -> subproce
 
 def make(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """make in a folder with nothing but the Makefile, and the interpreter's script."""
-    (folder / "local").mkdir(exist_ok=True)
+    (folder / "tools").mkdir(exist_ok=True)
     for name in ("Makefile", "tools/interpreter.py"):
         (folder / name).write_bytes((ROOT / name).read_bytes())
     env = {"PATH": os.defpath, "HOME": str(folder)} | variables
