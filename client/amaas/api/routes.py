@@ -58,5 +58,6 @@ ROUTES = {
     "cancelTrainingJob": ("DELETE", "/training-jobs/{job_id}"),
     "listTokens": ("GET", "/tokens"),
     "createToken": ("POST", "/tokens"),
+    "rotateToken": ("POST", "/tokens/{token_id}/rotate"),
     "revokeToken": ("DELETE", "/tokens/{token_id}"),
 }
