@@ -245,7 +245,8 @@ class Routes:
             "caller": (gateway.get("authorizer") or {}).get("principalId"),
         }
         if response.status >= 400:
-            details["reason"] = response.body["error"]
+            # a model that is not ready answers in the protocol's own form, which has no error
+            details["reason"] = response.body.get("error", response.body)
         metrics.event("call", figures, {"service": self._service}, details)
 
 
