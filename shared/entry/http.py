@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared import errors, metrics
+from shared import deadline, errors, metrics
 from shared.access import scopes as scope_rules
 from shared.entry import proxy
 from shared.registry.state import Change
@@ -175,6 +175,7 @@ class Routes:
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
         route = None
+        token = deadline.begin(context)
         try:
             route, request = self._request(event)
             answer = route.call(request)
@@ -186,6 +187,8 @@ class Routes:
             request_id = event.get("requestContext", {}).get("requestId", "?")
             logger.exception("unexpected", extra={"request_id": request_id})
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
+        finally:
+            deadline.end(token)
         reply = render(response)
         self._log(event, route, response, (time.perf_counter() - started) * 1000)
         self._answered()
