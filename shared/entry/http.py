@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared import errors, metrics
+from shared import deadline, errors, metrics
 from shared.access import scopes as scope_rules
 from shared.entry import proxy
 from shared.registry.state import Change
@@ -176,6 +176,7 @@ class Routes:
         started = time.perf_counter()
         route: Route | None = None
         problem: Exception | None = None
+        token = deadline.begin(context)
         try:
             route, request = self._request(event)
             answer = route.call(request)
@@ -188,6 +189,8 @@ class Routes:
             logger.exception("unexpected", extra={"request_id": request_id})
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
             problem = error
+        finally:
+            deadline.end(token)
         reply = render(response)
         self._log(event, route, response, problem, (time.perf_counter() - started) * 1000)
         self._answered()
@@ -258,7 +261,9 @@ class Routes:
         if problem is not None:
             details["error"] = type(problem).__name__
         if response.status >= 500:
-            details["reason"] = response.body["error"]  # of ours: what did not answer, or what is damaged
+            # of ours: what did not answer, or what is damaged. A model that is not ready answers in the protocol's own
+            # form, which has no error
+            details["reason"] = response.body.get("error", response.body)
         metrics.event("call", figures, {"service": self._service}, details)
 
 

@@ -127,7 +127,7 @@ class S3Store:
     def purge(self, prefix: str) -> Purged:
         if not prefix.strip("/"):
             raise ValueError("a purge needs a prefix: without one it would remove the whole bucket")
-        keys, versions, size = set(), 0, 0
+        keys, versions, size = set[str](), 0, 0
         while True:
             # from the beginning each time: what was listed is gone, and not every store goes on behind a key that is
             page = self._call(prefix, self._client.list_object_versions, Prefix=prefix)
