@@ -24,6 +24,7 @@ class Config(Struct, frozen=True):
     signing_key: a KMS key, or `file:` and the path of a PEM file. public_keys: trusted public keys (DER); if empty,
     signatures are NOT verified.
     batch_machine: ARN of the state machine that runs batch jobs.
+    ingest_failures: URL of the queue of uploads' events that failed in all deliveries; empty if there is none.
     training_queue, training_definition: of AWS Batch; empty if the deployment has no training queue.
     prefetch: models to load before the first call; None: those of the models layer, if it has one, or only small ones.
     trusted_models, trusted_signers: which models run in the process that answers, see serving/wall.py. model_memory:
@@ -42,6 +43,7 @@ class Config(Struct, frozen=True):
     signing_key: str | None = None
     public_keys: tuple[bytes, ...] = ()
     batch_machine: str = ""
+    ingest_failures: str = ""
     training_queue: str = ""
     training_definition: str = ""
     prefetch: tuple[str, ...] | None = None
@@ -66,6 +68,7 @@ class Config(Struct, frozen=True):
             signing_key=env.get("SIGNING_KEY") or None,
             public_keys=_keys(env.get("PUBLIC_KEYS", "")),
             batch_machine=env.get("BATCH_MACHINE", ""),
+            ingest_failures=env.get("INGEST_FAILURES", ""),
             training_queue=env.get("TRAINING_QUEUE", ""),
             training_definition=env.get("TRAINING_DEFINITION", ""),
             prefetch=tuple(env["PREFETCH"].split()) if env.get("PREFETCH", "*") != "*" else None,
