@@ -10,7 +10,9 @@ models/{model}/uploads/{upload}.json                          the state of each 
 unfinished/{model}/{upload}                                   marker of an upload without an end state
 catalogue/models.json                                         the catalog: an index of all models, from their heads
 catalogue/changed/{model}/{revision:012d}                     markers of changes that the catalog does not have yet
-access/tokens/{token}.json                                    salted hashes of tokens
+access/tokens/{token}.json                                    salted hashes of tokens, signed
+access/revoked/{token}.json                                   that a token was revoked or replaced, signed
+access/used/{token}.json                                      the last day on which a token was used
 batch/{job}/in/{file}                                         inputs of a batch job; all of batch/ expires
 batch/{job}/{job,plan,planned}.json, batch/{job}/plan/…       the request, and its division into chunks
 batch/{job}/out/{chunk:06d}.jsonl                             a chunk's answers, written once
@@ -49,6 +51,8 @@ BLOBS = "blobs/sha256/"
 CATALOG = "catalogue/models.json"
 CHANGED = "catalogue/changed/"
 TOKENS = "access/tokens/"
+REVOKED = "access/revoked/"
+USED = "access/used/"
 TRAININGS = "training/"
 UPLOADS = "uploads/"
 INBOX = "inbox/"
@@ -177,6 +181,14 @@ def token(name: str) -> str:
     return f"{TOKENS}{token_id(name)}.json"
 
 
+def revocation(token: str) -> str:
+    return f"{REVOKED}{token_id(token)}.json"
+
+
+def last_use(token: str) -> str:
+    return f"{USED}{token_id(token)}.json"
+
+
 def batch(job: str) -> str:
     """The prefix of a batch job's objects. Raises BadInput."""
     if not re.fullmatch(BATCH, job):
@@ -278,6 +290,11 @@ def dataset(key: str) -> str:
     if not re.fullmatch(DATASET, plain) or not plain.isprintable() or not all(s.strip(".") for s in plain.split("/")):
         raise BadInput(f"{key[:120]!r} is not a location of training data: it must be under datasets/NAME")
     return plain
+
+
+def dataset_name(key: str) -> str:
+    """The name of the data set that a location of training data is in."""
+    return dataset(key).split("/")[1]
 
 
 def parse_event_key(raw: str) -> tuple[str, str, str] | None:
