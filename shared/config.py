@@ -25,6 +25,7 @@ class Config(Struct, frozen=True):
     signatures are NOT verified.
     batch_machine: ARN of the state machine that runs batch jobs.
     training_queue, training_definition: of AWS Batch; empty if the deployment has no training queue.
+    require_system_call_filter: whether strangers' models may be read or run only where the kernel takes the filter.
     prefetch: models to load before the first call; None: those of the models layer, if it has one, or only small ones.
     max_upload_bytes: largest single file of a package. upload_ttl: lifetime of upload URLs in seconds.
     """
@@ -42,6 +43,7 @@ class Config(Struct, frozen=True):
     batch_machine: str = ""
     training_queue: str = ""
     training_definition: str = ""
+    require_system_call_filter: bool = True
     prefetch: tuple[str, ...] | None = None
 
     @classmethod
@@ -62,6 +64,7 @@ class Config(Struct, frozen=True):
             batch_machine=env.get("BATCH_MACHINE", ""),
             training_queue=env.get("TRAINING_QUEUE", ""),
             training_definition=env.get("TRAINING_DEFINITION", ""),
+            require_system_call_filter=env.get("REQUIRE_SYSTEM_CALL_FILTER", "true") != "false",
             prefetch=tuple(env["PREFETCH"].split()) if env.get("PREFETCH", "*") != "*" else None,
             cache_bytes=int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
         )

@@ -26,6 +26,7 @@ UNITS = {
     "Errors": COUNT,  # calls answered with 4xx
     "Faults": COUNT,  # calls answered with 5xx
     "ProcessorMismatch": COUNT,  # versions not served, since they answer differently on this kind of processor
+    "SystemCallFilterMissing": COUNT,  # processes for strangers' models that the kernel gave no filter
     "Shadowed": COUNT,  # calls repeated with a shadow
     "ShadowDifferent": COUNT,
     "ShadowFailed": COUNT,

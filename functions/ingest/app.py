@@ -22,16 +22,20 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Handle every record. After an exception, such as an outage of the store, Lambda delivers the event again."""
     if "Records" not in event:  # the daily schedule, or ops.recheck, which may send "patience" in seconds
         patience = float(event.get("patience", pipeline.PATIENCE))
-        late = [_report(upload) for upload in pipeline.check_unfinished(log(), config(), Limits(), patience)]
+        late = [_report(upload) for upload in pipeline.check_unfinished(log(), config(), _limits(), patience)]
         return {"handled": late, "rechecked": _recheck(context)}
     outcomes = [_handle(record) for record in event.get("Records", [])]
     return {"handled": [outcome for outcome in outcomes if outcome]}
 
 
+def _limits() -> Limits:
+    return Limits(require_filter=config().require_system_call_filter)
+
+
 def _handle(record: dict[str, Any]) -> dict[str, Any] | None:
     key = record["s3"]["object"]["key"]
     principal = record.get("userIdentity", {}).get("principalId", "inbox")
-    upload = pipeline.on_object(log(), config(), key, {"principal": f"s3:{principal}"}, Limits())
+    upload = pipeline.on_object(log(), config(), key, {"principal": f"s3:{principal}"}, _limits())
     if upload is None:
         logger.info("nothing to do", extra={"key": key})
         return None
@@ -41,7 +45,7 @@ def _handle(record: dict[str, Any]) -> dict[str, Any] | None:
 def _recheck(context: Any) -> list[dict[str, Any]]:
     """Recheck outdated versions, as many as there is time for."""
     remaining = context.get_remaining_time_in_millis() / 1000 if context else TIME
-    outcomes = recheck.check_outdated(log(), Limits(), remaining - MARGIN)
+    outcomes = recheck.check_outdated(log(), _limits(), remaining - MARGIN)
     for outcome in outcomes:
         logger.info("checked again", extra=msgspec.to_builtins(outcome))
     return [msgspec.to_builtins(outcome) for outcome in outcomes]

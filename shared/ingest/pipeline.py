@@ -17,9 +17,9 @@ from urllib.parse import quote_plus
 from shared import keys
 from shared.config import Config, MiB
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
-from shared.ingest.candidate import Rejected, check_package, store_blobs
+from shared.ingest.candidate import Rejected, check_package, read_manifest, store_blobs
 from shared.ingest.verdict import Limits
-from shared.package import manifest, processing
+from shared.package import bounds, processing
 from shared.package.manifest import Manifest
 from shared.registry import models, versions
 from shared.registry.log import Log
@@ -133,7 +133,7 @@ def _register(log: Log, config: Config, session: UploadSession, limits: Limits) 
     _reject_deleted_model(log, session)
     with tempfile.TemporaryDirectory(prefix="amaas-ingest-") as folder:
         files = _fetch(log.store, config, session, Path(folder))
-        candidate = check_package(session.model, _read_manifest(session, files), files, limits, Path(folder))
+        candidate = check_package(session.model, _read_manifest(session, files, limits), files, limits, Path(folder))
     # blobs are written only when every check has passed: a rejected package leaves nothing behind
     return versions.register(log, session.model, store_blobs(log, candidate, session.upload_id), Change(by=session.by))
 
@@ -145,11 +145,11 @@ def _fetch(store: Store, config: Config, session: UploadSession, folder: Path) -
         key = session.keys[file.name]
         try:
             size = store.head(key).size
-            if size > config.max_upload_bytes:
+            most = bounds.MAX_BYTES if file.name == MANIFEST_FILE else config.max_upload_bytes
+            if size > most:
                 raise Rejected(
                     "too_large",
-                    f"{file.name} has {size:,} bytes, more than the {config.max_upload_bytes:,} that are allowed; "
-                    "make it smaller",
+                    f"{file.name} has {size:,} bytes, more than the {most:,} that are allowed; make it smaller",
                 )
             path = folder / keys.file_name(file.name)
             digest = store.download(key, str(path))
@@ -164,13 +164,10 @@ def _fetch(store: Store, config: Config, session: UploadSession, folder: Path) -
     return files
 
 
-def _read_manifest(session: UploadSession, files: dict[str, Path]) -> Manifest:
+def _read_manifest(session: UploadSession, files: dict[str, Path], limits: Limits) -> Manifest:
     if MANIFEST_FILE not in files:
         return Manifest(name=session.model)
-    try:
-        declared = manifest.decode(files[MANIFEST_FILE].read_bytes(), check_names=True)
-    except BadInput as error:
-        raise Rejected("bad_manifest", str(error)) from error
+    declared = read_manifest(files[MANIFEST_FILE], limits)
     for name in processing.files(declared.preprocess):
         if name not in files:
             raise Rejected("bad_manifest", f"amaas.json names the file {name!r}, which is not in the package; add it")
