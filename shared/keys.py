@@ -14,7 +14,8 @@ batch/{job}/in/{file}                                         inputs of a batch 
 batch/{job}/{job,plan,planned}.json, batch/{job}/plan/…       the request, and its division into chunks
 batch/{job}/out/{chunk:06d}.jsonl                             a chunk's answers, written once
 batch/{job}/done/{chunk:06d}-{inputs}-{failed}                marker of a finished chunk: progress is a listing
-batch/{job}/part/…, batch/{job}/trouble/…, batch/{job}/runs/… a part of a chunk; why one failed; starts and ends
+batch/{job}/part/{chunk:06d}/…                                parts of its answers, and marks of attempts at it
+batch/{job}/trouble/…, batch/{job}/runs/…                     why a chunk failed; starts and ends
 datasets/{name}/…                                             training data, uploaded by an operator
 training/{job}/job.json                                       the request; all of training/ expires
 training/{job}/{batch,container,cancel}.json                  reports of AWS Batch and the container; a cancellation
@@ -47,6 +48,7 @@ BLOBS = "blobs/sha256/"
 CATALOG = "catalogue/models.json"
 CHANGED = "catalogue/changed/"
 TOKENS = "access/tokens/"
+BATCHES = "batch/"
 TRAININGS = "training/"
 
 
@@ -157,11 +159,19 @@ def token(name: str) -> str:
     return f"{TOKENS}{token_id(name)}.json"
 
 
+def is_batch(job: str) -> bool:
+    return re.fullmatch(BATCH, job) is not None
+
+
 def batch(job: str) -> str:
     """The prefix of a batch job's objects. Raises BadInput."""
-    if not re.fullmatch(BATCH, job):
+    if not is_batch(job):
         raise BadInput(f"{job[:120]!r} is not the id of a batch job: take the one from POST /models/{{model}}/batch")
-    return f"batch/{job}/"
+    return f"{BATCHES}{job}/"
+
+
+def batch_job(job: str) -> str:
+    return f"{batch(job)}job.json"
 
 
 def batch_input(job: str, file: str) -> str:
@@ -197,8 +207,13 @@ def parse_batch_done(key: str) -> tuple[int, int, int] | None:
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
+def batch_parts(job: str, chunk: int) -> str:
+    """The prefix of a chunk's parts and attempts."""
+    return f"{batch(job)}part/{chunk:06d}/"
+
+
 def batch_part(job: str, chunk: int, first: int) -> str:
-    return f"{batch(job)}part/{chunk:06d}/{first:06d}.jsonl"
+    return f"{batch_parts(job, chunk)}{first:06d}.jsonl"
 
 
 def batch_errors(job: str) -> str:

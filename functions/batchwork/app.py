@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 import msgspec
 
 from shared.entry.wiring import config, log, store
+from shared.errors import AmaasError
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch import plan
 from shared.jobs.batch.plan import Chunk
-from shared.jobs.batch.work import NotFinished, process, record_error
+from shared.jobs.batch.work import ChunkFailed, NotFinished, process, record_error
 from shared.serving import tasks
 from shared.serving.layer import Layer
 from shared.serving.models import Models
@@ -27,21 +29,32 @@ def models() -> Models:
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """After an exception, the state machine calls again for this chunk only."""
-    job = jobs.read(store(), event["job"])
-    chunk = plan.chunk(msgspec.json.encode(event["chunk"]), job.id)
+    """After an exception, or the death of this process, the state machine calls again for this chunk only."""
     try:
-        result = _process(job, int(event["run"]), chunk, context)
+        result = _process(event, context)
     except NotFinished:
         raise
     except Exception as error:
-        record_error(store(), job.id, chunk.number, error)
-        raise
-    logger.info("chunk", extra={"job": job.id, **result})
+        logger.exception("chunk failed", extra={"job": event.get("job")})
+        raise ChunkFailed(f"{type(error).__name__}: {error}") from error
+    logger.info("chunk", extra={"job": event["job"], **result})
     return result
 
 
-def _process(job: jobs.Job, run: int, chunk: Chunk, context: Any) -> dict[str, Any]:
+def _process(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    job = jobs.read(store(), event["job"])
+    chunk = plan.chunk(msgspec.json.encode(event["chunk"]), job.id)
+    try:
+        return _predict(job, int(event["run"]), chunk, context)
+    except NotFinished:
+        raise
+    except Exception as error:
+        with suppress(AmaasError):  # the store may be what is away
+            record_error(store(), job.id, chunk.number, error)
+        raise
+
+
+def _predict(job: jobs.Job, run: int, chunk: Chunk, context: Any) -> dict[str, Any]:
     loaded = models().load(job.model, str(job.version))
 
     def predict(body: bytes, content_type: str) -> dict[str, Any]:

@@ -44,6 +44,7 @@ ROUTES = {
     "createUploadSession": ("POST", "/models/{model}/uploads"),
     "listUploads": ("GET", "/models/{model}/uploads"),
     "getUpload": ("GET", "/uploads/{upload_id}"),
+    "listBatchJobs": ("GET", "/batch"),
     "createBatchJob": ("POST", "/models/{model}/batch"),
     "addBatchJobFiles": ("POST", "/batch/{job}/files"),
     "startBatchJob": ("POST", "/batch/{job}/start"),

@@ -46,11 +46,15 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="form
 
 
 class RunEnd(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
-    """missing: chunks without an output; None where there was no plan. error: why the run did not finish."""
+    """missing: chunks without an output; None where there was no plan. error: why the run did not finish.
+
+    died: its execution was over without having said so.
+    """
 
     at: str
     missing: int | None = None
     error: str | None = None
+    died: bool = False
 
 
 JOB = msgspec.json.Decoder(Job)
@@ -59,28 +63,29 @@ RUN_END = msgspec.json.Decoder(RunEnd)
 
 
 def create(store: Store, job: Job) -> Job:
-    store.put(_key(job.id), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    store.put(keys.batch_job(job.id), msgspec.json.encode(job), if_absent=True, content_type=JSON)
     return job
 
 
 def read(store: Store, job: str) -> Job:
     """Raises NotFound."""
     try:
-        return formats.decode(JOB, store.get(_key(job)).body, f"batch job {job!r}")
+        return decode(store.get(keys.batch_job(job)).body, job)
     except ObjectNotFound:
         raise NotFound(f"there is no batch job {job!r}: jobs expire after 30 days") from None
 
 
 def exists(store: Store, job: str) -> bool:
     try:
-        store.head(_key(job))
+        store.head(keys.batch_job(job))
     except ObjectNotFound:
         return False
     return True
 
 
-def _key(job: str) -> str:
-    return f"{keys.batch(job)}job.json"
+def decode(body: bytes, job: str) -> Job:
+    """The request of a job as stored. Raises TooNew, Unavailable."""
+    return formats.decode(JOB, body, f"batch job {job!r}")
 
 
 def last_run(store: Store, job: str) -> Run | None:
@@ -119,9 +124,11 @@ def is_cancelled(store: Store, job: str, number: int) -> bool:
     return True
 
 
-def end_run(store: Store, job: str, number: int, *, missing: int | None = None, error: str | None = None) -> RunEnd:
+def end_run(
+    store: Store, job: str, number: int, *, missing: int | None = None, error: str | None = None, died: bool = False
+) -> RunEnd:
     """Store how a run ended. If that is stored already, returns the stored end unchanged."""
-    end = RunEnd(at=now(), missing=missing, error=error)
+    end = RunEnd(at=now(), missing=missing, error=error, died=died)
     try:
         store.put(keys.batch_run(job, number, "end"), msgspec.json.encode(end), if_absent=True, content_type=JSON)
     except AlreadyExists:

@@ -29,6 +29,10 @@ class InputFile(Struct, frozen=True):
     sha256: SHA256 | None = None
 
 
+# the request is stored, and read with each page of a list
+Options = Annotated[
+    dict[Annotated[str, Meta(max_length=100)], Annotated[str, Meta(max_length=1000)]], Meta(max_length=50)
+]
 Files = Annotated[list[InputFile], Meta(max_length=MAX_FILES)]
 
 
@@ -39,11 +43,11 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
     in the query of predict. chunk: inputs per call of the worker at most.
     """
 
-    version: int | str | None = None
+    version: int | Annotated[str, Meta(max_length=100)] | None = None
     files: Files = field(default_factory=list)
-    prefix: str | None = None
+    prefix: Annotated[str, Meta(max_length=1024)] | None = None
     kind: InputKind | None = None
-    options: dict[str, str] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     chunk: Annotated[int, Meta(ge=1, le=10_000)] | None = None
 
 

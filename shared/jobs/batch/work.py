@@ -1,7 +1,8 @@
 """One chunk: predict each of its inputs, and write the answers once.
 
 A second call for the same chunk, after a crash or a repeated delivery, finds the output and does nothing. A chunk that
-takes longer than one call of the worker stores its answers so far as a part, and the next call continues there.
+takes longer than one call of the worker stores its answers so far as a part, and the next call continues there. What an
+input does that kills the worker is in attempts.py.
 """
 
 from __future__ import annotations
@@ -15,23 +16,35 @@ import msgspec
 from shared import keys
 from shared.errors import AmaasError, Unavailable
 from shared.jobs.batch import job as jobs
+from shared.jobs.batch.attempts import LINES, Attempts
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.plan import Chunk
 from shared.jobs.batch.sources import Input, read_inputs
 from shared.package.manifest import Manifest
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store
+from shared.storage.base import Unavailable as StoreUnavailable
 
 logger = logging.getLogger(__name__)
 Predict = Callable[[bytes, str], dict[str, Any]]
-LINES = "application/jsonl"
 RESERVE = 30.0  # seconds kept free for the slowest input and for writing
+DIED = (
+    "the worker died on this input, each time that it was tried alone: it takes more memory or time than a worker has, "
+    "or its values end the process that runs the model; leave it out, or send a smaller one"
+)
 JOB_MEMBERS = ("model", "version")  # of a prediction: the same on every line, so they are left out
 
 
 class NotFinished(Unavailable):
-    """One call was too short for the chunk. Its answers so far are stored.
+    """One call was too short for the chunk, or the model was out of reach for an input. The answers so far are stored.
 
     The state machine retries on the name of this class, without a limit that matters.
+    """
+
+
+class ChunkFailed(Unavailable):
+    """The call ended by itself, without an answer to every input: the store is away, the model is not served.
+
+    The state machine retries a few times on the name of this class. Whatever has another name is the worker's death.
     """
 
 
@@ -54,7 +67,13 @@ def process(
         return {"chunk": chunk.number, "state": "cancelled"}
     body = _read_output(store, job.id, chunk.number)
     if body is None:
-        body = _write_output(store, job.id, chunk, _predict_all(store, job, chunk, manifest, predict, remaining))
+        attempts = Attempts(store, job.id, run, chunk)
+        try:
+            _predict_all(store, job, chunk, manifest, predict, remaining, attempts)
+            body = _write_output(store, job.id, chunk, attempts.lines)
+        except Exception:
+            attempts.close()
+            raise
     lines = body.splitlines()
     # counted from what is stored, which another worker may have written
     failed = sum(b'"error":' in line and "error" in msgspec.json.decode(line) for line in lines)
@@ -82,49 +101,54 @@ def _write_output(store: Store, job: str, chunk: Chunk, lines: list[bytes]) -> b
 
 
 def _predict_all(
-    store: Store, job: Job, chunk: Chunk, manifest: Manifest, predict: Predict, remaining: Callable[[], float]
-) -> list[bytes]:
-    lines = _read_parts(store, job.id, chunk.number)
-    resumed_at = len(lines)
-    for item in read_inputs(store, job, chunk, manifest, resumed_at):
+    store: Store,
+    job: Job,
+    chunk: Chunk,
+    manifest: Manifest,
+    predict: Predict,
+    remaining: Callable[[], float],
+    attempts: Attempts,
+) -> None:
+    """Add a line per input to those that earlier calls stored. Raises NotFinished, Unavailable."""
+    for item in read_inputs(store, job, chunk, manifest, len(attempts.lines)):
         # at least one input per call, so that every call gets further
-        if len(lines) > resumed_at and remaining() < RESERVE:
-            _write_part(store, job.id, chunk, resumed_at, lines[resumed_at:])
-            raise NotFinished(f"chunk {chunk.number} has {len(lines)} of {chunk.count} answers: call again")
-        lines.append(predict_line(item, predict))
-    return lines
+        if attempts.progressed and remaining() < RESERVE:
+            attempts.store_part()
+            raise NotFinished(f"chunk {chunk.number} has {len(attempts.lines)} of {chunk.count} answers: call again")
+        if attempts.at_end and not attempts.begin():
+            attempts.lines.append(_error_line(item, DIED, 500))
+            continue
+        attempts.lines.append(_answer(item, predict, attempts))
 
 
-def _read_parts(store: Store, job: str, chunk: int) -> list[bytes]:
-    """Answers that earlier calls stored: each part is named by its first input, and starts where the last one ended."""
-    lines: list[bytes] = []
-    while True:
-        try:
-            lines += store.get(keys.batch_part(job, chunk, len(lines))).body.splitlines()
-        except ObjectNotFound:
-            return lines
-
-
-def _write_part(store: Store, job: str, chunk: Chunk, first: int, lines: list[bytes]) -> None:
-    body = b"".join(line + b"\n" for line in lines)
+def _answer(item: Input, predict: Predict, attempts: Attempts) -> bytes:
+    """The line of one input. Raises NotFinished where the model was out of reach, and another call has to try."""
     try:
-        store.put(keys.batch_part(job, chunk.number, first), body, if_absent=True, content_type=LINES)
-    except AlreadyExists:
-        pass  # another worker on the same chunk: its part counts
+        return predict_line(item, predict)
+    except StoreUnavailable:
+        raise
+    except Unavailable as error:
+        # the process of the model may have died: the next call finds a new one
+        try:
+            return predict_line(item, predict)
+        except StoreUnavailable:
+            raise
+        except Unavailable:
+            if attempts.refused():
+                return _error_line(item, str(error), error.status)
+            raise NotFinished(f"input {item.index} was not answered ({error}): call again") from error
 
 
 def predict_line(item: Input, predict: Predict) -> bytes:
     """One line of the output. An input's error is its answer, and stops no other input. Raises Unavailable."""
-    line: dict[str, Any] = {"index": item.index, "input": item.name}
-    if item.id is not None:
-        line["id"] = item.id
+    line = _line(item)
     try:
         if item.error:
             raise item.error
         prediction = predict(item.body, item.content_type)
         line["prediction"] = {name: value for name, value in prediction.items() if name not in JOB_MEMBERS}
     except Unavailable:
-        raise  # not the input's fault: the whole chunk is tried again
+        raise  # not known to be the input's fault
     except AmaasError as error:
         line |= {"error": str(error), "status": error.status}
     except Exception:
@@ -132,6 +156,15 @@ def predict_line(item: Input, predict: Predict) -> bytes:
         logger.exception("unexpected", extra={"input": item.name})
         line |= {"error": "internal error: see the log of the function batchwork", "status": 500}
     return msgspec.json.encode(line)
+
+
+def _line(item: Input) -> dict[str, Any]:
+    line: dict[str, Any] = {"index": item.index, "input": item.name}
+    return line if item.id is None else line | {"id": item.id}
+
+
+def _error_line(item: Input, message: str, status: int) -> bytes:
+    return msgspec.json.encode(_line(item) | {"error": message, "status": status})
 
 
 def record_error(store: Store, job: str, chunk: int, error: BaseException) -> None:
