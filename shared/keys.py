@@ -7,6 +7,7 @@ models/{model}/log/{revision:012d}.json                       the registry's log
 models/{model}/head.json                                      the state after a revision of the log
 models/{model}/snapshots/{revision:012d}.json                 the same at some revisions, in case the head is lost
 models/{model}/uploads/{upload}.json                          the state of each upload
+unfinished/{model}/{upload}                                   marker of an upload without an end state
 catalogue/models.json                                         the catalog: an index of all models, from their heads
 catalogue/changed/{model}/{revision:012d}                     markers of changes that the catalog does not have yet
 access/tokens/{token}.json                                    salted hashes of tokens
@@ -19,6 +20,7 @@ batch/{job}/trouble/…, batch/{job}/runs/…                     why a chunk fa
 datasets/{name}/…                                             training data, uploaded by an operator
 training/{job}/job.json                                       the request; all of training/ expires
 training/{job}/{batch,container,cancel}.json                  reports of AWS Batch and the container; a cancellation
+training/{job}/deletion.json                                  that the job's data was deleted
 training/{job}/metrics.jsonl, training/{job}/checkpoint/…     written by the container while it trains
 training/{job}/report/{file}                                  items that cleaning removed, and plots
 """
@@ -50,6 +52,9 @@ CHANGED = "catalogue/changed/"
 TOKENS = "access/tokens/"
 BATCHES = "batch/"
 TRAININGS = "training/"
+UPLOADS = "uploads/"
+INBOX = "inbox/"
+UNFINISHED = "unfinished/"
 
 
 def model_name(name: str) -> str:
@@ -97,6 +102,21 @@ def token_id(name: str) -> str:
 
 def upload_session(upload: str) -> str:
     return f"uploads/{upload_id(upload)}/ticket.json"
+
+
+def upload_objects(upload: str) -> str:
+    """The prefix of an upload's session and files."""
+    return f"{UPLOADS}{upload_id(upload)}/"
+
+
+def unfinished(model: str, upload: str) -> str:
+    return f"{UNFINISHED}{model_name(model)}/{upload_id(upload)}"
+
+
+def parse_unfinished(key: str) -> tuple[str, str] | None:
+    """The model and the upload that a key of `unfinished` names; None for any other object there."""
+    model, _, upload = key.removeprefix(UNFINISHED).partition("/")
+    return (model, upload) if is_model(model) and is_upload(upload) else None
 
 
 def upload_file(upload: str, file: str) -> str:
@@ -241,7 +261,7 @@ def training(job: str) -> str:
 
 
 def training_record(job: str, record: str) -> str:
-    """record: `job`, `batch`, `container` or `cancel`."""
+    """record: `job`, `batch`, `container`, `cancel` or `deletion`."""
     return f"{training(job)}{record}.json"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from shared import deadline
 from shared.entry.wiring import config, log, store
 from shared.errors import AmaasError
 from shared.jobs.batch import job as jobs
@@ -18,6 +19,7 @@ from shared.jobs.batch.work import ChunkFailed, NotFinished, process, record_err
 from shared.serving import tasks
 from shared.serving.layer import Layer
 from shared.serving.models import Models
+from shared.serving.wall import Wall
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +27,21 @@ logger = logging.getLogger(__name__)
 @cache
 def models() -> Models:
     settings = config()
-    return Models(log(), layer=Layer(settings.models_dir), ttl=settings.alias_ttl, capacity=settings.cache_bytes)
+    wall = Wall.of(settings)
+    layer = Layer(settings.models_dir, wall=wall)
+    return Models(log(), layer=layer, ttl=settings.alias_ttl, capacity=settings.cache_bytes, wall=wall)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """After an exception, or the death of this process, the state machine calls again for this chunk only."""
+    token = deadline.begin(context)
+    try:
+        return _handle(event, context)
+    finally:
+        deadline.end(token)
+
+
+def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         result = _process(event, context)
     except NotFinished:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import msgspec
+
 from functions.training.contract import JobsQuery, StatusQuery
 from shared.access import scopes
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
+from shared.jobs.training import deletion, progress, runs, views
 from shared.jobs.training import job as jobs
-from shared.jobs.training import progress, runs, views
 from shared.jobs.training.queue import BatchQueue
 from shared.jobs.training.request import TrainingRequest
 from shared.jobs.training.runs import Queue
@@ -79,3 +81,19 @@ def cancel(request: Request) -> dict[str, Any]:
     request.require("train", job.model)
     runs.cancel(store(), queue(), job, request.caller)
     return progress.status(store(), job)
+
+
+@handler.route(
+    "DELETE",
+    "/training-jobs/{job_id}/data",
+    id="deleteTrainingJobData",
+    scope="train",
+    gives=views.TrainingDataDeletion,
+    errors=(409,),
+)
+def delete_data(request: Request) -> views.TrainingDataDeletion:
+    """Delete the checkpoints, metrics and reports of a training job that has ended, at once"""
+    job = jobs.read(store(), request.params["job_id"])
+    request.require("train", job.model)
+    receipt = deletion.delete_data(store(), job, request.caller)
+    return msgspec.convert(msgspec.to_builtins(receipt), views.TrainingDataDeletion)

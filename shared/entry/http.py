@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared import errors, metrics
+from shared import deadline, errors, metrics
 from shared.access import scopes as scope_rules
 from shared.entry import proxy
 from shared.registry.state import Change
@@ -174,20 +174,25 @@ class Routes:
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
-        route = None
+        route: Route | None = None
+        problem: Exception | None = None
+        token = deadline.begin(context)
         try:
             route, request = self._request(event)
             answer = route.call(request)
             response = answer if isinstance(answer, Response) else Response(answer)
         except errors.AmaasError as error:
-            response = Response(error.body(), error.status)
-        except Exception:
+            response, problem = Response(error.body(), error.status), error
+        except Exception as error:
             # a bug must not end the process, and callers must not see internals
             request_id = event.get("requestContext", {}).get("requestId", "?")
             logger.exception("unexpected", extra={"request_id": request_id})
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
+            problem = error
+        finally:
+            deadline.end(token)
         reply = render(response)
-        self._log(event, route, response, (time.perf_counter() - started) * 1000)
+        self._log(event, route, response, problem, (time.perf_counter() - started) * 1000)
         self._answered()
         return reply
 
@@ -226,8 +231,18 @@ class Routes:
             raise errors.NotFound(f"{path} accepts {', '.join(sorted(others))}, not {method}")
         raise errors.NotFound(f"there is no route {method} {path}")
 
-    def _log(self, event: dict[str, Any], route: Route | None, response: Response, elapsed: float) -> None:
-        """Log one line with a call's figures and properties. Never bodies or tokens."""
+    def _log(
+        self,
+        event: dict[str, Any],
+        route: Route | None,
+        response: Response,
+        problem: Exception | None,
+        elapsed: float,
+    ) -> None:
+        """Log one line with a call's figures and properties. Never bodies, tokens, or values that the caller chose.
+
+        So of a refused call it has the kind of error and not its message, and the route instead of the path.
+        """
         cold, self._cold = self._cold, False
         gateway = event.get("requestContext", {})
         figures = {
@@ -236,16 +251,19 @@ class Routes:
             "Faults": int(response.status >= 500),
         }
         details = {
-            "method": event.get("httpMethod"),
+            "method": route.method if route else None,
             "route": route.template if route else None,
-            "path": event.get("path"),
             "status": response.status,
             "cold_start": cold,
             "request_id": gateway.get("requestId"),
             "caller": (gateway.get("authorizer") or {}).get("principalId"),
         }
-        if response.status >= 400:
-            details["reason"] = response.body["error"]
+        if problem is not None:
+            details["error"] = type(problem).__name__
+        if response.status >= 500:
+            # of ours: what did not answer, or what is damaged. A model that is not ready answers in the protocol's own
+            # form, which has no error
+            details["reason"] = response.body.get("error", response.body)
         metrics.event("call", figures, {"service": self._service}, details)
 
 

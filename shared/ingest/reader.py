@@ -14,9 +14,10 @@ import msgspec
 
 from shared.config import MiB
 from shared.errors import BadInput
-from shared.ingest import descriptors, sandbox
+from shared.ingest import descriptors
 from shared.ingest.verdict import Reading
 from shared.package import bounds, manifest
+from shared.runtime import sandbox
 
 MEMORY, CPU = 512 * MiB, 5  # bytes of address space, seconds
 

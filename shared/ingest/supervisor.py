@@ -24,9 +24,9 @@ import shared
 from shared import metrics
 from shared.config import MiB
 from shared.errors import Unavailable
-from shared.ingest import sandbox
 from shared.ingest.verdict import FILTER_MISSING, Limits, Reading, Refused, Verdict
 from shared.package.manifest import Manifest
+from shared.runtime import sandbox
 
 INHERITED = (
     "LD_LIBRARY_PATH",

@@ -199,7 +199,7 @@ def unfiltered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program.write_text(
         "import os, runpy, sys\n"
         "sys.path[:0] = os.environ['PYTHONPATH'].split(os.pathsep)\n"
-        "from shared.ingest import sandbox\n"
+        "from shared.runtime import sandbox\n"
         "sandbox.filter_system_calls = lambda: False\n"
         "runpy.run_module(sys.argv[3], run_name='__main__', alter_sys=True)\n"
     )

@@ -41,3 +41,15 @@ class TrainingJob(TrainingJobSummary, kw_only=True):
 class TrainingJobList(Struct):
     jobs: list[TrainingJobSummary]
     next: NextPage
+
+
+class TrainingDataDeletion(Struct):
+    """Who deleted a job's data, and when; how many objects, versions of these, and bytes that were."""
+
+    job: str
+    model: str
+    by: str
+    at: str
+    objects: int
+    versions: int
+    bytes: int

@@ -136,6 +136,16 @@ def uploads(out: Console, uploads: list[Json]) -> None:
     out.print(rows)
 
 
+def redriven(out: Console, uploads: list[Json]) -> None:
+    if not uploads:
+        out.print("nothing has failed: the queue is empty")
+        return
+    rows = table("upload", "model", "outcome", "state")
+    for upload in uploads:
+        row(rows, upload.get("upload_id"), upload.get("model"), upload["outcome"], upload.get("state"))
+    out.print(rows)
+
+
 def status(out: Console, status: Json) -> None:
     state = "ready" if status["ready"] else "live, not ready" if status["live"] else "down"
     count = status["models"]
