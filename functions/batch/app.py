@@ -31,7 +31,7 @@ def machine() -> Machine:
 
 def _job(request: Request) -> Job:
     job = jobs.read(store(), request.params["job"])
-    requests.require_owner(job, request.caller, request.scopes)
+    requests.require_owner(job, request.owner)
     return job
 
 
@@ -75,7 +75,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     With `prefix`, the job is started at once.
     """
     key = request.headers.get("x-request-key", "")
-    job = requests.create(log(), request.params["model"], body, request.caller, request.scopes, key)
+    job = requests.create(log(), request.params["model"], body, request.owner, key)
     if body.prefix is not None:
         requests.require_inputs(store(), job, None)
         runs.start(store(), machine(), job, request.caller)

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from shared import keys
+from shared import batch_keys
 from shared.paging import CURSOR, limit
 
 Limit = Annotated[int, limit()]
 Chunk = Annotated[int, Meta(ge=0, le=999_999)]
-JobId = Annotated[str, Meta(pattern=f"^{keys.BATCH}$")]
+JobId = Annotated[str, Meta(pattern=f"^{batch_keys.BATCH}$")]
 Place = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
 
 

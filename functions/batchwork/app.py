@@ -22,6 +22,8 @@ from shared.serving.models import Models
 from shared.serving.wall import Wall
 
 logger = logging.getLogger(__name__)
+WRITING = 10.0  # seconds of the call that no input may take: its answers have to be stored
+FOR_EVER = 1e9
 
 
 @cache
@@ -70,7 +72,9 @@ def _predict(job: jobs.Job, run: int, chunk: Chunk, context: Any) -> dict[str, A
     loaded = models().load(job.model, str(job.version))
 
     def predict(body: bytes, content_type: str) -> dict[str, Any]:
-        return tasks.predict(loaded, body, content_type, job.options)
+        left = deadline.remaining()
+        with deadline.within(FOR_EVER if left is None else left - WRITING):
+            return tasks.predict(loaded, body, content_type, job.options)
 
     return process(
         store(), job, run, chunk, loaded.manifest, predict, lambda: context.get_remaining_time_in_millis() / 1000

@@ -16,6 +16,7 @@ from shared.errors import Unavailable
 from shared.jobs.batch import plan, progress
 from shared.jobs.batch.attempts import DEATHS, REFUSALS
 from shared.jobs.batch.work import NotFinished, process
+from shared.runtime.runners import Crashed, TimedOut
 from shared.storage.base import Unavailable as StoreUnavailable
 from shared.storage.memory import MemoryStore
 from tests.failing import Crash, FailingStore, randomly
@@ -23,10 +24,15 @@ from tests.jobs_batch.world import MANIFEST, a_job, answers, chunks, echo, for_e
 
 
 class Worker:
-    """The model of a chunk, and how often each input was tried. kills: by input, dies; refuses: is out of reach."""
+    """The model of a chunk, and how often each input was tried.
 
-    def __init__(self, kills: set[int] = frozenset(), refuses: set[int] = frozenset()) -> None:  # type: ignore[assignment]
-        self.kills, self.refuses = kills, refuses
+    kills: inputs of which this process dies. refuses: for which the model is out of reach. crashes: which end the
+    model's own process. slow: which take longer than there is time.
+    """
+
+    def __init__(self, **inputs: set[int]) -> None:
+        self.kills, self.refuses = inputs.get("kills", set()), inputs.get("refuses", set())
+        self.crashes, self.slow = inputs.get("crashes", set()), inputs.get("slow", set())
         self.tried: Counter[int] = Counter()
 
     def predict(self, body: bytes, content_type: str) -> dict[str, Any]:
@@ -36,6 +42,10 @@ class Worker:
             raise Crash("the process died")
         if number in self.refuses:
             raise Unavailable("the process of the model ended")
+        if number in self.crashes:
+            raise Crashed("the model ended its process", "SIGFPE")
+        if number in self.slow:
+            raise TimedOut("the model was not ready in time")
         return echo(body, content_type)
 
 
@@ -152,6 +162,26 @@ def test_an_input_for_which_the_model_is_out_of_reach_is_its_own_failure() -> No
     assert worker.tried[4] == 2 * REFUSALS, "twice in each call: the second time with a new process"
     assert worker.tried[0] == 1, "what was answered before it is stored"
     assert {line["status"] for line in answers(store, job) if "error" in line} == {503}
+
+
+def test_an_input_that_ends_the_models_own_process_is_its_own_failure_at_once() -> None:
+    store, job, chunk = a_chunk_of(20)
+    worker = Worker(crashes={0, 7, 8})
+    process(store, job, 1, chunk, MANIFEST, worker.predict, for_ever)
+    right(store, job, 20, {0, 7, 8})
+    assert (worker.tried[6], worker.tried[7]) == (1, 2), "twice: a process may end by chance"
+    assert {line["status"] for line in answers(store, job) if "error" in line} == {503}
+
+
+def test_an_input_that_takes_all_the_time_of_a_call_fails_when_it_had_all_of_it() -> None:
+    store, job, chunk = a_chunk_of(10)
+    worker = Worker(slow={4})
+    with pytest.raises(NotFinished, match="what was left of the time"):
+        process(store, job, 1, chunk, MANIFEST, worker.predict, for_ever)
+    process(store, job, 1, chunk, MANIFEST, worker.predict, for_ever)
+    right(store, job, 10, {4})
+    assert worker.tried == Counter({4: 2} | {n: 1 for n in range(10) if n != 4})
+    assert [line["status"] for line in answers(store, job) if "error" in line] == [504]
 
 
 def test_a_model_that_comes_back_answers_every_input() -> None:

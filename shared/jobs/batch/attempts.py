@@ -16,7 +16,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared import keys
+from shared import batch_keys
 from shared.errors import AmaasError
 from shared.jobs.batch.plan import Chunk
 from shared.storage.base import AlreadyExists, Store, list_all
@@ -58,7 +58,7 @@ class Attempts:
         self._present: Mark | None = None
         self.lines: list[bytes] = []
         parts: dict[int, str] = {}
-        for info in list_all(store, keys.batch_parts(job, chunk.number)):
+        for info in list_all(store, batch_keys.batch_parts(job, chunk.number)):
             name = info.key.rpartition("/")[2]
             if part := re.fullmatch(PART, name):
                 parts[int(part[1])] = info.key
@@ -123,7 +123,7 @@ class Attempts:
         first, lines = self._stored, self.lines[self._stored :]
         if not lines:
             return
-        key = keys.batch_part(self._job, self._chunk.number, first)
+        key = batch_keys.batch_part(self._job, self._chunk.number, first)
         try:
             self._store.put(key, b"".join(line + b"\n" for line in lines), if_absent=True, content_type=LINES)
         except AlreadyExists:
@@ -168,5 +168,5 @@ class Attempts:
 
     def _note(self, mark: Mark, event: str) -> None:
         name = f"{mark.first:06d}-{mark.count:06d}-{mark.run:06d}-{mark.number:04d}.{event}"
-        key = keys.batch_parts(self._job, self._chunk.number) + name
+        key = batch_keys.batch_parts(self._job, self._chunk.number) + name
         self._store.put(key, b'{"format":1}', content_type=JSON)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
-from shared import keys
+from shared import batch_keys
 from shared.access import scopes
 from shared.errors import AmaasError
 from shared.jobs.batch import job as jobs
@@ -51,15 +51,15 @@ def _names(store: Store) -> list[str]:
     names: list[str] = []
     token = None
     while True:
-        listing = store.list_page(keys.BATCHES, delimiter="/", token=token)
+        listing = store.list_page(batch_keys.BATCHES, delimiter="/", token=token)
         names += (prefix.split("/")[1] for prefix in listing.prefixes)
         if not listing.next:
-            return [name for name in names if keys.is_batch(name)]
+            return [name for name in names if batch_keys.is_batch(name)]
         token = listing.next
 
 
 def _read(store: Store, names: Sequence[str]) -> Iterator[Job | None]:
-    stored = get_many(store, [keys.batch_job(name) for name in names], missing=MISSING)
+    stored = get_many(store, [batch_keys.batch_job(name) for name in names], missing=MISSING)
     for name, record in zip(names, stored, strict=True):
         yield None if record.body == MISSING else _decode(name, record.body)
 

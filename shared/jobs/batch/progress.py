@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared import keys
+from shared import batch_keys
 from shared.config import MiB
 from shared.errors import BadInput
 from shared.jobs.batch import job as jobs
@@ -45,9 +45,9 @@ class Evidence(Struct, frozen=True):
 
 def list_finished(store: Store, job: str, after: int = -1) -> list[FinishedChunk]:
     """The chunks that have their output, in order, from the one after number `after` on."""
-    folder = f"{keys.batch(job)}done/"
+    folder = f"{batch_keys.batch(job)}done/"
     start = f"{folder}{after:06d}." if after >= 0 else ""  # '.' sorts after the '-' of every marker of this number
-    markers = (keys.parse_batch_done(info.key) for info in list_all(store, folder, after=start))
+    markers = (batch_keys.parse_batch_done(info.key) for info in list_all(store, folder, after=start))
     return [FinishedChunk(*marker) for marker in markers if marker]
 
 
@@ -119,7 +119,7 @@ def _error(store: Store, job: str, end: jobs.RunEnd, finished: set[int]) -> str:
     """Why a job stopped: its death; else the first error of a chunk that has no output; else the error of the run."""
     if end.died and end.error:
         return end.error
-    page = store.list_page(keys.batch_errors(job), limit=1000)
+    page = store.list_page(batch_keys.batch_errors(job), limit=1000)
     for info in page.objects:
         if int(info.key[-11:-5]) not in finished:  # the chunk's number, before ".json"
             return str(
@@ -131,7 +131,7 @@ def _error(store: Store, job: str, end: jobs.RunEnd, finished: set[int]) -> str:
 
 
 def _inline_results(store: Store, job: str) -> dict[str, Any]:
-    key = keys.batch_output(job, 0)
+    key = batch_keys.batch_output(job, 0)
     if store.head(key).size > INLINE_RESULT:
         return {}
     return {"results": [msgspec.json.decode(line) for line in store.get(key).body.splitlines()]}
@@ -156,7 +156,7 @@ def _failures(
             continue
         if len(failures) == limit:
             return failures, f"{chunk.chunk}.0"
-        rest = _failed_lines(store.get(keys.batch_output(job, chunk.chunk)).body)[skip:]
+        rest = _failed_lines(store.get(batch_keys.batch_output(job, chunk.chunk)).body)[skip:]
         page = rest[: limit - len(failures)]
         failures += page
         if len(page) < len(rest):
@@ -181,7 +181,7 @@ def list_outputs(
             "chunk": chunk.chunk,
             "inputs": chunk.inputs,
             "failed": chunk.failed,
-            "url": store.presign_get(keys.batch_output(job, chunk.chunk), expires=expires),
+            "url": store.presign_get(batch_keys.batch_output(job, chunk.chunk), expires=expires),
         }
         for chunk in finished[:limit]
     ]

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from shared import keys
+from shared import batch_keys
 from shared.errors import AmaasError, Unavailable
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.attempts import LINES, Attempts
@@ -21,6 +21,7 @@ from shared.jobs.batch.job import Job
 from shared.jobs.batch.plan import Chunk
 from shared.jobs.batch.sources import Input, read_inputs
 from shared.package.manifest import Manifest
+from shared.runtime.runners import Crashed, TimedOut
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store
 from shared.storage.base import Unavailable as StoreUnavailable
 
@@ -61,7 +62,7 @@ def process(
 
     Raises NotFinished, or Unavailable: then the chunk has to be tried again.
     """
-    if store.list_page(f"{keys.batch(job.id)}done/{chunk.number:06d}-", limit=1).objects:
+    if store.list_page(f"{batch_keys.batch(job.id)}done/{chunk.number:06d}-", limit=1).objects:
         return {"chunk": chunk.number, "state": "done"}
     if jobs.is_cancelled(store, job.id, run):
         return {"chunk": chunk.number, "state": "cancelled"}
@@ -77,13 +78,13 @@ def process(
     lines = body.splitlines()
     # counted from what is stored, which another worker may have written
     failed = sum(b'"error":' in line and "error" in msgspec.json.decode(line) for line in lines)
-    store.put(keys.batch_done(job.id, chunk.number, len(lines), failed), b"")
+    store.put(batch_keys.batch_done(job.id, chunk.number, len(lines), failed), b"")
     return {"chunk": chunk.number, "state": "done", "inputs": len(lines), "failed": failed}
 
 
 def _read_output(store: Store, job: str, chunk: int) -> bytes | None:
     try:
-        return store.get(keys.batch_output(job, chunk)).body
+        return store.get(batch_keys.batch_output(job, chunk)).body
     except ObjectNotFound:
         return None
 
@@ -92,7 +93,7 @@ def _write_output(store: Store, job: str, chunk: Chunk, lines: list[bytes]) -> b
     if len(lines) != chunk.count:  # the plan and this reader disagree: better no output than an incomplete one
         raise RuntimeError(f"chunk {chunk.number} has {len(lines)} inputs, the plan says {chunk.count}")
     body = b"".join(line + b"\n" for line in lines)
-    key = keys.batch_output(job, chunk.number)
+    key = batch_keys.batch_output(job, chunk.number)
     try:
         store.put(key, body, if_absent=True, content_type=LINES)
     except AlreadyExists:
@@ -122,32 +123,46 @@ def _predict_all(
 
 
 def _answer(item: Input, predict: Predict, attempts: Attempts) -> bytes:
-    """The line of one input. Raises NotFinished where the model was out of reach, and another call has to try."""
+    """The line of one input. Raises NotFinished where another call has to try it."""
+    try:
+        return _twice(item, predict)
+    except StoreUnavailable:
+        raise
+    except Crashed as crash:
+        return _error_line(item, str(crash), crash.status)
+    except TimedOut as late:
+        if not attempts.progressed:
+            return _error_line(item, str(late), late.status)
+        attempts.store_part()  # it had what others left of the time: the next call begins with it
+        raise NotFinished(f"input {item.index} was not answered in what was left of the time: call again") from late
+    except Unavailable as error:
+        if attempts.refused():
+            return _error_line(item, str(error), error.status)
+        raise NotFinished(f"input {item.index} was not answered ({error}): call again") from error
+
+
+def _twice(item: Input, predict: Predict) -> bytes:
+    """As predict_line; where the model's process ended, once more, with a new one: it may have ended by chance."""
     try:
         return predict_line(item, predict)
     except StoreUnavailable:
         raise
-    except Unavailable as error:
-        # the process of the model may have died: the next call finds a new one
-        try:
-            return predict_line(item, predict)
-        except StoreUnavailable:
-            raise
-        except Unavailable:
-            if attempts.refused():
-                return _error_line(item, str(error), error.status)
-            raise NotFinished(f"input {item.index} was not answered ({error}): call again") from error
+    except (Unavailable, Crashed):
+        return predict_line(item, predict)
 
 
 def predict_line(item: Input, predict: Predict) -> bytes:
-    """One line of the output. An input's error is its answer, and stops no other input. Raises Unavailable."""
+    """One line of the output. An input's error is its answer, and stops no other input.
+
+    Raises Unavailable, Crashed, TimedOut.
+    """
     line = _line(item)
     try:
         if item.error:
             raise item.error
         prediction = predict(item.body, item.content_type)
         line["prediction"] = {name: value for name, value in prediction.items() if name not in JOB_MEMBERS}
-    except Unavailable:
+    except (Unavailable, Crashed, TimedOut):
         raise  # not known to be the input's fault
     except AmaasError as error:
         line |= {"error": str(error), "status": error.status}
@@ -171,4 +186,4 @@ def record_error(store: Store, job: str, chunk: int, error: BaseException) -> No
     """Store why a chunk failed, for the job's status."""
     message = str(error) if isinstance(error, AmaasError) else f"internal error ({type(error).__name__})"
     body = msgspec.json.encode({"format": 1, "error": message})
-    store.put(keys.batch_error(job, chunk), body, content_type=jobs.JSON)
+    store.put(batch_keys.batch_error(job, chunk), body, content_type=jobs.JSON)
