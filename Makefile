@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training charts soak portability bundled-models
+.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training charts soak portability sweep bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -86,6 +86,9 @@ charts: $(ENVS)/bench/.ready ## draw the charts of bench/results anew, from the 
 portability: $(ENVS)/dev/.ready ## quantized models as served, on this and older processors (QEMU), against exact arithmetic: PROCESSORS="native neoverse-n1" chooses
 	@$(ENVS)/dev/bin/python -m bench.portability --write $(if $(PROCESSORS),--processors $(PROCESSORS))
 	@$(ENVS)/dev/bin/python -m bench.portability --short --control --processors native Haswell
+
+sweep: $(ENVS)/dev/.ready ## every operator that the gate lets through, with hostile shapes and values under guard pages: bench/results/sweep.md (ONLY=LSTM,GRU shows some)
+	@nice $(ENVS)/dev/bin/python -m bench.sweep $(if $(ONLY),--only $(ONLY),--write)
 
 bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
 	@$(ENVS)/training/bin/python -m training.bundled.make
