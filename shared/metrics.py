@@ -31,6 +31,7 @@ UNITS = {
     "ModelTimedOut": COUNT,  # calls whose model was ended for being at work when the function's time was over
     "ModelUnfiltered": COUNT,  # models loaded without the system-call filter, where that is allowed
     "ProcessorMismatch": COUNT,  # versions not served, since they answer differently on this kind of processor
+    "SystemCallFilterMissing": COUNT,  # processes for strangers' models that the kernel gave no filter
     "Shadowed": COUNT,  # calls repeated with a shadow
     "ShadowDifferent": COUNT,
     "ShadowFailed": COUNT,

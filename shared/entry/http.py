@@ -17,7 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from shared import deadline, errors, metrics
+from shared.access import context as contexts
 from shared.access import scopes as scope_rules
+from shared.access.callers import Caller
 from shared.entry import proxy
 from shared.registry.state import Change
 
@@ -28,7 +30,10 @@ logger = logging.getLogger(__name__)
 
 
 class Request(Struct, frozen=True):
-    """One call: percent-decoded path parameters, lower-case header names, the raw body. context: of the gateway."""
+    """One call: percent-decoded path parameters, lower-case header names, the raw body. context: of the gateway.
+
+    caller, name, ancestors, replaces: of the token; see access/records.py.
+    """
 
     method: str
     path: str
@@ -41,6 +46,8 @@ class Request(Struct, frozen=True):
     id: str
     name: str | None = None
     context: dict[str, Any] = {}
+    ancestors: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
 
     def change(self, reason: str | None = None, expect_revision: int | None = None) -> Change:
         """The change that this call requests: who and why. Raises BadInput for an invalid Idempotency-Key."""
@@ -55,7 +62,13 @@ class Request(Struct, frozen=True):
             # for this path only: with the same key on another one, the answer would report a transition that never was
             request_id=f"{self.caller}/{key} {self.method} {self.path}" if key else None,
             may_promote=scope_rules.allows(self.scopes, "promote", self.params.get("model")),
+            ancestors=self.ancestors,
         )
+
+    @property
+    def owner(self) -> Caller:
+        """The caller, as the owner of what the token has created."""
+        return Caller(id=self.caller, scopes=self.scopes, replaces=self.replaces)
 
     def require(self, scope: str, model: str) -> None:
         """Raises Forbidden unless the caller has the scope for a model that is not in the path."""
@@ -200,7 +213,7 @@ class Routes:
         route, params = self._find_route(event["httpMethod"], event["path"])
         context = event.get("requestContext", {})
         authorizer = context.get("authorizer") or {}
-        scopes = tuple(str(authorizer.get("scopes", "")).split())
+        scopes = contexts.granted(authorizer)
         if route.scope:
             scope_rules.require(scopes, route.scope, params.get("model"))
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None}
@@ -216,6 +229,8 @@ class Routes:
             str(context.get("requestId", "")),
             authorizer.get("name"),
             context,
+            contexts.ids(authorizer, "ancestors"),
+            contexts.ids(authorizer, "replaces"),
         )
 
     def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:

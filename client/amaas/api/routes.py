@@ -33,6 +33,7 @@ ROUTES = {
     "rollbackAlias": ("POST", "/models/{model}/aliases/{alias}/rollback"),
     "deleteAlias": ("DELETE", "/models/{model}/aliases/{alias}"),
     "setAliasPolicy": ("PUT", "/models/{model}/aliases/{alias}/policy"),
+    "createPolicyRequest": ("POST", "/models/{model}/aliases/{alias}/policy/requests"),
     "createMoveRequest": ("POST", "/models/{model}/aliases/{alias}/requests"),
     "approveMoveRequest": ("POST", "/models/{model}/requests/{number}/approve"),
     "rejectMoveRequest": ("POST", "/models/{model}/requests/{number}/reject"),
@@ -46,6 +47,7 @@ ROUTES = {
     "getUpload": ("GET", "/uploads/{upload_id}"),
     "deleteUpload": ("DELETE", "/uploads/{upload_id}"),
     "redriveUploads": ("POST", "/uploads/redrive"),
+    "listBatchJobs": ("GET", "/batch"),
     "createBatchJob": ("POST", "/models/{model}/batch"),
     "addBatchJobFiles": ("POST", "/batch/{job}/files"),
     "startBatchJob": ("POST", "/batch/{job}/start"),
@@ -60,5 +62,6 @@ ROUTES = {
     "deleteTrainingJobData": ("DELETE", "/training-jobs/{job_id}/data"),
     "listTokens": ("GET", "/tokens"),
     "createToken": ("POST", "/tokens"),
+    "rotateToken": ("POST", "/tokens/{token_id}/rotate"),
     "revokeToken": ("DELETE", "/tokens/{token_id}"),
 }

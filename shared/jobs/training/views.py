@@ -29,7 +29,8 @@ class TrainingJobSummary(Struct, kw_only=True):
 class TrainingJob(TrainingJobSummary, kw_only=True):
     """metrics: one row per epoch, those behind the first `after`. next: what to give as `after` the next time.
 
-    reports: of a job that is over, where to fetch what cleaning dropped and the pictures, by file name.
+    reports: of a job that is over, where to fetch what cleaning dropped and the pictures, by file name. They show items
+    of the data: only whoever started the job, or may read its data sets, is told.
     """
 
     arguments: dict[str, Any]

@@ -84,6 +84,8 @@ def _requests(out: Console, model: Json) -> None:
     for request in model.get("requests") or []:
         requester = request.get("name") or request.get("by")
         move = f"{request['alias']} → {target_label(request['target'])}"
+        if request.get("policy"):
+            move = f"that {request['alias']} {policy_sentence(request['policy'])}"
         line(out, f"request {request['request']}:", f"{move}, requested by {requester}")
 
 
