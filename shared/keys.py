@@ -170,16 +170,8 @@ def blob(digest: str) -> str:
     return f"{BLOBS}{digest}"
 
 
-def token(name: str) -> str:
-    return f"{TOKENS}{token_id(name)}.json"
-
-
-def revocation(token: str) -> str:
-    return f"{REVOKED}{token_id(token)}.json"
-
-
-def last_use(token: str) -> str:
-    return f"{USED}{token_id(token)}.json"
+def token(name: str, folder: str = TOKENS) -> str:
+    return f"{folder}{token_id(name)}.json"
 
 
 def is_training(job: str) -> bool:
@@ -226,11 +218,6 @@ def dataset(key: str) -> str:
     if not re.fullmatch(DATASET, plain) or not plain.isprintable() or not all(s.strip(".") for s in plain.split("/")):
         raise BadInput(f"{key[:120]!r} is not a location of training data: it must be under datasets/NAME")
     return plain
-
-
-def dataset_name(key: str) -> str:
-    """The name of the data set that a location of training data is in."""
-    return dataset(key).split("/")[1]
 
 
 def parse_event_key(raw: str) -> tuple[str, str, str] | None:

@@ -10,7 +10,7 @@ import msgspec
 from shared.entry.wiring import config, log
 from shared.ingest import pipeline, recheck
 from shared.ingest.verdict import Limits
-from shared.uploads import states
+from shared.uploads import states, unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +30,14 @@ def _look(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Bring unfinished uploads on, and recheck outdated versions.
 
     event: of a schedule, or of ops.recheck, which may send `patience` in seconds. The frequent schedule sends
-    {"look": "uploads"}: it reads no model's log.
+    {"look": "uploads"}: it reads no model's log, and only what has no end state.
     """
+    often = event.get("look") == "uploads"
+    if not often:
+        unfinished.mark_again(log().store)
     patience = float(event.get("patience", pipeline.PATIENCE))
     ended = pipeline.check_unfinished(log(), config(), _limits(), patience, _seconds(context))
-    rechecked = [] if event.get("look") == "uploads" else _recheck(context)
+    rechecked = [] if often else _recheck(context)
     return {"handled": [_report(upload) for upload in ended], "rechecked": rechecked}
 
 

@@ -84,7 +84,7 @@ def _read_marks(store: Store, identity: str, usage: Usage | None) -> bytes | Non
     if usage is not None:
         usage.look_up(store, identity)
     try:
-        return store.get(keys.revocation(identity)).body
+        return store.get(keys.token(identity, keys.REVOKED)).body
     except ObjectNotFound:
         return None
 
@@ -95,8 +95,10 @@ def _valid(body: bytes, identity: str, secret: str, seals: Seals) -> Token:
         token = decode(body, identity, seals)
         scope_rules.normalize(token.scopes)
         matches = hmac.compare_digest(token.hash, hash_secret(token.salt, secret))
-    except (Unusable, BadInput, ValueError) as error:
+    except Unusable as error:
         raise Unauthenticated(str(error)) from error
+    except (BadInput, ValueError) as error:  # which quotes what is stored, and the log does not
+        raise Unauthenticated(f"token {identity} has scopes or a salt that do not fit: see GET /tokens") from error
     # compared in constant time: the time must not tell how many characters are right
     if not matches or token.revoked or (token.expires_at is not None and token.expires_at < time.time()):
         raise Unauthenticated(REFUSED)

@@ -133,5 +133,5 @@ def revoked_since(body: bytes, identity: str, seals: Seals) -> float:
         return 0.0
     # no earlier release wrote revocations, so that one without a seal is never of the time before the seals
     strict = Seals(seals.signer, seals.trusted)
-    believed = revocation.id == identity and strict.problem(body, keys.revocation(identity)) is None
+    believed = revocation.id == identity and strict.problem(body, keys.token(identity, keys.REVOKED)) is None
     return revocation.since if believed else 0.0

@@ -114,7 +114,7 @@ def rotate(
 
 def _replace(store: Store, end: Revocation, seals: Seals) -> None:
     """Store that a token ends for another one. Raises Conflict if it has ended already: that one is revoked, then."""
-    key = keys.revocation(end.id)
+    key = keys.token(end.id, keys.REVOKED)
     try:
         store.put(key, seals.attach(key, msgspec.json.encode(end)), if_absent=True, content_type=JSON)
     except AlreadyExists:  # rotated or revoked by another call at the same time: two would go on in its place
@@ -176,7 +176,7 @@ def read(store: Store, identity: str, seals: Seals = UNSIGNED) -> Token:
 
 def _revocation(store: Store, identity: str) -> Object | None:
     try:
-        return store.get(keys.revocation(identity))
+        return store.get(keys.token(identity, keys.REVOKED))
     except ObjectNotFound:
         return None
 
@@ -209,7 +209,7 @@ def revoke(
 
 def _end(store: Store, revocation: Revocation, seals: Seals) -> None:
     """Store that a token ends. It can be made to end earlier, and never later."""
-    key = keys.revocation(revocation.id)
+    key = keys.token(revocation.id, keys.REVOKED)
     body = seals.attach(key, msgspec.json.encode(revocation))
     while True:
         present = _revocation(store, revocation.id)
@@ -249,7 +249,9 @@ def list_tokens(store: Store, seals: Seals = UNSIGNED) -> list[views.Token]:
     bodies = get_many(store, [f"{keys.TOKENS}{one}.json" for one in ids])
     uses = get_many(store, [f"{keys.USED}{one}.json" for one in ids], missing=b"")
     return [
-        _listed(one, record.body, _revocation(store, one) if keys.revocation(one) in ended else None, day, seals)
+        _listed(
+            one, record.body, _revocation(store, one) if keys.token(one, keys.REVOKED) in ended else None, day, seals
+        )
         for one, record, day in zip(ids, bodies, map(usage.read, uses), strict=True)
     ]
 

@@ -44,7 +44,7 @@ class Usage:
         if len(self._days) >= MAX_REMEMBERED:
             self._days.clear()
         try:
-            self._days[identity] = read(store.get(keys.last_use(identity)))
+            self._days[identity] = read(store.get(keys.token(identity, keys.USED)))
         except ObjectNotFound:
             self._days[identity] = ""
         except AmaasError as error:
@@ -56,7 +56,11 @@ class Usage:
         if self._days.get(identity, today) == today:
             return
         try:
-            store.put(keys.last_use(identity), msgspec.json.encode(LastUse(day=today)), content_type="application/json")
+            store.put(
+                keys.token(identity, keys.USED),
+                msgspec.json.encode(LastUse(day=today)),
+                content_type="application/json",
+            )
         except AmaasError as error:
             logger.warning("a last use was not noted", extra={"token": identity, "why": str(error)})
         self._days[identity] = today

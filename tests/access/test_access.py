@@ -227,10 +227,10 @@ def test_a_token_is_used_on_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
         authenticate(store, f"Bearer {secret}", usage=usage)
     assert tokens.list_tokens(store)[0].last_used == now()[:10]
     authenticate(store, f"Bearer {secret}", usage=Usage())  # another process
-    assert store.writes == [keys.last_use(token.id)]
+    assert store.writes == [keys.token(token.id, keys.USED)]
     later(monkeypatch, 86400)
     authenticate(store, f"Bearer {secret}", usage=usage)
-    assert store.writes == [keys.last_use(token.id)] * 2
+    assert store.writes == [keys.token(token.id, keys.USED)] * 2
     assert tokens.list_tokens(store)[0].last_used == now()[:10]
 
 
@@ -247,7 +247,7 @@ def test_a_refused_call_is_no_use() -> None:
 def test_a_use_that_cannot_be_noted_refuses_nobody(body: bytes) -> None:
     store, usage = Counting(), Usage()
     token, secret = tokens.create(store, "ci", ["infer"])
-    store.put(keys.last_use(token.id), body)
+    store.put(keys.token(token.id, keys.USED), body)
     authenticate(store, f"Bearer {secret}", usage=usage)
     assert tokens.list_tokens(store)[0].last_used
     store.broken = True

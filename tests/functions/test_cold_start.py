@@ -127,7 +127,7 @@ def test_the_authorizer_imports_no_more_than_it_needs(deployed: dict[str, str], 
     env = deployed | {"PUBLIC_KEYS": base64.b64encode(key.public).decode() + ","}
     done = run(CALL_ANY, env, json.dumps(event), "authorize")
     assert done["reply"]["principalId"] == token.id
-    assert usage.read(store.get(keys.last_use(token.id))) == now()[:10]
+    assert usage.read(store.get(keys.token(token.id, keys.USED))) == now()[:10]
     assert [name for names in FORBIDDEN.values() for name in names.split() if name in done["modules"]] == []
     others = [name for name in done["modules"] if name.startswith("shared.")]
     assert {name.split(".")[1] for name in others} <= {

@@ -27,7 +27,7 @@ from shared.storage.memory import MemoryStore
 from tests.functions.test_flow import push
 from tests.functions.test_openapi import BODIES, PARAMS
 from tests.proofs.stores import copy_of, keys_of
-from tests.support import linear, load_event
+from tests.support import caller, linear, load_event
 
 DOCUMENT = document()
 ROUTES = routes()
@@ -79,7 +79,7 @@ def lines(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture) -> An
 def send(function: str, method: str, path: str, **parts: Any) -> dict[str, Any]:
     event = load_event("apigateway_proxy") | {"httpMethod": method, "path": path, "isBase64Encoded": False}
     event |= {"queryStringParameters": None, "headers": {}, "body": None, **parts}
-    event["requestContext"]["authorizer"] = {"scopes": "admin", "principalId": "tester"}
+    event["requestContext"]["authorizer"] = caller("admin")
     reply: dict[str, Any] = handler(function)(event, None)
     return reply
 

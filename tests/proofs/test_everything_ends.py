@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from functions.ingest import app as ingest
 from shared.errors import Unavailable
 from shared.ingest import pipeline
-from shared.uploads import attempts, states, unfinished
+from shared.uploads import attempts, states, unfinished, views
 from tests.proofs.lifecycle import (
     DAY,
     ENDED_WITHIN,
@@ -23,6 +24,7 @@ from tests.proofs.lifecycle import (
     LOOK,
     MINUTE,
     TIMEOUT,
+    Context,
     Killed,
     World,
     figures,
@@ -210,6 +212,29 @@ def test_a_session_whose_state_was_never_written_is_found(world: World) -> None:
     world.store.delete(f"models/m/uploads/{identity}.json")
     world.pass_time(unfinished.PATIENCE + 3 * LOOK)
     assert world.upload("m").state == "registered"
+
+
+def test_sessions_of_a_release_without_markers_are_taken_over(world: World) -> None:
+    for _ in range(3):
+        world.send("m")
+    for key in world.unfinished():
+        world.store.delete(key)
+    world.pass_time(HOUR)
+    assert world.states("m") == {"waiting": 3}
+    ingest.handler({}, Context(world.clock))  # the daily schedule
+    assert world.states("m") == {"registered": 3}
+    assert world.unfinished() == []
+
+
+def test_an_upload_that_nobody_ever_ended_is_shown_as_expired(world: World) -> None:
+    world.send("m", missing=("model.onnx",))
+    for key in world.unfinished():
+        world.store.delete(key)
+    world.pass_time(EXPIRY)
+    assert attempts.presented(world.upload("m")).state == "waiting"
+    world.clock.now += DAY + LOOK
+    shown = views.upload(world.upload("m"))
+    assert (shown.state, shown.code) == ("expired", "session_expired")
 
 
 @pytest.mark.parametrize("seed", range(30))

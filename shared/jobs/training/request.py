@@ -50,7 +50,7 @@ def dataset_names(data: str, arguments: dict[str, Any], bucket: str) -> list[str
     teacher = teacher_url(arguments, bucket)
     if teacher is not None:
         locations.append(data_key(teacher, bucket))
-    return sorted({keys.dataset_name(location) for location in locations if location is not None})
+    return sorted({location.split("/")[1] for location in locations if location is not None})
 
 
 def data_key(data: str, bucket: str) -> str | None:
