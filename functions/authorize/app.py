@@ -6,11 +6,15 @@ import logging
 import os
 from typing import Any
 
-from shared.access import tokens
-from shared.entry.wiring import config, store
+from shared.access import context as contexts
+from shared.access.authenticate import authenticate
+from shared.access.records import Token
+from shared.access.usage import Usage
+from shared.entry.wiring import config, seals, store
 from shared.errors import Unauthenticated
 
 logger = logging.getLogger(__name__)
+usage = Usage()
 
 # the first caller of all waits for this function, too: on Lambda, the client is made while it starts
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
@@ -20,7 +24,7 @@ if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer the gateway with a policy; the exception "Unauthorized" is what makes it answer 401."""
     try:
-        token = tokens.authenticate(store(), _header(event))
+        token = authenticate(store(), _header(event), seals(config()), usage)
     except Unauthenticated as error:
         logger.info("refused", extra={"reason": str(error)})
         raise Exception("Unauthorized") from None
@@ -35,14 +39,14 @@ def _header(event: dict[str, Any]) -> str | None:
     return headers.get("authorization")
 
 
-def policy(method_arn: str, token: tokens.Token) -> dict[str, Any]:
+def policy(method_arn: str, token: Token) -> dict[str, Any]:
     """Allow the whole stage: the answer is cached per token, so it must hold for every route."""
     api, stage = method_arn.split("/")[:2]
     statement = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{api}/{stage}/*"}
     answer: dict[str, Any] = {
         "principalId": token.id,
         "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
-        "context": {"scopes": " ".join(token.scopes), "name": token.name},
+        "context": contexts.encode(token),
     }
     if config().quota_key:
         answer["usageIdentifierKey"] = config().quota_key

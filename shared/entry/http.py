@@ -16,8 +16,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared import errors, metrics
+from shared import deadline, errors, metrics
+from shared.access import context as contexts
 from shared.access import scopes as scope_rules
+from shared.access.callers import Caller
 from shared.entry import proxy
 from shared.registry.state import Change
 
@@ -28,7 +30,10 @@ logger = logging.getLogger(__name__)
 
 
 class Request(Struct, frozen=True):
-    """One call: percent-decoded path parameters, lower-case header names, the raw body. context: of the gateway."""
+    """One call: percent-decoded path parameters, lower-case header names, the raw body. context: of the gateway.
+
+    caller, name, ancestors, replaces: of the token; see access/records.py.
+    """
 
     method: str
     path: str
@@ -41,6 +46,8 @@ class Request(Struct, frozen=True):
     id: str
     name: str | None = None
     context: dict[str, Any] = {}
+    ancestors: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
 
     def change(self, reason: str | None = None, expect_revision: int | None = None) -> Change:
         """The change that this call requests: who and why. Raises BadInput for an invalid Idempotency-Key."""
@@ -55,7 +62,13 @@ class Request(Struct, frozen=True):
             # for this path only: with the same key on another one, the answer would report a transition that never was
             request_id=f"{self.caller}/{key} {self.method} {self.path}" if key else None,
             may_promote=scope_rules.allows(self.scopes, "promote", self.params.get("model")),
+            ancestors=self.ancestors,
         )
+
+    @property
+    def owner(self) -> Caller:
+        """The caller, as the owner of what the token has created."""
+        return Caller(id=self.caller, scopes=self.scopes, replaces=self.replaces)
 
     def require(self, scope: str, model: str) -> None:
         """Raises Forbidden unless the caller has the scope for a model that is not in the path."""
@@ -174,20 +187,25 @@ class Routes:
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
-        route = None
+        route: Route | None = None
+        problem: Exception | None = None
+        token = deadline.begin(context)
         try:
             route, request = self._request(event)
             answer = route.call(request)
             response = answer if isinstance(answer, Response) else Response(answer)
         except errors.AmaasError as error:
-            response = Response(error.body(), error.status)
-        except Exception:
+            response, problem = Response(error.body(), error.status), error
+        except Exception as error:
             # a bug must not end the process, and callers must not see internals
             request_id = event.get("requestContext", {}).get("requestId", "?")
             logger.exception("unexpected", extra={"request_id": request_id})
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
+            problem = error
+        finally:
+            deadline.end(token)
         reply = render(response)
-        self._log(event, route, response, (time.perf_counter() - started) * 1000)
+        self._log(event, route, response, problem, (time.perf_counter() - started) * 1000)
         self._answered()
         return reply
 
@@ -195,7 +213,7 @@ class Routes:
         route, params = self._find_route(event["httpMethod"], event["path"])
         context = event.get("requestContext", {})
         authorizer = context.get("authorizer") or {}
-        scopes = tuple(str(authorizer.get("scopes", "")).split())
+        scopes = contexts.granted(authorizer)
         if route.scope:
             scope_rules.require(scopes, route.scope, params.get("model"))
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None}
@@ -211,6 +229,8 @@ class Routes:
             str(context.get("requestId", "")),
             authorizer.get("name"),
             context,
+            contexts.ids(authorizer, "ancestors"),
+            contexts.ids(authorizer, "replaces"),
         )
 
     def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
@@ -226,8 +246,18 @@ class Routes:
             raise errors.NotFound(f"{path} accepts {', '.join(sorted(others))}, not {method}")
         raise errors.NotFound(f"there is no route {method} {path}")
 
-    def _log(self, event: dict[str, Any], route: Route | None, response: Response, elapsed: float) -> None:
-        """Log one line with a call's figures and properties. Never bodies or tokens."""
+    def _log(
+        self,
+        event: dict[str, Any],
+        route: Route | None,
+        response: Response,
+        problem: Exception | None,
+        elapsed: float,
+    ) -> None:
+        """Log one line with a call's figures and properties. Never bodies, tokens, or values that the caller chose.
+
+        So of a refused call it has the kind of error and not its message, and the route instead of the path.
+        """
         cold, self._cold = self._cold, False
         gateway = event.get("requestContext", {})
         figures = {
@@ -236,16 +266,18 @@ class Routes:
             "Faults": int(response.status >= 500),
         }
         details = {
-            "method": event.get("httpMethod"),
+            "method": route.method if route else None,
             "route": route.template if route else None,
-            "path": event.get("path"),
             "status": response.status,
             "cold_start": cold,
             "request_id": gateway.get("requestId"),
             "caller": (gateway.get("authorizer") or {}).get("principalId"),
         }
-        if response.status >= 400:
-            # a model that is not ready answers in the protocol's own form, which has no error
+        if problem is not None:
+            details["error"] = type(problem).__name__
+        if response.status >= 500:
+            # of ours: what did not answer, or what is damaged. A model that is not ready answers in the protocol's own
+            # form, which has no error
             details["reason"] = response.body.get("error", response.body)
         metrics.event("call", figures, {"service": self._service}, details)
 

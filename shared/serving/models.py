@@ -30,9 +30,10 @@ from shared.serving import forms, vouching
 from shared.serving.layer import EMPTY, Later, Layer
 from shared.serving.loaded import Loaded
 from shared.serving.sources import Permit, Sources
+from shared.serving.wall import Wall, counting_deaths, watch
 
 if TYPE_CHECKING:
-    from shared.runtime.onnx import Session
+    from shared.runtime.signature import Session
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +72,11 @@ class Models:
         layer: Layer = EMPTY,
         clock: Callable[[], float] = time.monotonic,
         threads: int = 1,
+        wall: Wall | None = None,
     ) -> None:
         self.log = log
-        self.sources = Sources(layer, log.store, threads)
+        self._wall = wall or Wall()
+        self.sources = Sources(layer, log.store, threads, self._wall)
         self._ttl = ttl
         self._capacity = capacity
         self._clock = clock
@@ -82,6 +85,7 @@ class Models:
         self._cached: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self._refused: dict[tuple[str, str], str] = {}
         self._evicted = 0
+        self._prepared = False
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, str], _Load] = {}
 
@@ -113,6 +117,9 @@ class Models:
 
     def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:
         """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable."""
+        if not self._prepared and self._wall.confines(model, self.sources.layer.models):
+            self._prepared = True
+            self._wall.prepare()
         head, version = self.resolve(model, reference, key)
         entry = self._session(model, version)
         read, shadow = self.sources.read, head.shadow(reference)
@@ -158,7 +165,9 @@ class Models:
             self._permitted(version)
         refusal = ""
         for digest in forms.digests(version):
-            session, size, manifest = self._opened(version, digest)
+            with counting_deaths(model, version.version):
+                session, size, manifest = self._opened(version, digest)
+            watch(session, model, version.version)
             refusal = vouching.find_refusal(model, version, manifest, session, self.sources.read) or ""
             if not refusal:
                 milliseconds = round((time.perf_counter() - started) * 1e3, 1)
@@ -172,7 +181,8 @@ class Models:
     def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
         """One form of a version, loaded as soon as the manifest permits it; its size in bytes."""
         permit = Permit()
-        opening = Later(lambda: self.sources.open(digest, permit))
+        trusted = self._wall.trusts(version, self.sources.read)
+        opening = Later(lambda: self.sources.open(digest, permit, trusted=trusted))
         try:
             manifest = self._permitted(version)
             permit.grant()
