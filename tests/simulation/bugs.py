@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from shared.ingest import pipeline
 from shared.registry import blobs, catalog, collect, models, versions
 from shared.registry.log import Log
-from shared.uploads import states
+from shared.uploads import attempts, inbox, states, unfinished
 from tests.simulation import rules
 from tests.simulation.__main__ import run
 
@@ -36,60 +36,60 @@ class Bug(NamedTuple):
 BUGS = [
     Bug("a record overwrites another", Log._commit, "if_absent=True", "if_absent=False"),
     Bug("a lost race is taken for won", Log.append, "_pause(PAUSE * 2 ** min(attempt, 6))", "return after"),
-    Bug(
-        "a stale head is not rolled forward",
-        Log._roll_forward,
-        "self._step(head, last, MAX_STEPS)",
-        "self._step(head, last, 0)[:2] + (False,)",
-    ),
+    Bug("a stale head is kept", Log._roll_forward, "self._step(head, last, MAX_STEPS)", "(head, last, False)"),
     Bug("a call is carried out again", Log.append, "if head.revision_of(change) is not None:", "if False:"),
     Bug("no marker for the catalog", Log._commit, 'self.store.put(keys.changed(model, revision), b"")', "pass"),
-    Bug(
-        "markers go before they are covered",
-        catalog.compact,
-        "0 < revision <= summaries[name].revision",
-        "0 < revision",
-    ),
-    Bug("the catalog's index is overwritten", catalog.compact, "if_match=etag", "if_match=None"),
-    Bug(
-        "an upload is registered again",
-        versions.register,
-        "if of_upload(log, head, version.upload):\n            return None",
-        "pass",
-    ),
-    Bug("a version has the number of another", versions.register, "head.latest + 1", "max(head.latest, 1)"),
-    Bug("an end state is left again", states.advance, "if upload.state in FINAL:", "if False:"),
-    Bug("a state is overwritten", states.advance, "if_match=present.etag", "if_match=None"),
+    Bug("markers go too early", catalog.compact, "0 < revision <= summaries[name].revision", "0 < revision"),
+    Bug("the index is overwritten", catalog.compact, "if_match=etag", "if_match=None"),
+    Bug("an upload is registered again", versions.register, "if of_upload(log, head, version.upload):", "if False:"),
+    Bug("a version has another's number", versions.register, "head.latest + 1", "max(head.latest, 1)"),
+    Bug("an end state is left again", states.update, "upload.state in FINAL", "False"),
+    Bug("a state is overwritten", states._replaced, "if_match=etag", "if_match=None"),
     Bug("an incomplete upload is checked", states.missing_files, "and key not in present", "and False"),
     Bug(
-        "no state for a session that was there",
-        states._write,
-        "session = read_session(store, session.upload_id)",
-        "return read_session(store, session.upload_id)",
+        "a session without a state stays so",
+        states.write_session,
+        "_create_state(store, session)\n        return",
+        "return",
     ),
-    Bug("interrupted uploads are left out", states.list_stalled, "state not in FINAL", "state == 'waiting'"),
-    Bug("uploads without an event are left out", states.list_stalled, "state not in FINAL", "state == 'checking'"),
-    Bug("an error ends the look", pipeline.check_unfinished, "except Exception:", "except ZeroDivisionError:"),
-    Bug("the announced digest is not compared", pipeline._fetch, "if file.sha256 not in (None, digest):", "if False:"),
+    Bug(
+        "no marker of an open upload",
+        states._create_state,
+        'store.put(keys.unfinished(session.model, session.upload_id), b"")',
+        "pass",
+    ),
+    Bug("a killed check holds its lease", attempts.leased, "now() < upload.lease.until", "True"),
+    Bug("attempts are not counted", attempts.begin, "attempts=upload.attempts + 1", "attempts=1"),
+    Bug("one attempt is all", attempts.interrupt, "upload.attempts < MAX_ATTEMPTS", "False"),
     Bug(
         "a full disk is a rejection",
         pipeline.ingest,
         "except Rejected as rejection:",
         "except (Rejected, OSError) as rejection:\n        rejection.code = 'disk'",
     ),
-    Bug("the inbox is not looked at", pipeline._inbox_without_event, "recent = ", "recent = False and "),
     Bug(
-        "each event of the inbox is an upload",
-        states.open_inbox_session,
-        "upload = new_id(modified, mark)",
-        "upload = new_id(modified)",
+        "interrupted uploads are left out",
+        unfinished.judge,
+        "if entry.upload.state in states.FINAL:",
+        "if entry.upload.state != 'waiting':",
+    ),
+    Bug("files are waited for, for ever", unfinished._incomplete, "opened_for > FILES_WAITED_FOR", "False"),
+    Bug("an error ends the look", pipeline.check_unfinished, "except Exception:", "except ZeroDivisionError:"),
+    Bug("the look forgets what it meets", unfinished.judge, 'return Judgment("wait")', 'return Judgment("forget")'),
+    Bug("the digest is not compared", pipeline._fetch, "if file.sha256 not in (None, digest):", "if False:"),
+    Bug("the inbox is not looked at", inbox.without_session, "if recent:", "if False:"),
+    Bug(
+        "each event is an upload",
+        inbox.open_session,
+        "_known_id(store, model, mark) or new_id(int(modified), mark)",
+        "new_id()",
     ),
     Bug("a push into a deleted model", pipeline._reject_deleted_model, "if models.reserved(head)", "if False"),
     Bug("files beside the model are collected", collect._blobs_of, ", *version.files.values()", ""),
     Bug("uploaded models are collected", collect._blobs_of, "version.source, ", ""),
-    Bug("a blob is collected without a second look", collect._remove, "present.modified > before or ", ""),
+    Bug("no second look at a blob", collect._remove, "present.modified > before or ", ""),
     Bug("an old blob is not written again", blobs.write, "or time.time() - present.modified > GRACE / 2", ""),
-    Bug("blobs of a restored model", models._is_expired, "blobs.GRACE + MARGIN", "100 * blobs.GRACE"),
+    Bug("a model is restored without blobs", models._is_expired, "blobs.GRACE + MARGIN", "100 * blobs.GRACE"),
     Bug("nothing is collected", collect.collect, "info.modified < oldest_kept", "False"),
 ]
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from shared import keys
 from shared.registry import blobs, catalog, models, verify
 from shared.registry.log import Log
-from shared.uploads import states
+from shared.uploads import attempts, states
 from tests.simulation.actors import MODELS
 from tests.simulation.cloud import DAY
 from tests.simulation.rules import require
@@ -62,25 +62,19 @@ def _deleted(log: Log, model: str, revision: int) -> None:
 def _uploads(world: World, log: Log) -> None:
     for package in world.notebook.packages:
         key = keys.upload_state(package.model, package.upload)
-        state = states._state(world.cloud.objects.get(key).body, package.upload)
+        state = states._decode(world.cloud.objects.get(key).body, package.upload)
         if not package.arrived:
-            require(
-                state.state not in ("registered", "rejected"), "what never arrived has no verdict", key, state.state
-            )
+            require(state.state == "expired", "what never arrived expires", key, state.state)
             continue
         require(state.state in states.FINAL, "an upload that arrived comes to an end", key, state.state, state.reason)
         allowed = {package.expected}
         if state.code == "deleted":  # it came while its model was deleted
             allowed.add("rejected")
-        if _interruptions(world, package.upload) >= 3:
+        if state.attempts >= attempts.MAX_ATTEMPTS and world.foul.interrupts:
             allowed.add("failed")
         require(state.state in allowed, "an upload ends as its content says", key, state.state, state.code, allowed)
         if state.state == "registered":
             _registered(log, package.model, package.upload, package.files["model.onnx"], state.version)
-
-
-def _interruptions(world: World, upload: str) -> int:
-    return sum(count for key, count in world.cloud.interrupted.items() if upload in key)
 
 
 def _registered(log: Log, model: str, upload: str, body: bytes, number: int | None) -> None:

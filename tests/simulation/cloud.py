@@ -54,6 +54,11 @@ class Weather:
     skew: float = 0.0
     outages: tuple[tuple[float, float], ...] = ()
 
+    @property
+    def interrupts(self) -> bool:
+        """Whether a check may be interrupted."""
+        return bool(self.before or self.after or self.full or self.kill or self.outages)
+
 
 CALM = Weather()
 
@@ -81,7 +86,7 @@ class Bucket:
 
 
 class Cloud:
-    """objects: of the bucket. dead: events in the dead-letter queue. interrupted: failed checks, by the event's key."""
+    """objects: what the bucket holds. dead: events in the dead-letter queue."""
 
     def __init__(self, engine: Engine, functions: dict[str, tuple[Callable[..., Any], float]]) -> None:
         """functions: by name, the handler and its timeout in seconds."""
@@ -91,7 +96,6 @@ class Cloud:
         self.weather = CALM
         self.began = engine.now
         self.dead: list[dict[str, Any]] = []
-        self.interrupted: dict[str, int] = {}
         self.outstanding = 0
         self.watchers: list[Watcher] = []
         self._idle: dict[str, list[Instance]] = {name: [] for name in functions}
@@ -148,18 +152,12 @@ class Cloud:
         def ended(process: Process) -> None:
             if process.error is None:
                 return
-            self._count_interruption(event)
             if attempt < ATTEMPTS:
                 self.engine.after(RETRY_AFTER[attempt - 1], lambda: self.deliver(function, event, attempt + 1))
             else:
                 self.dead.append(event)
 
         self.invoke(function, event, ended)
-
-    def _count_interruption(self, event: dict[str, Any]) -> None:
-        for record in event.get("Records", []):
-            key = record["s3"]["object"]["key"]
-            self.interrupted[key] = self.interrupted.get(key, 0) + 1
 
     def invoke(self, function: str, event: Any, ended: Callable[[Process], None]) -> None:
         """Start an invocation. event: for the handler; a callable is called in the handler's place, in the process."""
@@ -229,6 +227,11 @@ class Cloud:
             for name, value in list(vars(module).items())
             if callable(value) and getattr(value, "__hash__", None) and value in stand_ins
         ]
+
+    def holder(self) -> str:
+        """Stands for the number of a process and its thread."""
+        assert self.engine.running is not None, "only processes hold something"
+        return str(self.engine.running.number)
 
     def _instance(self) -> Instance:
         process = self.engine.running

@@ -50,6 +50,8 @@ class Process:
 
     def __init__(self, engine: Engine, run: Callable[[], Any], skew: float = 0.0, instance: Any = None) -> None:
         self.engine, self.skew, self.instance = engine, skew, instance
+        engine.processes += 1
+        self.number = engine.processes
         self.stop: Stop | None = None
         self.ended, self.result, self.error = False, None, None
         self.calls = 0
@@ -102,7 +104,7 @@ class Engine:
         self.rng = random.Random(seed)
         self.now = START
         self.running: Process | None = None
-        self.steps = 0
+        self.steps = self.processes = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
 

@@ -17,6 +17,7 @@ from shared import metrics
 from shared.ingest import candidate
 from shared.ingest.verdict import Verdict
 from shared.registry import catalog
+from shared.uploads import attempts
 from tests import support
 from tests.simulation.actors import MODELS, Actor, Call, Notebook, Package, Put, Wait, dropper, operator, uploader
 from tests.simulation.cloud import CALM, DAY, Cloud, Weather
@@ -30,8 +31,9 @@ FUNCTIONS = {
     "ingest": (ingest.handler, 300.0),
     "sweep": (sweep.handler, 300.0),
 }
-BAD = b"this is no model"
-RECONCILES_EVERY, SWEEPS_EVERY = DAY, DAY / 4  # a sweep meets more writers than it would once a day
+BAD, POISON = b"this is no model ", b"this ends each check "
+LOOKS_EVERY = 3600.0  # seconds: every 15 minutes would be three quarters of all events
+SWEEPS_EVERY = DAY / 4  # a sweep meets more writers than it would once a day
 CONTENTS = 6  # distinct good models: most uploads have bytes that were there before
 COMPACTING = 3  # transitions for each compaction of the catalog: it meets more writers than with 16
 
@@ -42,6 +44,7 @@ class World:
     cloud: Cloud
     notebook: Notebook
     watch: Watch
+    foul: Weather
 
     def act(self, actor: Actor, sent: Any = None) -> None:
         """Let an actor go on, and see to what it does next."""
@@ -71,11 +74,11 @@ class World:
 
         self.cloud.invoke(call.function, request, ended)
 
-    def every(self, seconds: float, function: str) -> None:
+    def every(self, seconds: float, function: str, **event: str) -> None:
         """A schedule: the function is invoked with an event that names no object."""
 
         def due() -> None:
-            self.cloud.deliver(function, {})
+            self.cloud.deliver(function, dict(event))
             self.engine.after(seconds, due)
 
         self.engine.after(self.engine.rng.random() * seconds, due)
@@ -110,11 +113,11 @@ def populate(world: World, uploads: int, days: float) -> None:
     rng = engine.rng
     rushes = [rng.random() * days * DAY for _ in range(4)]
     for number in range(uploads):
-        kind = rng.choice(("good", "good", "good", "no model", "another digest"))
-        body = BAD + b"%d" % number if kind == "no model" else b"model %d" % rng.randrange(CONTENTS)
+        kind = rng.choice(("good", "good", "good", "good", "no model", "another digest", "poison"))
+        body = {"no model": BAD, "poison": POISON}.get(kind, b"model ") + b"%d" % rng.randrange(CONTENTS)
         files = {"model.onnx": body} | ({"amaas.json": b"{}"} if rng.random() < 0.4 else {})
         announced = hashlib.sha256(b"other" if kind == "another digest" else body).hexdigest()
-        end = "registered" if kind == "good" else "rejected"
+        end = {"good": "registered", "poison": "failed"}.get(kind, "rejected")
         package = Package(rng.choice(MODELS), files, end, announced if rng.random() < 0.5 or kind != "good" else None)
         actor = uploader(engine, notebook, package, loses=0.15)
         start = rng.random() * days * DAY if rng.random() < 0.5 else rng.choice(rushes) + rng.random() * 2
@@ -127,6 +130,8 @@ def populate(world: World, uploads: int, days: float) -> None:
 
 def verdict(files: Any, *_: Any) -> Verdict:
     """Stands for the checks, which have proofs of their own: what is no model is refused."""
+    if files["model.onnx"].read_bytes().startswith(POISON):
+        raise OSError("a fault of ours (simulated)")
     if files["model.onnx"].read_bytes().startswith(BAD):
         return Verdict(accepted=False, code="not_onnx", reason="this is no model")
     tensor = {"name": "x", "datatype": "FP32", "shape": [-1, 1]}
@@ -145,7 +150,9 @@ def verdict(files: Any, *_: Any) -> Verdict:
 @contextmanager
 def wired(cloud: Cloud) -> Iterator[None]:
     replaced = [*cloud.wired(), (candidate, "check_model", verdict)]
-    replaced += [(metrics, "event", lambda *_: None), (catalog, "COMPACTING", COMPACTING)]
+    replaced += [(metrics, "event", lambda *_: None), (metrics, "emit", lambda *_, **__: None)]
+    # threads' numbers are used again, and not by a seed
+    replaced += [(catalog, "COMPACTING", COMPACTING), (attempts, "_holder", cloud.holder)]
     before = [(module, name, getattr(module, name)) for module, name, _ in replaced]
     for module, name, value in replaced:
         setattr(module, name, value)
@@ -161,12 +168,13 @@ def simulated(seed: int, *, foul_days: float = 10, calm_days: float = 10, upload
     """A world in which things went wrong for some days, and for some more nothing did, so that all was made up for."""
     engine = Engine(seed)
     cloud = Cloud(engine, FUNCTIONS)
-    world = World(engine, cloud, Notebook(), Watch())
+    world = World(engine, cloud, Notebook(), Watch(), weather(engine.rng, foul_days))
     cloud.watchers = [world.watch]
     with virtual(engine), wired(cloud):
-        cloud.weather = weather(engine.rng, foul_days)
+        cloud.weather = world.foul
         populate(world, uploads, foul_days)
-        world.every(RECONCILES_EVERY, "ingest")
+        world.every(LOOKS_EVERY, "ingest", look="uploads")
+        world.every(DAY, "ingest")
         world.every(SWEEPS_EVERY, "sweep")
         world.expire_daily()
         engine.run(cloud.began + foul_days * DAY)
