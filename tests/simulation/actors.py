@@ -57,6 +57,15 @@ class Package:
 
 
 @dataclass
+class BatchJob:
+    """A batch job as its owner sees it. rows: what each line of its input is. state: as it was seen last."""
+
+    id: str
+    rows: list[str]
+    state: str = ""
+
+
+@dataclass
 class Transition:
     """A call with an Idempotency-Key and its first definite answer."""
 
@@ -70,6 +79,7 @@ class Notebook:
 
     packages: list[Package] = field(default_factory=list)
     dropped: dict[str, bytes] = field(default_factory=dict)  # into the inbox, by key
+    batches: list[BatchJob] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     replays: list[tuple[Transition, Answer]] = field(default_factory=list)
 
@@ -117,6 +127,27 @@ def dropper(engine: Engine, notebook: Notebook, model: str, name: str, body: byt
     key = f"inbox/{model}/{name}"
     notebook.dropped[key] = body
     yield Put(key, body)
+
+
+def predictor(engine: Engine, notebook: Notebook, model: str, rows: list[str]) -> Actor:
+    """Have the lines of a file predicted; look now and then, and start again what has ended too early."""
+    name = f"/models/{model}/batch"
+    body = "".join(f'{{"id": {number}, "input": "{row}"}}\n' for number, row in enumerate(rows)).encode()
+    create = Call("batch", "POST", name, {"files": [{"name": "rows.jsonl", "size": len(body)}]}, {})
+    answer = yield from persistent(engine, create)
+    if answer is None or answer.status != 201:  # there is no such model yet
+        return
+    job = BatchJob(answer.json["id"], rows)
+    yield Put(unquote(urlsplit(answer.json["files"][0]["url"]).path).lstrip("/"), body)
+    notebook.batches.append(job)
+    for _ in range(PATIENCE):
+        if job.state not in ("planning", "running"):
+            yield from persistent(engine, Call("batch", "POST", f"/batch/{job.id}/start", {}, {}))
+        yield Wait(600 + engine.rng.random() * 3600 * 4)
+        seen = yield from persistent(engine, Call("batch", "GET", f"/batch/{job.id}", {}, {}))
+        job.state = seen.json["state"] if seen else ""
+        if job.state == "done":
+            return
 
 
 def operator(engine: Engine, notebook: Notebook, name: str, rushes: list[float], moves: int) -> Actor:

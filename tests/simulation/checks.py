@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from datetime import datetime
 
@@ -26,6 +27,7 @@ def check(world: World) -> None:
     _uploads(world, log)
     _transitions(world, log)
     _catalog(log)
+    _batches(world)
     _inbox(world, log)
     _blobs(log)
     _garbage(world, log)
@@ -131,13 +133,26 @@ def _blobs(log: Log) -> None:
                 require(blobs.exists(log.store, digest), "what a version names is there", model, number, digest)
 
 
+def _batches(world: World) -> None:
+    """Each job is done; each line of its input has its own answer, once."""
+    for job in world.notebook.batches:
+        require(job.state == "done", "a batch job is done, or started again", job.id, job.state)
+        outputs = sorted(key for key in world.cloud.objects._objects if key.startswith(f"batch/{job.id}/out/"))
+        lines = [json.loads(line) for key in outputs for line in world.cloud.objects.get(key).body.splitlines()]
+        require([line["id"] for line in lines] == [*range(len(job.rows))], "each line is answered once", job.id)
+        for line, row in zip(lines, job.rows, strict=True):
+            answered = line.get("prediction", {}).get("label") == row if row == "good" else "error" in line
+            require(answered, "a line has its own answer", job.id, row, line)
+
+
 def _inbox(world: World, log: Log) -> None:
     """Each object that was put into the inbox became one version, whatever became of its events."""
     sources = Counter(
-        log.version(head, number).source
+        record.version.source
         for model in MODELS
-        if (head := log.read(model)).latest
-        for number in range(1, head.latest + 1)
+        if (revision := log.read(model).revision)
+        for record in log.records(model, revision, 1)
+        if record.version is not None
     )
     ends = {end for key, end in world.watch.ended.items()}
     for key, body in world.notebook.dropped.items():

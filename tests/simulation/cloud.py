@@ -70,6 +70,16 @@ class Instance:
         self.log = Log(store, on_commit=wiring._committed)
 
 
+class Context:
+    """Of Lambda: how much time is left."""
+
+    def __init__(self, engine: Engine, deadline: float) -> None:
+        self._engine, self._deadline = engine, deadline
+
+    def get_remaining_time_in_millis(self) -> float:
+        return (self._deadline - self._engine.now) * 1000
+
+
 class Bucket:
     """The store as functions see it: each call stops the process, and may fail."""
 
@@ -130,6 +140,8 @@ class Cloud:
     def upload(self, key: str, body: bytes) -> None:
         """A client's PUT to the bucket itself, and the events that come of it."""
         self.objects.put(key, body)
+        if not key.startswith(("uploads/", "inbox/")):
+            return
         rng, weather = self.engine.rng, self.weather
         copies = 0 if rng.random() < weather.lost else 2 if rng.random() < weather.twice else 1
         for _ in range(copies):
@@ -165,7 +177,8 @@ class Cloud:
         rng, weather = self.engine.rng, self.weather
         instance = self._idle[function].pop() if self._idle[function] else Instance(self.bucket)
         skew = (rng.random() * 2 - 1) * weather.skew
-        run = event if callable(event) else lambda: handler(event, None)
+        context = Context(self.engine, self.engine.now + timeout)
+        run = event if callable(event) else lambda: handler(event, context)
         process = Process(self.engine, run, skew, instance)
         fatal = rng.randrange(1, 40) if rng.random() < weather.kill else 0
         self.outstanding += 1

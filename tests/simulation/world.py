@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from functions.batch import app as batch
+from functions.batchplan import app as batchplan
+from functions.batchwork import app as batchwork
 from functions.ingest import app as ingest
 from functions.registry import app as registry
 from functions.sweep import app as sweep
 from functions.upload import app as upload
 from shared import metrics
+from shared.errors import BadInput
 from shared.ingest import candidate
 from shared.ingest.verdict import Verdict
+from shared.package.manifest import Manifest
 from shared.registry import catalog
 from shared.uploads import attempts
 from tests import support
-from tests.simulation.actors import MODELS, Actor, Call, Notebook, Package, Put, Wait, dropper, operator, uploader
+from tests.simulation.actors import (
+    MODELS,
+    Actor,
+    Call,
+    Notebook,
+    Package,
+    Put,
+    Wait,
+    dropper,
+    operator,
+    predictor,
+    uploader,
+)
 from tests.simulation.cloud import CALM, DAY, Cloud, Weather
-from tests.simulation.engine import Engine, Process, virtual
+from tests.simulation.engine import Engine, Killed, Process, Serial, virtual
+from tests.simulation.machine import Machine
 from tests.simulation.rules import Watch
 
 # by name: the handler, and its timeout as in template.yaml
@@ -30,6 +49,9 @@ FUNCTIONS = {
     "registry": (registry.handler, 29.0),
     "ingest": (ingest.handler, 300.0),
     "sweep": (sweep.handler, 300.0),
+    "batch": (batch.handler, 29.0),
+    "batchplan": (batchplan.handler, 300.0),
+    "batchwork": (batchwork.handler, 900.0),
 }
 BAD, POISON = b"this is no model ", b"this ends each check "
 LOOKS_EVERY = 3600.0  # seconds: every 15 minutes would be three quarters of all events
@@ -64,7 +86,8 @@ class World:
         handler, _ = self.cloud.functions[call.function]
 
         def request() -> support.Answer:
-            return support.call(handler, call.method, call.path, dict(call.body), headers=dict(call.headers))
+            body = dict(call.body) if call.method != "GET" else b""
+            return support.call(handler, call.method, call.path, body, headers=dict(call.headers))
 
         def ended(process: Process) -> None:
             if isinstance(process.error, Exception):
@@ -112,7 +135,7 @@ def populate(world: World, uploads: int, days: float) -> None:
     engine, notebook = world.engine, world.notebook
     rng = engine.rng
     rushes = [rng.random() * days * DAY for _ in range(4)]
-    for number in range(uploads):
+    for _ in range(uploads):
         kind = rng.choice(("good", "good", "good", "good", "no model", "another digest", "poison"))
         body = {"no model": BAD, "poison": POISON}.get(kind, b"model ") + b"%d" % rng.randrange(CONTENTS)
         files = {"model.onnx": body} | ({"amaas.json": b"{}"} if rng.random() < 0.4 else {})
@@ -124,6 +147,10 @@ def populate(world: World, uploads: int, days: float) -> None:
         engine.after(start, lambda actor=actor: world.act(actor))
     for number in range(uploads // 6):
         world.act(dropper(engine, notebook, rng.choice(MODELS), f"m{number}.onnx", b"inbox %d" % number))
+    for _ in range(uploads // 4):
+        rows = [rng.choice(("good", "good", "good", "wrong", "fatal")) for _ in range(rng.randrange(1, 12))]
+        actor = predictor(engine, notebook, rng.choice(MODELS), rows)
+        engine.after(rng.random() * days * DAY, lambda actor=actor: world.act(actor))
     for name in ("ann", "bob", "eve"):
         world.act(operator(engine, notebook, name, rushes, moves=8))
 
@@ -147,12 +174,36 @@ def verdict(files: Any, *_: Any) -> Verdict:
     )
 
 
+class Predictor:
+    """Stands for the models of batchwork, and for what a task does: one row in a while ends the process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def load(self, model: str, version: str) -> Predictor:
+        return self
+
+    manifest = Manifest(name="m")
+
+    def predict(self, loaded: Predictor, body: bytes, content_type: str, options: Any) -> dict[str, Any]:
+        row = json.loads(body)["input"]
+        self._engine.sleep(self._engine.rng.random() * 40)
+        if row == "fatal":
+            raise Killed
+        if row == "wrong":
+            raise BadInput("a row that no model takes")
+        return {"model": "m", "version": 1, "label": row}
+
+
 @contextmanager
-def wired(cloud: Cloud) -> Iterator[None]:
+def wired(cloud: Cloud, machine: Machine) -> Iterator[None]:
     replaced = [*cloud.wired(), (candidate, "check_model", verdict)]
     replaced += [(metrics, "event", lambda *_: None), (metrics, "emit", lambda *_, **__: None)]
     # threads' numbers are used again, and not by a seed
     replaced += [(catalog, "COMPACTING", COMPACTING), (attempts, "_holder", cloud.holder)]
+    rows = Predictor(cloud.engine)
+    replaced += [(batch, "machine", lambda: machine), (batch, "ThreadPoolExecutor", Serial)]
+    replaced += [(batchwork, "models", lambda: rows), (batchwork, "tasks", rows)]
     before = [(module, name, getattr(module, name)) for module, name, _ in replaced]
     for module, name, value in replaced:
         setattr(module, name, value)
@@ -170,7 +221,7 @@ def simulated(seed: int, *, foul_days: float = 10, calm_days: float = 10, upload
     cloud = Cloud(engine, FUNCTIONS)
     world = World(engine, cloud, Notebook(), Watch(), weather(engine.rng, foul_days))
     cloud.watchers = [world.watch]
-    with virtual(engine), wired(cloud):
+    with virtual(engine), wired(cloud, Machine(cloud, aborts=world.foul.kill)):
         cloud.weather = world.foul
         populate(world, uploads, foul_days)
         world.every(LOOKS_EVERY, "ingest", look="uploads")
