@@ -53,7 +53,7 @@ def decode(body: bytes, sample_rate: int) -> np.ndarray:
             samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
     except (soundfile.SoundFileError, TypeError, ValueError) as error:
         raise BadInput("the body is no sound that can be read: send a whole WAV, FLAC, OGG or MP3 file") from error
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
+    mono: np.ndarray = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     if len(mono) and rate != sample_rate:
         mono = resample(mono, rate, sample_rate)  # of a few samples, none may be left
     if not len(mono):
