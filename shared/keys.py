@@ -10,6 +10,8 @@ models/{model}/uploads/{upload}.json                          the state of each 
 catalogue/models.json                                         the catalog: an index of all models, from their heads
 catalogue/changed/{model}/{revision:012d}                     markers of changes that the catalog does not have yet
 access/tokens/{token}.json                                    salted hashes of tokens
+idempotency/{hash}.json                                       what a call with an Idempotency-Key was answered; expires
+scrub/state.json                                              what the scrubber has seen, and how far it is
 batch/{job}/in/{file}                                         inputs of a batch job; all of batch/ expires
 batch/{job}/{job,plan,planned}.json, batch/{job}/plan/…       the request, and its division into chunks
 batch/{job}/out/{chunk:06d}.jsonl                             a chunk's answers, written once
@@ -48,6 +50,8 @@ CATALOG = "catalogue/models.json"
 CHANGED = "catalogue/changed/"
 TOKENS = "access/tokens/"
 TRAININGS = "training/"
+IDEMPOTENCY = "idempotency/"
+SCRUB = "scrub/state.json"
 
 
 def model_name(name: str) -> str:
@@ -155,6 +159,11 @@ def blob(digest: str) -> str:
 
 def token(name: str) -> str:
     return f"{TOKENS}{token_id(name)}.json"
+
+
+def idempotency(digest: str) -> str:
+    """digest: of the caller and the key, so that no caller can name another's."""
+    return f"{IDEMPOTENCY}{digest}.json"
 
 
 def batch(job: str) -> str:

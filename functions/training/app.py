@@ -15,7 +15,7 @@ from shared.jobs.training.queue import BatchQueue
 from shared.jobs.training.request import TrainingRequest
 from shared.jobs.training.runs import Queue
 
-handler = Routes("training")
+handler = Routes("training", store=lambda: store())
 
 
 @cache
@@ -34,6 +34,7 @@ def queue() -> Queue | None:
     gives={202: views.TrainingJob},
     errors=(501,),
     examples={"fashion": {"model": "fashion", "data": "fashion-mnist", "arguments": {"epochs": 20, "no-flip": True}}},
+    keyed=True,
 )
 def create(request: Request, body: TrainingRequest) -> Response:
     """Start a training job; its result is pushed as a version of the model
@@ -41,7 +42,7 @@ def create(request: Request, body: TrainingRequest) -> Response:
     Needs a deployment with a training queue: without one, the answer is 501. Follow `status_url`.
     """
     request.require("train", body.model)
-    job = runs.start(store(), queue(), body, request.caller, config().bucket)
+    job = runs.start(store(), queue(), body, request.caller, config().bucket, request.creates)
     return Response(progress.status(store(), job), 202)
 
 
@@ -71,7 +72,13 @@ def status(request: Request, query: StatusQuery) -> dict[str, Any]:
 
 
 @handler.route(
-    "DELETE", "/training-jobs/{job_id}", id="cancelTrainingJob", scope="train", gives=views.TrainingJob, errors=(409,)
+    "DELETE",
+    "/training-jobs/{job_id}",
+    id="cancelTrainingJob",
+    scope="train",
+    gives=views.TrainingJob,
+    errors=(409,),
+    keyed=True,
 )
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a training job; its last checkpoint stays"""

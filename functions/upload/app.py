@@ -9,7 +9,7 @@ from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
 from shared.uploads import sessions, states, views
 
-handler = Routes("upload")
+handler = Routes("upload", store=lambda: store())
 
 
 @handler.route(
@@ -20,10 +20,12 @@ handler = Routes("upload")
     takes=sessions.UploadRequest,
     gives={201: views.UploadSession},
     examples={"package": {"files": [{"name": "model.onnx", "size": 902_573}, {"name": "amaas.json"}]}},
+    keyed=True,
 )
 def create(request: Request, body: sessions.UploadRequest) -> Response:
     """Announce a package; the answer says where to send its files"""
-    return Response(sessions.create(store(), config(), request.params["model"], body, request.caller), 201)
+    session = sessions.create(store(), config(), request.params["model"], body, request.caller, request.creates)
+    return Response(session, 201)
 
 
 @handler.route(
