@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import cache
 from typing import Any
 
+from shared import deadline
 from shared.access import tokens
+from shared.access.remembered import Remembered
 from shared.entry.wiring import config, store
 from shared.errors import Unauthenticated
 
@@ -17,10 +20,16 @@ if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     store()
 
 
+@cache
+def remembered() -> Remembered:
+    return Remembered(config().max_stale_token)
+
+
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer the gateway with a policy; the exception "Unauthorized" is what makes it answer 401."""
     try:
-        token = tokens.authenticate(store(), _header(event))
+        with deadline.within(deadline.of_function(context)):
+            token = remembered().authenticate(store(), _header(event))
     except Unauthenticated as error:
         logger.info("refused", extra={"reason": str(error)})
         raise Exception("Unauthorized") from None

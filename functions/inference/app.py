@@ -54,7 +54,13 @@ from shared.serving.models import Models  # noqa: E402
 @cache
 def models() -> Models:
     settings = config()
-    return Models(reading(), layer=layer(), ttl=settings.alias_ttl, capacity=settings.cache_bytes)
+    return Models(
+        reading(),
+        layer=layer(),
+        ttl=settings.alias_ttl,
+        capacity=settings.cache_bytes,
+        max_stale=settings.max_stale,
+    )
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
