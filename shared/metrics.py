@@ -19,13 +19,15 @@ import msgspec
 from shared import logs
 
 NAMESPACE = "Amaas"
-COUNT, MILLISECONDS = "Count", "Milliseconds"
+COUNT, MILLISECONDS, NONE = "Count", "Milliseconds", "None"
 # every figure that there is, with its unit
 UNITS = {
     "Duration": MILLISECONDS,  # of a call, from the event to the answer
     "Errors": COUNT,  # calls answered with 4xx
     "Faults": COUNT,  # calls answered with 5xx
     "ProcessorMismatch": COUNT,  # versions not served, since they answer differently on this kind of processor
+    "ScrubFailed": COUNT,  # records and blobs that are not as they were written
+    "ScrubAge": NONE,  # days in which every record and blob was read again
     "Shadowed": COUNT,  # calls repeated with a shadow
     "ShadowDifferent": COUNT,
     "ShadowFailed": COUNT,
