@@ -19,7 +19,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store as Remote
 
 from shared import deadline
-from shared.storage.attempts import Attempts, Passing
+from shared.storage.attempts import LIMITS, Attempts, Passing
 from shared.storage.base import Object, ObjectNotFound, Store, Unavailable
 
 CONNECT = 3.0  # seconds
@@ -37,6 +37,7 @@ class LightStore:
         self._attempts = Attempts()
         self._remotes: dict[float, Remote] = {}
         self._making = threading.Lock()
+        self._remote(LIMITS[0])  # that of most calls, made while the function starts: it takes 5 ms
 
     def _remote(self, limit: float) -> Remote:
         """The client for attempts of at most `limit` seconds."""
