@@ -92,13 +92,13 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
+.PHONY: test at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
 test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready
 	@$(if $(filter tests/training%,$(T)),OMP_NUM_THREADS=1 $(ENVS)/training,$(ENVS)/dev)/bin/pytest $(T)
 else
-test: lint types unit cloud anywhere training-tests ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
+test: lint types unit at-once ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
 endif
 
 check: lint types-dev $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
@@ -126,7 +126,15 @@ anywhere: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## make run in a fresh clone w
 
 # in an environment of its own: no other test waits for PyTorch
 training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready $(ENVS)/cloud/.ready)
-	@$(if $(wildcard tests/training),OMP_NUM_THREADS=1 $(ENVS)/training/bin/pytest --numprocesses 2 --dist loadfile tests/training)
+	@$(if $(wildcard tests/training),OMP_NUM_THREADS=1 $(ENVS)/training/bin/pytest --numprocesses $(WORKERS) --dist loadfile tests/training)
+WORKERS := 2
+
+# tests of a deployment wait for it half of the time: training's tests have that half. The environments are set up first
+at-once: | $(addprefix $(ENVS)/,$(addsuffix /.ready,dev cloud bench zoo kserve schemathesis training)) tools-run
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target WORKERS=1 deployed training-tests
+
+deployed:
+	@$(MAKE) --no-print-directory cloud && $(MAKE) --no-print-directory anywhere
 
 lint: $(ENVS)/dev/.ready ## style, spelling, lengths, and the import contracts
 	@$(ENVS)/dev/bin/ruff check . && $(ENVS)/dev/bin/ruff format --check . && $(ENVS)/dev/bin/lint-imports

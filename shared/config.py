@@ -28,6 +28,8 @@ class Config(Struct, frozen=True):
     batch_machine: ARN of the state machine that runs batch jobs.
     training_queue, training_definition: of AWS Batch; empty if the deployment has no training queue.
     prefetch: models to load before the first call; None: those of the models layer, if it has one, or only small ones.
+    trusted_models, trusted_signers: which models run in the process that answers, see serving/wall.py. model_memory:
+    bytes that each other model may take beside its file. require_filter: not without the system-call filter.
     max_upload_bytes: largest single file of a package. upload_ttl: lifetime of upload URLs in seconds.
     """
 
@@ -47,6 +49,10 @@ class Config(Struct, frozen=True):
     training_queue: str = ""
     training_definition: str = ""
     prefetch: tuple[str, ...] | None = None
+    trusted_models: str = "layer"
+    trusted_signers: tuple[bytes, ...] = ()
+    model_memory: int = 1024 * MiB
+    require_filter: bool = True
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
@@ -64,10 +70,19 @@ class Config(Struct, frozen=True):
             max_upload_bytes=int(env.get("MAX_UPLOAD_BYTES", str(250 * MiB))),
             upload_ttl=int(env.get("UPLOAD_TTL_SECONDS", "3600")),
             signing_key=env.get("SIGNING_KEY") or None,
-            public_keys=tuple(base64.b64decode(key) for key in env.get("PUBLIC_KEYS", "").split(",") if key.strip()),
+            public_keys=_keys(env.get("PUBLIC_KEYS", "")),
             batch_machine=env.get("BATCH_MACHINE", ""),
             training_queue=env.get("TRAINING_QUEUE", ""),
             training_definition=env.get("TRAINING_DEFINITION", ""),
             prefetch=tuple(env["PREFETCH"].split()) if env.get("PREFETCH", "*") != "*" else None,
             cache_bytes=int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
+            trusted_models=env.get("TRUSTED_MODELS") or "layer",
+            trusted_signers=_keys(env.get("TRUSTED_SIGNERS", "")),
+            model_memory=int(env.get("MODEL_MEMORY_BYTES", str(1024 * MiB))),
+            require_filter=env.get("REQUIRE_SYSTEM_CALL_FILTER", "true") != "false",
         )
+
+
+def _keys(text: str) -> tuple[bytes, ...]:
+    """Public keys (DER) from base64, separated by commas."""
+    return tuple(base64.b64decode(key) for key in text.split(",") if key.strip())

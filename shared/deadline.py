@@ -1,66 +1,66 @@
-"""Until when the present call has to be answered: set where it comes in, read by whatever waits for something.
+"""Until when the present call has to be answered, for whoever may take long: set by who was called, in its thread.
 
-A function that is ended in the middle of a call answers nobody, and what it held is lost. So whoever waits (the store's
-clients, their retries) waits no longer than `remaining` says. It is kept in a context variable: a thread of a pool has
-the deadline only if its work was passed through `carry`.
+A function that is still at work when its time is over is ended as a whole, with all that it has loaded; what cannot
+end in time is therefore ended before. A thread of a pool has the deadline only if its work was passed through `carry`.
 """
 
 from __future__ import annotations
 
-import contextvars
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar, Token
 from typing import Any, ParamSpec, TypeVar
 
-# seconds before the end of the function at which waiting ends: enough to make the error's answer and to send it
-MARGIN = 1.0
+MARGIN = 1.0  # seconds before the function's own end, in which the answer is made and sent
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 clock = time.monotonic
-_end: contextvars.ContextVar[float | None] = contextvars.ContextVar("end", default=None)
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
-def remaining() -> float | None:
-    """Seconds that may still be waited, 0 when there are none; None where nothing ends."""
-    end = _end.get()
-    return None if end is None else max(end - clock(), 0.0)
+def begin(context: Any) -> Token[float | None]:
+    """Take over the time that Lambda's context says is left; with no context, there is no deadline. See `end`."""
+    if context is None:
+        return _deadline.set(None)
+    return _deadline.set(clock() + context.get_remaining_time_in_millis() / 1000 - MARGIN)
+
+
+def end(token: Token[float | None]) -> None:
+    _deadline.reset(token)
 
 
 @contextmanager
 def within(seconds: float | None) -> Iterator[None]:
-    """What is in the block may wait for `seconds`, and no longer than was allowed outside. None: as outside."""
-    outer = _end.get()
-    if seconds is None:
-        yield
-        return
-    end = clock() + seconds
-    token = _end.set(end if outer is None else min(end, outer))
+    """A deadline for what is done inside, no later than the one that holds already; None: that one alone."""
+    present = _deadline.get()
+    until = None if seconds is None else clock() + seconds
+    token = _deadline.set(min((end for end in (present, until) if end is not None), default=None))
     try:
         yield
     finally:
-        _end.reset(token)
+        _deadline.reset(token)
 
 
-def of_function(context: Any) -> float | None:
-    """Seconds that a Lambda function may still wait for, from its context; None for a caller without one."""
-    left = getattr(context, "get_remaining_time_in_millis", None)
-    return None if left is None else max(left() / 1000 - MARGIN, 0.0)
+def remaining() -> float | None:
+    """Seconds, negative when the deadline has passed; None where there is none."""
+    deadline = _deadline.get()
+    return None if deadline is None else deadline - clock()
 
 
 def carry(work: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """The same work with the present deadline, for another thread."""
-    end = _end.get()
-    if end is None:
+    deadline = _deadline.get()
+    if deadline is None:
         return work
 
     def carried(*args: Parameters.args, **options: Parameters.kwargs) -> Result:
-        token = _end.set(end)
+        token = _deadline.set(deadline)
         try:
             return work(*args, **options)
         finally:
-            _end.reset(token)
+            _deadline.reset(token)
 
     return carried

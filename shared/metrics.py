@@ -25,6 +25,9 @@ UNITS = {
     "Duration": MILLISECONDS,  # of a call, from the event to the answer
     "Errors": COUNT,  # calls answered with 4xx
     "Faults": COUNT,  # calls answered with 5xx
+    "ModelCrashed": COUNT,  # calls that ended the process of their model, and no other
+    "ModelTimedOut": COUNT,  # calls whose model was ended for being at work when the function's time was over
+    "ModelUnfiltered": COUNT,  # models loaded without the system-call filter, where that is allowed
     "ProcessorMismatch": COUNT,  # versions not served, since they answer differently on this kind of processor
     "ScrubFailed": COUNT,  # records and blobs that are not as they were written
     "ScrubAge": NONE,  # days in which every record and blob was read again

@@ -13,7 +13,7 @@ from bench.calls import Call, event, v2_binary
 from bench.deployed import AUTHORIZER, HANDLER, ONE_THREAD, Bucket, built
 from bench.machine import ROOT
 from shared.access import tokens
-from shared.runtime import onnx
+from shared.runtime import arrays, onnx
 from tests import emulator
 from tools import build
 
@@ -88,10 +88,11 @@ def models_layer(folder: Path, name: str, model: Path) -> Path:
 
 def feeds(session: onnx.Session) -> dict[str, np.ndarray]:
     """Inputs of the usual size: one image, one short text, one file."""
-    random, arrays = np.random.default_rng(0), {}
+    random = np.random.default_rng(0)
+    inputs: dict[str, np.ndarray] = {}
     for spec in session.inputs:
         shape = [n if n > 0 else (1 if axis == 0 else 16) for axis, n in enumerate(spec.shape)]
         dtype = arrays.DTYPES[spec.datatype]
         whole = np.issubdtype(dtype, np.integer)
-        arrays[spec.name] = np.ones(shape, dtype) if whole else random.random(shape, np.float32).astype(dtype)
-    return arrays
+        inputs[spec.name] = np.ones(shape, dtype) if whole else random.random(shape, np.float32).astype(dtype)
+    return inputs

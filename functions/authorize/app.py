@@ -27,12 +27,14 @@ def remembered() -> Remembered:
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer the gateway with a policy; the exception "Unauthorized" is what makes it answer 401."""
+    end = deadline.begin(context)
     try:
-        with deadline.within(deadline.of_function(context)):
-            token = remembered().authenticate(store(), _header(event))
+        token = remembered().authenticate(store(), _header(event))
     except Unauthenticated as error:
         logger.info("refused", extra={"reason": str(error)})
         raise Exception("Unauthorized") from None
+    finally:
+        deadline.end(end)
     logger.info("authenticated", extra={"token": token.id})
     return policy(event["methodArn"], token)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from shared import deadline
 from shared.entry.wiring import config, log, store
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch import plan
@@ -16,6 +17,7 @@ from shared.jobs.batch.work import NotFinished, process, record_error
 from shared.serving import tasks
 from shared.serving.layer import Layer
 from shared.serving.models import Models
+from shared.serving.wall import Wall
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +25,21 @@ logger = logging.getLogger(__name__)
 @cache
 def models() -> Models:
     settings = config()
-    return Models(log(), layer=Layer(settings.models_dir), ttl=settings.alias_ttl, capacity=settings.cache_bytes)
+    wall = Wall.of(settings)
+    layer = Layer(settings.models_dir, wall=wall)
+    return Models(log(), layer=layer, ttl=settings.alias_ttl, capacity=settings.cache_bytes, wall=wall)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """After an exception, the state machine calls again for this chunk only."""
+    token = deadline.begin(context)
+    try:
+        return _handle(event, context)
+    finally:
+        deadline.end(token)
+
+
+def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     job = jobs.read(store(), event["job"])
     chunk = plan.chunk(msgspec.json.encode(event["chunk"]), job.id)
     try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from shared.config import Config
 from shared.entry import extension
 from shared.serving.layer import Later, Layer
+from shared.serving.wall import Wall
 
 if TYPE_CHECKING:
     from shared.registry.state import Head, Version
@@ -25,8 +26,13 @@ VERSION = "/versions/{version}"
 
 
 @cache
+def wall() -> Wall:
+    return Wall.of(Config.from_env(os.environ))
+
+
+@cache
 def layer() -> Layer:
-    return Layer(Config.from_env(os.environ).models_dir)
+    return Layer(Config.from_env(os.environ).models_dir, wall=wall())
 
 
 def preload_names() -> tuple[str, ...]:
@@ -60,6 +66,7 @@ def models() -> Models:
         ttl=settings.alias_ttl,
         capacity=settings.cache_bytes,
         max_stale=settings.max_stale,
+        wall=wall(),
     )
 
 

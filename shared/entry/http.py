@@ -215,10 +215,10 @@ class Routes:
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
         route = None
+        token = deadline.begin(context)
         try:
             route, request = self._request(event)
-            with deadline.within(deadline.of_function(context)):
-                response = route.call(request, self._store)
+            response = route.call(request, self._store)
         except errors.AmaasError as error:
             retry = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
             response = Response(error.body(), error.status, retry)
@@ -227,6 +227,8 @@ class Routes:
             request_id = event.get("requestContext", {}).get("requestId", "?")
             logger.exception("unexpected", extra={"request_id": request_id})
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
+        finally:
+            deadline.end(token)
         reply = proxy.render(response.status, response.headers, response.body)
         self._log(event, route, response, (time.perf_counter() - started) * 1000)
         self._answered()
@@ -285,6 +287,7 @@ class Routes:
             "request_id": gateway.get("requestId"),
             "caller": (gateway.get("authorizer") or {}).get("principalId"),
         }
-        if response.status >= 400 and isinstance(response.body, dict):
-            details["reason"] = response.body.get("error")
+        if response.status >= 400:
+            # a model that is not ready answers in the protocol's own form, which has no error
+            details["reason"] = response.body.get("error", response.body)
         metrics.event("call", figures, {"service": self._service}, details)

@@ -22,8 +22,8 @@ import msgspec
 
 import shared
 from shared.config import MiB
-from shared.ingest import sandbox
 from shared.ingest.verdict import Limits, Verdict
+from shared.runtime import sandbox
 
 INHERITED = (
     "LD_LIBRARY_PATH",

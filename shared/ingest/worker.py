@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 
-from shared.ingest import sandbox
 from shared.ingest.verdict import ExtremeCalls, Limits, Refused, Verdict
 from shared.package.manifest import Manifest
+from shared.runtime import sandbox
 from shared.runtime.onnx import OutOfMemory
 
 LC_ALL_MASK = 0x1FBF

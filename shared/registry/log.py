@@ -202,7 +202,7 @@ class Log:
             try:
                 self._commit(model, record.revision, body)
             except AlreadyExists:
-                if deadline.remaining() == 0:
+                if (left := deadline.remaining()) is not None and left <= 0:
                     break
                 _pause(PAUSE * 2 ** min(attempt, 6))
                 head, etag = self._read(model)

@@ -12,18 +12,21 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from msgspec import Struct
 
-from shared.errors import AmaasError, BadInput, Unavailable
+from shared.errors import AmaasError, BadInput
 from shared.runtime import arrays, layout
 from shared.runtime.arrays import DTYPES
 from shared.runtime.datatypes import BY_RUNTIME_NAME, DATATYPES, TABLE
+from shared.runtime.signature import OutOfMemory, Signature, TensorSpec, Unloadable
 from shared.runtime.sizes import Sizes, not_empty
+
+__all__ = ["OutOfMemory", "Session", "TensorSpec", "Unloadable", "load", "load_memory", "rewrite"]
 
 VERSION: str = ort.__version__
 
 # Types that numpy lacks: `run` of ONNX Runtime can neither take nor give them, but values that are bound can be.
 BOUND = frozenset(datatype.name for datatype in TABLE if datatype.computed != datatype.numpy)
+IN_MEMORY = "model"  # the name by which a graph refers to its own file, where that is mapped
 LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
@@ -40,31 +43,6 @@ def _quiet() -> ort.RunOptions:
 QUIET = _quiet()
 
 
-class Unloadable(AmaasError):
-    """ONNX Runtime refuses the model itself. kind: ONNX Runtime's own class of the error."""
-
-    status = 503
-
-    def __init__(self, message: str, kind: str = "Fail") -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
-class OutOfMemory(Unavailable):
-    """A tensor that the model asked for did not fit."""
-
-
-class TensorSpec(Struct, frozen=True):
-    """One input or output. datatype: the protocol's name, or ONNX Runtime's where the protocol has none.
-
-    shape: -1 where the dimension may vary.
-    """
-
-    name: str
-    datatype: str
-    shape: list[int]
-
-
 class Session:
     """A model that is loaded. Safe to call from several threads. optional: inputs that have a default in the model."""
 
@@ -73,9 +51,7 @@ class Session:
         self.inputs = [_spec(arg) for arg in session.get_inputs()]
         self.optional = [_spec(arg) for arg in session.get_overridable_initializers()]
         self.outputs = [_spec(arg) for arg in session.get_outputs()]
-        self._accepted = {spec.name: spec for spec in (*self.inputs, *self.optional)}
-        self._required = {spec.name for spec in self.inputs}
-        self._output_names = {spec.name for spec in self.outputs}
+        self._signature = Signature(self.inputs, self.optional, self.outputs)
         arguments = (*session.get_inputs(), *session.get_overridable_initializers())
         self._sizes = Sizes(arguments, not_empty(session.get_modelmeta().custom_metadata_map))
         self._bound = any(spec.datatype in BOUND for spec in (*self.inputs, *self.optional, *self.outputs))
@@ -85,7 +61,9 @@ class Session:
 
         Raises BadInput when the model cannot take these values, Unavailable when memory is over.
         """
-        checked = self._check(outputs, feeds)
+        checked = self._signature.check(outputs, feeds)
+        if 0 in [array.size for array in checked.values()]:
+            self._sizes.check(checked)
         run = self._run_bound if self._bound else self._session.run
         try:
             answer: list[np.ndarray] = run(outputs, checked, QUIET)
@@ -114,17 +92,6 @@ class Session:
         self._session.run_with_iobinding(binding, options)
         return [_array(value) for value in binding.get_outputs()]
 
-    def _check(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        if not self._required <= feeds.keys() <= self._accepted.keys():
-            raise BadInput(f"the inputs are {sorted(feeds)}, the model takes {sorted(self._accepted)}")
-        if outputs and not self._output_names.issuperset(outputs):
-            missing = sorted(set(outputs) - self._output_names)
-            raise BadInput(f"the model has no output {missing}: it has {[spec.name for spec in self.outputs]}")
-        checked = {name: _feed(self._accepted[name], array) for name, array in feeds.items()}
-        if 0 in [array.size for array in checked.values()]:
-            self._sizes.check(checked)
-        return checked
-
 
 def load(model: bytes | str, threads: int = 1, optimize: str = "all", mapped: bool = True) -> Session:
     """A session from a model's bytes, or from its path. Raises Unloadable with ONNX Runtime's reason.
@@ -138,6 +105,21 @@ def load(model: bytes | str, threads: int = 1, optimize: str = "all", mapped: bo
         model = _graph(model, options) or model
     try:
         return Session(ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
+    except Exception as error:  # as above
+        raise _unloadable(error) from error
+
+
+def load_memory(model: mmap.mmap, threads: int = 1, mapped: bool = True) -> Session:
+    """As `load`, of a file that is in memory: none is opened. The mapping has to live as long as the session."""
+    options = _options(threads, "all")
+    graph = None
+    with suppress(ValueError):  # which ONNX Runtime says better
+        graph = layout.mapped(model, IN_MEMORY) if mapped else None
+    if graph is not None:
+        options.add_external_initializers_from_files_in_memory([IN_MEMORY], [memoryview(model)], [len(model)])
+    try:
+        body = bytes(model) if graph is None else graph
+        return Session(ort.InferenceSession(body, options, providers=["CPUExecutionProvider"]))
     except Exception as error:  # as above
         raise _unloadable(error) from error
 
@@ -176,8 +158,8 @@ def _options(threads: int, optimize: str) -> ort.SessionOptions:
     options.add_session_config_entry("session.load_model_format", "ONNX")
     # of weight-only models: activations stay FP32. Left to itself, ONNX Runtime rounds them to 8 bits: off by 1 %
     options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
-    # weights live as long as the session: in the arena, which grows by doubling, they would waste up to their own size
-    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    # the arena keeps what the largest call took for as long as the session lives, and is no faster than the C library
+    options.enable_cpu_mem_arena = False
     return options
 
 
@@ -185,32 +167,6 @@ def _spec(arg: Any) -> TensorSpec:
     shape = [d if isinstance(d, int) and d >= 0 else -1 for d in (arg.shape or [])]
     datatype = BY_RUNTIME_NAME.get(arg.type)
     return TensorSpec(arg.name, datatype.name if datatype else arg.type, shape)
-
-
-def _feed(spec: TensorSpec, array: np.ndarray) -> np.ndarray:
-    """The array as ONNX Runtime takes it. Raises BadInput for another rank or datatype than the model's."""
-    if array.ndim != len(spec.shape):
-        raise BadInput(f"input {spec.name!r} has shape {list(array.shape)}, the model takes {spec.shape}")
-    if spec.datatype == "BYTES":
-        return _text(spec.name, array)
-    if array.dtype != DTYPES.get(spec.datatype):
-        raise BadInput(f"input {spec.name!r} is of type {array.dtype}, the model takes {spec.datatype}")
-    return array
-
-
-def _text(name: str, array: np.ndarray) -> np.ndarray:
-    """ONNX Runtime takes `str`; bytes objects it would feed as their repr."""
-    if array.dtype.kind not in "OSU":
-        raise BadInput(f"input {name!r} is of type {array.dtype}, the model takes BYTES")
-    if array.dtype.kind == "U":
-        return array.astype(np.object_)
-    try:
-        flat = [item.decode() if isinstance(item, bytes) else str(item) for item in array.reshape(-1)]
-    except UnicodeDecodeError as error:
-        raise BadInput(f"input {name!r} holds bytes that are not UTF-8, which ONNX strings have to be") from error
-    text = np.empty(len(flat), np.object_)
-    text[:] = flat
-    return text.reshape(array.shape)
 
 
 def _array(value: ort.OrtValue) -> np.ndarray:

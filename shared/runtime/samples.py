@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from shared.errors import AmaasError
 from shared.runtime.arrays import DTYPES, TEXT, computable, datatype_of
-from shared.runtime.onnx import Session
+from shared.runtime.signature import Session
 
 FILE = ".samples"  # its name among the files of a version; no file of a package is called so
 FORMAT = 1

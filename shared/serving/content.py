@@ -22,6 +22,9 @@ LEVEL = 1
 # compressed where that is quicker than sending it; floats in binary hardly shrink, so they are left alone.
 LEAST = 1024
 LEAST_UNASKED = 64 * 1024
+# How many times smaller compression may make an answer, for one that is worth to be built: constants shrink more, but
+# what nobody can be sent must not fill the memory first.
+DENSEST = 16
 
 
 class Reply(Struct, frozen=True):
@@ -76,6 +79,17 @@ def reply(body: bytes, headers: dict[str, str], accepted: str | None) -> Reply:
             f"ask for fewer outputs, {'for binary ones, ' if is_text else ''}or accept gzip (Accept-Encoding)"
         )
     return Reply(compressed, headers)
+
+
+def check_size(least: int, accepted: str | None) -> None:
+    """Refuse an answer before it is built. least: the fewest bytes that it takes, not compressed. Raises TooLarge."""
+    compressible = bool(accepted) and choose(accepted or "")[0] is not None
+    most = MAX_REPLY_BYTES * (DENSEST if compressible else 1)
+    if least > most:
+        raise TooLarge(
+            f"the answer takes {least:,} bytes at least, before compression; one call can return {MAX_REPLY_BYTES:,}: "
+            "send fewer inputs at a time, ask for fewer outputs, for binary ones, or accept gzip (Accept-Encoding)"
+        )
 
 
 def _size_on_the_wire(body: bytes, is_text: bool) -> int:

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -18,20 +19,21 @@ import msgspec
 from msgspec import Struct
 
 from shared.errors import Unavailable
+from shared.serving.wall import Wall
 
 if TYPE_CHECKING:
-    from shared.runtime.onnx import Session
+    from shared.runtime.signature import Session
 
 Result = TypeVar("Result")
 SMALL = 4_000_000  # bytes of all models together, which are opened in some milliseconds
 
 
 class Later(Generic[Result]):
-    """A result that another thread is at. An error there is raised where the result is taken."""
+    """A result that another thread is at, within the same deadline. An error is raised where the result is taken."""
 
     def __init__(self, make: Callable[[], Result]) -> None:
         self._make = make
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -77,12 +79,13 @@ def _index(body: bytes) -> dict[str, Forms]:
 class Layer:
     """What lies in a folder, which may be missing: then there is nothing. Safe to share between threads.
 
-    threads: of one operator of a session.
+    threads: of one operator of a session. wall: says whether the models run in this process.
     """
 
-    def __init__(self, folder: str, threads: int = 1) -> None:
+    def __init__(self, folder: str, threads: int = 1, wall: Wall | None = None) -> None:
         self._folder = os.path.join(folder, "blobs", "sha256")
         self._threads = threads
+        self._wall = wall or Wall()
         self._begun: dict[str, Later[tuple[Session, int]]] = {}
         try:
             with open(os.path.join(folder, "index.json"), "rb") as file:
@@ -108,7 +111,10 @@ class Layer:
         for name in names:
             if name in self.models:
                 # imported by the caller: two threads that import only wait for each other
-                from shared.runtime import onnx, processor  # noqa: F401 - what the thread needs
+                from shared.runtime import processor
+
+                if self._wall.layer_is_trusted:
+                    from shared.runtime import onnx  # noqa: F401 - what the thread needs
 
                 digest = self.models[name].best(processor.sums_widely())
                 if digest in self._begun:
@@ -138,12 +144,15 @@ class Layer:
         return body
 
     def _open(self, digest: str) -> tuple[Session, int]:
-        from shared.runtime import onnx  # 90 ms, with numpy: a download is started before it
+        from shared.runtime.signature import Unloadable  # 60 ms, with numpy: a download is started before it
 
         size = Later(lambda: self._verified(digest))
+        path = os.path.join(self._folder, digest)
         try:
-            session = onnx.load(os.path.join(self._folder, digest), threads=self._threads)
-        except onnx.Unloadable as error:
+            session = self._wall.open(path, direct=self._wall.layer_is_trusted, threads=self._threads)
+        except OSError as error:
+            raise Unavailable(f"{digest} cannot be read: {error}") from error
+        except Unloadable as error:
             raise Unavailable(str(error)) from error
         return session, size.result()
 

@@ -12,7 +12,7 @@ from shared.package.manifest import Manifest
 from shared.registry.state import Version
 
 if TYPE_CHECKING:
-    from shared.runtime.onnx import Session
+    from shared.runtime.signature import Session
 
 Part = TypeVar("Part")
 

@@ -32,10 +32,11 @@ from shared.serving import forms, vouching
 from shared.serving.layer import EMPTY, Later, Layer
 from shared.serving.loaded import Loaded
 from shared.serving.sources import Permit, Sources
+from shared.serving.wall import Wall, counting_deaths, watch
 from shared.storage.base import Unavailable as StoreAway
 
 if TYPE_CHECKING:
-    from shared.runtime.onnx import Session
+    from shared.runtime.signature import Session
 
 logger = logging.getLogger(__name__)
 
@@ -89,10 +90,12 @@ class Models:
         clock: Callable[[], float] = time.monotonic,
         threads: int = 1,
         max_stale: float = 3600.0,
+        wall: Wall | None = None,
     ) -> None:
         """max_stale: 0 for none."""
         self.log = log
-        self.sources = Sources(layer, log.store, threads)
+        self._wall = wall or Wall()
+        self.sources = Sources(layer, log.store, threads, self._wall)
         self._ttl = ttl
         self._max_stale = max_stale
         self._capacity = capacity
@@ -102,6 +105,7 @@ class Models:
         self._cached: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self._refused: dict[tuple[str, str], str] = {}
         self._evicted = 0
+        self._prepared = False
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, str], _Load] = {}
 
@@ -159,6 +163,9 @@ class Models:
 
     def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:
         """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable."""
+        if not self._prepared and self._wall.confines(model, self.sources.layer.models):
+            self._prepared = True
+            self._wall.prepare()
         head, version, stale = self._resolve(model, reference, key)
         entry = self._session(model, version)
         read, shadow = self.sources.read, head.shadow(reference)
@@ -204,7 +211,9 @@ class Models:
             self._permitted(version)
         refusal = ""
         for digest in forms.digests(version):
-            session, size, manifest = self._opened(version, digest)
+            with counting_deaths(model, version.version):
+                session, size, manifest = self._opened(version, digest)
+            watch(session, model, version.version)
             refusal = vouching.find_refusal(model, version, manifest, session, self.sources.read) or ""
             if not refusal:
                 milliseconds = round((time.perf_counter() - started) * 1e3, 1)
@@ -218,7 +227,8 @@ class Models:
     def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
         """One form of a version, loaded as soon as the manifest permits it; its size in bytes."""
         permit = Permit()
-        opening = Later(lambda: self.sources.open(digest, permit))
+        trusted = self._wall.trusts(version, self.sources.read)
+        opening = Later(lambda: self.sources.open(digest, permit, trusted=trusted))
         try:
             manifest = self._permitted(version)
             permit.grant()

@@ -20,7 +20,7 @@ from shared.serving.loaded import Loaded
 if TYPE_CHECKING:
     import numpy as np
 
-    from shared.runtime.onnx import Session
+    from shared.runtime.signature import Session
 
 logger = logging.getLogger(__name__)
 

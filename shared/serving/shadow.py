@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from shared import metrics
+from shared import deadline, metrics
 from shared.serving.loaded import Loaded
 from shared.serving.models import Models
 from shared.serving.observe import Call
@@ -63,11 +63,13 @@ class Shadows:
     def work(self, seconds: float) -> None:
         """Repeat the calls that wait, as long as there is time."""
         until = time.monotonic() + seconds - MARGIN
-        while time.monotonic() < until:
+        while (left := until - time.monotonic()) > 0:
             try:
-                self._repeat(self._waiting.get_nowait())
+                call = self._waiting.get_nowait()
             except queue.Empty:
                 return
+            with deadline.within(left):
+                self._repeat(call)
 
     def _start(self) -> None:
         with self._lock:

@@ -17,7 +17,7 @@ from shared.package.manifest import Manifest
 from shared.registry.state import Version
 
 if TYPE_CHECKING:
-    from shared.runtime.onnx import Session
+    from shared.runtime.signature import Session
 
 SECONDS = 0.05  # of replaying; one sample is tried in any case
 logger = logging.getLogger(__name__)

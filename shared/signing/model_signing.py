@@ -10,11 +10,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
+from shared.signing import p256
 from shared.signing.base import Signer
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -35,6 +37,56 @@ def sign(signer: Signer, name: str, files: Mapping[str, str]) -> bytes:
     hint = hashlib.sha256(pem(signer.public)).hexdigest()
     material = {"publicKey": {"hint": hint}, "tlogEntries": []}
     return msgspec.json.encode({"mediaType": BUNDLE, "verificationMaterial": material, "dsseEnvelope": envelope})
+
+
+def verify(bundle: bytes, files: Mapping[str, str], trusted: Iterable[bytes]) -> bool:
+    """Whether a bundle is a signature over exactly these files with one of these public keys (DER). Never raises.
+
+    files: SHA-256 (hex) by file name.
+    """
+    try:
+        envelope = msgspec.json.decode(bundle, type=_Bundle).dsseEnvelope
+        payload = base64.b64decode(envelope.payload, validate=True)
+        signatures = [base64.b64decode(signature.sig, validate=True) for signature in envelope.signatures]
+        statement = msgspec.json.decode(payload, type=_Statement)
+    except (msgspec.MsgspecError, ValueError):
+        return False
+    signed = {resource.name: resource.digest for resource in statement.predicate.resources}
+    message = _pre_authentication(payload)
+    return (
+        envelope.payloadType == PAYLOAD
+        and statement.predicateType == PREDICATE
+        and signed == dict(files)
+        and any(p256.verify(key, message, signature) for key in trusted for signature in signatures)
+    )
+
+
+class _Signature(Struct):
+    sig: str
+
+
+class _Envelope(Struct):
+    payload: str
+    payloadType: str
+    signatures: list[_Signature]
+
+
+class _Bundle(Struct):
+    dsseEnvelope: _Envelope
+
+
+class _Resource(Struct):
+    name: str
+    digest: str
+
+
+class _Predicate(Struct):
+    resources: list[_Resource]
+
+
+class _Statement(Struct):
+    predicateType: str
+    predicate: _Predicate
 
 
 def pem(public: bytes) -> bytes:

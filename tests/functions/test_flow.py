@@ -13,7 +13,9 @@ from functions.inference import app as inference
 from functions.ingest import app as ingest
 from functions.registry import app as registry
 from functions.upload import app as upload
+from shared import keys
 from shared.errors import Unavailable
+from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
 from tests.support import Answer, call, linear, s3_event, tiny_classifier
 
@@ -256,6 +258,13 @@ def test_the_protocols_questions(store: MemoryStore) -> None:
     assert get("/v2/models/m/versions/2/ready").status == 404
     index = call(inference.handler, "POST", "/v2/repository/index", b"").json
     assert index == [{"name": "m", "version": "1", "state": "READY", "reason": ""}]
+
+
+def test_a_model_that_is_not_ready_is_answered_as_the_protocol_has_it(store: MemoryStore) -> None:
+    push(store, "m", {"model.onnx": linear([[1.0], [0.0]])})
+    store.delete(keys.blob(Log(store).read("m").versions[1].model))
+    answer = call(inference.handler, "GET", "/v2/models/m/ready", scopes="infer:m")
+    assert (answer.status, answer.json) == (503, {"name": "m", "ready": False})
 
 
 def test_scopes_hold_for_each_route(store: MemoryStore) -> None:

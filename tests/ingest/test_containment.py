@@ -64,7 +64,7 @@ def test_no_file_is_read_through_the_model(gate: Gate, tmp_path: Path, walls: di
 def test_the_calling_process_cannot_be_read_meanwhile() -> None:
     """Where no filter holds, the worker still must not find the function's credentials in /proc."""
     code = (
-        "import ctypes, os\nfrom shared.ingest import sandbox\n"
+        "import ctypes, os\nfrom shared.runtime import sandbox\n"
         "dumpable = lambda: ctypes.CDLL(None).prctl(3)\n"
         "before = dumpable()\n"
         "with sandbox.unreadable():\n    assert dumpable() == 0\n"
@@ -93,7 +93,7 @@ FORBIDDEN = {
 def test_the_filter_refuses_all_but_computing() -> None:
     """One confined process tries everything; each try must end in EPERM, and computing must go on."""
     code = (
-        "import ctypes, mmap, os, socket, threading\nfrom shared.ingest import sandbox\n"
+        "import ctypes, mmap, os, socket, threading\nfrom shared.runtime import sandbox\n"
         "libc = ctypes.CDLL(None, use_errno=True)\nsyscall = libc.syscall\n"
         "def refused(result):\n    raise PermissionError if (result, ctypes.get_errno()) == (-1, 1) else RuntimeError\n"
         "assert sandbox.filter_system_calls()\n"
@@ -108,7 +108,7 @@ def test_the_filter_refuses_all_but_computing() -> None:
 
 def test_resources_are_bounded_for_good() -> None:
     code = (
-        "import resource\nfrom shared.ingest import sandbox\n"
+        "import resource\nfrom shared.runtime import sandbox\n"
         "sandbox.limit_resources(512 << 20, 5)\n"
         "try:\n    bytearray(1 << 30)\nexcept MemoryError:\n    print('memory')\n"
         "try:\n    open('/dev/null'), [open('/dev/null') for _ in range(64)]\nexcept OSError:\n    print('files')\n"
@@ -119,7 +119,7 @@ def test_resources_are_bounded_for_good() -> None:
 
 def test_the_worker_dies_with_its_parent() -> None:
     code = (
-        "import os, sys\nfrom shared.ingest import sandbox\n"
+        "import os, sys\nfrom shared.runtime import sandbox\n"
         "child = os.fork()\n"
         "if child == 0:\n    sandbox.die_with_parent()\n    os.write(1, b'%d' % os.getpid())\n"
         "    import time\n    time.sleep(3600)\n    os._exit(1)\n"

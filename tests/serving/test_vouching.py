@@ -168,7 +168,7 @@ def test_the_form_with_signed_weights_serves_where_sums_are_wide(log: Log, monke
     loads = []
     opened = Sources.open
     monkeypatch.setattr(
-        Sources, "open", lambda self, digest, *rest: loads.append(digest) or opened(self, digest, *rest)
+        Sources, "open", lambda self, digest, *rest, **more: loads.append(digest) or opened(self, digest, *rest, **more)
     )
     elsewhere(monkeypatch)
     for widely, digest in ((False, version.model), (True, version.files[forms.WIDE])):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from shared.runtime.arrays import datatype_of
+from shared.runtime.arrays import TEXT, datatype_of
 from shared.serving import content
 from shared.serving.content import JSON, Reply
 from shared.serving.protocol import binary
@@ -30,6 +30,7 @@ def answer(
 
     Raises TooLarge when one call cannot return so much.
     """
+    content.check_size(sum(_least(requested, array) for requested, array in outputs), accepted)
     tensors: list[dict[str, Any]] = []
     buffers: list[Any] = []
     for requested, array in outputs:
@@ -48,6 +49,16 @@ def answer(
         return content.reply(document, {"Content-Type": JSON}, accepted)
     headers = {"Content-Type": OCTETS, "Inference-Header-Content-Length": str(len(document))}
     return content.reply(b"".join([document, *buffers]), headers, accepted)
+
+
+def _least(requested: RequestedOutput, array: np.ndarray) -> int:
+    """The fewest bytes that an output takes in the answer: a number and a comma, a text and its marks, or base64."""
+    if requested.classes:
+        return 0  # some numbers of many
+    texts = sum(len(text) for text in array.reshape(-1)) if array.dtype.kind in TEXT else 0
+    if requested.binary:
+        return (texts + 4 * array.size if texts else array.nbytes) * 4 // 3
+    return texts + array.size * (3 if texts else 2)
 
 
 def _classify(array: np.ndarray, count: int, labels: list[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from shared.errors import BadInput
 from shared.runtime.arrays import COMPUTED, TEXT, computable, json_values, to_stored
+from shared.serving.content import check_size
 
 
 def to_array(name: str, data: Any, datatype: str, shape: list[int] | None) -> np.ndarray:
@@ -100,7 +101,11 @@ def to_json(array: np.ndarray) -> Any:
 
 
 def nested(array: np.ndarray) -> Any:
-    """An array as nested lists, for answers that are read by people."""
+    """An array as nested lists, for answers that are read by people. Raises TooLarge for more than these ever read.
+
+    A number takes 32 bytes in a list, and two in the answer at least.
+    """
+    check_size(array.size * 2, None)
     if array.dtype.kind in TEXT:
         return np.asarray(to_json(array), dtype=object).reshape(array.shape).tolist()
     return computable(array).tolist()

@@ -1,4 +1,6 @@
-"""The sandbox of the worker: limits of resources, and no files, network or other processes, before it reads a model.
+"""The sandbox of the gate's worker and of runners: limits of resources, and no files, network or other processes.
+
+It is entered before a model is read.
 
 Linux only. The resource limits always hold; the system-call filter only if the kernel supports it: the verdict says so
 (`"seccomp"`). Numbers and structures: linux/seccomp.h, linux/filter.h and the two architectures' system-call tables.
@@ -45,18 +47,22 @@ CONDITIONAL = {
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
-def limit_resources(memory: int, cpu_seconds: int) -> None:
-    """Limit this process: memory in bytes of address space, cpu_seconds from now on; no files, no core dumps."""
-    spent = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = int(spent.ru_utime + spent.ru_stime) + 1 + cpu_seconds
+def limit_resources(memory: int, cpu_seconds: int | None = None, *, threads: bool = False) -> None:
+    """Limit this process: memory in bytes of address space, cpu_seconds from now on; no files, no core dumps.
+
+    threads: it starts some. They count as processes, of which there are none otherwise.
+    """
     _limit(resource.RLIMIT_AS, memory)
-    resource.setrlimit(
-        resource.RLIMIT_CPU, (cpu, cpu + 1)
-    )  # SIGXCPU, so that the supervisor sees the cause; then SIGKILL
+    if cpu_seconds is not None:
+        spent = resource.getrusage(resource.RUSAGE_SELF)
+        cpu = int(spent.ru_utime + spent.ru_stime) + 1 + cpu_seconds
+        # SIGXCPU, so that the supervisor sees the cause; then SIGKILL
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
     _limit(resource.RLIMIT_NOFILE, 32)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_NPROC, 0)
+    if not threads:
+        _limit(resource.RLIMIT_NPROC, 0)
 
 
 def _limit(which: int, value: int) -> None:

@@ -1,0 +1,190 @@
+"""A session whose model runs in a process of its own: the same members as onnx.Session, and a wall around it.
+
+The runner checks nothing that this process relies on: what comes back is read as a stranger's. A model that ends its
+runner, or is too slow, is an error of that call; the next one starts another runner on the same file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from shared import deadline
+from shared.errors import AmaasError, BadInput, TooLarge, Unavailable
+from shared.runtime import exchange
+from shared.runtime.exchange import ANSWERS, REQUESTS, Answer, Failure, Order, Ready, Run, Unreadable
+from shared.runtime.runners import Crashed, Ended, Runner, TimedOut
+from shared.runtime.signature import OutOfMemory, Signature, Unloadable
+
+logger = logging.getLogger(__name__)
+
+LOADING = 60.0  # seconds for a model to be loaded where nobody waits for it
+RAISED: dict[str, Callable[[str], AmaasError]] = {
+    "BadInput": BadInput,
+    "TooLarge": TooLarge,
+    "OutOfMemory": OutOfMemory,
+}
+
+
+class Confined:
+    """As signature.Session. Calls take turns: a runner does one thing at a time."""
+
+    def __init__(self, model: int, order: Order, on_death: Callable[[str], Any] | None = None) -> None:
+        """model: a descriptor of the model's file, whose bytes do not change; this session closes it.
+
+        on_death: called with the name of a signal when the model has ended its runner, or with "deadline". Raises
+        Unloadable, OutOfMemory, Crashed, TimedOut; Unavailable where the kernel refuses the filter that is required.
+        """
+        self._model, self._order, self.on_death = model, order, on_death
+        self._lock = threading.Lock()
+        self._held: list[Runner] = []
+        self._finalizer = weakref.finalize(self, _let_go, model, self._held)
+        ready = self._started()
+        self.inputs, self.optional, self.outputs = ready.inputs, ready.optional, ready.outputs
+        self.filtered = ready.filtered
+        self._signature = Signature(self.inputs, self.optional, self.outputs)
+
+    def close(self) -> None:
+        """End the runner, and give its memory back. So does forgetting the session."""
+        self._finalizer()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the runner, while there is one."""
+        return self._held[0].pid if self._held else None
+
+    def run(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Compute the named outputs, or all, before the call's deadline.
+
+        Raises BadInput when the model cannot take these values, TooLarge for what takes too much room, OutOfMemory,
+        Crashed when the model ended its process, TimedOut.
+        """
+        checked = self._signature.check(outputs, feeds)
+        try:
+            tensors, contents = exchange.describe(checked.items())
+        except UnicodeEncodeError as error:
+            raise BadInput(f"a text is no Unicode, which ONNX strings have to be: {error.reason}") from error
+        left = deadline.remaining()
+        if not self._lock.acquire(timeout=-1 if left is None else max(0.0, left)):
+            raise TimedOut("another call of this model took all the time that there was; try again", None)
+        try:
+            if not self._held:
+                self._started()
+            return self._asked(Run(outputs, tensors), contents)
+        finally:
+            self._lock.release()
+
+    def _asked(self, run: Run, contents: list[Any]) -> list[np.ndarray]:
+        runner = self._held[0]
+        length = exchange.write(runner.area, REQUESTS, run, contents)
+        reply = self._reply(runner, length, deadline.remaining(), "this input")
+        try:
+            if isinstance(reply, Failure):
+                raise _error(reply)
+            if not isinstance(reply, Answer):
+                raise Unreadable("no answer")
+            return self._read(runner, run, reply)
+        except Unreadable as error:
+            runner.end()
+            raise self._dead(f"answered what cannot be read ({error})", "unreadable", "this input") from error
+        finally:
+            runner.give_back(max(sum(tensor.size for tensor in run.feeds), _size(reply)))
+
+    def _read(self, runner: Runner, run: Run, answer: Answer) -> list[np.ndarray]:
+        """Copies of the outputs, which have to be those that the model has declared. Raises Unreadable."""
+        names = run.outputs or list(self._signature.outputs)
+        if [tensor.name for tensor in answer.outputs] != names:
+            raise Unreadable("other outputs")
+        for tensor in answer.outputs:
+            if tensor.datatype != self._signature.outputs[tensor.name].datatype:
+                raise Unreadable(f"an output of type {tensor.datatype[:40]!r}")
+        tensors = exchange.read_tensors(runner.area, ANSWERS, runner.length, answer.outputs)
+        return [array if array.dtype.kind == "O" else array.copy() for array in tensors]
+
+    def _started(self) -> Ready:
+        """Start a runner, and have it load the model."""
+        left = deadline.remaining()
+        runner = Runner(self._order, self._model)
+        self._held.append(runner)
+        reply = self._reply(runner, None, LOADING if left is None else left, "being loaded")
+        if isinstance(reply, Ready):
+            return reply
+        self._held.clear()
+        runner.end()
+        if isinstance(reply, Failure):
+            raise _error(reply)
+        raise Unavailable("the model cannot be loaded: its process answered what cannot be read; push it again")
+
+    def _reply(self, runner: Runner, length: int | None, seconds: float | None, what: str) -> exchange.Reply | None:
+        """None when it cannot be read. Raises Crashed, TimedOut, OutOfMemory; then the runner is gone."""
+        try:
+            if length is not None:
+                runner.send(length)
+            return runner.receive(seconds)
+        except Ended as ended:
+            if ended.status is None:  # with the zygote, whatever ended that
+                self._held.clear()
+                raise Unavailable("the process that runs the model has ended with all others; try again") from ended
+            if ended.status == -signal.SIGKILL:  # by nobody here
+                self._dead("", "SIGKILL", what)
+                raise OutOfMemory("the model ran out of memory, and was ended; send a smaller input") from ended
+            raise self._dead(f"crashed ({ended.reason})", ended.reason, what) from ended
+        except TimeoutError as error:
+            self._held.clear()
+            self._tell("deadline")
+            waited = "any" if seconds is None else f"{max(0.0, seconds):.1f}"
+            raise TimedOut(
+                f"the model was not ready within the {waited} s that were left, and was stopped: send fewer or smaller "
+                "inputs at a time, or try again"
+            ) from error
+        except Unreadable:
+            return None
+
+    def _dead(self, deed: str, reason: str, what: str) -> Crashed:
+        """The error of a call whose runner has ended. reason: for the figures."""
+        self._held.clear()
+        self._tell(reason)
+        return Crashed(
+            f"the model {deed} on {what}; no other call is affected. Send another input, and report this one to "
+            "whoever uploaded the model",
+            reason,
+        )
+
+    def _tell(self, reason: str) -> None:
+        if self.on_death is not None:
+            self.on_death(reason)
+
+
+def _let_go(model: int, held: list[Runner]) -> None:
+    for runner in held:
+        runner.leave()
+    held.clear()
+    os.close(model)
+
+
+def _size(reply: exchange.Reply | None) -> int:
+    return sum(tensor.size for tensor in reply.outputs) if isinstance(reply, Answer) else 0
+
+
+def _error(failure: Failure) -> AmaasError:
+    if failure.kind == "Unloadable":
+        return Unloadable(failure.message[:2000], failure.detail[:100])
+    if failure.kind == "Unconfined":
+        return Unavailable(
+            "the model is not served: the kernel refuses the system-call filter that strangers' models need; deploy "
+            "with RequireSystemCallFilter=false to do without"
+        )
+    return RAISED.get(failure.kind, BadInput)(failure.message[:2000])
+
+
+def load(path: str, *, threads: int, mapped: bool, memory: int, filtered: bool, **more: Any) -> Confined:
+    """A confined session of the model in a file, which may be removed afterwards. See Order and Confined."""
+    model = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return Confined(model, Order(threads, mapped, memory, filtered), **more)

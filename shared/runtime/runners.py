@@ -1,0 +1,222 @@
+"""This process's side of the wall: the zygote, started when first needed, and the runners that it forks.
+
+What an operator has to know of a runner that was ended is raised; who asked for it decides what comes next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from collections import deque
+from contextlib import suppress
+
+import msgspec
+
+import shared
+from shared.errors import AmaasError, Unavailable
+from shared.runtime import exchange
+from shared.runtime.exchange import AREA_BYTES, WORD, End, MiB, Order
+
+ZYGOTE = "shared.runtime.zygote"  # the module that is executed; it is named here for the build, too
+# Variables for the interpreter, the libraries and the C library's memory. No secrets, and nothing of the deployment.
+INHERITED = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+STARTING = 30.0  # seconds for the zygote to answer: its imports, on a machine that is busy
+# Of the area, what stays resident after a call: more is of large calls, and given back.
+KEPT = 16 * MiB
+
+
+class Crashed(AmaasError):
+    """The model ended the process that ran it: an error of this call, and of no other. reason: the signal's name."""
+
+    status = 503
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TimedOut(AmaasError):
+    """The model was not ready in time, and was ended. reason: "deadline"; None where it was another call's fault."""
+
+    status = 504
+
+    def __init__(self, message: str, reason: str | None = "deadline") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Ended(Exception):
+    """A runner is not there any more. status: of its exit, -N for signal N; None where nobody knows."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__(status)
+        self.status = status
+
+    @property
+    def reason(self) -> str:
+        with suppress(ValueError):
+            return signal.Signals(-(self.status or 0)).name
+        return f"exit status {self.status}"
+
+
+class Zygote:
+    """The process without secrets that runners are forked from. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(STARTING)
+        null = [(os.POSIX_SPAWN_OPEN, n, "/dev/null", os.O_RDWR, 0) for n in range(3)]
+        command = [sys.executable, "-s", "-S", "-c", f"from {ZYGOTE} import main; main()"]
+        with theirs:
+            place = (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)
+            self.pid = os.posix_spawn(sys.executable, command, environment(), file_actions=[place, *null])
+        self._channel = ours
+        self._lock = threading.Lock()
+        self._left: deque[int] = deque()
+
+    def fork(self, order: Order, channel: socket.socket, area: int, model: int) -> int:
+        """The pid of a new runner. Raises OSError when the zygote is dead."""
+        body = msgspec.msgpack.encode(order)
+        with self._lock:
+            while self._left:
+                self._end(self._left.popleft())
+            socket.send_fds(self._channel, [body], [channel.fileno(), area, model])
+            return self._receive()
+
+    def end(self, pid: int) -> int:
+        """Kill a runner, if it is not dead already; its exit status. Raises OSError when the zygote is dead."""
+        with self._lock:
+            return self._end(pid)
+
+    def leave(self, pid: int) -> None:
+        """A runner that ends by itself, and is waited for some time later: the garbage collector may call this."""
+        self._left.append(pid)
+
+    def _end(self, pid: int) -> int:
+        self._channel.send(msgspec.msgpack.encode(End(pid)))
+        return self._receive()
+
+    def _receive(self) -> int:
+        body = self._channel.recv(64)
+        if not body:
+            raise BrokenPipeError("the zygote is dead")
+        return msgspec.msgpack.decode(body, type=int)
+
+    def close(self) -> None:
+        """End it, and all its runners."""
+        self._channel.close()
+        with suppress(OSError):
+            os.kill(self.pid, signal.SIGKILL)
+        with suppress(OSError):
+            os.waitpid(self.pid, 0)
+
+
+_zygotes: list[Zygote] = []
+_starting = threading.Lock()
+
+
+def zygote() -> Zygote:
+    """This process's zygote. It starts when first asked for, and imports while this process goes on."""
+    with _starting:
+        if not _zygotes:
+            _zygotes.append(Zygote())
+        return _zygotes[0]
+
+
+def _replace(dead: Zygote) -> None:
+    with _starting:
+        if dead in _zygotes:
+            _zygotes.remove(dead)
+            dead.close()
+
+
+def environment() -> dict[str, str]:
+    """Of the zygote: what the interpreter needs to start, and to import what this process imports."""
+    home = os.path.dirname(os.path.abspath(shared.__path__[0]))
+    paths = dict.fromkeys([home, *(os.path.abspath(entry) for entry in sys.path if entry)])
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return inherited | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+class Runner:
+    """One runner. Of one thread at a time."""
+
+    def __init__(self, order: Order, model: int) -> None:
+        """model: a descriptor of the model's file. Raises Unavailable when no process can be started."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        file = os.memfd_create("amaas", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.ftruncate(file, AREA_BYTES)
+            # a runner that could make it shorter could end this process by what it reads there
+            fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            self.area = mmap.mmap(file, AREA_BYTES)
+            with theirs:
+                self._zygote, self.pid = _fork(order, theirs, file, model)
+        except OSError as error:
+            ours.close()
+            raise Unavailable(f"no process can be started for the model: {error}; try again") from error
+        finally:
+            os.close(file)
+        self._channel = ours
+        self._poll = select.poll()
+        self._poll.register(ours, select.POLLIN)
+
+    def send(self, length: int) -> None:
+        """Tell that there is a request of that length. Raises Ended."""
+        try:
+            self._channel.send(length.to_bytes(WORD, "little"))
+        except OSError as error:
+            raise Ended(self.end()) from error
+
+    def receive(self, seconds: float | None) -> exchange.Reply:
+        """The answer. Raises Ended, TimeoutError after which there is no runner any more, Unreadable."""
+        if not self._poll.poll(None if seconds is None else max(0, seconds * 1000)):
+            self.end()
+            raise TimeoutError
+        try:
+            word = self._channel.recv(WORD)
+        except OSError:
+            word = b""
+        if len(word) != WORD:
+            raise Ended(self.end())
+        length = int.from_bytes(word, "little")
+        reply: exchange.Reply = exchange.read_message(self.area, exchange.ANSWERS, length, exchange.REPLY)
+        self.length = length
+        return reply
+
+    def give_back(self, most: int) -> None:
+        """Return the area's memory to the system after a call that took more than usual. most: bytes of the call."""
+        if most > KEPT:
+            self.area.madvise(mmap.MADV_REMOVE)
+
+    def end(self) -> int | None:
+        """Kill it, if it is not dead already; its exit status. None where the zygote is dead, too."""
+        self._channel.close()
+        try:
+            return self._zygote.end(self.pid)
+        except OSError:
+            _replace(self._zygote)
+            return None
+
+    def leave(self) -> None:
+        """Have it end, as soon as it has done what it is at."""
+        self._channel.close()
+        self._zygote.leave(self.pid)
+
+
+def _fork(order: Order, channel: socket.socket, area: int, model: int) -> tuple[Zygote, int]:
+    """With the present zygote; with a new one, where that is dead."""
+    for _ in range(2):
+        present = zygote()
+        try:
+            return present, present.fork(order, channel, area, model)
+        except OSError:
+            _replace(present)
+    raise BrokenPipeError("the process that others are forked from does not start")
