@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from functions.training import app as training
 from functions.upload import app as upload
 from shared import keys
 from shared.config import Config
+from shared.errors import AmaasError
 from shared.registry import aliases, models, versions
 from shared.registry.log import Log
 from shared.registry.state import Change, Target
+from shared.storage.base import ObjectInfo
 from shared.storage.memory import MemoryStore
 from tests.failing import FailingStore, Plan, never
 from tests.jobs_training.conftest import REQUEST, Queue
@@ -141,3 +144,24 @@ class Caller:
 
     def send(self, headers: dict[str, str] | None = KEY, body: dict[str, Any] | None = None) -> Answer:
         return call(self.handler, self.method, self.path, self.body if body is None else body, headers=headers)
+
+
+def disturb(world: World) -> None:
+    """What others do between a call and its repetition; each where it can be done."""
+    log = world.log
+    changes: list[Callable[[], Any]] = [
+        lambda: models.restore(log, "m", OTHER),
+        lambda: aliases.move(log, "m", "production", Target(version=1), OTHER),
+        lambda: aliases.delete(log, "m", "staging", OTHER),
+        lambda: versions.retire(log, "m", 4, OTHER),
+        lambda: models.edit(log, "m", OTHER, tags=["theirs"]),
+        lambda: push(log, "m"),
+        lambda: models.delete(log, "m", OTHER),
+    ]
+    for change in changes:
+        with suppress(AmaasError):
+            change()
+
+
+def objects(world: World, prefix: str) -> list[ObjectInfo]:
+    return world.store.list_page(prefix).objects
