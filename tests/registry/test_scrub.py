@@ -263,3 +263,9 @@ def test_a_snapshot_of_another_history_does_not_join_the_parts(long: Log) -> Non
     push(other, "m", SNAPSHOT)
     long.store.put(keys.snapshot("m", SNAPSHOT), other.store.get(keys.snapshot("m", SNAPSHOT)).body)
     assert False in [report.verified for report in parts(long, "m", 300)]
+
+
+@pytest.mark.parametrize("revision", [1, SNAPSHOT, 300, 10**9])
+def test_a_part_that_ends_elsewhere_than_it_should_is_not_verified(long: Log, revision: int) -> None:
+    """What a caller gives as the position of the part before is held against the record."""
+    assert verify.verify(long, "m", 300, verify.Position(revision, "0" * 64)).verified is False
