@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training charts soak portability bundled-models
+.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training charts soak portability sweep bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -86,6 +86,9 @@ charts: $(ENVS)/bench/.ready ## draw the charts of bench/results anew, from the 
 portability: $(ENVS)/dev/.ready ## quantized models as served, on this and older processors (QEMU), against exact arithmetic: PROCESSORS="native neoverse-n1" chooses
 	@$(ENVS)/dev/bin/python -m bench.portability --write $(if $(PROCESSORS),--processors $(PROCESSORS))
 	@$(ENVS)/dev/bin/python -m bench.portability --short --control --processors native Haswell
+
+sweep: $(ENVS)/dev/.ready ## every operator that the gate lets through, with hostile shapes and values under guard pages: bench/results/sweep.md (ONLY=LSTM,GRU shows some)
+	@nice $(ENVS)/dev/bin/python -m bench.sweep $(if $(ONLY),--only $(ONLY),--write)
 
 bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
 	@$(ENVS)/training/bin/python -m training.bundled.make
@@ -151,7 +154,7 @@ types-training: $(ENVS)/training/.ready
 
 # ---- AWS
 
-.PHONY: build deploy validate token resign recheck backup restore
+.PHONY: build deploy validate token sign-tokens resign recheck backup restore
 validate: $(ENVS)/sam/.ready ## check the template
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
 
@@ -161,8 +164,11 @@ build: $(ENVS)/sam/.ready $(ENVS)/build/.ready ## build functions and layers for
 deploy: build ## deploy to the AWS account that you are signed in to
 	@$(ENVS)/sam/bin/sam deploy --parameter-overrides $(BUILD_FOR) RequireQuotaKey=true
 
-token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token BUCKET=... (the stack's output)
-	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it)) $(ENDPOINT)
+token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token FUNCTION=... (the stack's output TokensFunctionName) NAME=ann
+	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(NAME),--name "$(NAME)") $(ENDPOINT)
+
+sign-tokens: $(ENVS)/dev/.ready ## tokens that are not signed with the present key; sign them: make sign-tokens FUNCTION=... (TokensFunctionName) SIGN="ID ..." or SIGN=all
+	@$(ENVS)/dev/bin/python -m ops.sign_tokens $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(SIGN),--sign $(SIGN)) $(ENDPOINT)
 
 resign: $(ENVS)/dev/.ready ## after a change of signing keys: make resign BUCKET=... KEY=... (the stack's outputs)
 	@$(ENVS)/dev/bin/python -m ops.resign $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given)) $(ENDPOINT)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from shared import keys
+from shared import batch_keys, keys
 from shared.entry import idempotency
 
 MODEL_NAME = rf"^(?!.*\.\.){keys.MODEL}$"
@@ -56,7 +56,7 @@ PATH = {
         Param("number", Annotated[int, Meta(ge=1, le=999_999_999)], "the move request's number"),
         Param("upload_id", Annotated[str, Meta(pattern=f"^{keys.UPLOAD}$")], "from the upload session"),
         Param("token_id", Annotated[str, Meta(pattern=f"^{keys.TOKEN}$")], "from GET /tokens"),
-        Param("job", Annotated[str, Meta(pattern=f"^{keys.BATCH}$")], "from POST /models/{model}/batch"),
+        Param("job", Annotated[str, Meta(pattern=f"^{batch_keys.BATCH}$")], "from POST /models/{model}/batch"),
         Param("job_id", Annotated[str, Meta(pattern=f"^{keys.TRAINING}$")], "from POST /training-jobs"),
     )
 }

@@ -13,6 +13,9 @@ MiB = 1024 * 1024
 # so the limit is enforced here and is the same everywhere.
 MAX_BODY_BYTES = int(4.5 * 1_000_000)
 
+# for which the gateway replays the authorizer's answer: ReauthorizeEvery in template.yaml
+AUTHORIZER_SECONDS = 10
+
 
 class Config(Struct, frozen=True):
     """One deployment's settings.
@@ -24,8 +27,10 @@ class Config(Struct, frozen=True):
     models_dir: folder of the models layer; blobs found there need no download.
     quota_key: usage-plan key that the authorizer hands to the gateway, or None.
     signing_key: a KMS key, or `file:` and the path of a PEM file. public_keys: trusted public keys (DER); if empty,
-    signatures are NOT verified.
+    signatures are NOT verified. Those of the functions tokens and authorize are for tokens only.
+    accept_unsigned: believe tokens of releases that did not sign them. token_days: for which a new token is valid.
     batch_machine: ARN of the state machine that runs batch jobs.
+    ingest_failures: URL of the queue of uploads' events that failed in all deliveries; empty if there is none.
     training_queue, training_definition: of AWS Batch; empty if the deployment has no training queue.
     prefetch: models to load before the first call; None: those of the models layer, if it has one, or only small ones.
     trusted_models, trusted_signers: which models run in the process that answers, see serving/wall.py. model_memory:
@@ -45,7 +50,10 @@ class Config(Struct, frozen=True):
     cache_bytes: int = 1024 * MiB
     signing_key: str | None = None
     public_keys: tuple[bytes, ...] = ()
+    accept_unsigned: bool = False
+    token_days: float = 90.0
     batch_machine: str = ""
+    ingest_failures: str = ""
     training_queue: str = ""
     training_definition: str = ""
     prefetch: tuple[str, ...] | None = None
@@ -71,7 +79,10 @@ class Config(Struct, frozen=True):
             upload_ttl=int(env.get("UPLOAD_TTL_SECONDS", "3600")),
             signing_key=env.get("SIGNING_KEY") or None,
             public_keys=_keys(env.get("PUBLIC_KEYS", "")),
+            accept_unsigned=env.get("UNSIGNED_TOKENS") == "accept",
+            token_days=float(env.get("TOKEN_DAYS", "90")),
             batch_machine=env.get("BATCH_MACHINE", ""),
+            ingest_failures=env.get("INGEST_FAILURES", ""),
             training_queue=env.get("TRAINING_QUEUE", ""),
             training_definition=env.get("TRAINING_DEFINITION", ""),
             prefetch=tuple(env["PREFETCH"].split()) if env.get("PREFETCH", "*") != "*" else None,

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from shared.storage.base import Object, ObjectInfo, Page, Store, Unavailable
+from shared.storage.base import Object, ObjectInfo, Page, Purged, Store, Unavailable
 
-WRITES = ("put", "delete", "presign_multipart")
+WRITES = ("put", "delete", "purge", "presign_multipart")
 
 
 class Crash(BaseException):
@@ -127,6 +127,10 @@ class FailingStore:
 
     def delete(self, key: str, *, version: str | None = None) -> None:
         self._do("delete", key, version=version)
+
+    def purge(self, prefix: str) -> Purged:
+        removed: Purged = self._do("purge", prefix)
+        return removed
 
     def download(self, key: str, path: str) -> str:
         return str(self._do("download", key, path))

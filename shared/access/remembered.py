@@ -11,9 +11,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from shared.access import tokens
+from shared.access.authenticate import REFUSED
+from shared.access.records import Token
 from shared.errors import Unauthenticated
-from shared.storage.base import Store, Unavailable
+from shared.storage.base import Unavailable
 
 MOST = 1000  # tokens
 
@@ -24,14 +25,17 @@ class Remembered:
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._tokens: OrderedDict[bytes, tuple[float, tokens.Token]] = OrderedDict()
+        self._tokens: OrderedDict[bytes, tuple[float, Token]] = OrderedDict()
 
-    def authenticate(self, store: Store, header: str | None) -> tokens.Token:
-        """As tokens.authenticate, also while the store is away. Raises Unauthenticated, Unavailable."""
+    def token(self, header: str | None, authenticate: Callable[[], Token]) -> Token:
+        """The token that `authenticate` finds for the header, also while the store is away.
+
+        Raises Unauthenticated, Unavailable.
+        """
         # its digest, so that no secret stays in memory for longer than its call
         name = hashlib.sha256((header or "").encode()).digest()
         try:
-            token = tokens.authenticate(store, header)
+            token = authenticate()
         except Unauthenticated:
             self._tokens.pop(name, None)
             raise
@@ -42,7 +46,7 @@ class Remembered:
             if self._clock() - confirmed >= self._seconds:
                 raise
             if token.expires_at is not None and token.expires_at < time.time():
-                raise Unauthenticated(tokens.REFUSED) from None
+                raise Unauthenticated(REFUSED) from None
             return token
         self._tokens[name] = (self._clock(), token)
         self._tokens.move_to_end(name)

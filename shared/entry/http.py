@@ -16,89 +16,16 @@ import msgspec
 from msgspec import Struct
 
 from shared import deadline, errors, metrics
+from shared.access import context as contexts
 from shared.access import scopes as scope_rules
 from shared.entry import proxy
-from shared.registry.state import Change
+from shared.entry.request import Request as Request
 from shared.storage.base import Store
 
 JSON = proxy.JSON
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 logger = logging.getLogger(__name__)
-
-
-class Request(Struct, frozen=True):
-    """One call: percent-decoded path parameters, lower-case header names, the raw body. context: of the gateway.
-
-    creates: the id for what the call creates, the same for all attempts under one Idempotency-Key.
-    """
-
-    method: str
-    path: str
-    params: dict[str, str]
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-    scopes: tuple[str, ...]
-    caller: str
-    id: str
-    name: str | None = None
-    context: dict[str, Any] = {}
-    creates: str = ""
-
-    @property
-    def idempotency_key(self) -> str | None:
-        return self.headers.get("idempotency-key")
-
-    def digest(self) -> str:
-        from shared.entry import idempotency  # few calls have a key
-
-        segments = [proxy.decode_segment(segment) for segment in self.path.removesuffix("/").split("/")]
-        return idempotency.digest(self.method, segments, self.query, self.body)
-
-    def change(self, reason: str | None = None, expect_revision: int | None = None) -> Change:
-        """The change that this call requests: who and why."""
-        key = self.idempotency_key
-        return Change(
-            by=self.caller,
-            name=self.name,
-            reason=reason,
-            expect_revision=expect_revision,
-            # with the digest, as a key may be used for another call when its answer is kept no longer
-            request_id=f"{self.caller}/{key} {self.method} {self.path} {self.digest()}" if key else None,
-            may_promote=scope_rules.allows(self.scopes, "promote", self.params.get("model")),
-        )
-
-    def require(self, scope: str, model: str) -> None:
-        """Raises Forbidden unless the caller has the scope for a model that is not in the path."""
-        scope_rules.require(self.scopes, scope, model)
-
-    def json(self, of: Any = dict[str, Any]) -> Any:
-        """The body as JSON of a given type; an empty body is an empty object. Raises BadInput."""
-        try:
-            return msgspec.json.decode(self.body or b"{}", type=of)
-        except msgspec.ValidationError as error:
-            raise errors.BadInput(f"the body does not fit: {error}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise errors.BadInput(f"the body is not valid JSON: {error}") from error
-
-    def options(self, of: Any) -> Any:
-        """The query as a Struct: texts are converted to its members' types. Raises BadInput."""
-        try:
-            options = msgspec.convert(self.query, of, strict=False)
-        except msgspec.ValidationError as error:
-            problem, _, path = str(error).partition(" - at `$.")
-            name = path.rstrip("`")
-            if not name:
-                raise errors.BadInput(f"the query does not fit: {error}") from error
-            raise errors.BadInput(
-                f"the query's {name} does not fit: {problem}, not {self.query.get(name, '')[:40]!r}"
-            ) from error
-        for member, name in zip(of.__struct_fields__, of.__struct_encode_fields__, strict=True):
-            # msgspec takes the text `null` for None where no text is expected; a query has no null
-            if name in self.query and getattr(options, member) is None:
-                raise errors.BadInput(f"the query's {name} does not fit: omit it, or give a value that is not null")
-        return options
 
 
 class Response(Struct, frozen=True):
@@ -214,23 +141,25 @@ class Routes:
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
-        route = None
+        route: Route | None = None
+        problem: Exception | None = None
         token = deadline.begin(context)
         try:
             route, request = self._request(event)
             response = route.call(request, self._store)
         except errors.AmaasError as error:
             retry = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-            response = Response(error.body(), error.status, retry)
-        except Exception:
+            response, problem = Response(error.body(), error.status, retry), error
+        except Exception as error:
             # a bug must not end the process, and callers must not see internals
             request_id = event.get("requestContext", {}).get("requestId", "?")
             logger.exception("unexpected", extra={"request_id": request_id})
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
+            problem = error
         finally:
             deadline.end(token)
         reply = proxy.render(response.status, response.headers, response.body)
-        self._log(event, route, response, (time.perf_counter() - started) * 1000)
+        self._log(event, route, response, problem, (time.perf_counter() - started) * 1000)
         self._answered()
         return reply
 
@@ -238,7 +167,7 @@ class Routes:
         route, params = self._find_route(event["httpMethod"], event["path"])
         context = event.get("requestContext", {})
         authorizer = context.get("authorizer") or {}
-        scopes = tuple(str(authorizer.get("scopes", "")).split())
+        scopes = contexts.granted(authorizer)
         if route.scope:
             scope_rules.require(scopes, route.scope, params.get("model"))
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None}
@@ -254,6 +183,8 @@ class Routes:
             str(context.get("requestId", "")),
             authorizer.get("name"),
             context,
+            contexts.ids(authorizer, "ancestors"),
+            contexts.ids(authorizer, "replaces"),
         )
 
     def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
@@ -269,8 +200,18 @@ class Routes:
             raise errors.NotFound(f"{path} accepts {', '.join(sorted(others))}, not {method}")
         raise errors.NotFound(f"there is no route {method} {path}")
 
-    def _log(self, event: dict[str, Any], route: Route | None, response: Response, elapsed: float) -> None:
-        """Log one line with a call's figures and properties. Never bodies or tokens."""
+    def _log(
+        self,
+        event: dict[str, Any],
+        route: Route | None,
+        response: Response,
+        problem: Exception | None,
+        elapsed: float,
+    ) -> None:
+        """Log one line with a call's figures and properties. Never bodies, tokens, or values that the caller chose.
+
+        So of a refused call it has the kind of error and not its message, and the route instead of the path.
+        """
         cold, self._cold = self._cold, False
         gateway = event.get("requestContext", {})
         figures = {
@@ -279,15 +220,17 @@ class Routes:
             "Faults": int(response.status >= 500),
         }
         details = {
-            "method": event.get("httpMethod"),
+            "method": route.method if route else None,
             "route": route.template if route else None,
-            "path": event.get("path"),
             "status": response.status,
             "cold_start": cold,
             "request_id": gateway.get("requestId"),
             "caller": (gateway.get("authorizer") or {}).get("principalId"),
         }
-        if response.status >= 400:
-            # a model that is not ready answers in the protocol's own form, which has no error
+        if problem is not None:
+            details["error"] = type(problem).__name__
+        if response.status >= 500:
+            # of ours: what did not answer, or what is damaged. A model that is not ready answers in the protocol's own
+            # form, which has no error
             details["reason"] = response.body.get("error", response.body)
         metrics.event("call", figures, {"service": self._service}, details)

@@ -40,8 +40,9 @@ class HistoryRecord(Struct, kw_only=True):
     """One transition. kind: what it was; a newer release may have kinds that this one does not know.
 
     previous: the digest of the record before it. version: what was registered. aliases: where they point now; null for
-    one that was deleted. named: older versions that an alias points to again. request: the move request that was
-    approved or rejected. rechecked: a version as it is served since newer checks have passed it.
+    one that was deleted. named: older versions that an alias points to again. wanted_policy: what a request asks for,
+    if not for a move. ancestors: the tokens that the requester's descends from, by creation or rotation. request: the
+    move request that was approved or rejected. rechecked: a version as it is served since newer checks have passed it.
     """
 
     kind: str
@@ -57,6 +58,8 @@ class HistoryRecord(Struct, kw_only=True):
     aliases: dict[str, int | Target | None] | UnsetType = UNSET
     named: list[RegisteredVersion] | UnsetType = UNSET
     proposal: Proposal | UnsetType = UNSET
+    wanted_policy: dict[str, bool] | UnsetType = UNSET
+    ancestors: list[str] | UnsetType = UNSET
     request: int | UnsetType = UNSET
     policies: dict[str, dict[str, bool]] | UnsetType = UNSET
     retired: int | UnsetType = UNSET

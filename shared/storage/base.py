@@ -48,6 +48,17 @@ class Object(Struct, frozen=True):
     etag: str
 
 
+class Purged(Struct, frozen=True):
+    """What was removed for good: keys, versions of objects, and the bytes that these had."""
+
+    objects: int = 0
+    versions: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Purged) -> Purged:
+        return Purged(self.objects + other.objects, self.versions + other.versions, self.bytes + other.bytes)
+
+
 class Page(Struct, frozen=True):
     """One page of a listing: objects, and common prefixes for a delimiter. next: the token of the next page, if any."""
 
@@ -98,6 +109,14 @@ class Store(Protocol):
         """Delete an object; no error when it does not exist.
 
         version: delete this version permanently, and no other: an object that was written again since stays.
+        """
+        ...
+
+    def purge(self, prefix: str) -> Purged:
+        """Delete all versions of all objects permanently, delete markers included.
+
+        prefix: of a folder, with its final slash; any other text is the key of one object. What is written meanwhile
+        may stay. A call that was interrupted can be repeated: it removes the rest.
         """
         ...
 

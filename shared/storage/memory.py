@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from shared.storage.base import AlreadyExists, Object, ObjectInfo, ObjectNotFound, Page, PreconditionFailed
+from shared.storage.base import AlreadyExists, Object, ObjectInfo, ObjectNotFound, Page, PreconditionFailed, Purged
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,16 @@ class MemoryStore:
             present = self._objects.get(key)
             if present is not None and version in (None, present.version):
                 del self._objects[key]
+
+    def purge(self, prefix: str) -> Purged:
+        """This store keeps one version of each object."""
+        with self._lock:
+            gone = {
+                k: v for k, v in self._objects.items() if k == prefix or (prefix[-1:] == "/" and k.startswith(prefix))
+            }
+            for key in gone:
+                del self._objects[key]
+        return Purged(len(gone), len(gone), sum(len(stored.body) for stored in gone.values()))
 
     def download(self, key: str, path: str) -> str:
         body = self._find(key).body

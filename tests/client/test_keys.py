@@ -12,6 +12,7 @@ from amaas import ApiError, Client
 import functions.training.app
 from shared import keys
 from shared.jobs.batch import job as jobs
+from shared.jobs.batch.runs import Execution
 from shared.registry.log import Log
 from tests.client.gateway import Service, Trouble
 from tests.jobs_batch import world
@@ -24,8 +25,8 @@ def a_service(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     class Machine:
         def start(self, job: str, run: int) -> None: ...
 
-        def is_running(self, job: str, run: int) -> bool:
-            return True
+        def look(self, job: str, run: int) -> Execution:
+            return Execution(running=True, status="running")
 
         def stop(self, job: str, run: int) -> None: ...
 

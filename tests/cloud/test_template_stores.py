@@ -23,8 +23,8 @@ def test_only_the_scrubber_writes_what_it_has_seen() -> None:
         "*",
         ["s3:PutObject", "s3:DeleteObject"],
     )
-    role = denial["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]["Fn::GetAtt"]
-    assert role == ["ScrubFunctionRole", "Arn"]
+    [role] = denial["Condition"]["ArnNotLike"]["aws:PrincipalArn"]["Fn::If"][2]
+    assert role["Fn::Sub"].endswith(":role/${AWS::StackName}-ScrubFunctionRole-*")
     assert deployed()["ScrubFunctionRole"]["Type"] == "AWS::IAM::Role"
 
 

@@ -71,7 +71,7 @@ def test_the_container_can_neither_read_models_nor_write_records() -> None:
         assert all("*" not in action for action in listed(statement["Action"]))
         for resource in [] if "s3:ListBucket" in listed(statement["Action"]) else listed(statement["Resource"]):
             place = resource["Fn::Sub"].removeprefix("${Data.Arn}/")
-            assert place.startswith(("datasets/", "training/", "uploads/", "models/*/uploads/")), place
+            assert place.startswith(("datasets/", "training/", "uploads/", "unfinished/", "models/*/uploads/")), place
             assert "s3:DeleteObject" not in listed(statement["Action"]) or place == "training/*/checkpoint/*"
 
 

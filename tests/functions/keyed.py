@@ -12,12 +12,13 @@ from functions.batch import app as batch
 from functions.registry import app as registry
 from functions.training import app as training
 from functions.upload import app as upload
-from shared import keys
+from shared import batch_keys
 from shared.config import Config
 from shared.errors import AmaasError
+from shared.jobs.batch.runs import Execution
 from shared.registry import aliases, models, versions
 from shared.registry.log import Log
-from shared.registry.state import Change, Target
+from shared.registry.state import Change, Policy, Target
 from shared.storage.base import ObjectInfo
 from shared.storage.memory import MemoryStore
 from tests.failing import FailingStore, Plan, never
@@ -54,8 +55,8 @@ class World:
 class Machine:
     def start(self, job: str, run: int) -> None: ...
 
-    def is_running(self, job: str, run: int) -> bool:
-        return True
+    def look(self, job: str, run: int) -> Execution:
+        return Execution(running=True, status="running")
 
     def stop(self, job: str, run: int) -> None: ...
 
@@ -64,6 +65,11 @@ Prepare = Callable[[World], dict[str, str]]
 
 
 def nothing(world: World) -> dict[str, str]:
+    return {}
+
+
+def two_persons(world: World) -> dict[str, str]:
+    aliases.set_policy(world.log, "m", "production", Policy(protected=True, two_person=True), OTHER)
     return {}
 
 
@@ -90,7 +96,7 @@ def deleted(world: World) -> dict[str, str]:
 
 def a_job(world: World) -> dict[str, str]:
     job = call(batch.handler, "POST", "/models/m/batch", {"files": [{"name": "a.json"}]}).json["id"]
-    world.store.put(keys.batch_input(job, "a.json"), b"{}")
+    world.store.put(batch_keys.batch_input(job, "a.json"), b"{}")
     return {"job": job}
 
 
@@ -110,6 +116,14 @@ CALLS: dict[str, tuple[Any, Prepare, str, str, dict[str, Any], dict[str, Any]]] 
     "rollbackAlias": (registry, nothing, "POST", STAGING + "/rollback", {}, {"reason": "slow"}),
     "deleteAlias": (registry, nothing, "DELETE", STAGING, {}, {"reason": "old"}),
     "setAliasPolicy": (registry, nothing, "PUT", STAGING + "/policy", {"two_person": True}, {}),
+    "createPolicyRequest": (
+        registry,
+        two_persons,
+        "POST",
+        PRODUCTION + "/policy/requests",
+        {"protected": True},
+        {"protected": True, "reason": "one is enough"},
+    ),
     "createMoveRequest": (registry, nothing, "POST", STAGING + "/requests", {"version": 3}, {"version": 4}),
     "approveMoveRequest": (
         registry, a_request_of_another, "POST", "/models/m/requests/{number}/approve", {}, {"reason": "fine"},

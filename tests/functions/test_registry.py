@@ -17,6 +17,7 @@ from shared.registry import models
 from shared.registry.log import Log
 from shared.signing.local import LocalKey
 from shared.storage.memory import MemoryStore
+from tests import support
 from tests.functions.test_flow import push as upload
 from tests.registry.conftest import push
 from tests.signing.test_signing import verify_package
@@ -139,7 +140,7 @@ def test_two_persons(three: Log) -> None:
 def _as(token: str, method: str, path: str) -> Any:
     """A call with another token than the one that call() has."""
     event = load_event("apigateway_proxy") | {"httpMethod": method, "path": path, "body": None, "headers": {}}
-    event["requestContext"]["authorizer"] = {"scopes": "promote", "principalId": token, "name": "Bob"}
+    event["requestContext"]["authorizer"] = support.caller("promote", token, name="Bob")
     reply = registry(event, None)
     assert reply["statusCode"] == 200, reply
     return json.loads(reply["body"])

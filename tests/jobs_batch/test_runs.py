@@ -8,6 +8,7 @@ from shared.errors import Conflict
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch import runs
 from shared.jobs.batch.job import Job
+from shared.jobs.batch.runs import Execution
 from shared.storage.memory import MemoryStore
 from tests.jobs_batch.world import a_job, run
 
@@ -22,8 +23,8 @@ class Machine:
     def start(self, job: str, run: int) -> None:
         self.started.append(run)
 
-    def is_running(self, job: str, run: int) -> bool:
-        return self.running
+    def look(self, job: str, run: int) -> Execution:
+        return Execution(running=self.running, status="running" if self.running else "TIMED_OUT")
 
     def stop(self, job: str, run: int) -> None:
         self.running = False

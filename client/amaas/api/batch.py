@@ -46,6 +46,11 @@ class BatchJobs(Connection):
         transfer.send(destinations, files, on_progress)
         return self.start_batch_job(job["id"], files=len(files))
 
+    def list_batch_jobs(self, model: str | None = None) -> list[Json]:
+        """The jobs that this token created, newest first; of an administrator's token all. model: only its jobs."""
+        query = {"limit": "100"} if model is None else {"limit": "100", "model": model}
+        return list(self._pages("listBatchJobs", "jobs", query=query))
+
     def start_batch_job(self, job: str, *, files: int | None = None) -> Json:
         """Start a job, or resume one: what is left of it. files: how many must have arrived."""
         return self._call_once("startBatchJob", {"job": job}, json={} if files is None else {"files": files})
