@@ -52,7 +52,11 @@ CANCELLATION = msgspec.json.Decoder(Cancellation)
 
 
 def create(store: Store, job: Job) -> Job:
-    store.put(keys.training_record(job.id, "job"), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    """The job as it is stored: an interrupted call is repeated with the id of the first, whose job stays."""
+    try:
+        store.put(keys.training_record(job.id, "job"), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    except AlreadyExists:
+        return read(store, job.id)
     return job
 
 
