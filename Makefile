@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training charts soak portability bundled-models
+.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training charts soak portability sweep bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -87,12 +87,15 @@ portability: $(ENVS)/dev/.ready ## quantized models as served, on this and older
 	@$(ENVS)/dev/bin/python -m bench.portability --write $(if $(PROCESSORS),--processors $(PROCESSORS))
 	@$(ENVS)/dev/bin/python -m bench.portability --short --control --processors native Haswell
 
+sweep: $(ENVS)/dev/.ready ## every operator that the gate lets through, with hostile shapes and values under guard pages: bench/results/sweep.md (ONLY=LSTM,GRU shows some)
+	@nice $(ENVS)/dev/bin/python -m bench.sweep $(if $(ONLY),--only $(ONLY),--write)
+
 bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
 	@$(ENVS)/training/bin/python -m training.bundled.make
 
 # ---- checks
 
-.PHONY: test at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
+.PHONY: test fuzz simulation at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
 test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready
@@ -117,6 +120,12 @@ unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready ## everything
 
 soak: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## the slow proofs: more writers, more faults, longer runs
 	@$(ENVS)/dev/bin/pytest -m soak tests
+
+fuzz: $(ENVS)/fuzz/.ready ## search for bytes that are not borne: make fuzz TARGET=csv SECONDS=600 (tests/fuzz/targets.py lists the targets)
+	@$(ENVS)/fuzz/bin/python -m tests.fuzz $(or $(TARGET),$(error TARGET is not given)) $(or $(SECONDS),60)
+
+simulation: $(ENVS)/dev/.ready ## worlds in which everything goes wrong, from seeds: make simulation FIRST=0 COUNT=1000
+	@$(ENVS)/dev/bin/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),200)
 
 cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/schemathesis/.ready $(ENVS)/training/.ready tools-run ## the template, and the whole product on an embedded cloud of the tests' own
 	@$(ENVS)/dev/bin/pytest tests/cloud

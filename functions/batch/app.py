@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
-from functions.batch.contract import FailuresQuery, OutputsQuery, StatusQuery
+from functions.batch.contract import FailuresQuery, JobsQuery, OutputsQuery, StatusQuery
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, log, store
 from shared.jobs.batch import job as jobs
-from shared.jobs.batch import progress, requests, runs, views
+from shared.jobs.batch import listing, progress, requests, runs, views
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.machine import StateMachine
 from shared.jobs.batch.runs import Machine
 
-handler = Routes("batch")
+handler = Routes("batch", store=lambda: store())
 FIRST_PAUSE, PAUSE_GROWTH, LONGEST_PAUSE = 0.25, 1.5, 2.0  # seconds between looks at a job that is waited for
+PARALLEL = 8  # jobs of a list whose progress is read at the same time
 # at an end; active
 STATUS = {200: views.BatchJob, 202: views.BatchJob}
 
@@ -37,6 +39,25 @@ def _status(job: Job) -> dict[str, Any]:
     return {**progress.status(store(), job), "status_url": f"/batch/{job.id}"}
 
 
+@handler.route("GET", "/batch", id="listBatchJobs", scope="infer", query=JobsQuery, gives=views.BatchJobList)
+def list_jobs(request: Request, query: JobsQuery) -> dict[str, Any]:
+    """Batch jobs of this token, newest first; an administrator's of all tokens
+
+    A page may be shorter than `limit`, and have a next one.
+    """
+    allowed = listing.may_use(request.caller, request.scopes)
+    page, following = listing.page(store(), allowed, query.model, query.next, query.limit)
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return {"jobs": list(pool.map(_summary, page)), "next": following}
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    summary = progress.summarize(store(), job)
+    if summary["state"] in progress.ACTIVE and runs.refresh(store(), machine, job):
+        summary = progress.summarize(store(), job)
+    return {**summary, "status_url": f"/batch/{job.id}"}
+
+
 @handler.route(
     "POST",
     "/models/{model}/batch",
@@ -52,6 +73,7 @@ def _status(job: Job) -> dict[str, Any]:
             "options": {"top_k": "1"},
         }
     },
+    keyed=True,
 )
 def create(request: Request, body: requests.BatchRequest) -> Response:
     """Create a batch job, for files to send or for inputs that are in the bucket
@@ -59,7 +81,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     With `prefix`, the job is started at once.
     """
     key = request.headers.get("x-request-key", "")
-    job = requests.create(log(), request.params["model"], body, request.owner, key)
+    job = requests.create(log(), request.params["model"], body, request.owner, key, request.creates)
     if body.prefix is not None:
         requests.require_inputs(store(), job, None)
         runs.start(store(), machine(), job, request.caller)
@@ -92,6 +114,7 @@ def add_files(request: Request, body: requests.MoreFiles) -> Response:
     takes=requests.StartRequest,
     gives=STATUS,
     errors=(409,),
+    keyed=True,
 )
 def start(request: Request, body: requests.StartRequest) -> Response:
     """Start a job, or start again what is left of one"""
@@ -110,6 +133,8 @@ def status(request: Request, query: StatusQuery) -> Response:
 def _wait(job: Job, seconds: int) -> Response:
     """The job's status once no run is active, and after `seconds` at the latest."""
     answer = _status(job)
+    if answer["state"] in progress.ACTIVE and runs.refresh(store(), machine, job):
+        answer = _status(job)
     if seconds and answer["state"] in progress.ACTIVE:
         for pause in _pauses(seconds):
             time.sleep(pause)
@@ -151,7 +176,9 @@ def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
     return {"outputs": page, "next": following}
 
 
-@handler.route("DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,))
+@handler.route(
+    "DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,), keyed=True
+)
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a job; what is done stays"""
     job = _job(request)

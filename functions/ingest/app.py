@@ -10,7 +10,7 @@ import msgspec
 from shared.entry.wiring import config, log
 from shared.ingest import pipeline, recheck
 from shared.ingest.verdict import Limits
-from shared.uploads import states
+from shared.uploads import states, unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -30,18 +30,25 @@ def _look(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Bring unfinished uploads on, and recheck outdated versions.
 
     event: of a schedule, or of ops.recheck, which may send `patience` in seconds. The frequent schedule sends
-    {"look": "uploads"}: it reads no model's log.
+    {"look": "uploads"}: it reads no model's log, and only what has no end state.
     """
+    often = event.get("look") == "uploads"
+    if not often:
+        unfinished.mark_again(log().store)
     patience = float(event.get("patience", pipeline.PATIENCE))
-    ended = pipeline.check_unfinished(log(), config(), Limits(), patience, _seconds(context))
-    rechecked = [] if event.get("look") == "uploads" else _recheck(context)
+    ended = pipeline.check_unfinished(log(), config(), _limits(), patience, _seconds(context))
+    rechecked = [] if often else _recheck(context)
     return {"handled": [_report(upload) for upload in ended], "rechecked": rechecked}
+
+
+def _limits() -> Limits:
+    return Limits(require_filter=config().require_filter)
 
 
 def _handle(record: dict[str, Any]) -> dict[str, Any] | None:
     key = record["s3"]["object"]["key"]
     principal = record.get("userIdentity", {}).get("principalId", "inbox")
-    upload = pipeline.on_object(log(), config(), key, {"principal": f"s3:{principal}"}, Limits())
+    upload = pipeline.on_object(log(), config(), key, {"principal": f"s3:{principal}"}, _limits())
     if upload is None:
         logger.info("nothing to do")
         return None
@@ -50,7 +57,7 @@ def _handle(record: dict[str, Any]) -> dict[str, Any] | None:
 
 def _recheck(context: Any) -> list[dict[str, Any]]:
     """Recheck outdated versions, as many as there is time for."""
-    outcomes = recheck.check_outdated(log(), Limits(), _seconds(context))
+    outcomes = recheck.check_outdated(log(), _limits(), _seconds(context))
     for outcome in outcomes:
         extra = {"model": outcome.model, "version": outcome.version, "refused": outcome.refused is not None}
         logger.info("checked again", extra=extra)

@@ -19,10 +19,10 @@ from typing import Any
 from shared import keys, metrics
 from shared.config import Config, MiB
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
-from shared.ingest.candidate import Rejected, check_package, store_blobs
+from shared.ingest.candidate import Rejected, check_package, read_manifest, store_blobs
 from shared.ingest.verdict import Limits
 from shared.jobs.training import job as training_jobs
-from shared.package import manifest, processing
+from shared.package import bounds, processing
 from shared.package.manifest import Manifest
 from shared.registry import models, versions
 from shared.registry.log import Log
@@ -195,7 +195,7 @@ def _register(log: Log, config: Config, session: UploadSession, limits: Limits) 
         files = _fetch(log.store, config, session, Path(folder), limits)
         if inbox.is_inbox(session) and (known := _known_version(log, session, files)):
             return known
-        candidate = check_package(session.model, _read_manifest(session, files), files, limits, Path(folder))
+        candidate = check_package(session.model, _read_manifest(session, files, limits), files, limits, Path(folder))
     # blobs are written only when every check has passed: a rejected package leaves nothing behind
     return versions.register(log, session.model, store_blobs(log, candidate, session.upload_id), Change(by=session.by))
 
@@ -236,11 +236,10 @@ def _require_room(sizes: dict[str, int], config: Config, limits: Limits, folder:
     sizes: in bytes, by the files' names.
     """
     for name, size in sizes.items():
-        if size > config.max_upload_bytes:
+        most = bounds.MAX_BYTES if name == MANIFEST_FILE else config.max_upload_bytes
+        if size > most:
             raise Rejected(
-                "too_large",
-                f"{name} has {size:,} bytes, more than the {config.max_upload_bytes:,} that are allowed; "
-                "make it smaller",
+                "too_large", f"{name} has {size:,} bytes, more than the {most:,} that are allowed; make it smaller"
             )
     total, disk = sum(sizes.values()), shutil.disk_usage(folder)
     allowed = min(limits.model_bytes + limits.golden_bytes, disk.total)
@@ -254,13 +253,10 @@ def _require_room(sizes: dict[str, int], config: Config, limits: Limits, folder:
         raise Unavailable(f"the files have {total:,} bytes together, and only {disk.free:,} are free: wait for room")
 
 
-def _read_manifest(session: UploadSession, files: dict[str, Path]) -> Manifest:
+def _read_manifest(session: UploadSession, files: dict[str, Path], limits: Limits) -> Manifest:
     if MANIFEST_FILE not in files:
         return Manifest(name=session.model)
-    try:
-        declared = manifest.decode(files[MANIFEST_FILE].read_bytes(), check_names=True)
-    except BadInput as error:
-        raise Rejected("bad_manifest", str(error)) from error
+    declared = read_manifest(files[MANIFEST_FILE], limits)
     for name in processing.files(declared.preprocess):
         if name not in files:
             raise Rejected("bad_manifest", f"amaas.json names the file {name!r}, which is not in the package; add it")

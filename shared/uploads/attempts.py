@@ -14,10 +14,11 @@ from msgspec.structs import replace
 
 from shared.clock import now
 from shared.storage.base import Store
-from shared.uploads.states import Lease, Named, Upload, moved, update
+from shared.uploads.states import FINAL, Lease, Named, Upload, moved, update
 
 MAX_ATTEMPTS = 5
 LEASE = 960.0  # seconds: longer than the ingest function may run (template.yaml), so its holder is dead by then
+SESSION = 8 * 86400.0  # seconds: after seven days and a look, the files of an upload are gone (template.yaml)
 RETRIES = "it is tried again, for the last time some 3 hours after the files arrived"
 
 
@@ -66,7 +67,10 @@ def leased(upload: Upload) -> bool:
 
 
 def presented(upload: Upload) -> Upload:
-    """The state with what its reader should know of a check that was killed."""
+    """The state with what its reader should know of a check that was killed, or of a session that nobody ended."""
+    if upload.state not in FINAL and upload.created_at < now(-SESSION):
+        reason = "it had no verdict when its session expired: push again"
+        return moved(upload, "expired", code="session_expired", reason=reason)
     if upload.lease is None or upload.lease.until > now():
         return upload
     if upload.attempts >= MAX_ATTEMPTS:

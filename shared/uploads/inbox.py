@@ -41,7 +41,7 @@ def without_session(store: Store, older_than: float, current_time: float) -> Ite
         if event_key is not None and older_than < waited < HORIZON and keys.is_model(event_key[1]):
             recent.append((event_key[1], info))
     if recent:
-        opened = {upload.rpartition("-")[2] for upload in _session_ids(store)}
+        opened = {upload.rpartition("-")[2] for upload in session_ids(store)}
         yield from ((model, info) for model, info in recent if _mark(info.key, info.etag) not in opened)
 
 
@@ -77,7 +77,8 @@ def _known_id(store: Store, model: str, mark: str) -> str | None:
     return next((key.removeprefix(prefix).removesuffix(".json") for key in keys_of_model if key.endswith(ending)), None)
 
 
-def _session_ids(store: Store) -> Iterator[str]:
+def session_ids(store: Store) -> Iterator[str]:
+    """Ids of all sessions that have not expired, those of pushed packages included."""
     token = None
     while True:
         page = store.list_page(keys.UPLOADS, delimiter="/", token=token)

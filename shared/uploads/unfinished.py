@@ -12,8 +12,8 @@ from typing import Literal
 from msgspec import Struct
 
 from shared import keys
-from shared.errors import NotFound
-from shared.formats import DAMAGED
+from shared.errors import BadInput, NotFound
+from shared.formats import DAMAGED, TooNew
 from shared.storage.base import Store, get_many, list_all
 from shared.uploads import inbox, states
 from shared.uploads.attempts import MAX_ATTEMPTS, leased
@@ -58,6 +58,26 @@ def listed(store: Store) -> list[Unfinished]:
         return attempts, places[entry.model, entry.upload_id], entry.upload_id
 
     return sorted(entries, key=order)
+
+
+def mark_again(store: Store) -> int:
+    """Write markers that are missing, and return how many: of sessions that an earlier release opened.
+
+    Reads each session that has not expired, so it is for once a day.
+    """
+    marked = {info.key for info in list_all(store, keys.UNFINISHED)}
+    missing = 0
+    for upload_id in inbox.session_ids(store):
+        try:
+            session = states.read_session(store, upload_id)
+            if keys.unfinished(session.model, upload_id) in marked:
+                continue
+            if states.read_state(store, session).state not in states.FINAL:
+                store.put(keys.unfinished(session.model, upload_id), b"")
+                missing += 1
+        except (NotFound, BadInput, TooNew):
+            continue  # expired since the listing, half written, another object, or of a later release
+    return missing
 
 
 def judge(store: Store, entry: Unfinished, patience: float, current_time: float) -> Judgment:

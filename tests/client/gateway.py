@@ -40,7 +40,7 @@ FUNCTIONS: list[tuple[str, Callable[..., Any]]] = [
     (r"/v2(/.*)?|.*/(predict|explain)", inference.handler),
     (r".*/uploads|/uploads/[^/]+", upload.handler),
     (r"/tokens.*", tokens_app.handler),
-    (r"/batch/.*|/models/[^/]+/batch", batch.handler),
+    (r"/batch(/.*)?|/models/[^/]+/batch", batch.handler),
     (r"/training-jobs.*", training.handler),
     (r"/models.*", registry.handler),
 ]

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from functions.ingest import app as ingest
 from shared.errors import Unavailable
 from shared.ingest import pipeline
-from shared.uploads import attempts, states, unfinished
+from shared.uploads import attempts, states, unfinished, views
 from tests.proofs.lifecycle import (
     DAY,
     ENDED_WITHIN,
@@ -23,6 +24,7 @@ from tests.proofs.lifecycle import (
     LOOK,
     MINUTE,
     TIMEOUT,
+    Context,
     Killed,
     World,
     figures,
@@ -97,7 +99,7 @@ def test_killed_in_all_deliveries_it_ends_and_says_what_is_true_meanwhile(world:
     assert "tried again" in str(late.reason)
     world.pass_time(ENDED_WITHIN - (world.clock.now - arrived))
     ended = world.upload("m")
-    assert (ended.state, ended.code) == ("failed", "killed")
+    assert (ended.state, ended.code, ended.attempts) == ("failed", "killed", attempts.MAX_ATTEMPTS)
     assert "tried again" not in str(ended.reason) and "push again" in str(ended.reason)
     assert world.unfinished() == []
 
@@ -174,6 +176,18 @@ def test_a_look_begins_no_check_without_time_for_it_and_the_next_one_goes_on(wor
     assert len(world.checked) == 40, "none was checked twice"
 
 
+def test_what_was_never_tried_comes_before_what_failed(world: World) -> None:
+    """Twenty models that fill a look each time, and are older: they have had their turn in the second one."""
+    world.seconds = 60.0
+    for number in range(20):
+        world.faults[f"poison-{number}"] = FAULTS["unavailable"]
+        world.send(f"poison-{number}")
+    world.clock.now += 1
+    world.send("good")
+    world.pass_time(unfinished.PATIENCE + 2 * LOOK)
+    assert world.upload("good").state == "registered"
+
+
 def test_a_look_that_is_killed_loses_nothing(world: World) -> None:
     world.faults["bomb"] = lambda _: Killed()
     world.send("bomb")
@@ -210,6 +224,29 @@ def test_a_session_whose_state_was_never_written_is_found(world: World) -> None:
     world.store.delete(f"models/m/uploads/{identity}.json")
     world.pass_time(unfinished.PATIENCE + 3 * LOOK)
     assert world.upload("m").state == "registered"
+
+
+def test_sessions_of_a_release_without_markers_are_taken_over(world: World) -> None:
+    for _ in range(3):
+        world.send("m")
+    for key in world.unfinished():
+        world.store.delete(key)
+    world.pass_time(HOUR)
+    assert world.states("m") == {"waiting": 3}
+    ingest.handler({}, Context(world.clock))  # the daily schedule
+    assert world.states("m") == {"registered": 3}
+    assert world.unfinished() == []
+
+
+def test_an_upload_that_nobody_ever_ended_is_shown_as_expired(world: World) -> None:
+    world.send("m", missing=("model.onnx",))
+    for key in world.unfinished():
+        world.store.delete(key)
+    world.pass_time(EXPIRY)
+    assert attempts.presented(world.upload("m")).state == "waiting"
+    world.clock.now += DAY + LOOK
+    shown = views.upload(world.upload("m"))
+    assert (shown.state, shown.code) == ("expired", "session_expired")
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -47,6 +47,7 @@ ROUTES = {
     "getUpload": ("GET", "/uploads/{upload_id}"),
     "deleteUpload": ("DELETE", "/uploads/{upload_id}"),
     "redriveUploads": ("POST", "/uploads/redrive"),
+    "listBatchJobs": ("GET", "/batch"),
     "createBatchJob": ("POST", "/models/{model}/batch"),
     "addBatchJobFiles": ("POST", "/batch/{job}/files"),
     "startBatchJob": ("POST", "/batch/{job}/start"),

@@ -1,4 +1,4 @@
-"""The Step Functions state machine that carries out runs: start, state, stop. Its steps are in template.yaml."""
+"""The Step Functions state machine that carries out runs: start, look, stop. Its steps are in template.yaml."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import Unavailable
+from shared.jobs.batch.runs import Execution
+
+ACTIVE = ("RUNNING", "PENDING_REDRIVE")
 
 
 class StateMachine:
@@ -22,12 +25,17 @@ class StateMachine:
         event = json.dumps({"job": job, "run": run})
         self._call("start_execution", stateMachineArn=self._arn, name=_name(job, run), input=event)
 
-    def is_running(self, job: str, run: int) -> bool:
-        execution = self._call("describe_execution", executionArn=self._execution(job, run))
-        return bool(execution and execution["status"] in ("RUNNING", "PENDING_REDRIVE"))
+    def look(self, job: str, run: int) -> Execution | None:
+        described = self._call("describe_execution", executionArn=self._execution(job, run))
+        if described is None:
+            return None
+        causes = [str(described[name]) for name in ("error", "cause") if described.get(name)]
+        return Execution(described["status"] in ACTIVE, ": ".join([str(described["status"]).lower(), *causes])[:400])
 
     def stop(self, job: str, run: int) -> None:
-        self._call("stop_execution", executionArn=self._execution(job, run), cause="cancelled")
+        execution = self.look(job, run)
+        if execution and execution.running:  # of another, some machines say that the call is wrong
+            self._call("stop_execution", executionArn=self._execution(job, run), cause="cancelled")
 
     def _execution(self, job: str, run: int) -> str:
         return f"{self._arn.replace(':stateMachine:', ':execution:')}:{_name(job, run)}"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from shared import keys
+from shared import batch_keys, keys
 from shared.access import scopes
 from shared.access.callers import Caller
 from shared.clock import new_id, now
@@ -33,6 +33,10 @@ class InputFile(Struct, frozen=True):
     sha256: SHA256 | None = None
 
 
+# the request is stored, and read with each page of a list
+Options = Annotated[
+    dict[Annotated[str, Meta(max_length=100)], Annotated[str, Meta(max_length=1000)]], Meta(max_length=50)
+]
 Files = Annotated[list[InputFile], Meta(max_length=MAX_FILES)]
 
 
@@ -43,11 +47,11 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
     in the query of predict. chunk: inputs per call of the worker at most.
     """
 
-    version: int | str | None = None
+    version: int | Annotated[str, Meta(max_length=100)] | None = None
     files: Files = field(default_factory=list)
-    prefix: str | None = None
+    prefix: Annotated[str, Meta(max_length=1024)] | None = None
     kind: InputKind | None = None
-    options: dict[str, str] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     chunk: Annotated[int, Meta(ge=1, le=10_000)] | None = None
 
 
@@ -62,20 +66,21 @@ class StartRequest(Struct, frozen=True, forbid_unknown_fields=True):
     wait: Annotated[int, Meta(ge=0, le=20)] = 0
 
 
-def create(log: Log, model: str, request: BatchRequest, caller: Caller, key: str = "") -> Job:
+def create(log: Log, model: str, request: BatchRequest, caller: Caller, key: str = "", identity: str = "") -> Job:
     """Create a job, pinned to one version. Raises BadInput, NotFound, Forbidden before anything is written.
 
     key: of a split alias: calls with the same key get the same version. By default, each job draws a version.
+    identity: the id to use, by which an interrupted call is repeated.
     """
     if request.files and request.prefix:
         raise BadInput("give either files, to send them, or the prefix of inputs that are in the bucket, not both")
     head = log.read(keys.model_name(model))
     reference = None if request.version is None else str(request.version)
-    identity = new_id()
+    identity = identity or new_id()
     version = head.number(reference, key or identity)
-    prefix = f"{keys.batch(identity)}in/"
+    prefix = f"{batch_keys.batch(identity)}in/"
     for file in request.files:
-        keys.batch_input(identity, file.name)
+        batch_keys.batch_input(identity, file.name)
     if request.prefix is not None:
         prefix = _require_readable(log.store, request.prefix, caller)
     return jobs.create(
@@ -99,7 +104,7 @@ def _require_readable(store: Store, prefix: str, caller: Caller) -> str:
 
     Raises BadInput, and Forbidden for inputs of another caller's job, and for a data set without the scope for it.
     """
-    name, folder = keys.batch_prefix(prefix)
+    name, folder = batch_keys.batch_prefix(prefix)
     if jobs.exists(store, name):
         require_owner(jobs.read(store, name), caller)
     else:
@@ -120,7 +125,7 @@ def require_owner(job: Job, caller: Caller) -> None:
         raise Forbidden(
             f"batch job {job.id!r} belongs to another token: use the token that created it, or an administrator's"
         )
-    name, _ = keys.batch_prefix(job.prefix)
+    name, _ = batch_keys.batch_prefix(job.prefix)
     if name != job.id:
         scopes.require_data(caller.scopes, name)
 
@@ -140,7 +145,7 @@ def destinations(store: Store, config: Config, job: Job, files: Sequence[InputFi
     return [
         destination(
             store,
-            keys.batch_input(job.id, file.name),
+            batch_keys.batch_input(job.id, file.name),
             file.name,
             size=file.size,
             sha256=file.sha256,

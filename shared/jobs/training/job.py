@@ -63,7 +63,11 @@ def of_upload(store: Store, upload: str) -> Job | None:
 
 
 def create(store: Store, job: Job) -> Job:
-    store.put(keys.training_record(job.id, "job"), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    """The job as it is stored: an interrupted call is repeated with the id of the first, whose job stays."""
+    try:
+        store.put(keys.training_record(job.id, "job"), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    except AlreadyExists:
+        return read(store, job.id)
     return job
 
 
