@@ -19,7 +19,7 @@ from shared.jobs.batch.job import Job
 from shared.jobs.batch.machine import StateMachine
 from shared.jobs.batch.runs import Machine
 
-handler = Routes("batch")
+handler = Routes("batch", store=lambda: store())
 FIRST_PAUSE, PAUSE_GROWTH, LONGEST_PAUSE = 0.25, 1.5, 2.0  # seconds between looks at a job that is waited for
 PARALLEL = 8  # jobs of a list whose progress is read at the same time
 # at an end; active
@@ -75,6 +75,7 @@ def _summary(job: Job) -> dict[str, Any]:
             "options": {"top_k": "1"},
         }
     },
+    keyed=True,
 )
 def create(request: Request, body: requests.BatchRequest) -> Response:
     """Create a batch job, for files to send or for inputs that are in the bucket
@@ -82,7 +83,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     With `prefix`, the job is started at once.
     """
     key = request.headers.get("x-request-key", "")
-    job = requests.create(log(), request.params["model"], body, request.owner, key)
+    job = requests.create(log(), request.params["model"], body, request.owner, key, request.creates)
     if body.prefix is not None:
         requests.require_inputs(store(), job, None)
         runs.start(store(), machine(), job, request.caller)
@@ -115,6 +116,7 @@ def add_files(request: Request, body: requests.MoreFiles) -> Response:
     takes=requests.StartRequest,
     gives=STATUS,
     errors=(409,),
+    keyed=True,
 )
 def start(request: Request, body: requests.StartRequest) -> Response:
     """Start a job, or start again what is left of one"""
@@ -176,7 +178,9 @@ def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
     return {"outputs": page, "next": following}
 
 
-@handler.route("DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,))
+@handler.route(
+    "DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,), keyed=True
+)
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a job; what is done stays"""
     job = _job(request)

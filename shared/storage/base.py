@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from shared import errors
+from shared import deadline, errors
 
 
 class ObjectNotFound(errors.NotFound):
@@ -165,7 +165,7 @@ def get_many(store: Store, keys: Sequence[str], *, missing: bytes | None = None)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(PARALLEL, len(keys))) as pool:
-        return list(pool.map(read, keys))
+        return list(pool.map(deadline.carry(read), keys))
 
 
 def list_all(store: Store, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:

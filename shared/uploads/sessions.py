@@ -35,12 +35,17 @@ class UploadRequest(Struct, frozen=True):
     multipart_part_size: Annotated[int, Meta(ge=5 * MiB, le=1024 * MiB)] | None = None
 
 
-def create(store: Store, config: Config, model: str, request: UploadRequest, by: str) -> dict[str, Any]:
-    """Open an upload session: views.UploadSession. Raises BadInput, TooLarge before anything is written."""
+def create(
+    store: Store, config: Config, model: str, request: UploadRequest, by: str, identity: str = ""
+) -> dict[str, Any]:
+    """Open an upload session: views.UploadSession. Raises BadInput, TooLarge before anything is written.
+
+    identity: the id to use, by which an interrupted call is repeated.
+    """
     keys.model_name(model)
     _require_valid(request, config)
     files = [states.File(file.name, file.size, file.sha256) for file in request.files]
-    session = states.open_session(store, model, files, by)
+    session = states.open_session(store, model, files, by, identity or None)
     destinations = [
         destination(
             store,

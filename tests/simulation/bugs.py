@@ -37,7 +37,7 @@ BUGS = [
     Bug("a record overwrites another", Log._commit, "if_absent=True", "if_absent=False"),
     Bug("a lost race is taken for won", Log.append, "_pause(PAUSE * 2 ** min(attempt, 6))", "return after"),
     Bug("a stale head is kept", Log._roll_forward, "self._step(head, last, MAX_STEPS)", "(head, last, False)"),
-    Bug("a call is carried out again", Log.append, "if head.revision_of(change) is not None:", "if False:"),
+    Bug("a call is carried out again", Log.append, "revision = head.revision_of(change)", "revision = None"),
     Bug("no marker for the catalog", Log._commit, 'self.store.put(keys.changed(model, revision), b"")', "pass"),
     Bug("markers go too early", catalog.compact, "0 < revision <= summaries[name].revision", "0 < revision"),
     Bug("the index is overwritten", catalog.compact, "if_match=etag", "if_match=None"),

@@ -66,16 +66,17 @@ class StartRequest(Struct, frozen=True, forbid_unknown_fields=True):
     wait: Annotated[int, Meta(ge=0, le=20)] = 0
 
 
-def create(log: Log, model: str, request: BatchRequest, caller: Caller, key: str = "") -> Job:
+def create(log: Log, model: str, request: BatchRequest, caller: Caller, key: str = "", identity: str = "") -> Job:
     """Create a job, pinned to one version. Raises BadInput, NotFound, Forbidden before anything is written.
 
     key: of a split alias: calls with the same key get the same version. By default, each job draws a version.
+    identity: the id to use, by which an interrupted call is repeated.
     """
     if request.files and request.prefix:
         raise BadInput("give either files, to send them, or the prefix of inputs that are in the bucket, not both")
     head = log.read(keys.model_name(model))
     reference = None if request.version is None else str(request.version)
-    identity = new_id()
+    identity = identity or new_id()
     version = head.number(reference, key or identity)
     prefix = f"{batch_keys.batch(identity)}in/"
     for file in request.files:
