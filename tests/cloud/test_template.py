@@ -168,6 +168,7 @@ REMOVED = {
     "ingest": {"catalogue/changed/*", "unfinished/*"},
     "registry": {"catalogue/changed/*"},
     "upload": {"unfinished/*", "uploads/*", "inbox/*"},
+    "batch": {"batch/*"},
     "training": {"training/*/checkpoint/*", "training/*/report/*", "training/*/metrics.jsonl"},
 }
 
