@@ -62,6 +62,11 @@ class Config(Struct, frozen=True):
     model_memory: int = 1024 * MiB
     require_filter: bool = True
 
+    @property
+    def max_package_bytes(self) -> int:
+        """Of all files of a package together: a model, and what belongs to it."""
+        return 2 * self.max_upload_bytes
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
         bucket = env.get("BUCKET")

@@ -67,7 +67,12 @@ def _summary(job: Job) -> dict[str, Any]:
     gives={201: views.BatchJobCreated, 202: views.BatchJob},
     sticky=True,
     errors=(409,),
-    examples={"files": {"files": [{"name": "a.png"}, {"name": "b.png"}], "options": {"top_k": "1"}}},
+    examples={
+        "files": {
+            "files": [{"name": "a.png", "size": 2048}, {"name": "b.png", "size": 4096}],
+            "options": {"top_k": "1"},
+        }
+    },
     keyed=True,
 )
 def create(request: Request, body: requests.BatchRequest) -> Response:
@@ -93,7 +98,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     takes=requests.MoreFiles,
     gives={201: views.FileDestinations},
     errors=(409,),
-    examples={"files": {"files": [{"name": "c.png"}]}},
+    examples={"files": {"files": [{"name": "c.png", "size": 1024}]}},
 )
 def add_files(request: Request, body: requests.MoreFiles) -> Response:
     """Where to send more files of a job"""

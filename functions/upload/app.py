@@ -33,7 +33,7 @@ def failures() -> redrive.LetterQueue:
     scope="write",
     takes=sessions.UploadRequest,
     gives={201: views.UploadSession},
-    examples={"package": {"files": [{"name": "model.onnx", "size": 902_573}, {"name": "amaas.json"}]}},
+    examples={"package": {"files": [{"name": "model.onnx", "size": 902_573}, {"name": "amaas.json", "size": 411}]}},
     keyed=True,
 )
 def create(request: Request, body: sessions.UploadRequest) -> Response:

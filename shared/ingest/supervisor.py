@@ -34,6 +34,8 @@ INHERITED = (
     "LC_ALL",
     "PYTHONDONTWRITEBYTECODE",
 )  # variables for the interpreter; no secrets
+# executed as processes of their own; named here for the build, too
+WORKER, READER = "shared.ingest.worker", "shared.ingest.reader"
 MAX_REPORT = 16 * MiB  # bytes of the worker's answer beside the two forms of the model
 ANSWER_PARTS = 3  # the verdict, the model, its wide form
 # what a crash in native code ends with; SIGXCPU and SIGKILL are limits that the worker ran into
@@ -92,7 +94,7 @@ def read_manifest(path: Path, limits: Limits | None = None) -> Manifest:
     """Decode an amaas.json in a process of its own. Raises Refused, SystemCallFilterMissing."""
     limits = limits or Limits()
     settings = {"sandbox": limits.sandbox, "require_filter": limits.require_filter}
-    answer, status = _run("reader", {"amaas.json": path}, settings, time.monotonic() + limits.wall, MAX_REPORT)
+    answer, status = _run(READER, {"amaas.json": path}, settings, time.monotonic() + limits.wall, MAX_REPORT)
     try:
         reading = msgspec.json.decode(answer, type=Reading)
     except msgspec.MsgspecError:
@@ -108,7 +110,7 @@ def read_manifest(path: Path, limits: Limits | None = None) -> Manifest:
 def _run_worker(files: Mapping[str, Path], task: dict[str, Any], limits: Limits, purpose: str) -> Verdict:
     """task: members of the worker's job beside files and limits. purpose: as in "to run the model", for messages."""
     deadline, most = time.monotonic() + limits.wall, MAX_REPORT + limits.model_bytes * 3
-    answer, status = _run("worker", files, {"limits": limits, **task}, deadline, most)
+    answer, status = _run(WORKER, files, {"limits": limits, **task}, deadline, most)
     return _to_verdict(answer, status, limits, purpose)
 
 
@@ -146,7 +148,7 @@ def _start(module: str, job: dict[str, Any], descriptors: list[int], stack: Exit
     standard_input.write(msgspec.json.encode(job))
     standard_input.seek(0)
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", f"shared.ingest.{module}"],
+        [sys.executable, "-P", "-m", module],
         stdin=standard_input,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

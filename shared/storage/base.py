@@ -134,8 +134,11 @@ class Store(Protocol):
         """A URL for reading an object, for `expires` seconds."""
         ...
 
-    def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
-        """Start a multipart upload; URLs of its parts, of its completion (POST) and of its abort (DELETE)."""
+    def presign_multipart(self, key: str, *, expires: int, sizes: Sequence[int]) -> tuple[list[str], str, str]:
+        """Start a multipart upload; URLs of its parts, of its completion (POST) and of its abort (DELETE).
+
+        sizes: of the parts in bytes; each URL takes a part of its size only.
+        """
         ...
 
 

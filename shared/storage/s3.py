@@ -11,7 +11,7 @@ import base64
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -198,10 +198,11 @@ class S3Store:
     def presign_get(self, key: str, *, expires: int) -> str:
         return self._presign("get_object", {"Bucket": self.bucket, "Key": key}, expires)
 
-    def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
+    def presign_multipart(self, key: str, *, expires: int, sizes: Sequence[int]) -> tuple[list[str], str, str]:
         upload = self._call(key, "create_multipart_upload", Key=key)["UploadId"]
         args = {"Bucket": self.bucket, "Key": key, "UploadId": upload}
-        urls = [self._presign("upload_part", args | {"PartNumber": n}, expires) for n in range(1, parts + 1)]
+        parts = ({"PartNumber": n, "ContentLength": size} for n, size in enumerate(sizes, start=1))
+        urls = [self._presign("upload_part", args | part, expires) for part in parts]
         complete = self._presign("complete_multipart_upload", args, expires)
         return urls, complete, self._presign("abort_multipart_upload", args, expires)
 

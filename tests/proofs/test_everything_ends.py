@@ -99,7 +99,7 @@ def test_killed_in_all_deliveries_it_ends_and_says_what_is_true_meanwhile(world:
     assert "tried again" in str(late.reason)
     world.pass_time(ENDED_WITHIN - (world.clock.now - arrived))
     ended = world.upload("m")
-    assert (ended.state, ended.code) == ("failed", "killed")
+    assert (ended.state, ended.code, ended.attempts) == ("failed", "killed", attempts.MAX_ATTEMPTS)
     assert "tried again" not in str(ended.reason) and "push again" in str(ended.reason)
     assert world.unfinished() == []
 
@@ -174,6 +174,18 @@ def test_a_look_begins_no_check_without_time_for_it_and_the_next_one_goes_on(wor
     world.pass_time(3 * LOOK)
     assert world.states("m") == {"registered": 40}
     assert len(world.checked) == 40, "none was checked twice"
+
+
+def test_what_was_never_tried_comes_before_what_failed(world: World) -> None:
+    """Twenty models that fill a look each time, and are older: they have had their turn in the second one."""
+    world.seconds = 60.0
+    for number in range(20):
+        world.faults[f"poison-{number}"] = FAULTS["unavailable"]
+        world.send(f"poison-{number}")
+    world.clock.now += 1
+    world.send("good")
+    world.pass_time(unfinished.PATIENCE + 2 * LOOK)
+    assert world.upload("good").state == "registered"
 
 
 def test_a_look_that_is_killed_loses_nothing(world: World) -> None:
