@@ -95,7 +95,7 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
+.PHONY: test fuzz simulation at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
 test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready
@@ -120,6 +120,12 @@ unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready ## everything
 
 soak: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## the slow proofs: more writers, more faults, longer runs
 	@$(ENVS)/dev/bin/pytest -m soak tests
+
+fuzz: $(ENVS)/fuzz/.ready ## search for bytes that are not borne: make fuzz TARGET=csv SECONDS=600 (tests/fuzz/targets.py lists the targets)
+	@$(ENVS)/fuzz/bin/python -m tests.fuzz $(or $(TARGET),$(error TARGET is not given)) $(or $(SECONDS),60)
+
+simulation: $(ENVS)/dev/.ready ## worlds in which everything goes wrong, from seeds: make simulation FIRST=0 COUNT=1000
+	@$(ENVS)/dev/bin/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),200)
 
 cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/schemathesis/.ready $(ENVS)/training/.ready tools-run ## the template, and the whole product on an embedded cloud of the tests' own
 	@$(ENVS)/dev/bin/pytest tests/cloud

@@ -22,6 +22,8 @@ class Config(Struct, frozen=True):
 
     bucket: name of the data bucket. endpoint_url: an S3 endpoint other than AWS, or None.
     alias_ttl: seconds for which a resolved alias may be reused; a rollback takes effect within them.
+    max_stale: seconds for which a model's last known state answers while the store is away; 0 for none.
+    max_stale_token: seconds for which a token that was valid is let in while the store is away; 0 for none.
     models_dir: folder of the models layer; blobs found there need no download.
     quota_key: usage-plan key that the authorizer hands to the gateway, or None.
     signing_key: a KMS key, or `file:` and the path of a PEM file. public_keys: trusted public keys (DER); if empty,
@@ -39,6 +41,8 @@ class Config(Struct, frozen=True):
     bucket: str
     endpoint_url: str | None = None
     alias_ttl: float = 2.0
+    max_stale: float = 3600.0
+    max_stale_token: float = 300.0
     models_dir: str = "/opt/models"
     quota_key: str | None = None
     max_upload_bytes: int = 250 * MiB
@@ -58,6 +62,11 @@ class Config(Struct, frozen=True):
     model_memory: int = 1024 * MiB
     require_filter: bool = True
 
+    @property
+    def max_package_bytes(self) -> int:
+        """Of all files of a package together: a model, and what belongs to it."""
+        return 2 * self.max_upload_bytes
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
         bucket = env.get("BUCKET")
@@ -67,6 +76,8 @@ class Config(Struct, frozen=True):
             bucket=bucket,
             endpoint_url=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             alias_ttl=float(env.get("ALIAS_TTL_SECONDS", "2")),
+            max_stale=float(env.get("MAX_STALE_SECONDS", "3600")),
+            max_stale_token=float(env.get("MAX_STALE_TOKEN_SECONDS", "300")),
             models_dir=env.get("MODELS_DIR", "/opt/models"),
             quota_key=env.get("QUOTA_KEY") or None,
             max_upload_bytes=int(env.get("MAX_UPLOAD_BYTES", str(250 * MiB))),

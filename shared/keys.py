@@ -14,6 +14,8 @@ access/tokens/{token}.json                                    salted hashes of t
 access/revoked/{token}.json                                   that a token was revoked or replaced, signed
 access/used/{token}.json                                      the last day on which a token was used
 batch/{job}/…                                                 a batch job: batch_keys.py; all of batch/ expires
+idempotency/{hash}.json                                       what a call with an Idempotency-Key was answered; expires
+scrub/state.json                                              what the scrubber has seen, and how far it is
 datasets/{name}/…                                             training data, uploaded by an operator
 training/{job}/job.json                                       the request; all of training/ expires
 training/{job}/{batch,container,cancel}.json                  reports of AWS Batch and the container; a cancellation
@@ -47,6 +49,8 @@ TOKENS = "access/tokens/"
 REVOKED = "access/revoked/"
 USED = "access/used/"
 TRAININGS = "training/"
+IDEMPOTENCY = "idempotency/"
+SCRUB = "scrub/state.json"
 UPLOADS = "uploads/"
 INBOX = "inbox/"
 UNFINISHED = "unfinished/"
@@ -172,6 +176,11 @@ def blob(digest: str) -> str:
 
 def token(name: str, folder: str = TOKENS) -> str:
     return f"{folder}{token_id(name)}.json"
+
+
+def idempotency(digest: str) -> str:
+    """digest: of the caller and the key, so that no caller can name another's."""
+    return f"{IDEMPOTENCY}{digest}.json"
 
 
 def is_training(job: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,6 +144,6 @@ class FailingStore:
     def presign_get(self, key: str, *, expires: int) -> str:
         return str(self._do("presign_get", key, expires=expires))
 
-    def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
-        made: tuple[list[str], str, str] = self._do("presign_multipart", key, expires=expires, parts=parts)
+    def presign_multipart(self, key: str, *, expires: int, sizes: Sequence[int]) -> tuple[list[str], str, str]:
+        made: tuple[list[str], str, str] = self._do("presign_multipart", key, expires=expires, sizes=sizes)
         return made

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import cache
 from typing import Any
 
+from shared import deadline
 from shared.access import context as contexts
 from shared.access.authenticate import authenticate
 from shared.access.records import Token
+from shared.access.remembered import Remembered
 from shared.access.usage import Usage
 from shared.entry.wiring import config, seals, store
 from shared.errors import Unauthenticated
@@ -21,13 +24,22 @@ if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     store()
 
 
+@cache
+def remembered() -> Remembered:
+    return Remembered(config().max_stale_token)
+
+
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer the gateway with a policy; the exception "Unauthorized" is what makes it answer 401."""
+    end = deadline.begin(context)
     try:
-        token = authenticate(store(), _header(event), seals(config()), usage)
+        header = _header(event)
+        token = remembered().token(header, lambda: authenticate(store(), header, seals(config()), usage))
     except Unauthenticated as error:
         logger.info("refused", extra={"reason": str(error)})
         raise Exception("Unauthorized") from None
+    finally:
+        deadline.end(end)
     logger.info("authenticated", extra={"token": token.id})
     return policy(event["methodArn"], token)
 

@@ -8,16 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+import msgspec
+
 from functions.batch.contract import FailuresQuery, JobsQuery, OutputsQuery, StatusQuery
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, log, store
+from shared.jobs.batch import deletion, listing, progress, requests, runs, views
 from shared.jobs.batch import job as jobs
-from shared.jobs.batch import listing, progress, requests, runs, views
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.machine import StateMachine
 from shared.jobs.batch.runs import Machine
 
-handler = Routes("batch")
+handler = Routes("batch", store=lambda: store())
 FIRST_PAUSE, PAUSE_GROWTH, LONGEST_PAUSE = 0.25, 1.5, 2.0  # seconds between looks at a job that is waited for
 PARALLEL = 8  # jobs of a list whose progress is read at the same time
 # at an end; active
@@ -67,7 +69,13 @@ def _summary(job: Job) -> dict[str, Any]:
     gives={201: views.BatchJobCreated, 202: views.BatchJob},
     sticky=True,
     errors=(409,),
-    examples={"files": {"files": [{"name": "a.png"}, {"name": "b.png"}], "options": {"top_k": "1"}}},
+    examples={
+        "files": {
+            "files": [{"name": "a.png", "size": 2048}, {"name": "b.png", "size": 4096}],
+            "options": {"top_k": "1"},
+        }
+    },
+    keyed=True,
 )
 def create(request: Request, body: requests.BatchRequest) -> Response:
     """Create a batch job, for files to send or for inputs that are in the bucket
@@ -75,7 +83,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     With `prefix`, the job is started at once.
     """
     key = request.headers.get("x-request-key", "")
-    job = requests.create(log(), request.params["model"], body, request.owner, key)
+    job = requests.create(log(), request.params["model"], body, request.owner, key, request.creates)
     if body.prefix is not None:
         requests.require_inputs(store(), job, None)
         runs.start(store(), machine(), job, request.caller)
@@ -92,7 +100,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     takes=requests.MoreFiles,
     gives={201: views.FileDestinations},
     errors=(409,),
-    examples={"files": {"files": [{"name": "c.png"}]}},
+    examples={"files": {"files": [{"name": "c.png", "size": 1024}]}},
 )
 def add_files(request: Request, body: requests.MoreFiles) -> Response:
     """Where to send more files of a job"""
@@ -108,6 +116,7 @@ def add_files(request: Request, body: requests.MoreFiles) -> Response:
     takes=requests.StartRequest,
     gives=STATUS,
     errors=(409,),
+    keyed=True,
 )
 def start(request: Request, body: requests.StartRequest) -> Response:
     """Start a job, or start again what is left of one"""
@@ -169,9 +178,27 @@ def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
     return {"outputs": page, "next": following}
 
 
-@handler.route("DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,))
+@handler.route(
+    "DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,), keyed=True
+)
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a job; what is done stays"""
     job = _job(request)
     runs.cancel(store(), machine(), job)
     return _status(job)
+
+
+@handler.route(
+    "DELETE",
+    "/batch/{job}/data",
+    id="deleteBatchJobData",
+    scope="infer",
+    gives=views.BatchDataDeletion,
+    errors=(409,),
+)
+def delete_data(request: Request) -> views.BatchDataDeletion:
+    """Delete a job that does not run at once: its inputs, answers and records"""
+    job = _job(request)
+    runs.refresh(store(), machine, job)  # a run that died is no reason to keep it
+    receipt = deletion.delete(store(), job, request.caller)
+    return msgspec.convert(msgspec.to_builtins(receipt), views.BatchDataDeletion)

@@ -36,7 +36,7 @@ from shared.registry import (
     views,
 )
 
-handler = Routes("registry")
+handler = Routes("registry", store=lambda: log().store)
 MODEL = "/models/{model}"
 VERSION = MODEL + "/versions/{version}"
 ALIAS = MODEL + "/aliases/{alias}"
@@ -50,7 +50,9 @@ def transition(
     method: str, path: str, id: str, scope: str, takes: Any, gives: Any, **more: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A route that changes a model's log."""
-    return handler.route(method, path, id=id, scope=scope, takes=takes, gives=gives, transition=True, **more)
+    return handler.route(
+        method, path, id=id, scope=scope, takes=takes, gives=gives, transition=True, keyed=True, **more
+    )
 
 
 def _name(request: Request) -> str:
@@ -145,13 +147,15 @@ def compare_versions(request: Request, query: CompareQuery) -> dict[str, Any]:
 def get_history(request: Request, query: HistoryQuery) -> record_views.History:
     """What happened to a model, newest first"""
     name = _name(request)
-    report = verify.verify(log(), name) if query.verify else None
-    newest = report.revision if report is not None else models.get_with_deleted(log(), name).revision
+    until = verify.Position.parse(query.verify_next) if query.verify_next else None
+    report = verify.verify(log(), name, until=until) if query.verify or until else None
+    newest = report.revision if report is not None and until is None else models.get_with_deleted(log(), name).revision
     records, next_page = models.history(log(), name, newest, before=query.next, limit=query.limit)
     history = record_views.History(records=[record_views.record(one) for one in records], next=next_page)
     if report is not None:
         history.verified, history.problems = report.verified, report.problems
         history.revision, history.digest, history.since = report.revision, report.digest, report.since
+        history.verify_next = str(report.before) if report.before else None
     return history
 
 

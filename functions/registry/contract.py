@@ -102,5 +102,8 @@ class HistoryQuery(Struct):
     verify: Annotated[bool, Meta(description="check the whole log: is every record there, unchanged and signed?")] = (
         False
     )
+    verify_next: Annotated[str | None, Meta(description="`verify_next` of the answer before: go on with that part")] = (
+        None
+    )
     next: Annotated[Annotated[int, Meta(ge=1, le=10**12)] | None, CURSOR] = None
     limit: Annotated[int, limit(200)] = 50

@@ -18,7 +18,7 @@ from shared.jobs.training.queue import BatchQueue
 from shared.jobs.training.request import TrainingRequest, dataset_names
 from shared.jobs.training.runs import Queue
 
-handler = Routes("training")
+handler = Routes("training", store=lambda: store())
 
 
 @cache
@@ -37,6 +37,7 @@ def queue() -> Queue | None:
     gives={202: views.TrainingJob},
     errors=(501,),
     examples={"fashion": {"model": "fashion", "data": "fashion-mnist", "arguments": {"epochs": 20, "no-flip": True}}},
+    keyed=True,
 )
 def create(request: Request, body: TrainingRequest) -> Response:
     """Start a training job; its result is pushed as a version of the model
@@ -46,7 +47,7 @@ def create(request: Request, body: TrainingRequest) -> Response:
     request.require("train", body.model)
     for name in dataset_names(body.data, body.arguments, config().bucket):
         scopes.require_data(request.scopes, name)
-    job = runs.start(store(), queue(), body, request.caller, config().bucket)
+    job = runs.start(store(), queue(), body, request.caller, config().bucket, request.creates)
     return Response(progress.status(store(), job), 202)
 
 
@@ -87,7 +88,13 @@ def _may_see_data(request: Request, job: jobs.Job) -> bool:
 
 
 @handler.route(
-    "DELETE", "/training-jobs/{job_id}", id="cancelTrainingJob", scope="train", gives=views.TrainingJob, errors=(409,)
+    "DELETE",
+    "/training-jobs/{job_id}",
+    id="cancelTrainingJob",
+    scope="train",
+    gives=views.TrainingJob,
+    errors=(409,),
+    keyed=True,
 )
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a training job; its last checkpoint stays"""

@@ -12,7 +12,7 @@ from shared.entry.wiring import config, store
 from shared.errors import NotImplemented_
 from shared.uploads import deletion, redrive, sessions, states, views
 
-handler = Routes("upload")
+handler = Routes("upload", store=lambda: store())
 LETTERS = 50  # messages of one call: each takes some requests of the store, and the gateway waits for 29 seconds
 
 
@@ -33,11 +33,13 @@ def failures() -> redrive.LetterQueue:
     scope="write",
     takes=sessions.UploadRequest,
     gives={201: views.UploadSession},
-    examples={"package": {"files": [{"name": "model.onnx", "size": 902_573}, {"name": "amaas.json"}]}},
+    examples={"package": {"files": [{"name": "model.onnx", "size": 902_573}, {"name": "amaas.json", "size": 411}]}},
+    keyed=True,
 )
 def create(request: Request, body: sessions.UploadRequest) -> Response:
     """Announce a package; the answer says where to send its files"""
-    return Response(sessions.create(store(), config(), request.params["model"], body, request.caller), 201)
+    session = sessions.create(store(), config(), request.params["model"], body, request.caller, request.creates)
+    return Response(session, 201)
 
 
 @handler.route(

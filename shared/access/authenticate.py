@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from shared import keys
+from shared import deadline, keys
 from shared.access import scopes as scope_rules
 from shared.access.records import UNSIGNED, Seals, Token, Unusable, decode, revoked_since
 from shared.access.usage import Usage
@@ -30,7 +30,7 @@ class _Started(Generic[Result]):
         self._call = call
         self._result: Result | None = None
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=deadline.carry(self._run), daemon=True)
         self._thread.start()
 
     def _run(self) -> None:

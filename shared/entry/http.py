@@ -7,7 +7,6 @@ this module nothing measurable.
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -19,87 +18,14 @@ from msgspec import Struct
 from shared import deadline, errors, metrics
 from shared.access import context as contexts
 from shared.access import scopes as scope_rules
-from shared.access.callers import Caller
 from shared.entry import proxy
-from shared.registry.state import Change
+from shared.entry.request import Request as Request
+from shared.storage.base import Store
 
-JSON = "application/json"
-IDEMPOTENCY_KEY = r"[A-Za-z0-9_-]{1,64}"
+JSON = proxy.JSON
+REPLAYED = {"Idempotent-Replayed": "true"}
 
 logger = logging.getLogger(__name__)
-
-
-class Request(Struct, frozen=True):
-    """One call: percent-decoded path parameters, lower-case header names, the raw body. context: of the gateway.
-
-    caller, name, ancestors, replaces: of the token; see access/records.py.
-    """
-
-    method: str
-    path: str
-    params: dict[str, str]
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-    scopes: tuple[str, ...]
-    caller: str
-    id: str
-    name: str | None = None
-    context: dict[str, Any] = {}
-    ancestors: tuple[str, ...] = ()
-    replaces: tuple[str, ...] = ()
-
-    def change(self, reason: str | None = None, expect_revision: int | None = None) -> Change:
-        """The change that this call requests: who and why. Raises BadInput for an invalid Idempotency-Key."""
-        key = self.headers.get("idempotency-key")
-        if key is not None and not re.fullmatch(IDEMPOTENCY_KEY, key):
-            raise errors.BadInput("the Idempotency-Key must be 1 to 64 letters, digits, '-' and '_'")
-        return Change(
-            by=self.caller,
-            name=self.name,
-            reason=reason,
-            expect_revision=expect_revision,
-            # for this path only: with the same key on another one, the answer would report a transition that never was
-            request_id=f"{self.caller}/{key} {self.method} {self.path}" if key else None,
-            may_promote=scope_rules.allows(self.scopes, "promote", self.params.get("model")),
-            ancestors=self.ancestors,
-        )
-
-    @property
-    def owner(self) -> Caller:
-        """The caller, as the owner of what the token has created."""
-        return Caller(id=self.caller, scopes=self.scopes, replaces=self.replaces)
-
-    def require(self, scope: str, model: str) -> None:
-        """Raises Forbidden unless the caller has the scope for a model that is not in the path."""
-        scope_rules.require(self.scopes, scope, model)
-
-    def json(self, of: Any = dict[str, Any]) -> Any:
-        """The body as JSON of a given type; an empty body is an empty object. Raises BadInput."""
-        try:
-            return msgspec.json.decode(self.body or b"{}", type=of)
-        except msgspec.ValidationError as error:
-            raise errors.BadInput(f"the body does not fit: {error}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise errors.BadInput(f"the body is not valid JSON: {error}") from error
-
-    def options(self, of: Any) -> Any:
-        """The query as a Struct: texts are converted to its members' types. Raises BadInput."""
-        try:
-            options = msgspec.convert(self.query, of, strict=False)
-        except msgspec.ValidationError as error:
-            problem, _, path = str(error).partition(" - at `$.")
-            name = path.rstrip("`")
-            if not name:
-                raise errors.BadInput(f"the query does not fit: {error}") from error
-            raise errors.BadInput(
-                f"the query's {name} does not fit: {problem}, not {self.query.get(name, '')[:40]!r}"
-            ) from error
-        for member, name in zip(of.__struct_fields__, of.__struct_encode_fields__, strict=True):
-            # msgspec takes the text `null` for None where no text is expected; a query has no null
-            if name in self.query and getattr(options, member) is None:
-                raise errors.BadInput(f"the query's {name} does not fit: omit it, or give a value that is not null")
-        return options
 
 
 class Response(Struct, frozen=True):
@@ -110,13 +36,17 @@ class Response(Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
+def _no_store() -> Store:
+    raise RuntimeError("this function has a route that takes an Idempotency-Key, and no store for the answers")
+
+
 class Route(Struct, frozen=True, kw_only=True):
     """One route and its public contract, from which the API's description and the client's paths are derived.
 
     id: the public operation id. segments: of the path; those in braces are parameters. takes: the type of the JSON
     body. query: its parameters, as a Struct. gives: the type of a successful response, by status if there are several.
-    transition: changes a model's log, so that it accepts an Idempotency-Key. sticky: resolves an alias, which may be
-    split, by the header x-request-key. errors: statuses besides the usual ones.
+    transition: changes a model's log. keyed: takes an Idempotency-Key; all transitions do. sticky: resolves an alias,
+    which may be split, by the header x-request-key. errors: statuses besides the usual ones.
     """
 
     id: str
@@ -129,18 +59,35 @@ class Route(Struct, frozen=True, kw_only=True):
     query: Any = None
     gives: Any = None
     transition: bool = False
+    keyed: bool = False
     sticky: bool = False
     errors: tuple[int, ...] = ()
     examples: dict[str, Any] = {}
 
-    def call(self, request: Request) -> Any:
-        """Call the handler with the request, then the body and the query, if the route declares them."""
-        arguments = [request]
+    def call(self, request: Request, store: Callable[[], Store] = _no_store) -> Response:
+        """Call the handler with the request, then the body and the query, if the route declares them.
+
+        store: where the answers of calls with an Idempotency-Key are kept.
+        """
+        arguments: list[Any] = []
         if self.takes is not None:
             arguments.append(request.json(self.takes))
         if self.query is not None:
             arguments.append(request.options(self.query))
-        return self.handle(*arguments)
+        if self.keyed and request.idempotency_key is not None:
+            return self._call_once(request, arguments, store())
+        return _as_response(self.handle(request, *arguments))
+
+    def _call_once(self, request: Request, arguments: list[Any], store: Store) -> Response:
+        from shared.entry import idempotency
+
+        def work(creates: str) -> tuple[int, Any]:
+            response = _as_response(self.handle(msgspec.structs.replace(request, creates=creates), *arguments))
+            return response.status, response.body
+
+        key, digest = request.idempotency_key or "", request.digest()
+        answer = idempotency.once(store, request.caller, key, digest, work, atomic=self.transition)
+        return Response(answer.body, answer.status, REPLAYED if answer.replayed else {})
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
         """The percent-decoded parameters in a path's segments; None if the path is not this route's."""
@@ -155,14 +102,21 @@ class Route(Struct, frozen=True, kw_only=True):
         return params
 
 
+def _as_response(answer: Any) -> Response:
+    return answer if isinstance(answer, Response) else Response(answer)
+
+
 class Routes:
     """A function's routes, in order, and the Lambda handler that serves them."""
 
-    def __init__(self, service: str, answered: Callable[[], None] = lambda: None) -> None:
-        """answered: called after each call, once its response is ready to be sent."""
+    def __init__(
+        self, service: str, answered: Callable[[], None] = lambda: None, *, store: Callable[[], Store] = _no_store
+    ) -> None:
+        """answered: called after each call, once its response is ready to be sent. store: as Route.call has it."""
         self.routes: list[Route] = []
         self._find_route = lru_cache(maxsize=256)(self._match)
         self._answered = answered
+        self._store = store
         self._service = service
         self._cold = True
 
@@ -192,10 +146,10 @@ class Routes:
         token = deadline.begin(context)
         try:
             route, request = self._request(event)
-            answer = route.call(request)
-            response = answer if isinstance(answer, Response) else Response(answer)
+            response = route.call(request, self._store)
         except errors.AmaasError as error:
-            response, problem = Response(error.body(), error.status), error
+            retry = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+            response, problem = Response(error.body(), error.status, retry), error
         except Exception as error:
             # a bug must not end the process, and callers must not see internals
             request_id = event.get("requestContext", {}).get("requestId", "?")
@@ -204,7 +158,7 @@ class Routes:
             problem = error
         finally:
             deadline.end(token)
-        reply = render(response)
+        reply = proxy.render(response.status, response.headers, response.body)
         self._log(event, route, response, problem, (time.perf_counter() - started) * 1000)
         self._answered()
         return reply
@@ -280,17 +234,3 @@ class Routes:
             # form, which has no error
             details["reason"] = response.body.get("error", response.body)
         metrics.event("call", figures, {"service": self._service}, details)
-
-
-def render(response: Response) -> dict[str, Any]:
-    """The response in API Gateway's proxy format. Bytes are sent as base64, which the gateway decodes."""
-    out = {"Content-Type": JSON, **response.headers}
-    if isinstance(response.body, bytes):
-        if out["Content-Type"] == JSON and "Content-Encoding" not in out:
-            return _reply(response.status, out, response.body.decode(), False)
-        return _reply(response.status, out, proxy.to_base64(response.body), True)
-    return _reply(response.status, out, msgspec.json.encode(response.body).decode(), False)
-
-
-def _reply(status: int, headers: dict[str, str], body: str, encoded: bool) -> dict[str, Any]:
-    return {"statusCode": status, "headers": headers, "body": body, "isBase64Encoded": encoded}

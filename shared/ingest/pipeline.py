@@ -21,6 +21,7 @@ from shared.config import Config, MiB
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
 from shared.ingest.candidate import Rejected, check_package, read_manifest, store_blobs
 from shared.ingest.verdict import Limits
+from shared.jobs.training import job as training_jobs
 from shared.package import bounds, processing
 from shared.package.manifest import Manifest
 from shared.registry import models, versions
@@ -171,7 +172,24 @@ def _reject_deleted_model(log: Log, session: UploadSession) -> None:
         )
 
 
+def _reject_foreign(log: Log, session: UploadSession) -> None:
+    """A training container writes its session itself: it may choose neither the model, nor whose files these are."""
+    try:
+        job = training_jobs.of_upload(log.store, session.upload_id)
+        own = {file.name: keys.upload_file(session.upload_id, file.name) for file in session.files}
+        genuine = job is None or (job.model, job.by, own) == (session.model, session.by, session.keys)
+    except NotFound:
+        genuine = False
+    if not genuine:
+        raise Rejected(
+            "not_of_its_job",
+            f"this upload is announced for the model {session.model!r}, and is not what the training job of its id "
+            "sends: train again",
+        )
+
+
 def _register(log: Log, config: Config, session: UploadSession, limits: Limits) -> Version:
+    _reject_foreign(log, session)
     _reject_deleted_model(log, session)
     with tempfile.TemporaryDirectory(prefix="amaas-ingest-") as folder:
         files = _fetch(log.store, config, session, Path(folder), limits)

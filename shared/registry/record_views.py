@@ -7,8 +7,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from shared.paging import NextNumber
 from shared.registry import state
-from shared.registry.verify import Problem
 from shared.registry.views import Digest, Proposal, Target
+from shared.registry.witness import Problem
 
 
 class RegisteredVersion(Struct, kw_only=True):
@@ -71,15 +71,20 @@ class HistoryRecord(Struct, kw_only=True):
 
 
 class History(Struct, kw_only=True):
-    """Newest first. Members behind `next` are there with verify=true: is every record there, unchanged and signed?"""
+    """Newest first. Members behind `next` are there with verify=true: is every record there, unchanged and signed?
+
+    verified: true where all records up to `revision` were read, and are; null where those that were read are, which are
+    the ones after `since`. verify_next: where to go on with those before, in the query of the same call.
+    """
 
     records: list[HistoryRecord]
     next: NextNumber
-    verified: bool | UnsetType = UNSET
+    verified: bool | UnsetType | None = UNSET
     problems: list[Problem] | UnsetType = UNSET
     revision: int | UnsetType = UNSET
     digest: str | UnsetType = UNSET
     since: int | UnsetType = UNSET
+    verify_next: str | UnsetType | None = UNSET
 
 
 def record(stored: state.Record) -> HistoryRecord:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from shared import errors
+from shared import deadline, errors
 
 
 class ObjectNotFound(errors.NotFound):
@@ -134,8 +134,11 @@ class Store(Protocol):
         """A URL for reading an object, for `expires` seconds."""
         ...
 
-    def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
-        """Start a multipart upload; URLs of its parts, of its completion (POST) and of its abort (DELETE)."""
+    def presign_multipart(self, key: str, *, expires: int, sizes: Sequence[int]) -> tuple[list[str], str, str]:
+        """Start a multipart upload; URLs of its parts, of its completion (POST) and of its abort (DELETE).
+
+        sizes: of the parts in bytes; each URL takes a part of its size only.
+        """
         ...
 
 
@@ -162,7 +165,7 @@ def get_many(store: Store, keys: Sequence[str], *, missing: bytes | None = None)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(PARALLEL, len(keys))) as pool:
-        return list(pool.map(read, keys))
+        return list(pool.map(deadline.carry(read), keys))
 
 
 def list_all(store: Store, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:

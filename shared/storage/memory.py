@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -113,12 +114,12 @@ class MemoryStore:
     def presign_get(self, key: str, *, expires: int) -> str:
         return f"memory:///{quote(key)}"
 
-    def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
+    def presign_multipart(self, key: str, *, expires: int, sizes: Sequence[int]) -> tuple[list[str], str, str]:
         with self._lock:
             self._uploads += 1
             upload = self._uploads
         base = f"memory:///{quote(key)}?uploadId={upload}"
-        return [f"{base}&partNumber={n}" for n in range(1, parts + 1)], base, base
+        return [f"{base}&partNumber={n}" for n in range(1, len(sizes) + 1)], base, base
 
     def _find(self, key: str) -> _Stored:
         with self._lock:

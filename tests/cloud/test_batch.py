@@ -125,7 +125,9 @@ def test_an_image_that_is_too_large_for_one_call(cloud: Cloud) -> None:
     refused = cloud.api.post("/models/fashion-mnist/predict", content=body, headers={"Content-Type": "image/png"})
     assert refused.status_code == 413
     assert "POST /models/{model}/batch" in refused.json()["error"]
-    ticket = cloud.api.post("/models/fashion-mnist/batch", json={"files": [{"name": "big.png"}]}).json()
+    ticket = cloud.api.post(
+        "/models/fashion-mnist/batch", json={"files": [{"name": "big.png", "size": len(body)}]}
+    ).json()
     [target] = ticket["files"]
     assert httpx.put(target["url"], content=body, headers=target["headers"], timeout=60).status_code == 200
     done = cloud.api.post(ticket["start_url"], json={"wait": 20}).json()

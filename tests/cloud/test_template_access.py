@@ -34,7 +34,7 @@ def test_two_functions_sign_records_one_signs_tokens_and_readers_have_the_public
             assert variables["SIGNING_KEY"] == {"Fn::If": ["Signs", key["Resource"], ""]}
         else:
             assert "SIGNING_KEY" not in variables
-        if name in ("ingest", "registry", "inference", "sweep", "batch", "batchwork"):
+        if name in ("ingest", "registry", "inference", "sweep", "scrub", "batch", "batchwork"):
             assert variables["PUBLIC_KEYS"]["Fn::If"][:2] == [
                 "Signs",
                 {"Fn::Sub": "${PublicKey.Value},${FormerPublicKeys}"},

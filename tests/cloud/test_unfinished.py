@@ -52,13 +52,13 @@ def versions(cloud: Cloud, prefix: str) -> list[str]:
 
 
 def test_what_failed_three_times_waits_in_the_queue_and_is_redriven(cloud: Cloud, outputs: dict[str, str]) -> None:
-    announced = {"files": [{"name": "model.onnx"}]}
+    body = linear([[1.0], [0.0]])
+    announced = {"files": [{"name": "model.onnx", "size": len(body)}]}
     session = cloud.api.post("/models/dead-letter/uploads", json=announced).json()
     identity, target = session["upload_id"], session["files"][0]
     state = {"Bucket": cloud.access["bucket"], "Key": f"models/dead-letter/uploads/{identity}.json"}
     sound = cloud.s3.get_object(**state)["Body"].read()
     cloud.s3.put_object(**state, Body=b"damaged: every delivery of the event ends with an exception")
-    body = linear([[1.0], [0.0]])
     assert httpx.put(target["url"], content=body, headers=target["headers"], timeout=60).status_code == 200
     until(lambda: waiting(cloud, outputs))
     cloud.s3.put_object(**state, Body=sound)  # the cause is mended

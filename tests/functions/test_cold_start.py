@@ -132,6 +132,7 @@ def test_the_authorizer_imports_no_more_than_it_needs(deployed: dict[str, str], 
     others = [name for name in done["modules"] if name.startswith("shared.")]
     assert {name.split(".")[1] for name in others} <= {
         "access",
+        "deadline",
         "clock",
         "config",
         "entry",

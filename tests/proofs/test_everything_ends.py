@@ -99,7 +99,7 @@ def test_killed_in_all_deliveries_it_ends_and_says_what_is_true_meanwhile(world:
     assert "tried again" in str(late.reason)
     world.pass_time(ENDED_WITHIN - (world.clock.now - arrived))
     ended = world.upload("m")
-    assert (ended.state, ended.code) == ("failed", "killed")
+    assert (ended.state, ended.code, ended.attempts) == ("failed", "killed", attempts.MAX_ATTEMPTS)
     assert "tried again" not in str(ended.reason) and "push again" in str(ended.reason)
     assert world.unfinished() == []
 
@@ -176,6 +176,18 @@ def test_a_look_begins_no_check_without_time_for_it_and_the_next_one_goes_on(wor
     assert len(world.checked) == 40, "none was checked twice"
 
 
+def test_what_was_never_tried_comes_before_what_failed(world: World) -> None:
+    """Twenty models that fill a look each time, and are older: they have had their turn in the second one."""
+    world.seconds = 60.0
+    for number in range(20):
+        world.faults[f"poison-{number}"] = FAULTS["unavailable"]
+        world.send(f"poison-{number}")
+    world.clock.now += 1
+    world.send("good")
+    world.pass_time(unfinished.PATIENCE + 2 * LOOK)
+    assert world.upload("good").state == "registered"
+
+
 def test_a_look_that_is_killed_loses_nothing(world: World) -> None:
     world.faults["bomb"] = lambda _: Killed()
     world.send("bomb")
@@ -188,6 +200,7 @@ def test_a_look_that_is_killed_loses_nothing(world: World) -> None:
 
 def test_a_check_that_runs_elsewhere_is_left_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     identity = world.send("m")
+    world.clock.now += unfinished.PATIENCE + MINUTE  # by a redrive, say
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(attempts, "_process", lambda: "another")
         attempts.begin(world.store, states.read_session(world.store, identity))

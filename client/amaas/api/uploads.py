@@ -32,7 +32,7 @@ class Uploads(Connection):
         source = Path(path)
         files = package.files(source)
         name = model or package.model_name(source, files)
-        session = self._call("createUploadSession", {"model": name}, json={"files": package.announcement(files)})
+        session = self._call_once("createUploadSession", {"model": name}, json={"files": package.announcement(files)})
         transfer.send(session["files"], files, on_progress)
         upload = session["upload_id"]
         return self.wait_for_upload(upload, timeout) if wait else self.get_upload(upload)

@@ -63,7 +63,11 @@ RUN_END = msgspec.json.Decoder(RunEnd)
 
 
 def create(store: Store, job: Job) -> Job:
-    store.put(batch_keys.batch_job(job.id), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    """The job as it is stored: an interrupted call is repeated with the id of the first, whose job stays."""
+    try:
+        store.put(batch_keys.batch_job(job.id), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    except AlreadyExists:
+        return read(store, job.id)
     return job
 
 

@@ -12,7 +12,7 @@ from shared.access import scopes
 from shared.access.callers import Caller
 from shared.clock import new_id, now
 from shared.config import Config, MiB
-from shared.errors import BadInput, Conflict, Forbidden
+from shared.errors import BadInput, Conflict, Forbidden, TooLarge
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.job import InputKind, Job
 from shared.registry.log import Log
@@ -21,12 +21,15 @@ from shared.uploads.destinations import destination
 
 MAX_FILES = 500  # per call: the answer holds a URL for each, about 1 kB
 MAX_FILE = 5 * 1024 * MiB
+MAX_TOTAL = 50 * 1024 * MiB  # of a call
 SHA256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
 class InputFile(Struct, frozen=True):
+    """size: in bytes, which its URL is signed for: nothing else can be sent to it."""
+
     name: str
-    size: Annotated[int, Meta(ge=1, le=MAX_FILE)] | None = None
+    size: Annotated[int, Meta(ge=1, le=MAX_FILE)]
     sha256: SHA256 | None = None
 
 
@@ -63,16 +66,17 @@ class StartRequest(Struct, frozen=True, forbid_unknown_fields=True):
     wait: Annotated[int, Meta(ge=0, le=20)] = 0
 
 
-def create(log: Log, model: str, request: BatchRequest, caller: Caller, key: str = "") -> Job:
+def create(log: Log, model: str, request: BatchRequest, caller: Caller, key: str = "", identity: str = "") -> Job:
     """Create a job, pinned to one version. Raises BadInput, NotFound, Forbidden before anything is written.
 
     key: of a split alias: calls with the same key get the same version. By default, each job draws a version.
+    identity: the id to use, by which an interrupted call is repeated.
     """
     if request.files and request.prefix:
         raise BadInput("give either files, to send them, or the prefix of inputs that are in the bucket, not both")
     head = log.read(keys.model_name(model))
     reference = None if request.version is None else str(request.version)
-    identity = new_id()
+    identity = identity or new_id()
     version = head.number(reference, key or identity)
     prefix = f"{batch_keys.batch(identity)}in/"
     for file in request.files:
@@ -130,6 +134,12 @@ def destinations(store: Store, config: Config, job: Job, files: Sequence[InputFi
     """Where to send files, as for packages. Raises BadInput; Conflict once the job has started."""
     if len({file.name for file in files}) != len(files):
         raise BadInput("two files have the same name: rename one of them")
+    total = sum(file.size for file in files)
+    if total > MAX_TOTAL:
+        raise TooLarge(
+            f"the files have {total:,} bytes: a file may have {MAX_FILE:,}, all of one call {MAX_TOTAL:,}; "
+            "announce them in several calls"
+        )
     if files and jobs.last_run(store, job.id):
         raise Conflict(f"batch job {job.id!r} has started: create another job for more files")
     return [

@@ -15,7 +15,16 @@ from msgspec import Struct
 from shared import keys
 from shared.formats import TooNew
 from shared.jobs.training import status as aws_batch
-from shared.jobs.training.job import CANCELLATION, CONTAINER_REPORT, JOB, Cancellation, ContainerReport, Job, decode
+from shared.jobs.training.job import (
+    CANCELLATION,
+    CONTAINER_REPORT,
+    JOB,
+    Cancellation,
+    ContainerReport,
+    Job,
+    decode,
+    upload_id,
+)
 from shared.jobs.training.status import AWS_BATCH_REPORT, AwsBatchReport
 from shared.storage.base import ObjectNotFound, Store, get_many, list_all
 from shared.uploads.states import UPLOAD, Upload
@@ -177,11 +186,14 @@ def _read_bodies(store: Store, jobs: Sequence[Job]) -> list[list[bytes]]:
         for job in jobs
         for key in (
             *(keys.training_record(job.id, record) for record in ("batch", "container", "cancel")),
-            keys.upload_state(job.model, job.id),  # the upload of a job has the job's id
+            keys.upload_state(job.model, upload_id(job.id)),
+            keys.upload_state(job.model, job.id),  # of containers of release 0.1
         )
     ]
     bodies = [report.body for report in get_many(store, names, missing=MISSING)]
-    return [bodies[n : n + len(DECODERS)] for n in range(0, len(bodies), len(DECODERS))]
+    step = len(DECODERS) + 1
+    pages = [bodies[n : n + step] for n in range(0, len(bodies), step)]
+    return [[*page[:-2], page[-2] if page[-2] != MISSING else page[-1]] for page in pages]
 
 
 def _decode_reports(job: Job, bodies: Sequence[bytes]) -> Reports:

@@ -28,8 +28,12 @@ class Queue(Protocol):
     def stop(self, aws_id: str, reason: str) -> None: ...
 
 
-def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, bucket: str) -> Job:
-    """Raises BadInput; NotImplemented_ without a queue; Unavailable, after which the stored job is a failed one."""
+def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, bucket: str, identity: str = "") -> Job:
+    """Raises BadInput; NotImplemented_ without a queue; Unavailable, after which the stored job is a failed one.
+
+    identity: the id to use, by which an interrupted call is repeated; a job that has reached the queue, or has
+    failed to, is not submitted again.
+    """
     require_valid(request, bucket)
     if queue is None:
         raise NotImplemented_(
@@ -39,7 +43,7 @@ def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, 
     job = jobs.create(
         store,
         Job(
-            id=new_id(),
+            id=identity or new_id(),
             model=request.model,
             data=request.data,
             by=by,
@@ -47,6 +51,8 @@ def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, 
             arguments=dict(request.arguments),
         ),
     )
+    if identity and (status.read_report(store, job.id) or jobs.read_report(store, job.id)):
+        return job
     try:
         aws_id = queue.submit(job.id, bucket)
     except Unavailable as error:
