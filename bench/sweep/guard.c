@@ -54,20 +54,20 @@ int guard_available(void) {
 void guard_begin(void) { guarding = 1; }
 void guard_end(void) { guarding = 0; }
 
-/* the largest power of two that divides the size, and so at least the alignment of what is in it */
+/* of a tensor: the largest power of two that divides the size, and so at least the alignment of what is in it */
 static size_t natural(size_t size, size_t most) {
     size_t align = size ? size & -size : 1;
     return align < most ? align : most;
 }
 
-static void *guarded(size_t size, size_t most) {
+static void *guarded(size_t size, size_t align) {
     if (size > (size_t)64 << 20) return NULL; /* larger ones would only take time: the sweep without guards has them */
     size_t pages = (size + PAGE - 1) / PAGE + (size == 0), first = next_page;
     if ((first + pages + 1) * PAGE >= REGION) return NULL;
     char *start = region + first * PAGE;
     if (mprotect(start, pages * PAGE, PROT_READ | PROT_WRITE)) return NULL;
     next_page += pages + 1;
-    size_t align = natural(size, most), padded = (size + align - 1) / align * align;
+    size_t padded = (size + align - 1) / align * align;
     char *p = before ? start : start + pages * PAGE - padded;
     if (size == 0) p = start; /* of nothing, not one byte may be read */
     memset(start, 0xA5, pages * PAGE < 1 << 16 ? pages * PAGE : 1 << 16);
@@ -90,9 +90,10 @@ static void release(void *p) {
 }
 
 /* for the inputs of a call: as exact as for the model's own buffers */
-void *guard_allocate(size_t size) { return guarded(size, 64); }
+void *guard_allocate(size_t size) { return guarded(size, natural(size, 64)); }
 void guard_release(void *p) { release(p); }
 
+/* 16: Eigen relies on it whatever the size is, so up to 15 bytes behind such a buffer are not guarded */
 void *malloc(size_t size) { return guarding ? guarded(size, 16) : __libc_malloc(size); }
 
 void free(void *p) {
@@ -121,7 +122,10 @@ void *realloc(void *p, size_t size) {
     return other;
 }
 
-void *memalign(size_t align, size_t size) { return guarding ? guarded(size, align) : __libc_memalign(align, size); }
+/* what ONNX Runtime allocates tensors with */
+void *memalign(size_t align, size_t size) {
+    return guarding ? guarded(size, natural(size, align)) : __libc_memalign(align, size);
+}
 void *aligned_alloc(size_t align, size_t size) { return memalign(align, size); }
 
 int posix_memalign(void **result, size_t align, size_t size) {

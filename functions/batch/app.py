@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+import msgspec
+
 from functions.batch.contract import FailuresQuery, JobsQuery, OutputsQuery, StatusQuery
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, log, store
+from shared.jobs.batch import deletion, listing, progress, requests, runs, views
 from shared.jobs.batch import job as jobs
-from shared.jobs.batch import listing, progress, requests, runs, views
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.machine import StateMachine
 from shared.jobs.batch.runs import Machine
@@ -184,3 +186,19 @@ def cancel(request: Request) -> dict[str, Any]:
     job = _job(request)
     runs.cancel(store(), machine(), job)
     return _status(job)
+
+
+@handler.route(
+    "DELETE",
+    "/batch/{job}/data",
+    id="deleteBatchJobData",
+    scope="infer",
+    gives=views.BatchDataDeletion,
+    errors=(409,),
+)
+def delete_data(request: Request) -> views.BatchDataDeletion:
+    """Delete a job that does not run at once: its inputs, answers and records"""
+    job = _job(request)
+    runs.refresh(store(), machine, job)  # a run that died is no reason to keep it
+    receipt = deletion.delete(store(), job, request.caller)
+    return msgspec.convert(msgspec.to_builtins(receipt), views.BatchDataDeletion)

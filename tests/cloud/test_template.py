@@ -97,6 +97,14 @@ def test_every_route_needs_a_token_and_counts_against_the_plan_on_aws(key: str) 
     assert len(secured) > 15
 
 
+@pytest.mark.parametrize("function", ["Authorize", "Registry", "Inference", "Ingest"])
+def test_concurrency_is_reserved_where_a_parameter_says_so(function: str) -> None:
+    parameter = f"{function}Concurrency"
+    reserved = TEMPLATE["Resources"][f"{function}Function"]["Properties"]["ReservedConcurrentExecutions"]
+    assert reserved == {"Fn::If": [f"Has{parameter}", {"Ref": parameter}, {"Ref": "AWS::NoValue"}]}
+    assert TEMPLATE["Parameters"][parameter]["Default"] == 0, "a new account has none to reserve"
+
+
 def test_aws_never_runs_without_the_quota() -> None:
     rule = TEMPLATE["Rules"]["QuotaOnAws"]
     assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "EndpointUrl"}, ""]}
@@ -168,6 +176,7 @@ REMOVED = {
     "ingest": {"catalogue/changed/*", "unfinished/*"},
     "registry": {"catalogue/changed/*"},
     "upload": {"unfinished/*", "uploads/*", "inbox/*"},
+    "batch": {"batch/*"},
     "training": {"training/*/checkpoint/*", "training/*/report/*", "training/*/metrics.jsonl"},
 }
 

@@ -13,7 +13,7 @@ __all__ = ["region"]  # a fixture
 
 def test_what_expired_or_was_deleted_is_gone_a_day_later_with_its_markers() -> None:
     rules = TEMPLATE["Resources"]["Data"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    for prefix in ("uploads/", "batch/", "training/", "unfinished/"):
+    for prefix in ("uploads/", "batch/", "training/", "idempotency/", "unfinished/"):
         own = [rule for rule in rules if rule["Prefix"] == prefix]
         assert [rule["NoncurrentVersionExpiration"] for rule in own if "NoncurrentVersionExpiration" in rule] == [
             {"NoncurrentDays": 1}

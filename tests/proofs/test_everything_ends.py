@@ -200,6 +200,7 @@ def test_a_look_that_is_killed_loses_nothing(world: World) -> None:
 
 def test_a_check_that_runs_elsewhere_is_left_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     identity = world.send("m")
+    world.clock.now += unfinished.PATIENCE + MINUTE  # by a redrive, say
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(attempts, "_process", lambda: "another")
         attempts.begin(world.store, states.read_session(world.store, identity))

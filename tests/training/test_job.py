@@ -192,8 +192,8 @@ def test_a_package_is_never_put_together_from_two_trainings(
     monkeypatch.setattr(store, "put", put)
     assert attempt(job, PACKAGE.replace(b'b"model"'.decode(), 'b"second"')) == 0
     assert store.get(f"uploads/training-{job.id}/files/model.onnx").body == b"second"
-    assert states.missing_files(store, states.read_session(store, job.id)) == []
-    assert [upload.upload_id for upload in states.list_by_model(store, "sides")[0]] == [job.id]
+    assert states.missing_files(store, states.read_session(store, jobs.upload_id(job.id))) == []
+    assert [upload.upload_id for upload in states.list_by_model(store, "sides")[0]] == [jobs.upload_id(job.id)]
 
 
 def test_a_bucket_that_is_away_for_a_while_stops_no_training(
@@ -256,7 +256,7 @@ time.sleep(0.2)
 def test_a_package_that_is_finished_when_sigterm_comes_is_published(store: MemoryStore, attempt: Attempt) -> None:
     job = asked(store, "digits")
     assert attempt(job, LATE) == 0
-    assert states.missing_files(store, states.read_session(store, job.id)) == []
+    assert states.missing_files(store, states.read_session(store, jobs.upload_id(job.id))) == []
     assert progress.status(store, job)["state"] == "publishing"
 
 

@@ -83,6 +83,10 @@ class BatchJobs(Connection):
         """Stop a job. Finished chunks are kept; starting it again does the rest."""
         return self._call_once("cancelBatchJob", {"job": job})
 
+    def delete_batch_job_data(self, job: str) -> Json:
+        """Delete a job that does not run at once: its inputs, answers and records. Returns the receipt."""
+        return self._call("deleteBatchJobData", {"job": job})
+
     def list_batch_job_failures(self, job: str) -> list[Json]:
         """The inputs that failed, in the inputs' order: `input` and `error`."""
         return list(self._pages("listBatchJobFailures", "failures", {"job": job}))

@@ -55,6 +55,7 @@ ROUTES = {
     "listBatchJobFailures": ("GET", "/batch/{job}/failures"),
     "listBatchJobOutputs": ("GET", "/batch/{job}/outputs"),
     "cancelBatchJob": ("DELETE", "/batch/{job}"),
+    "deleteBatchJobData": ("DELETE", "/batch/{job}/data"),
     "createTrainingJob": ("POST", "/training-jobs"),
     "listTrainingJobs": ("GET", "/training-jobs"),
     "getTrainingJob": ("GET", "/training-jobs/{job_id}"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas.cli.base import Context, DefaultGroup, reference, verb
+from amaas.cli.base import Context, DefaultGroup, reference, removed, verb
 from amaas.errors import AmaasError
 
 if TYPE_CHECKING:
@@ -111,6 +111,15 @@ def cancel_batch_job(context: Context, job: str) -> None:
     """Stop a job. Finished chunks are kept; `amaas batch resume JOB` does the rest."""
     with context.client() as client:
         _report(context, client.cancel_batch_job(job))
+
+
+@verb(batch, "rm")
+@click.argument("job")
+def delete_batch_job_data(context: Context, job: str) -> None:
+    """Delete a job that does not run, with its inputs and answers, at once."""
+    with context.client() as client:
+        receipt = client.delete_batch_job_data(job)
+    context.report(receipt, job, removed(receipt))
 
 
 @verb(batch, "failures")

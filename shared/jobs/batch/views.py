@@ -81,3 +81,15 @@ class BatchOutput(Struct):
 class BatchOutputs(Struct):
     outputs: list[BatchOutput]
     next: NextNumber
+
+
+class BatchDataDeletion(Struct):
+    """Who deleted a job, and when; how many objects, versions of these, and bytes that were."""
+
+    job: str
+    model: str
+    by: str
+    at: str
+    objects: int
+    versions: int
+    bytes: int
