@@ -91,6 +91,7 @@ BODIES: dict[str, Any] = {
     "createMoveRequest": {"version": 1},
     "createTrainingJob": {"model": "m", "data": "fashion-mnist"},
     "createToken": {"name": "shop", "scopes": ["read"]},
+    "createUploadSession": {"files": [{"name": "model.onnx", "size": 1}]},
     "redriveUploads": {"uploads": ["an-upload"]},
 }
 
