@@ -74,6 +74,11 @@ def _require_valid(request: UploadRequest, config: Config) -> None:
         raise BadInput("two files of the package have the same name: rename one of them")
     if MODEL_FILE not in names:
         raise BadInput(f"a package needs a file named {MODEL_FILE}; it has {names}")
+    for file in request.files:
+        if file.name == MANIFEST_FILE:
+            from shared.package import bounds  # for the few calls that announce one
+
+            bounds.check_size(file.size)
     largest, total = max(request.files, key=lambda file: file.size), sum(file.size for file in request.files)
     if largest.size > config.max_upload_bytes or total > config.max_package_bytes:
         raise TooLarge(
