@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import boto3
+from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import Unavailable
@@ -13,13 +14,16 @@ from shared.uploads.redrive import Letter
 HIDDEN = 60  # seconds in which nobody else receives a message
 MOST = 10  # messages that SQS gives at a time
 
+# all attempts together end before the function does, whoever waits for it
+LIMITS = BotoConfig(connect_timeout=2, read_timeout=8, retries={"total_max_attempts": 2, "mode": "standard"})
+
 
 class FailureQueue:
     """A queue by its URL. Raises Unavailable when SQS does not answer."""
 
     def __init__(self, url: str, endpoint_url: str | None = None, client: Any = None) -> None:
         self._url = url
-        self._client = client or boto3.client("sqs", endpoint_url=endpoint_url)
+        self._client = client or boto3.client("sqs", endpoint_url=endpoint_url, config=LIMITS)
 
     def receive(self) -> list[Letter]:
         # a second of waiting has SQS ask all of its servers, so that an empty answer means an empty queue

@@ -127,23 +127,23 @@ def test_data_sets_are_granted(cloud: Cloud) -> None:
 
 
 def test_an_administrator_alone_is_one_person(cloud: Cloud) -> None:
-    cloud.upload("guarded", {"model.onnx": linear([[2.0]])})
-    policy = "/models/guarded/aliases/production/policy"
+    cloud.upload("freed", {"model.onnx": linear([[2.0]])})
+    policy = "/models/freed/aliases/production/policy"
     assert cloud.api.put(policy, json={"two_person": True}).status_code == 200
     for body in ({"two_person": False}, {"default": True}, {"protected": False, "below_default": True}):
         assert cloud.api.put(policy, json=body).status_code == 409
     number = cloud.api.post(policy + "/requests", json={"default": True}).json()["request"]
-    approve = f"/models/guarded/requests/{number}/approve"
+    approve = f"/models/freed/requests/{number}/approve"
     assert cloud.api.post(approve).status_code == 403
     minted = created(cloud, "admin", name="a second token of mine")
     refused = cloud.api.post(approve, headers=as_(minted))
     assert (refused.status_code, "created or rotated the other" in refused.json()["error"]) == (403, True)
-    [waiting] = cloud.api.get("/models/guarded").json()["requests"]
+    [waiting] = cloud.api.get("/models/freed").json()["requests"]
     assert waiting["policy"] == {"protected": True, "two_person": False}
     # the operator's other token
     second = operator.order(tokens_function(cloud), {"create": {"name": "bob"}}, cloud.access["endpoint_url"])
     assert cloud.api.post(approve, headers=as_(second)).status_code == 200
-    assert cloud.api.get("/models/guarded").json()["policies"]["production"]["two_person"] is False
+    assert cloud.api.get("/models/freed").json()["policies"]["production"]["two_person"] is False
 
 
 def tokens_function(cloud: Cloud) -> str:

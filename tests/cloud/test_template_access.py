@@ -103,3 +103,25 @@ def test_the_buckets_own_key_is_for_every_role_that_reads_or_writes_it() -> None
 def test_the_gateway_replays_a_verdict_for_as_long_as_the_answer_says() -> None:
     authorizer = TEMPLATE["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["Tokens"]
     assert authorizer["Identity"]["ReauthorizeEvery"] == AUTHORIZER_SECONDS
+
+
+@pytest.mark.parametrize("name", ["Authorize", "Registry", "Inference", "Ingest"])
+def test_concurrency_is_set_apart_where_a_parameter_says_so(name: str) -> None:
+    function = TEMPLATE["Resources"][f"{name}Function"]["Properties"]
+    condition, number, nothing = function["ReservedConcurrentExecutions"]["Fn::If"]
+    assert (number, nothing) == ({"Ref": f"{name}Concurrency"}, {"Ref": "AWS::NoValue"})
+    assert TEMPLATE["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": f"{name}Concurrency"}, 0]}]}
+    assert TEMPLATE["Parameters"][f"{name}Concurrency"]["Default"] == 0
+
+
+def test_what_holds_against_deletion_and_who_encrypts_is_off_by_default() -> None:
+    bucket = TEMPLATE["Resources"]["Data"]["Properties"]
+    assert bucket["ObjectLockEnabled"] == {"Fn::If": ["HasObjectLock", True, {"Ref": "AWS::NoValue"}]}
+    assert bucket["ObjectLockConfiguration"]["Fn::If"][2] == {"Ref": "AWS::NoValue"}
+    [rule] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    own, usual = rule["Fn::If"][1:]
+    assert own["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "DataKey"}}
+    assert usual == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    for name in ("ObjectLock", "DataKey", "Operators"):
+        assert TEMPLATE["Parameters"][name]["Default"] == ""
+    assert TEMPLATE["Parameters"]["UnsignedTokens"]["Default"] == "refuse"

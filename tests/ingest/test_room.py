@@ -80,3 +80,12 @@ def test_a_disk_that_has_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Unavailable):
             pipeline.ingest(Log(store), CONFIG, session, Limits())
     assert pipeline.ingest(Log(store), CONFIG, session, Limits()).state == "registered"
+
+
+def test_a_file_that_goes_before_it_is_read_ends_the_upload() -> None:
+    store = NoDownloads()
+    session = sent(store, **{"model.onnx": BODY, "amaas.json": b"{}"})
+    store.delete(session.keys["amaas.json"])
+    upload = pipeline.ingest(Log(store), CONFIG, session, Limits())
+    assert (upload.state, upload.code, upload.attempts) == ("expired", "files_gone", 1)
+    assert "push again" in str(upload.reason)

@@ -15,7 +15,7 @@ from tests.servers import SERVERS
 @pytest.fixture(params=SERVERS)
 def versioned(request: pytest.FixtureRequest, new_store: Callable[[str], S3Store]) -> S3Store:
     store = new_store(request.param)
-    store._client.put_bucket_versioning(Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"})
+    store.client.put_bucket_versioning(Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"})
     return store
 
 
@@ -29,7 +29,7 @@ def fill(store: Store) -> None:
 
 
 def left(store: S3Store) -> set[str]:
-    page = store._client.list_object_versions(Bucket=store.bucket)
+    page = store.client.list_object_versions(Bucket=store.bucket)
     return {entry["Key"] for entry in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]}
 
 
@@ -55,10 +55,10 @@ def test_the_whole_bucket_is_no_prefix(versioned: S3Store) -> None:
 def test_more_than_a_page(versioned: S3Store) -> None:
     for number in range(30):
         versioned.put(f"batch/j/in/{number}", b"x")
-    listing = versioned._client.list_object_versions
-    versioned._client.list_object_versions = lambda **args: listing(**args, MaxKeys=7)
+    listing = versioned.client.list_object_versions
+    versioned.client.list_object_versions = lambda **args: listing(**args, MaxKeys=7)
     assert versioned.purge("batch/j/") == Purged(30, 30, 30)
-    versioned._client.list_object_versions = listing
+    versioned.client.list_object_versions = listing
     assert left(versioned) == set()
 
 

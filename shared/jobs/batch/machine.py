@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import boto3
+from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import Unavailable
@@ -13,13 +14,16 @@ from shared.jobs.batch.runs import Execution
 
 ACTIVE = ("RUNNING", "PENDING_REDRIVE")
 
+# all attempts together end before the function does, whoever waits for it
+LIMITS = BotoConfig(connect_timeout=2, read_timeout=8, retries={"total_max_attempts": 2, "mode": "standard"})
+
 
 class StateMachine:
     """The machine with this ARN. Raises Unavailable when Step Functions does not answer."""
 
     def __init__(self, arn: str, endpoint_url: str | None = None, client: Any = None) -> None:
         self._arn = arn
-        self._client = client or boto3.client("stepfunctions", endpoint_url=endpoint_url)
+        self._client = client or boto3.client("stepfunctions", endpoint_url=endpoint_url, config=LIMITS)
 
     def start(self, job: str, run: int) -> None:
         event = json.dumps({"job": job, "run": run})
