@@ -19,7 +19,7 @@ from shared.jobs.batch.work import NotFinished, process
 from shared.runtime.runners import Crashed, TimedOut
 from shared.storage.base import Unavailable as StoreUnavailable
 from shared.storage.memory import MemoryStore
-from tests.failing import Crash, FailingStore, randomly
+from tests.failing import Crash, FailingStore, crash_at, randomly
 from tests.jobs_batch.world import MANIFEST, a_job, answers, chunks, echo, for_ever, run
 
 
@@ -265,3 +265,13 @@ def test_any_order_of_deaths_ends() -> None:
     lines = answers(store, job)
     assert [line["index"] for line in lines] == list(range(30))
     assert sum("error" in line for line in lines) <= 3
+
+
+def test_a_death_at_any_request_of_the_store_ends_with_all_answers() -> None:
+    """Of any call, before and after the effect: also between the note that an input kills and its answer."""
+    for number in range(1, 60):
+        for after in (False, True):
+            store, job, chunk = a_chunk_of(4)
+            failing = FailingStore(store, crash_at(number, after=after))
+            called_until_done(failing, job, chunk, Worker(kills={1, 2}), 30)
+            right(store, job, 4, {1, 2})
