@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -267,11 +268,15 @@ def test_any_order_of_deaths_ends() -> None:
     assert sum("error" in line for line in lines) <= 3
 
 
-def test_a_death_at_any_request_of_the_store_ends_with_all_answers() -> None:
-    """Of any call, before and after the effect: also between the note that an input kills and its answer."""
+def test_a_run_that_dies_at_any_request_of_the_store_is_ended_by_the_next() -> None:
+    """Before and after the effect: also between the note that an input kills and its answer."""
     for number in range(1, 60):
         for after in (False, True):
             store, job, chunk = a_chunk_of(4)
             failing = FailingStore(store, crash_at(number, after=after))
-            called_until_done(failing, job, chunk, Worker(kills={1, 2}), 30)
+            worker = Worker(kills={1, 2})
+            while len(failing.calls) < number:
+                with suppress(Crash):
+                    process(failing, job, 1, chunk, MANIFEST, worker.predict, for_ever)
+            called_until_done(failing, job, chunk, worker, 10, number=2)
             right(store, job, 4, {1, 2})
