@@ -14,6 +14,7 @@ from bench.deployed import AUTHORIZER, HANDLER, ONE_THREAD, Bucket, built
 from bench.machine import ROOT
 from shared.access import tokens
 from shared.runtime import onnx
+from shared.runtime.arrays import DTYPES
 from tests import emulator
 from tools import build
 
@@ -91,7 +92,7 @@ def feeds(session: onnx.Session) -> dict[str, np.ndarray]:
     random, arrays = np.random.default_rng(0), {}
     for spec in session.inputs:
         shape = [n if n > 0 else (1 if axis == 0 else 16) for axis, n in enumerate(spec.shape)]
-        dtype = arrays.DTYPES[spec.datatype]
+        dtype = DTYPES[spec.datatype]
         whole = np.issubdtype(dtype, np.integer)
         arrays[spec.name] = np.ones(shape, dtype) if whole else random.random(shape, np.float32).astype(dtype)
     return arrays
