@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training charts soak portability bundled-models
+.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training charts soak portability sweep bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -87,18 +87,21 @@ portability: $(ENVS)/dev/.ready ## quantized models as served, on this and older
 	@$(ENVS)/dev/bin/python -m bench.portability --write $(if $(PROCESSORS),--processors $(PROCESSORS))
 	@$(ENVS)/dev/bin/python -m bench.portability --short --control --processors native Haswell
 
+sweep: $(ENVS)/dev/.ready ## every operator that the gate lets through, with hostile shapes and values under guard pages: bench/results/sweep.md (ONLY=LSTM,GRU shows some)
+	@nice $(ENVS)/dev/bin/python -m bench.sweep $(if $(ONLY),--only $(ONLY),--write)
+
 bundled-models: $(ENVS)/training/.ready ## train and export the models in layers/models anew
 	@$(ENVS)/training/bin/python -m training.bundled.make
 
 # ---- checks
 
-.PHONY: test check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
+.PHONY: test fuzz simulation at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
 test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready
 	@$(if $(filter tests/training%,$(T)),OMP_NUM_THREADS=1 $(ENVS)/training,$(ENVS)/dev)/bin/pytest $(T)
 else
-test: lint types unit cloud anywhere training-tests ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
+test: lint types unit at-once ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
 endif
 
 check: lint types-dev $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
@@ -118,6 +121,12 @@ unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready ## everything
 soak: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## the slow proofs: more writers, more faults, longer runs
 	@$(ENVS)/dev/bin/pytest -m soak tests
 
+fuzz: $(ENVS)/fuzz/.ready ## search for bytes that are not borne: make fuzz TARGET=csv SECONDS=600 (tests/fuzz/targets.py lists the targets)
+	@$(ENVS)/fuzz/bin/python -m tests.fuzz $(or $(TARGET),$(error TARGET is not given)) $(or $(SECONDS),60)
+
+simulation: $(ENVS)/dev/.ready ## worlds in which everything goes wrong, from seeds: make simulation FIRST=0 COUNT=1000
+	@$(ENVS)/dev/bin/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),200)
+
 cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/schemathesis/.ready $(ENVS)/training/.ready tools-run ## the template, and the whole product on an embedded cloud of the tests' own
 	@$(ENVS)/dev/bin/pytest tests/cloud
 
@@ -126,7 +135,15 @@ anywhere: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## make run in a fresh clone w
 
 # in an environment of its own: no other test waits for PyTorch
 training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready $(ENVS)/cloud/.ready)
-	@$(if $(wildcard tests/training),OMP_NUM_THREADS=1 $(ENVS)/training/bin/pytest --numprocesses 2 --dist loadfile tests/training)
+	@$(if $(wildcard tests/training),OMP_NUM_THREADS=1 $(ENVS)/training/bin/pytest --numprocesses $(WORKERS) --dist loadfile tests/training)
+WORKERS := 2
+
+# tests of a deployment wait for it half of the time: training's tests have that half. The environments are set up first
+at-once: | $(addprefix $(ENVS)/,$(addsuffix /.ready,dev cloud bench zoo kserve schemathesis training)) tools-run
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target WORKERS=1 deployed training-tests
+
+deployed:
+	@$(MAKE) --no-print-directory cloud && $(MAKE) --no-print-directory anywhere
 
 lint: $(ENVS)/dev/.ready ## style, spelling, lengths, and the import contracts
 	@$(ENVS)/dev/bin/ruff check . && $(ENVS)/dev/bin/ruff format --check . && $(ENVS)/dev/bin/lint-imports
@@ -143,7 +160,7 @@ types-training: $(ENVS)/training/.ready
 
 # ---- AWS
 
-.PHONY: build deploy validate token resign recheck backup restore
+.PHONY: build deploy validate token sign-tokens resign recheck backup restore
 validate: $(ENVS)/sam/.ready ## check the template
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
 
@@ -153,8 +170,11 @@ build: $(ENVS)/sam/.ready $(ENVS)/build/.ready ## build functions and layers for
 deploy: build ## deploy to the AWS account that you are signed in to
 	@$(ENVS)/sam/bin/sam deploy --parameter-overrides $(BUILD_FOR) RequireQuotaKey=true
 
-token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token BUCKET=... (the stack's output)
-	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(BUCKET),$(error BUCKET is not given: the stack's output Bucket names it)) $(ENDPOINT)
+token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token FUNCTION=... (the stack's output TokensFunctionName) NAME=ann
+	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(NAME),--name "$(NAME)") $(ENDPOINT)
+
+sign-tokens: $(ENVS)/dev/.ready ## tokens that are not signed with the present key; sign them: make sign-tokens FUNCTION=... (TokensFunctionName) SIGN="ID ..." or SIGN=all
+	@$(ENVS)/dev/bin/python -m ops.sign_tokens $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(SIGN),--sign $(SIGN)) $(ENDPOINT)
 
 resign: $(ENVS)/dev/.ready ## after a change of signing keys: make resign BUCKET=... KEY=... (the stack's outputs)
 	@$(ENVS)/dev/bin/python -m ops.resign $(or $(BUCKET),$(error BUCKET is not given)) $(or $(KEY),$(error KEY is not given)) $(ENDPOINT)

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from shared import keys
-from shared.entry.http import IDEMPOTENCY_KEY
+from shared import batch_keys, keys
+from shared.entry import idempotency
 
 MODEL_NAME = rf"^(?!.*\.\.){keys.MODEL}$"
 REFERENCE = rf"^([0-9]{{1,9}}|{keys.ALIAS})$"
@@ -56,7 +56,7 @@ PATH = {
         Param("number", Annotated[int, Meta(ge=1, le=999_999_999)], "the move request's number"),
         Param("upload_id", Annotated[str, Meta(pattern=f"^{keys.UPLOAD}$")], "from the upload session"),
         Param("token_id", Annotated[str, Meta(pattern=f"^{keys.TOKEN}$")], "from GET /tokens"),
-        Param("job", Annotated[str, Meta(pattern=f"^{keys.BATCH}$")], "from POST /models/{model}/batch"),
+        Param("job", Annotated[str, Meta(pattern=f"^{batch_keys.BATCH}$")], "from POST /models/{model}/batch"),
         Param("job_id", Annotated[str, Meta(pattern=f"^{keys.TRAINING}$")], "from POST /training-jobs"),
     )
 }
@@ -66,8 +66,11 @@ VERSION_NUMBER = Param("version", Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}$
 KEY = Param("x-request-key", str, "sticky key for split aliases; defaults to the token's id")
 IDEMPOTENCY = Param(
     "Idempotency-Key",
-    Annotated[str, Meta(pattern=f"^{IDEMPOTENCY_KEY}$")],
-    "a transition with the key of an earlier one by the same token is not carried out again",
+    Annotated[str, Meta(pattern=f"^{idempotency.KEY}$")],
+    "the same call with the same key is carried out once, and answered alike for at least 48 hours; per token",
+)
+REPLAYED = Param(
+    "Idempotent-Replayed", Literal["true"], "this is the answer of an earlier call with the same Idempotency-Key"
 )
 ENCODED = Param("Content-Encoding", Literal["identity", "gzip", "deflate"], "how the body is compressed", "identity")
 ACCEPTED = Param("Accept-Encoding", str, "gzip and deflate are supported")
@@ -79,4 +82,9 @@ JSON_LENGTH = Param(
 ANSWERED_BY = (
     Param("x-amaas-version", Annotated[int, Meta(ge=1)], "the version that answered"),
     Param("x-amaas-revision", Annotated[int, Meta(ge=1)], "the revision of the model's log at which it was resolved"),
+    Param(
+        "x-amaas-stale",
+        Annotated[int, Meta(ge=0)],
+        "only while the store is away: seconds since that revision was known to be the present one",
+    ),
 )

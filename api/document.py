@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from api.contract import IDEMPOTENCY, KEY, PATH, VERSION_NUMBER, Contract, Error, Param
+from api.contract import IDEMPOTENCY, KEY, PATH, REPLAYED, VERSION_NUMBER, Contract, Error, Param
 from api.inference_routes import CONTRACTS
 from api.routes import FUNCTIONS, routes
 from api.schemas import NARROWER, Schemas
@@ -18,8 +18,9 @@ from shared.serving.describe import RELEASE
 ABOUT = """Models in a bucket, served. Every answer that is no success is `{"error": "what happened, and what to do"}`.
 
 Scopes: `infer`, `read`, `write`, `promote` and `train` (all three imply `read`), `admin` (implies all), each for all
-models or for a pattern, as in `infer:fashion-*`. `x-amaas-scope` of an operation says which one of them a token needs,
-for the path's model where it has one, and for the body's where that names one."""
+models or for a pattern, as in `infer:fashion-*`; `data`, for data sets that an operator stored, as in `data:receipts`.
+`x-amaas-scope` of an operation says which one of them a token needs, for the path's model where it has one, and for the
+body's where that names one."""
 ERRORS = {
     400: ("BadInput", "The request is wrong; the message says what."),
     401: ("Unauthenticated", "No token, or one that is unknown, expired or revoked."),
@@ -28,6 +29,7 @@ ERRORS = {
     409: ("Conflict", "The state has moved, or does not allow it."),
     413: ("TooLarge", "More than one call carries, or than a file may have."),
     415: ("Unsupported", "A content type or encoding that is not taken here."),
+    422: ("KeyReused", "The Idempotency-Key was used for another call before."),
     429: ("TooMany", "Too many calls at once, or this month's quota is used up."),
     500: ("Internal", "A fault of the service; the message has the number to report."),
     501: ("NotImplemented", "A part of a protocol, or a task, that is deliberately absent."),
@@ -39,6 +41,7 @@ ALWAYS = (400, 401, 403, 429, 500, 502, 503, 504)
 HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     429: {"Retry-After": {"schema": {"type": "string"}}},
+    503: {"Retry-After": {"schema": {"type": "string"}}},
 }
 
 
@@ -71,15 +74,16 @@ def contract(route: Route) -> Contract:
         if route.id not in CONTRACTS:
             raise KeyError(f"{route.method} {route.template}: say in its decorator what it `gives`")
         return CONTRACTS[route.id]
-    headers = (IDEMPOTENCY,) * route.transition + (KEY,) * route.sticky
+    headers = (IDEMPOTENCY,) * route.keyed + (KEY,) * route.sticky
     return Contract(
         gives=route.gives if isinstance(route.gives, dict) else {200: route.gives},
         query=route.query,
         headers=headers,
+        answer_headers=(REPLAYED,) * route.keyed,
         body={} if route.takes is None else {JSON: route.takes},
         body_required=route.takes is not None and _must_say_something(route.takes),
         examples=route.examples,
-        errors=(*route.errors, 409, 503) if route.transition else route.errors,
+        errors=(*route.errors, 409, 422) if route.keyed else route.errors,
     )
 
 

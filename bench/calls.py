@@ -23,7 +23,10 @@ from shared.runtime.arrays import datatype_of
 
 ZOO = ROOT / ".local" / "zoo"
 EVENT = json.loads((ROOT / "tests" / "events" / "apigateway_proxy.json").read_text())
-CALLER = EVENT["requestContext"] | {"authorizer": {"scopes": "infer", "principalId": "bench"}}
+# scopes: for builds of release 0.1, which are compared with
+CALLER = EVENT["requestContext"] | {
+    "authorizer": {"scopes": "infer", "scope_list": '["infer"]', "principalId": "bench"}
+}
 # one row for each model: four numbers, or an image of 224 x 224 pixels
 ROWS = {"tiny": [4], "mobilenet": [3, 224, 224], "resnet18": [3, 224, 224]}
 

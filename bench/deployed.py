@@ -28,7 +28,7 @@ from shared.ingest.verdict import Limits
 from shared.registry.log import Log
 from shared.signing.local import LocalKey
 from shared.storage.s3 import S3Store
-from shared.uploads import states
+from shared.uploads import inbox
 from tests import emulator
 from tools import build
 
@@ -91,10 +91,10 @@ class Bucket:
     def push(self, name: str, path: Path) -> None:
         """Through the gate. Raises SystemExit when it refuses."""
         log = self.log()
-        inbox = f"inbox/{name}/model.onnx"
-        log.store.put(inbox, path.read_bytes())
-        info = log.store.head(inbox)
-        ticket = states.open_inbox_session(log.store, name, inbox, info.etag, info.modified, "bench")
+        key = f"inbox/{name}/model.onnx"
+        log.store.put(key, path.read_bytes())
+        info = log.store.head(key)
+        ticket = inbox.open_session(log.store, name, key, info.etag, info.modified, "bench")
         upload = pipeline.ingest(log, Config(self.name), ticket, Limits())
         if upload.state != "registered":
             raise SystemExit(f"{name}: {msgspec.json.encode(upload).decode()}")

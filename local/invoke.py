@@ -61,7 +61,7 @@ def gateway_event(path: str, method: str, body: bytes, content_type: str) -> dic
             "requestId": str(uuid.uuid4()),
             "apiId": "local",
             "stage": "v1",
-            "authorizer": {"scopes": "admin", "principalId": "by-hand", "name": "by hand"},
+            "authorizer": {"scope_list": '["admin"]', "principalId": "by-hand", "name": "by hand"},
         },
     }
 

@@ -88,13 +88,16 @@ def bridge() -> str:
     return address or "172.17.0.1"
 
 
-def signing(access: dict[str, Any]) -> dict[str, str]:
-    """The key and its public half as the deployed functions have them: sam local runs no custom resource."""
+def signing(access: dict[str, Any], function: str) -> dict[str, str]:
+    """A function's key, and public key, as where it is deployed: sam local runs no custom resource.
+
+    function: the stack's output that names it.
+    """
     deployed = deploy.outputs(access["endpoint_url"]) or {}
-    function = deploy.client("lambda", access["endpoint_url"]).get_function_configuration(
-        FunctionName=deployed["RegistryFunctionName"]
+    configuration = deploy.client("lambda", access["endpoint_url"]).get_function_configuration(
+        FunctionName=deployed[function]
     )
-    variables: dict[str, str] = function["Environment"]["Variables"]
+    variables: dict[str, str] = configuration["Environment"]["Variables"]
     return {name: variables.get(name, "") for name in ("SIGNING_KEY", "PUBLIC_KEYS")}
 
 
@@ -104,8 +107,10 @@ def start_api(template: Path, image: str, access: dict[str, Any], cloud_port: in
     port, endpoint = _free_port(), f"http://{bridge()}:{cloud_port}"
     variables = HOME / "sam-local-env.json"
     # the template builds the bucket's name from the account, which sam local invents
-    fixed = {"BUCKET": access["bucket"], "AWS_ENDPOINT_URL": endpoint, **signing(access)}
-    variables.write_text(json.dumps({"Parameters": fixed}))
+    fixed = {"BUCKET": access["bucket"], "AWS_ENDPOINT_URL": endpoint, **signing(access, "RegistryFunctionName")}
+    # tokens have a key of their own
+    own = {name: fixed | signing(access, f"{name}Name") for name in ("TokensFunction", "AuthorizeFunction")}
+    variables.write_text(json.dumps({"Parameters": fixed, **own}))
     command = [tool("sam", "sam"), "local", "start-api", "--template", str(template), "--port", str(port)]
     command += ["--skip-pull-image", "--invoke-image", image, "--warm-containers", "LAZY", "--env-vars", str(variables)]
     command += ["--parameter-overrides", f"PythonRuntime={RUNTIME}", f"EndpointUrl={endpoint}"]

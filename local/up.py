@@ -80,7 +80,7 @@ def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
         "console_url": None,
     }
     if not access["token"] or publish.call(access, "GET", "/models?limit=1")[0] in (401, 403):
-        access["token"] = first_token(endpoint, outputs["Bucket"])
+        access["token"] = first_token(endpoint, outputs["TokensFunctionName"])
         say("created the first administrator token")
     # readable by its owner only, and created so: a mode that is changed later leaves a moment to read it
     ACCESS.unlink(missing_ok=True)
@@ -89,8 +89,8 @@ def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
     return access
 
 
-def first_token(endpoint: str, bucket: str) -> str:
-    return _run_built("ops.first_token", bucket, "--endpoint-url", endpoint)
+def first_token(endpoint: str, function: str) -> str:
+    return _run_built("ops.first_token", function, "--endpoint-url", endpoint)
 
 
 def sign(endpoint: str, outputs: dict[str, str]) -> None:

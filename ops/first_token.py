@@ -1,26 +1,26 @@
-"""Create a deployment's first administrator token directly in its bucket: the API needs a token to create one.
+"""Create a deployment's first administrator token: the API needs a token to create one.
 
-Needs AWS credentials that may write the bucket.
+Needs AWS credentials that may invoke the tokens function, which is the only one that may write and sign tokens.
 
-    python -m ops.first_token BUCKET [--endpoint-url URL] [--name NAME]
+    python -m ops.first_token FUNCTION [--endpoint-url URL] [--name NAME] [--days DAYS]
 """
 
 from __future__ import annotations
 
 import argparse
 
-from shared.access.tokens import create
-from shared.storage.s3 import S3Store
+from ops import tokens
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="print a new token with the scope admin")
-    parser.add_argument("bucket")
-    parser.add_argument("--endpoint-url", help="an S3 endpoint other than AWS")
+    parser.add_argument("function", help="the tokens function's name: the stack's output TokensFunctionName")
+    parser.add_argument("--endpoint-url", help="an endpoint of Lambda other than AWS")
     parser.add_argument("--name", default="bootstrap", help="the token's name in listings")
-    args = parser.parse_args()
-    _, secret = create(S3Store(args.bucket, args.endpoint_url), args.name, ["admin"])
-    print(secret)
+    parser.add_argument("--days", type=float, help="for which it is valid; by default, what the deployment says")
+    s = parser.parse_args()
+    command = {"create": {"name": s.name, "scopes": ["admin"], "days": s.days}}
+    print(tokens.order(s.function, command, s.endpoint_url)["token"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Has the ingest function check uploads without a verdict, and outdated versions, now instead of once a day.
+"""Has the ingest function check uploads without a verdict, and outdated versions, now instead of at their times.
 
     python -m ops.recheck FUNCTION
 
@@ -16,11 +16,11 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-CALL = 130  # seconds that one call takes at most: the function's time limit, and a cold start
+CALL = 930  # seconds that one call takes at most: the function's time limit, and a cold start
 
 
 def look(functions: Any, function: str, report: Callable[[str], None], patience: int | None = None) -> bool:
-    """Whether all was checked. False if a call failed: the function tries the rest once a day.
+    """Whether all was checked. False if a call failed: the function's looks go on with the rest.
 
     functions: a boto3 client. report: gets a line for each call that checked something. patience: seconds without a
     verdict after which an upload is checked; 0 if no event can be on its way.
@@ -30,7 +30,7 @@ def look(functions: Any, function: str, report: Callable[[str], None], patience:
         answer = functions.invoke(FunctionName=function, Payload=event)
         outcome = json.load(answer["Payload"])
         if "FunctionError" in answer:
-            report(f"some uploads have no verdict yet, and will be checked again within a day: {outcome}")
+            report(f"some uploads have no verdict yet, and the looks, every 15 minutes, go on with them: {outcome}")
             return False
         if outcome["handled"]:
             report(f"uploads that now have a verdict: {len(outcome['handled'])}")

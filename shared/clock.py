@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import os
 import time
 
@@ -13,6 +14,11 @@ def now(ahead: float = 0) -> str:
     """
     seconds = time.time() + ahead
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"
+
+
+def age(at: str) -> float:
+    """Seconds since a time as `now` writes it, or AWS in events."""
+    return time.time() - calendar.timegm(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S"))
 
 
 def new_id(seconds: float | None = None, mark: str | None = None) -> str:

@@ -13,17 +13,24 @@ MiB = 1024 * 1024
 # so the limit is enforced here and is the same everywhere.
 MAX_BODY_BYTES = int(4.5 * 1_000_000)
 
+# for which the gateway replays the authorizer's answer: ReauthorizeEvery in template.yaml
+AUTHORIZER_SECONDS = 10
+
 
 class Config(Struct, frozen=True):
     """One deployment's settings.
 
     bucket: name of the data bucket. endpoint_url: an S3 endpoint other than AWS, or None.
     alias_ttl: seconds for which a resolved alias may be reused; a rollback takes effect within them.
+    max_stale: seconds for which a model's last known state answers while the store is away; 0 for none.
+    max_stale_token: seconds for which a token that was valid is let in while the store is away; 0 for none.
     models_dir: folder of the models layer; blobs found there need no download.
     quota_key: usage-plan key that the authorizer hands to the gateway, or None.
     signing_key: a KMS key, or `file:` and the path of a PEM file. public_keys: trusted public keys (DER); if empty,
-    signatures are NOT verified.
+    signatures are NOT verified. Those of the functions tokens and authorize are for tokens only.
+    accept_unsigned: believe tokens of releases that did not sign them. token_days: for which a new token is valid.
     batch_machine: ARN of the state machine that runs batch jobs.
+    ingest_failures: URL of the queue of uploads' events that failed in all deliveries; empty if there is none.
     training_queue, training_definition: of AWS Batch; empty if the deployment has no training queue.
     prefetch: models to load before the first call; None: those of the models layer, if it has one, or only small ones.
     trusted_models, trusted_signers: which models run in the process that answers, see serving/wall.py. model_memory:
@@ -34,6 +41,8 @@ class Config(Struct, frozen=True):
     bucket: str
     endpoint_url: str | None = None
     alias_ttl: float = 2.0
+    max_stale: float = 3600.0
+    max_stale_token: float = 300.0
     models_dir: str = "/opt/models"
     quota_key: str | None = None
     max_upload_bytes: int = 250 * MiB
@@ -41,7 +50,10 @@ class Config(Struct, frozen=True):
     cache_bytes: int = 1024 * MiB
     signing_key: str | None = None
     public_keys: tuple[bytes, ...] = ()
+    accept_unsigned: bool = False
+    token_days: float = 90.0
     batch_machine: str = ""
+    ingest_failures: str = ""
     training_queue: str = ""
     training_definition: str = ""
     prefetch: tuple[str, ...] | None = None
@@ -49,6 +61,11 @@ class Config(Struct, frozen=True):
     trusted_signers: tuple[bytes, ...] = ()
     model_memory: int = 1024 * MiB
     require_filter: bool = True
+
+    @property
+    def max_package_bytes(self) -> int:
+        """Of all files of a package together: a model, and what belongs to it."""
+        return 2 * self.max_upload_bytes
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
@@ -59,13 +76,18 @@ class Config(Struct, frozen=True):
             bucket=bucket,
             endpoint_url=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             alias_ttl=float(env.get("ALIAS_TTL_SECONDS", "2")),
+            max_stale=float(env.get("MAX_STALE_SECONDS", "3600")),
+            max_stale_token=float(env.get("MAX_STALE_TOKEN_SECONDS", "300")),
             models_dir=env.get("MODELS_DIR", "/opt/models"),
             quota_key=env.get("QUOTA_KEY") or None,
             max_upload_bytes=int(env.get("MAX_UPLOAD_BYTES", str(250 * MiB))),
             upload_ttl=int(env.get("UPLOAD_TTL_SECONDS", "3600")),
             signing_key=env.get("SIGNING_KEY") or None,
             public_keys=_keys(env.get("PUBLIC_KEYS", "")),
+            accept_unsigned=env.get("UNSIGNED_TOKENS") == "accept",
+            token_days=float(env.get("TOKEN_DAYS", "90")),
             batch_machine=env.get("BATCH_MACHINE", ""),
+            ingest_failures=env.get("INGEST_FAILURES", ""),
             training_queue=env.get("TRAINING_QUEUE", ""),
             training_definition=env.get("TRAINING_DEFINITION", ""),
             prefetch=tuple(env["PREFETCH"].split()) if env.get("PREFETCH", "*") != "*" else None,

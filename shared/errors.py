@@ -8,6 +8,7 @@ AmaasError
 ├── Conflict      409  the state moved, or the name is taken
 ├── TooLarge      413  a body or a file over its limit
 ├── Unsupported   415  a content type that the task does not take
+├── KeyReused     422  an Idempotency-Key of another call
 ├── NotImplemented_ 501  a part of a protocol that is deliberately absent
 └── Unavailable   503  a dependency is out of reach or corrupt; try again
     └── TooNew    503  what is stored was written by a later release (formats.py)
@@ -18,6 +19,8 @@ class AmaasError(Exception):
     """Base of all expected errors; anything else that reaches the handler is a bug and answered with 500."""
 
     status = 500
+    # seconds after which the same call may succeed; None where it will not, as it is
+    retry_after: int | None = None
 
     def body(self) -> dict[str, str]:
         return {"error": str(self)}
@@ -51,9 +54,14 @@ class Unsupported(AmaasError):
     status = 415
 
 
+class KeyReused(AmaasError):
+    status = 422
+
+
 class NotImplemented_(AmaasError):  # the underscore: the bare name would shadow the builtin constant
     status = 501
 
 
 class Unavailable(AmaasError):
     status = 503
+    retry_after = 1

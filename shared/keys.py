@@ -1,4 +1,4 @@
-"""The only module that builds object keys, always from validated names.
+"""The only module, with batch_keys.py, that builds object keys, always from validated names.
 
 uploads/{upload}/ticket.json, uploads/{upload}/files/{file}   an upload session and its files; expires
 inbox/{model}/{file}.onnx                                     a model uploaded with any S3 tool
@@ -7,17 +7,19 @@ models/{model}/log/{revision:012d}.json                       the registry's log
 models/{model}/head.json                                      the state after a revision of the log
 models/{model}/snapshots/{revision:012d}.json                 the same at some revisions, in case the head is lost
 models/{model}/uploads/{upload}.json                          the state of each upload
+unfinished/{model}/{upload}                                   marker of an upload without an end state
 catalogue/models.json                                         the catalog: an index of all models, from their heads
 catalogue/changed/{model}/{revision:012d}                     markers of changes that the catalog does not have yet
-access/tokens/{token}.json                                    salted hashes of tokens
-batch/{job}/in/{file}                                         inputs of a batch job; all of batch/ expires
-batch/{job}/{job,plan,planned}.json, batch/{job}/plan/…       the request, and its division into chunks
-batch/{job}/out/{chunk:06d}.jsonl                             a chunk's answers, written once
-batch/{job}/done/{chunk:06d}-{inputs}-{failed}                marker of a finished chunk: progress is a listing
-batch/{job}/part/…, batch/{job}/trouble/…, batch/{job}/runs/… a part of a chunk; why one failed; starts and ends
+access/tokens/{token}.json                                    salted hashes of tokens, signed
+access/revoked/{token}.json                                   that a token was revoked or replaced, signed
+access/used/{token}.json                                      the last day on which a token was used
+batch/{job}/…                                                 a batch job: batch_keys.py; all of batch/ expires
+idempotency/{hash}.json                                       what a call with an Idempotency-Key was answered; expires
+scrub/state.json                                              what the scrubber has seen, and how far it is
 datasets/{name}/…                                             training data, uploaded by an operator
 training/{job}/job.json                                       the request; all of training/ expires
 training/{job}/{batch,container,cancel}.json                  reports of AWS Batch and the container; a cancellation
+training/{job}/deletion.json                                  that the job's data was deleted
 training/{job}/metrics.jsonl, training/{job}/checkpoint/…     written by the container while it trains
 training/{job}/report/{file}                                  items that cleaning removed, and plots
 """
@@ -35,9 +37,6 @@ FILE = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 UPLOAD = r"[a-z0-9][a-z0-9-]{7,63}"
 TOKEN = r"[a-z0-9]{8,32}"  # noqa: S105 - a pattern
 DIGEST = r"[0-9a-f]{64}"
-BATCH = r"[a-z0-9][a-z0-9-]{0,63}"
-BATCH_PREFIX = r"batch/([a-z0-9][a-z0-9-]{0,63})/in/(.*)"
-DONE = r"([0-9]{6})-([0-9]+)-([0-9]+)"
 TRAINING = r"[0-9a-f]{11}-[0-9a-f]{16}"
 CHECKPOINT = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 DATASET = r"datasets/[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[^/]+)*"
@@ -47,7 +46,14 @@ BLOBS = "blobs/sha256/"
 CATALOG = "catalogue/models.json"
 CHANGED = "catalogue/changed/"
 TOKENS = "access/tokens/"
+REVOKED = "access/revoked/"
+USED = "access/used/"
 TRAININGS = "training/"
+IDEMPOTENCY = "idempotency/"
+SCRUB = "scrub/state.json"
+UPLOADS = "uploads/"
+INBOX = "inbox/"
+UNFINISHED = "unfinished/"
 
 
 def model_name(name: str) -> str:
@@ -95,6 +101,21 @@ def token_id(name: str) -> str:
 
 def upload_session(upload: str) -> str:
     return f"uploads/{upload_id(upload)}/ticket.json"
+
+
+def upload_objects(upload: str) -> str:
+    """The prefix of an upload's session and files."""
+    return f"{UPLOADS}{upload_id(upload)}/"
+
+
+def unfinished(model: str, upload: str) -> str:
+    return f"{UNFINISHED}{model_name(model)}/{upload_id(upload)}"
+
+
+def parse_unfinished(key: str) -> tuple[str, str] | None:
+    """The model and the upload that a key of `unfinished` names; None for any other object there."""
+    model, _, upload = key.removeprefix(UNFINISHED).partition("/")
+    return (model, upload) if is_model(model) and is_upload(upload) else None
 
 
 def upload_file(upload: str, file: str) -> str:
@@ -153,65 +174,13 @@ def blob(digest: str) -> str:
     return f"{BLOBS}{digest}"
 
 
-def token(name: str) -> str:
-    return f"{TOKENS}{token_id(name)}.json"
+def token(name: str, folder: str = TOKENS) -> str:
+    return f"{folder}{token_id(name)}.json"
 
 
-def batch(job: str) -> str:
-    """The prefix of a batch job's objects. Raises BadInput."""
-    if not re.fullmatch(BATCH, job):
-        raise BadInput(f"{job[:120]!r} is not the id of a batch job: take the one from POST /models/{{model}}/batch")
-    return f"batch/{job}/"
-
-
-def batch_input(job: str, file: str) -> str:
-    """The key of an input file; `file` may have folders. Raises BadInput."""
-    segments = file.split("/")
-    if not 0 < len(file.encode()) <= 512 or not file.isprintable() or not all(s.strip(".") for s in segments):
-        raise BadInput(
-            f"{file[:120]!r} is not a name for an input: use a relative path of at most 512 bytes, without control "
-            "characters, empty segments, '.' and '..'"
-        )
-    return f"{batch(job)}in/{file}"
-
-
-def batch_prefix(prefix: str) -> tuple[str, str]:
-    """The job, or other name, that a prefix of inputs is under, and the prefix with a final slash. Raises BadInput."""
-    match = re.fullmatch(BATCH_PREFIX, prefix)
-    if not match or not all(part.strip(".") for part in match[2].rstrip("/").split("/") if match[2]):
-        raise BadInput(f"{prefix[:120]!r} is not a prefix of batch inputs: they must be under batch/NAME/in/")
-    return match[1], prefix.rstrip("/") + "/"
-
-
-def batch_output(job: str, chunk: int) -> str:
-    return f"{batch(job)}out/{chunk:06d}.jsonl"
-
-
-def batch_done(job: str, chunk: int, inputs: int, failed: int) -> str:
-    return f"{batch(job)}done/{chunk:06d}-{inputs}-{failed}"
-
-
-def parse_batch_done(key: str) -> tuple[int, int, int] | None:
-    """Chunk, inputs and failed inputs of a key of `batch_done`; None for any other object there."""
-    match = re.fullmatch(DONE, key.rpartition("/")[2])
-    return (int(match[1]), int(match[2]), int(match[3])) if match else None
-
-
-def batch_part(job: str, chunk: int, first: int) -> str:
-    return f"{batch(job)}part/{chunk:06d}/{first:06d}.jsonl"
-
-
-def batch_errors(job: str) -> str:
-    return f"{batch(job)}trouble/"
-
-
-def batch_error(job: str, chunk: int) -> str:
-    return f"{batch_errors(job)}{chunk:06d}.json"
-
-
-def batch_run(job: str, run: int, event: str) -> str:
-    """event: `start`, `cancel` or `end`."""
-    return f"{batch(job)}runs/{run:06d}.{event}.json"
+def idempotency(digest: str) -> str:
+    """digest: of the caller and the key, so that no caller can name another's."""
+    return f"{IDEMPOTENCY}{digest}.json"
 
 
 def is_training(job: str) -> bool:
@@ -226,7 +195,7 @@ def training(job: str) -> str:
 
 
 def training_record(job: str, record: str) -> str:
-    """record: `job`, `batch`, `container` or `cancel`."""
+    """record: `job`, `batch`, `container`, `cancel` or `deletion`."""
     return f"{training(job)}{record}.json"
 
 

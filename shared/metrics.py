@@ -19,16 +19,21 @@ import msgspec
 from shared import logs
 
 NAMESPACE = "Amaas"
-COUNT, MILLISECONDS = "Count", "Milliseconds"
+COUNT, MILLISECONDS, NONE = "Count", "Milliseconds", "None"
 # every figure that there is, with its unit
 UNITS = {
     "Duration": MILLISECONDS,  # of a call, from the event to the answer
     "Errors": COUNT,  # calls answered with 4xx
     "Faults": COUNT,  # calls answered with 5xx
+    "UploadsFailed": COUNT,  # uploads that ended without a verdict, after all their attempts
+    "InboxIgnored": COUNT,  # objects in the inbox that are no model's file
     "ModelCrashed": COUNT,  # calls that ended the process of their model, and no other
     "ModelTimedOut": COUNT,  # calls whose model was ended for being at work when the function's time was over
     "ModelUnfiltered": COUNT,  # models loaded without the system-call filter, where that is allowed
     "ProcessorMismatch": COUNT,  # versions not served, since they answer differently on this kind of processor
+    "ScrubFailed": COUNT,  # records and blobs that are not as they were written
+    "ScrubAge": NONE,  # days in which every record and blob was read again
+    "SystemCallFilterMissing": COUNT,  # processes for strangers' models that the kernel gave no filter
     "Shadowed": COUNT,  # calls repeated with a shadow
     "ShadowDifferent": COUNT,
     "ShadowFailed": COUNT,

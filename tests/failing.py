@@ -9,13 +9,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.storage.base import Object, ObjectInfo, Page, Store, Unavailable
+from shared.storage.base import Object, ObjectInfo, Page, Purged, Store, Unavailable
 
-WRITES = ("put", "delete", "presign_multipart")
+WRITES = ("put", "delete", "purge", "presign_multipart")
 
 
 class Crash(BaseException):
@@ -128,6 +128,10 @@ class FailingStore:
     def delete(self, key: str, *, version: str | None = None) -> None:
         self._do("delete", key, version=version)
 
+    def purge(self, prefix: str) -> Purged:
+        removed: Purged = self._do("purge", prefix)
+        return removed
+
     def download(self, key: str, path: str) -> str:
         return str(self._do("download", key, path))
 
@@ -140,6 +144,6 @@ class FailingStore:
     def presign_get(self, key: str, *, expires: int) -> str:
         return str(self._do("presign_get", key, expires=expires))
 
-    def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
-        made: tuple[list[str], str, str] = self._do("presign_multipart", key, expires=expires, parts=parts)
+    def presign_multipart(self, key: str, *, expires: int, sizes: Sequence[int]) -> tuple[list[str], str, str]:
+        made: tuple[list[str], str, str] = self._do("presign_multipart", key, expires=expires, sizes=sizes)
         return made

@@ -169,7 +169,7 @@ def bucket(endpoint: str, *, versions: bool = True) -> S3Store:
     from shared.storage.s3 import S3Store
 
     store = S3Store(f"b-{uuid.uuid4().hex[:16]}", endpoint)
-    store._client.create_bucket(Bucket=store.bucket)
+    store.client.create_bucket(Bucket=store.bucket)
     if versions:
-        store._client.put_bucket_versioning(Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"})
+        store.client.put_bucket_versioning(Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"})
     return store

@@ -33,6 +33,11 @@ class Answer:
         return json.loads(self.body)
 
 
+def caller(scopes: str, token: str = "tester", **more: str) -> dict[str, str]:
+    """What the authorizer says of a caller. scopes: separated by blanks."""
+    return {"scope_list": json.dumps(scopes.split()), "principalId": token, **more}
+
+
 def call(
     handler: Callable[..., Any],
     method: str,
@@ -42,13 +47,17 @@ def call(
     scopes: str = "admin",
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
+    authorizer: dict[str, str] | None = None,
 ) -> Answer:
-    """Send one request to a function's handler, in API Gateway's own event; the answer has to be as it is described."""
+    """Send one request to a function's handler, in API Gateway's own event; the answer has to be as it is described.
+
+    scopes: separated by blanks. authorizer: more of its context.
+    """
     event = load_event("apigateway_proxy")
     raw = json.dumps(body).encode() if isinstance(body, dict) else body.encode() if isinstance(body, str) else body
     event |= {"httpMethod": method, "path": path, "queryStringParameters": query, "headers": headers or {}}
     event |= {"body": base64.b64encode(raw).decode() if raw else None, "isBase64Encoded": bool(raw)}
-    event["requestContext"]["authorizer"] = {"scopes": scopes, "principalId": "tester"}
+    event["requestContext"]["authorizer"] = {**caller(scopes), **(authorizer or {})}
     reply = handler(event, None)
     content = base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()
     conformance.check(handler, method, path, reply["statusCode"], reply["headers"], content)

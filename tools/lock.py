@@ -55,6 +55,7 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
         [],
     ),
     "bench": (["requirements/bench.in"], [], []),
+    "fuzz": (["requirements/fuzz.in", CORE, RUNTIME], ["core", "runtime"], SERVING_LEAVES_OUT),
     "training": (["requirements/training.in", TRAINING], ["runtime", "ingest"], []),
     "zoo": (["requirements/zoo.in"], [], []),
     "kserve": (["requirements/kserve.in"], [], KSERVE_LEAVES_OUT),

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from training.arguments import COUNT, REQUIRED, SHARE, flag, number, option, options
 
 KindName = Literal["image", "text", "audio", "table"]
+Reference = Literal["none", "made up", "training rows"]
 Outliers = Literal["off", "report", "drop"]
 KINDS: tuple[KindName, ...] = get_args(KindName)
 CACHE = Path.home() / ".cache" / "amaas"
@@ -153,8 +154,8 @@ class Privacy:
 class Preparation:
     """How items become inputs of a network, as far as it is not computed from the training split.
 
-    seconds: of a sound. imagenet: normalize colors as torchvision's weights were trained. reference_rows: whether a
-    table's package gets training rows, to explain predictions with; seed: chooses them.
+    seconds: of a sound. imagenet: normalize colors as torchvision's weights were trained. reference: what rows a
+    table's package gets, to explain predictions with; seed: chooses them.
     """
 
     max_length: int = option(
@@ -171,11 +172,12 @@ class Preparation:
         noted=True,
         **SOUNDS,
     )
-    no_reference_rows: bool = flag(
-        "leave training rows out of the package; the service then cannot explain predictions", noted=True, **TABLES
+    reference_rows: bool = flag(
+        "explain predictions against rows of the data, in the package, not made-up ones", noted=True, **TABLES
     )
+    no_reference_rows: bool = flag("neither: the service then cannot explain predictions", noted=True, **TABLES)
     imagenet: bool = False
-    reference_rows: bool = True
+    reference: Reference = "made up"
     seed: int = 0
 
 

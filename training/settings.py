@@ -14,7 +14,7 @@ from training.arguments import add_options, options, parsed, spelled
 from training.data.source import printable
 from training.errors import TrainingError
 from training.networks import find as networks
-from training.options import GROUPS, OPTIMIZERS, SCHEDULES, Augmentation, Settings
+from training.options import GROUPS, OPTIMIZERS, SCHEDULES, Augmentation, Reference, Settings
 
 MIXED = ("image", "audio", "table")  # tokens cannot be mixed
 TITLES = (  # of --help, in this order
@@ -70,8 +70,7 @@ def settings(arguments: list[str] | None, about: str | None = None) -> Settings:
         ),
         preparation=replace(
             chosen.preparation,
-            # rows of the training split are what private training does not disclose
-            reference_rows=not (chosen.preparation.no_reference_rows or chosen.privacy.epsilon),
+            reference=_reference(chosen),
             imagenet=chosen.network.pretrained is not None,
             seed=machine.seed,
         ),
@@ -80,8 +79,17 @@ def settings(arguments: list[str] | None, about: str | None = None) -> Settings:
     )
 
 
+def _reference(chosen: Settings) -> Reference:
+    """What rows a table's package gets. What private training does not disclose, quantiles of the data would."""
+    if chosen.preparation.no_reference_rows or chosen.privacy.epsilon:
+        return "none"
+    return "training rows" if chosen.preparation.reference_rows else "made up"
+
+
 def check(chosen: Settings) -> str:
     """The model's name. Raises TrainingError for settings that would only fail after minutes of work."""
+    if chosen.preparation.reference_rows and chosen.preparation.reference == "none":
+        raise TrainingError("--reference-rows discloses rows, and --no-reference-rows and --epsilon do not: omit one")
     for option, folder in (("--out", chosen.output.out), ("--checkpoint", chosen.checkpointing.checkpoint)):
         _check_folder(option, folder)
     _check_machine(chosen.machine.device, chosen.machine.compile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,9 @@ from bench.calls import Call, event, v2_binary
 from bench.deployed import AUTHORIZER, HANDLER, ONE_THREAD, Bucket, built
 from bench.machine import ROOT
 from shared.access import tokens
-from shared.runtime import onnx
-from shared.runtime.arrays import DTYPES
+from shared.access.records import Seals
+from shared.runtime import arrays, onnx
+from shared.signing.local import LocalKey
 from tests import emulator
 from tools import build
 
@@ -59,9 +61,11 @@ def ways(models: dict[str, Path], bucket: Bucket, home: Path) -> dict[str, dict[
 def authorizer(bucket: Bucket, home: Path) -> Way:
     """What every first call waits for before the function that answers: a token is checked against the bucket."""
     parts = built(home / "authorizer", "AuthorizeFunction", "CoreLayer")
-    _, secret = tokens.create(bucket.log().store, "bench", ["infer"])
+    key = LocalKey.create(home / "token-key.pem")
+    _, secret = tokens.create(bucket.log().store, "bench", ["infer"], seals=Seals(key, (key.public,)))
     event = json.loads((ROOT / "tests" / "events" / "authorizer_request.json").read_text())
     env = ONE_THREAD | {"BUCKET": bucket.name, "AWS_ENDPOINT_URL": bucket.endpoint}
+    env |= {"PUBLIC_KEYS": base64.b64encode(key.public).decode()}
     function = emulator.Function(parts["AuthorizeFunction"], AUTHORIZER, [parts["CoreLayer"]], env)
     return function, event | {"headers": {"authorization": f"Bearer {secret}"}}
 
@@ -89,10 +93,11 @@ def models_layer(folder: Path, name: str, model: Path) -> Path:
 
 def feeds(session: onnx.Session) -> dict[str, np.ndarray]:
     """Inputs of the usual size: one image, one short text, one file."""
-    random, arrays = np.random.default_rng(0), {}
+    random = np.random.default_rng(0)
+    inputs: dict[str, np.ndarray] = {}
     for spec in session.inputs:
         shape = [n if n > 0 else (1 if axis == 0 else 16) for axis, n in enumerate(spec.shape)]
-        dtype = DTYPES[spec.datatype]
+        dtype = arrays.DTYPES[spec.datatype]
         whole = np.issubdtype(dtype, np.integer)
-        arrays[spec.name] = np.ones(shape, dtype) if whole else random.random(shape, np.float32).astype(dtype)
-    return arrays
+        inputs[spec.name] = np.ones(shape, dtype) if whole else random.random(shape, np.float32).astype(dtype)
+    return inputs

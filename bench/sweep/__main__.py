@@ -1,10 +1,12 @@
 """Which operators end or corrupt a process on hostile shapes and values: the table of results/sweep.md.
 
 Every operator that the gate lets through is run by ONNX Runtime as it is in forked processes, from calls that work
-(seeds) and what can be made of them (hostile). glibc's checks find what is written beyond a buffer when it is freed;
-`--valgrind` finds each access. The arena of ONNX Runtime is off here: in it, nobody would notice.
+(seeds) and what can be made of them (hostile), once with each tool: glibc's own checks find what is written beyond a
+buffer when it is freed; guard pages behind, then in front of each buffer end the process at the first access beyond it
+(guard.c); `--tools valgrind` sees accesses within a page too, and takes a hundred times as long. The arena of ONNX
+Runtime is off here: in it, nobody would notice.
 
-    python -m bench.sweep [--valgrind] [--only OPERATOR,…] [--out bench/results/sweep.json]
+    python -m bench.sweep [--tools glibc,after,before] [--only OPERATOR,…] [--write]
 """
 
 from __future__ import annotations
@@ -29,11 +31,16 @@ import numpy as np
 import onnxruntime as ort
 from onnx import helper
 
-from bench.sweep import hostile, seeds
+from bench.sweep import hostile, optional_inputs, seeds
+from bench.sweep.guards import REGION, Guards, build
 
-SECONDS, MEMORY = 5, 2 << 30
+SECONDS, MEMORY = 2, 2 << 30
 DEBUG = "libc_malloc_debug.so.0"  # glibc: MALLOC_CHECK_ works with it only
-ERROR = re.compile(r"Invalid (?:read|write) of size \d+|Mismatched free|Invalid free|overlap")
+ERROR = re.compile(
+    r"Invalid (?:read|write) of size \d+|Invalid (?:read|write) beyond a buffer|Mismatched free|Invalid free|overlap"
+)
+TOOLS = ("glibc", "after", "before", "valgrind")
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def model(seed: seeds.Seed, free: bool, opset: int | None) -> bytes:
@@ -48,38 +55,44 @@ def model(seed: seeds.Seed, free: bool, opset: int | None) -> bytes:
         for name, array in seed.feeds.items()
     ]
     output = helper.make_empty_tensor_value_info(next(name for name in seed.node.output if name))
-    graph = helper.make_graph([seed.node], "sweep", inputs, [output])
+    graph = helper.make_graph([*seed.before, seed.node], "sweep", inputs, [output])
     imports = [helper.make_opsetid(name, version if name or not opset else opset) for name, version in seed.opset]
     proto = helper.make_model(graph, opset_imports=imports, ir_version=10)
     return bytes(proto.SerializeToString())
 
 
-def call(seed: seeds.Seed) -> str:
+def call(seed: seeds.Seed, guards: Guards) -> str:
     options = ort.SessionOptions()
     options.enable_cpu_mem_arena, options.enable_mem_pattern = False, False
     options.intra_op_num_threads, options.log_severity_level = 1, 4
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     outcome = ""
     for free, opset in ((True, None), (False, None), (True, 21), (True, 13)):
+        session = None
         try:
             session = ort.InferenceSession(model(seed, free, opset), options, providers=["CPUExecutionProvider"])
-            session.run(None, seed.feeds)
+            with guards.inputs(seed.feeds) as feeds, guards.guarded():
+                session.run(None, feeds)
             return "ran"
         except Exception as error:  # ONNX Runtime's own, without a base class
             outcome = type(error).__name__
+            if session is not None:  # it can be loaded, so another form of it would say the same
+                break
     return outcome
 
 
 def work(cases: list[tuple[str, seeds.Seed]], first: int, writer: int) -> None:
     """In the forked process: one line when a case begins, one when it has ended."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    guards = Guards()
     if not running_on_valgrind():
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        most = MEMORY + (REGION if guards.active else 0)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     for index in range(first, len(cases)):
         os.write(2, f"\n@@ {index}\n".encode())
         os.write(writer, f"{index} ".encode())
         signal.alarm(SECONDS * (10 if running_on_valgrind() else 1))
-        outcome = call(cases[index][1])
+        outcome = call(cases[index][1], guards)
         signal.alarm(0)
         os.write(writer, f"{outcome}\n".encode())
 
@@ -112,12 +125,14 @@ def running_on_valgrind() -> bool:
     return "valgrind" in os.environ.get("LD_PRELOAD", "") or "SWEEP_VALGRIND" in os.environ
 
 
+def all_seeds() -> list[seeds.Seed]:
+    return [*seeds.contrib(), *seeds.learners(), *seeds.standard(), *optional_inputs.every()]
+
+
 def sweep(only: set[str]) -> dict[str, Any]:
     table: dict[str, Any] = {}
     draw = random.Random(1)
-    known = [*seeds.contrib(), *seeds.learners()]
-    if not only or not only <= {seed.node.op_type for seed in known}:
-        known += seeds.standard()
+    known = all_seeds()
     for seed in known:
         name = f"{seed.node.domain or 'ai.onnx'}:{seed.node.op_type}"
         if only and seed.node.op_type not in only:
@@ -135,17 +150,25 @@ def sweep(only: set[str]) -> dict[str, Any]:
     return table
 
 
-def checked(arguments: list[str], valgrind: bool) -> dict[str, Any]:
-    """The sweep in a process of its own, under glibc's checks or under valgrind. Returns the table."""
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONMALLOC": "malloc"}
+def checked(arguments: list[str], tool: str) -> dict[str, Any]:
+    """The sweep in a process of its own, under one of TOOLS. Returns the table."""
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "bench.sweep", *arguments]
-    if valgrind:
-        tool = shutil.which("valgrind") or sys.exit("valgrind is missing: install Debian's package")
-        command = [tool, "-q", "--undef-value-errors=no", "--error-limit=no", "--child-silent-after-fork=no", *command]
-        environment["SWEEP_VALGRIND"] = "1"
-    else:
-        environment |= {"LD_PRELOAD": DEBUG, "MALLOC_CHECK_": "3", "MALLOC_PERTURB_": "85"}
-    with tempfile.TemporaryFile("w+b") as log, tempfile.NamedTemporaryFile() as inner:
+    with (
+        tempfile.TemporaryFile("w+b") as log,
+        tempfile.NamedTemporaryFile() as inner,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        if tool == "valgrind":
+            program = shutil.which("valgrind") or sys.exit("valgrind is missing: install Debian's package")
+            options = ["-q", "--undef-value-errors=no", "--error-limit=no", "--child-silent-after-fork=no"]
+            command = [program, *options, *command]
+            environment |= {"SWEEP_VALGRIND": "1", "PYTHONMALLOC": "malloc"}
+        elif tool == "glibc":
+            environment |= {"LD_PRELOAD": DEBUG, "MALLOC_CHECK_": "3", "MALLOC_PERTURB_": "85"}
+            environment |= {"PYTHONMALLOC": "malloc"}
+        else:
+            environment |= {"LD_PRELOAD": str(build(Path(folder))), "GUARD_SIDE": tool}
         environment["SWEEP_INNER"] = inner.name
         if subprocess.run(command, env=environment, stderr=log, check=False).returncode:
             log.seek(-min(4000, log.tell()), os.SEEK_CUR)
@@ -154,6 +177,19 @@ def checked(arguments: list[str], valgrind: bool) -> dict[str, Any]:
         log.seek(0)
         accesses(log.read().decode(errors="replace"), table)
     return table
+
+
+def merged(tables: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row per operator of what each tool saw; `ran` and `cases` of the first tool."""
+    whole: dict[str, Any] = {}
+    for table in tables:
+        for name, row in table.items():
+            into = whole.setdefault(name, row | {"signals": {}, "accesses": {}})
+            for kind in ("signals", "accesses"):
+                for fault, cases in row[kind].items():
+                    known = into[kind].setdefault(fault, [])
+                    known += [case for case in cases if case not in known]
+    return whole
 
 
 def accesses(log: str, table: dict[str, Any]) -> None:
@@ -190,20 +226,31 @@ def markdown(table: dict[str, Any]) -> str:
     )
 
 
+def limits_of_the_sweep() -> str:
+    """What the table says nothing of."""
+    known = all_seeds()
+    inputs = "; ".join(f"{name} {', '.join(left)}" for name, left in optional_inputs.never_given(known).items())
+    return f"Without a call: {', '.join(optional_inputs.without_seed(known))}.\nInputs that no call has: {inputs}."
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.sweep")
-    parser.add_argument("--valgrind", action="store_true")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--tools", default="glibc,after,before", help=f"some of {', '.join(TOOLS)}")
+    parser.add_argument("--only", default="", help="operators, separated by commas")
+    parser.add_argument("--write", action="store_true", help="the table into bench/results/sweep.json and sweep.md")
     options = parser.parse_args()
     if inner := os.environ.get("SWEEP_INNER"):
         np.seterr(all="ignore")
         Path(inner).write_text(json.dumps(sweep(set(filter(None, options.only.split(","))))))
         return
-    table = checked(["--only", options.only] if options.only else [], options.valgrind)
-    if options.out:
-        options.out.write_text(json.dumps(table, indent=1) + "\n")
-    print(markdown(table))
+    arguments = ["--only", options.only] if options.only else []
+    table = merged([checked(arguments, tool) for tool in options.tools.split(",")])
+    text = f"{markdown(table)}\n{limits_of_the_sweep()}"
+    if options.write:
+        (RESULTS / "sweep.json").write_text(json.dumps(table, indent=1) + "\n")
+        page = RESULTS / "sweep.md"
+        page.write_text(page.read_text().partition("| operator |")[0] + text + "\n")
+    print(text)
 
 
 if __name__ == "__main__":

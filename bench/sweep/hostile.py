@@ -14,6 +14,8 @@ from bench.sweep.seeds import Seed
 SIZES = (0, 1, 2, 9, 64)
 COUNTS = (0, -1, -7, 3, 1000, 2**31, 2**62, -(2**63))
 REALS = (0.0, -1.0, float("nan"), float("inf"))
+# of integers: as an index or a length a little beyond what there is, which guard pages notice, and far beyond
+BEYOND = (0, 1, 2, 3, 7, 100, 5000, -1, -2, -3, -100, -5000)
 PAIRS = 60  # of changes, drawn for each seed
 
 
@@ -77,7 +79,9 @@ def _extremes(dtype: Any) -> list[Any]:
     if kind.kind in "iu":
         limits = np.iinfo(kind)
         return [
-            kind.type(v) for v in sorted({0, 1, limits.min, limits.max, limits.max // 2, *(-1,) * (kind.kind == "i")})
+            kind.type(value)
+            for value in sorted({*BEYOND, limits.min, limits.max, limits.max // 2})
+            if limits.min <= value <= limits.max
         ]
     if kind.kind == "f":
         return [kind.type(v) for v in (0, -1, np.nan, np.inf, -np.inf, np.finfo(kind).max)]

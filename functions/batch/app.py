@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
-from functions.batch.contract import FailuresQuery, OutputsQuery, StatusQuery
+import msgspec
+
+from functions.batch.contract import FailuresQuery, JobsQuery, OutputsQuery, StatusQuery
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, log, store
+from shared.jobs.batch import deletion, listing, progress, requests, runs, views
 from shared.jobs.batch import job as jobs
-from shared.jobs.batch import progress, requests, runs, views
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.machine import StateMachine
 from shared.jobs.batch.runs import Machine
 
-handler = Routes("batch")
+handler = Routes("batch", store=lambda: store())
 FIRST_PAUSE, PAUSE_GROWTH, LONGEST_PAUSE = 0.25, 1.5, 2.0  # seconds between looks at a job that is waited for
+PARALLEL = 8  # jobs of a list whose progress is read at the same time
 # at an end; active
 STATUS = {200: views.BatchJob, 202: views.BatchJob}
 
@@ -29,12 +33,31 @@ def machine() -> Machine:
 
 def _job(request: Request) -> Job:
     job = jobs.read(store(), request.params["job"])
-    requests.require_owner(job, request.caller, request.scopes)
+    requests.require_owner(job, request.owner)
     return job
 
 
 def _status(job: Job) -> dict[str, Any]:
     return {**progress.status(store(), job), "status_url": f"/batch/{job.id}"}
+
+
+@handler.route("GET", "/batch", id="listBatchJobs", scope="infer", query=JobsQuery, gives=views.BatchJobList)
+def list_jobs(request: Request, query: JobsQuery) -> dict[str, Any]:
+    """Batch jobs of this token, newest first; an administrator's of all tokens
+
+    A page may be shorter than `limit`, and have a next one.
+    """
+    allowed = listing.may_use(request.caller, request.scopes)
+    page, following = listing.page(store(), allowed, query.model, query.next, query.limit)
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return {"jobs": list(pool.map(_summary, page)), "next": following}
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    summary = progress.summarize(store(), job)
+    if summary["state"] in progress.ACTIVE and runs.refresh(store(), machine, job):
+        summary = progress.summarize(store(), job)
+    return {**summary, "status_url": f"/batch/{job.id}"}
 
 
 @handler.route(
@@ -46,7 +69,13 @@ def _status(job: Job) -> dict[str, Any]:
     gives={201: views.BatchJobCreated, 202: views.BatchJob},
     sticky=True,
     errors=(409,),
-    examples={"files": {"files": [{"name": "a.png"}, {"name": "b.png"}], "options": {"top_k": "1"}}},
+    examples={
+        "files": {
+            "files": [{"name": "a.png", "size": 2048}, {"name": "b.png", "size": 4096}],
+            "options": {"top_k": "1"},
+        }
+    },
+    keyed=True,
 )
 def create(request: Request, body: requests.BatchRequest) -> Response:
     """Create a batch job, for files to send or for inputs that are in the bucket
@@ -54,7 +83,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     With `prefix`, the job is started at once.
     """
     key = request.headers.get("x-request-key", "")
-    job = requests.create(log(), request.params["model"], body, request.caller, request.scopes, key)
+    job = requests.create(log(), request.params["model"], body, request.owner, key, request.creates)
     if body.prefix is not None:
         requests.require_inputs(store(), job, None)
         runs.start(store(), machine(), job, request.caller)
@@ -71,7 +100,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     takes=requests.MoreFiles,
     gives={201: views.FileDestinations},
     errors=(409,),
-    examples={"files": {"files": [{"name": "c.png"}]}},
+    examples={"files": {"files": [{"name": "c.png", "size": 1024}]}},
 )
 def add_files(request: Request, body: requests.MoreFiles) -> Response:
     """Where to send more files of a job"""
@@ -87,6 +116,7 @@ def add_files(request: Request, body: requests.MoreFiles) -> Response:
     takes=requests.StartRequest,
     gives=STATUS,
     errors=(409,),
+    keyed=True,
 )
 def start(request: Request, body: requests.StartRequest) -> Response:
     """Start a job, or start again what is left of one"""
@@ -105,6 +135,8 @@ def status(request: Request, query: StatusQuery) -> Response:
 def _wait(job: Job, seconds: int) -> Response:
     """The job's status once no run is active, and after `seconds` at the latest."""
     answer = _status(job)
+    if answer["state"] in progress.ACTIVE and runs.refresh(store(), machine, job):
+        answer = _status(job)
     if seconds and answer["state"] in progress.ACTIVE:
         for pause in _pauses(seconds):
             time.sleep(pause)
@@ -146,9 +178,27 @@ def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
     return {"outputs": page, "next": following}
 
 
-@handler.route("DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,))
+@handler.route(
+    "DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,), keyed=True
+)
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a job; what is done stays"""
     job = _job(request)
     runs.cancel(store(), machine(), job)
     return _status(job)
+
+
+@handler.route(
+    "DELETE",
+    "/batch/{job}/data",
+    id="deleteBatchJobData",
+    scope="infer",
+    gives=views.BatchDataDeletion,
+    errors=(409,),
+)
+def delete_data(request: Request) -> views.BatchDataDeletion:
+    """Delete a job that does not run at once: its inputs, answers and records"""
+    job = _job(request)
+    runs.refresh(store(), machine, job)  # a run that died is no reason to keep it
+    receipt = deletion.delete(store(), job, request.caller)
+    return msgspec.convert(msgspec.to_builtins(receipt), views.BatchDataDeletion)

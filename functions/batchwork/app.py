@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -10,16 +11,19 @@ import msgspec
 
 from shared import deadline
 from shared.entry.wiring import config, log, store
+from shared.errors import AmaasError
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch import plan
 from shared.jobs.batch.plan import Chunk
-from shared.jobs.batch.work import NotFinished, process, record_error
+from shared.jobs.batch.work import ChunkFailed, NotFinished, process, record_error
 from shared.serving import tasks
 from shared.serving.layer import Layer
 from shared.serving.models import Models
 from shared.serving.wall import Wall
 
 logger = logging.getLogger(__name__)
+WRITING = 10.0  # seconds of the call that no input may take: its answers have to be stored
+FOR_EVER = 1e9
 
 
 @cache
@@ -31,7 +35,7 @@ def models() -> Models:
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """After an exception, the state machine calls again for this chunk only."""
+    """After an exception, or the death of this process, the state machine calls again for this chunk only."""
     token = deadline.begin(context)
     try:
         return _handle(event, context)
@@ -40,24 +44,37 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    job = jobs.read(store(), event["job"])
-    chunk = plan.chunk(msgspec.json.encode(event["chunk"]), job.id)
     try:
-        result = _process(job, int(event["run"]), chunk, context)
+        result = _process(event, context)
     except NotFinished:
         raise
     except Exception as error:
-        record_error(store(), job.id, chunk.number, error)
-        raise
-    logger.info("chunk", extra={"job": job.id, **result})
+        logger.exception("chunk failed", extra={"job": event.get("job")})
+        raise ChunkFailed(f"{type(error).__name__}: {error}") from error
+    logger.info("chunk", extra={"job": event["job"], **result})
     return result
 
 
-def _process(job: jobs.Job, run: int, chunk: Chunk, context: Any) -> dict[str, Any]:
+def _process(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    job = jobs.read(store(), event["job"])
+    chunk = plan.chunk(msgspec.json.encode(event["chunk"]), job.id)
+    try:
+        return _predict(job, int(event["run"]), chunk, context)
+    except NotFinished:
+        raise
+    except Exception as error:
+        with suppress(AmaasError):  # the store may be what is away
+            record_error(store(), job.id, chunk.number, error)
+        raise
+
+
+def _predict(job: jobs.Job, run: int, chunk: Chunk, context: Any) -> dict[str, Any]:
     loaded = models().load(job.model, str(job.version))
 
     def predict(body: bytes, content_type: str) -> dict[str, Any]:
-        return tasks.predict(loaded, body, content_type, job.options)
+        left = deadline.remaining()
+        with deadline.within(FOR_EVER if left is None else left - WRITING):
+            return tasks.predict(loaded, body, content_type, job.options)
 
     return process(
         store(), job, run, chunk, loaded.manifest, predict, lambda: context.get_remaining_time_in_millis() / 1000

@@ -60,7 +60,14 @@ from shared.serving.models import Models  # noqa: E402
 @cache
 def models() -> Models:
     settings = config()
-    return Models(reading(), layer=layer(), ttl=settings.alias_ttl, capacity=settings.cache_bytes, wall=wall())
+    return Models(
+        reading(),
+        layer=layer(),
+        ttl=settings.alias_ttl,
+        capacity=settings.cache_bytes,
+        max_stale=settings.max_stale,
+        wall=wall(),
+    )
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:

@@ -119,4 +119,6 @@ def _response(loaded: Loaded, reply: Reply) -> Response:
         "x-amaas-version": str(loaded.version.version),
         "x-amaas-revision": str(loaded.revision),
     }
+    if loaded.stale is not None:
+        versions["x-amaas-stale"] = str(loaded.stale)
     return Response(reply.body, headers=versions | reply.headers)

@@ -10,43 +10,66 @@ import msgspec
 from shared.entry.wiring import config, log
 from shared.ingest import pipeline, recheck
 from shared.ingest.verdict import Limits
-from shared.uploads import states
+from shared.uploads import states, unfinished
 
 logger = logging.getLogger(__name__)
 
-TIME = 300.0  # seconds of an invocation without a context
-MARGIN = 60.0  # seconds of one check: none is begun with less time left
+TIME = 900.0  # seconds of an invocation without a context
+MARGIN = 90.0  # seconds that one check takes at most: none is begun with less time left
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Handle every record. After an exception, such as an outage of the store, Lambda delivers the event again."""
-    if "Records" not in event:  # the daily schedule, or ops.recheck, which may send "patience" in seconds
-        patience = float(event.get("patience", pipeline.PATIENCE))
-        late = [_report(upload) for upload in pipeline.check_unfinished(log(), config(), Limits(), patience)]
-        return {"handled": late, "rechecked": _recheck(context)}
+    if "Records" not in event:
+        return _look(event, context)
     outcomes = [_handle(record) for record in event.get("Records", [])]
     return {"handled": [outcome for outcome in outcomes if outcome]}
+
+
+def _look(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Bring unfinished uploads on, and recheck outdated versions.
+
+    event: of a schedule, or of ops.recheck, which may send `patience` in seconds. The frequent schedule sends
+    {"look": "uploads"}: it reads no model's log, and only what has no end state.
+    """
+    often = event.get("look") == "uploads"
+    if not often:
+        unfinished.mark_again(log().store)
+    patience = float(event.get("patience", pipeline.PATIENCE))
+    ended = pipeline.check_unfinished(log(), config(), _limits(), patience, _seconds(context))
+    rechecked = [] if often else _recheck(context)
+    return {"handled": [_report(upload) for upload in ended], "rechecked": rechecked}
+
+
+def _limits() -> Limits:
+    return Limits(require_filter=config().require_filter)
 
 
 def _handle(record: dict[str, Any]) -> dict[str, Any] | None:
     key = record["s3"]["object"]["key"]
     principal = record.get("userIdentity", {}).get("principalId", "inbox")
-    upload = pipeline.on_object(log(), config(), key, {"principal": f"s3:{principal}"}, Limits())
+    upload = pipeline.on_object(log(), config(), key, {"principal": f"s3:{principal}"}, _limits())
     if upload is None:
-        logger.info("nothing to do", extra={"key": key})
+        logger.info("nothing to do")
         return None
     return _report(upload)
 
 
 def _recheck(context: Any) -> list[dict[str, Any]]:
     """Recheck outdated versions, as many as there is time for."""
-    remaining = context.get_remaining_time_in_millis() / 1000 if context else TIME
-    outcomes = recheck.check_outdated(log(), Limits(), remaining - MARGIN)
+    outcomes = recheck.check_outdated(log(), _limits(), _seconds(context))
     for outcome in outcomes:
-        logger.info("checked again", extra=msgspec.to_builtins(outcome))
+        extra = {"model": outcome.model, "version": outcome.version, "refused": outcome.refused is not None}
+        logger.info("checked again", extra=extra)
     return [msgspec.to_builtins(outcome) for outcome in outcomes]
 
 
+def _seconds(context: Any) -> float:
+    """Seconds in which a check may still be begun."""
+    remaining = context.get_remaining_time_in_millis() / 1000 if context else TIME
+    return max(0.0, remaining - MARGIN)
+
+
 def _report(upload: states.Upload) -> dict[str, Any]:
-    logger.info("upload", extra={"upload": upload.upload_id, "state": upload.state, "why": upload.reason})
+    logger.info("upload", extra={"upload": upload.upload_id, "state": upload.state, "code": upload.code})
     return {"upload_id": upload.upload_id, "state": upload.state, "version": upload.version}

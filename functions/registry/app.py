@@ -35,21 +35,24 @@ from shared.registry import (
     versions,
     views,
 )
-from shared.registry.state import Policy
 
-handler = Routes("registry")
+handler = Routes("registry", store=lambda: log().store)
 MODEL = "/models/{model}"
 VERSION = MODEL + "/versions/{version}"
 ALIAS = MODEL + "/aliases/{alias}"
 REQUEST = MODEL + "/requests/{number}"
+POLICY = ALIAS + "/policy"
 MOVER = "write|promote"
+POLICY_REQUESTED = {201: transitions.PolicyRequested}
 
 
 def transition(
     method: str, path: str, id: str, scope: str, takes: Any, gives: Any, **more: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A route that changes a model's log."""
-    return handler.route(method, path, id=id, scope=scope, takes=takes, gives=gives, transition=True, **more)
+    return handler.route(
+        method, path, id=id, scope=scope, takes=takes, gives=gives, transition=True, keyed=True, **more
+    )
 
 
 def _name(request: Request) -> str:
@@ -94,7 +97,8 @@ def get_model(request: Request) -> views.Model:
     head = models.get(log(), _name(request))
     manifest = models.manifest(log(), models.representative_version(head))
     newest, _ = versions.page(log(), head)
-    return views.model(head, manifest, models.card(log(), head, manifest), newest)
+    policies = approvals.open_policies(log(), head)
+    return views.model(head, manifest, models.card(log(), head, manifest), newest, policies)
 
 
 @handler.route(
@@ -143,13 +147,15 @@ def compare_versions(request: Request, query: CompareQuery) -> dict[str, Any]:
 def get_history(request: Request, query: HistoryQuery) -> record_views.History:
     """What happened to a model, newest first"""
     name = _name(request)
-    report = verify.verify(log(), name) if query.verify else None
-    newest = report.revision if report is not None else models.get_with_deleted(log(), name).revision
+    until = verify.Position.parse(query.verify_next) if query.verify_next else None
+    report = verify.verify(log(), name, until=until) if query.verify or until else None
+    newest = report.revision if report is not None and until is None else models.get_with_deleted(log(), name).revision
     records, next_page = models.history(log(), name, newest, before=query.next, limit=query.limit)
     history = record_views.History(records=[record_views.record(one) for one in records], next=next_page)
     if report is not None:
         history.verified, history.problems = report.verified, report.problems
         history.revision, history.digest, history.since = report.revision, report.digest, report.since
+        history.verify_next = str(report.before) if report.before else None
     return history
 
 
@@ -191,15 +197,24 @@ def delete_alias(request: Request, body: TransitionRequest) -> transitions.Alias
     return transitions.AliasDeleted(model=head.model, alias=alias, deleted=True, revision=head.revision)
 
 
-@transition("PUT", ALIAS + "/policy", "setAliasPolicy", "admin", SetPolicyRequest, transitions.AliasPolicy)
+@transition("PUT", POLICY, "setAliasPolicy", "admin", SetPolicyRequest, transitions.AliasPolicy)
 def set_policy(request: Request, body: SetPolicyRequest) -> transitions.AliasPolicy:
     """Say who may move an alias"""
     alias = request.params["alias"]
-    policy = Policy(protected=body.protected, two_person=body.two_person)
     change = request.change(body.reason, body.expect_revision)
-    head = aliases.set_policy(log(), _name(request), alias, policy, change)
+    head = aliases.set_policy(log(), _name(request), alias, body.policy(alias), change)
     present = asdict(views.policy(head, alias))
     return transitions.AliasPolicy(model=head.model, alias=alias, revision=head.revision, **present)
+
+
+@transition("POST", POLICY + "/requests", "createPolicyRequest", "admin", SetPolicyRequest, POLICY_REQUESTED)
+def create_policy_request(request: Request, body: SetPolicyRequest) -> Response:
+    """Request that an alias no longer requires two persons, which another person approves"""
+    alias = request.params["alias"]
+    change = request.change(body.reason, body.expect_revision)
+    policy = body.policy(alias)
+    number = approvals.request_policy(log(), _name(request), alias, policy, change)
+    return Response(transitions.policy_requested(_name(request), alias, number, policy), 201)
 
 
 @transition("POST", ALIAS + "/requests", "createMoveRequest", MOVER, SetAliasRequest, {201: transitions.MoveRequested})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.errors import BadInput
 from shared.paging import CURSOR, limit
-from shared.registry.state import PRODUCTION, Target
+from shared.registry import policies
+from shared.registry.state import PRODUCTION, Policy, Target
 
 Reason = Annotated[str, Meta(max_length=2000)]
 Number = Annotated[int, Meta(ge=1, le=10**9)]
@@ -45,10 +46,31 @@ class RollbackRequest(TransitionRequest, forbid_unknown_fields=True, kw_only=Tru
 
 
 class SetPolicyRequest(TransitionRequest, forbid_unknown_fields=True, kw_only=True):
-    """protected: only tokens with the scope promote move the alias. two_person: only approved requests do."""
+    """protected: only tokens with the scope promote move the alias. two_person: only approved requests do.
 
-    protected: bool = True
-    two_person: bool = False
+    default: back to what an alias has by default, without the members before it; `production` is protected then.
+    below_default: said with `protected: false`, where the default is protected.
+    """
+
+    protected: bool | UnsetType = UNSET
+    two_person: bool | UnsetType = UNSET
+    default: bool = False
+    below_default: bool = False
+
+    def policy(self, alias: str) -> Policy:
+        """Raises BadInput."""
+        usual = policies.default(alias)
+        if self.default:
+            if (self.protected, self.two_person) != (UNSET, UNSET):
+                raise BadInput("say either default, or protected and two_person")
+            return usual
+        policy = Policy(protected=self.protected is not False, two_person=self.two_person is True)
+        if policies.strength(policy) < policies.strength(usual) and not self.below_default:
+            raise BadInput(
+                f"alias {alias!r} is protected by default: to go below that, say below_default, too; "
+                '{"default": true} goes back to the default'
+            )
+        return policy
 
 
 class UpdateModelRequest(TransitionRequest, forbid_unknown_fields=True, kw_only=True):
@@ -79,6 +101,9 @@ class CompareQuery(Struct, rename={"old": "from", "new": "to"}):
 class HistoryQuery(Struct):
     verify: Annotated[bool, Meta(description="check the whole log: is every record there, unchanged and signed?")] = (
         False
+    )
+    verify_next: Annotated[str | None, Meta(description="`verify_next` of the answer before: go on with that part")] = (
+        None
     )
     next: Annotated[Annotated[int, Meta(ge=1, le=10**12)] | None, CURSOR] = None
     limit: Annotated[int, limit(200)] = 50

@@ -1,22 +1,43 @@
-"""Tokens: the only function that may write them. Its callers are admins."""
+"""Tokens: the only function that may write and sign them. Its callers are admins, and operators who invoke it."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from functions.tokens.contract import CreateTokenRequest, Token, TokenCreated, TokenList
-from shared.access import scopes, tokens
+from msgspec.structs import asdict
+
+from functions.tokens import operator
+from functions.tokens.contract import CreateTokenRequest, RevokeTokenRequest, RotateTokenRequest
+from shared.access import scopes, tokens, views
+from shared.config import AUTHORIZER_SECONDS
 from shared.entry.http import Request, Response, Routes
-from shared.entry.wiring import store
+from shared.entry.wiring import config, seals, store
 
-handler = Routes("tokens")
+logger = logging.getLogger(__name__)
 
 
-@handler.route("GET", "/tokens", id="listTokens", scope="admin", gives=TokenList)
-def list_tokens(request: Request) -> dict[str, Any]:
+class TokenRoutes(Routes):
+    """The routes, and what only an operator may ask for: an event of the gateway has no member `operator`."""
+
+    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        if "operator" in event:
+            return operator.carry_out(store(), seals(config()), config().token_days, event["operator"])
+        return super().__call__(event, context)
+
+
+handler = TokenRoutes("tokens")
+
+
+def _creator(request: Request) -> tokens.Creator:
+    return tokens.Creator(id=request.caller, ancestors=request.ancestors)
+
+
+@handler.route("GET", "/tokens", id="listTokens", scope="admin", gives=views.TokenList)
+def list_tokens(request: Request) -> views.TokenList:
     """All tokens, revoked ones too, without their secrets"""
     scopes.require_everywhere(request.scopes, "admin")
-    return {"tokens": [token.public() for token in tokens.list_tokens(store())]}
+    return views.TokenList(tokens.list_tokens(store(), seals(config())))
 
 
 @handler.route(
@@ -25,19 +46,59 @@ def list_tokens(request: Request) -> dict[str, Any]:
     id="createToken",
     scope="admin",
     takes=CreateTokenRequest,
-    gives={201: TokenCreated},
+    gives={201: views.TokenCreated},
     examples={"caller": {"name": "shop-frontend", "scopes": ["infer:fashion-*"], "expires_in_days": 90}},
 )
 def create(request: Request, body: CreateTokenRequest) -> Response:
     """Create a token"""
     # an admin of some models only must not be able to make a token for all of them
     scopes.require_everywhere(request.scopes, "admin")
-    token, secret = tokens.create(store(), body.name, body.scopes, expires_in_days=body.expires_in_days)
-    return Response({**token.public(), "token": secret}, 201)
+    days = body.expires_in_days or config().token_days
+    token, secret = tokens.create(
+        store(), body.name, body.scopes, expires_in_days=days, creator=_creator(request), seals=seals(config())
+    )
+    logger.info("token created", extra={"token": token.id, "by": request.caller, "scopes": token.scopes})
+    return Response(views.TokenCreated(token=secret, **asdict(tokens.view(token))), 201)
 
 
-@handler.route("DELETE", "/tokens/{token_id}", id="revokeToken", scope="admin", gives=Token)
-def revoke(request: Request) -> dict[str, Any]:
-    """Revoke a token; it stays listed"""
+@handler.route(
+    "POST",
+    "/tokens/{token_id}/rotate",
+    id="rotateToken",
+    scope="admin",
+    takes=RotateTokenRequest,
+    gives={201: views.TokenRotated},
+    errors=(409,),
+    examples={"two days": {"overlap_hours": 48}},
+)
+def rotate(request: Request, body: RotateTokenRequest) -> Response:
+    """Replace a token by a new one with its name and scopes; the old one ends after the overlap"""
     scopes.require_everywhere(request.scopes, "admin")
-    return tokens.revoke(store(), request.params["token_id"]).public()
+    token, secret, old_until = tokens.rotate(
+        store(),
+        request.params["token_id"],
+        creator=_creator(request),
+        overlap_hours=body.overlap_hours,
+        expires_in_days=body.expires_in_days or config().token_days,
+        seals=seals(config()),
+    )
+    extra = {"token": token.id, "replaces": request.params["token_id"], "by": request.caller}
+    logger.info("token rotated", extra=extra)
+    return Response(views.TokenRotated(token=secret, old_until=old_until, **asdict(tokens.view(token))), 201)
+
+
+@handler.route(
+    "DELETE",
+    "/tokens/{token_id}",
+    id="revokeToken",
+    scope="admin",
+    takes=RevokeTokenRequest,
+    gives=views.TokenRevoked,
+)
+def revoke(request: Request, body: RevokeTokenRequest) -> views.TokenRevoked:
+    """Revoke a token; it stays listed. Calls in progress, and those of the next seconds, may still be let in"""
+    scopes.require_everywhere(request.scopes, "admin")
+    identity = request.params["token_id"]
+    token = tokens.revoke(store(), identity, by=request.caller, reason=body.reason, seals=seals(config()))
+    logger.info("token revoked", extra={"token": identity, "by": request.caller})
+    return views.TokenRevoked(refused_within=AUTHORIZER_SECONDS, **asdict(token))

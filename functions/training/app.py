@@ -5,17 +5,20 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import msgspec
+
 from functions.training.contract import JobsQuery, StatusQuery
 from shared.access import scopes
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
+from shared.errors import BadInput
+from shared.jobs.training import deletion, progress, runs, views
 from shared.jobs.training import job as jobs
-from shared.jobs.training import progress, runs, views
 from shared.jobs.training.queue import BatchQueue
-from shared.jobs.training.request import TrainingRequest
+from shared.jobs.training.request import TrainingRequest, dataset_names
 from shared.jobs.training.runs import Queue
 
-handler = Routes("training")
+handler = Routes("training", store=lambda: store())
 
 
 @cache
@@ -34,6 +37,7 @@ def queue() -> Queue | None:
     gives={202: views.TrainingJob},
     errors=(501,),
     examples={"fashion": {"model": "fashion", "data": "fashion-mnist", "arguments": {"epochs": 20, "no-flip": True}}},
+    keyed=True,
 )
 def create(request: Request, body: TrainingRequest) -> Response:
     """Start a training job; its result is pushed as a version of the model
@@ -41,7 +45,9 @@ def create(request: Request, body: TrainingRequest) -> Response:
     Needs a deployment with a training queue: without one, the answer is 501. Follow `status_url`.
     """
     request.require("train", body.model)
-    job = runs.start(store(), queue(), body, request.caller, config().bucket)
+    for name in dataset_names(body.data, body.arguments, config().bucket):
+        scopes.require_data(request.scopes, name)
+    job = runs.start(store(), queue(), body, request.caller, config().bucket, request.creates)
     return Response(progress.status(store(), job), 202)
 
 
@@ -65,13 +71,30 @@ def status(request: Request, query: StatusQuery) -> dict[str, Any]:
     request.require("read", job.model)
     runs.refresh(store(), queue(), job)
     answer = progress.status(store(), job, query.after)
-    if answer["state"] in progress.FINAL:
+    if answer["state"] in progress.FINAL and _may_see_data(request, job):
         answer["reports"] = progress.report_urls(store(), job.id, config().upload_ttl)
     return answer
 
 
+def _may_see_data(request: Request, job: jobs.Job) -> bool:
+    """Whether the caller may read items of the job's data, which its reports show."""
+    if request.owner.owns(job.by):
+        return True
+    try:
+        names = dataset_names(job.data, job.arguments, config().bucket)
+    except BadInput:  # of a bucket that this one was restored from
+        return scopes.allows(request.scopes, "data")
+    return all(scopes.allows(request.scopes, "data", name) for name in names)
+
+
 @handler.route(
-    "DELETE", "/training-jobs/{job_id}", id="cancelTrainingJob", scope="train", gives=views.TrainingJob, errors=(409,)
+    "DELETE",
+    "/training-jobs/{job_id}",
+    id="cancelTrainingJob",
+    scope="train",
+    gives=views.TrainingJob,
+    errors=(409,),
+    keyed=True,
 )
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a training job; its last checkpoint stays"""
@@ -79,3 +102,19 @@ def cancel(request: Request) -> dict[str, Any]:
     request.require("train", job.model)
     runs.cancel(store(), queue(), job, request.caller)
     return progress.status(store(), job)
+
+
+@handler.route(
+    "DELETE",
+    "/training-jobs/{job_id}/data",
+    id="deleteTrainingJobData",
+    scope="train",
+    gives=views.TrainingDataDeletion,
+    errors=(409,),
+)
+def delete_data(request: Request) -> views.TrainingDataDeletion:
+    """Delete the checkpoints, metrics and reports of a training job that has ended, at once"""
+    job = jobs.read(store(), request.params["job_id"])
+    request.require("train", job.model)
+    receipt = deletion.delete_data(store(), job, request.caller)
+    return msgspec.convert(msgspec.to_builtins(receipt), views.TrainingDataDeletion)

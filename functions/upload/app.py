@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from functions.upload.contract import UploadsQuery
+from functools import cache
+
+from functions.upload.contract import RedriveRequest, UploadsQuery
 from shared import keys
 from shared.access import scopes
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
-from shared.uploads import sessions, states, views
+from shared.errors import NotImplemented_
+from shared.uploads import deletion, redrive, sessions, states, views
 
-handler = Routes("upload")
+handler = Routes("upload", store=lambda: store())
+LETTERS = 50  # messages of one call: each takes some requests of the store, and the gateway waits for 29 seconds
+
+
+@cache
+def failures() -> redrive.LetterQueue:
+    """The queue of failed events. Raises NotImplemented_ where there is none."""
+    if not config().ingest_failures:
+        raise NotImplemented_("this deployment has no queue of failed uploads: give the ids of uploads instead")
+    from shared.uploads.failures import FailureQueue  # boto3, for this one route
+
+    return FailureQueue(config().ingest_failures, config().endpoint_url)
 
 
 @handler.route(
@@ -19,11 +33,13 @@ handler = Routes("upload")
     scope="write",
     takes=sessions.UploadRequest,
     gives={201: views.UploadSession},
-    examples={"package": {"files": [{"name": "model.onnx", "size": 902_573}, {"name": "amaas.json"}]}},
+    examples={"package": {"files": [{"name": "model.onnx", "size": 902_573}, {"name": "amaas.json", "size": 411}]}},
+    keyed=True,
 )
 def create(request: Request, body: sessions.UploadRequest) -> Response:
     """Announce a package; the answer says where to send its files"""
-    return Response(sessions.create(store(), config(), request.params["model"], body, request.caller), 201)
+    session = sessions.create(store(), config(), request.params["model"], body, request.caller, request.creates)
+    return Response(session, 201)
 
 
 @handler.route(
@@ -42,3 +58,29 @@ def status(request: Request) -> views.Upload:
     upload = states.read(store(), request.params["upload_id"])
     scopes.require(request.scopes, "read", upload.model)
     return views.upload(upload)
+
+
+@handler.route("DELETE", "/uploads/{upload_id}", id="deleteUpload", scope="write", gives=views.Upload, errors=(409,))
+def delete(request: Request) -> views.Upload:
+    """Delete the files of an upload at once; a version that came of it stays"""
+    upload = states.read(store(), request.params["upload_id"])
+    scopes.require(request.scopes, "write", upload.model)
+    return views.upload(deletion.delete(store(), upload.upload_id, request.caller))
+
+
+@handler.route(
+    "POST",
+    "/uploads/redrive",
+    id="redriveUploads",
+    scope="admin",
+    takes=RedriveRequest,
+    gives=views.RedrivenUploads,
+    errors=(404, 501),
+    examples={"queue": {}, "one": {"uploads": ["019c4f2a3b0-1f0e9d8c7b6a5948"]}},
+)
+def redrive_uploads(request: Request, body: RedriveRequest) -> views.RedrivenUploads:
+    """Have uploads checked again that failed, after their cause is mended"""
+    if body.uploads:
+        return views.redriven([redrive.redrive_upload(store(), upload) for upload in body.uploads], more=False)
+    outcomes = redrive.redrive_queue(store(), failures(), LETTERS)
+    return views.redriven(outcomes, more=len(outcomes) >= LETTERS)

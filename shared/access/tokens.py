@@ -1,119 +1,164 @@
 """Tokens: `amaas_<id>_<secret>`. Only a salted hash of the secret is stored: who reads the bucket cannot log in.
 
-The secret is 256 random bits from the operating system, so one round of salted SHA-256 is enough: there is nothing to
-guess. A password hash would add tens of milliseconds to every cold call and no security.
+Here they are created, replaced, revoked and listed, which only the tokens function does. Who calls is
+authenticate.py's.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
 import time
+import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from shared import formats, keys
 from shared.access import scopes as scope_rules
+from shared.access import usage, views
+from shared.access.authenticate import hash_secret
+from shared.access.records import (
+    JSON,
+    MEMBERS,
+    REVOCATION,
+    UNSIGNED,
+    Revocation,
+    Seals,
+    Token,
+    Unusable,
+    decode,
+    revoked_since,
+    summarize,
+)
 from shared.clock import now
-from shared.errors import BadInput, NotFound, Unauthenticated, Unavailable
-from shared.storage.base import Object, ObjectNotFound, PreconditionFailed, Store, list_all
+from shared.errors import BadInput, Conflict, NotFound
+from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store, get_many, list_all
 
-TOKEN = re.compile(r"amaas_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
-REFUSED = "this token is unknown, expired or revoked: send `Authorization: Bearer <token>` with a valid one"
-MISSING = "no token: send `Authorization: Bearer <token>`; `amaas token create` creates one"
+DEFAULT_DAYS = 90.0
+MAX_DAYS = 3650
+MAX_NAME = 100
+MAX_ANCESTORS = 64
+MAX_OVERLAP = 30 * 24.0  # hours
+DAY, HOUR = 86400, 3600
+OPERATOR = "operator"
+ENDED = "token {} is expired, revoked or replaced already: create a new one"
+NOT_IN_NAMES = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, invisible and direction marks, line ends
 
 
-class Token(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
-    """A stored token. salt and hash in hex; expires_at in seconds since the epoch, None: it does not expire.
+class Creator(Struct, frozen=True, kw_only=True):
+    """Who creates a token: the id of a token, or OPERATOR. ancestors: of that token."""
 
-    A member that narrows what a token permits needs the next format: a release that ignored it would permit too much.
+    id: str = ""
+    ancestors: tuple[str, ...] = ()
+
+
+def create(
+    store: Store,
+    name: str,
+    scopes: Sequence[str],
+    *,
+    expires_in_days: float = DEFAULT_DAYS,
+    creator: Creator = Creator(),  # noqa: B008 - it is frozen
+    seals: Seals = UNSIGNED,
+) -> tuple[Token, str]:
+    """Create a token. Returns it with its plain text, which is not stored. Raises BadInput."""
+    token = Token(
+        id="",
+        name=require_name(name),
+        scopes=scope_rules.normalize(scopes),
+        salt="",
+        hash="",
+        created_at=now(),
+        expires_at=_expiry(expires_in_days),
+        creator=creator.id,
+        ancestors=_ancestors([creator.id], creator.ancestors),
+    )
+    return _store(store, token, seals)
+
+
+def rotate(
+    store: Store,
+    identity: str,
+    *,
+    creator: Creator,
+    overlap_hours: float = 24.0,
+    expires_in_days: float = DEFAULT_DAYS,
+    seals: Seals = UNSIGNED,
+) -> tuple[Token, str, float]:
+    """Replace a token: a new one with its name and scopes, and the old one ends after the overlap.
+
+    Returns the new one, its plain text, and when the old one ends (seconds since the epoch). Raises NotFound, BadInput,
+    Conflict for a token that has ended, Unusable.
     """
-
-    id: str
-    name: str
-    scopes: list[str]
-    salt: str
-    hash: str
-    created_at: str
-    expires_at: float | None = None
-    revoked: bool = False
-
-    def public(self) -> dict[str, object]:
-        """What the API shows: neither salt nor hash."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "scopes": self.scopes,
-            "created_at": self.created_at,
-            "expires_at": self.expires_at,
-            "revoked": self.revoked,
-        }
+    if not 0 <= overlap_hours <= MAX_OVERLAP:
+        raise BadInput(f"overlap_hours must be 0 to {MAX_OVERLAP:g}: so long both tokens are valid")
+    old = read(store, identity, seals)
+    if old.revoked or _revocation(store, identity) or (old.expires_at is not None and old.expires_at < time.time()):
+        raise Conflict(ENDED.format(identity))
+    token = replace(
+        old,
+        scopes=scope_rules.normalize(old.scopes),
+        created_at=now(),
+        expires_at=_expiry(expires_in_days),
+        creator=creator.id,
+        ancestors=_ancestors([old.id], old.ancestors, [creator.id], creator.ancestors),
+        replaces=[old.id, *old.replaces],
+    )
+    token, secret = _store(store, token, seals)
+    since = time.time() + overlap_hours * HOUR
+    _replace(store, Revocation(id=identity, by=creator.id, at=now(), since=since, replaced_by=token.id), seals)
+    return token, secret, since
 
 
-class Summary(Struct):
-    """The members that can be listed of a token that a later release wrote, or that is damaged."""
-
-    name: str = "?"
-    scopes: list[str] = []
-    created_at: str = ""
-    revoked: bool = False
-
-
-# created once, before any thread: see registry/state.py
-DECODER = msgspec.json.Decoder(Token)
-SUMMARY = msgspec.json.Decoder(Summary)
-MEMBERS = msgspec.json.Decoder(dict[str, Any])
+def _replace(store: Store, end: Revocation, seals: Seals) -> None:
+    """Store that a token ends for another one. Raises Conflict if it has ended already: that one is revoked, then."""
+    key = keys.token(end.id, keys.REVOKED)
+    try:
+        store.put(key, seals.attach(key, msgspec.json.encode(end)), if_absent=True, content_type=JSON)
+    except AlreadyExists:  # rotated or revoked by another call at the same time: two would go on in its place
+        revoke(store, str(end.replaced_by), by=end.by, reason="another rotation was faster", seals=seals)
+        raise Conflict(ENDED.format(end.id)) from None
 
 
-def create(store: Store, name: str, scopes: list[str], *, expires_in_days: float | None = None) -> tuple[Token, str]:
-    """Create a token. Returns it with its plain text, which is not stored. Raises BadInput for an unknown scope."""
-    if not scopes:
-        raise BadInput(f"a token needs at least one scope: {', '.join(scope_rules.SCOPES)}")
-    for scope in scopes:
-        scope_rules.parse(scope)
-    if expires_in_days is not None and not 0 < expires_in_days <= 3650:
-        raise BadInput("expires_in_days must be above 0 and at most 3650")
+def _store(store: Store, token: Token, seals: Seals) -> tuple[Token, str]:
+    """Store a token under a new id and secret. Returns it with its plain text."""
     import secrets  # with random, for which no caller of another function has to wait
 
     identity, secret, salt = secrets.token_hex(6), secrets.token_urlsafe(32), secrets.token_hex(16)
-    expires = time.time() + expires_in_days * 86400 if expires_in_days else None
-    token = Token(
-        id=identity, name=name, scopes=scopes, salt=salt, hash=_hash(salt, secret), created_at=now(), expires_at=expires
-    )
-    store.put(keys.token(identity), msgspec.json.encode(token), if_absent=True, content_type="application/json")
+    token = replace(token, id=identity, salt=salt, hash=hash_secret(salt, secret))
+    body = seals.attach(keys.token(identity), msgspec.json.encode(token))
+    store.put(keys.token(identity), body, if_absent=True, content_type=JSON)
     return token, f"amaas_{identity}_{secret}"
 
 
-def authenticate(store: Store, header: str | None) -> Token:
-    """The token of an Authorization header. Raises Unauthenticated.
-
-    The message is the same for an unknown, a revoked and an expired token, and for a wrong secret: a caller who guesses
-    learns nothing.
-    """
-    scheme, _, text = (header or "").strip().partition(" ")
-    if scheme.lower() != "bearer" or not text.strip():
-        raise Unauthenticated(MISSING)
-    match = TOKEN.fullmatch(text.strip())
-    if not match:
-        raise Unauthenticated(REFUSED)
-    try:
-        token = _decode(_get(store, match[1]).body, match[1])
-    except NotFound:
-        raise Unauthenticated(REFUSED) from None
-    except Unreadable as error:
-        raise Unauthenticated(str(error)) from error
-    # compared in constant time: the time must not tell how many characters are right
-    valid = hmac.compare_digest(token.hash, _hash(token.salt, match[2]))
-    if not valid or token.revoked or (token.expires_at is not None and token.expires_at < time.time()):
-        raise Unauthenticated(REFUSED)
-    return token
+def require_name(name: str) -> str:
+    """Raises BadInput for a name that would not look the same wherever it is shown."""
+    plain = unicodedata.normalize("NFC", name)
+    if not 0 < len(plain) <= MAX_NAME or any(unicodedata.category(one) in NOT_IN_NAMES for one in plain):
+        raise BadInput(
+            f"{name[:40]!r} is no name for a token: use 1 to {MAX_NAME} characters, without line ends and other "
+            "characters that cannot be seen"
+        )
+    return plain
 
 
-class Unreadable(Unavailable):
-    """A stored token is damaged, or in the format of a later release."""
+def _expiry(days: float) -> float:
+    """Seconds since the epoch. Raises BadInput."""
+    if not 0 < days <= MAX_DAYS:
+        raise BadInput(f"expires_in_days must be above 0 and at most {MAX_DAYS}")
+    return time.time() + days * DAY
+
+
+def _ancestors(*parts: Sequence[str]) -> list[str]:
+    """Raises BadInput where it gets too long: to forget some of it would make two persons of one."""
+    ancestors = list(dict.fromkeys(one for part in parts for one in part if one))
+    if len(ancestors) > MAX_ANCESTORS:
+        raise BadInput(
+            f"this token would descend from more than {MAX_ANCESTORS} others: have an operator create one (make token)"
+        )
+    return ancestors
 
 
 def _get(store: Store, identity: str) -> Object:
@@ -124,64 +169,121 @@ def _get(store: Store, identity: str) -> Object:
         raise NotFound(f"there is no token {identity!r}: GET /tokens lists them") from None
 
 
-def _decode(body: bytes, identity: str) -> Token:
-    """Raises Unreadable."""
+def read(store: Store, identity: str, seals: Seals = UNSIGNED) -> Token:
+    """Raises NotFound, Unusable."""
+    return decode(_get(store, identity).body, identity, seals)
+
+
+def _revocation(store: Store, identity: str) -> Object | None:
     try:
-        return formats.decode(DECODER, body, f"token {identity}")
-    except Unavailable as error:
-        raise Unreadable(f"{error}; or revoke it and create another one") from error
+        return store.get(keys.token(identity, keys.REVOKED))
+    except ObjectNotFound:
+        return None
 
 
-def read(store: Store, identity: str) -> Token:
-    """Raises NotFound, Unavailable."""
-    return _decode(_get(store, identity).body, identity)
-
-
-def revoke(store: Store, identity: str) -> Token:
-    """Revoke a token. It stays stored: who had access, and when, is part of the audit. Raises NotFound, Unavailable.
-
-    A token of a later release can be revoked, too: members that are unknown here are written back unchanged.
-    """
-    while True:
-        present = _get(store, identity)
-        try:
-            members = MEMBERS.decode(present.body)
-        except formats.DAMAGED as error:
-            raise Unavailable(f"token {identity!r} is damaged and gives no access: {error}") from error
-        body = msgspec.json.encode(members | {"revoked": True})
-        try:
-            store.put(keys.token(identity), body, if_match=present.etag)
-            return _summarize(body, identity)
-        except PreconditionFailed:
-            continue  # another call changed the token: read it again
-
-
-def list_tokens(store: Store) -> list[Token]:
-    """All tokens: revoked and expired ones, and those that this release cannot read, too."""
-    names = [info.key for info in list_all(store, keys.TOKENS)]
-    return [_summarize(store.get(name).body, name.rpartition("/")[2].removesuffix(".json")) for name in names]
-
-
-def _summarize(body: bytes, identity: str) -> Token:
-    """The token, or what can be read of it; that one opens nothing, since no secret has an empty hash."""
-    try:
-        return _decode(body, identity)
-    except Unreadable:
-        pass
-    try:
-        summary = SUMMARY.decode(body)
-    except formats.DAMAGED:
-        summary = Summary()
-    return Token(
-        id=identity,
-        name=f"{summary.name} (unusable: written by a later release, or damaged)",
-        scopes=summary.scopes,
-        salt="",
-        hash="",
-        created_at=summary.created_at,
-        revoked=summary.revoked,
+def view(token: Token) -> views.Token:
+    return views.Token(
+        id=token.id,
+        name=token.name,
+        scopes=token.scopes,
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+        revoked=token.revoked,
+        creator=token.creator,
+        replaces=next(iter(token.replaces), None),
     )
 
 
-def _hash(salt: str, secret: str) -> str:
-    return hashlib.sha256(bytes.fromhex(salt) + secret.encode()).hexdigest()
+def revoke(
+    store: Store, identity: str, *, by: str = "", reason: str | None = None, seals: Seals = UNSIGNED
+) -> views.Token:
+    """Revoke a token. It stays stored: who had access, and when, is part of the audit. Raises NotFound.
+
+    Any can be revoked, also one that cannot be read.
+    """
+    present = _get(store, identity)
+    _end(store, Revocation(id=identity, by=by, at=now(), since=time.time(), reason=reason), seals)
+    _mark_revoked(store, identity, present, seals)
+    return _listed(identity, _get(store, identity).body, _revocation(store, identity), "", seals)
+
+
+def _end(store: Store, revocation: Revocation, seals: Seals) -> None:
+    """Store that a token ends. It can be made to end earlier, and never later."""
+    key = keys.token(revocation.id, keys.REVOKED)
+    body = seals.attach(key, msgspec.json.encode(revocation))
+    while True:
+        present = _revocation(store, revocation.id)
+        try:
+            if present is None:
+                store.put(key, body, if_absent=True, content_type=JSON)
+            elif revoked_since(present.body, revocation.id, seals) > revocation.since:
+                store.put(key, body, if_match=present.etag, content_type=JSON)
+            return
+        except (AlreadyExists, PreconditionFailed):
+            continue  # another call revoked it at the same time: whose revocation is the earlier one?
+
+
+def _mark_revoked(store: Store, identity: str, present: Object, seals: Seals) -> None:
+    """Say it in the record, too, for release 0.1: members that are unknown here are written back unchanged.
+
+    Only in one that is believed: a forged record gets no seal. If another call changes it, it says the same.
+    """
+    key = keys.token(identity)
+    try:
+        members = MEMBERS.decode(present.body)
+    except formats.DAMAGED:
+        return
+    if seals.problem(present.body, key) is not None or members.get("revoked") is True:
+        return
+    content = {name: value for name, value in members.items() if name != "seal"} | {"revoked": True}
+    try:
+        store.put(key, seals.attach(key, msgspec.json.encode(content)), if_match=present.etag, content_type=JSON)
+    except PreconditionFailed:
+        return
+
+
+def list_tokens(store: Store, seals: Seals = UNSIGNED) -> list[views.Token]:
+    """All tokens: revoked, expired and unusable ones, too."""
+    ids = [info.key.rpartition("/")[2].removesuffix(".json") for info in list_all(store, keys.TOKENS)]
+    ended = {info.key for info in list_all(store, keys.REVOKED)}
+    bodies = get_many(store, [f"{keys.TOKENS}{one}.json" for one in ids])
+    uses = get_many(store, [f"{keys.USED}{one}.json" for one in ids], missing=b"")
+    return [
+        _listed(
+            one, record.body, _revocation(store, one) if keys.token(one, keys.REVOKED) in ended else None, day, seals
+        )
+        for one, record, day in zip(ids, bodies, map(usage.read, uses), strict=True)
+    ]
+
+
+def _listed(identity: str, body: bytes, revocation: Object | None, day: str, seals: Seals) -> views.Token:
+    try:
+        token = decode(body, identity, seals)
+        listed = view(token)
+        scope_rules.normalize(token.scopes)
+    except Unusable as error:
+        listed = views.Token(id=identity, **asdict(summarize(body)), problem=str(error))
+    except BadInput as error:
+        listed.problem = f"{error}; revoke it and create another one"
+    listed.last_used = day or None
+    if revocation is not None:
+        _add_end(listed, revocation.body, seals)
+    return listed
+
+
+def _add_end(listed: views.Token, body: bytes, seals: Seals) -> None:
+    since = revoked_since(body, listed.id, seals)
+    listed.revoked, listed.revoked_at = listed.revoked or since <= time.time(), since or None
+    if since:
+        end: Any = REVOCATION.decode(body)
+        listed.revoked_by, listed.reason, listed.replaced_by = end.by, end.reason, end.replaced_by
+
+
+def sign(store: Store, identity: str, seals: Seals) -> Token:
+    """Seal a record anew: who asks for it vouches for it. Raises NotFound, BadInput, Unusable."""
+    key, present = keys.token(identity), _get(store, identity)
+    token = decode(present.body, identity, UNSIGNED)
+    scope_rules.normalize(token.scopes)
+    content = {name: value for name, value in MEMBERS.decode(present.body).items() if name != "seal"}
+    store.put(key, seals.attach(key, msgspec.json.encode(content)), if_match=present.etag, content_type=JSON)
+    return token

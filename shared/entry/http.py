@@ -7,7 +7,6 @@ this module nothing measurable.
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -17,76 +16,16 @@ import msgspec
 from msgspec import Struct
 
 from shared import deadline, errors, metrics
+from shared.access import context as contexts
 from shared.access import scopes as scope_rules
 from shared.entry import proxy
-from shared.registry.state import Change
+from shared.entry.request import Request as Request
+from shared.storage.base import Store
 
-JSON = "application/json"
-IDEMPOTENCY_KEY = r"[A-Za-z0-9_-]{1,64}"
+JSON = proxy.JSON
+REPLAYED = {"Idempotent-Replayed": "true"}
 
 logger = logging.getLogger(__name__)
-
-
-class Request(Struct, frozen=True):
-    """One call: percent-decoded path parameters, lower-case header names, the raw body. context: of the gateway."""
-
-    method: str
-    path: str
-    params: dict[str, str]
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-    scopes: tuple[str, ...]
-    caller: str
-    id: str
-    name: str | None = None
-    context: dict[str, Any] = {}
-
-    def change(self, reason: str | None = None, expect_revision: int | None = None) -> Change:
-        """The change that this call requests: who and why. Raises BadInput for an invalid Idempotency-Key."""
-        key = self.headers.get("idempotency-key")
-        if key is not None and not re.fullmatch(IDEMPOTENCY_KEY, key):
-            raise errors.BadInput("the Idempotency-Key must be 1 to 64 letters, digits, '-' and '_'")
-        return Change(
-            by=self.caller,
-            name=self.name,
-            reason=reason,
-            expect_revision=expect_revision,
-            # for this path only: with the same key on another one, the answer would report a transition that never was
-            request_id=f"{self.caller}/{key} {self.method} {self.path}" if key else None,
-            may_promote=scope_rules.allows(self.scopes, "promote", self.params.get("model")),
-        )
-
-    def require(self, scope: str, model: str) -> None:
-        """Raises Forbidden unless the caller has the scope for a model that is not in the path."""
-        scope_rules.require(self.scopes, scope, model)
-
-    def json(self, of: Any = dict[str, Any]) -> Any:
-        """The body as JSON of a given type; an empty body is an empty object. Raises BadInput."""
-        try:
-            return msgspec.json.decode(self.body or b"{}", type=of)
-        except msgspec.ValidationError as error:
-            raise errors.BadInput(f"the body does not fit: {error}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise errors.BadInput(f"the body is not valid JSON: {error}") from error
-
-    def options(self, of: Any) -> Any:
-        """The query as a Struct: texts are converted to its members' types. Raises BadInput."""
-        try:
-            options = msgspec.convert(self.query, of, strict=False)
-        except msgspec.ValidationError as error:
-            problem, _, path = str(error).partition(" - at `$.")
-            name = path.rstrip("`")
-            if not name:
-                raise errors.BadInput(f"the query does not fit: {error}") from error
-            raise errors.BadInput(
-                f"the query's {name} does not fit: {problem}, not {self.query.get(name, '')[:40]!r}"
-            ) from error
-        for member, name in zip(of.__struct_fields__, of.__struct_encode_fields__, strict=True):
-            # msgspec takes the text `null` for None where no text is expected; a query has no null
-            if name in self.query and getattr(options, member) is None:
-                raise errors.BadInput(f"the query's {name} does not fit: omit it, or give a value that is not null")
-        return options
 
 
 class Response(Struct, frozen=True):
@@ -97,13 +36,17 @@ class Response(Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
+def _no_store() -> Store:
+    raise RuntimeError("this function has a route that takes an Idempotency-Key, and no store for the answers")
+
+
 class Route(Struct, frozen=True, kw_only=True):
     """One route and its public contract, from which the API's description and the client's paths are derived.
 
     id: the public operation id. segments: of the path; those in braces are parameters. takes: the type of the JSON
     body. query: its parameters, as a Struct. gives: the type of a successful response, by status if there are several.
-    transition: changes a model's log, so that it accepts an Idempotency-Key. sticky: resolves an alias, which may be
-    split, by the header x-request-key. errors: statuses besides the usual ones.
+    transition: changes a model's log. keyed: takes an Idempotency-Key; all transitions do. sticky: resolves an alias,
+    which may be split, by the header x-request-key. errors: statuses besides the usual ones.
     """
 
     id: str
@@ -116,18 +59,35 @@ class Route(Struct, frozen=True, kw_only=True):
     query: Any = None
     gives: Any = None
     transition: bool = False
+    keyed: bool = False
     sticky: bool = False
     errors: tuple[int, ...] = ()
     examples: dict[str, Any] = {}
 
-    def call(self, request: Request) -> Any:
-        """Call the handler with the request, then the body and the query, if the route declares them."""
-        arguments = [request]
+    def call(self, request: Request, store: Callable[[], Store] = _no_store) -> Response:
+        """Call the handler with the request, then the body and the query, if the route declares them.
+
+        store: where the answers of calls with an Idempotency-Key are kept.
+        """
+        arguments: list[Any] = []
         if self.takes is not None:
             arguments.append(request.json(self.takes))
         if self.query is not None:
             arguments.append(request.options(self.query))
-        return self.handle(*arguments)
+        if self.keyed and request.idempotency_key is not None:
+            return self._call_once(request, arguments, store())
+        return _as_response(self.handle(request, *arguments))
+
+    def _call_once(self, request: Request, arguments: list[Any], store: Store) -> Response:
+        from shared.entry import idempotency
+
+        def work(creates: str) -> tuple[int, Any]:
+            response = _as_response(self.handle(msgspec.structs.replace(request, creates=creates), *arguments))
+            return response.status, response.body
+
+        key, digest = request.idempotency_key or "", request.digest()
+        answer = idempotency.once(store, request.caller, key, digest, work, atomic=self.transition)
+        return Response(answer.body, answer.status, REPLAYED if answer.replayed else {})
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
         """The percent-decoded parameters in a path's segments; None if the path is not this route's."""
@@ -142,14 +102,21 @@ class Route(Struct, frozen=True, kw_only=True):
         return params
 
 
+def _as_response(answer: Any) -> Response:
+    return answer if isinstance(answer, Response) else Response(answer)
+
+
 class Routes:
     """A function's routes, in order, and the Lambda handler that serves them."""
 
-    def __init__(self, service: str, answered: Callable[[], None] = lambda: None) -> None:
-        """answered: called after each call, once its response is ready to be sent."""
+    def __init__(
+        self, service: str, answered: Callable[[], None] = lambda: None, *, store: Callable[[], Store] = _no_store
+    ) -> None:
+        """answered: called after each call, once its response is ready to be sent. store: as Route.call has it."""
         self.routes: list[Route] = []
         self._find_route = lru_cache(maxsize=256)(self._match)
         self._answered = answered
+        self._store = store
         self._service = service
         self._cold = True
 
@@ -174,23 +141,25 @@ class Routes:
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
-        route = None
+        route: Route | None = None
+        problem: Exception | None = None
         token = deadline.begin(context)
         try:
             route, request = self._request(event)
-            answer = route.call(request)
-            response = answer if isinstance(answer, Response) else Response(answer)
+            response = route.call(request, self._store)
         except errors.AmaasError as error:
-            response = Response(error.body(), error.status)
-        except Exception:
+            retry = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+            response, problem = Response(error.body(), error.status, retry), error
+        except Exception as error:
             # a bug must not end the process, and callers must not see internals
             request_id = event.get("requestContext", {}).get("requestId", "?")
             logger.exception("unexpected", extra={"request_id": request_id})
             response = Response({"error": f"internal error; if it persists, report request {request_id}"}, 500)
+            problem = error
         finally:
             deadline.end(token)
-        reply = render(response)
-        self._log(event, route, response, (time.perf_counter() - started) * 1000)
+        reply = proxy.render(response.status, response.headers, response.body)
+        self._log(event, route, response, problem, (time.perf_counter() - started) * 1000)
         self._answered()
         return reply
 
@@ -198,7 +167,7 @@ class Routes:
         route, params = self._find_route(event["httpMethod"], event["path"])
         context = event.get("requestContext", {})
         authorizer = context.get("authorizer") or {}
-        scopes = tuple(str(authorizer.get("scopes", "")).split())
+        scopes = contexts.granted(authorizer)
         if route.scope:
             scope_rules.require(scopes, route.scope, params.get("model"))
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None}
@@ -214,6 +183,8 @@ class Routes:
             str(context.get("requestId", "")),
             authorizer.get("name"),
             context,
+            contexts.ids(authorizer, "ancestors"),
+            contexts.ids(authorizer, "replaces"),
         )
 
     def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
@@ -229,8 +200,18 @@ class Routes:
             raise errors.NotFound(f"{path} accepts {', '.join(sorted(others))}, not {method}")
         raise errors.NotFound(f"there is no route {method} {path}")
 
-    def _log(self, event: dict[str, Any], route: Route | None, response: Response, elapsed: float) -> None:
-        """Log one line with a call's figures and properties. Never bodies or tokens."""
+    def _log(
+        self,
+        event: dict[str, Any],
+        route: Route | None,
+        response: Response,
+        problem: Exception | None,
+        elapsed: float,
+    ) -> None:
+        """Log one line with a call's figures and properties. Never bodies, tokens, or values that the caller chose.
+
+        So of a refused call it has the kind of error and not its message, and the route instead of the path.
+        """
         cold, self._cold = self._cold, False
         gateway = event.get("requestContext", {})
         figures = {
@@ -239,28 +220,17 @@ class Routes:
             "Faults": int(response.status >= 500),
         }
         details = {
-            "method": event.get("httpMethod"),
+            "method": route.method if route else None,
             "route": route.template if route else None,
-            "path": event.get("path"),
             "status": response.status,
             "cold_start": cold,
             "request_id": gateway.get("requestId"),
             "caller": (gateway.get("authorizer") or {}).get("principalId"),
         }
-        if response.status >= 400:
-            details["reason"] = response.body["error"]
+        if problem is not None:
+            details["error"] = type(problem).__name__
+        if response.status >= 500:
+            # of ours: what did not answer, or what is damaged. A model that is not ready answers in the protocol's own
+            # form, which has no error
+            details["reason"] = response.body.get("error", response.body)
         metrics.event("call", figures, {"service": self._service}, details)
-
-
-def render(response: Response) -> dict[str, Any]:
-    """The response in API Gateway's proxy format. Bytes are sent as base64, which the gateway decodes."""
-    out = {"Content-Type": JSON, **response.headers}
-    if isinstance(response.body, bytes):
-        if out["Content-Type"] == JSON and "Content-Encoding" not in out:
-            return _reply(response.status, out, response.body.decode(), False)
-        return _reply(response.status, out, proxy.to_base64(response.body), True)
-    return _reply(response.status, out, msgspec.json.encode(response.body).decode(), False)
-
-
-def _reply(status: int, headers: dict[str, str], body: str, encoded: bool) -> dict[str, Any]:
-    return {"statusCode": status, "headers": headers, "body": body, "isBase64Encoded": encoded}

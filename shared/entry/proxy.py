@@ -11,6 +11,7 @@ import msgspec
 from shared import errors
 from shared.config import MAX_BODY_BYTES
 
+JSON = "application/json"
 LARGE = 1 << 14  # bytes from which base64 is worth an import of 1 ms
 
 
@@ -59,3 +60,19 @@ def to_base64(body: bytes) -> str:
 
     text: str = b64encode_as_string(body)
     return text
+
+
+def render(status: int, headers: Mapping[str, str], body: Any) -> dict[str, Any]:
+    """A response. body: bytes are sent as base64, which the gateway decodes; anything else as JSON."""
+    out = {"Content-Type": JSON, **headers}
+    if status in (429, 503):
+        out.setdefault("Retry-After", "1")
+    if isinstance(body, bytes):
+        if out["Content-Type"] == JSON and "Content-Encoding" not in out:
+            return _reply(status, out, body.decode(), False)
+        return _reply(status, out, to_base64(body), True)
+    return _reply(status, out, msgspec.json.encode(body).decode(), False)
+
+
+def _reply(status: int, headers: dict[str, str], body: str, encoded: bool) -> dict[str, Any]:
+    return {"statusCode": status, "headers": headers, "body": body, "isBase64Encoded": encoded}

@@ -11,6 +11,7 @@ from shared.config import Config
 from shared.storage.base import Store
 
 if TYPE_CHECKING:  # the authorizer does without
+    from shared.access.records import Seals
     from shared.registry.log import Log
     from shared.registry.state import Head
     from shared.signing.base import Signer
@@ -61,7 +62,11 @@ def _committed(log: Log, head: Head) -> None:
 @cache
 def signer() -> Signer | None:
     """The deployment's signing key, for functions that may use it."""
-    key = config().signing_key
+    return _signer(config())
+
+
+def _signer(settings: Config) -> Signer | None:
+    key = settings.signing_key
     if key is None:
         return None
     if key.startswith("file:"):
@@ -70,4 +75,14 @@ def signer() -> Signer | None:
         return LocalKey.load(key.removeprefix("file:"))
     from shared.signing.kms import KmsKey
 
-    return KmsKey(key, config().endpoint_url)
+    return KmsKey(key, settings.endpoint_url)
+
+
+@cache
+def seals(settings: Config) -> Seals:
+    """What tokens are sealed with, for the functions of tokens, whose key is theirs alone."""
+    from shared.access.records import Seals
+
+    key = _signer(settings)
+    trusted = settings.public_keys or ((key.public,) if key else ())
+    return Seals(key, trusted, settings.accept_unsigned)

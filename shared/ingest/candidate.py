@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from shared.errors import AmaasError, BadInput
+from shared.ingest import supervisor
 from shared.ingest.supervisor import check_model, smoke_test
-from shared.ingest.verdict import Limits, Verdict
+from shared.ingest.verdict import Limits, Refused, Verdict
 from shared.package import manifest, processing
 from shared.package.manifest import Manifest, Tensor
 from shared.registry import blobs, withdrawn
@@ -46,6 +47,14 @@ class Candidate(Struct, frozen=True):
     source: bytes
     model: bytes
     files: dict[str, bytes]
+
+
+def read_manifest(path: Path, limits: Limits) -> Manifest:
+    """An uploaded amaas.json, decoded in a confined process. Raises Rejected."""
+    try:
+        return supervisor.read_manifest(path, limits)
+    except Refused as refusal:
+        raise Rejected(refusal.code, str(refusal)) from refusal
 
 
 def check_package(model: str, declared: Manifest, files: Mapping[str, Path], limits: Limits, folder: Path) -> Candidate:
@@ -128,23 +137,34 @@ def _complete(model: str, declared: Manifest, verdict: Verdict) -> Manifest:
         outputs = manifest.narrow(declared.outputs, msgspec.convert(verdict.outputs, list[Tensor]), "output")
     except AmaasError as error:
         raise Rejected("signature_mismatch", str(error)) from error
-    return msgspec.structs.replace(
-        declared,
-        name=model,
-        inputs=inputs,
-        outputs=outputs,
-        optional=msgspec.convert(verdict.optional, list[Tensor]),
-        labels=declared.labels or verdict.labels or [],
-        gate={
-            "edition": withdrawn.EDITION,
-            "optimization": verdict.optimization,
-            "golden": verdict.golden,
-            "reference": verdict.reference,
-            "probe": verdict.probe,
-            "opset": verdict.opset,
-            "nodes": verdict.nodes,
-            "operators": verdict.operators,
-            "parameters": verdict.parameters,
-            "runtime": verdict.runtime,
-        },
+    return _storable(
+        msgspec.structs.replace(
+            declared,
+            name=model,
+            inputs=inputs,
+            outputs=outputs,
+            optional=msgspec.convert(verdict.optional, list[Tensor]),
+            labels=declared.labels or verdict.labels or [],
+            gate={
+                "edition": withdrawn.EDITION,
+                "optimization": verdict.optimization,
+                "golden": verdict.golden,
+                "reference": verdict.reference,
+                "probe": verdict.probe,
+                "opset": verdict.opset,
+                "nodes": verdict.nodes,
+                "operators": verdict.operators,
+                "parameters": verdict.parameters,
+                "runtime": verdict.runtime,
+            },
+        )
     )
+
+
+def _storable(completed: Manifest) -> Manifest:
+    """The manifest, if it can be read once it is stored. Raises Rejected: a graph's labels and names have no schema."""
+    try:
+        manifest.decode(manifest.encode(completed))
+    except BadInput as error:
+        raise Rejected("bad_manifest", f"amaas.json, completed from the graph, cannot be stored: {error}") from error
+    return completed

@@ -1,4 +1,4 @@
-"""Extreme calls: tensors without elements, and numbers at the ends of their types.
+"""Extreme calls: tensors without elements, sizes that do not fit each other, and numbers at the ends of their types.
 
 They are made after the verdict is written: one that ends the process here would end the service, too, and turns the
 verdict into a rejection.
@@ -25,6 +25,7 @@ Feeds = dict[str, np.ndarray]
 SECONDS = 1.0  # of CPU for all calls: a small model has had every call by then
 LONGEST = 3  # seconds of CPU of one call, after which the kernel ends the process: that says nothing of the model
 MAX_PAIRS, MAX_AXES = 12, 40
+MAX_ELEMENTS = 1_000_000  # of an input that is copied once more for a call
 # as the rejection names them
 EXTREMES = SMALLEST, LARGEST, ZERO, MINUS_ONE, NAN = "the smallest value", "the largest value", "0", "-1", "NaN"
 
@@ -51,6 +52,7 @@ def run_calls(session: Session, feeds: Feeds | None, limits: Limits, record: Cal
 def calls(session: Session, tame: Feeds) -> Iterator[tuple[str, Feeds]]:
     """Extreme calls with their descriptions. tame: ordinary inputs, for those that are not extreme in a call."""
     yield from _empty(session.inputs, tame)
+    yield from _uneven(session.inputs, tame)
     optional = _ones(session.optional)
     specs = {spec.name: spec for spec in (*session.inputs, *session.optional)}
     for names in _groups([spec.name for spec in session.inputs], list(optional)):
@@ -60,6 +62,7 @@ def calls(session: Session, tame: Feeds) -> Iterator[tuple[str, Feeds]]:
             changed = {name: array for name, array in filled.items() if array is not None}
             if changed:
                 yield f"{_listed(changed)} filled with {end}", tame | changed
+    yield from _single(session.inputs, tame)
     yield from _pairs({**tame, **optional}, tame)
 
 
@@ -80,6 +83,29 @@ def _empty(specs: list[TensorSpec], tame: Feeds) -> Iterator[tuple[str, Feeds]]:
     for name, axis in single[:MAX_AXES]:
         array = _without(tame[name], [axis])
         yield f"input {name!r} with 0 along axis {axis}", tame | {name: array}
+
+
+def _uneven(specs: list[TensorSpec], tame: Feeds) -> Iterator[tuple[str, Feeds]]:
+    """Each free size one larger than the others, then 1: matrices that are not square, inputs that do not fit."""
+    free = [(spec.name, axis) for spec in specs for axis, size in enumerate(spec.shape) if size < 0]
+    for name, axis in free[:MAX_AXES]:
+        array = tame[name]
+        for size in {array.shape[axis] + 1, 1} - {array.shape[axis]}:
+            if array.shape[axis] and array.size <= MAX_ELEMENTS:
+                resized = np.take(array, np.arange(size) % array.shape[axis], axis)
+                yield f"input {name!r} with {size} along axis {axis}", tame | {name: resized}
+
+
+def _single(specs: list[TensorSpec], tame: Feeds) -> Iterator[tuple[str, Feeds]]:
+    """The first number alone at an end of its type: one index, one length among others that are right."""
+    for spec in specs:
+        array = tame[spec.name]
+        for end in (SMALLEST, LARGEST, MINUS_ONE) if 1 < array.size <= MAX_ELEMENTS and array.dtype.kind == "i" else ():
+            filled = _filled(spec, array, end)
+            if filled is not None:
+                other = array.copy()
+                other.reshape(-1)[0] = filled.reshape(-1)[0]
+                yield f"the first element of input {spec.name!r} being {end}", tame | {spec.name: other}
 
 
 def _pairs(arrays: Feeds, tame: Feeds) -> Iterator[tuple[str, Feeds]]:

@@ -115,6 +115,8 @@ class _Guards:
             before += self._check_value_shape(node)
         if node.op_type == "EmbedLayerNormalization" and len(node.input) > 8 and node.input[8]:
             before += self._check_positions(node)
+        if node.op_type == "GroupQueryAttention" and len(node.input) > 9 and node.input[9]:
+            before += self._check_rank(node)
         return [*before, node]
 
     # ---- emptiness
@@ -176,6 +178,18 @@ class _Guards:
         return [
             helper.make_node("Shape", [node.input[0]], [shape]),
             helper.make_node("Expand", [positions, shape], [checked]),
+        ]
+
+    def _check_rank(self, node: Any) -> list[Any]:
+        """Give positions a number for each token of the query, or fail: the kernel trusts that there are two axes."""
+        self._shape_checks += 1
+        shape, axes, sizes, checked = self._names(node, "shape", "axes", "sizes", "placed")
+        positions, node.input[9] = node.input[9], checked
+        return [
+            helper.make_node("Shape", [node.input[0]], [shape]),
+            self._constant(axes, [0, 1]),
+            helper.make_node("Gather", [shape, axes], [sizes]),
+            helper.make_node("Reshape", [positions, sizes], [checked]),
         ]
 
     # ---- division

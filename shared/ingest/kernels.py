@@ -5,6 +5,7 @@ bench/sweep finds such kernels. Checks of values that only a call brings are add
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -13,15 +14,23 @@ from shared.ingest import graph
 from shared.ingest.verdict import Refused
 
 MAX_HEADS, MAX_SAMPLES = 65_536, 1000
+LARGEST_FLOAT = 3.4e38
 ATTENTION = frozenset({"Attention", "QAttention", "MultiHeadAttention", "GroupQueryAttention", "RotaryEmbedding"})
 
 
 def check(node: Any, constants: Mapping[str, Any]) -> None:
     """constants: the small ones of the graph by name, without those that a call may replace. Raises Refused."""
     rule = RULES.get((graph.normal(node.domain), node.op_type))
-    fault = rule(node, constants) if rule else _heads(node)
+    fault = _borrowed(node) if rule else None
+    fault = fault or (rule(node, constants) if rule else _heads(node))
     if fault:
         raise Refused("dies_on_values", f"{node.op_type} {node.name[:80]!r} {fault}")
+
+
+def _borrowed(node: Any) -> str | None:
+    """In a function, an attribute may be whatever the function's caller says."""
+    names = [attribute.name for attribute in node.attribute if attribute.ref_attr_name]
+    return f"takes {names[0][:40]} from the caller of its function; export it as a constant" if names else None
 
 
 def _stft(node: Any, constants: Mapping[str, Any]) -> str | None:
@@ -59,6 +68,17 @@ def _samples(node: Any, constants: Mapping[str, Any]) -> str | None:
     return f"has a sampling_ratio above {MAX_SAMPLES:,}, or below 0; export the model again" if outside else None
 
 
+def _normal(node: Any, constants: Mapping[str, Any]) -> str | None:
+    scale = _real(node, "scale", 1.0)
+    return None if scale > 0 and math.isfinite(scale) else "has a scale that is not above 0; export the model again"
+
+
+def _uniform(node: Any, constants: Mapping[str, Any]) -> str | None:
+    low, high = _real(node, "low", 0.0), _real(node, "high", 1.0)
+    fine = math.isfinite(low) and math.isfinite(high) and low < high and high - low <= LARGEST_FLOAT
+    return None if fine else "has a low that is not below high; export the model again"
+
+
 def _heads(node: Any) -> str | None:
     if node.op_type not in ATTENTION and not node.op_type.endswith("MultiHeadAttention"):
         return None
@@ -67,12 +87,20 @@ def _heads(node: Any) -> str | None:
     return None
 
 
+def _real(node: Any, name: str, default: float) -> float:
+    return next((float(attribute.f) for attribute in node.attribute if attribute.name == name), default)
+
+
 def _integer(node: Any, name: str) -> int:
     return next((int(attribute.i) for attribute in node.attribute if attribute.name == name), 0)
 
 
 RULES = {
     ("", "STFT"): _stft,
+    ("", "RandomNormal"): _normal,
+    ("", "RandomNormalLike"): _normal,
+    ("", "RandomUniform"): _uniform,
+    ("", "RandomUniformLike"): _uniform,
     ("", "RoiAlign"): _samples,
     ("", "GatherND"): _batch_dims,
     ("", "TfIdfVectorizer"): _ngrams,

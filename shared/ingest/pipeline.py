@@ -7,34 +7,39 @@ by upload, and an upload's final state never changes. A run that meets a final s
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
+import math
+import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
 
-from shared import keys
+from shared import keys, metrics
 from shared.config import Config, MiB
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
-from shared.ingest.candidate import Rejected, check_package, store_blobs
+from shared.ingest.candidate import Rejected, check_package, read_manifest, store_blobs
 from shared.ingest.verdict import Limits
-from shared.package import manifest, processing
+from shared.jobs.training import job as training_jobs
+from shared.package import bounds, processing
 from shared.package.manifest import Manifest
 from shared.registry import models, versions
 from shared.registry.log import Log
 from shared.registry.state import Change, Version
-from shared.storage.base import ObjectNotFound, Store, list_all
-from shared.uploads import states
-from shared.uploads.sessions import MANIFEST_FILE
+from shared.storage.base import ObjectNotFound, Store
+from shared.uploads import attempts, inbox, states, unfinished
+from shared.uploads.sessions import MANIFEST_FILE, MODEL_FILE
 from shared.uploads.states import Upload, UploadSession
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 15 * 60.0  # seconds: longer than all deliveries of an event take
+PATIENCE = unfinished.PATIENCE
 MAX_EXTRA_FILE = 64 * MiB  # of a tokenizer, or of reference rows
-INBOX_HORIZON = 6 * 86400.0  # seconds: a file that has waited longer in the inbox was given up on
-MAX_PER_LOOK = 20  # uploads: each takes up to limits.wall seconds of one invocation
+
+
+class FilesGone(Exception):
+    """A file was removed between its arrival and the check."""
 
 
 def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], limits: Limits) -> Upload | None:
@@ -42,44 +47,69 @@ def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], li
     try:
         session = _read_session(log.store, raw_key, detail)
     except (NotFound, BadInput) as error:
-        logger.warning("object ignored", extra={"key": raw_key, "why": str(error)})
+        logger.warning("object ignored", extra={"error": type(error).__name__})
+        session = None
+    if session is None:
+        _report_ignored(raw_key)
         return None
-    if session is None or states.missing_files(log.store, session):
+    if states.missing_files(log.store, session):
         return None
     return ingest(log, config, session, limits)
 
 
-def check_unfinished(log: Log, config: Config, limits: Limits, patience: float = PATIENCE) -> list[Upload]:
-    """Check uploads that no event led to a verdict: lost events, and uploads whose every check was interrupted.
+def _report_ignored(raw_key: str) -> None:
+    """Count what was put into the inbox and is no model's file: inbox/x.onnx, a folder's files, an odd name.
+
+    Its key is in the log, so that it can be found: who writes into the bucket is an operator, and no caller.
+    """
+    if raw_key.startswith(keys.INBOX) and not raw_key.endswith("/"):
+        logger.warning("inbox object ignored", extra={"key": raw_key})
+        metrics.emit("InboxIgnored", 1, service="ingest")
+
+
+def check_unfinished(
+    log: Log, config: Config, limits: Limits, patience: float = PATIENCE, seconds: float = math.inf
+) -> list[Upload]:
+    """Bring uploads on that no event led to an end: lost events, killed checks, files that never came.
+
+    Returns those that ended.
 
     patience: seconds since the last file arrived. 0 is right after an outage of the store, when no event is on its way;
-    an upload that is being checked is then checked twice, and registered once. At most MAX_PER_LOOK a call. An error on
-    one upload is logged and does not stop the others: the next look tries that upload again.
+    an upload that is being checked is then checked twice, and registered once. seconds: no check is begun after them;
+    the next look begins with those that had the fewest attempts. An error on one upload never ends the look.
     """
+    deadline = time.monotonic() + seconds
+    for model, info in inbox.without_session(log.store, patience, time.time()):
+        inbox.open_session(log.store, model, info.key, info.etag, info.modified, "inbox")
     ended = []
-    sessions = [*_inbox_without_event(log.store, patience), *states.list_stalled(log.store, patience, time.time())]
-    for session in list({session.upload_id: session for session in sessions}.values())[:MAX_PER_LOOK]:
+    entries = unfinished.listed(log.store)
+    for position, entry in enumerate(entries):
+        if time.monotonic() > deadline:
+            logger.info("left for the next look", extra={"uploads": len(entries) - position})
+            break
         try:
-            ended.append(ingest(log, config, session, limits))
+            upload = _bring_on(log, config, entry, limits, patience)
         except AmaasError as error:
-            logger.warning("still without a verdict", extra={"upload": session.upload_id, "why": str(error)})
+            extra = {"upload": entry.upload_id, "error": type(error).__name__}
+            logger.warning("still without a verdict", extra=extra)
+            continue
         except Exception:  # a fault of ours that one upload brings out must not block the uploads behind it
-            logger.exception("still without a verdict", extra={"upload": session.upload_id})
+            logger.exception("still without a verdict", extra={"upload": entry.upload_id})
+            continue
+        ended += [upload] if upload is not None and upload.state in states.FINAL else []
     return ended
 
 
-def _inbox_without_event(store: Store, patience: float) -> list[UploadSession]:
-    """Sessions of models in the inbox whose event never arrived."""
-    sessions = []
-    for info in list_all(store, "inbox/"):
-        event_key = keys.parse_event_key(quote_plus(info.key))
-        recent = patience < time.time() - info.modified < INBOX_HORIZON
-        if event_key is None or not recent or not keys.is_model(event_key[1]):
-            continue
-        session = states.open_inbox_session(store, event_key[1], info.key, info.etag, info.modified, "inbox")
-        if states.read(store, session.upload_id).state not in states.FINAL:
-            sessions.append(session)
-    return sessions
+def _bring_on(log: Log, config: Config, entry: unfinished.Unfinished, limits: Limits, patience: float) -> Upload | None:
+    """What one look does for one upload; its state if that was changed."""
+    judgment = unfinished.judge(log.store, entry, patience, time.time())
+    if judgment.action == "check" and judgment.session:
+        return ingest(log, config, judgment.session, limits)
+    if judgment.action == "expire":
+        return _ended(states.advance(log.store, entry, "expired", code=judgment.code, reason=judgment.reason))
+    if judgment.action == "forget":
+        log.store.delete(keys.unfinished(entry.model, entry.upload_id))
+    return None
 
 
 def _read_session(store: Store, raw_key: str, detail: dict[str, Any]) -> UploadSession | None:
@@ -92,29 +122,42 @@ def _read_session(store: Store, raw_key: str, detail: dict[str, Any]) -> UploadS
         return states.read_session(store, owner)
     model, key = keys.model_name(owner), f"inbox/{owner}/{name}"
     info = store.head(key)
-    return states.open_inbox_session(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
+    return inbox.open_session(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
 
 
 def ingest(log: Log, config: Config, session: UploadSession, limits: Limits) -> Upload:
-    """Bring a complete upload to its final state. Raises what interrupted the check, after noting it in the state."""
-    upload = states.advance(log.store, session, "checking")
+    """Bring a complete upload to its end. Raises what interrupted the check, after noting it in the state.
+
+    After the last attempt nothing is raised: the upload has ended as failed.
+    """
+    upload = attempts.begin(log.store, session)
     if upload.state in states.FINAL:
-        return upload
+        return _ended(upload)
     try:
         version = _register(log, config, session, limits)
     except Rejected as rejection:
-        logger.info("rejected", extra={"upload": session.upload_id, "code": rejection.code, "why": str(rejection)})
+        logger.info("rejected", extra={"upload": session.upload_id, "code": rejection.code})
         return states.advance(log.store, session, "rejected", code=rejection.code, reason=str(rejection))
+    except FilesGone as error:
+        return _ended(states.advance(log.store, session, "expired", code="files_gone", reason=str(error)))
     except Exception as error:
-        # not the package's fault: the event is delivered again; meanwhile the upload's state says why it takes longer
-        logger.exception("interrupted", extra={"upload": session.upload_id})
+        # not the package's fault: it is checked again; meanwhile the upload's state says why it takes longer
+        logger.exception("interrupted", extra={"upload": session.upload_id, "attempt": upload.attempts})
         with contextlib.suppress(AmaasError):
-            why = (
-                f"the check was interrupted ({type(error).__name__}) and will be retried; if this persists, push again"
-            )
-            states.advance(log.store, session, "checking", code="interrupted", reason=why)
+            upload = attempts.interrupt(log.store, session, type(error).__name__)
+            if upload.state in states.FINAL:
+                return _ended(upload)
         raise
     return states.advance(log.store, session, "registered", version=version.version)
+
+
+def _ended(upload: Upload) -> Upload:
+    """Report an upload that ended without a verdict: an operator has to know."""
+    if upload.state == "failed":
+        metrics.emit("UploadsFailed", 1, service="ingest")
+    if upload.state in ("failed", "expired"):
+        logger.warning("ended without a verdict", extra={"upload": upload.upload_id, "code": upload.code})
+    return upload
 
 
 def _reject_deleted_model(log: Log, session: UploadSession) -> None:
@@ -129,48 +172,91 @@ def _reject_deleted_model(log: Log, session: UploadSession) -> None:
         )
 
 
+def _reject_foreign(log: Log, session: UploadSession) -> None:
+    """A training container writes its session itself: it may choose neither the model, nor whose files these are."""
+    try:
+        job = training_jobs.of_upload(log.store, session.upload_id)
+        own = {file.name: keys.upload_file(session.upload_id, file.name) for file in session.files}
+        genuine = job is None or (job.model, job.by, own) == (session.model, session.by, session.keys)
+    except NotFound:
+        genuine = False
+    if not genuine:
+        raise Rejected(
+            "not_of_its_job",
+            f"this upload is announced for the model {session.model!r}, and is not what the training job of its id "
+            "sends: train again",
+        )
+
+
 def _register(log: Log, config: Config, session: UploadSession, limits: Limits) -> Version:
+    _reject_foreign(log, session)
     _reject_deleted_model(log, session)
     with tempfile.TemporaryDirectory(prefix="amaas-ingest-") as folder:
-        files = _fetch(log.store, config, session, Path(folder))
-        candidate = check_package(session.model, _read_manifest(session, files), files, limits, Path(folder))
+        files = _fetch(log.store, config, session, Path(folder), limits)
+        if inbox.is_inbox(session) and (known := _known_version(log, session, files)):
+            return known
+        candidate = check_package(session.model, _read_manifest(session, files, limits), files, limits, Path(folder))
     # blobs are written only when every check has passed: a rejected package leaves nothing behind
     return versions.register(log, session.model, store_blobs(log, candidate, session.upload_id), Change(by=session.by))
 
 
-def _fetch(store: Store, config: Config, session: UploadSession, folder: Path) -> dict[str, Path]:
+def _known_version(log: Log, session: UploadSession, files: dict[str, Path]) -> Version | None:
+    """The version that an object of the inbox is already: its bucket was restored from a copy, or it was put again."""
+    digest = hashlib.sha256(files[MODEL_FILE].read_bytes()).hexdigest()
+    for version in log.read(session.model).versions.values():
+        if version.source == digest and inbox.brought(log.store, session, version.upload):
+            return version
+    return None
+
+
+def _fetch(store: Store, config: Config, session: UploadSession, folder: Path, limits: Limits) -> dict[str, Path]:
     """Download the package's files. All checks use these copies: the objects may be overwritten meanwhile."""
     files = {}
-    for file in session.files:
-        key = session.keys[file.name]
-        try:
-            size = store.head(key).size
-            if size > config.max_upload_bytes:
-                raise Rejected(
-                    "too_large",
-                    f"{file.name} has {size:,} bytes, more than the {config.max_upload_bytes:,} that are allowed; "
-                    "make it smaller",
-                )
+    try:
+        _require_room(
+            {file.name: store.head(session.keys[file.name]).size for file in session.files}, config, limits, folder
+        )
+        for file in session.files:
             path = folder / keys.file_name(file.name)
-            digest = store.download(key, str(path))
-        except ObjectNotFound as error:
-            raise Unavailable(f"{key} was removed while it was read; the event will be delivered again") from error
-        if file.sha256 not in (None, digest):
-            raise Rejected(
-                "digest_mismatch",
-                f"{file.name} arrived with SHA-256 {digest}, but {file.sha256} was announced; upload it again",
-            )
-        files[file.name] = path
+            digest = store.download(session.keys[file.name], str(path))
+            if file.sha256 not in (None, digest):
+                raise Rejected(
+                    "digest_mismatch",
+                    f"{file.name} arrived with SHA-256 {digest}, but {file.sha256} was announced; upload it again",
+                )
+            files[file.name] = path
+    except ObjectNotFound as error:
+        raise FilesGone("a file was removed before it could be checked: push again") from error
     return files
 
 
-def _read_manifest(session: UploadSession, files: dict[str, Path]) -> Manifest:
+def _require_room(sizes: dict[str, int], config: Config, limits: Limits, folder: Path) -> None:
+    """Raises Rejected for a package that can never be checked, Unavailable for one that has to wait for room.
+
+    sizes: in bytes, by the files' names.
+    """
+    for name, size in sizes.items():
+        most = bounds.MAX_BYTES if name == MANIFEST_FILE else config.max_upload_bytes
+        if size > most:
+            raise Rejected(
+                "too_large", f"{name} has {size:,} bytes, more than the {most:,} that are allowed; make it smaller"
+            )
+    total, disk = sum(sizes.values()), shutil.disk_usage(folder)
+    allowed = min(limits.model_bytes + limits.golden_bytes, disk.total)
+    if total - sizes.get(MANIFEST_FILE, 0) > allowed:
+        raise Rejected(
+            "too_large",
+            f"the files have {total:,} bytes together, more than the {allowed:,} that can be checked; "
+            "quantize the model, or leave files out",
+        )
+    if total > disk.free:
+        raise Unavailable(f"the files have {total:,} bytes together, and only {disk.free:,} are free: wait for room")
+
+
+def _read_manifest(session: UploadSession, files: dict[str, Path], limits: Limits) -> Manifest:
     if MANIFEST_FILE not in files:
         return Manifest(name=session.model)
-    try:
-        declared = manifest.decode(files[MANIFEST_FILE].read_bytes(), check_names=True)
-    except BadInput as error:
-        raise Rejected("bad_manifest", str(error)) from error
+    declared = read_manifest(files[MANIFEST_FILE], limits)
     for name in processing.files(declared.preprocess):
         if name not in files:
             raise Rejected("bad_manifest", f"amaas.json names the file {name!r}, which is not in the package; add it")

@@ -21,8 +21,11 @@ from typing import Any
 import msgspec
 
 import shared
+from shared import metrics
 from shared.config import MiB
-from shared.ingest.verdict import Limits, Verdict
+from shared.errors import Unavailable
+from shared.ingest.verdict import FILTER_MISSING, Limits, Reading, Refused, Verdict
+from shared.package.manifest import Manifest
 from shared.runtime import sandbox
 
 INHERITED = (
@@ -31,14 +34,20 @@ INHERITED = (
     "LC_ALL",
     "PYTHONDONTWRITEBYTECODE",
 )  # variables for the interpreter; no secrets
+# executed as processes of their own; named here for the build, too
+WORKER, READER = "shared.ingest.worker", "shared.ingest.reader"
 MAX_REPORT = 16 * MiB  # bytes of the worker's answer beside the two forms of the model
 ANSWER_PARTS = 3  # the verdict, the model, its wide form
 # what a crash in native code ends with; SIGXCPU and SIGKILL are limits that the worker ran into
 CRASH_SIGNALS = (signal.SIGFPE, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP)
 
 
+class SystemCallFilterMissing(Unavailable):
+    """The kernel takes no filter of system calls, and the deployment gives no verdict without one."""
+
+
 def check_model(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: Limits | None = None) -> Verdict:
-    """Check and optimize a package's model in a worker process; always returns a verdict.
+    """Check and optimize a package's model in a worker process; a verdict, or SystemCallFilterMissing.
 
     files: flat names of the package, model.onnx among them, to local copies that do not change meanwhile.
     manifest: the decoded amaas.json, or None. Takes at most limits.wall seconds, and the time to kill.
@@ -59,7 +68,7 @@ def check_model(files: Mapping[str, Path], manifest: dict[str, Any] | None, limi
 def smoke_test(
     files: Mapping[str, Path], manifest: dict[str, Any], ran: Mapping[str, list[int]], limits: Limits | None = None
 ) -> Verdict:
-    """Run the smoke test of a package whose model passed, in a worker of its own; always returns a verdict.
+    """Run the smoke test of a package whose model passed, in a worker of its own; as check_model.
 
     files: the model as it will be served, and what `preprocess` names. manifest: as it will be served. ran: `ran` of
     the model's verdict. The verdict's `probe` is "ran" if the task answered, "inconclusive" if that could not be
@@ -81,28 +90,55 @@ def _reject_by_size(files: Mapping[str, Path], size: int, limits: Limits) -> Ver
     return None
 
 
+def read_manifest(path: Path, limits: Limits | None = None) -> Manifest:
+    """Decode an amaas.json in a process of its own. Raises Refused, SystemCallFilterMissing."""
+    limits = limits or Limits()
+    settings = {"sandbox": limits.sandbox, "require_filter": limits.require_filter}
+    answer, status = _run(READER, {"amaas.json": path}, settings, time.monotonic() + limits.wall, MAX_REPORT)
+    try:
+        reading = msgspec.json.decode(answer, type=Reading)
+    except msgspec.MsgspecError:
+        ended = "in time" if status is None else f"with status {status}"
+        why = f"amaas.json cannot be read: the process that tried did not end {ended}; make it smaller and simpler"
+        raise Refused("bad_manifest", why) from None
+    _report_filter(reading.seccomp, limits, nothing_read=reading.manifest is None and reading.refusal is None)
+    if reading.manifest is None:
+        raise Refused("bad_manifest", reading.refusal or "amaas.json cannot be read; write it again")
+    return reading.manifest
+
+
 def _run_worker(files: Mapping[str, Path], task: dict[str, Any], limits: Limits, purpose: str) -> Verdict:
     """task: members of the worker's job beside files and limits. purpose: as in "to run the model", for messages."""
-    deadline = time.monotonic() + limits.wall
+    deadline, most = time.monotonic() + limits.wall, MAX_REPORT + limits.model_bytes * 3
+    answer, status = _run(WORKER, files, {"limits": limits, **task}, deadline, most)
+    return _to_verdict(answer, status, limits, purpose)
+
+
+def _run(
+    module: str, files: Mapping[str, Path], settings: dict[str, Any], deadline: float, most: int
+) -> tuple[bytes, int | None]:
+    """The answer of a process that runs a module of this room, and its exit status, as _to_verdict takes it.
+
+    The job has the settings, `files` as open descriptors, and `answer`, where to write. most: bytes of the answer.
+    """
     with ExitStack() as stack:
         stack.enter_context(sandbox.unreadable())
         descriptors = {name: stack.enter_context(path.open("rb")).fileno() for name, path in files.items()}
         reader, writer = os.pipe()
         stack.callback(os.close, reader)
-        job = {"files": descriptors, "limits": limits, "answer": writer, **task}
+        job = {"files": descriptors, "answer": writer, **settings}
         try:
-            process = _start(job, [*descriptors.values(), writer], stack)
+            process = _start(module, job, [*descriptors.values(), writer], stack)
         finally:
             os.close(writer)  # or the pipe would never end: this process would hold its other end, too
         try:
-            answer, complete = _read(reader, deadline, MAX_REPORT + limits.model_bytes * 3)
-            status = _wait(process, deadline) if complete else None
+            answer, complete = _read(reader, deadline, most)
+            return answer, _wait(process, deadline) if complete else None
         finally:
             _kill(process)
-    return _to_verdict(answer, status, limits, purpose)
 
 
-def _start(job: dict[str, Any], descriptors: list[int], stack: ExitStack) -> subprocess.Popen[bytes]:
+def _start(module: str, job: dict[str, Any], descriptors: list[int], stack: ExitStack) -> subprocess.Popen[bytes]:
     """Start the worker in an empty folder and a process group of its own, without this process's environment.
 
     The job comes in a file, not through a pipe: a worker that dies early would block whoever fills the pipe.
@@ -112,7 +148,7 @@ def _start(job: dict[str, Any], descriptors: list[int], stack: ExitStack) -> sub
     standard_input.write(msgspec.json.encode(job))
     standard_input.seek(0)
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "shared.ingest.worker"],
+        [sys.executable, "-P", "-m", module],
         stdin=standard_input,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -167,6 +203,9 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def _to_verdict(answer: bytes, status: int | None, limits: Limits, purpose: str) -> Verdict:
     """status: the worker's exit status, -N for signal N; None if it did not end in time."""
     parsed = _parse_answer(answer)
+    if parsed is not None:
+        confined, nothing_read = parsed[0].runtime.get("seccomp"), parsed[0].code == FILTER_MISSING
+        _report_filter(confined, limits, nothing_read=nothing_read)
     if parsed is not None and (verdict := _after_extremes(*parsed, status)) is not None:
         return verdict
     if status is None:
@@ -176,6 +215,17 @@ def _to_verdict(answer: bytes, status: int | None, limits: Limits, purpose: str)
     if status != 0:
         return _reject_by_status(status, limits, purpose)
     return _rejected("crashed", "the check ended without a verdict; export the model again")
+
+
+def _report_filter(confined: bool | None, limits: Limits, *, nothing_read: bool) -> None:
+    """Count a process without a filter, for the alarm. Raises SystemCallFilterMissing where nothing was read."""
+    if limits.sandbox and confined is False:
+        metrics.emit("SystemCallFilterMissing", 1, service="sandbox")
+    if nothing_read:
+        raise SystemCallFilterMissing(
+            "the kernel takes no filter of system calls, so nothing of the package was read; run the function where "
+            "there is one, or deploy with RequireSystemCallFilter=false, which relies on the other walls alone"
+        )
 
 
 def _parse_answer(answer: bytes) -> tuple[Verdict, list[str]] | None:

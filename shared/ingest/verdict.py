@@ -8,6 +8,9 @@ from typing import Any
 from msgspec import Struct, field
 
 from shared.config import MiB
+from shared.package.manifest import Manifest
+
+FILTER_MISSING = "system_call_filter_missing"  # the code in the worker's answer where it read nothing for that reason
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -16,7 +19,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     memory: bytes of address space of the worker. cpu, wall: seconds; cpu without the worker's imports. model_bytes: the
     model and its weight files. nodes: with functions expanded. depth: of graphs within graphs. elements: of any one
     tensor whose shape is fixed. output_bytes: of one answer (Lambda returns at most 6 MB). golden_bytes: unpacked.
-    scan, sandbox: only tests turn these off, to show that the other layers of defense hold alone.
+    any_tolerance: whether a golden set may tolerate everything, as those of versions from before that was refused.
+    require_filter: no verdict where the kernel takes no system-call filter. scan, sandbox: only tests turn these
+    off, to show that the other layers of defense hold alone.
     """
 
     memory: int = 2048 * MiB
@@ -29,6 +34,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     loop_trips: int = 10_000
     output_bytes: int = 6_000_000
     golden_bytes: int = 64 * MiB
+    any_tolerance: bool = False
+    require_filter: bool = True
     scan: bool = True
     sandbox: bool = True
 
@@ -72,8 +79,16 @@ class Verdict(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+class Reading(Struct, omit_defaults=True):
+    """What an `amaas.json` says, or why it is refused; neither if nothing was read. seccomp: is the filter on."""
+
+    seccomp: bool
+    manifest: Manifest | None = None
+    refusal: str | None = None
+
+
 class Refused(Exception):
-    """Raised inside the worker to end the checks with a rejection. code: stable; the message: what to do."""
+    """Ends the checks with a rejection. code: stable; the message: what to do."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from shared.ingest.verdict import ExtremeCalls, Limits, Refused, Verdict
+from shared.ingest.verdict import FILTER_MISSING, ExtremeCalls, Limits, Refused, Verdict
 from shared.package.manifest import Manifest
 from shared.runtime import sandbox
 from shared.runtime.onnx import OutOfMemory
@@ -62,7 +62,9 @@ def main() -> None:
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     work = _prepare(job)
     confined = _confine(job.limits)
-    for part in _answer_parts(_check(work, job.limits), work.versions | {"seccomp": confined}):
+    exposed = job.limits.require_filter and job.limits.sandbox and not confined
+    verdict = _unread() if exposed else _check(work, job.limits)
+    for part in _answer_parts(verdict, work.versions | {"seccomp": confined}):
         _write(job.answer, len(part).to_bytes(8, "little"))
         _write(job.answer, part)
     for run_calls in work.extreme_calls:
@@ -96,6 +98,11 @@ def _confine(limits: Limits) -> bool:
     os.rmdir(os.getcwd())  # a relative path then leads nowhere
     sandbox.limit_resources(limits.memory, limits.cpu)
     return sandbox.filter_system_calls() if limits.sandbox else False
+
+
+def _unread() -> Verdict:
+    """Not a verdict on the package, of which no byte was read: the supervisor raises it."""
+    return Verdict(accepted=False, code=FILTER_MISSING, reason="the kernel takes no filter of system calls")
 
 
 def _check(work: Work, limits: Limits) -> Verdict:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from shared import formats
+from shared.config import MiB
 from shared.errors import BadInput
 from shared.package.processing import After, Before, fill_kinds
 from shared.package.tasks import TASKS, TENSOR
@@ -97,6 +98,9 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return task.preprocess[0] if task and task.preprocess else None
 
 
+MAX_STORED = 8 * MiB  # bytes of a registered manifest; the checks take no package that would make a larger one
+INDENTED = MiB // 4  # bytes up to which the stored form is written for people to read
+
 # made once, before any thread: see state.py
 DECODER = msgspec.json.Decoder(dict[str, Any])
 
@@ -104,19 +108,34 @@ DECODER = msgspec.json.Decoder(dict[str, Any])
 def decode(body: bytes, *, check_names: bool = False) -> Manifest:
     """Parse an `amaas.json`. Raises BadInput that names the member and what is wrong with it.
 
-    check_names: refuse unknown tasks, and members that look like a misspelled one; other unknown members are for later
-    releases, and ignored.
+    check_names: of an upload. Its size and members have to keep the bounds of bounds.py; unknown tasks are refused, and
+    members that look like a misspelled one; a few other unknown members are for later releases, and ignored.
     """
+    if len(body) > MAX_STORED:
+        raise BadInput(f"amaas.json has {len(body):,} bytes, more than the {MAX_STORED:,} that any package has")
     try:
-        members = DECODER.decode(body)
-        _check_format(members.get("format"))
-        if check_names:
-            _check_names(members)
-        return msgspec.convert(fill_kinds(members), Manifest)
+        return _decode_upload(body) if check_names else _convert(DECODER.decode(body))
     except msgspec.ValidationError as error:
         raise BadInput(f"amaas.json does not fit its schema: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"amaas.json is not valid JSON: {error}") from error
+
+
+def _convert(members: dict[str, Any]) -> Manifest:
+    _check_format(members.get("format"))
+    return msgspec.convert(fill_kinds(members), Manifest)
+
+
+def _decode_upload(body: bytes) -> Manifest:
+    from shared.package import bounds  # not for serving, whose cold start would wait for it
+
+    bounds.check_size(len(body))
+    members = DECODER.decode(body)
+    bounds.check_members(members)
+    _check_names(members, bounds.MAX_UNKNOWN)
+    declared = _convert(members)
+    bounds.check(declared)
+    return declared
 
 
 def decode_stored(body: bytes, what: str) -> Manifest:
@@ -141,7 +160,7 @@ def _check_format(number: Any) -> None:
         )
 
 
-def _check_names(members: dict[str, Any]) -> None:
+def _check_names(members: dict[str, Any], most_unknown: int) -> None:
     from difflib import get_close_matches
 
     task = members.get("task", TENSOR)
@@ -150,12 +169,16 @@ def _check_names(members: dict[str, Any]) -> None:
             f"amaas.json: there is no task {task[:50]!r}; there are {', '.join(TASKS)}. Name one "
             "of them, or omit `task`: then the model takes and gives tensors"
         )
-    for name in members:
-        if name not in Manifest.__struct_fields__:
-            for suggestion in get_close_matches(name.lower(), Manifest.__struct_fields__, 1, 0.8):
-                raise BadInput(
-                    f"amaas.json has a member {name[:50]!r}, which nothing reads: did you mean {suggestion!r}?"
-                )
+    unknown = [name for name in members if name not in Manifest.__struct_fields__]
+    if len(unknown) > most_unknown:
+        raise BadInput(
+            f"amaas.json has {len(unknown):,} members that nothing reads, at most {most_unknown} are allowed: "
+            f"remove {unknown[0][:50]!r} and the others"
+        )
+    for name in unknown:
+        # a name much longer than any of ours resembles none, and would only take time
+        for suggestion in get_close_matches(name[:50].lower(), Manifest.__struct_fields__, 1, 0.8):
+            raise BadInput(f"amaas.json has a member {name[:50]!r}, which nothing reads: did you mean {suggestion!r}?")
 
 
 msgspec.convert({}, Manifest)  # the type is read here, before any thread: see state.py
@@ -163,8 +186,8 @@ msgspec.convert({}, Manifest)  # the type is read here, before any thread: see s
 
 def encode(manifest: Manifest) -> bytes:
     """The manifest as it is stored: JSON, always with its format."""
-    document = {"format": manifest.format} | msgspec.to_builtins(manifest)
-    return msgspec.json.format(msgspec.json.encode(document), indent=1)
+    body = msgspec.json.encode({"format": manifest.format} | msgspec.to_builtins(manifest))
+    return msgspec.json.format(body, indent=1) if len(body) <= INDENTED else body
 
 
 def narrow(declared: list[Tensor], graph: list[Tensor], what: str) -> list[Tensor]:

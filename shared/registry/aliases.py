@@ -5,6 +5,7 @@ from __future__ import annotations
 from shared import keys
 from shared.errors import BadInput, Conflict, Forbidden
 from shared.registry.log import Log
+from shared.registry.policies import TWO_PERSONS, strength
 from shared.registry.state import PRODUCTION, Change, Head, Policy, Record, Target, Version
 
 
@@ -76,12 +77,24 @@ def delete(log: Log, model: str, alias: str, change: Change) -> Head:
 
 
 def set_policy(log: Log, model: str, alias: str, policy: Policy, change: Change) -> Head:
-    """Set who may move an alias, which need not exist yet."""
+    """Set who may move an alias, which need not exist yet.
+
+    What makes it less safe needs what a move of the alias needs. Raises Forbidden if the caller may not move it,
+    Conflict if only an approved request may.
+    """
     keys.alias_name(alias)
 
     def decide(head: Head) -> Record | None:
-        if head.require_existing().policy(alias) == policy:
+        present = head.require_existing().policy(alias)
+        if present == policy:
             return None
+        if strength(policy) < strength(present):
+            require_may_move(head, alias, change)
+        if strength(policy) < strength(present) == TWO_PERSONS:
+            raise Conflict(
+                f"alias {alias!r} of model {model!r} requires two persons, also to take this back: request it with "
+                f"POST /models/{model}/aliases/{alias}/policy/requests, and another person approves it"
+            )
         return Record(kind="policy", by=change.by, policies={alias: policy})
 
     return log.append(keys.model_name(model), decide, change)

@@ -1,4 +1,8 @@
-"""Move requests: moves of an alias that one person requests and another person approves."""
+"""Move requests: moves of an alias, and of its policy, that one person requests and another person approves.
+
+Tokens stand for persons. Two tokens are one person's if they are the same, or if one descends from the other: who
+creates or rotates a token has seen its secret. What this does not see is in SECURITY.md.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from shared import keys
 from shared.errors import BadInput, Conflict, Forbidden, NotFound
 from shared.registry import aliases
 from shared.registry.log import Log
-from shared.registry.state import Change, Head, MoveRequest, Record, Target
+from shared.registry.state import Change, Head, MoveRequest, Policy, Record, Target
 
 MAX_OPEN = 20
 
@@ -25,25 +29,81 @@ def request(log: Log, model: str, alias: str, target: Target, change: Change) ->
         number = same[0] if same else head.revision + 1
         if same:
             return None
-        if len(head.requests) >= MAX_OPEN:
-            raise Conflict(f"model {model!r} has {MAX_OPEN} open requests: approve or reject some first")
+        _require_room(head)
         since = head.aliases[alias].since if alias in head.aliases else 0
         proposal = MoveRequest(alias=alias, target=target, by=change.by, since=since)
-        return Record(kind="request", by=change.by, proposal=proposal)
+        return Record(kind="request", by=change.by, proposal=proposal, ancestors=list(change.ancestors))
 
     head = log.append(keys.model_name(model), decide, change)
     # a concurrent attempt with the same idempotency key may have won, and then `number` is of the lost race
     return head.revision_of(change) or number
 
 
+def request_policy(log: Log, model: str, alias: str, policy: Policy, change: Change) -> int:
+    """Request that an alias which requires two persons gets a policy that does not. Returns the request's number.
+
+    The record has the alias' present target, and the policy as a member of its own, which is no part of the state: a
+    release that does not know it moves nothing when it approves.
+
+    Raises NotFound for an alias that points nowhere; BadInput if the policy can be set without a request.
+    """
+    keys.alias_name(alias)
+    number = 0
+
+    def decide(head: Head) -> Record | None:
+        nonlocal number
+        present = head.require_existing().alias(alias)
+        aliases.require_may_move(head, alias, change)
+        if not head.policy(alias).two_person or policy.two_person:
+            raise BadInput(f"no request is needed for this: PUT /models/{model}/aliases/{alias}/policy")
+        open_requests = open_policies(log, head)
+        same = [n for n, wanted in open_requests.items() if wanted == policy and _is_by(head, n, alias, change)]
+        number = same[0] if same else head.revision + 1
+        if same:
+            return None
+        _require_room(head)
+        proposal = MoveRequest(alias=alias, target=present.target, by=change.by, since=present.since)
+        return Record(
+            kind="request", by=change.by, proposal=proposal, wanted_policy=policy, ancestors=list(change.ancestors)
+        )
+
+    head = log.append(keys.model_name(model), decide, change)
+    return head.revision_of(change) or number
+
+
+def _is_by(head: Head, number: int, alias: str, change: Change) -> bool:
+    return (head.requests[number].alias, head.requests[number].by) == (alias, change.by)
+
+
+def _require_room(head: Head) -> None:
+    """Raises Conflict."""
+    if len(head.requests) >= MAX_OPEN:
+        raise Conflict(f"model {head.model!r} has {MAX_OPEN} open requests: approve or reject some first")
+
+
+def open_policies(log: Log, head: Head) -> dict[int, Policy]:
+    """The policies that open requests ask for, by their numbers. Reads nothing where no request can be for a policy."""
+    policies = {}
+    for number, request in head.requests.items():
+        # a move to where the alias points already is never requested
+        if request.alias in head.aliases and head.aliases[request.alias].target == request.target:
+            wanted = _request_record(log, head.model, number).wanted_policy
+            if wanted is not None:
+                policies[number] = wanted
+    return policies
+
+
 def approve(log: Log, model: str, number: int, change: Change) -> Head:
-    """Carry out a move request. Raises Forbidden for the requester, NotFound if the request is not open."""
+    """Carry out a request. Raises Forbidden for the requester, NotFound if the request is not open."""
 
     def decide(head: Head) -> Record | None:
         request = _open_request(head, number)
         aliases.require_may_move(head, request.alias, change)
-        if change.by == request.by:
-            raise Forbidden(f"move request {number} is your own: another person has to approve it")
+        requested = _request_record(log, model, number)
+        _require_other_person(request, requested.ancestors, change, number)
+        if requested.wanted_policy is not None:
+            policies = {request.alias: requested.wanted_policy}
+            return Record(kind="approve", by=change.by, request=number, policies=policies)
         unarchived = aliases.require_usable(log, head, request.target)
         return Record(
             kind="approve",
@@ -54,6 +114,17 @@ def approve(log: Log, model: str, number: int, change: Change) -> Head:
         )
 
     return log.append(keys.model_name(model), decide, change)
+
+
+def _require_other_person(request: MoveRequest, ancestors: list[str], change: Change, number: int) -> None:
+    """ancestors: of the requester's token. Raises Forbidden."""
+    if change.by == request.by:
+        raise Forbidden(f"move request {number} is your own: another person has to approve it")
+    if request.by in change.ancestors or change.by in ancestors:
+        raise Forbidden(
+            f"move request {number} is of token {request.by}, and one of its token and yours created or rotated the "
+            "other: another person has to approve it, with a token that somebody else created"
+        )
 
 
 def reject(log: Log, model: str, number: int, change: Change) -> Head:
@@ -73,10 +144,17 @@ def reject(log: Log, model: str, number: int, change: Change) -> Head:
 
 def get_request(log: Log, model: str, number: int) -> MoveRequest:
     """A move request, open or closed. Raises NotFound."""
-    records = log.records(keys.model_name(model), number, number)
+    request = _request_record(log, keys.model_name(model), number).proposal
+    assert request is not None
+    return request
+
+
+def _request_record(log: Log, model: str, number: int) -> Record:
+    """The record that a request was made with. Raises NotFound."""
+    records = log.records(model, number, number)
     if not records or records[0].proposal is None:
         raise NotFound(f"model {model!r} has no move request {number}: GET /models/{model} lists the open ones")
-    return records[0].proposal
+    return records[0]
 
 
 def _open_request(head: Head, number: int) -> MoveRequest:

@@ -13,11 +13,12 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 from msgspec import Struct, field
 
-from shared import keys
+from shared import deadline, keys
 from shared.errors import Unavailable
 from shared.formats import DAMAGED, TooNew
 from shared.registry import models
@@ -140,7 +141,7 @@ def compact(log: Log) -> None:
         if name in summaries and 0 < revision <= summaries[name].revision
     ]
     with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(log.store.delete, covered))
+        list(pool.map(deadline.carry(log.store.delete), covered))
 
 
 def _read_index(store: Store) -> tuple[Index, str | None, dict[str, list[int]]]:
@@ -186,7 +187,7 @@ def _changed_models(index: Index, markers: dict[str, list[int]]) -> list[str]:
 
 def _read_summaries(log: Log, names: Sequence[str]) -> dict[str, Summary]:
     with ThreadPoolExecutor(PARALLEL) as pool:
-        summaries = pool.map(lambda name: _read_summary(log, name), names)
+        summaries = pool.map(deadline.carry(partial(_read_summary, log)), names)
         return {one.name: one for one in summaries if one is not None}
 
 

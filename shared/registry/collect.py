@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from msgspec import Struct
@@ -23,7 +24,7 @@ from shared.errors import Unavailable
 from shared.registry import blobs, catalog
 from shared.registry.log import BATCH, Log
 from shared.registry.state import Head, Version
-from shared.storage.base import ObjectInfo, ObjectNotFound, get_many, list_all
+from shared.storage.base import PARALLEL, ObjectInfo, ObjectNotFound, get_many, list_all
 
 MAX_SEGMENT = 4 * 1024 * 1024  # bytes
 DIGEST = re.compile(keys.DIGEST.encode())
@@ -72,16 +73,21 @@ def _remove(log: Log, digest: str, before: float) -> bool:
 
 def _referenced_blobs(log: Log, before: float) -> tuple[set[str], bool]:
     """The digests that any model refers to, and whether the state of a model could not be read."""
-    digests: set[str] = set()
-    unreadable = False
-    for name in catalog.list_names(log.store):
+
+    def blobs_of(name: str) -> tuple[set[str], bool]:
         try:
             head = log.read(name)
             of_later_release = head.min_writer > formats.WRITER
-            digests |= mentioned(log, name) if of_later_release else _blobs_of(log, head, before)
+            return mentioned(log, name) if of_later_release else _blobs_of(log, head, before), False
         except Unavailable:  # if it is the store that cannot be reached, the next line raises, too
-            digests |= mentioned(log, name)
-            unreadable = True
+            return mentioned(log, name), True
+
+    digests: set[str] = set()
+    unreadable = False
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        for of_model, failed in pool.map(blobs_of, catalog.list_names(log.store)):
+            digests |= of_model
+            unreadable |= failed
     return digests, unreadable
 
 

@@ -10,21 +10,21 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import msgspec
 from msgspec.structs import replace
 
-from shared import formats, keys
+from shared import deadline, formats, keys
 from shared.clock import now
 from shared.errors import NotFound, Unavailable
 from shared.formats import DAMAGED, TooNew
-from shared.registry import blobs, conditions, signatures
+from shared.registry import blobs, conditions, heads, signatures
 from shared.registry.fold import Broken, fold, segment_body
 from shared.registry.state import RECORD, VERSIONS, Change, Head, Record, Version
 from shared.signing.base import Signer
-from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store, get_many, list_all
+from shared.storage.base import AlreadyExists, Object, ObjectNotFound, Store, get_many, list_all
 
 ATTEMPTS = 24  # at a transition, one for each lost race
 SEND_ATTEMPTS = 3  # of one record
@@ -35,8 +35,6 @@ REFRESH_STEPS = 2
 # seconds: upper limit of the pause before the second attempt; doubles with each, to spread concurrent writers
 PAUSE = 0.1
 BATCH = 256  # records in memory at once
-# revisions between snapshots, so that a replay folds some hundreds of records at most
-SNAPSHOT = 256
 Decide = Callable[[Head], Record | None]
 
 
@@ -80,7 +78,7 @@ class Log:
             too_new = error
         if not more:
             return self._require_signed(head, last)
-        cached, _ = self._cached(head.model)
+        cached, _ = heads.read(self.store, head.model, self.trusted)
         if cached is not None and cached.revision > head.revision:
             head, last = cached, None
         elif too_new is not None:
@@ -114,39 +112,50 @@ class Log:
 
     def _read(self, model: str) -> tuple[Head, str | None]:
         """The present state, and the ETag of the cached head it was rolled forward from."""
-        head, etag = self._cached(model)
+        head, etag = heads.read(self.store, model, self.trusted)
         if head is not None:
             with suppress(Broken):
                 return self._roll_forward(head), etag
         # a lost, damaged or forged cache costs a replay from a snapshot, but no data
         return self._replay(model), etag
 
-    def _cached(self, model: str) -> tuple[Head | None, str | None]:
-        """The cached head, None if it is missing or invalid; and its ETag, None if it is missing."""
-        try:
-            stored = self.store.get(keys.head(model))
-        except ObjectNotFound:
-            return None, None
-        return signatures.decode_head(stored.body, model, self.trusted), stored.etag
-
     def _replay(self, model: str) -> Head:
+        for head in self._snapshots(model):
+            with suppress(Broken):
+                return self._roll_forward(head)
+        return self._roll_forward(Head(model=model))
+
+    def _snapshots(self, model: str, newest: int | None = None) -> Iterator[Head]:
+        """The readable states of a model that are stored for this, newest first. newest: none of later revisions."""
         for info in reversed(list(list_all(self.store, keys.snapshots(model)))):
-            with suppress(Broken, ObjectNotFound):
+            if newest is not None and info.key > keys.snapshot(model, newest):
+                continue
+            with suppress(ObjectNotFound):
                 head = signatures.decode_head(self.store.get(info.key).body, model, self.trusted)
                 if head is not None:
-                    return self._roll_forward(head)
-        return self._roll_forward(Head(model=model))
+                    yield head
+
+    def state_at(self, head: Head, revision: int) -> Head:
+        """The state after an earlier record, from the snapshot before it. Raises what `read` raises."""
+        if revision == head.revision:
+            return head
+        start = next(self._snapshots(head.model, newest=revision), Head(model=head.model))
+        objects = [keys.log_record(head.model, number) for number in range(start.revision + 1, revision + 1)]
+        return self._require_signed(*self._fold_all(start, None, objects))
 
     def _roll_forward(self, head: Head, last: bytes | None = None) -> Head:
         """The state after all newer records. last: the newest folded one, if its signature is still to be verified."""
         head, last, more = self._step(head, last, MAX_STEPS)
         if more:
             newer = list_all(self.store, keys.log(head.model), after=keys.log_record(head.model, head.revision))
-            objects = [info.key for info in newer]
-            for start in range(0, len(objects), BATCH):
-                for stored in get_many(self.store, objects[start : start + BATCH]):
-                    head, last = _fold_body(head, stored.body), stored.body
+            head, last = self._fold_all(head, last, [info.key for info in newer])
         return self._require_signed(head, last)
+
+    def _fold_all(self, head: Head, last: bytes | None, objects: Sequence[str]) -> tuple[Head, bytes | None]:
+        for start in range(0, len(objects), BATCH):
+            for stored in get_many(self.store, objects[start : start + BATCH]):
+                head, last = _fold_body(head, stored.body), stored.body
+        return head, last
 
     def _step(self, head: Head, last: bytes | None, steps: int) -> tuple[Head, bytes | None, bool]:
         """The state after at most `steps` newer records, the last of these, and whether there may be more."""
@@ -174,14 +183,16 @@ class Log:
         """Commit the record that `decide` returns for the present state, and return the state after it.
 
         `decide` may run several times, once per lost race; it returns None if there is nothing to change and raises an
-        AmaasError to refuse. Raises Conflict if the model is not at change.expect_revision, or was changed by a later
-        release in a way that this one would lose; Unavailable after ATTEMPTS lost races, or if the store does not
-        confirm whether the record was written.
+        AmaasError to refuse. If a record has the change's idempotency key already, the state after that record is
+        returned, whatever happened since. Raises Conflict if the model is not at change.expect_revision, or was changed
+        by a later release in a way that this one would lose; Unavailable after ATTEMPTS lost races, or if the store
+        does not confirm whether the record was written.
         """
         head, etag = self._read(model)
         for attempt in range(ATTEMPTS):
-            if head.revision_of(change) is not None:
-                return head
+            revision = head.revision_of(change)
+            if revision is not None:
+                return self.state_at(head, revision)
             conditions.require_revision(head, change.expect_revision)
             conditions.require_writable(head)
             record = decide(head)
@@ -191,10 +202,12 @@ class Log:
             try:
                 self._commit(model, record.revision, body)
             except AlreadyExists:
+                if (left := deadline.remaining()) is not None and left <= 0:
+                    break
                 _pause(PAUSE * 2 ** min(attempt, 6))
                 head, etag = self._read(model)
                 continue
-            self._save(after, body, etag)
+            heads.save(self.store, after, body, etag, self.trusted)
             self._on_commit(self, after)
             return after
         raise Unavailable(f"model {model!r} is being changed by too many writers; nothing was changed, try again")
@@ -239,32 +252,6 @@ class Log:
             f"the store did not confirm whether revision {revision} of model {model!r} was written: check the history "
             "before you repeat this, or repeat it with the same Idempotency-Key"
         )
-
-    def _save(self, head: Head, record: bytes, etag: str | None) -> None:
-        """Update the cached head. Best effort: readers roll any older head forward."""
-        body = signatures.encode_head(head, record)
-        if head.revision % SNAPSHOT == 0:
-            with suppress(AlreadyExists, Unavailable):
-                self.store.put(keys.snapshot(head.model, head.revision), body, if_absent=True)
-        for _ in range(2):
-            try:
-                name = keys.head(head.model)
-                self.store.put(name, body, if_absent=etag is None, if_match=etag, content_type="application/json")
-                return
-            except (AlreadyExists, PreconditionFailed):
-                try:
-                    present = self.store.get(keys.head(head.model))
-                except (ObjectNotFound, Unavailable):
-                    return
-                try:
-                    cached = signatures.decode_head(present.body, head.model, self.trusted)
-                except TooNew:
-                    return
-                if cached is not None and cached.revision >= head.revision:
-                    return
-                etag = present.etag
-            except Unavailable:
-                return
 
 
 def _fold_body(head: Head, body: bytes) -> Head:

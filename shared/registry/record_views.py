@@ -7,8 +7,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from shared.paging import NextNumber
 from shared.registry import state
-from shared.registry.verify import Problem
 from shared.registry.views import Digest, Proposal, Target
+from shared.registry.witness import Problem
 
 
 class RegisteredVersion(Struct, kw_only=True):
@@ -40,8 +40,9 @@ class HistoryRecord(Struct, kw_only=True):
     """One transition. kind: what it was; a newer release may have kinds that this one does not know.
 
     previous: the digest of the record before it. version: what was registered. aliases: where they point now; null for
-    one that was deleted. named: older versions that an alias points to again. request: the move request that was
-    approved or rejected. rechecked: a version as it is served since newer checks have passed it.
+    one that was deleted. named: older versions that an alias points to again. wanted_policy: what a request asks for,
+    if not for a move. ancestors: the tokens that the requester's descends from, by creation or rotation. request: the
+    move request that was approved or rejected. rechecked: a version as it is served since newer checks have passed it.
     """
 
     kind: str
@@ -57,6 +58,8 @@ class HistoryRecord(Struct, kw_only=True):
     aliases: dict[str, int | Target | None] | UnsetType = UNSET
     named: list[RegisteredVersion] | UnsetType = UNSET
     proposal: Proposal | UnsetType = UNSET
+    wanted_policy: dict[str, bool] | UnsetType = UNSET
+    ancestors: list[str] | UnsetType = UNSET
     request: int | UnsetType = UNSET
     policies: dict[str, dict[str, bool]] | UnsetType = UNSET
     retired: int | UnsetType = UNSET
@@ -68,15 +71,20 @@ class HistoryRecord(Struct, kw_only=True):
 
 
 class History(Struct, kw_only=True):
-    """Newest first. Members behind `next` are there with verify=true: is every record there, unchanged and signed?"""
+    """Newest first. Members behind `next` are there with verify=true: is every record there, unchanged and signed?
+
+    verified: true where all records up to `revision` were read, and are; null where those that were read are, which are
+    the ones after `since`. verify_next: where to go on with those before, in the query of the same call.
+    """
 
     records: list[HistoryRecord]
     next: NextNumber
-    verified: bool | UnsetType = UNSET
+    verified: bool | UnsetType | None = UNSET
     problems: list[Problem] | UnsetType = UNSET
     revision: int | UnsetType = UNSET
     digest: str | UnsetType = UNSET
     since: int | UnsetType = UNSET
+    verify_next: str | UnsetType | None = UNSET
 
 
 def record(stored: state.Record) -> HistoryRecord:

@@ -11,8 +11,6 @@ the member `seal` is fixed to the byte: it is not signed itself, and a record mu
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 
@@ -23,7 +21,7 @@ from msgspec.structs import replace
 from shared import formats
 from shared.formats import DAMAGED
 from shared.registry.state import HEAD, Head, Signature
-from shared.signing import p256
+from shared.signing import base
 from shared.signing.base import Signer, fingerprint
 
 
@@ -53,9 +51,7 @@ def encode_state(head: Head) -> bytes:
 def sign(signer: Signer, model: str, content: bytes, state: bytes) -> Signature:
     """Sign a record, as it is stored without its signature, together with the state after it. Raises Unavailable."""
     digests = _sha256(content), _sha256(state)
-    # ECDSA has two valid signatures of each message: with both accepted, a record could be replaced by an equal one of
-    # another digest. Only the normal form, with the low s, is accepted.
-    signature = base64.b64encode(p256.low_s(signer.sign(_message(model, *digests)))).decode()
+    signature = base.sign(signer, _message(model, *digests))
     return Signature(key=fingerprint(signer.public), content=digests[0], state=digests[1], signature=signature)
 
 
@@ -70,18 +66,8 @@ def _suffix(signature: Signature) -> bytes:
 
 def signature_problem(signature: Signature, model: str, trusted: Sequence[bytes]) -> str | None:
     """Why a signature is not valid, or None if one of the trusted keys (DER) made it."""
-    key = next((public for public in trusted if fingerprint(public) == signature.key), None)
-    if key is None:
-        return f"it is signed with the key {signature.key}, which this deployment does not trust"
-    try:
-        raw = base64.b64decode(signature.signature, validate=True)
-    except (binascii.Error, ValueError):
-        return "its signature is not valid base64"
-    # compared as text: base64 itself has several spellings of the same bytes
-    if base64.b64encode(p256.low_s(raw)).decode() != signature.signature:
-        return "its signature is not in the normal form"
     message = _message(model, signature.content, signature.state)
-    return None if p256.verify(key, message, raw) else "its signature is wrong"
+    return base.signature_problem(signature.signature, signature.key, message, trusted)
 
 
 def record_problem(record: bytes, model: str, trusted: Sequence[bytes]) -> str | None:

@@ -17,9 +17,9 @@ MAX_SPLIT = 10
 class Change(Struct, frozen=True, kw_only=True):
     """Who asks for a transition, why, and under which conditions.
 
-    by: the caller's token id. name: the token's name in listings. expect_revision: refuse the transition if the model
-    is at another revision. request_id: an idempotency key; a transition is not carried out again if its key is among
-    the last 1,024. may_promote: whether the caller may move protected aliases of this model.
+    by: the caller's token id. name: the token's name in listings. ancestors: of the token. expect_revision: refuse the
+    transition if the model is at another revision. request_id: an idempotency key; a transition is not carried out
+    again if its key is among the last 1,024. may_promote: whether the caller may move protected aliases of this model.
     """
 
     by: str
@@ -28,6 +28,7 @@ class Change(Struct, frozen=True, kw_only=True):
     expect_revision: int | None = None
     request_id: str | None = None
     may_promote: bool = True
+    ancestors: tuple[str, ...] = ()
 
 
 class Version(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -156,13 +157,13 @@ class Signature(Struct, frozen=True, kw_only=True):
 
 
 class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One transition. previous: the digest of the record before it. write_id: random, so that no two writers write
-    the same bytes.
+    """One transition. previous: digest of the record before it. write_id: random: no two writers write equal bytes.
 
     version: what was registered. aliases: their new targets; None for a deleted one. unarchived: versions that an alias
-    points to again and that are in archived segments. proposal: a new move request. request: the number of the move
-    request that was approved or rejected. rechecked: a version as it is served since it passed newer checks. archived:
-    the segment that the writer archived with this record. min_reader, min_writer: see formats.py.
+    points to again and that are in archived segments. proposal: a new move request. wanted_policy: see approvals.py.
+    ancestors: of the requester's token. request: the number of the move request that was approved or rejected.
+    rechecked: a version as it is served since it passed newer checks. archived: the segment that the writer archived
+    with this record. min_reader, min_writer: see formats.py.
 
     kind: register, alias, rollback, unalias, policy, request, approve, reject, retire, restore, edit, delete, undelete,
     attest (re-signed) or recheck; information only, except for rollback, delete and undelete, which fold.py interprets.
@@ -182,6 +183,8 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     aliases: dict[str, int | Target | None] = field(default_factory=dict)
     unarchived: list[Version] = field(default_factory=list, name="named")
     proposal: MoveRequest | None = None
+    wanted_policy: Policy | None = None
+    ancestors: list[str] = field(default_factory=list)
     request: int | None = None
     policies: dict[str, Policy] = field(default_factory=dict)
     retired: int | None = None
@@ -291,8 +294,7 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return list(numbers) if len(numbers) <= 10 else f"{numbers[0]} to {numbers[-1]}"
 
 
-# Created at import, before any thread: msgspec prepares a type on its first use, and two threads that do so at the same
-# time crash the process (observed with 0.22).
+# at import, before any thread: two that prepare a type for msgspec at the same time crash the process (seen with 0.22)
 RECORD = msgspec.json.Decoder(Record)
 HEAD = msgspec.json.Decoder(Head)
 VERSIONS = msgspec.json.Decoder(list[Version])

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
 from shared.registry import views
-from shared.registry.state import Head
+from shared.registry.state import Head, Policy
 
 
 class AliasMoved(views.Alias, kw_only=True):
@@ -33,6 +33,15 @@ class AliasPolicy(views.Policy, kw_only=True):
 
 
 class MoveRequested(views.Target, kw_only=True):
+    """The request waits for another person. request: its number."""
+
+    model: str
+    alias: str
+    request: int
+    revision: int
+
+
+class PolicyRequested(views.Policy, kw_only=True):
     """The request waits for another person. request: its number."""
 
     model: str
@@ -87,6 +96,17 @@ class ModelRestored(Struct, kw_only=True):
 def moved(head: Head, alias: str) -> AliasMoved:
     view = views.alias(head.aliases[alias])
     return AliasMoved(model=head.model, alias=alias, revision=head.revision, **asdict(view))
+
+
+def policy_requested(model: str, alias: str, number: int, policy: Policy) -> PolicyRequested:
+    return PolicyRequested(
+        model=model,
+        alias=alias,
+        request=number,
+        revision=number,
+        protected=policy.protected,
+        two_person=policy.two_person,
+    )
 
 
 def decided(head: Head, number: int, alias: str, *, approved: bool) -> MoveDecided:

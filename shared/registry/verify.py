@@ -1,24 +1,31 @@
 """Verification of a model's whole log: is every record present, unchanged, at its revision, and signed?
 
 Detects records that were changed, removed, inserted, swapped or copied from another log, and a cached head that
-contradicts the log. NOT detectable from inside: a log whose end was cut off together with every copy of its head. For
-that, keep the revision and the digest that a verification returns, and compare them with a later one.
+contradicts the log. A log whose end was cut off together with its head is found out by what others have seen of it
+(witness.py). If these were changed as well, it is NOT detectable from inside: for that, keep the revision and the
+digest that a verification returns, and compare them with a later one.
+
+A long log is verified in parts, from its end: each part says at which record the part before it ends (`Report.before`),
+and its own end has to be the record that the later part begins after.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+import re
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from shared import formats, keys
+from shared.errors import BadInput
 from shared.formats import DAMAGED, TooNew
-from shared.registry import signatures
+from shared.registry import signatures, witness
 from shared.registry.fold import Broken, fold
 from shared.registry.log import BATCH, Log, decode, digest
 from shared.registry.state import Head
+from shared.registry.witness import Problem
 from shared.storage.base import ObjectNotFound, get_many, list_all
 
 # records that one call of the API can walk in time; of longer logs the newest, from a snapshot on
@@ -38,53 +45,91 @@ class Link(Struct, frozen=True):
 LINK = msgspec.json.Decoder(Link)
 
 
-class Problem(Struct, frozen=True):
+class Position(NamedTuple):
+    """A record, by its revision and its digest. As text, it is the cursor of the API."""
+
     revision: int
-    what: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.revision}-{self.digest}"
+
+    @classmethod
+    def parse(cls, text: str) -> Position:
+        """Raises BadInput."""
+        revision, _, digest = text.partition("-")
+        if not re.fullmatch(r"[0-9]{1,12}", revision) or not re.fullmatch(keys.DIGEST, digest):
+            raise BadInput("verify_next has to be the verify_next of the answer before")
+        return cls(int(revision), digest)
 
 
 class Report(Struct, frozen=True):
-    """revision, digest: of the newest record, to compare with a later one. since: the last record that was not read."""
+    """verified: None where no problem was seen, but not all records up to `revision` were read: `before` goes on.
 
-    verified: bool
+    revision, digest: of the last record that was read, the newest one at first, to compare with a later report. since:
+    the last record before them that was not read; before: the same as a position, None where all were read.
+    """
+
+    verified: bool | None
     revision: int
     digest: str
     problems: list[Problem]
     since: int = 0
+    before: Position | None = None
 
 
-def verify(log: Log, model: str, most: int = MAX_RECORDS) -> Report:
+def verify(
+    log: Log, model: str, most: int = MAX_RECORDS, until: Position | None = None, seen: int | None = None
+) -> Report:
     """Check a model's log, its signatures where keys are trusted, and its cached head. Raises NotFound.
 
-    most: number of records to walk. Of a longer log, those before a (signed) snapshot are covered by its signature
-    only; the report's `since` is its revision.
+    most: number of records to walk. Of a longer log, those after a (signed) snapshot are walked. until: `before` of the
+    report on the later part, to go on with the earlier one. seen: a revision that the log has had; by default, what its
+    witnesses say.
     """
-    start = _start(log, keys.model_name(model), most)
+    keys.model_name(model)
+    if seen is None:
+        seen = witness.newest(log.store, model) if until is None else 0
+    end = _cached_head(log, model) if until is None else _snapshot(log, model, until.revision)
+    start = _start(log, model, most, end)
     after = keys.log_record(model, start.revision)
     objects = [info.key for info in list_all(log.store, keys.log(model), after=after)]
-    if not objects and not start.revision and not _cached_head(log, model):
-        log.read(model).require_existing()
     problems: list[Problem] = []
-    at_cache, last = _walk(log, start, objects, problems)
-    problems += _compare_head(log, model, last, at_cache)
+    if until is not None:
+        objects = [name for name in objects if name <= keys.log_record(model, until.revision)]
+    at_end, last = _walk(log, start, objects, problems, end)
+    problems += _compare_end(end, last, at_end)
+    if until is None:
+        problems += witness.missing(max(last.revision, end.revision if end else 0), seen)
+        if not last.revision and not problems:
+            log.read(model).require_existing()
+    elif (last.revision, last.digest) != until:
+        problems.append(Problem(until.revision, "the record is not the one that the later records follow"))
     problems.sort(key=lambda problem: problem.revision)
-    return Report(not problems, last.revision, last.digest, problems, start.revision)
+    before = Position(start.revision, start.digest) if start.revision else None
+    verified = False if problems else None if before else True
+    return Report(verified, last.revision, last.digest, problems, start.revision, before)
 
 
-def _start(log: Log, model: str, most: int) -> Head:
+def _start(log: Log, model: str, most: int, end: Head | None) -> Head:
     """The state to begin with: the empty one, or the earliest snapshot with at most `most` records after it."""
-    cached = _cached_head(log, model)
-    if cached is not None and cached.revision > most:
+    if end is not None and end.revision > most:
         for info in list_all(log.store, keys.snapshots(model)):
-            if cached.revision - (_revision(info.key) or 0) <= most:
-                with suppress(TooNew):
-                    return signatures.decode_head(log.store.get(info.key).body, model, log.trusted) or Head(model=model)
+            revision = _revision(info.key) or 0
+            if end.revision - most <= revision < end.revision:
+                return _snapshot(log, model, revision) or Head(model=model)
     return Head(model=model)
 
 
-def _walk(log: Log, start: Head, objects: list[str], problems: list[Problem]) -> tuple[Head, Head]:
+def _snapshot(log: Log, model: str, revision: int) -> Head | None:
+    try:
+        return signatures.decode_head(log.store.get(keys.snapshot(model, revision)).body, model, log.trusted)
+    except (ObjectNotFound, TooNew):
+        return None
+
+
+def _walk(log: Log, start: Head, objects: list[str], problems: list[Problem], cached: Head | None) -> tuple[Head, Head]:
     """Fold all records, adding to problems. Returns the state at the cached head's revision, and the last one."""
-    cached = _cached_head(log, start.model)
     head = at_cache = start
     for first in range(0, len(objects), BATCH):
         batch = objects[first : first + BATCH]
@@ -169,9 +214,8 @@ def _cached_head(log: Log, model: str) -> Head | None:
         return None
 
 
-def _compare_head(log: Log, model: str, last: Head, at_cache: Head) -> list[Problem]:
-    """Compare the cached head with the end of the log, which no later record covers."""
-    cached = _cached_head(log, model)
+def _compare_end(cached: Head | None, last: Head, at_cache: Head) -> list[Problem]:
+    """Compare a cached head with the end of what was walked, which no later record covers."""
     if cached is None:
         return []
     if cached.revision > last.revision:

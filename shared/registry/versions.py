@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -70,7 +71,7 @@ def of_upload(log: Log, head: Head, upload: str) -> Version | None:
 def _opened(upload: str) -> float:
     """The time an upload was opened, in seconds: its id starts with the milliseconds since the epoch, in hex."""
     try:
-        return min(int(upload[:11], 16) / 1000, datetime.now(UTC).timestamp())
+        return min(int(upload[:11], 16) / 1000, time.time())
     except ValueError:
         return 0.0
 

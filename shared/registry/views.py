@@ -59,9 +59,13 @@ class Proposal(Struct, kw_only=True):
 
 
 class MoveRequest(Proposal, kw_only=True):
-    """A move of an alias that waits for another person's approval. request: its number."""
+    """A move of an alias that waits for another person's approval. request: its number.
+
+    policy: what the alias is to have, if the request is for that; its target stays, then.
+    """
 
     request: int
+    policy: Policy | UnsetType = UNSET
 
 
 class Version(Struct, kw_only=True):
@@ -178,8 +182,12 @@ def policy(head: Head, alias: str) -> Policy:
     return Policy(stored.protected or stored.two_person, stored.two_person)
 
 
-def move_request(number: int, stored: state.MoveRequest) -> MoveRequest:
-    return msgspec.convert({"request": number, **msgspec.to_builtins(stored)}, MoveRequest)
+def move_request(number: int, stored: state.MoveRequest, wanted: state.Policy | None) -> MoveRequest:
+    """wanted: the policy that it asks for, if that is what it does."""
+    request = msgspec.convert({"request": number, **msgspec.to_builtins(stored)}, MoveRequest)
+    if wanted is not None:
+        request.policy = Policy(wanted.protected or wanted.two_person, wanted.two_person)
+    return request
 
 
 def version(head: Head, stored: state.Version) -> Version:
@@ -215,8 +223,13 @@ def summary(stored: catalog.Summary) -> ModelSummary:
     )
 
 
-def model(head: Head, content: Manifest, card: str | None, newest: list[state.Version]) -> Model:
-    """content: the manifest of the version that the card is of. newest: the versions to list, of thousands maybe."""
+def model(
+    head: Head, content: Manifest, card: str | None, newest: list[state.Version], wanted: dict[int, state.Policy]
+) -> Model:
+    """content: the manifest of the version that the card is of. newest: the versions to list, of thousands maybe.
+
+    wanted: policies that open requests ask for, by their numbers.
+    """
     return Model(
         name=head.model,
         task=content.task,
@@ -229,5 +242,5 @@ def model(head: Head, content: Manifest, card: str | None, newest: list[state.Ve
         tags=content.tags if head.tags is None else head.tags,
         card=card,
         policies={name: policy(head, name) for name in sorted({*head.aliases, *head.policies})},
-        requests=[move_request(number, request) for number, request in head.requests.items()],
+        requests=[move_request(number, request, wanted.get(number)) for number, request in head.requests.items()],
     )

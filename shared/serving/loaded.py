@@ -21,7 +21,8 @@ class Loaded(Struct, frozen=True):
     """One version of a model, for one call. revision: of the model's log, by which the version was resolved.
 
     parts: what was parsed of the package's other files, shared by all calls for as long as the model is loaded.
-    read: a blob by its digest. shadow: the alias' shadow version, if it has one.
+    read: a blob by its digest. shadow: the alias' shadow version, if it has one. stale: seconds since the revision was
+    known to be the present one, where the store could not be asked.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Loaded(Struct, frozen=True):
     parts: dict[str, Any] = {}
     read: Callable[[str], bytes] | None = None
     shadow: int | None = None
+    stale: int | None = None
 
     def part(self, name: str, parse: Callable[[bytes], Part]) -> Part:
         """Another file of the package, parsed once for as long as the model is loaded.

@@ -1,8 +1,10 @@
 """From a model's name and a version or alias to a session that is verified and ready: resolve, load, keep.
 
 A resolved alias may be reused for `ttl` seconds, so that is how long a rollback takes to be seen; after that, one
-request tells whether the model has moved on. Sessions are kept by bytes, least recently used out first, and loaded once
-however many threads ask. Nothing is loaded whose bytes do not have the digest that the registry recorded.
+request tells whether the model has moved on. While the store is away, the last known state goes on answering: of an
+alias for `max_stale` seconds, of a version's number for as long as the process lives. Sessions are kept by bytes, least
+recently used out first, and loaded once however many threads ask. Nothing is loaded whose bytes do not have the digest
+that the registry recorded.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
-from shared import keys
+from shared import deadline, keys
 from shared.errors import AmaasError, NotFound, Unavailable
 from shared.package import manifest as manifests
 from shared.package.manifest import Manifest
@@ -31,6 +33,7 @@ from shared.serving.layer import EMPTY, Later, Layer
 from shared.serving.loaded import Loaded
 from shared.serving.sources import Permit, Sources
 from shared.serving.wall import Wall, counting_deaths, watch
+from shared.storage.base import Unavailable as StoreAway
 
 if TYPE_CHECKING:
     from shared.runtime.signature import Session
@@ -42,6 +45,20 @@ OVERHEAD = 2
 # The share of its capacity that is let go before the C library is told to return what it holds: by itself it keeps most
 # of it, in pieces too small for the next session. After each session, this would double the time of small loads.
 TRIM, LEAST_TRIM = 1 / 8, 16 << 20
+
+
+# seconds that a call waits for a newer state where it can do without
+REFRESH = 2.0
+# seconds that loading before the first call may take
+PREFETCH = 25.0
+
+
+class _Resolved(NamedTuple):
+    """stale: seconds since the state was known to be the present one, where the store cannot be asked; else None."""
+
+    head: Head
+    version: Version
+    stale: int | None = None
 
 
 class _Entry(Struct):
@@ -72,12 +89,15 @@ class Models:
         layer: Layer = EMPTY,
         clock: Callable[[], float] = time.monotonic,
         threads: int = 1,
+        max_stale: float = 3600.0,
         wall: Wall | None = None,
     ) -> None:
+        """max_stale: 0 for none."""
         self.log = log
         self._wall = wall or Wall()
         self.sources = Sources(layer, log.store, threads, self._wall)
         self._ttl = ttl
+        self._max_stale = max_stale
         self._capacity = capacity
         self._clock = clock
         self._heads: dict[str, tuple[float, Head]] = {}
@@ -92,20 +112,46 @@ class Models:
     def resolve(self, model: str, reference: str | None, key: str | None = None) -> tuple[Head, Version]:
         """The model's state, at most `ttl` seconds old, and the version that answers. Raises NotFound, Unavailable.
 
-        key: callers with the same key get the same version of a split alias; with none, each call draws. What an
-        older state does not know is looked for in the present one: a version may be called as soon as it is there.
+        While the store is away, the state may be older: see the module's docstring. key: callers with the same key get
+        the same version of a split alias; with none, each call draws. What an older state does not know is looked for
+        in the present one: a version may be called as soon as it is there.
         """
+        resolved = self._resolve(model, reference, key)
+        return resolved.head, resolved.version
+
+    def _resolve(self, model: str, reference: str | None, key: str | None) -> _Resolved:
         keys.model_name(model)
         split_key = key if key is not None else os.urandom(8).hex()
         cached = self._heads.get(model)
         if cached and self._clock() - cached[0] < self._ttl:
             with suppress(NotFound):
-                return cached[1], self.log.version(cached[1], cached[1].number(reference, split_key))
+                return _Resolved(cached[1], self.log.version(cached[1], cached[1].number(reference, split_key)))
         time_of_request = self._clock()
-        head = self.log.refresh(cached[1]) if cached else self.log.read(model)
+        try:
+            with deadline.within(REFRESH if cached else None):
+                head = self.log.refresh(cached[1]) if cached else self.log.read(model)
+        except StoreAway as error:
+            if cached is None:
+                raise
+            return self._resolve_stale(*cached, reference, split_key, error)
         if head.revision:  # unknown names are not cached: a caller can make up any number of them
             self._heads[model] = (time_of_request, head)
-        return head, self.log.version(head, head.number(reference, split_key))
+        return _Resolved(head, self.log.version(head, head.number(reference, split_key)))
+
+    def _resolve_stale(
+        self, confirmed: float, head: Head, reference: str | None, split_key: str, error: StoreAway
+    ) -> _Resolved:
+        """By an earlier state. confirmed: when it was known to be the present one. Raises Unavailable."""
+        stale = self._clock() - confirmed
+        is_number = reference is not None and reference.isascii() and reference.isdigit()
+        if not is_number and (not self._max_stale or stale > self._max_stale):
+            raise error
+        try:
+            version = self.log.version(head, head.number(reference, split_key))
+        except NotFound:  # it may be there by now
+            raise error from None
+        logger.warning("stale", extra={"model": head.model, "seconds": int(stale), "why": str(error)})
+        return _Resolved(head, version, int(stale))
 
     def manifest(self, version: Version) -> Manifest:
         if version.manifest not in self._manifests:
@@ -120,10 +166,10 @@ class Models:
         if not self._prepared and self._wall.confines(model, self.sources.layer.models):
             self._prepared = True
             self._wall.prepare()
-        head, version = self.resolve(model, reference, key)
+        head, version, stale = self._resolve(model, reference, key)
         entry = self._session(model, version)
         read, shadow = self.sources.read, head.shadow(reference)
-        return Loaded(model, version, head.revision, entry.manifest, entry.session, entry.parts, read, shadow)
+        return Loaded(model, version, head.revision, entry.manifest, entry.session, entry.parts, read, shadow, stale)
 
     def _session(self, model: str, version: Version) -> _Entry:
         """Single flight: of several threads that need a model at once, one loads it and the others wait.
@@ -215,7 +261,8 @@ class Models:
         self.sources.layer.begin(tuple(names))
         for name in names:
             try:
-                self.load(name, None)
+                with deadline.within(PREFETCH):
+                    self.load(name, None)
             except AmaasError as error:
                 logger.info("not prefetched", extra={"model": name, "why": str(error)})
         self.sources.layer.settle()

@@ -22,8 +22,8 @@ class KmsKey:
 
     @cached_property
     def _client(self) -> Any:
-        # signing twice is harmless, so the SDK may retry
-        config = BotoConfig(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 4, "mode": "standard"})
+        # signing twice is harmless, so the SDK may retry; all attempts together end before the function does
+        config = BotoConfig(connect_timeout=2, read_timeout=4, retries={"total_max_attempts": 3, "mode": "standard"})
         return boto3.client("kms", endpoint_url=self._endpoint, config=config)
 
     @cached_property

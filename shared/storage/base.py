@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from shared import errors
+from shared import deadline, errors
 
 
 class ObjectNotFound(errors.NotFound):
@@ -46,6 +46,17 @@ class ObjectInfo(Struct, frozen=True):
 class Object(Struct, frozen=True):
     body: bytes
     etag: str
+
+
+class Purged(Struct, frozen=True):
+    """What was removed for good: keys, versions of objects, and the bytes that these had."""
+
+    objects: int = 0
+    versions: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Purged) -> Purged:
+        return Purged(self.objects + other.objects, self.versions + other.versions, self.bytes + other.bytes)
 
 
 class Page(Struct, frozen=True):
@@ -101,6 +112,14 @@ class Store(Protocol):
         """
         ...
 
+    def purge(self, prefix: str) -> Purged:
+        """Delete all versions of all objects permanently, delete markers included.
+
+        prefix: of a folder, with its final slash; any other text is the key of one object. What is written meanwhile
+        may stay. A call that was interrupted can be repeated: it removes the rest.
+        """
+        ...
+
     def download(self, key: str, path: str) -> str:
         """Write the object's bytes to a new file and return their SHA-256 (hex). Raises ObjectNotFound."""
         ...
@@ -115,8 +134,11 @@ class Store(Protocol):
         """A URL for reading an object, for `expires` seconds."""
         ...
 
-    def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
-        """Start a multipart upload; URLs of its parts, of its completion (POST) and of its abort (DELETE)."""
+    def presign_multipart(self, key: str, *, expires: int, sizes: Sequence[int]) -> tuple[list[str], str, str]:
+        """Start a multipart upload; URLs of its parts, of its completion (POST) and of its abort (DELETE).
+
+        sizes: of the parts in bytes; each URL takes a part of its size only.
+        """
         ...
 
 
@@ -143,7 +165,7 @@ def get_many(store: Store, keys: Sequence[str], *, missing: bytes | None = None)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(PARALLEL, len(keys))) as pool:
-        return list(pool.map(read, keys))
+        return list(pool.map(deadline.carry(read), keys))
 
 
 def list_all(store: Store, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:

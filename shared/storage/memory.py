@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from shared.storage.base import AlreadyExists, Object, ObjectInfo, ObjectNotFound, Page, PreconditionFailed
+from shared.storage.base import AlreadyExists, Object, ObjectInfo, ObjectNotFound, Page, PreconditionFailed, Purged
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,16 @@ class MemoryStore:
             if present is not None and version in (None, present.version):
                 del self._objects[key]
 
+    def purge(self, prefix: str) -> Purged:
+        """This store keeps one version of each object."""
+        with self._lock:
+            gone = {
+                k: v for k, v in self._objects.items() if k == prefix or (prefix[-1:] == "/" and k.startswith(prefix))
+            }
+            for key in gone:
+                del self._objects[key]
+        return Purged(len(gone), len(gone), sum(len(stored.body) for stored in gone.values()))
+
     def download(self, key: str, path: str) -> str:
         body = self._find(key).body
         with open(path, "xb") as file:
@@ -103,12 +114,12 @@ class MemoryStore:
     def presign_get(self, key: str, *, expires: int) -> str:
         return f"memory:///{quote(key)}"
 
-    def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
+    def presign_multipart(self, key: str, *, expires: int, sizes: Sequence[int]) -> tuple[list[str], str, str]:
         with self._lock:
             self._uploads += 1
             upload = self._uploads
         base = f"memory:///{quote(key)}?uploadId={upload}"
-        return [f"{base}&partNumber={n}" for n in range(1, parts + 1)], base, base
+        return [f"{base}&partNumber={n}" for n in range(1, len(sizes) + 1)], base, base
 
     def _find(self, key: str) -> _Stored:
         with self._lock:

@@ -1,23 +1,25 @@
 """The object store on S3, or on a server with S3's API.
 
 A conditional write whose reply is lost must not look like a lost race: botocore's retries would send the write again
-and get 412 because of the writer's own object. So conditional writes are sent without retries, and an unclear outcome
-is settled by reading the object.
+and get 412 because of the writer's own object. So the SDK never repeats anything: attempts.py does, and of a
+conditional write, an unclear outcome is settled by reading the object before it is sent again.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import random
-import time
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.storage.attempts import UNLIMITED, Attempts, Passing
 from shared.storage.base import (
     AlreadyExists,
     Object,
@@ -25,32 +27,51 @@ from shared.storage.base import (
     ObjectNotFound,
     Page,
     PreconditionFailed,
+    Purged,
     Unavailable,
 )
 
-ATTEMPTS = 6
+CONNECT = 3.0  # seconds
 CHUNK = 1024 * 1024
+# S3's errors below 500 that are gone a moment later
+PASSING = ("RequestTimeout", "RequestTimeTooSkewed", "Throttling", "SlowDown", "OperationAborted")
 
 
 class S3Store:
     """One bucket. Safe to share between threads."""
 
-    def __init__(self, bucket: str, endpoint_url: str | None = None, client: Any = None) -> None:
+    def __init__(
+        self, bucket: str, endpoint_url: str | None = None, client: Any = None, attempts: Attempts | None = None
+    ) -> None:
+        """client: used for every call, in place of the SDK's. attempts: shared with another client of the bucket."""
         self.bucket = bucket
-        self._client = client or _client(endpoint_url, {"total_max_attempts": 4, "mode": "standard"})
-        # for conditional writes: see the module's docstring
-        self._once = client or _client(endpoint_url, {"total_max_attempts": 1})
+        self._endpoint = endpoint_url
+        self._given_client = client
+        self._attempts = attempts or Attempts()
+        self._clients: dict[float, Any] = {}
+        self._making = threading.Lock()
+
+    def _client(self, limit: float) -> Any:
+        """The client for attempts of at most `limit` seconds."""
+        if self._given_client is not None:
+            return self._given_client
+        with self._making:  # the SDK cannot make two at once
+            if limit not in self._clients:
+                self._clients[limit] = _make_client(self._endpoint, limit)
+            return self._clients[limit]
+
+    @property
+    def client(self) -> Any:
+        """The SDK's client, for what is not sent from here, as presigned URLs."""
+        return next(iter(self._clients.values()), None) or self._client(UNLIMITED)
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> Object:
-        options = {} if not start and length is None else {"Range": _range(start, length)}
-        reply = self._call(key, self._client.get_object, Key=key, **options)
-        try:
-            return Object(reply["Body"].read(), reply["ETag"])
-        except BotoCoreError as error:
-            raise Unavailable(f"reading {key} broke off: {error}; try again") from error
+        options: dict[str, Any] = {} if not start and length is None else {"Range": _range(start, length)}
+        stored: Object = self._call(key, "get_object", _read_object, Key=key, **options)
+        return stored
 
     def head(self, key: str) -> ObjectInfo:
-        reply = self._call(key, self._client.head_object, Key=key)
+        reply = self._call(key, "head_object", Key=key)
         modified, version = reply["LastModified"].timestamp(), reply.get("VersionId")
         return ObjectInfo(key, reply["ContentLength"], reply["ETag"], modified, version)
 
@@ -63,22 +84,31 @@ class S3Store:
         if_match: str | None = None,
         content_type: str = "application/octet-stream",
     ) -> str:
-        args = {"Key": key, "Body": body, "ContentType": content_type, "ChecksumSHA256": _checksum(body)}
+        args: dict[str, Any] = {
+            "Key": key,
+            "Body": body,
+            "ContentType": content_type,
+            "ChecksumSHA256": _checksum(body),
+        }
         if not if_absent and if_match is None:
-            return str(self._call(key, self._client.put_object, **args)["ETag"])
-        condition = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": if_match}
-        for attempt in range(ATTEMPTS):
+            return str(self._call(key, "put_object", _etag, **args))
+        args |= {"IfNoneMatch": "*"} if if_absent else {"IfMatch": if_match}
+
+        def send(limit: float) -> str:
             try:
-                return str(self._once.put_object(Bucket=self.bucket, **args, **condition)["ETag"])
-            except (ClientError, BotoCoreError) as error:
-                if _status(error) in (400, 401, 403):
+                return _etag(self._client(limit).put_object(Bucket=self.bucket, **args))
+            except (ClientError, BotoCoreError, Passing) as error:
+                status = _status(error)
+                if status in (400, 401, 403):
                     raise Unavailable(f"the store refused to write {key}: {error}") from error
+                if status is not None:
+                    self._attempts.answered()
                 settled = self._settle(key, body, if_match)
-            if settled is not None:
+                if settled is None:
+                    raise Passing(f"the store did not accept {key} ({error}); try again") from error
                 return settled
-            # random, so that writers who collided do not collide again
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))
-        raise Unavailable(f"the store did not accept {key} after {ATTEMPTS} attempts; try again")
+
+        return self._attempts.make(send)
 
     def _settle(self, key: str, body: bytes, if_match: str | None) -> str | None:
         """The outcome of a conditional write without a clear answer: its ETag if it took effect, None to send it again.
@@ -109,31 +139,47 @@ class S3Store:
             args["ContinuationToken"] = token
         elif after:
             args["StartAfter"] = after
-        reply = self._call(prefix, self._client.list_objects_v2, **args)
+        reply = self._call(prefix, "list_objects_v2", **args)
         objects = [
             ObjectInfo(o["Key"], o["Size"], o["ETag"], o["LastModified"].timestamp()) for o in reply.get("Contents", [])
         ]
         return Page(objects, [p["Prefix"] for p in reply.get("CommonPrefixes", [])], reply.get("NextContinuationToken"))
 
     def delete(self, key: str, *, version: str | None = None) -> None:
-        args = {"Key": key} | ({"VersionId": version} if version else {})
+        args: dict[str, Any] = {"Key": key} | ({"VersionId": version} if version else {})
         try:
             # a retry after a lost reply finds no object, which is no error
-            self._call(key, self._client.delete_object, **args)
+            self._call(key, "delete_object", **args)
         except ObjectNotFound:
             return
 
+    def purge(self, prefix: str) -> Purged:
+        if not prefix.strip("/"):
+            raise ValueError("a purge needs a prefix: without one it would remove the whole bucket")
+        keys, versions, size = set[str](), 0, 0
+        while True:
+            # from the beginning each time: what was listed is gone, and not every store goes on behind a key that is
+            page = self._call(prefix, "list_object_versions", Prefix=prefix)
+            entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            if not prefix.endswith("/"):  # a key is the first of those that begin with it
+                entries = [entry for entry in entries if entry["Key"] == prefix]
+            if not entries:
+                return Purged(len(keys), versions, size)
+            self._delete_versions(prefix, entries)
+            keys |= {entry["Key"] for entry in entries}
+            versions += sum("Size" in entry for entry in entries)
+            size += sum(entry.get("Size", 0) for entry in entries)
+
+    def _delete_versions(self, prefix: str, entries: list[dict[str, Any]]) -> None:
+        """At most 1000 of them, as a page of a listing has."""
+        objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
+        reply = self._call(prefix, "delete_objects", Delete={"Objects": objects, "Quiet": True})
+        if reply.get("Errors"):
+            code = reply["Errors"][0].get("Code")
+            raise Unavailable(f"{len(reply['Errors'])} versions below {prefix} were not removed ({code}); try again")
+
     def download(self, key: str, path: str) -> str:
-        stream = self._call(key, self._client.get_object, Key=key)["Body"]
-        digest = hashlib.sha256()
-        try:
-            with open(path, "xb") as file:
-                for chunk in stream.iter_chunks(CHUNK):
-                    digest.update(chunk)
-                    file.write(chunk)
-        except BotoCoreError as error:
-            raise Unavailable(f"reading {key} broke off: {error}; try again") from error
-        return digest.hexdigest()
+        return str(self._call(key, "get_object", partial(_write_file, path), Key=key))
 
     def presign_put(
         self, key: str, *, expires: int, size: int | None, sha256: str | None
@@ -152,33 +198,40 @@ class S3Store:
     def presign_get(self, key: str, *, expires: int) -> str:
         return self._presign("get_object", {"Bucket": self.bucket, "Key": key}, expires)
 
-    def presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
-        upload = self._call(key, self._client.create_multipart_upload, Key=key)["UploadId"]
+    def presign_multipart(self, key: str, *, expires: int, sizes: Sequence[int]) -> tuple[list[str], str, str]:
+        upload = self._call(key, "create_multipart_upload", Key=key)["UploadId"]
         args = {"Bucket": self.bucket, "Key": key, "UploadId": upload}
-        urls = [self._presign("upload_part", args | {"PartNumber": n}, expires) for n in range(1, parts + 1)]
+        parts = ({"PartNumber": n, "ContentLength": size} for n, size in enumerate(sizes, start=1))
+        urls = [self._presign("upload_part", args | part, expires) for part in parts]
         complete = self._presign("complete_multipart_upload", args, expires)
         return urls, complete, self._presign("abort_multipart_upload", args, expires)
 
     def _presign(self, operation: str, args: dict[str, Any], expires: int) -> str:
-        return str(self._client.generate_presigned_url(operation, Params=args, ExpiresIn=expires))
+        return str(self.client.generate_presigned_url(operation, Params=args, ExpiresIn=expires))
 
-    def _call(self, key: str, operation: Callable[..., Any], **args: Any) -> Any:
-        try:
-            return operation(Bucket=self.bucket, **args)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in ("NoSuchKey", "NoSuchVersion", "404", "NotFound"):
-                raise ObjectNotFound(f"no object at {key}") from error
-            raise Unavailable(f"the store answered {error.response['Error']['Code']} for {key}; try again") from error
-        except BotoCoreError as error:
-            raise Unavailable(f"the store cannot be reached ({error}); try again") from error
+    def _call(self, key: str, operation: str, read: Callable[[Any], Any] = lambda reply: reply, **args: Any) -> Any:
+        """What `read` makes of the operation's reply. Raises ObjectNotFound, Unavailable."""
+
+        def send(limit: float) -> Any:
+            try:
+                return read(getattr(self._client(limit), operation)(Bucket=self.bucket, **args))
+            except ClientError as error:
+                code, status = error.response["Error"]["Code"], _status(error)
+                if code in ("NoSuchKey", "NoSuchVersion", "404", "NotFound"):
+                    raise ObjectNotFound(f"no object at {key}") from error
+                kind = Passing if code in PASSING or status is None or status >= 500 else Unavailable
+                raise kind(f"the store answered {code} for {key}; try again") from error
+            except BotoCoreError as error:
+                raise Passing(f"the store cannot be reached for {key} ({error}); try again") from error
+
+        return self._attempts.make(send)
 
 
-def _client(endpoint_url: str | None, retries: Any) -> Any:
+def _make_client(endpoint_url: str | None, limit: float) -> Any:
     config = BotoConfig(
-        retries=retries,
-        connect_timeout=3,
-        read_timeout=30,
+        retries={"total_max_attempts": 1},
+        connect_timeout=min(limit, CONNECT),
+        read_timeout=limit,
         signature_version="s3v4",
         max_pool_connections=32,
         s3={"addressing_style": "path"} if endpoint_url else None,
@@ -187,6 +240,32 @@ def _client(endpoint_url: str | None, retries: Any) -> Any:
         response_checksum_validation="when_required",
     )
     return boto3.client("s3", endpoint_url=endpoint_url, config=config)
+
+
+def _etag(reply: Any) -> str:
+    """Raises Passing where the reply broke off in its headers, which the SDK takes for a whole one."""
+    etag = str(reply.get("ETag", ""))
+    if len(etag) < 2 or not etag.startswith('"') or not etag.endswith('"'):
+        raise Passing("the store's reply broke off; try again")
+    return etag
+
+
+def _read_object(reply: Any) -> Object:
+    return Object(reply["Body"].read(), _etag(reply))
+
+
+def _write_file(path: str, reply: Any) -> str:
+    """Write an object to a new file, and return its SHA-256 (hex). Nothing stays of one that breaks off."""
+    digest = hashlib.sha256()
+    with open(path, "xb") as file:
+        try:
+            for chunk in reply["Body"].iter_chunks(CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+        except BaseException:
+            os.unlink(path)
+            raise
+    return digest.hexdigest()
 
 
 def _range(start: int, length: int | None) -> str:

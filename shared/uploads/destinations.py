@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from shared.config import MiB
@@ -17,24 +16,26 @@ def destination(
     key: str,
     name: str,
     *,
-    size: int | None,
+    size: int,
     sha256: str | None,
     expires: int,
     part_size: int | None = None,
 ) -> dict[str, Any]:
     """Where to send the file `name` of `size` bytes: views.FileDestination, valid for `expires` seconds.
 
+    The size is part of the signature, also of each part: without it, each URL would take 5 GB.
+
     In parts where the file is larger than SINGLE_PUT, or than the `part_size` that the client asked for.
     """
-    if size and (part_size or size > SINGLE_PUT) and size > (part_size or PART):
+    if (part_size or size > SINGLE_PUT) and size > (part_size or PART):
         return _multipart(store, key, name, size, expires, part_size or PART)
     url, headers = store.presign_put(key, expires=expires, size=size, sha256=sha256)
     return {"name": name, "method": "PUT", "url": url, "headers": headers}
 
 
 def _multipart(store: Store, key: str, name: str, size: int, expires: int, part_size: int) -> dict[str, Any]:
-    count = math.ceil(size / part_size)
-    urls, complete, abort = store.presign_multipart(key, expires=expires, parts=count)
+    sizes = [min(part_size, size - start) for start in range(0, size, part_size)]
+    urls, complete, abort = store.presign_multipart(key, expires=expires, sizes=sizes)
     return {
         "name": name,
         "part_size": part_size,

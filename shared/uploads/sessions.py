@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from shared import keys
 from shared.clock import now
@@ -21,26 +21,31 @@ SHA256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Announced(Struct, frozen=True):
+    """A file of a package. size: in bytes, which its URL is signed for: nothing else can be sent to it."""
+
     name: str
-    size: Annotated[int, Meta(ge=1)] | None = None
+    size: Annotated[int, Meta(ge=1)]
     sha256: SHA256 | None = None
 
 
 class UploadRequest(Struct, frozen=True):
-    """The body of POST /models/{m}/uploads; empty, it announces a single model.onnx of unknown size."""
+    """The body of POST /models/{m}/uploads."""
 
-    files: Annotated[list[Announced], Meta(min_length=1, max_length=MAX_FILES)] = field(
-        default_factory=lambda: [Announced(MODEL_FILE)]
-    )
+    files: Annotated[list[Announced], Meta(min_length=1, max_length=MAX_FILES)]
     multipart_part_size: Annotated[int, Meta(ge=5 * MiB, le=1024 * MiB)] | None = None
 
 
-def create(store: Store, config: Config, model: str, request: UploadRequest, by: str) -> dict[str, Any]:
-    """Open an upload session: views.UploadSession. Raises BadInput, TooLarge before anything is written."""
+def create(
+    store: Store, config: Config, model: str, request: UploadRequest, by: str, identity: str = ""
+) -> dict[str, Any]:
+    """Open an upload session: views.UploadSession. Raises BadInput, TooLarge before anything is written.
+
+    identity: the id to use, by which an interrupted call is repeated.
+    """
     keys.model_name(model)
     _require_valid(request, config)
     files = [states.File(file.name, file.size, file.sha256) for file in request.files]
-    session = states.open_session(store, model, files, by)
+    session = states.open_session(store, model, files, by, identity or None)
     destinations = [
         destination(
             store,
@@ -51,7 +56,7 @@ def create(store: Store, config: Config, model: str, request: UploadRequest, by:
             expires=config.upload_ttl,
             part_size=request.multipart_part_size,
         )
-        for file in files
+        for file in request.files
     ]
     return {
         "upload_id": session.upload_id,
@@ -70,8 +75,14 @@ def _require_valid(request: UploadRequest, config: Config) -> None:
     if MODEL_FILE not in names:
         raise BadInput(f"a package needs a file named {MODEL_FILE}; it has {names}")
     for file in request.files:
-        if file.size and file.size > config.max_upload_bytes:
-            raise TooLarge(
-                f"{file.name} has {file.size:,} bytes, more than the {config.max_upload_bytes:,} that this "
-                "deployment accepts; quantize or prune the model, or deploy with a larger MaxUploadBytes"
-            )
+        if file.name == MANIFEST_FILE:
+            from shared.package import bounds  # for the few calls that announce one
+
+            bounds.check_size(file.size)
+    largest, total = max(request.files, key=lambda file: file.size), sum(file.size for file in request.files)
+    if largest.size > config.max_upload_bytes or total > config.max_package_bytes:
+        raise TooLarge(
+            f"{largest.name} has {largest.size:,} bytes, and the package {total:,}: this deployment accepts "
+            f"{config.max_upload_bytes:,} for a file and {config.max_package_bytes:,} for a package; "
+            "quantize or prune the model, or deploy with a larger MaxUploadBytes"
+        )

@@ -1,24 +1,29 @@
 """Upload sessions, each written once, and the state of each upload.
 
-The state moves waiting → checking → registered | rejected and never leaves a final state, however often and in
-whatever order storage events arrive.
+The state moves waiting → checking → registered | rejected | failed | expired and never leaves an end state, however
+often and in whatever order storage events arrive; only an operator's redrive (redrive.py) opens a failed one again.
+Every upload ends: its attempts are counted here, before each check starts, and unfinished.py finds what nobody ended.
+
+While an upload has no end state, an empty marker lies under `unfinished/`: what is unfinished is one listing.
 """
 
 from __future__ import annotations
 
-import hashlib
-from typing import Literal
+import contextlib
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared import formats, keys
 from shared.clock import new_id, now
-from shared.errors import NotFound
+from shared.errors import AmaasError, NotFound
 from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, list_all
 
-State = Literal["waiting", "checking", "registered", "rejected"]
-FINAL = ("registered", "rejected")
+State = Literal["waiting", "checking", "registered", "rejected", "failed", "expired"]
+FINAL = ("registered", "rejected", "failed", "expired")
 
 
 class File(Struct, frozen=True, omit_defaults=True):
@@ -27,6 +32,16 @@ class File(Struct, frozen=True, omit_defaults=True):
     name: str
     size: int | None = None
     sha256: str | None = None
+
+
+class Named(Protocol):
+    """Whatever says which upload of which model it is about."""
+
+    @property
+    def upload_id(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
 
 
 class UploadSession(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
@@ -40,12 +55,35 @@ class UploadSession(Struct, frozen=True, kw_only=True, tag_field="format", tag=1
     keys: dict[str, str]
 
 
+class Lease(Struct, frozen=True):
+    """Who checks an upload at present. holder: a process and its thread. until: by then, its check has ended."""
+
+    holder: str
+    until: str
+
+
+class Deletion(Struct, frozen=True):
+    """That an upload's files were deleted: by whom, when, and how much. No contents, and no names of files."""
+
+    by: str
+    at: str
+    objects: int
+    versions: int
+    bytes: int
+
+
 class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
-    """The state of an upload, as it is stored."""
+    """The state of an upload, as it is stored.
+
+    stored_state, ending: the state is `ending` where that is set. Release 0.1 knows four states and reads a `failed`
+    or `expired` upload as a rejected one, whose reason says what happened (formats.py: an addition that is safe to
+    ignore). inbox_key: of an object that came through the inbox. attempts: how many checks have started. lease: of the
+    one that may still be running. deletion: the receipt, where its files were deleted.
+    """
 
     upload_id: str
     model: str
-    state: State
+    stored_state: Literal["waiting", "checking", "registered", "rejected"] = field(name="state")
     by: str
     created_at: str
     updated_at: str
@@ -53,6 +91,15 @@ class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="f
     version: int | None = None
     code: str | None = None
     reason: str | None = None
+    ending: Literal["failed", "expired"] | None = None
+    inbox_key: str | None = None
+    attempts: int = 0
+    lease: Lease | None = None
+    deletion: Deletion | None = None
+
+    @property
+    def state(self) -> State:
+        return self.ending or self.stored_state
 
 
 # created once, before any thread: see registry/state.py
@@ -68,54 +115,46 @@ def open_session(store: Store, model: str, files: list[File], by: str, upload: s
     """
     upload = upload or new_id()
     destinations = {file.name: keys.upload_file(upload, file.name) for file in files}
-    return _write(
+    return write_session(
         store, UploadSession(upload_id=upload, model=model, by=by, created_at=now(), files=files, keys=destinations)
     )
 
 
-def open_inbox_session(store: Store, model: str, key: str, tag: str, modified: float, by: str) -> UploadSession:
-    """The session of a file that appeared in the inbox: the same one for every event about the same object.
-
-    tag: the object's version or ETag. modified: seconds since the epoch.
-    """
-    # storage events are delivered at least once: the id comes from the object, so that a second one opens no upload
-    mark = hashlib.sha256(f"{key}\n{tag}\n{modified}".encode()).hexdigest()[:16]
-    upload = new_id(modified, mark)
-    files = [File("model.onnx")]
-    return _write(
-        store,
-        UploadSession(upload_id=upload, model=model, by=by, created_at=now(), files=files, keys={"model.onnx": key}),
-    )
-
-
-def _write(store: Store, session: UploadSession) -> UploadSession:
+def write_session(store: Store, session: UploadSession) -> UploadSession:
+    """Write a session and the first state of its upload; the one that is there already, if there is one."""
     try:
         body = msgspec.json.encode(session)
         store.put(keys.upload_session(session.upload_id), body, if_absent=True, content_type="application/json")
     except AlreadyExists:
         session = read_session(store, session.upload_id)
-    # also for a session that was there: whoever wrote it may have died before it wrote the state
+        try:
+            store.head(keys.upload_state(session.model, session.upload_id))
+        except ObjectNotFound:  # whoever wrote the session died before it wrote the state
+            _create_state(store, session)
+        return session
     _create_state(store, session)
     return session
 
 
 def _create_state(store: Store, session: UploadSession) -> None:
+    """The marker comes first: a state that nobody would find again could never end."""
+    store.put(keys.unfinished(session.model, session.upload_id), b"")
     state = Upload(
         upload_id=session.upload_id,
         model=session.model,
-        state="waiting",
+        stored_state="waiting",
         by=session.by,
         created_at=session.created_at,
         updated_at=session.created_at,
         files=session.files,
+        inbox_key=next((key for key in session.keys.values() if key.startswith(keys.INBOX)), None),
     )
+    key = keys.upload_state(session.model, session.upload_id)
     try:
-        body = msgspec.json.encode(state)
-        store.put(
-            keys.upload_state(session.model, session.upload_id), body, if_absent=True, content_type="application/json"
-        )
-    except AlreadyExists:
-        pass  # an earlier call wrote it, and it may have advanced since
+        store.put(key, msgspec.json.encode(state), if_absent=True, content_type="application/json")
+    except AlreadyExists:  # restored from a copy, or another call wrote it, and it may have ended since
+        if read_state(store, session).state in FINAL:
+            _unmark(store, session)
 
 
 def read_session(store: Store, upload: str) -> UploadSession:
@@ -132,11 +171,15 @@ def read_session(store: Store, upload: str) -> UploadSession:
 
 def read(store: Store, upload: str) -> Upload:
     """Raises NotFound."""
-    session = read_session(store, upload)
-    return _state(store.get(keys.upload_state(session.model, upload)).body, upload)
+    return read_state(store, read_session(store, upload))
 
 
-def _state(body: bytes, upload: str) -> Upload:
+def read_state(store: Store, named: Named) -> Upload:
+    """Raises ObjectNotFound."""
+    return _decode(store.get(keys.upload_state(named.model, named.upload_id)).body, named.upload_id)
+
+
+def _decode(body: bytes, upload: str) -> Upload:
     return formats.decode(UPLOAD, body, f"the state of upload {upload!r}")
 
 
@@ -146,13 +189,13 @@ def list_by_model(
     """A model's uploads, oldest first, and the cursor of the next page. An unknown model has none."""
     start = keys.upload_state(model, after) if after else ""
     page = store.list_page(keys.upload_states(model), after=start, limit=limit)
-    uploads = [_state(store.get(info.key).body, info.key.rpartition("/")[2]) for info in page.objects]
+    uploads = [_decode(store.get(info.key).body, info.key.rpartition("/")[2]) for info in page.objects]
     return uploads, uploads[-1].upload_id if page.next and uploads else None
 
 
 def advance(
     store: Store,
-    session: UploadSession,
+    named: Named,
     state: State,
     *,
     version: int | None = None,
@@ -160,48 +203,88 @@ def advance(
     reason: str | None = None,
 ) -> Upload:
     """Set an upload's state. If it is final already, returns the final state unchanged."""
-    key = keys.upload_state(session.model, session.upload_id)
+    return update(store, named, lambda upload: moved(upload, state, version=version, code=code, reason=reason))
+
+
+def moved(
+    upload: Upload,
+    state: State,
+    *,
+    version: int | None = None,
+    code: str | None = None,
+    reason: str | None = None,
+) -> Upload:
+    """The same upload in another state, with no check running."""
+    stored, ending = ("rejected", state) if state in ("failed", "expired") else (state, None)
+    changes = {"stored_state": stored, "ending": ending, "version": version, "code": code, "reason": reason}
+    return replace(upload, **changes, lease=None)
+
+
+def update(store: Store, named: Named, change: Callable[[Upload], Upload]) -> Upload:
+    """Replace an upload's state by what `change` makes of it; an end state stays. Raises ObjectNotFound.
+
+    But for a version that was registered although the upload had been given up: that there is one is certain.
+    """
+    key = keys.upload_state(named.model, named.upload_id)
     while True:
         present = store.get(key)
-        upload = _state(present.body, session.upload_id)
-        if upload.state in FINAL:
+        upload = _decode(present.body, named.upload_id)
+        changed = change(upload)
+        registered = upload.ending and changed.state == "registered"
+        if changed == upload or (upload.state in FINAL and not registered):
             return upload
-        advanced = msgspec.structs.replace(
-            upload, state=state, updated_at=now(), version=version, code=code, reason=reason
-        )
-        try:
-            store.put(key, msgspec.json.encode(advanced), if_match=present.etag, content_type="application/json")
-            return advanced
-        except PreconditionFailed:
-            continue  # another worker on the same upload was faster: read what it wrote
-
-
-def list_stalled(store: Store, older_than: float, current_time: float) -> list[UploadSession]:
-    """Complete uploads without a verdict, whose last file came more than `older_than` seconds before `current_time`.
-
-    Their storage event was lost, or every attempt to check them was interrupted. Uploads expire after some days.
-    """
-    stalled = []
-    last_arrivals: dict[str, float] = {}
-    for info in list_all(store, "uploads/"):
-        upload = info.key.split("/")[1]
-        last_arrivals[upload] = max(last_arrivals.get(upload, 0), info.modified)
-    for upload, last_arrival in last_arrivals.items():
-        if current_time - last_arrival <= older_than or not keys.is_upload(upload):
+        changed = replace(changed, updated_at=now())
+        if not _replaced(store, key, present.etag, changed):
             continue
-        try:
-            session = read_session(store, upload)
-            state = read(store, upload).state
-        except (NotFound, ObjectNotFound, formats.TooNew):
-            continue  # expired since the listing, half written, or of a later release
-        if state not in FINAL and not missing_files(store, session):
-            stalled.append(session)
-    return stalled
+        if changed.state in FINAL:
+            _unmark(store, named)
+        return changed
+
+
+def reopen(store: Store, named: Named) -> Upload:
+    """Have an upload checked anew, with all its attempts, if it failed or has not ended. Returns its state."""
+    store.put(keys.unfinished(named.model, named.upload_id), b"")  # first: see _create_state
+    key = keys.upload_state(named.model, named.upload_id)
+    while True:
+        present = store.get(key)
+        upload = _decode(present.body, named.upload_id)
+        if upload.state in FINAL and upload.state != "failed":
+            _unmark(store, named)
+            return upload
+        opened = replace(moved(upload, "waiting"), attempts=0, updated_at=now())
+        if _replaced(store, key, present.etag, opened):
+            return opened
+
+
+def note_deletion(store: Store, named: Named, deletion: Deletion) -> Upload:
+    """Note that the files of an ended upload were deleted. The first note stays."""
+    key = keys.upload_state(named.model, named.upload_id)
+    while True:
+        present = store.get(key)
+        upload = _decode(present.body, named.upload_id)
+        noted = replace(upload, deletion=upload.deletion or deletion)
+        if noted == upload or _replaced(store, key, present.etag, noted):
+            return noted
+
+
+def _replaced(store: Store, key: str, etag: str, upload: Upload) -> bool:
+    """False if another worker on the same upload was faster."""
+    try:
+        store.put(key, msgspec.json.encode(upload), if_match=etag, content_type="application/json")
+    except PreconditionFailed:
+        return False
+    return True
+
+
+def _unmark(store: Store, named: Named) -> None:
+    """A marker that stays behind is removed by the next look for unfinished uploads."""
+    with contextlib.suppress(AmaasError):
+        store.delete(keys.unfinished(named.model, named.upload_id))
 
 
 def missing_files(store: Store, session: UploadSession) -> list[str]:
     """Names of announced files that have not arrived yet."""
-    folder = f"uploads/{session.upload_id}/files/"
+    folder = f"{keys.upload_objects(session.upload_id)}files/"
     present = {info.key for info in list_all(store, folder)}
     # a file of the inbox is not in this folder; its event is what opened the session, so it has arrived
     return [name for name, key in session.keys.items() if key.startswith(folder) and key not in present]

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.paging import NextPage
-from shared.uploads import states
+from shared.uploads import attempts, redrive, states
 
 
 class HttpCall(Struct):
@@ -48,12 +48,26 @@ class File(Struct, kw_only=True):
     sha256: str | UnsetType = UNSET
 
 
+class UploadDeletion(Struct):
+    """Who deleted an upload's files, and when; how many objects, versions of these, and bytes that were."""
+
+    by: str
+    at: str
+    objects: int
+    versions: int
+    bytes: int
+
+
 class Upload(Struct, kw_only=True):
-    """What became of an upload. version: of the model, where it is registered. code, reason: why it was rejected."""
+    """What became of an upload. version: of the model, where it is registered. code, reason: why it was rejected.
+
+    Or why it `failed` (its checks were interrupted or killed) or `expired` (its files never came, or were removed);
+    while it is `checking`, why that takes longer. attempts: how many checks have started.
+    """
 
     upload_id: str
     model: str
-    state: Literal["waiting", "checking", "registered", "rejected"]
+    state: Literal["waiting", "checking", "registered", "rejected", "failed", "expired"]
     by: str
     created_at: str
     updated_at: str
@@ -61,6 +75,28 @@ class Upload(Struct, kw_only=True):
     version: int | UnsetType = UNSET
     code: str | UnsetType = UNSET
     reason: str | UnsetType = UNSET
+    attempts: int | UnsetType = UNSET
+    deletion: UploadDeletion | UnsetType = UNSET
+
+
+class RedrivenUpload(Struct, kw_only=True):
+    """One upload that a failed event, or the request, named.
+
+    outcome: `reopened`, it is checked again within minutes; `ended`, it had a verdict already; `gone`, its files are;
+    `no upload`, the event named none.
+    """
+
+    outcome: Literal["reopened", "ended", "gone", "no upload"]
+    upload_id: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    state: str | UnsetType = UNSET
+
+
+class RedrivenUploads(Struct):
+    """more: whether the queue may hold further failed events; repeat the call."""
+
+    uploads: list[RedrivenUpload]
+    more: bool
 
 
 class UploadList(Struct):
@@ -69,4 +105,11 @@ class UploadList(Struct):
 
 
 def upload(stored: states.Upload) -> Upload:
-    return msgspec.convert(msgspec.to_builtins(stored), Upload)
+    shown = attempts.presented(stored)
+    return msgspec.convert(msgspec.to_builtins(shown) | {"state": shown.state}, Upload)
+
+
+def redriven(outcomes: list[redrive.Redriven], *, more: bool) -> RedrivenUploads:
+    return RedrivenUploads(
+        [msgspec.convert(msgspec.to_builtins(outcome), RedrivenUpload) for outcome in outcomes], more
+    )

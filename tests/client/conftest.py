@@ -13,6 +13,7 @@ from amaas.client import Client
 from click.testing import CliRunner, Result
 
 import functions.batch.app
+import functions.tokens.app
 import functions.training.app
 from shared import metrics
 from shared.config import Config
@@ -40,7 +41,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def service(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    for app in (functions.batch.app, functions.training.app):
+    for app in (functions.batch.app, functions.tokens.app, functions.training.app):
         monkeypatch.setattr(app, "store", lambda: store)
         monkeypatch.setattr(app, "config", lambda: Config(bucket="amaas"))
     monkeypatch.setattr(functions.batch.app, "log", lambda: Log(store))

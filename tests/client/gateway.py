@@ -24,7 +24,9 @@ from functions.registry import app as registry
 from functions.tokens import app as tokens_app
 from functions.training import app as training
 from functions.upload import app as upload
+from shared.access import context as contexts
 from shared.access import tokens
+from shared.access.authenticate import authenticate
 from shared.errors import Unauthenticated
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
@@ -38,7 +40,7 @@ FUNCTIONS: list[tuple[str, Callable[..., Any]]] = [
     (r"/v2(/.*)?|.*/(predict|explain)", inference.handler),
     (r".*/uploads|/uploads/[^/]+", upload.handler),
     (r"/tokens.*", tokens_app.handler),
-    (r"/batch/.*|/models/[^/]+/batch", batch.handler),
+    (r"/batch(/.*)?|/models/[^/]+/batch", batch.handler),
     (r"/training-jobs.*", training.handler),
     (r"/models.*", registry.handler),
 ]
@@ -156,15 +158,14 @@ class Service(ThreadingHTTPServer):
         if call.path.startswith("/storage/"):
             return self.storage.answer(call.method, call.path.removeprefix("/storage/"), call)
         try:
-            caller = tokens.authenticate(self.store, call.headers.get("authorization"))
+            caller = authenticate(self.store, call.headers.get("authorization"))
         except Unauthenticated:
             return 401, {}, json.dumps(UNKNOWN_TOKEN).encode()
         handler = next(handler for pattern, handler in FUNCTIONS if re.fullmatch(pattern, call.path))
         event = load_event("apigateway_proxy")
         event |= {"httpMethod": call.method, "path": call.path, "queryStringParameters": call.query or None}
         event |= {"headers": call.headers, "body": base64.b64encode(call.body).decode(), "isBase64Encoded": True}
-        scopes = " ".join(caller.scopes)
-        event["requestContext"]["authorizer"] = {"scopes": scopes, "principalId": caller.id, "name": caller.name}
+        event["requestContext"]["authorizer"] = {"principalId": caller.id, **contexts.encode(caller)}
         reply = handler(event, None)
         body = base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()
         return reply["statusCode"], reply["headers"], body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree
@@ -48,11 +48,11 @@ class Storage:
         self.signed[key] = headers
         return self._presign_get(key, expires=expires), headers
 
-    def _presign_multipart(self, key: str, *, expires: int, parts: int) -> tuple[list[str], str, str]:
+    def _presign_multipart(self, key: str, *, expires: int, sizes: Sequence[int]) -> tuple[list[str], str, str]:
         self.parts[key] = {}
         url = self._presign_get(key, expires=expires)
         whole = f"{url}&uploadId=m"
-        return [f"{url}&partNumber={number}" for number in range(1, parts + 1)], whole, whole
+        return [f"{url}&partNumber={number}" for number in range(1, len(sizes) + 1)], whole, whole
 
     def answer(self, method: str, path: str, request: Request) -> Answer:
         key = unquote(path)

@@ -78,8 +78,22 @@ def test_two_persons(amaas: Run) -> None:
     for words in ("request 5 approved, production → 2", "requested production → 3", "request 7 rejected"):
         assert words in what
     assert "production takes two persons" in what
-    amaas("protect", "m", "production", "--off")
+    assert "requires two persons" in amaas("protect", "m", "production", "--off", code=1).stderr
+    output = amaas("protect", "m", "production", "--off", "--request", "--reason", "alone").stdout
+    assert output == "m request 9 waits: another person runs amaas approve m 9\n"
+    assert "request 9: that production is moved by scope promote alone, requested by ann" in amaas("show", "m").stdout
+    assert "your own" in amaas("approve", "m", "9", code=1).stderr
+    amaas("approve", "m", "9", by="bob")
+    assert "scope promote alone" in amaas("alias", "ls", "m").stdout
+    what = amaas("history", "m").stdout
+    for words in (
+        "requested that production takes scope promote",
+        "request 9 approved, production takes scope promote",
+    ):
+        assert words in what
     amaas("protect", "m", "production", "--off", "--two-person", code=2)
+    assert "is moved by scope write" in amaas("protect", "m", "production", "--below-default").stdout
+    assert "is moved by scope promote alone" in amaas("protect", "m", "production", "--off").stdout
 
 
 def test_aliases_are_listed_and_removed(amaas: Run) -> None:
@@ -90,7 +104,10 @@ def test_aliases_are_listed_and_removed(amaas: Run) -> None:
     cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
     assert cells[1:] == [["production", "1", "scope promote alone"], ["staging", "2 (shadow 3)", "two persons"]]
     assert json.loads(amaas("alias", "ls", "m", "--json").stdout)["aliases"]["staging"]["shadow"] == 3
-    amaas("alias", "protect", "m", "staging", "--off")
+    amaas("alias", "protect", "m", "staging", "--off", code=1)
+    amaas("alias", "protect", "m", "staging", "--off", "--request")
+    number = json.loads(amaas("alias", "ls", "m", "--json").stdout)["requests"][0]["request"]
+    amaas("approve", "m", str(number), by="bob")
     assert "staging is removed" in amaas("alias", "rm", "m", "staging", "--reason", "unused").stdout
     assert "staging → deleted" in amaas("history", "m").stdout
     amaas("alias", "rm", "m", "production", code=1)

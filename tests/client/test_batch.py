@@ -9,6 +9,7 @@ import pytest
 
 from functions.batch import app
 from shared.jobs.batch import job as jobs
+from shared.jobs.batch.runs import Execution
 from shared.storage.memory import MemoryStore
 from tests.client.conftest import Run
 from tests.client.gateway import Service
@@ -26,8 +27,8 @@ class Machine:
         if self.runs:
             world.run(self.store, jobs.read(self.store, job), number=run)
 
-    def going(self, job: str, run: int) -> bool:
-        return True
+    def look(self, job: str, run: int) -> Execution:
+        return Execution(running=True, status="running")
 
     def stop(self, job: str, run: int) -> None:
         self.stopped.append(job)
@@ -49,11 +50,12 @@ def rows(tmp_path: Path) -> str:
 
 @pytest.mark.usefixtures("machine")
 def test_a_job_over_a_file(amaas: Run, rows: str, tmp_path: Path) -> None:
-    result = amaas("batch", "m", rows)
+    result = amaas("batch", "m", rows, code=1)
+    assert "1 of 3 inputs failed, the others are answered; rows.jsonl:2: refused, as asked" in result.stderr
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert [answer.get("prediction", {}).get("echo") for answer in answers] == [1, None, 3]
     assert "is done: 3 of 3 inputs done, 1 failed" in result.stderr
-    state = json.loads(amaas("batch", "run", "m@1", rows, "--json", "--out", "out.jsonl").stdout)
+    state = json.loads(amaas("batch", "run", "m@1", rows, "--json", "--out", "out.jsonl", code=1).stdout)
     assert (state["state"], state["done"]) == ("done", 3) and "results" not in state
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
     assert "is done" in amaas("batch", "show", state["id"]).stderr
@@ -91,6 +93,22 @@ def test_a_job_is_cancelled_and_resumed(amaas: Run, machine: Machine, rows: str)
     assert "is cancelled" in amaas("batch", "cancel", state["id"]).stderr
     assert machine.stopped == [state["id"]]
     machine.runs = True
-    assert "is done: 3 of 3" in amaas("batch", "resume", state["id"]).stderr
-    older = amaas("batch", "m", "--resume", state["id"], "--out", "out.jsonl")  # as it was before there were verbs
+    assert "is done: 3 of 3" in amaas("batch", "resume", state["id"], code=1).stderr
+    older = amaas(
+        "batch", "m", "--resume", state["id"], "--out", "out.jsonl", code=1
+    )  # as it was before there were verbs
     assert "is done: 3 of 3" in older.stderr
+
+
+def test_jobs_are_listed(amaas: Run, machine: Machine, rows: str) -> None:
+    assert "no batch jobs" in amaas("batch", "ls").stdout
+    first, second = (json.loads(amaas("batch", "m", rows, "--no-wait", "--json").stdout)["id"] for _ in range(2))
+    listed = amaas("batch", "list").stdout
+    assert listed.index(second) < listed.index(first) and "3 of 3" in listed and "done" in listed
+    assert [job["id"] for job in json.loads(amaas("batch", "ls", "m", "--json").stdout)] == [second, first]
+    assert json.loads(amaas("batch", "ls", "another", "--json").stdout) == []
+
+
+def test_a_job_that_is_right_ends_well(amaas: Run, machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "right.jsonl").write_text("1\n2\n")
+    assert "2 of 2 inputs done, 0 failed" in amaas("batch", "m", "right.jsonl").stderr

@@ -216,7 +216,9 @@ def test_without_waiting_and_cancelling(amaas: Run, deployed: Any, log: Log) -> 
     queue = deployed()
     assert "is submitted" in amaas(*DIGITS, "--no-wait").stdout
     [job] = jobs.list_ids(log.store)
+    assert "is submitted: cancel it" in amaas("train", "rm", job, code=1).stderr
     assert "is cancelled" in amaas("train", "cancel", job).stdout
+    assert "objects removed" in amaas("train", "rm", job).stdout
     assert queue.stopped == [f"id-of-{job}"]
     assert f"training job {job} is cancelled: by request" in amaas("train", "follow", job, code=1).stderr
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from amaas import AmaasError, ApiError, Client, NotConnected, Rejected
 
+from shared.uploads import states
 from tests.client.conftest import Run
 from tests.client.gateway import Service, Trouble
 
@@ -216,3 +217,23 @@ def test_the_verbs_of_uploads(amaas: Run, service: Service, package: Path) -> No
     assert "is rejected: this is not an ONNX model" in amaas("upload", "show", upload["upload_id"]).stdout
     assert "the package was rejected (not_onnx)" in amaas("upload", "wait", upload["upload_id"], code=3).stderr
     assert "there is no upload" in amaas("upload", "wait", "019bae2fd40-0123456789abcdef", code=1).stderr
+    assert "4 objects removed" in amaas("upload", "rm", upload["upload_id"]).stdout
+    assert "there is no upload" in amaas("upload", "show", upload["upload_id"], code=1).stderr
+
+
+def test_an_upload_without_a_verdict_is_an_error_and_can_be_redriven(
+    amaas: Run, service: Service, package: Path
+) -> None:
+    service.checks = False
+    upload = json.loads(amaas("push", str(package), "--no-wait", "--json").stdout)["upload_id"]
+    session = states.read_session(service.store, upload)
+    states.advance(
+        service.store, session, "failed", code="interrupted", reason="each attempt was interrupted: push again"
+    )
+    assert f"upload {upload} has failed: each attempt" in amaas("upload", "wait", upload, code=1).stderr
+    assert "failed" in amaas("upload", "ls", "fashion").stdout
+    assert "reopened" in amaas("redrive", upload).stdout
+    assert json.loads(amaas("upload", "show", upload, "--json").stdout)["state"] == "waiting"
+    assert "no queue" in amaas("redrive", code=1).stderr
+    states.advance(service.store, session, "expired", code="files_missing", reason="model.onnx did not arrive")
+    assert json.loads(amaas("redrive", upload, "--json").stdout)[0]["outcome"] == "ended"

@@ -17,7 +17,15 @@ from arro3.core import Array, DataType, Table
 from arro3.io import write_parquet
 from PIL import Image
 
+from shared.package import manifest
+from shared.package.manifest import Manifest, Tensor
+from shared.registry import blobs, versions
+from shared.registry.log import Log
+from shared.registry.state import Change, Version
+from shared.signing.kms import KmsKey
+from shared.storage.s3 import S3Store
 from tests.cloud.conftest import ROOT, Cloud
+from tests.ingest.test_guards import division
 from tests.support import linear
 
 pytestmark = pytest.mark.cloud
@@ -92,7 +100,9 @@ def _slug(label: str) -> str:
 
 def test_bad_inputs_are_listed_and_stop_no_other(cloud: Cloud, client: Client, tmp_path: Path) -> None:
     (tmp_path / "some.jsonl").write_text('{"input": {"a": 1, "b": 1}}\nnonsense\n{"input": {"a": "x", "b": 1}}\n')
-    told: dict[str, Any] = json.loads(amaas(cloud, "batch", "sums", str(tmp_path / "some.jsonl"), "--json").stdout)
+    told: dict[str, Any] = json.loads(
+        amaas(cloud, "batch", "sums", str(tmp_path / "some.jsonl"), "--json", status=1).stdout
+    )
     assert (told["state"], told["done"], told["failed"]) == ("done", 3, 2)
     assert [(line["input"], line["status"]) for line in told["failures"]] == [
         ("some.jsonl:2", 400),
@@ -101,7 +111,7 @@ def test_bad_inputs_are_listed_and_stop_no_other(cloud: Cloud, client: Client, t
     (tmp_path / "none.jsonl").write_text('{"input": {"a": "x", "b": 1}}\n' * 3)
     failed = amaas(cloud, "batch", "sums", str(tmp_path / "none.jsonl"), status=1).stderr
     assert "amaas: none of the inputs could be answered; none.jsonl:1: " in failed
-    again = amaas(cloud, "batch", "sums", "--resume", told["id"])
+    again = amaas(cloud, "batch", "sums", "--resume", told["id"], status=1)
     assert json.loads(again.stdout.splitlines()[0])["prediction"] == {"value": 11.0}
 
 
@@ -115,7 +125,9 @@ def test_an_image_that_is_too_large_for_one_call(cloud: Cloud) -> None:
     refused = cloud.api.post("/models/fashion-mnist/predict", content=body, headers={"Content-Type": "image/png"})
     assert refused.status_code == 413
     assert "POST /models/{model}/batch" in refused.json()["error"]
-    ticket = cloud.api.post("/models/fashion-mnist/batch", json={"files": [{"name": "big.png"}]}).json()
+    ticket = cloud.api.post(
+        "/models/fashion-mnist/batch", json={"files": [{"name": "big.png", "size": len(body)}]}
+    ).json()
     [target] = ticket["files"]
     assert httpx.put(target["url"], content=body, headers=target["headers"], timeout=60).status_code == 200
     done = cloud.api.post(ticket["start_url"], json={"wait": 20}).json()
@@ -123,3 +135,65 @@ def test_an_image_that_is_too_large_for_one_call(cloud: Cloud) -> None:
         done = cloud.api.get(ticket["status_url"], params={"wait": 20}).json()
     assert (done["state"], done["failed"]) == ("done", 0), done
     assert len(done["results"][0]["prediction"]["predictions"]) == 5
+
+
+# ---- what ends a worker
+
+
+def register_unguarded(cloud: Cloud, model: str) -> None:
+    """Register a division of integers as it is, past the gate, which would have guarded it: smallest by -1 kills."""
+    log = Log(
+        S3Store(cloud.access["bucket"], cloud.access["endpoint_url"]),
+        signer=KmsKey(signing_key(cloud), cloud.access["endpoint_url"]),
+    )
+    body = division().SerializeToString()
+    inputs = [Tensor(name, "INT64", [-1]) for name in "ab"]
+    described = manifest.encode(Manifest(name=model, inputs=inputs, outputs=[Tensor("y", "INT64", [-1])]))
+    stored = blobs.write(log.store, body)
+    version = Version(
+        version=0,
+        task="tensor",
+        manifest=blobs.write(log.store, described),
+        source=stored,
+        model=stored,
+        size=len(body),
+        upload="past-the-gate",
+    )
+    versions.register(log, model, version, Change(by="test"))
+
+
+def signing_key(cloud: Cloud) -> str:
+    name = "SigningKey"
+    resources = cloud.aws("cloudformation").describe_stack_resources(StackName="amaas")["StackResources"]
+    return str(next(entry["PhysicalResourceId"] for entry in resources if entry["LogicalResourceId"] == name))
+
+
+def test_an_input_that_kills_the_worker_is_its_own_failure(cloud: Cloud, client: Client, tmp_path: Path) -> None:
+    register_unguarded(cloud, "kills")
+    rows = [{"inputs": {"a": [n], "b": [3]}} for n in range(9)]
+    rows.insert(5, {"inputs": {"a": [-(2**63)], "b": [-1]}})
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    job = client.create_batch_job("kills", tmp_path / "rows.jsonl", version=1)
+    state = client.wait_for_batch_job(job["id"], timeout=300)
+    assert (state["state"], state["done"], state["failed"]) == ("done", 10, 1), state
+    [failure] = state["failures"]
+    assert (failure["input"], failure["status"] in (500, 503)) == ("rows.jsonl:6", True), failure
+    answers = list(client.read_batch_job_outputs(job["id"]))
+    assert [answer["index"] for answer in answers if "prediction" in answer] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+
+
+def test_a_job_whose_execution_is_stopped_from_outside_is_failed_and_resumed(
+    cloud: Cloud, client: Client, tmp_path: Path
+) -> None:
+    register_unguarded(cloud, "slow")
+    rows = [{"inputs": {"a": [-(2**63)], "b": [-1]}} for _ in range(8)]  # each of them costs a few workers
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    job = client.create_batch_job("slow", tmp_path / "rows.jsonl", version=1)["id"]
+    machine = cloud.aws("stepfunctions")
+    [arn] = [entry["stateMachineArn"] for entry in machine.list_state_machines()["stateMachines"]]
+    machine.stop_execution(executionArn=f"{arn.replace(':stateMachine:', ':execution:')}:{job}-1", cause="by hand")
+    state = client.wait_for_batch_job(job, timeout=120)
+    assert state["state"] == "failed" and "aborted: by hand" in state["error"], state
+    assert client.list_batch_jobs("slow")[0]["state"] == "failed"
+    assert client.start_batch_job(job)["state"] in ("planning", "running")
+    assert client.cancel_batch_job(job)["state"] == "cancelled"

@@ -57,7 +57,7 @@ def own(cloud: Cloud) -> Iterator[dict[str, str]]:
     _post(cloud, f"/models/{RETIRED}/aliases/production", {"version": 2}, "PUT")  # so that version 1 can be retired
     aliases = f"/models/{MOVING}/aliases"
     asked = [_post(cloud, f"{aliases}/{name}/requests", {"version": 2})["request"] for name in ("production", "spare")]
-    waiting = _post(cloud, f"/models/{PICTURES}/batch", {"files": [{"name": "a.png"}]})
+    waiting = _post(cloud, f"/models/{PICTURES}/batch", {"files": [{"name": "a.png", "size": 1}]})
     yield {
         "TOKEN": _post(cloud, "/tokens", {"name": "schemathesis", "scopes": ["admin"]})["token"],
         "REVOKED": _post(cloud, "/tokens", {"name": "to be revoked", "scopes": ["read"]})["id"],
@@ -82,10 +82,12 @@ def _post(cloud: Cloud, path: str, body: Any, method: str = "POST") -> dict[str,
 
 def _job(cloud: Cloud, model: str) -> str:
     """A batch job that is done: one image that can be read, and one that cannot."""
-    ticket = _post(cloud, f"/models/{model}/batch", {"files": [{"name": "a.png"}, {"name": "b.png"}]})
     image = io.BytesIO()
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(image, "PNG")
-    for target, body in zip(ticket["files"], (image.getvalue(), b"no image"), strict=True):
+    files = {"a.png": image.getvalue(), "b.png": b"no image"}
+    announced = {"files": [{"name": name, "size": len(body)} for name, body in files.items()]}
+    ticket = _post(cloud, f"/models/{model}/batch", announced)
+    for target, body in zip(ticket["files"], files.values(), strict=True):
         cloud.api.put(target["url"], content=body, headers=target["headers"] | {"Authorization": ""})
     cloud.api.post(ticket["start_url"], json={"wait": 20})
     return str(ticket["id"])

@@ -35,6 +35,7 @@ def environment(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> dict[
         "BUCKET": cloud.access["bucket"],
         "NEW_BUCKET": "amaas-restored",
         "KEY": named["SigningKey"],
+        "TOKENS_FUNCTION": named["TokensFunctionName"],
         "FOLDER": str(tmp_path_factory.mktemp("backup")),
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -64,7 +65,7 @@ EXPECTED = {
     "on-call": ["fashion-mnist", "verified"],
     "upgrade": ["verified"],
     "backup": [r"[1-9]\d* objects copied", r"[1-9]\d* objects are in place"],
-    "keys": ["verified", "is revoked", "amaas_[0-9a-f]{12}_"],
+    "keys": ["verified", "is revoked", "amaas_[0-9a-f]{12}_", "every token is signed"],
     "delete": ["spoken-digits", r"[1-9]\d* versions of objects from amaas-restored"],
 }
 

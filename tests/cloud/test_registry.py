@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -160,3 +161,32 @@ def test_the_daily_sweep_runs(cloud: Cloud) -> None:
         assert "FunctionError" not in reply, answer
         assert answer.get("deleted", 0) == 0
     assert cloud.s3.head_object(Bucket=cloud.access["bucket"], Key="blobs/sha256/" + "a" * 64)
+
+
+def test_a_key_is_answered_once_by_the_deployed_functions(cloud: Cloud, model: str) -> None:
+    path, key = f"/models/{model}/aliases/keyed", {"Idempotency-Key": os.urandom(8).hex()}
+    first = cloud.api.put(path, json={"version": 1}, headers=key)
+    assert first.status_code == 200, first.text
+    assert cloud.api.delete(path).status_code == 200
+    again = cloud.api.put(path, json={"version": 1}, headers=key)
+    assert (again.status_code, again.text, again.headers["Idempotent-Replayed"]) == (200, first.text, "true")
+    refused = cloud.api.put(path, json={"version": 999}, headers=key)
+    assert (refused.status_code, "use a new key" in refused.text) == (422, True)
+    session = {"files": [{"name": "model.onnx", "size": 9}]}
+    uploads = [cloud.api.post("/models/keyed/uploads", json=session, headers=key | {"x": "y"}) for _ in range(2)]
+    assert [answer.status_code for answer in uploads] == [422, 422]  # the key of another call
+    fresh = {"Idempotency-Key": os.urandom(8).hex()}
+    uploads = [cloud.api.post("/models/keyed/uploads", json=session, headers=fresh) for _ in range(2)]
+    assert uploads[0].status_code == 201
+    assert uploads[0].text == uploads[1].text
+
+
+def test_the_scrubber_runs(cloud: Cloud, model: str) -> None:
+    stack = cloud.aws("cloudformation").describe_stacks(StackName="amaas")["Stacks"][0]
+    [name] = [item["OutputValue"] for item in stack["Outputs"] if item["OutputKey"] == "ScrubFunctionName"]
+    reply = cloud.aws("lambda").invoke(FunctionName=name, Payload=b"{}")
+    answer = json.loads(reply["Payload"].read())
+    assert "FunctionError" not in reply, answer
+    assert answer["records"] > 0
+    state = json.loads(cloud.s3.get_object(Bucket=cloud.access["bucket"], Key="scrub/state.json")["Body"].read())
+    assert state["seen"][model]["revision"] > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 
 from shared import keys
+from shared.jobs.training.job import upload_id
 from tests.cloud.template import TEMPLATE, deployed, listed, region
 
 __all__ = ["region"]  # a fixture
@@ -71,7 +72,9 @@ def test_the_container_can_neither_read_models_nor_write_records() -> None:
         assert all("*" not in action for action in listed(statement["Action"]))
         for resource in [] if "s3:ListBucket" in listed(statement["Action"]) else listed(statement["Resource"]):
             place = resource["Fn::Sub"].removeprefix("${Data.Arn}/")
-            assert place.startswith(("datasets/", "training/", "uploads/", "models/*/uploads/")), place
+            assert place.startswith(
+                ("datasets/", "training/", "uploads/training-", "unfinished/*/training-", "models/*/uploads/training-")
+            ), place
             assert "s3:DeleteObject" not in listed(statement["Action"]) or place == "training/*/checkpoint/*"
 
 
@@ -82,11 +85,14 @@ def test_the_container_may_write_all_that_it_sends() -> None:
     job = "019bae2fd40-0123456789abcdef"
     sent = [
         keys.training_record(job, "container"), keys.training_metrics(job), keys.training_checkpoint(job, "1-2"),
-        keys.training_report(job, "cleaning.json"), keys.upload_session(job), keys.upload_file(job, "model.onnx"),
-        keys.upload_state("shoes", job),
+        keys.training_report(job, "cleaning.json"), keys.upload_session(upload_id(job)),
+        keys.upload_file(upload_id(job), "model.onnx"), keys.upload_state("shoes", upload_id(job)),
     ]  # fmt: skip
     for key in sent:
         assert any(fnmatch.fnmatchcase(key, place) for place in places), key
+    others = [keys.upload_session(job), keys.upload_file(job, "model.onnx"), keys.upload_state("shoes", job)]
+    for key in others:
+        assert not any(fnmatch.fnmatchcase(key, place) for place in places), key
     for what in ("job", "batch", "cancel"):
         assert not any(fnmatch.fnmatchcase(keys.training_record(job, what), place) for place in places)
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from local.settings import STACK
+from ops import tokens
 from tests.cloud.conftest import Cloud
 from tests.registry import release
 
@@ -39,6 +40,11 @@ def restored(cloud: Cloud) -> Iterator[Cloud]:
     for key, body in release.objects().items():
         if key.startswith(("blobs/", "access/tokens/", *(f"models/{name}/" for name in MODELS))):
             cloud.s3.put_object(Bucket=bucket, Key=key, Body=body)
+    # what an operator does: a token of 0.1 opens nothing until then
+    assert caller(cloud).get("/models").status_code == 401
+    command = {"sign": [release.contents()["token"].split("_")[1]]}
+    [signed] = tokens.order(named["TokensFunction"], command, cloud.access["endpoint_url"])["signed"]
+    assert signed["scopes"] == ["admin"], signed
     cloud.s3.delete_object(Bucket=bucket, Key="catalogue/models.json")  # made again with the models that came
     before = {name: environment(cloud, named[name]) for name in SWAPPED}
     for name in SWAPPED:  # what FormerPublicKeys does

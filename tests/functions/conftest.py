@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.access.usage import Usage
 from shared.config import Config
 from shared.registry import catalog
 from shared.registry.log import Log
@@ -24,10 +25,11 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     log = Log(made, on_commit=catalog.compact_sometimes)
     models = Models(log, ttl=0, capacity=10**9)
     monkeypatch.setattr(functions.inference.app, "models", lambda: models)
-    for app in (functions.authorize.app, functions.ingest.app, functions.upload.app):
+    for app in (functions.authorize.app, functions.ingest.app, functions.tokens.app, functions.upload.app):
         monkeypatch.setattr(app, "config", lambda: config)
     for app in (functions.ingest.app, functions.registry.app):
         monkeypatch.setattr(app, "log", lambda: log)
     for app in (functions.authorize.app, functions.tokens.app, functions.upload.app):
         monkeypatch.setattr(app, "store", lambda: made)
+    monkeypatch.setattr(functions.authorize.app, "usage", Usage())
     return made

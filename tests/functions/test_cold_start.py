@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -10,15 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from shared.access import tokens
+from shared import keys
+from shared.access import tokens, usage
+from shared.access.records import Seals
+from shared.clock import now
 from shared.registry import aliases
 from shared.registry.log import Log
 from shared.registry.state import Change, Target
+from shared.signing.local import LocalKey
 from shared.storage.s3 import S3Store
 from shared.uploads import states
 from tests import servers
 from tests.serving.test_models import publish
-from tests.support import linear, load_event
+from tests.support import caller, linear, load_event
 
 # not on the path of an answer: each takes 20 to 350 ms to import, or is needed by few calls
 FORBIDDEN = {
@@ -94,7 +99,7 @@ def event(prefetched: bool = False) -> str:
     made = load_event("apigateway_proxy")
     made |= {"httpMethod": "POST", "path": "/v2/models/m/infer", "queryStringParameters": None}
     made |= {"body": json.dumps(body), "isBase64Encoded": False, "headers": {}, "prefetched": prefetched}
-    made["requestContext"]["authorizer"] = {"scopes": "infer", "principalId": "tester"}
+    made["requestContext"]["authorizer"] = caller("infer")
     return json.dumps(made) + "\n"
 
 
@@ -114,16 +119,20 @@ def test_the_first_answer_imports_no_more_than_it_needs(deployed: dict[str, str]
     assert "onnxruntime" not in said["modules"]  # the model is not trusted: another process runs it
 
 
-def test_the_authorizer_imports_no_more_than_it_needs(deployed: dict[str, str]) -> None:
+def test_the_authorizer_imports_no_more_than_it_needs(deployed: dict[str, str], tmp_path: Path) -> None:
     """Every first caller waits for it, before the function that answers is even started."""
-    token, secret = tokens.create(S3Store(deployed["BUCKET"], deployed["AWS_ENDPOINT_URL"]), "ci", ["infer"])
+    store, key = S3Store(deployed["BUCKET"], deployed["AWS_ENDPOINT_URL"]), LocalKey.create(tmp_path / "key.pem")
+    token, secret = tokens.create(store, "ci", ["infer"], seals=Seals(key, (key.public,)))
     event = load_event("authorizer_request") | {"headers": {"authorization": f"Bearer {secret}"}}
-    done = run(CALL_ANY, deployed, json.dumps(event), "authorize")
+    env = deployed | {"PUBLIC_KEYS": base64.b64encode(key.public).decode() + ","}
+    done = run(CALL_ANY, env, json.dumps(event), "authorize")
     assert done["reply"]["principalId"] == token.id
+    assert usage.read(store.get(keys.token(token.id, keys.USED))) == now()[:10]
     assert [name for names in FORBIDDEN.values() for name in names.split() if name in done["modules"]] == []
     others = [name for name in done["modules"] if name.startswith("shared.")]
     assert {name.split(".")[1] for name in others} <= {
         "access",
+        "deadline",
         "clock",
         "config",
         "entry",
@@ -131,6 +140,7 @@ def test_the_authorizer_imports_no_more_than_it_needs(deployed: dict[str, str]) 
         "formats",
         "keys",
         "logs",
+        "signing",
         "storage",
     }
     assert {"numpy", "onnxruntime", "secrets", "inspect", "urllib.parse"}.isdisjoint(done["modules"])
@@ -151,7 +161,7 @@ def test_reading_the_control_plane_takes_no_sdk(deployed: dict[str, str], functi
         store = S3Store(deployed["BUCKET"], deployed["AWS_ENDPOINT_URL"])
         path = path.replace("UPLOAD", states.open_session(store, "m", [states.File("model.onnx")], "ann").upload_id)
     event = load_event("apigateway_proxy") | {"httpMethod": "GET", "path": path, "body": None}
-    event["requestContext"]["authorizer"] = {"scopes": "read", "principalId": "tester"}
+    event["requestContext"]["authorizer"] = caller("read")
     done = run(CALL_ANY, deployed, json.dumps(event | {"queryStringParameters": None}), function)
     assert done["reply"]["statusCode"] == 200, done["reply"]
     assert {"boto3", "botocore", "aws_lambda_powertools"}.isdisjoint(done["modules"])

@@ -19,7 +19,7 @@ def send(store: MemoryStore) -> list[str]:
     """Two uploads each of two models, one of them of two files, and two files in the inbox; the keys of all objects."""
     found = []
     for model, files in (("a", ["model.onnx"]), ("a", ["model.onnx", "amaas.json"]), ("b", ["model.onnx"])):
-        wanted: dict[str, Any] = {"files": [{"name": name} for name in files]}
+        wanted: dict[str, Any] = {"files": [{"name": name, "size": 100} for name in files]}
         ticket = call(upload.handler, "POST", f"/models/{model}/uploads", wanted).json
         for name in files:
             key = f"uploads/{ticket['upload_id']}/files/{name}"

@@ -91,6 +91,7 @@ BODIES: dict[str, Any] = {
     "createMoveRequest": {"version": 1},
     "createTrainingJob": {"model": "m", "data": "fashion-mnist"},
     "createToken": {"name": "shop", "scopes": ["read"]},
+    "redriveUploads": {"uploads": ["an-upload"]},
 }
 
 

@@ -8,12 +8,14 @@ import json
 import pytest
 
 from functions.inference import app as inference
+from functions.ingest import app as ingest
 from functions.registry import app as registry
+from functions.upload import app as upload
 from shared.registry import models
 from shared.storage.memory import MemoryStore
 from tests.functions.test_flow import push
 from tests.serving import packages
-from tests.support import call, linear
+from tests.support import call, linear, s3_event
 
 
 def embedder(preprocess: dict | None = None) -> dict[str, bytes]:
@@ -190,3 +192,19 @@ def test_a_name_is_free_when_a_deletion_cannot_be_undone_any_more(
     call(registry.handler, "DELETE", "/models/m")
     monkeypatch.setattr(models.blobs, "GRACE", 0.0)
     assert push(store, "m", files)["version"] == 2
+
+
+def test_a_manifest_is_measured_before_it_is_sent_and_before_it_is_read(store: MemoryStore) -> None:
+    announced = [{"name": "model.onnx", "size": 10}, {"name": "amaas.json", "size": 1024 * 1024 + 1}]
+    refused = call(upload.handler, "POST", "/models/m/uploads", {"files": announced})
+    assert (refused.status, "amaas.json has 1,048,577 bytes" in refused.json["error"]) == (400, True)
+    announced[1]["size"] -= 1
+    session = call(upload.handler, "POST", "/models/m/uploads", {"files": announced})
+    assert session.status == 201
+    store.put(f"uploads/{session.json['upload_id']}/files/model.onnx", linear([[1.0]]))
+    store.put(f"uploads/{session.json['upload_id']}/files/amaas.json", b" " * (1024 * 1024 + 1))  # another one was sent
+    ingest.handler(s3_event(f"uploads/{session.json['upload_id']}/files/amaas.json"), None)
+    state = call(upload.handler, "GET", session.json["status_url"]).json
+    assert (state["state"], state["code"]) == ("rejected", "too_large") and "amaas.json has 1,048,577" in state[
+        "reason"
+    ]

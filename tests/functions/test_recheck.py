@@ -40,4 +40,4 @@ def test_a_call_that_fails_ends_it() -> None:
 
     lines: list[str] = []
     assert not recheck.look(Broken(), "ingest", lines.append, patience=0)
-    assert "the store is away" in lines[0] and "within a day" in lines[0]
+    assert "the store is away" in lines[0] and "every 15 minutes" in lines[0]

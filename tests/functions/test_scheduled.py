@@ -17,9 +17,7 @@ from tests.registry.conftest import push
 from tests.support import linear
 
 
-def test_what_no_event_led_to_a_verdict_is_found_once_a_day(
-    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_no_event_led_to_a_verdict_is_looked_for(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     ticket = states.open_session(store, "late", [states.File("model.onnx")], "ann")
     waiting = states.open_session(store, "waiting", [states.File("model.onnx")], "ann")
     store.put(ticket.keys["model.onnx"], linear([[1.0], [0.0]]))

@@ -486,6 +486,29 @@ def features_below_zero() -> bytes:
 
 
 @attack("dies_on_values")
+def noise_without_a_scale() -> bytes:
+    node = helper.make_node("RandomNormalLike", ["x"], ["y"], scale=-1.0)
+    return model([node], [value("x", ["N"])])
+
+
+@attack("dies_on_values")
+def noise_between_nothing() -> bytes:
+    node = helper.make_node("RandomUniform", [], ["r"], shape=[2], low=1.0, high=float("nan"))
+    return model([node, helper.make_node("Add", ["x", "r"], ["y"])], [value("x", [2])])
+
+
+@attack("dies_on_values")
+def batch_dims_of_a_functions_caller() -> bytes:
+    imports = [helper.make_opsetid("", 18)]
+    node = helper.make_node("GatherND", ["x", "i"], ["y"])
+    node.attribute.add(name="batch_dims", ref_attr_name="dims", type=AttributeProto.INT)
+    function = helper.make_function("own", "Pick", ["x", "i"], ["y"], [node], imports, ["dims"])
+    call = helper.make_node("Pick", ["x", "i"], ["y"], domain="own", dims=-7)
+    inputs = [value("x", ["N", "M"]), value("i", ["K", 1], INT64)]
+    return model([call], inputs, domains=["own"], functions=[function])
+
+
+@attack("dies_on_values")
 def very_many_heads() -> bytes:
     node = helper.make_node("MultiHeadAttention", ["x", "x", "x"], ["y"], domain="com.microsoft", num_heads=2**62)
     return model([node], [value("x", ["N", "T", 4])], domains=["com.microsoft"])

@@ -1,4 +1,4 @@
-"""The daily look at uploads without a verdict, and at outdated versions: one that fails does not stop the others."""
+"""Looks at uploads without a verdict, and at outdated versions: one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_unexpected_error_on_one_upload_leaves_the_others_to_be_checked(
 
     monkeypatch.setattr(pipeline, "check_package", failing)
     ended = pipeline.check_unfinished(Log(store), CONFIG, Limits(), patience=-1.0)
-    assert [(upload.model, upload.state) for upload in ended] == [("a", "registered"), ("c", "registered")]
+    assert sorted((upload.model, upload.state) for upload in ended) == [("a", "registered"), ("c", "registered")]
     [record] = [record for record in caplog.records if record.getMessage() == "still without a verdict"]
     assert record.levelno == logging.ERROR and record.exc_info is not None
     upload_id = record.upload
@@ -67,3 +67,16 @@ def test_an_unexpected_error_in_one_model_leaves_the_others_to_be_rechecked(
     [record] = [record for record in caplog.records if record.getMessage() == "not checked again"]
     assert record.model == "b"
     assert record.levelno == logging.ERROR and record.exc_info is not None
+
+
+@pytest.mark.parametrize("state", ["waiting", "checking", "interrupted"])
+def test_an_upload_that_was_left_in_any_state_gets_its_verdict(store: MemoryStore, state: str) -> None:
+    """Its event was lost; the check was killed; the check failed, and said so."""
+    session = states.open_session(store, "m", [states.File("model.onnx")], "ann")
+    store.put(session.keys["model.onnx"], linear([[1.0], [0.0]]))
+    if state != "waiting":
+        code, reason = ("interrupted", "the check was interrupted") if state == "interrupted" else (None, None)
+        states.advance(store, session, "checking", code=code, reason=reason)
+    [upload] = pipeline.check_unfinished(Log(store), CONFIG, Limits(), patience=-1.0)
+    assert (upload.upload_id, upload.state, upload.version) == (session.upload_id, "registered", 1)
+    assert pipeline.check_unfinished(Log(store), CONFIG, Limits(), patience=-1.0) == []

@@ -90,8 +90,11 @@ def test_calls_are_of_every_kind() -> None:
     calls = dict(extremes.calls(session, {"a": np.ones(2, np.int64), "b": np.ones(2, np.int64)}))
     shapes = {tuple(feeds[name].shape for name in "ab") for feeds in calls.values()}
     assert {((0,), (0,)), ((0,), (2,)), ((2,), (0,))} <= shapes
+    assert {((3,), (2,)), ((1,), (2,)), ((2,), (3,)), ((2,), (1,))} <= shapes, "sizes that do not fit each other"
     pairs = {(feeds["a"][0], feeds["b"][0]) for feeds in calls.values() if feeds["a"].size and feeds["b"].size}
     assert {(-(2**63), -1), (2**63 - 1, 2**63 - 1), (0, 0), (1, -1)} <= pairs
+    alone = calls["the first element of input 'a' being the largest value"]["a"]
+    assert alone.tolist() == [2**63 - 1, 1]
 
 
 def test_no_call_is_begun_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,3 +129,23 @@ def test_inline_values_that_are_no_array(gate: Gate) -> None:
     case = {"inputs": {"x": [[1, 2], [3]]}, "outputs": {"y": [[1, 2]]}}
     verdict = gate(linear(WEIGHT), {"golden": {"cases": [case]}})
     assert (verdict.accepted, verdict.code) == (False, "golden_invalid")
+
+
+def test_a_tolerance_of_everything_settles_nothing(gate: Gate) -> None:
+    files = {"golden.npz": npz(input__x=X, output__y=Y)}
+    for atol, rtol in ((1000.0, 0.0), (float(np.abs(Y).max()), 0.01)):
+        verdict = gate(linear(WEIGHT), {"golden": {"file": "golden.npz", "atol": atol, "rtol": rtol}}, **files)
+        assert (verdict.accepted, verdict.code) == (False, "golden_invalid")
+        assert "a model that answers 0 to everything would pass" in verdict.reason
+    tolerant = {"golden": {"file": "golden.npz", "atol": float(np.abs(Y).max()) / 2, "rtol": 0.01}}
+    assert gate(linear(WEIGHT), tolerant, **files).accepted
+    again = gate(
+        linear(WEIGHT), {"golden": {"file": "golden.npz", "atol": 1000.0}}, Limits(any_tolerance=True), **files
+    )
+    assert again.accepted, "what was accepted once stays so when it is checked again"
+
+
+def test_small_numbers_are_no_trick(gate: Gate) -> None:
+    small = X * np.float32(1e-6)
+    files = {"golden.npz": npz(input__x=small, output__y=small @ np.array(WEIGHT, np.float32))}
+    assert gate(linear(WEIGHT), **files).accepted

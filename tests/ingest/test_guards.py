@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from shared.ingest import guards
 from shared.ingest.verdict import Refused
 from tests.ingest.calls import called, served
-from tests.ingest.corpus import INT64, proto, scalar, value
+from tests.ingest.corpus import INT64, model, proto, scalar, value
 
 FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
 KINDS = {TensorProto.INT32: np.int32, TensorProto.INT64: np.int64}
@@ -212,3 +213,31 @@ def test_large_constants_are_read_too() -> None:
             [numpy_helper.from_array(many, "b")],
         )  # fmt: skip
         assert guards.guard(onnx_model) == changes
+
+
+def test_positions_of_one_axis_get_two(tmp_path: Path) -> None:
+    """GroupQueryAttention trusts that there are two, and the rank may be the caller's."""
+    names = ["q", "k", "v", "pk", "pv", "lengths", "total", "cos", "sin", "positions"]
+    node = helper.make_node(
+        "GroupQueryAttention", names, ["y", "a", "b"], domain="com.microsoft", num_heads=2, kv_num_heads=1, do_rotary=1
+    )
+    inputs = [value("q", ["N", "T", 32]), value("k", ["N", "T", 16]), value("v", ["N", "T", 16])]
+    inputs += [value(name, ["N", 1, "P", 16]) for name in ("pk", "pv")] + [
+        value(name, [8, 8]) for name in ("cos", "sin")
+    ]
+    inputs += [value("lengths", ["N"], TensorProto.INT32), value("total", [], TensorProto.INT32)]
+    inputs += [value("p", ["K"], INT64), value("rank", ["R"], INT64)]
+    shaped = helper.make_node("Reshape", ["p", "rank"], ["positions"])
+    source = model([shaped, node], inputs, [value(name, None) for name in "yab"], domains=["com.microsoft"])
+    shapes = {"q": (1, 1, 32), "k": (1, 1, 16), "v": (1, 1, 16), "pk": (1, 1, 4, 16), "pv": (1, 1, 4, 16)}
+    feeds: dict[str, Any] = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    feeds |= {"cos": np.ones((8, 8), np.float32), "sin": np.ones((8, 8), np.float32)}
+    feeds |= {"lengths": np.full(1, 4, np.int32), "total": np.array(5, np.int32), "p": np.array([4])}
+    one, two = feeds | {"rank": np.array([1])}, feeds | {"rank": np.array([1, 1])}
+    assert called(source, one) == "SIGABRT", "the source must end it"
+    guarded, _ = served(tmp_path, source)
+    right = called(source, two)
+    for answer in (called(guarded, one), called(guarded, two)):
+        assert all(np.array_equal(here, there) for here, there in zip(answer, right, strict=True))
+    more = called(guarded, two | {"p": np.array([4, 4]), "rank": np.array([1, 2])})
+    assert isinstance(more, str) and more.startswith("BadInput")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import keys
+from shared import batch_keys
 from shared.errors import Unavailable
 from shared.jobs.batch import plan, progress
 from shared.jobs.batch.work import NotFinished, process
@@ -163,7 +163,7 @@ def test_the_plan_is_made_once_whatever_arrives_later() -> None:
     store = prepared()
     job = _job(store)
     before = plan.create(store, job)
-    store.put(keys.batch_input("j1", "0-late.jsonl"), b"{}")
+    store.put(batch_keys.batch_input("j1", "0-late.jsonl"), b"{}")
     store.delete("batch/j1/planned.json")  # as if the planner had died in between
     assert plan.create(store, job) == before
     run(store, job)

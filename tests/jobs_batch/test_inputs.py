@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared import keys
+from shared import batch_keys
 from shared.errors import BadInput, Conflict
 from shared.jobs.batch import plan, progress, sources
 from shared.jobs.batch.rows import build_request
@@ -139,7 +139,7 @@ def test_a_file_that_was_replaced_after_the_plan_stops_its_chunks() -> None:
     store = MemoryStore()
     job = a_job(store, {"a.jsonl": b'{"n": 1}\n'})
     plan.create(store, job)
-    store.put(keys.batch_input("j1", "a.jsonl"), b'{"n": 9}\n')
+    store.put(batch_keys.batch_input("j1", "a.jsonl"), b'{"n": 9}\n')
     with pytest.raises(Conflict, match="replaced"):
         run(store, job)
     assert answers(store, job) == []
@@ -149,7 +149,7 @@ def test_a_file_that_was_removed_after_the_plan_is_a_failed_input() -> None:
     store = MemoryStore()
     job = a_job(store, {"a.png": b"1", "b.png": b"2"})
     plan.create(store, job)
-    store.delete(keys.batch_input("j1", "a.png"))
+    store.delete(batch_keys.batch_input("j1", "a.png"))
     run(store, job, lambda body, kind: {}, manifest=IMAGES)
     assert [line.get("status") for line in answers(store, job)] == [404, None]
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from shared import keys
+from shared import batch_keys
 from shared.clock import now
 from shared.errors import BadInput
 from shared.jobs.batch import job as jobs
@@ -24,7 +24,7 @@ IMAGES = Manifest(name="m", task="image-classification", inputs=[Tensor("x", "FP
 def a_job(store: Store, files: dict[str, bytes], **options: Any) -> Job:
     job = Job(id="j1", model="m", version=1, by="ann", created_at=now(), prefix="batch/j1/in/", **options)
     for name, body in files.items():
-        store.put(keys.batch_input("j1", name), body)
+        store.put(batch_keys.batch_input("j1", name), body)
     return jobs.create(store, job)
 
 
@@ -66,5 +66,5 @@ def run(
 
 def answers(store: Store, job: Job) -> list[dict[str, Any]]:
     """All lines of all outputs, in the order of their keys."""
-    outputs = list_all(store, f"{keys.batch(job.id)}out/")
+    outputs = list_all(store, f"{batch_keys.batch(job.id)}out/")
     return [json.loads(line) for info in outputs for line in store.get(info.key).body.splitlines()]

@@ -4,8 +4,8 @@ It is written from what the product promises rather than from its code. States a
 checkers of linearizability.py can keep and compare them. A call is a tuple of a name and its arguments:
 
     register upload · move alias target · rollback alias version? · unalias alias · policy alias protected two_person ·
-    request alias target · approve number · reject number · retire version · restore version · edit tags · delete ·
-    undelete · read
+    free alias protected · request alias target · approve number · reject number · retire version · restore version ·
+    edit tags · delete · undelete · read
 
 with the acting token's id behind it, and whether it may promote: (call, by, may_promote). A target is what str() of the
 registry's Target gives: "3", or "1: 90, 2: 10 with 3 as shadow".
@@ -43,7 +43,10 @@ NOTHING = Map()
 
 @dataclass(frozen=True)
 class State:
-    """uploads: the upload of every version ever registered, number 1 first. requests: (alias, target, by) by number."""
+    """uploads: of every version ever registered, number 1 first. requests: (alias, target, by, policy) by number.
+
+    policy: (protected, two_person) that a request asks for, None where it is for a move.
+    """
 
     revision: int = 0
     uploads: tuple[str, ...] = ()
@@ -180,41 +183,65 @@ def _unalias(state: State, by: str, may_promote: bool, alias: str) -> tuple[Stat
 def _policy(
     state: State, by: str, may_promote: bool, alias: str, protected: bool, two_person: bool
 ) -> tuple[State, None]:
-    if state.policies.get(alias, (alias == "production", False)) == (protected, two_person):
+    present = state.policies.get(alias, (alias == "production", False))
+    if present == (protected, two_person):
         return state, None
+    if _strength(protected, two_person) < _strength(*present):
+        _allow(state, alias, may_promote)
     return replace(state, policies=state.policies.having(alias, (protected, two_person))), None
+
+
+def _strength(protected: bool, two_person: bool) -> int:
+    return 2 if two_person else int(protected)
+
+
+def _free(state: State, by: str, may_promote: bool, alias: str, protected: bool) -> tuple[State, int]:
+    """Request that an alias is moved by one person again."""
+    if alias not in state.aliases:
+        raise Refused("NotFound")
+    _allow(state, alias, may_promote, direct=False)
+    if not state.policies.get(alias, (False, False))[1]:
+        raise Refused("BadInput")
+    return _waiting(state, (alias, state.aliases[alias], by, (protected, False)))
 
 
 def _request(state: State, by: str, may_promote: bool, alias: str, target: str) -> tuple[State, int]:
     _usable(state, target)
     if state.aliases.get(alias) == target:
         raise Refused("BadInput")
-    for number, asked in state.requests.items():
-        if asked == (alias, target, by):
+    return _waiting(state, (alias, target, by, None))
+
+
+def _waiting(state: State, request: tuple[str, str, str, tuple[bool, bool] | None]) -> tuple[State, int]:
+    for number, other in state.requests.items():
+        if other == request:
             return state, number
     if len(state.requests) >= MAX_OPEN:
         raise Refused("Conflict")
     number = state.revision + 1
-    return replace(state, requests=state.requests.having(number, (alias, target, by))), number
+    return replace(state, requests=state.requests.having(number, request)), number
 
 
 def _approve(state: State, by: str, may_promote: bool, number: int) -> tuple[State, None]:
-    alias, target, asker = _open(state, number)
+    alias, target, asker, policy = _open(state, number)
     _allow(state, alias, may_promote, direct=False)
     if by == asker:
         raise Refused("Forbidden")
+    if policy is not None:
+        policies, requests = state.policies.having(alias, policy), state.requests.without(number)
+        return replace(state, policies=policies, requests=requests), None
     _usable(state, target)
     return _forward(state, alias, target), None
 
 
 def _reject(state: State, by: str, may_promote: bool, number: int) -> tuple[State, None]:
-    alias, _, asker = _open(state, number)
+    alias, _, asker, _ = _open(state, number)
     if by != asker:
         _allow(state, alias, may_promote, direct=False)
     return replace(state, requests=state.requests.without(number)), None
 
 
-def _open(state: State, number: int) -> tuple[str, str, str]:
+def _open(state: State, number: int) -> tuple[str, str, str, tuple[bool, bool] | None]:
     if number not in state.requests:
         raise Refused("NotFound")
     return state.requests[number]
@@ -249,6 +276,7 @@ CALLS = {
     "rollback": _rollback,
     "unalias": _unalias,
     "policy": _policy,
+    "free": _free,
     "request": _request,
     "approve": _approve,
     "reject": _reject,

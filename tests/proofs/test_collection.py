@@ -168,3 +168,26 @@ def test_negative_controls_a_careless_one_is_found_out(
     monkeypatch.setattr(what, instead)
     with pytest.raises(AssertionError, match="names what is gone"):
         every(begin)
+
+
+def test_files_beside_a_model_are_named() -> None:
+    """A tokenizer, the wide form, the package's signature and the model as uploaded: each alone keeps its blob."""
+    store = MemoryStore()
+    log = Log(store)
+    digests = {name: blobs.write(store, name.encode()) for name in ("manifest", "source", "model", "package", "file")}
+    made = Version(
+        version=0,
+        task="tensor",
+        manifest=digests["manifest"],
+        source=digests["source"],
+        model=digests["model"],
+        package=digests["package"],
+        files={"tokenizer.json": digests["file"]},
+        size=1,
+        upload="upload-1",
+    )
+    versions.register(log, "m", made, ANN)
+    orphan = blobs.write(store, OLD)
+    age(store, keys.BLOBS, 8 * DAY)
+    assert collect.collect(log).deleted == [orphan]
+    assert {keys.blob(digest) for digest in digests.values()} <= keys_of(store)

@@ -52,7 +52,7 @@ def upload(store: Any) -> None:
         files=[states.File("model.onnx")],
         keys={"model.onnx": keys.upload_file("1a2b3c4d5e6-0123456789abcdef", "model.onnx")},
     )
-    states._write(store, ticket)
+    states.write_session(store, ticket)
     store.put(ticket.keys["model.onnx"], linear([[1.0], [0.0]]))
 
 

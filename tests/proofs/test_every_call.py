@@ -107,7 +107,7 @@ def sent(log: Log) -> None:
         files=files,
         keys=places,
     )
-    states._write(log.store, ticket)
+    states.write_session(log.store, ticket)
     log.store.put(MAIN + "model.onnx", linear([[1.0], [2.0]]))
     log.store.put(MAIN + "amaas.json", b'{"task": "tensor", "tags": ["new"]}')
     log.store.put(INBOX, linear([[3.0], [4.0]]))

@@ -17,7 +17,7 @@ import pytest
 
 from shared import keys
 from shared.errors import Unavailable
-from shared.registry import aliases, catalog, models, signatures, verify, versions
+from shared.registry import aliases, catalog, heads, models, signatures, verify, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
 from shared.registry.state import Head, Record
@@ -108,7 +108,7 @@ def test_no_byte_of_a_cached_head_changes_what_is_read(signed: Log) -> None:
 def test_no_byte_of_a_snapshot_changes_what_is_read(
     signed: Log, key: LocalKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "SNAPSHOT", LAST + 1)
+    monkeypatch.setattr(heads, "SNAPSHOT", LAST + 1)
     models.edit(Log(signed.store, signer=key, trusted=signed.trusted), "m", ANN, tags=["b"])
     expected = signed.read("m")
     signed.store.delete(keys.head("m"))

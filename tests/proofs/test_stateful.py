@@ -111,6 +111,10 @@ class Registry(RuleBasedStateMachine):
     def policy(self, alias: str, protected: bool, two: bool, who: Any, trouble: Any) -> None:
         self.ask(("policy", alias, protected, two), who, trouble)
 
+    @rule(alias=ALIASES, protected=st.booleans(), who=WHO, trouble=TROUBLES)
+    def free(self, alias: str, protected: bool, who: Any, trouble: Any) -> None:
+        self.ask(("free", alias, protected), who, trouble)
+
     @rule(alias=ALIASES, to=TARGETS, who=WHO, trouble=TROUBLES)
     def request(self, alias: str, to: Any, who: Any, trouble: Any) -> None:
         self.ask(("request", alias, self.named(to)), who, trouble)

@@ -37,6 +37,8 @@ def carry_out(log: Log, asked: tuple, request_id: str | None = None) -> tuple[An
             made = msgspec.structs.replace(a_version(args[0]), manifest=blobs.write(log.store, b"{}"))
             made = msgspec.structs.replace(made, model=blobs.write(log.store, b"weights"))
             return versions.register(log, NAME, made, change).version, None
+        if name == "free":
+            return approvals.request_policy(log, NAME, args[0], Policy(protected=args[1]), change), None
         if name == "request":
             return approvals.request(log, NAME, args[0], target(args[1]), change), None
         head = _transition(log, name, args, change)
@@ -70,6 +72,7 @@ def _transition(log: Log, name: str, args: list[Any], change: Change) -> Head:
 def state(log: Log, head: Head) -> State:
     """A head in the specification's words."""
     every = [log.version(head, number).upload for number in range(1, head.latest + 1)] if head.latest else []
+    policies = {n: (wish.protected, wish.two_person) for n, wish in approvals.open_policies(log, head).items()}
     return State(
         revision=head.revision,
         uploads=tuple(every),
@@ -79,6 +82,6 @@ def state(log: Log, head: Head) -> State:
         aliases=Map({name: str(alias.target) for name, alias in head.aliases.items()}),
         trails=Map({name: tuple(map(str, alias.trail)) for name, alias in head.aliases.items()}),
         policies=Map({name: (rule.protected, rule.two_person) for name, rule in head.policies.items()}),
-        requests=Map({number: (r.alias, str(r.target), r.by) for number, r in head.requests.items()}),
+        requests=Map({n: (r.alias, str(r.target), r.by, policies.get(n)) for n, r in head.requests.items()}),
         tags=None if head.tags is None else tuple(head.tags),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import BadInput, Conflict, Forbidden, NotFound
-from shared.registry import aliases, approvals, models
+from shared.registry import aliases, approvals, models, verify
 from shared.registry.log import Log
 from shared.registry.state import Change, Policy, Target
 from tests.registry.conftest import ANN, BOB, push
@@ -79,3 +79,89 @@ def test_open_requests_are_bounded(log: Log) -> None:
         approvals.request(log, "m", f"stage-{n}", Target(version=2), WRITER)
     with pytest.raises(Conflict, match="open requests"):
         ask(log, 2)
+
+
+# ---- what two persons move, two persons set free
+
+ONE, FREE = Policy(protected=True), Policy()
+
+
+@pytest.mark.parametrize("policy", [ONE, FREE])
+@pytest.mark.parametrize("waiting", [False, True], ids=["nothing waits", "a request waits"])
+def test_one_person_cannot_take_the_rule_back(guarded: Log, policy: Policy, waiting: bool) -> None:
+    if waiting:
+        ask(guarded, 2, ANN)
+    with pytest.raises(Conflict, match="another person approves"):
+        aliases.set_policy(guarded, "m", "production", policy, ANN)
+    with pytest.raises(Forbidden, match="protected"):
+        aliases.set_policy(guarded, "m", "production", policy, WRITER)
+    assert models.get(guarded, "m").policy("production").two_person
+
+
+def test_two_persons_take_the_rule_back(guarded: Log) -> None:
+    number = approvals.request_policy(guarded, "m", "production", ONE, ANN)
+    assert approvals.request_policy(guarded, "m", "production", ONE, ANN) == number
+    assert approvals.open_policies(guarded, models.get(guarded, "m")) == {number: ONE}
+    with pytest.raises(Forbidden, match="your own"):
+        approvals.approve(guarded, "m", number, ANN)
+    with pytest.raises(Forbidden, match="protected"):
+        approvals.approve(guarded, "m", number, WRITER)
+    before = models.get(guarded, "m").aliases
+    head = approvals.approve(guarded, "m", number, BOB)
+    assert (head.policy("production"), head.requests, head.aliases) == (ONE, {}, before)
+    assert verify.verify(guarded, "m").verified
+
+
+def test_a_wish_for_a_policy_is_void_once_its_alias_moved(guarded: Log) -> None:
+    number = approvals.request_policy(guarded, "m", "production", ONE, ANN)
+    approvals.approve(guarded, "m", ask(guarded, 2), BOB)
+    with pytest.raises(NotFound):
+        approvals.approve(guarded, "m", number, BOB)
+    assert models.get(guarded, "m").policy("production").two_person
+
+
+def test_requests_for_policies_that_need_none(guarded: Log) -> None:
+    with pytest.raises(BadInput, match="no request is needed"):
+        approvals.request_policy(guarded, "m", "production", Policy(two_person=True), ANN)
+    with pytest.raises(NotFound):
+        approvals.request_policy(guarded, "m", "nowhere", ONE, ANN)
+    with pytest.raises(Forbidden):
+        approvals.request_policy(guarded, "m", "production", ONE, WRITER)
+    aliases.move(guarded, "m", "staging", Target(version=1), ANN)
+    with pytest.raises(BadInput, match="no request is needed"):
+        approvals.request_policy(guarded, "m", "staging", FREE, ANN)
+
+
+def test_an_alias_that_only_promote_moves_is_freed_with_promote_only(log: Log) -> None:
+    push(log, "m", 1)
+    with pytest.raises(Forbidden):
+        aliases.set_policy(log, "m", "production", FREE, WRITER)
+    assert not aliases.set_policy(log, "m", "production", FREE, ANN).policy("production").protected
+
+
+# ---- whose tokens are one person's
+
+
+@pytest.mark.parametrize(
+    ("requester", "approver", "allowed"),
+    [
+        (Change(by="ann"), Change(by="bob"), True),
+        (Change(by="ann"), Change(by="minted", ancestors=("ann",)), False),
+        (Change(by="minted", ancestors=("ann",)), Change(by="ann"), False),
+        (Change(by="ann"), Change(by="grandchild", ancestors=("child", "ann", "operator")), False),
+        (Change(by="grandchild", ancestors=("child", "ann")), Change(by="ann"), False),
+        # by one administrator for two people
+        (Change(by="x", ancestors=("admin",)), Change(by="y", ancestors=("admin",)), True),
+        (Change(by="x", ancestors=("operator",)), Change(by="y", ancestors=("operator",)), True),
+    ],
+)
+def test_a_token_and_those_that_it_created_are_one_person(
+    guarded: Log, requester: Change, approver: Change, allowed: bool
+) -> None:
+    move, policy = ask(guarded, 2, requester), approvals.request_policy(guarded, "m", "production", ONE, requester)
+    for number in (policy, move):
+        if allowed:
+            approvals.approve(guarded, "m", number, approver)
+        else:
+            with pytest.raises(Forbidden, match=r"your own|created or rotated the other"):
+                approvals.approve(guarded, "m", number, approver)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from shared import keys
 from shared.access import tokens
+from shared.access.authenticate import authenticate
 from shared.jobs.batch import job as batch_jobs
 from shared.jobs.batch import plan as batch_plans
 from shared.jobs.batch import progress as batch_progress
@@ -87,7 +88,8 @@ def test_the_fixture_has_what_it_is_for(log: Log) -> None:
 
 
 def test_each_model_is_moved_and_rolled_back(log: Log) -> None:
-    aliases.set_policy(log, "governed", "production", Policy(protected=True), ANN)
+    number = approvals.request_policy(log, "governed", "production", Policy(protected=True), ANN)
+    approvals.approve(log, "governed", number, BOB)
     for name in ALIVE:
         before = log.read(name)
         place = next(number for number in range(before.latest, 0, -1) if number not in before.retired)
@@ -122,7 +124,7 @@ def test_uploads_tokens_and_jobs_of_release_0_1(store: MemoryStore) -> None:
     uploads, _ = states.list_by_model(store, "served")
     assert [upload.state for upload in uploads] == ["registered"] * 3 + ["rejected", "waiting"]
     assert states.read_session(store, uploads[0].upload_id).model == "served"
-    assert tokens.authenticate(store, f"Bearer {CONTENTS['token']}").scopes == ["admin"]
+    assert authenticate(store, f"Bearer {CONTENTS['token']}").scopes == ["admin"]
     assert tokens.revoke(store, CONTENTS["token"].split("_")[1]).revoked
     batch = batch_jobs.read(store, CONTENTS["batch"])
     assert batch_plans.create(store, batch).inputs == 2
@@ -144,7 +146,8 @@ def test_nothing_of_the_bucket_has_to_be_written_again(log: Log) -> None:
 
 
 def test_release_0_1_goes_on_with_what_this_code_wrote(log: Log, code: Path) -> None:
-    aliases.set_policy(log, "governed", "production", Policy(), ANN)
+    number = approvals.request_policy(log, "governed", "production", Policy(), ANN)
+    approvals.approve(log, "governed", number, BOB)
     for name in ALIVE:
         aliases.move(log, name, "staging", Target(version=log.read(name).latest - 1), ANN)
     for name in ("served", "many"):

@@ -7,7 +7,7 @@ import pytest
 from shared import keys
 from shared.errors import BadInput, NotFound
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import inbox, states
 
 
 @pytest.fixture
@@ -39,9 +39,11 @@ def test_a_final_state_is_never_left(store: MemoryStore) -> None:
 
 def test_inbox_events_about_one_object_share_one_upload(store: MemoryStore) -> None:
     key = "inbox/m/x.onnx"
-    first = states.open_inbox_session(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
-    again = states.open_inbox_session(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
-    other = states.open_inbox_session(store, "m", key, '"etag2"', 1700000001.0, "s3:someone")
+    first = inbox.open_session(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
+    again = inbox.open_session(
+        store, "m", key, "etag", 1700000000.123, "inbox"
+    )  # a listing's: other quotes, other clock
+    other = inbox.open_session(store, "m", key, '"etag2"', 1700000001.0, "s3:someone")
     assert first == again
     assert other.upload_id > first.upload_id
     assert len(states.list_by_model(store, "m")[0]) == 2

@@ -153,7 +153,9 @@ def test_files_are_closed() -> None:
 
 def test_the_zygote_may_die(bystander: Confined) -> None:
     assert answers(bystander)
-    os.kill(runners.zygote().pid, signal.SIGKILL)
+    zygote = runners.zygote().pid
+    os.kill(zygote, signal.SIGKILL)
+    os.waitid(os.P_PID, zygote, os.WEXITED | os.WNOWAIT)  # then its runners have got their signal, too
     with pytest.raises(Unavailable, match="try again"):
         answers(bystander)
     assert answers(bystander)

@@ -268,3 +268,26 @@ def test_after_a_sleep_the_registry_is_asked_anew(store: CountingStore) -> None:
     assert run(models) == 1.0
     models.forget()
     assert run(models) == 2.0
+
+
+def test_versions_of_the_same_bytes_are_told_apart_by_their_manifests(store: CountingStore) -> None:
+    """The same weights with other labels, steps or constraints are another version: it answers as it says itself."""
+    weights = linear([[7.0], [0.0]])
+    for card in ("first", "second"):
+        described = Manifest(
+            name="same", card=card, inputs=[Tensor("x", "FP32", [-1, 2])], outputs=[Tensor("y", "FP32", [-1, 1])]
+        )
+        digest = blobs.write(store, weights)
+        version = Version(
+            version=0,
+            task="tensor",
+            manifest=blobs.write(store, manifest.encode(described)),
+            source=digest,
+            model=digest,
+            size=len(weights),
+            upload=f"upload-{card}",
+        )
+        versions.register(Log(store), "same", version, Change(by="test"))
+    models = make(store)
+    for _ in range(2):
+        assert [models.load("same", number).manifest.card for number in ("1", "2")] == ["first", "second"]

@@ -29,7 +29,7 @@ from shared.signing.local import LocalKey
 from shared.storage.memory import MemoryStore
 from tests.cloud.template import TEMPLATE
 from tests.runtime import sessions
-from tests.support import Answer, linear, load_event
+from tests.support import Answer, caller, linear, load_event
 
 FP32, INT64 = "FP32", "INT64"
 MODELS: dict[str, tuple[bytes, list[Tensor], list[Tensor]]] = {
@@ -94,7 +94,7 @@ def models(log: Log, monkeypatch: pytest.MonkeyPatch) -> Models:
 def predict(name: str, inputs: dict[str, Any], seconds: float | None = None) -> Answer:
     event = load_event("apigateway_proxy") | {"httpMethod": "POST", "path": f"/models/{name}/predict"}
     event |= {"headers": {}, "body": json.dumps(inputs), "isBase64Encoded": False, "queryStringParameters": None}
-    event["requestContext"]["authorizer"] = {"scopes": "infer", "principalId": "tester"}
+    event["requestContext"]["authorizer"] = caller("infer")
     reply = inference.handler(event, None if seconds is None else Context(seconds))
     return Answer(reply["statusCode"], reply["headers"], reply["body"].encode())
 
@@ -177,7 +177,7 @@ def test_a_huge_answer_of_the_protocol_is_refused_before_it_is_made(models: Mode
         given = {"name": "shape", "shape": [1], "datatype": "INT64", "data": [count]}
         event |= {"headers": {}, "isBase64Encoded": False, "queryStringParameters": None}
         event |= {"body": json.dumps({"inputs": [given], "outputs": [asked]})}
-        event["requestContext"]["authorizer"] = {"scopes": "infer", "principalId": "tester"}
+        event["requestContext"]["authorizer"] = caller("infer")
         reply = inference.handler(event, None)
         assert reply["statusCode"] == 413
         assert "bytes at least, before compression; one call can return 6,000,000" in reply["body"]

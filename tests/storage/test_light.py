@@ -84,7 +84,7 @@ def test_a_bucket_that_is_gone_is_no_missing_object(seaweedfs_endpoint: str) -> 
 
 def test_without_an_endpoint_it_is_amazons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    remote = light.LightStore("my-bucket")._remote
+    remote = light.LightStore("my-bucket")._remote(5.0)
     assert remote.config["region"] == "eu-central-1"
     assert "endpoint" not in remote.config
 

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
+from shared.storage.attempts import Attempts
 from shared.storage.base import AlreadyExists, PreconditionFailed, Unavailable
 from shared.storage.s3 import S3Store
 from tests.servers import SERVERS
@@ -20,8 +21,23 @@ def store(request: pytest.FixtureRequest, new_store: Callable[[str], S3Store]) -
     return new_store(request.param)
 
 
-class Losing:
-    """A client that carries out the write and then loses the reply, `times` times."""
+class Standing:
+    """In the place of the SDK's client, which does all that a subclass does not."""
+
+    client: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+
+def through(store: S3Store, client: type[Standing], *args: Any, **options: Any) -> S3Store:
+    """The same bucket by another client, without pauses."""
+    standing = client(store.client, *args, **options)
+    return S3Store(store.bucket, client=standing, attempts=Attempts(sleep=lambda seconds: None))
+
+
+class Losing(Standing):
+    """Carries out the write and then loses the reply, `times` times."""
 
     def __init__(self, client: Any, times: int, *, before: bool = False) -> None:
         self.client, self.times, self.before, self.sent = client, times, before, 0
@@ -39,45 +55,43 @@ class Losing:
 
 
 def test_reply_lost_after_create(store: S3Store) -> None:
-    store._once = Losing(store._once, 1)
-    assert store.put("k", b"mine", if_absent=True) == store.head("k").etag
-    assert store._once.sent == 1
+    lossy = through(store, Losing, 1)
+    assert lossy.put("k", b"mine", if_absent=True) == store.head("k").etag
+    assert lossy.client.sent == 1
 
 
 def test_reply_lost_after_swap(store: S3Store) -> None:
     etag = store.put("k", b"old")
-    store._once = Losing(store._once, 1)
-    assert store.put("k", b"new", if_match=etag) == store.head("k").etag
+    assert through(store, Losing, 1).put("k", b"new", if_match=etag) == store.head("k").etag
     assert store.get("k").body == b"new"
 
 
 def test_request_lost_is_sent_again(store: S3Store) -> None:
-    store._once = Losing(store._once, 2, before=True)
-    store.put("k", b"mine", if_absent=True)
+    lossy = through(store, Losing, 2, before=True)
+    lossy.put("k", b"mine", if_absent=True)
     assert store.get("k").body == b"mine"
-    assert store._once.sent == 3
+    assert lossy.client.sent == 3
 
 
 def test_real_loss_stays_a_loss(store: S3Store) -> None:
     store.put("k", b"theirs")
-    store._once = Losing(store._once, 1, before=True)
+    lossy = through(store, Losing, 1, before=True)
     with pytest.raises(AlreadyExists):
-        store.put("k", b"mine", if_absent=True)
+        lossy.put("k", b"mine", if_absent=True)
     with pytest.raises(PreconditionFailed):
-        store.put("k", b"mine", if_match='"stale"')
+        lossy.put("k", b"mine", if_match='"stale"')
 
 
-def test_a_store_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.storage.s3.time.sleep", lambda _: None)
-    store = S3Store("b", "http://127.0.0.1:9")
+def test_a_store_that_never_answers() -> None:
+    store = S3Store("b", "http://127.0.0.1:9", attempts=Attempts(sleep=lambda seconds: None))
     with pytest.raises(Unavailable):
         store.put("k", b"x", if_absent=True)
     with pytest.raises(Unavailable):
         store.get("k")
 
 
-class Refusing:
-    """A client whose writes are answered with an error of S3's, carried out or not, `times` times."""
+class Refusing(Standing):
+    """Its writes are answered with an error of S3's, carried out or not, `times` times."""
 
     def __init__(self, client: Any, code: str, status: int, *, effective: bool, times: int = 1) -> None:
         self.client, self.code, self.status, self.effective, self.times = client, code, status, effective, times
@@ -97,22 +111,17 @@ class Refusing:
     ("code", "status"), [("ConditionalRequestConflict", 409), ("InternalError", 500), ("SlowDown", 503)]
 )
 def test_errors_before_and_after_the_effect(store: S3Store, code: str, status: int, effective: bool) -> None:
-    once = store._once
-    store._once = Refusing(once, code, status, effective=effective)
-    etag = store.put("k", b"mine", if_absent=True)
+    etag = through(store, Refusing, code, status, effective=effective).put("k", b"mine", if_absent=True)
     assert store.get("k").body == b"mine"
-    store._once = Refusing(once, code, status, effective=effective, times=2)
-    store.put("k", b"next", if_match=etag)
+    through(store, Refusing, code, status, effective=effective, times=2).put("k", b"next", if_match=etag)
     assert store.get("k").body == b"next"
-    store._once = Refusing(once, code, status, effective=effective)
     with pytest.raises(AlreadyExists):
-        store.put("k", b"other", if_absent=True)
+        through(store, Refusing, code, status, effective=effective).put("k", b"other", if_absent=True)
 
 
 def test_a_refused_signature_is_no_race(store: S3Store) -> None:
-    store._once = Refusing(store._once, "AccessDenied", 403, effective=False)
     with pytest.raises(Unavailable, match="refused to write"):
-        store.put("k", b"x", if_absent=True)
+        through(store, Refusing, "AccessDenied", 403, effective=False).put("k", b"x", if_absent=True)
 
 
 def test_negative_control_a_412_taken_for_a_lost_race_makes_duplicates(moto_endpoint: str) -> None:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from training.data import dataset as data
+from training.errors import TrainingError
 from training.kinds import choose as kinds
 from training.kinds.tables import Tables
+from training.settings import check
 
 from .test_kinds import BUNDLED, chosen
 
@@ -29,10 +31,59 @@ def test_columns_are_described_by_the_training_rows_alone() -> None:
     assert made[:, 1:].tolist() == [[0, 0], [0, 1], [0, 0]]
     assert made[1, 0] == 0
     assert kind.files["reference.csv"].decode().splitlines()[0] == "n,c"
+    assert len(kind.files["reference.csv"].decode().splitlines()) == 51
     assert (
         "reference"
         not in kinds.fit(values, "table", {"columns": ["n", "c"]}, chosen("--no-reference-rows").preparation).preprocess
     )
+
+
+def people(count: int = 400) -> np.ndarray:
+    """Rows in which each value of each column is of one person: income and city go together."""
+    random = np.random.default_rng(5)
+    incomes = np.sort(random.normal(50_000, 9_000, count))
+    cities = [f"city-{n * 8 // count}" for n in range(count)]
+    return np.array([{"income": float(i), "city": c} for i, c in zip(incomes, cities, strict=True)], object)
+
+
+def rows_of(kind: Tables) -> list[tuple[str, ...]]:
+    return [tuple(line.split(",")) for line in kind.files["reference.csv"].decode().splitlines()[1:]]
+
+
+def fitted(*options: str) -> Tables:
+    kind = kinds.fit(people(), "table", {"columns": ["income", "city"]}, chosen(*options).preparation)
+    assert isinstance(kind, Tables)
+    return kind
+
+
+def test_a_package_has_rows_of_the_data_only_when_asked_for() -> None:
+    values = people()
+    own = {(repr(row["income"]), row["city"]) for row in values}
+    assert set(rows_of(fitted("--reference-rows"))) <= own
+    made_up = rows_of(fitted())
+    assert len(made_up) == 50 and not set(made_up) & own
+    assert not {income for income, _ in made_up} & {repr(row["income"]) for row in values}, "nor a number of anybody's"
+    incomes = np.array([float(income) for income, _ in made_up])
+    truth = np.array([row["income"] for row in values])
+    assert abs(np.median(incomes) - np.median(truth)) < 0.05 * truth.std()
+    assert truth.min() < incomes.min() and incomes.max() < truth.max(), "whoever has the most is not shown"
+    assert {city for _, city in made_up} == {row["city"] for row in values}
+
+
+def test_the_golden_set_has_rows_of_the_data_only_when_asked_for() -> None:
+    items = people()[:16]
+    assert fitted("--reference-rows").disclosed(items) is items
+    shown = fitted().disclosed(items)
+    assert len(shown) == 16 and list(shown[0]) == ["income", "city"]
+    assert not {row["income"] for row in shown} & {row["income"] for row in people()}
+    assert fitted().encode(shown)["features"].shape == (16, 9)
+
+
+@pytest.mark.parametrize("refusing", [["--no-reference-rows"], ["--epsilon", "3", "--clip", "1"]])
+def test_rows_are_not_disclosed_where_they_must_not_be(refusing: list[str]) -> None:
+    assert "reference" not in fitted(*refusing).preprocess
+    with pytest.raises(TrainingError, match="omit one"):
+        check(chosen("--reference-rows", *refusing))
 
 
 @pytest.mark.parametrize("start", [0, 1_700_000_000, -1e12])

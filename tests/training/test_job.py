@@ -102,7 +102,7 @@ def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
     assert names(store, keys.training_checkpoints(job.id)) == []
     reports = ["calibration.png", "cleaning.json", "confusion.png", "curves.png"]
     assert names(store, keys.training_reports(job.id)) == reports
-    sent = names(store, f"uploads/{job.id}/files/")
+    sent = names(store, f"uploads/training-{job.id}/files/")
     assert {"model.onnx", "amaas.json", "golden.npz"} <= set(sent)
     assert not any(name.endswith((".jsonl", ".checkpoint")) for name in sent)
     assert progress.status(store, job)["state"] == "publishing"
@@ -110,7 +110,7 @@ def test_a_job_is_stopped_goes_on_elsewhere_and_becomes_a_version(
     with Stop() as stop:
         done = container.run(store, store.bucket, job.id, 3, tmp_path / "three", 60, stop)
     assert done == 0, "an attempt after the end finds that there is nothing to do"
-    key = f"uploads/{job.id}/files/{sent[0]}"
+    key = f"uploads/training-{job.id}/files/{sent[0]}"
     upload = pipeline.on_object(Log(store), Config(bucket=store.bucket), key, {}, Limits())
     assert upload is not None
     assert (upload.state, upload.by) == ("registered", "ann"), upload.reason
@@ -188,12 +188,12 @@ def test_a_package_is_never_put_together_from_two_trainings(
 
     monkeypatch.setattr(store, "put", dying)
     assert attempt(job, PACKAGE) == 75
-    assert names(store, f"uploads/{job.id}/files/") == ["model.onnx"]
+    assert names(store, f"uploads/training-{job.id}/files/") == ["model.onnx"]
     monkeypatch.setattr(store, "put", put)
     assert attempt(job, PACKAGE.replace(b'b"model"'.decode(), 'b"second"')) == 0
-    assert store.get(f"uploads/{job.id}/files/model.onnx").body == b"second"
-    assert states.missing_files(store, states.read_session(store, job.id)) == []
-    assert [upload.upload_id for upload in states.list_by_model(store, "sides")[0]] == [job.id]
+    assert store.get(f"uploads/training-{job.id}/files/model.onnx").body == b"second"
+    assert states.missing_files(store, states.read_session(store, jobs.upload_id(job.id))) == []
+    assert [upload.upload_id for upload in states.list_by_model(store, "sides")[0]] == [jobs.upload_id(job.id)]
 
 
 def test_a_bucket_that_is_away_for_a_while_stops_no_training(
@@ -256,7 +256,7 @@ time.sleep(0.2)
 def test_a_package_that_is_finished_when_sigterm_comes_is_published(store: MemoryStore, attempt: Attempt) -> None:
     job = asked(store, "digits")
     assert attempt(job, LATE) == 0
-    assert states.missing_files(store, states.read_session(store, job.id)) == []
+    assert states.missing_files(store, states.read_session(store, jobs.upload_id(job.id))) == []
     assert progress.status(store, job)["state"] == "publishing"
 
 

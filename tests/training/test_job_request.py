@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from shared.clock import new_id
+from shared.jobs.training import arguments, progress
 from shared.jobs.training import job as jobs
-from shared.jobs.training import progress
 from shared.jobs.training.job import Job
 from shared.jobs.training.request import command_line
 from shared.storage.memory import MemoryStore
@@ -24,8 +24,10 @@ from tests.training.attempts import (
     attempt,
     store,
 )
+from training.arguments import options, spelled
 from training.job import run as container
 from training.job.run import Stop, command
+from training.options import GROUPS
 from training.settings import settings
 
 __all__ = ["_quick", "attempt", "store"]  # fixtures
@@ -116,3 +118,13 @@ def test_the_command_line_and_torchrun(monkeypatch: pytest.MonkeyPatch, tmp_path
     spread = command(job, "digits", tmp_path)
     assert spread[:5] == [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=gpu", "-m"]
     assert spread[4:] == line[1:]
+
+
+def test_what_a_request_may_give_is_what_there_is() -> None:
+    """All options but those of the job itself; a new one is to be put into one of the groups."""
+    known = {spelled(name).removeprefix("--"): one for name, one, _ in options(*GROUPS.values())}
+    permitted = {name for name, one in known.items() if not one.by_job}
+    assert set(arguments.KNOWN) == permitted | {"no-measure"}
+    assert known.keys() - permitted <= set(arguments.OWN)
+    flags = {name for name in permitted if known[name].parse is None or known[name].yes_or_no}
+    assert set(arguments.FLAGS) == flags | {"no-measure"}

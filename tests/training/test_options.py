@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 from amaas.cli.arguments import RESERVED
 
-from shared.jobs.training.request import OWN
+from shared.jobs.training.arguments import OWN
 from training.arguments import options, spelled
 from training.compress.settings import parser as compress_parser
 from training.options import GROUPS, Settings

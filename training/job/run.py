@@ -274,19 +274,19 @@ def last_message(lines: list[str], code: int) -> str:
 def uploaded(store: Store, job: Job) -> bool:
     """Whether an attempt before this one has sent the whole package."""
     try:
-        return not states.missing_files(store, states.read_session(store, job.id))
+        return not states.missing_files(store, states.read_session(store, jobs.upload_id(job.id)))
     except NotFound:
         return False
 
 
 def publish(store: Store, job: Job, out: Path) -> None:
-    """As `amaas push`: an upload session, then its files. The upload has the job's id, so that there is only one.
+    """As `amaas push`: an upload session, then its files. The upload's id is made of the job's: there is only one.
 
     Files of an interrupted attempt are replaced: a package is never put together from two trainings.
     """
     files = package.files(out)
     announced = [states.File(name) for name in files]
-    session = states.open_session(store, job.model, announced, job.by, job.id)
+    session = states.open_session(store, job.model, announced, job.by, jobs.upload_id(job.id))
     if set(session.keys) != set(files):
         raise TrainingError(f"an earlier attempt announced {sorted(session.keys)}, not {sorted(files)}: train again")
     for name, key in session.keys.items():

@@ -39,6 +39,9 @@ class Kind(Protocol):
     def mismatch(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
         """Where these (as in Source) would be taken for what they are not: what is taken, and what these are."""
 
+    def disclosed(self, values: np.ndarray) -> np.ndarray:
+        """What may go into a package as its golden set, in the place of these items."""
+
     def encode(self, values: np.ndarray) -> Inputs:
         """All items of a split in a compact form, computed once."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from training.kinds.kind import Inputs
@@ -22,6 +23,9 @@ class OneInput:
     @property
     def axes(self) -> list[dict[int, str]]:
         return [{}]
+
+    def disclosed(self, values: np.ndarray) -> np.ndarray:
+        return values
 
     def inputs(self, encoded: Inputs, indices: torch.Tensor | slice) -> Inputs:
         return {self.input_name: encoded[self.input_name][indices]}

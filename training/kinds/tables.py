@@ -24,20 +24,24 @@ from training.kinds.one_input import OneInput
 from training.options import Augmentation, KindName, Preparation
 
 FILE = "reference.csv"
-ROWS = 50  # of the training split, against which the service explains a prediction
+ROWS = 50  # against which the service explains a prediction
 CATEGORIES = 100  # of a column, the most frequent; the others count as unknown
 TOLD = 20  # columns that the drift reference describes
 SHIFT = 1e-3  # of a deviation, by which rounding may move a column
 
 
 class Tables(OneInput):
-    """Rows [N], each {column: value}, as features [N, width] float32."""
+    """Rows [N], each {column: value}, as features [N, width] float32.
+
+    own_rows: whether rows of the data may be in the package.
+    """
 
     name: KindName = "table"
     task = "tabular"
 
     def __init__(self, preprocess: dict[str, Any], files: dict[str, bytes], input_name: str = "features") -> None:
         self.preprocess, self.files, self.input_name = preprocess, files, input_name
+        self.own_rows = False
         self.table = msgspec.convert({**preprocess, "kind": "table"}, processing.Table)
         wide = [len(c.categories) if c.type == "category" and c.encode == "one-hot" else 1 for c in self.table.columns]
         self.shape = (sum(wide),)
@@ -50,10 +54,14 @@ class Tables(OneInput):
         types = details.get("types", {})
         columns = [_column(name, [row[name] for row in values], types.get(name)) for name in details["columns"]]
         preprocess: dict[str, Any] = {"kind": "table", "columns": columns}
-        if not preparation.reference_rows:
+        if preparation.reference == "none":
             return cls(preprocess, {})
-        chosen = np.random.default_rng(preparation.seed).permutation(len(values))[:ROWS]
-        return cls(preprocess | {"reference": FILE}, {FILE: _csv(values[np.sort(chosen)], details["columns"])})
+        random = np.random.default_rng(preparation.seed)
+        own_rows = preparation.reference == "training rows"
+        rows = values[np.sort(random.permutation(len(values))[:ROWS])] if own_rows else made_up(values, columns, random)
+        table = cls(preprocess | {"reference": FILE}, {FILE: _csv(rows, details["columns"])})
+        table.own_rows = own_rows
+        return table
 
     @classmethod
     def declared(cls, manifest: dict[str, Any], folder: Path | None) -> Tables:
@@ -96,6 +104,14 @@ class Tables(OneInput):
             raise TrainingError(f"the rows cannot be taken as the package declares them: {error}") from error
         return {self.input_name: torch.from_numpy(features)}
 
+    def disclosed(self, values: np.ndarray) -> np.ndarray:
+        """Rows in the place of these, made of what the package says of its columns; these themselves by choice only."""
+        if self.own_rows:
+            return values
+        random = np.random.default_rng(len(values))
+        drawn = {column.name: _drawn(column, len(values), random) for column in self.table.columns}
+        return np.array([{name: of[n] for name, of in drawn.items()} for n in range(len(values))], object)
+
     def augmented(
         self, encoded: Inputs, indices: torch.Tensor, generator: torch.Generator, augmentation: Augmentation
     ) -> Inputs:
@@ -111,6 +127,34 @@ class Tables(OneInput):
             name: np.array([np.nan if row[name] is None else float(row[name]) for row in values], np.float64)
             for name in numbers
         }
+
+
+def made_up(values: np.ndarray, columns: list[dict[str, Any]], random: np.random.Generator) -> np.ndarray:
+    """ROWS rows, each cell drawn by itself: a number near a quantile of its column, a category by its frequency.
+
+    So each column is as in the data, and no row is one of them. The outer twentieths of a column are not shown.
+    """
+    drawn = {}
+    for column in columns:
+        known = [row[column["name"]] for row in values if row[column["name"]] is not None]
+        if column["type"] == "number":
+            quantiles = np.quantile(np.array(known, np.float64), np.linspace(0.05, 0.95, ROWS))
+            cells = [_rounded(float(value), 0.05 * column["std"], first=1) for value in quantiles]
+        else:
+            counts = Counter(str(value) for value in known)
+            frequencies = np.array([counts[name] for name in column["categories"]], np.float64)
+            chosen = random.choice(len(frequencies), ROWS, p=frequencies / frequencies.sum())
+            cells = [column["categories"][n] for n in chosen]
+        drawn[column["name"]] = [cells[n] for n in random.permutation(ROWS)]
+    return np.array([{name: cells[n] for name, cells in drawn.items()} for n in range(ROWS)], object)
+
+
+def _drawn(column: processing.Column, count: int, random: np.random.Generator) -> list[Any]:
+    """Values of a column as the package declares it: within two deviations of the mean, or any category."""
+    if column.type != "number":
+        known = column.categories or [""]
+        return [known[n] for n in random.integers(0, len(known), count)]
+    return [float(value) for value in column.mean + column.std * random.uniform(-2, 2, count)]
 
 
 def _column(name: str, values: list[Any], kind: str | None) -> dict[str, Any]:
@@ -136,9 +180,9 @@ def _column(name: str, values: list[Any], kind: str | None) -> dict[str, Any]:
     }
 
 
-def _rounded(value: float, most: float) -> float:
-    """To six digits, or as many more as keep the error within `most`: of a time in seconds, six are days."""
-    rounded = (float(f"{value:.{digits}g}") for digits in range(6, 17))
+def _rounded(value: float, most: float, first: int = 6) -> float:
+    """To `first` digits, or as many more as keep the error within `most`: of a time in seconds, six are days."""
+    rounded = (float(f"{value:.{digits}g}") for digits in range(first, 17))
     return next((one for one in rounded if abs(one - value) <= most), value)
 
 

@@ -76,6 +76,9 @@ class Texts:
     def mismatch(self, values: np.ndarray, details: dict[str, Any]) -> str | None:
         return None
 
+    def disclosed(self, values: np.ndarray) -> np.ndarray:
+        return values
+
     def encode(self, values: np.ndarray) -> Inputs:
         encodings = self.tokenizer.encode_batch([self.text.prefix + str(text) for text in values])
         ids, mask = ([getattr(e, member) for e in encodings] for member in ("ids", "attention_mask"))

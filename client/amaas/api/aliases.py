@@ -32,11 +32,37 @@ class Aliases(Connection):
         return self._change("deleteAlias", {"model": model, "alias": alias}, **change)
 
     def set_alias_policy(
-        self, model: str, alias: str, *, protected: bool = True, two_person: bool = False, **change: Any
+        self,
+        model: str,
+        alias: str,
+        *,
+        protected: bool | None = None,
+        two_person: bool | None = None,
+        default: bool = False,
+        below_default: bool = False,
+        **change: Any,
     ) -> Json:
-        """Who may move an alias. protected: scope promote only. two_person: only by an approved move request."""
-        names = {"model": model, "alias": alias}
-        return self._change("setAliasPolicy", names, protected=protected, two_person=two_person, **change)
+        """Who may move an alias. protected: scope promote only, unless it is False. two_person: approved requests only.
+
+        default: what an alias has by default, instead. below_default: said with protected=False of `production`.
+        """
+        options = _policy(protected, two_person, default, below_default)
+        return self._change("setAliasPolicy", {"model": model, "alias": alias}, **options, **change)
+
+    def create_policy_request(
+        self,
+        model: str,
+        alias: str,
+        *,
+        protected: bool | None = None,
+        two_person: bool | None = None,
+        default: bool = False,
+        below_default: bool = False,
+        **change: Any,
+    ) -> Json:
+        """Request that an alias no longer requires two persons; somebody else approves the answer's `request`."""
+        options = _policy(protected, two_person, default, below_default)
+        return self._change("createPolicyRequest", {"model": model, "alias": alias}, **options, **change)
 
     def create_move_request(self, model: str, version: int, alias: str = "production", **change: Any) -> Json:
         """Request that an alias be pointed to a version; the answer's `request` is what somebody else approves."""
@@ -49,3 +75,13 @@ class Aliases(Connection):
     def reject_move_request(self, model: str, request: int, **change: Any) -> Json:
         """Close a move request without carrying it out; also withdraws one's own."""
         return self._change("rejectMoveRequest", {"model": model, "number": request}, **change)
+
+
+def _policy(protected: bool | None, two_person: bool | None, default: bool, below_default: bool) -> Json:
+    """The body that says a policy; what is not said is left out."""
+    return {
+        "protected": protected,
+        "two_person": two_person,
+        "default": default or None,
+        "below_default": below_default or None,
+    }

@@ -38,7 +38,7 @@ class BatchJobs(Connection):
         names = list(files)
         body: Json = {"files": _announcement(files, names[:FILES_PER_CALL]), "options": options or {}}
         body |= {name: value for name, value in (("version", version), ("chunk", chunk)) if value is not None}
-        job = self._call("createBatchJob", {"model": model}, json=body)
+        job = self._call_once("createBatchJob", {"model": model}, json=body)
         destinations = list(job["files"])
         for start in range(FILES_PER_CALL, len(names), FILES_PER_CALL):
             more = {"files": _announcement(files, names[start : start + FILES_PER_CALL])}
@@ -46,9 +46,14 @@ class BatchJobs(Connection):
         transfer.send(destinations, files, on_progress)
         return self.start_batch_job(job["id"], files=len(files))
 
+    def list_batch_jobs(self, model: str | None = None) -> list[Json]:
+        """The jobs that this token created, newest first; of an administrator's token all. model: only its jobs."""
+        query = {"limit": "100"} if model is None else {"limit": "100", "model": model}
+        return list(self._pages("listBatchJobs", "jobs", query=query))
+
     def start_batch_job(self, job: str, *, files: int | None = None) -> Json:
         """Start a job, or resume one: what is left of it. files: how many must have arrived."""
-        return self._call("startBatchJob", {"job": job}, json={} if files is None else {"files": files})
+        return self._call_once("startBatchJob", {"job": job}, json={} if files is None else {"files": files})
 
     def get_batch_job(self, job: str, wait: int = 0) -> Json:
         """A job's state and counts. wait: seconds that the service waits for its end, at most 20."""
@@ -76,7 +81,11 @@ class BatchJobs(Connection):
 
     def cancel_batch_job(self, job: str) -> Json:
         """Stop a job. Finished chunks are kept; starting it again does the rest."""
-        return self._call("cancelBatchJob", {"job": job})
+        return self._call_once("cancelBatchJob", {"job": job})
+
+    def delete_batch_job_data(self, job: str) -> Json:
+        """Delete a job that does not run at once: its inputs, answers and records. Returns the receipt."""
+        return self._call("deleteBatchJobData", {"job": job})
 
     def list_batch_job_failures(self, job: str) -> list[Json]:
         """The inputs that failed, in the inputs' order: `input` and `error`."""

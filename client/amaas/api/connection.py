@@ -54,6 +54,11 @@ class Connection:
             query = query | {"next": str(page["next"])}
 
     def _change(self, operation: str, names: Names, **body: Any) -> Json:
-        """A transition. Its Idempotency-Key makes it safe to repeat after a lost reply. None is left out."""
-        sent = {name: value for name, value in body.items() if value is not None}
-        return self._call(operation, names, retry=True, json=sent, headers={"Idempotency-Key": uuid.uuid4().hex})
+        """A transition. None is left out."""
+        return self._call_once(
+            operation, names, json={name: value for name, value in body.items() if value is not None}
+        )
+
+    def _call_once(self, operation: str, names: Names | None = None, **options: Any) -> Json:
+        """A call with an Idempotency-Key of its own, which makes it safe to repeat after a lost reply."""
+        return self._call(operation, names, retry=True, headers={"Idempotency-Key": uuid.uuid4().hex}, **options)

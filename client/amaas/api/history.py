@@ -19,11 +19,19 @@ class History(Connection):
     def verify(self, model: str) -> Json:
         """Check a model's whole log: `verified`, `problems` (each with `revision` and `what`), `revision`, `digest`.
 
+        A long log is checked in parts, one call each; `since` is the last record that was not checked, 0 at the end.
         Store revision and digest as an anchor: compared later, they show whether the end of the log was cut off.
         """
         query = {"verify": "true", "limit": "1"}
-        report = self._call("getHistory", {"model": model}, params=query)
-        return {name: report.get(name) for name in ("verified", "problems", "revision", "digest", "since")}
+        part = self._call("getHistory", {"model": model}, params=query)
+        report = {name: part.get(name) for name in ("verified", "problems", "revision", "digest", "since")}
+        while part.get("verify_next"):
+            part = self._call("getHistory", {"model": model}, params=query | {"verify_next": part["verify_next"]})
+            report["problems"] = part["problems"] + report["problems"]
+            report["verified"], report["since"] = part["verified"], part["since"]
+        if report["problems"]:
+            report["verified"] = False
+        return report
 
     def matches_anchor(self, model: str, revision: int, digest: str) -> bool:
         """Whether the record at a revision still has the digest of an anchor, from an earlier verify."""

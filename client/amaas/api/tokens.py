@@ -11,12 +11,27 @@ class Tokens(Connection):
         return list(self._call("listTokens")["tokens"])
 
     def create_token(self, name: str, scopes: list[str], expires_in_days: float | None = None) -> Json:
-        """A new token. The answer's `token` is the secret, which is shown only once."""
+        """A new token. The answer's `token` is the secret, which is shown only once.
+
+        expires_in_days: by default, as long as the deployment says, which is 90 days.
+        """
         body: Json = {"name": name, "scopes": scopes}
         if expires_in_days is not None:
             body["expires_in_days"] = expires_in_days
         return self._call("createToken", json=body)
 
-    def revoke_token(self, token_id: str) -> Json:
-        """Revoke a token: refused as soon as the authorizer's cache has expired. It stays listed."""
-        return self._call("revokeToken", {"token_id": token_id})
+    def rotate_token(
+        self, token_id: str, overlap_hours: float | None = None, expires_in_days: float | None = None
+    ) -> Json:
+        """A new token in the place of another, whose name and scopes it has; `old_until` says when the old one ends.
+
+        overlap_hours: for which the old one goes on, by default 24.
+        """
+        options = {"overlap_hours": overlap_hours, "expires_in_days": expires_in_days}
+        body = {name: value for name, value in options.items() if value is not None}
+        return self._call("rotateToken", {"token_id": token_id}, json=body)
+
+    def revoke_token(self, token_id: str, reason: str | None = None) -> Json:
+        """Revoke a token. It stays listed, and is refused within `refused_within` seconds."""
+        body: Json = {"reason": reason} if reason else {}
+        return self._call("revokeToken", {"token_id": token_id}, json=body)

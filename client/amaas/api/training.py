@@ -24,7 +24,7 @@ class TrainingJobs(Connection):
         data: the name of a data set in the container, or s3://BUCKET/datasets/…. arguments: options of
         training.train, without their dashes: {"epochs": 20, "size": [64, 64], "no-flip": True}.
         """
-        return self._call("createTrainingJob", json={"model": model, "data": data, "arguments": arguments or {}})
+        return self._call_once("createTrainingJob", json={"model": model, "data": data, "arguments": arguments or {}})
 
     def get_training_job(self, job: str, after: int = 0) -> Json:
         """A job's state; `metrics` has the rows that follow the first `after`."""
@@ -36,7 +36,11 @@ class TrainingJobs(Connection):
 
     def cancel_training_job(self, job: str) -> Json:
         """Stop a job. Its last checkpoint is kept."""
-        return self._call("cancelTrainingJob", {"job_id": job})
+        return self._call_once("cancelTrainingJob", {"job_id": job})
+
+    def delete_training_job_data(self, job: str) -> Json:
+        """Delete the checkpoints, metrics and reports of a job that has ended, at once. Returns the receipt."""
+        return self._call("deleteTrainingJobData", {"job_id": job})
 
     def download_training_reports(self, job: str, folder: Path) -> list[Path]:
         """Download the reports of a job that has ended: what data cleaning dropped, and plots of the training.

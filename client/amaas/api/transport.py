@@ -72,7 +72,9 @@ def backoff(attempt: int) -> float:
 
 
 def _may_repeat(response: httpx.Response, repeatable: bool) -> bool:
-    return response.status_code == 429 or (repeatable and response.status_code in TEMPORARY)
+    # a conflict that says when to come back: an earlier attempt, whose reply was lost, is still being carried out
+    in_progress = response.status_code == 409 and "retry-after" in response.headers
+    return response.status_code == 429 or (repeatable and (response.status_code in TEMPORARY or in_progress))
 
 
 def _pause(response: httpx.Response, attempt: int) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from amaas.api import package, transfer
 from amaas.api.connection import Connection, Json
 from amaas.errors import AmaasError, Rejected
+
+UNCHECKED = ("failed", "expired")  # states of uploads that ended without a verdict
 
 
 class Uploads(Connection):
@@ -30,13 +32,15 @@ class Uploads(Connection):
         source = Path(path)
         files = package.files(source)
         name = model or package.model_name(source, files)
-        session = self._call("createUploadSession", {"model": name}, json={"files": package.announcement(files)})
+        session = self._call_once("createUploadSession", {"model": name}, json={"files": package.announcement(files)})
         transfer.send(session["files"], files, on_progress)
         upload = session["upload_id"]
         return self.wait_for_upload(upload, timeout) if wait else self.get_upload(upload)
 
     def wait_for_upload(self, upload: str, timeout: float = 300) -> Json:
-        """Wait until an upload is registered. timeout: in seconds. Raises Rejected; AmaasError at the timeout."""
+        """Wait until an upload is registered. timeout: in seconds. Raises Rejected; AmaasError at the timeout,
+        and for an upload that ended without a verdict.
+        """
         deadline, pause = time.monotonic() + timeout, 0.1
         while True:
             state = self.get_upload(upload)
@@ -44,6 +48,10 @@ class Uploads(Connection):
                 raise Rejected(state)
             if state["state"] == "registered":
                 return state
+            if state["state"] in UNCHECKED:
+                raise AmaasError(
+                    f"upload {upload} has {state['state']}: {state.get('reason') or 'no reason was given'}"
+                )
             if time.monotonic() > deadline:
                 raise AmaasError(
                     f"upload {upload} is still {state['state']!r} after {timeout:g} s; the service goes on with it: "
@@ -53,9 +61,22 @@ class Uploads(Connection):
             pause = min(pause * 1.3, 2)
 
     def get_upload(self, upload: str) -> Json:
-        """An upload's state: waiting, checking, registered (then `version`) or rejected (then `reason`)."""
+        """An upload's state: waiting, checking, registered (with `version`), rejected, failed, expired (`reason`)."""
         return self._call("getUpload", {"upload_id": upload})
 
     def list_uploads(self, model: str) -> list[Json]:
         """All uploads of a model, those through the inbox included."""
         return list(self._pages("listUploads", "uploads", {"model": model}))
+
+    def delete_upload(self, upload: str) -> Json:
+        """Delete an upload's files at once. Returns its state, whose `deletion` is the receipt. A version stays."""
+        return self._call("deleteUpload", {"upload_id": upload})
+
+    def redrive_uploads(self, uploads: Sequence[str] = ()) -> list[Json]:
+        """Have uploads checked again that failed, by an admin: these, or all that the queue of failed events names."""
+        redriven: list[Json] = []
+        while True:
+            answer = self._call("redriveUploads", json={"uploads": list(uploads)})
+            redriven += answer["uploads"]
+            if not answer["more"]:
+                return redriven

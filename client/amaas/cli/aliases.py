@@ -146,16 +146,40 @@ def delete_alias(context: Context, model: str, alias: str, **change: int | str |
 @click.argument("model")
 @click.argument("alias")
 @click.option("--two-person", is_flag=True, help="Moves take a request, and somebody else's approval.")
-@click.option("--off", is_flag=True, help="Anybody with scope write may move it.")
-def protect(context: Context, model: str, alias: str, two_person: bool, off: bool) -> None:
+@click.option("--off", is_flag=True, help="Back to the default: `production` by scope promote, others by scope write.")
+@click.option("--below-default", is_flag=True, help="Anybody with scope write may move it, `production`, too.")
+@click.option("--request", is_flag=True, help="Ask another person to approve that it needs two persons no longer.")
+@reason_option
+def protect(
+    context: Context,
+    model: str,
+    alias: str,
+    two_person: bool,
+    off: bool,
+    below_default: bool,
+    request: bool,
+    reason: str | None,
+) -> None:
     """Restrict who may move an alias.
 
-    To callers with scope promote, or to two persons.
+    To callers with scope promote, or to two persons. What two persons move, two persons set free: --off --request.
     """
-    if two_person and off:
-        raise click.UsageError("give either --two-person or --off")
+    if two_person + off + below_default > 1:
+        raise click.UsageError("give one of --two-person, --off and --below-default")
+    options: dict[str, bool] = {"protected": not below_default, "two_person": two_person}
+    if off:
+        options = {"default": True}
+    elif below_default:
+        options["below_default"] = True
     with context.client() as client:
-        policy = client.set_alias_policy(model, alias, protected=not off, two_person=two_person)
+        if request:
+            waiting = client.create_policy_request(model, alias, reason=reason, **options)
+            number = waiting["request"]
+            context.report(
+                waiting, model, f"request {number} waits: another person runs amaas approve {model} {number}"
+            )
+            return
+        policy = client.set_alias_policy(model, alias, reason=reason, **options)
     context.report(policy, model, f"{alias} {policy_sentence(policy)}")
 
 

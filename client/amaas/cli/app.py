@@ -18,7 +18,7 @@ MODULES = {
     "predict": ("explain", "infer", "predict", "stats"),
     "tokens": ("token",),
     "training": ("train",),
-    "uploads": ("push", "upload", "uploads"),
+    "uploads": ("push", "redrive", "upload", "uploads"),
 }
 
 

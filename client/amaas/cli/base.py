@@ -65,6 +65,11 @@ def note(message: str) -> None:
     click.echo(f"amaas: {clean(message)}", err=True)
 
 
+def removed(receipt: dict[str, Any]) -> str:
+    """How much a deletion has removed."""
+    return f"{receipt['objects']} objects removed, with {receipt['versions']} versions of {receipt['bytes']:,} bytes"
+
+
 class LocalFolder(click.Path):
     """A folder on this machine: s3://BUCKET/… would create one named `s3:`."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas.cli.base import Context, DefaultGroup, reference, verb
+from amaas.cli.base import Context, DefaultGroup, reference, removed, verb
 from amaas.errors import AmaasError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run_batch_job(
 ) -> None:
     """Predict for SOURCE: a JSONL, CSV or Parquet file, or a folder with one input per file.
 
-    The outputs are JSON lines, one per input, in the inputs' order.
+    The outputs are JSON lines, one per input, in the inputs' order. Exit status 1 if any input failed.
     """
     from amaas.cli.display.progress import upload_progress
 
@@ -83,6 +83,20 @@ def resume_batch_job(context: Context, job: str, out: str | None, no_wait: bool)
             _follow(context, client, job, out)
 
 
+@verb(batch, "ls")
+@click.argument("model", required=False)
+def list_batch_jobs(context: Context, model: str | None) -> None:
+    """List the batch jobs, newest first: those of this token, or all for an administrator's. MODEL: only its jobs."""
+    from amaas.cli.display import jobs as display
+
+    with context.client() as client:
+        rows = client.list_batch_jobs(model)
+    context.answer(rows, lambda out: display.batch_jobs(out, rows))
+
+
+batch.add_command(list_batch_jobs, "list")
+
+
 @verb(batch, "show")
 @click.argument("job")
 def show_batch_job(context: Context, job: str) -> None:
@@ -97,6 +111,15 @@ def cancel_batch_job(context: Context, job: str) -> None:
     """Stop a job. Finished chunks are kept; `amaas batch resume JOB` does the rest."""
     with context.client() as client:
         _report(context, client.cancel_batch_job(job))
+
+
+@verb(batch, "rm")
+@click.argument("job")
+def delete_batch_job_data(context: Context, job: str) -> None:
+    """Delete a job that does not run, with its inputs and answers, at once."""
+    with context.client() as client:
+        receipt = client.delete_batch_job_data(job)
+    context.report(receipt, job, removed(receipt))
 
 
 @verb(batch, "failures")
@@ -150,6 +173,12 @@ def _report(context: Context, state: Json) -> None:
 def _raise_failure(state: Json) -> None:
     if state["state"] in ("incomplete", "failed"):
         raise AmaasError(f"{state.get('error')}; `amaas batch resume {state['id']}` does what is left")
-    if state["state"] == "done" and 0 < state["done"] == state["failed"]:
+    if state["state"] == "done" and state["failed"]:
         first: Json = next(iter(state.get("failures") or []), {})
-        raise AmaasError(f"none of the inputs could be answered; {first.get('input')}: {first.get('error')}")
+        example = f"{first.get('input')}: {first.get('error')}"
+        if state["failed"] == state["done"]:
+            raise AmaasError(f"none of the inputs could be answered; {example}")
+        raise AmaasError(
+            f"{state['failed']} of {state['done']} inputs failed, the others are answered; {example}; "
+            f"`amaas batch failures {state['id']}` lists them"
+        )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from amaas.cli import arguments
-from amaas.cli.base import Context, DefaultGroup, ForwardingCommand, LocalFolder, note, verb
+from amaas.cli.base import Context, DefaultGroup, ForwardingCommand, LocalFolder, note, removed, verb
 from amaas.cli.rollout import Rollout, finish, rollout_options
 from amaas.errors import AmaasError, ApiError, NotConnected
 
@@ -131,6 +131,15 @@ def cancel_training_job(context: Context, job: str) -> None:
     """Stop a job. Its last checkpoint is kept."""
     with context.client() as client:
         _report(context, client.cancel_training_job(job))
+
+
+@verb(train, "rm")
+@click.argument("job")
+def delete_training_job_data(context: Context, job: str) -> None:
+    """Delete the checkpoints, metrics and reports of a job that has ended, at once."""
+    with context.client() as client:
+        receipt = client.delete_training_job_data(job)
+    context.report(receipt, job, removed(receipt))
 
 
 @verb(train, "reports")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from amaas.cli.base import Context, older_name, verb
+from amaas.cli.base import Context, older_name, removed, verb
 
 verbs = click.Group()
 timeout_option = click.option(
@@ -39,7 +39,7 @@ def upload() -> None:
 @verb(upload, "ls")
 @click.argument("model")
 def list_uploads(context: Context, model: str) -> None:
-    """List the uploads of a model, with the reasons of those that were rejected."""
+    """List the uploads of a model, with the reasons of those that are no version."""
     from amaas.cli.display import models as display
 
     with context.client() as client:
@@ -62,9 +62,32 @@ def show_upload(context: Context, upload: str) -> None:
 @click.argument("upload")
 @timeout_option
 def wait_for_upload(context: Context, upload: str, timeout: float) -> None:
-    """Wait until an upload is a version. Exit status 3 if it is rejected."""
+    """Wait until an upload is a version. Exit status 3 if it is rejected, 1 if it failed or expired."""
     with context.client() as client:
         _report(context, client.wait_for_upload(upload, timeout))
+
+
+@verb(upload, "rm")
+@click.argument("upload")
+def delete_upload(context: Context, upload: str) -> None:
+    """Delete the files of an upload at once. A version that came of it stays."""
+    with context.client() as client:
+        state = client.delete_upload(upload)
+    context.report(state, upload, removed(state["deletion"]))
+
+
+@verb(verbs)
+@click.argument("uploads", nargs=-1)
+def redrive(context: Context, uploads: tuple[str, ...]) -> None:
+    """Have uploads checked again that failed: UPLOADS, or those of the queue of failed events.
+
+    For an admin, after the cause is mended. They are checked within 15 minutes, with all their attempts.
+    """
+    from amaas.cli.display import models as display
+
+    with context.client() as client:
+        rows = client.redrive_uploads(uploads)
+    context.answer(rows, lambda out: display.redriven(out, rows))
 
 
 def _report(context: Context, state: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from shared import formats, keys
+from shared import batch_keys, formats
 from shared.clock import now
 from shared.errors import Conflict, NotFound
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store, list_all
@@ -46,11 +46,15 @@ class Run(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="form
 
 
 class RunEnd(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
-    """missing: chunks without an output; None where there was no plan. error: why the run did not finish."""
+    """missing: chunks without an output; None where there was no plan. error: why the run did not finish.
+
+    died: its execution was over without having said so.
+    """
 
     at: str
     missing: int | None = None
     error: str | None = None
+    died: bool = False
 
 
 JOB = msgspec.json.Decoder(Job)
@@ -59,39 +63,44 @@ RUN_END = msgspec.json.Decoder(RunEnd)
 
 
 def create(store: Store, job: Job) -> Job:
-    store.put(_key(job.id), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    """The job as it is stored: an interrupted call is repeated with the id of the first, whose job stays."""
+    try:
+        store.put(batch_keys.batch_job(job.id), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    except AlreadyExists:
+        return read(store, job.id)
     return job
 
 
 def read(store: Store, job: str) -> Job:
     """Raises NotFound."""
     try:
-        return formats.decode(JOB, store.get(_key(job)).body, f"batch job {job!r}")
+        return decode(store.get(batch_keys.batch_job(job)).body, job)
     except ObjectNotFound:
         raise NotFound(f"there is no batch job {job!r}: jobs expire after 30 days") from None
 
 
 def exists(store: Store, job: str) -> bool:
     try:
-        store.head(_key(job))
+        store.head(batch_keys.batch_job(job))
     except ObjectNotFound:
         return False
     return True
 
 
-def _key(job: str) -> str:
-    return f"{keys.batch(job)}job.json"
+def decode(body: bytes, job: str) -> Job:
+    """The request of a job as stored. Raises TooNew, Unavailable."""
+    return formats.decode(JOB, body, f"batch job {job!r}")
 
 
 def last_run(store: Store, job: str) -> Run | None:
     """The newest run of a job, with whether it was cancelled and has ended. One listing, and one read."""
     # names are 000001.start.json, 000001.cancel.json, 000001.end.json
-    names = [info.key.rpartition("/")[2].split(".") for info in list_all(store, f"{keys.batch(job)}runs/")]
+    names = [info.key.rpartition("/")[2].split(".") for info in list_all(store, f"{batch_keys.batch(job)}runs/")]
     started = [int(name[0]) for name in names if name[1] == "start"]
     if not started:
         return None
     number = max(started)
-    body = store.get(keys.batch_run(job, number, "start")).body
+    body = store.get(batch_keys.batch_run(job, number, "start")).body
     run = formats.decode(RUN, body, f"run {number} of batch job {job!r}")
     events = {name[1] for name in names if int(name[0]) == number}
     return msgspec.structs.replace(run, cancelled="cancel" in events, ended="end" in events)
@@ -101,29 +110,33 @@ def begin_run(store: Store, job: str, number: int, by: str) -> Run:
     """Raises Conflict when another caller began this run."""
     run = Run(number=number, started_at=now(), by=by)
     try:
-        store.put(keys.batch_run(job, number, "start"), msgspec.json.encode(run), if_absent=True, content_type=JSON)
+        store.put(
+            batch_keys.batch_run(job, number, "start"), msgspec.json.encode(run), if_absent=True, content_type=JSON
+        )
     except AlreadyExists as error:
         raise Conflict(f"batch job {job!r} was started by another caller at the same time: GET /batch/{job}") from error
     return run
 
 
 def cancel_run(store: Store, job: str, number: int) -> None:
-    store.put(keys.batch_run(job, number, "cancel"), b'{"format":1}', content_type=JSON)
+    store.put(batch_keys.batch_run(job, number, "cancel"), b'{"format":1}', content_type=JSON)
 
 
 def is_cancelled(store: Store, job: str, number: int) -> bool:
     try:
-        store.head(keys.batch_run(job, number, "cancel"))
+        store.head(batch_keys.batch_run(job, number, "cancel"))
     except ObjectNotFound:
         return False
     return True
 
 
-def end_run(store: Store, job: str, number: int, *, missing: int | None = None, error: str | None = None) -> RunEnd:
+def end_run(
+    store: Store, job: str, number: int, *, missing: int | None = None, error: str | None = None, died: bool = False
+) -> RunEnd:
     """Store how a run ended. If that is stored already, returns the stored end unchanged."""
-    end = RunEnd(at=now(), missing=missing, error=error)
+    end = RunEnd(at=now(), missing=missing, error=error, died=died)
     try:
-        store.put(keys.batch_run(job, number, "end"), msgspec.json.encode(end), if_absent=True, content_type=JSON)
+        store.put(batch_keys.batch_run(job, number, "end"), msgspec.json.encode(end), if_absent=True, content_type=JSON)
     except AlreadyExists:
         return read_run_end(store, job, number)
     return end
@@ -131,5 +144,5 @@ def end_run(store: Store, job: str, number: int, *, missing: int | None = None, 
 
 def read_run_end(store: Store, job: str, number: int) -> RunEnd:
     """Raises ObjectNotFound for a run that has not ended."""
-    body = store.get(keys.batch_run(job, number, "end")).body
+    body = store.get(batch_keys.batch_run(job, number, "end")).body
     return formats.decode(RUN_END, body, f"the end of run {number} of batch job {job!r}")

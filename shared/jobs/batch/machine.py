@@ -1,4 +1,4 @@
-"""The Step Functions state machine that carries out runs: start, state, stop. Its steps are in template.yaml."""
+"""The Step Functions state machine that carries out runs: start, look, stop. Its steps are in template.yaml."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import json
 from typing import Any
 
 import boto3
+from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import Unavailable
+from shared.jobs.batch.runs import Execution
+
+ACTIVE = ("RUNNING", "PENDING_REDRIVE")
+
+# all attempts together end before the function does, whoever waits for it
+LIMITS = BotoConfig(connect_timeout=2, read_timeout=8, retries={"total_max_attempts": 2, "mode": "standard"})
 
 
 class StateMachine:
@@ -16,18 +23,23 @@ class StateMachine:
 
     def __init__(self, arn: str, endpoint_url: str | None = None, client: Any = None) -> None:
         self._arn = arn
-        self._client = client or boto3.client("stepfunctions", endpoint_url=endpoint_url)
+        self._client = client or boto3.client("stepfunctions", endpoint_url=endpoint_url, config=LIMITS)
 
     def start(self, job: str, run: int) -> None:
         event = json.dumps({"job": job, "run": run})
         self._call("start_execution", stateMachineArn=self._arn, name=_name(job, run), input=event)
 
-    def is_running(self, job: str, run: int) -> bool:
-        execution = self._call("describe_execution", executionArn=self._execution(job, run))
-        return bool(execution and execution["status"] in ("RUNNING", "PENDING_REDRIVE"))
+    def look(self, job: str, run: int) -> Execution | None:
+        described = self._call("describe_execution", executionArn=self._execution(job, run))
+        if described is None:
+            return None
+        causes = [str(described[name]) for name in ("error", "cause") if described.get(name)]
+        return Execution(described["status"] in ACTIVE, ": ".join([str(described["status"]).lower(), *causes])[:400])
 
     def stop(self, job: str, run: int) -> None:
-        self._call("stop_execution", executionArn=self._execution(job, run), cause="cancelled")
+        execution = self.look(job, run)
+        if execution and execution.running:  # of another, some machines say that the call is wrong
+            self._call("stop_execution", executionArn=self._execution(job, run), cause="cancelled")
 
     def _execution(self, job: str, run: int) -> str:
         return f"{self._arn.replace(':stateMachine:', ':execution:')}:{_name(job, run)}"

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from shared import formats, keys
+from shared import batch_keys, formats
 from shared.config import MiB
 from shared.errors import BadInput
 from shared.jobs.batch import parquet
@@ -68,16 +68,16 @@ PLAN_SUMMARY = msgspec.json.Decoder(PlanSummary)
 
 
 def plan_key(job: str) -> str:
-    return f"{keys.batch(job)}plan.json"
+    return f"{batch_keys.batch(job)}plan.json"
 
 
 def results_prefix(job: str) -> str:
     """Where the state machine writes what its workers returned: more than its own state may hold (256 kB)."""
-    return f"{keys.batch(job)}results"
+    return f"{batch_keys.batch(job)}results"
 
 
 def _summary_key(job: str) -> str:
-    return f"{keys.batch(job)}planned.json"
+    return f"{batch_keys.batch(job)}planned.json"
 
 
 def read_summary(store: Store, job: str) -> PlanSummary | None:
@@ -213,7 +213,7 @@ def _parquet_chunks(store: Store, job: Job, name: str, info: ObjectInfo) -> Iter
         store.download(info.key, path)
         row = 0
         for number, rows in enumerate(parquet.read_rows(path, name, job.chunk or RECORDS_PER_CHUNK)):
-            key = f"{keys.batch(job.id)}plan/{mark}-{number:06d}.msgpack"
+            key = f"{batch_keys.batch(job.id)}plan/{mark}-{number:06d}.msgpack"
             store.put(key, msgspec.msgpack.encode(rows))
             yield Chunk(number=0, kind="rows", first=0, count=len(rows), key=key, name=name, row=row)
             row += len(rows)

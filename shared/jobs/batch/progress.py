@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared import keys
+from shared import batch_keys
 from shared.config import MiB
 from shared.errors import BadInput
 from shared.jobs.batch import job as jobs
@@ -30,11 +30,24 @@ class FinishedChunk(Struct, frozen=True):
     failed: int
 
 
+class Evidence(Struct, frozen=True):
+    """What there is of a job. end: of the last run, where it is over and left something undone."""
+
+    plan: plan.PlanSummary | None
+    run: jobs.Run | None
+    end: jobs.RunEnd | None
+    finished: list[FinishedChunk]
+
+    @property
+    def chunks(self) -> int | None:
+        return self.plan.chunks if self.plan else None
+
+
 def list_finished(store: Store, job: str, after: int = -1) -> list[FinishedChunk]:
     """The chunks that have their output, in order, from the one after number `after` on."""
-    folder = f"{keys.batch(job)}done/"
+    folder = f"{batch_keys.batch(job)}done/"
     start = f"{folder}{after:06d}." if after >= 0 else ""  # '.' sorts after the '-' of every marker of this number
-    markers = (keys.parse_batch_done(info.key) for info in list_all(store, folder, after=start))
+    markers = (batch_keys.parse_batch_done(info.key) for info in list_all(store, folder, after=start))
     return [FinishedChunk(*marker) for marker in markers if marker]
 
 
@@ -48,53 +61,65 @@ def finish_run(store: Store, job: Job, run: int, error: str | None = None) -> jo
 
 def status(store: Store, job: Job) -> dict[str, Any]:
     """State, counts and the first failures. States: waiting, planning, running, done, incomplete, failed, cancelled."""
-    summary, run, finished = _read(store, job.id)
-    chunks = summary.chunks if summary else None
-    answer: dict[str, Any] = {
-        "id": job.id,
-        "model": job.model,
-        "version": job.version,
-        "state": _state(chunks, len(finished), run),
-        "created_at": job.created_at,
-        "inputs": summary.inputs if summary else None,
-        "done": sum(chunk.inputs for chunk in finished),
-        "failed": sum(chunk.failed for chunk in finished),
-        "chunks": {"all": chunks, "done": len(finished)},
-        "failures": _failures(store, job.id, finished, 0, STATUS_FAILURES)[0],
-    }
-    if run and run.ended and answer["state"] in ("incomplete", "failed"):
-        answer["error"] = _error(store, job.id, run.number, {chunk.chunk for chunk in finished})
-    if chunks == len(finished) == 1:
+    evidence = _read(store, job.id)
+    answer = _summary(job, evidence)
+    answer["failures"] = _failures(store, job.id, evidence.finished, 0, STATUS_FAILURES)[0]
+    if evidence.end and answer["state"] in ("incomplete", "failed"):
+        answer["error"] = _error(store, job.id, evidence.end, {chunk.chunk for chunk in evidence.finished})
+    if answer["chunks"]["all"] == len(evidence.finished) == 1:
         answer |= _inline_results(store, job.id)
     return answer
 
 
+def summarize(store: Store, job: Job) -> dict[str, Any]:
+    """State and counts of a job, as in a list: at most two listings and three reads."""
+    return _summary(job, _read(store, job.id)) | {"by": job.by}
+
+
+def _summary(job: Job, evidence: Evidence) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "model": job.model,
+        "version": job.version,
+        "state": _state(evidence),
+        "created_at": job.created_at,
+        "inputs": evidence.plan.inputs if evidence.plan else None,
+        "done": sum(chunk.inputs for chunk in evidence.finished),
+        "failed": sum(chunk.failed for chunk in evidence.finished),
+        "chunks": {"all": evidence.chunks, "done": len(evidence.finished)},
+    }
+
+
 def is_active(store: Store, job: Job) -> bool:
     """Whether a run is going on: by two listings and two reads, where a status reads the failures' outputs too."""
-    summary, run, finished = _read(store, job.id)
-    return _state(summary.chunks if summary else None, len(finished), run) in ACTIVE
+    return _state(_read(store, job.id)) in ACTIVE
 
 
-def _read(store: Store, job: str) -> tuple[plan.PlanSummary | None, jobs.Run | None, list[FinishedChunk]]:
-    return plan.read_summary(store, job), jobs.last_run(store, job), list_finished(store, job)
+def _read(store: Store, job: str) -> Evidence:
+    summary, run, finished = plan.read_summary(store, job), jobs.last_run(store, job), list_finished(store, job)
+    ended = run is not None and run.ended and not (summary and summary.chunks == len(finished))
+    end = jobs.read_run_end(store, job, run.number) if run and ended else None
+    return Evidence(summary, run, end, finished)
 
 
-def _state(chunks: int | None, finished: int, run: jobs.Run | None) -> str:
-    if finished == chunks:
+def _state(evidence: Evidence) -> str:
+    chunks, run = evidence.chunks, evidence.run
+    if len(evidence.finished) == chunks:
         return "done"  # before all else: the outputs are there, however the run ended
     if run is None:
         return "waiting"
     if run.cancelled:
         return "cancelled"
-    if run.ended:
-        return "failed" if chunks is None else "incomplete"
+    if evidence.end:
+        return "failed" if chunks is None or evidence.end.died else "incomplete"
     return "planning" if chunks is None else "running"
 
 
-def _error(store: Store, job: str, run: int, finished: set[int]) -> str:
-    """The first error of a chunk that has no output; else of the run."""
-    end = jobs.read_run_end(store, job, run)
-    page = store.list_page(keys.batch_errors(job), limit=1000)
+def _error(store: Store, job: str, end: jobs.RunEnd, finished: set[int]) -> str:
+    """Why a job stopped: its death; else the first error of a chunk that has no output; else the error of the run."""
+    if end.died and end.error:
+        return end.error
+    page = store.list_page(batch_keys.batch_errors(job), limit=1000)
     for info in page.objects:
         if int(info.key[-11:-5]) not in finished:  # the chunk's number, before ".json"
             return str(
@@ -106,7 +131,7 @@ def _error(store: Store, job: str, run: int, finished: set[int]) -> str:
 
 
 def _inline_results(store: Store, job: str) -> dict[str, Any]:
-    key = keys.batch_output(job, 0)
+    key = batch_keys.batch_output(job, 0)
     if store.head(key).size > INLINE_RESULT:
         return {}
     return {"results": [msgspec.json.decode(line) for line in store.get(key).body.splitlines()]}
@@ -131,7 +156,7 @@ def _failures(
             continue
         if len(failures) == limit:
             return failures, f"{chunk.chunk}.0"
-        rest = _failed_lines(store.get(keys.batch_output(job, chunk.chunk)).body)[skip:]
+        rest = _failed_lines(store.get(batch_keys.batch_output(job, chunk.chunk)).body)[skip:]
         page = rest[: limit - len(failures)]
         failures += page
         if len(page) < len(rest):
@@ -156,7 +181,7 @@ def list_outputs(
             "chunk": chunk.chunk,
             "inputs": chunk.inputs,
             "failed": chunk.failed,
-            "url": store.presign_get(keys.batch_output(job, chunk.chunk), expires=expires),
+            "url": store.presign_get(batch_keys.batch_output(job, chunk.chunk), expires=expires),
         }
         for chunk in finished[:limit]
     ]

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from shared import keys
+from shared import batch_keys, keys
 from shared.access import scopes
+from shared.access.callers import Caller
 from shared.clock import new_id, now
 from shared.config import Config, MiB
-from shared.errors import BadInput, Conflict, Forbidden
+from shared.errors import BadInput, Conflict, Forbidden, TooLarge
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.job import InputKind, Job
 from shared.registry.log import Log
@@ -20,15 +21,22 @@ from shared.uploads.destinations import destination
 
 MAX_FILES = 500  # per call: the answer holds a URL for each, about 1 kB
 MAX_FILE = 5 * 1024 * MiB
+MAX_TOTAL = 50 * 1024 * MiB  # of a call
 SHA256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
 class InputFile(Struct, frozen=True):
+    """size: in bytes, which its URL is signed for: nothing else can be sent to it."""
+
     name: str
-    size: Annotated[int, Meta(ge=1, le=MAX_FILE)] | None = None
+    size: Annotated[int, Meta(ge=1, le=MAX_FILE)]
     sha256: SHA256 | None = None
 
 
+# the request is stored, and read with each page of a list
+Options = Annotated[
+    dict[Annotated[str, Meta(max_length=100)], Annotated[str, Meta(max_length=1000)]], Meta(max_length=50)
+]
 Files = Annotated[list[InputFile], Meta(max_length=MAX_FILES)]
 
 
@@ -39,11 +47,11 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
     in the query of predict. chunk: inputs per call of the worker at most.
     """
 
-    version: int | str | None = None
+    version: int | Annotated[str, Meta(max_length=100)] | None = None
     files: Files = field(default_factory=list)
-    prefix: str | None = None
+    prefix: Annotated[str, Meta(max_length=1024)] | None = None
     kind: InputKind | None = None
-    options: dict[str, str] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     chunk: Annotated[int, Meta(ge=1, le=10_000)] | None = None
 
 
@@ -58,29 +66,30 @@ class StartRequest(Struct, frozen=True, forbid_unknown_fields=True):
     wait: Annotated[int, Meta(ge=0, le=20)] = 0
 
 
-def create(log: Log, model: str, request: BatchRequest, by: str, granted: Sequence[str], key: str = "") -> Job:
+def create(log: Log, model: str, request: BatchRequest, caller: Caller, key: str = "", identity: str = "") -> Job:
     """Create a job, pinned to one version. Raises BadInput, NotFound, Forbidden before anything is written.
 
     key: of a split alias: calls with the same key get the same version. By default, each job draws a version.
+    identity: the id to use, by which an interrupted call is repeated.
     """
     if request.files and request.prefix:
         raise BadInput("give either files, to send them, or the prefix of inputs that are in the bucket, not both")
     head = log.read(keys.model_name(model))
     reference = None if request.version is None else str(request.version)
-    identity = new_id()
+    identity = identity or new_id()
     version = head.number(reference, key or identity)
-    prefix = f"{keys.batch(identity)}in/"
+    prefix = f"{batch_keys.batch(identity)}in/"
     for file in request.files:
-        keys.batch_input(identity, file.name)
+        batch_keys.batch_input(identity, file.name)
     if request.prefix is not None:
-        prefix = _require_readable(log.store, request.prefix, by, granted)
+        prefix = _require_readable(log.store, request.prefix, caller)
     return jobs.create(
         log.store,
         Job(
             id=identity,
             model=model,
             version=version,
-            by=by,
+            by=caller.id,
             created_at=now(),
             prefix=prefix,
             kind=request.kind,
@@ -90,36 +99,53 @@ def create(log: Log, model: str, request: BatchRequest, by: str, granted: Sequen
     )
 
 
-def _require_readable(store: Store, prefix: str, by: str, granted: Sequence[str]) -> str:
-    """The prefix as a folder, of the caller's own job or of inputs that an operator stored.
+def _require_readable(store: Store, prefix: str, caller: Caller) -> str:
+    """The prefix as a folder, of the caller's own job or of a data set that an operator stored.
 
-    Raises BadInput, and Forbidden for inputs of another caller's job.
+    Raises BadInput, and Forbidden for inputs of another caller's job, and for a data set without the scope for it.
     """
-    owner, folder = keys.batch_prefix(prefix)
-    if jobs.exists(store, owner):
-        require_owner(jobs.read(store, owner), by, granted)
+    name, folder = batch_keys.batch_prefix(prefix)
+    if jobs.exists(store, name):
+        require_owner(jobs.read(store, name), caller)
+    else:
+        scopes.require_data(caller.scopes, name)
     return folder
 
 
-def require_owner(job: Job, by: str, granted: Sequence[str]) -> None:
-    """Raises Forbidden unless the caller may call the job's model, and created the job or is an administrator."""
-    scopes.require(granted, "infer", job.model)
-    if job.by != by and not scopes.allows(granted, "admin", job.model):
+def require_owner(job: Job, caller: Caller) -> None:
+    """Raises Forbidden unless the caller may call the job's model, and created the job or is an administrator.
+
+    The rows of a data set come out with the answers: who may not read it gets neither, administrators of some models
+    included.
+    """
+    scopes.require(caller.scopes, "infer", job.model)
+    if caller.owns(job.by):
+        return
+    if not scopes.allows(caller.scopes, "admin", job.model):
         raise Forbidden(
             f"batch job {job.id!r} belongs to another token: use the token that created it, or an administrator's"
         )
+    name, _ = batch_keys.batch_prefix(job.prefix)
+    if name != job.id:
+        scopes.require_data(caller.scopes, name)
 
 
 def destinations(store: Store, config: Config, job: Job, files: Sequence[InputFile]) -> list[dict[str, Any]]:
     """Where to send files, as for packages. Raises BadInput; Conflict once the job has started."""
     if len({file.name for file in files}) != len(files):
         raise BadInput("two files have the same name: rename one of them")
+    total = sum(file.size for file in files)
+    if total > MAX_TOTAL:
+        raise TooLarge(
+            f"the files have {total:,} bytes: a file may have {MAX_FILE:,}, all of one call {MAX_TOTAL:,}; "
+            "announce them in several calls"
+        )
     if files and jobs.last_run(store, job.id):
         raise Conflict(f"batch job {job.id!r} has started: create another job for more files")
     return [
         destination(
             store,
-            keys.batch_input(job.id, file.name),
+            batch_keys.batch_input(job.id, file.name),
             file.name,
             size=file.size,
             sha256=file.sha256,

@@ -21,6 +21,7 @@ from shared.package.manifest import Manifest
 from shared.storage.base import ObjectNotFound, Store
 
 MAX_INPUT = 32 * MiB
+MAX_HEADER = MiB  # of the first row of a CSV file, which every call reads
 PARALLEL_READS = 8
 JSON = "application/json"
 
@@ -66,6 +67,10 @@ def read_inputs(store: Store, job: Job, chunk: Chunk, manifest: Manifest, skip: 
 def _read_records(store: Store, chunk: Chunk, manifest: Manifest, skip: int) -> Iterator[Input]:
     if chunk.length > MAX_INPUT:  # the plan puts a record of this size into a chunk of its own
         error = TooLarge(f"the input has {chunk.length:,} bytes, more than {MAX_INPUT:,}: make it smaller")
+        yield from _unreadable(chunk, error, skip)
+        return
+    if chunk.header > MAX_HEADER:
+        error = TooLarge(f"the first row has {chunk.header:,} bytes, more than {MAX_HEADER:,}: is a quote not closed?")
         yield from _unreadable(chunk, error, skip)
         return
     header = rows.parse_csv_fields(_read_range(store, chunk, 0, chunk.header)) if chunk.kind == "csv" else []

@@ -15,8 +15,8 @@ class ChunkCount(Struct):
     done: int
 
 
-class BatchJob(Struct, kw_only=True):
-    """How far a job is. results: the answers, where they are few; inputs: how many there are, once that is known."""
+class BatchJobCounts(Struct, kw_only=True):
+    """How far a job is. inputs: how many there are, once that is known."""
 
     id: str
     model: str
@@ -27,10 +27,26 @@ class BatchJob(Struct, kw_only=True):
     done: int
     failed: int
     chunks: ChunkCount
-    failures: list[dict[str, Any]]
     status_url: str
+
+
+class BatchJob(BatchJobCounts, kw_only=True):
+    """How far a job is. results: the answers, where they are few; inputs: how many there are, once that is known."""
+
+    failures: list[dict[str, Any]]
     error: str | UnsetType = UNSET
     results: list[dict[str, Any]] | UnsetType = UNSET
+
+
+class BatchJobSummary(BatchJobCounts, kw_only=True):
+    """by: the token that created the job."""
+
+    by: str
+
+
+class BatchJobList(Struct):
+    jobs: list[BatchJobSummary]
+    next: NextPage
 
 
 class BatchJobCreated(BatchJob, kw_only=True):
@@ -65,3 +81,15 @@ class BatchOutput(Struct):
 class BatchOutputs(Struct):
     outputs: list[BatchOutput]
     next: NextNumber
+
+
+class BatchDataDeletion(Struct):
+    """Who deleted a job, and when; how many objects, versions of these, and bytes that were."""
+
+    job: str
+    model: str
+    by: str
+    at: str
+    objects: int
+    versions: int
+    bytes: int

@@ -1,7 +1,8 @@
 """One chunk: predict each of its inputs, and write the answers once.
 
 A second call for the same chunk, after a crash or a repeated delivery, finds the output and does nothing. A chunk that
-takes longer than one call of the worker stores its answers so far as a part, and the next call continues there.
+takes longer than one call of the worker stores its answers so far as a part, and the next call continues there. What an
+input does that kills the worker is in attempts.py.
 """
 
 from __future__ import annotations
@@ -12,26 +13,39 @@ from typing import Any
 
 import msgspec
 
-from shared import keys
+from shared import batch_keys
 from shared.errors import AmaasError, Unavailable
 from shared.jobs.batch import job as jobs
+from shared.jobs.batch.attempts import LINES, Attempts
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.plan import Chunk
 from shared.jobs.batch.sources import Input, read_inputs
 from shared.package.manifest import Manifest
+from shared.runtime.runners import Crashed, TimedOut
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store
+from shared.storage.base import Unavailable as StoreUnavailable
 
 logger = logging.getLogger(__name__)
 Predict = Callable[[bytes, str], dict[str, Any]]
-LINES = "application/jsonl"
 RESERVE = 30.0  # seconds kept free for the slowest input and for writing
+DIED = (
+    "the worker died on this input, each time that it was tried alone: it takes more memory or time than a worker has, "
+    "or its values end the process that runs the model; leave it out, or send a smaller one"
+)
 JOB_MEMBERS = ("model", "version")  # of a prediction: the same on every line, so they are left out
 
 
 class NotFinished(Unavailable):
-    """One call was too short for the chunk. Its answers so far are stored.
+    """One call was too short for the chunk, or the model was out of reach for an input. The answers so far are stored.
 
     The state machine retries on the name of this class, without a limit that matters.
+    """
+
+
+class ChunkFailed(Unavailable):
+    """The call ended by itself, without an answer to every input: the store is away, the model is not served.
+
+    The state machine retries a few times on the name of this class. Whatever has another name is the worker's death.
     """
 
 
@@ -48,23 +62,29 @@ def process(
 
     Raises NotFinished, or Unavailable: then the chunk has to be tried again.
     """
-    if store.list_page(f"{keys.batch(job.id)}done/{chunk.number:06d}-", limit=1).objects:
+    if store.list_page(f"{batch_keys.batch(job.id)}done/{chunk.number:06d}-", limit=1).objects:
         return {"chunk": chunk.number, "state": "done"}
     if jobs.is_cancelled(store, job.id, run):
         return {"chunk": chunk.number, "state": "cancelled"}
     body = _read_output(store, job.id, chunk.number)
     if body is None:
-        body = _write_output(store, job.id, chunk, _predict_all(store, job, chunk, manifest, predict, remaining))
+        attempts = Attempts(store, job.id, run, chunk)
+        try:
+            _predict_all(store, job, chunk, manifest, predict, remaining, attempts)
+            body = _write_output(store, job.id, chunk, attempts.lines)
+        except Exception:
+            attempts.close()
+            raise
     lines = body.splitlines()
     # counted from what is stored, which another worker may have written
     failed = sum(b'"error":' in line and "error" in msgspec.json.decode(line) for line in lines)
-    store.put(keys.batch_done(job.id, chunk.number, len(lines), failed), b"")
+    store.put(batch_keys.batch_done(job.id, chunk.number, len(lines), failed), b"")
     return {"chunk": chunk.number, "state": "done", "inputs": len(lines), "failed": failed}
 
 
 def _read_output(store: Store, job: str, chunk: int) -> bytes | None:
     try:
-        return store.get(keys.batch_output(job, chunk)).body
+        return store.get(batch_keys.batch_output(job, chunk)).body
     except ObjectNotFound:
         return None
 
@@ -73,7 +93,7 @@ def _write_output(store: Store, job: str, chunk: Chunk, lines: list[bytes]) -> b
     if len(lines) != chunk.count:  # the plan and this reader disagree: better no output than an incomplete one
         raise RuntimeError(f"chunk {chunk.number} has {len(lines)} inputs, the plan says {chunk.count}")
     body = b"".join(line + b"\n" for line in lines)
-    key = keys.batch_output(job, chunk.number)
+    key = batch_keys.batch_output(job, chunk.number)
     try:
         store.put(key, body, if_absent=True, content_type=LINES)
     except AlreadyExists:
@@ -82,49 +102,68 @@ def _write_output(store: Store, job: str, chunk: Chunk, lines: list[bytes]) -> b
 
 
 def _predict_all(
-    store: Store, job: Job, chunk: Chunk, manifest: Manifest, predict: Predict, remaining: Callable[[], float]
-) -> list[bytes]:
-    lines = _read_parts(store, job.id, chunk.number)
-    resumed_at = len(lines)
-    for item in read_inputs(store, job, chunk, manifest, resumed_at):
+    store: Store,
+    job: Job,
+    chunk: Chunk,
+    manifest: Manifest,
+    predict: Predict,
+    remaining: Callable[[], float],
+    attempts: Attempts,
+) -> None:
+    """Add a line per input to those that earlier calls stored. Raises NotFinished, Unavailable."""
+    for item in read_inputs(store, job, chunk, manifest, len(attempts.lines)):
         # at least one input per call, so that every call gets further
-        if len(lines) > resumed_at and remaining() < RESERVE:
-            _write_part(store, job.id, chunk, resumed_at, lines[resumed_at:])
-            raise NotFinished(f"chunk {chunk.number} has {len(lines)} of {chunk.count} answers: call again")
-        lines.append(predict_line(item, predict))
-    return lines
+        if attempts.progressed and remaining() < RESERVE:
+            attempts.store_part()
+            raise NotFinished(f"chunk {chunk.number} has {len(attempts.lines)} of {chunk.count} answers: call again")
+        if attempts.at_end and not attempts.begin():
+            attempts.lines.append(_error_line(item, DIED, 500))
+            continue
+        attempts.lines.append(_answer(item, predict, attempts))
 
 
-def _read_parts(store: Store, job: str, chunk: int) -> list[bytes]:
-    """Answers that earlier calls stored: each part is named by its first input, and starts where the last one ended."""
-    lines: list[bytes] = []
-    while True:
-        try:
-            lines += store.get(keys.batch_part(job, chunk, len(lines))).body.splitlines()
-        except ObjectNotFound:
-            return lines
-
-
-def _write_part(store: Store, job: str, chunk: Chunk, first: int, lines: list[bytes]) -> None:
-    body = b"".join(line + b"\n" for line in lines)
+def _answer(item: Input, predict: Predict, attempts: Attempts) -> bytes:
+    """The line of one input. Raises NotFinished where another call has to try it."""
     try:
-        store.put(keys.batch_part(job, chunk.number, first), body, if_absent=True, content_type=LINES)
-    except AlreadyExists:
-        pass  # another worker on the same chunk: its part counts
+        return _twice(item, predict)
+    except StoreUnavailable:
+        raise
+    except Crashed as crash:
+        return _error_line(item, str(crash), crash.status)
+    except TimedOut as late:
+        if not attempts.progressed:
+            return _error_line(item, str(late), late.status)
+        attempts.store_part()  # it had what others left of the time: the next call begins with it
+        raise NotFinished(f"input {item.index} was not answered in what was left of the time: call again") from late
+    except Unavailable as error:
+        if attempts.refused():
+            return _error_line(item, str(error), error.status)
+        raise NotFinished(f"input {item.index} was not answered ({error}): call again") from error
+
+
+def _twice(item: Input, predict: Predict) -> bytes:
+    """As predict_line; where the model's process ended, once more, with a new one: it may have ended by chance."""
+    try:
+        return predict_line(item, predict)
+    except StoreUnavailable:
+        raise
+    except (Unavailable, Crashed):
+        return predict_line(item, predict)
 
 
 def predict_line(item: Input, predict: Predict) -> bytes:
-    """One line of the output. An input's error is its answer, and stops no other input. Raises Unavailable."""
-    line: dict[str, Any] = {"index": item.index, "input": item.name}
-    if item.id is not None:
-        line["id"] = item.id
+    """One line of the output. An input's error is its answer, and stops no other input.
+
+    Raises Unavailable, Crashed, TimedOut.
+    """
+    line = _line(item)
     try:
         if item.error:
             raise item.error
         prediction = predict(item.body, item.content_type)
         line["prediction"] = {name: value for name, value in prediction.items() if name not in JOB_MEMBERS}
-    except Unavailable:
-        raise  # not the input's fault: the whole chunk is tried again
+    except (Unavailable, Crashed, TimedOut):
+        raise  # not known to be the input's fault
     except AmaasError as error:
         line |= {"error": str(error), "status": error.status}
     except Exception:
@@ -134,8 +173,17 @@ def predict_line(item: Input, predict: Predict) -> bytes:
     return msgspec.json.encode(line)
 
 
+def _line(item: Input) -> dict[str, Any]:
+    line: dict[str, Any] = {"index": item.index, "input": item.name}
+    return line if item.id is None else line | {"id": item.id}
+
+
+def _error_line(item: Input, message: str, status: int) -> bytes:
+    return msgspec.json.encode(_line(item) | {"error": message, "status": status})
+
+
 def record_error(store: Store, job: str, chunk: int, error: BaseException) -> None:
     """Store why a chunk failed, for the job's status."""
     message = str(error) if isinstance(error, AmaasError) else f"internal error ({type(error).__name__})"
     body = msgspec.json.encode({"format": 1, "error": message})
-    store.put(keys.batch_error(job, chunk), body, content_type=jobs.JSON)
+    store.put(batch_keys.batch_error(job, chunk), body, content_type=jobs.JSON)

@@ -22,7 +22,7 @@ Phase = Literal["running", "stopped", "publishing", "published", "failed"]
 
 
 class Job(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
-    """id: also of the result's upload. model: to push the result as. data, arguments: as request.py validates them."""
+    """model: to push the result as. data, arguments: as request.py validates them."""
 
     id: str
     model: str
@@ -51,8 +51,23 @@ CONTAINER_REPORT = msgspec.json.Decoder(ContainerReport)
 CANCELLATION = msgspec.json.Decoder(Cancellation)
 
 
+def upload_id(job: str) -> str:
+    """The id of the upload that a job's package comes by, of a form of its own: the container may write no other."""
+    return f"training-{job}"
+
+
+def of_upload(store: Store, upload: str) -> Job | None:
+    """The job whose package an upload brings; None for any other upload. Raises NotFound."""
+    job = upload.removeprefix("training-")
+    return read(store, job) if job != upload and keys.is_training(job) else None
+
+
 def create(store: Store, job: Job) -> Job:
-    store.put(keys.training_record(job.id, "job"), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    """The job as it is stored: an interrupted call is repeated with the id of the first, whose job stays."""
+    try:
+        store.put(keys.training_record(job.id, "job"), msgspec.json.encode(job), if_absent=True, content_type=JSON)
+    except AlreadyExists:
+        return read(store, job.id)
     return job
 
 

@@ -15,7 +15,16 @@ from msgspec import Struct
 from shared import keys
 from shared.formats import TooNew
 from shared.jobs.training import status as aws_batch
-from shared.jobs.training.job import CANCELLATION, CONTAINER_REPORT, JOB, Cancellation, ContainerReport, Job, decode
+from shared.jobs.training.job import (
+    CANCELLATION,
+    CONTAINER_REPORT,
+    JOB,
+    Cancellation,
+    ContainerReport,
+    Job,
+    decode,
+    upload_id,
+)
 from shared.jobs.training.status import AWS_BATCH_REPORT, AwsBatchReport
 from shared.storage.base import ObjectNotFound, Store, get_many, list_all
 from shared.uploads.states import UPLOAD, Upload
@@ -25,6 +34,8 @@ State = Literal["submitted", "queued", "running", "publishing", "succeeded", "fa
 FINAL = ("succeeded", "failed", "cancelled")
 REFRESH_AFTER = 300.0  # seconds without a report after which AWS Batch is queried: an event may be lost
 SUBMISSION_TIMEOUT = 900.0  # seconds after which a job without a report of AWS Batch was never submitted
+WAITING_TIMEOUT = 86400.0  # seconds that a job may wait for a machine, before its first attempt and between two
+WAITING = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING")
 MAX_ROWS = 10_000
 MISSING = b"null"
 DECODERS: list[Any] = [AWS_BATCH_REPORT, CONTAINER_REPORT, CANCELLATION, UPLOAD]  # of the members of Reports, after job
@@ -84,7 +95,10 @@ class Rule(NamedTuple):
 
 def _rejection(reports: Reports) -> str | None:
     upload = reports.upload
-    return f"the package was rejected ({upload.code}): {upload.reason}" if upload else None
+    if upload is None:
+        return None
+    what = "was rejected" if upload.state == "rejected" else f"was not checked to the end, its upload {upload.state}"
+    return f"the package {what} ({upload.code}): {upload.reason}"
 
 
 def _container_reason(reports: Reports) -> str | None:
@@ -100,7 +114,7 @@ def _aws_reason(reports: Reports) -> str | None:
 # exit code.
 RULES = (
     Rule("succeeded", lambda reports: reports.upload_state == "registered"),
-    Rule("failed", lambda reports: reports.upload_state == "rejected", _rejection),
+    Rule("failed", lambda reports: reports.upload_state in ("rejected", "failed", "expired"), _rejection),
     Rule("cancelled", lambda reports: reports.cancellation is not None),
     Rule("publishing", lambda reports: reports.upload_state == "checking"),
     Rule("failed", lambda reports: reports.phase == "failed", _container_reason),
@@ -172,11 +186,14 @@ def _read_bodies(store: Store, jobs: Sequence[Job]) -> list[list[bytes]]:
         for job in jobs
         for key in (
             *(keys.training_record(job.id, record) for record in ("batch", "container", "cancel")),
-            keys.upload_state(job.model, job.id),  # the upload of a job has the job's id
+            keys.upload_state(job.model, upload_id(job.id)),
+            keys.upload_state(job.model, job.id),  # of containers of release 0.1
         )
     ]
     bodies = [report.body for report in get_many(store, names, missing=MISSING)]
-    return [bodies[n : n + len(DECODERS)] for n in range(0, len(bodies), len(DECODERS))]
+    step = len(DECODERS) + 1
+    pages = [bodies[n : n + step] for n in range(0, len(bodies), step)]
+    return [[*page[:-2], page[-2] if page[-2] != MISSING else page[-1]] for page in pages]
 
 
 def _decode_reports(job: Job, bodies: Sequence[bytes]) -> Reports:
@@ -223,6 +240,18 @@ def report_urls(store: Store, job: str, expires: int) -> dict[str, str]:
     return {
         info.key.removeprefix(folder): store.presign_get(info.key, expires=expires) for info in list_all(store, folder)
     }
+
+
+def unplaced(store: Store, job: Job) -> AwsBatchReport | None:
+    """The latest report of AWS Batch on a job that has waited too long for a machine; None for any other job.
+
+    A report's time is that of the job's last progress: one that is queried again without any is not stored.
+    """
+    reports = _read_reports(store, job)
+    report = reports.aws_batch
+    if report is None or report.status not in WAITING or reports.runs or _state(reports)[0] in FINAL:
+        return None
+    return report if _age(report.at) > WAITING_TIMEOUT else None
 
 
 def stale_report(store: Store, job: Job) -> AwsBatchReport | None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import boto3
+from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import Unavailable
+
+# all attempts together end before the function does, whoever waits for it
+LIMITS = BotoConfig(connect_timeout=2, read_timeout=8, retries={"total_max_attempts": 2, "mode": "standard"})
 
 
 class BatchQueue:
@@ -15,7 +19,7 @@ class BatchQueue:
 
     def __init__(self, queue: str, definition: str, endpoint_url: str | None = None, client: Any = None) -> None:
         self._queue, self._definition = queue, definition
-        self._client = client or boto3.client("batch", endpoint_url=endpoint_url)
+        self._client = client or boto3.client("batch", endpoint_url=endpoint_url, config=LIMITS)
 
     def submit(self, job: str, deployment: str) -> str:
         """Returns the job's id in AWS Batch. deployment: a tag; the function may stop jobs with its own tag only."""

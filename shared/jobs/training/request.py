@@ -1,7 +1,6 @@
 """The body of a training request, its validation, and the command line that its arguments become.
 
-The options of training.train are not repeated here: names and values are passed on, and the job itself reports what is
-wrong with them. Refused are only the options that the container sets: where data, output and checkpoints are. Training
+Names and values that arguments.py permits are passed on, and the job itself reports what is wrong with them. Training
 accepts no abbreviated options, so comparing names is enough.
 """
 
@@ -14,8 +13,8 @@ from msgspec import Meta, Struct, field
 
 from shared import keys
 from shared.errors import BadInput
+from shared.jobs.training.arguments import require_permitted
 
-OWN = ("data", "out", "root", "name", "checkpoint", "resume", "no-resume", "quiet", "help")
 OPTION = "^[a-z0-9][a-z0-9-]{0,63}$"
 DATA = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99}|s3://[^/]+/.+)$"
 Option = Annotated[str, Meta(pattern=OPTION)]
@@ -41,10 +40,17 @@ def require_valid(request: TrainingRequest, bucket: str) -> None:
     keys.model_name(request.model)
     data_key(request.data, bucket)
     teacher_url(request.arguments, bucket)
-    for name in request.arguments:
-        if name in OWN:
-            raise BadInput(f"the argument {name!r} is set by the job itself: omit it")
+    require_permitted(request.arguments)
     command_line(request.arguments)
+
+
+def dataset_names(data: str, arguments: dict[str, Any], bucket: str) -> list[str]:
+    """The names of the data sets in the bucket that a job reads: of its data, and of a teacher. Raises BadInput."""
+    locations = [data_key(data, bucket)]
+    teacher = teacher_url(arguments, bucket)
+    if teacher is not None:
+        locations.append(data_key(teacher, bucket))
+    return sorted({location.split("/")[1] for location in locations if location is not None})
 
 
 def data_key(data: str, bucket: str) -> str | None:

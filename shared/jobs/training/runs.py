@@ -1,16 +1,18 @@
-"""Start, refresh and cancel a job: it is stored before AWS Batch is asked to run it."""
+"""Start, refresh, reconcile and cancel a job: it is stored before AWS Batch is asked to run it."""
 
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any, Protocol
 
 from shared.clock import new_id, now
-from shared.errors import Conflict, NotImplemented_, Unavailable
+from shared.errors import AmaasError, Conflict, NotImplemented_, Unavailable
 from shared.jobs.training import job as jobs
 from shared.jobs.training import progress, status
 from shared.jobs.training.job import Job
 from shared.jobs.training.request import TrainingRequest, require_valid
+from shared.jobs.training.status import AwsBatchReport
 from shared.storage.base import Store
 
 logger = logging.getLogger(__name__)
@@ -26,8 +28,12 @@ class Queue(Protocol):
     def stop(self, aws_id: str, reason: str) -> None: ...
 
 
-def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, bucket: str) -> Job:
-    """Raises BadInput; NotImplemented_ without a queue; Unavailable, after which the stored job is a failed one."""
+def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, bucket: str, identity: str = "") -> Job:
+    """Raises BadInput; NotImplemented_ without a queue; Unavailable, after which the stored job is a failed one.
+
+    identity: the id to use, by which an interrupted call is repeated; a job that has reached the queue, or has
+    failed to, is not submitted again.
+    """
     require_valid(request, bucket)
     if queue is None:
         raise NotImplemented_(
@@ -37,7 +43,7 @@ def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, 
     job = jobs.create(
         store,
         Job(
-            id=new_id(),
+            id=identity or new_id(),
             model=request.model,
             data=request.data,
             by=by,
@@ -45,6 +51,8 @@ def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, 
             arguments=dict(request.arguments),
         ),
     )
+    if identity and (status.read_report(store, job.id) or jobs.read_report(store, job.id)):
+        return job
     try:
         aws_id = queue.submit(job.id, bucket)
     except Unavailable as error:
@@ -60,14 +68,62 @@ def refresh(store: Store, queue: Queue | None, job: Job) -> None:
     if queue is None or report is None:
         return
     try:
-        detail = queue.find(report.id)
+        _refreshed(store, queue, job, report)
     except Unavailable as error:  # the status as stored is still an answer
         logger.warning("AWS Batch does not answer", extra={"job": job.id, "why": str(error)})
-        return
+
+
+def _refreshed(store: Store, queue: Queue, job: Job, report: AwsBatchReport) -> AwsBatchReport | None:
+    """The latest report, after AWS Batch was queried. Raises Unavailable."""
+    detail = queue.find(report.id)
     if detail is None:
-        status.record_loss(store, job.id, report, now())
-    else:
-        status.record(store, {**detail, "jobName": job.id}, now())
+        return status.record_loss(store, job.id, report, now())
+    return status.record(store, {**detail, "jobName": job.id}, now())
+
+
+def reconcile(store: Store, queue: Queue, seconds: float) -> list[str]:
+    """Bring jobs on whose events were lost, or that wait for a machine in vain. Returns the ids of the ended.
+
+    seconds: no job is begun after them; jobs come newest first. An error on one job never ends the look.
+    """
+    deadline = time.monotonic() + seconds
+    ended = []
+    for identity in jobs.list_ids(store):
+        if time.monotonic() > deadline:
+            logger.info("left for the next look", extra={"job": identity})
+            break
+        try:
+            ended += [identity] if _reconcile(store, queue, identity) else []
+        except AmaasError as error:
+            logger.warning("still without an end", extra={"job": identity, "why": str(error)})
+        except Exception:  # a fault of ours that one job brings out must not hide the jobs behind it
+            logger.exception("still without an end", extra={"job": identity})
+    return ended
+
+
+def _reconcile(store: Store, queue: Queue, identity: str) -> bool:
+    """Whether this look has ended the job. Of a job that AWS Batch has ended, one object is read."""
+    report = status.read_report(store, identity)
+    if report is None or report.status in status.FINAL:
+        return False
+    job = jobs.read(store, identity)
+    latest = _refreshed(store, queue, job, report)
+    if latest is not None and latest.status in status.FINAL:
+        return True
+    if jobs.read_cancellation(store, identity):  # the call that should have stopped it failed
+        queue.stop(report.id, "cancelled")
+        return False
+    if progress.unplaced(store, job) is None:
+        return False
+    hours = round(progress.WAITING_TIMEOUT / 3600)
+    queue.stop(report.id, f"waited {hours} hours for a machine")
+    why = f" (AWS Batch: {report.reason})" if report.reason else ""
+    reason = (
+        f"no machine could be had for it within {hours} hours{why}: an operator deploys with other TrainingInstances "
+        "or a larger TrainingMaxVcpus; then start it again"
+    )
+    jobs.write_report(store, identity, report.ended, "failed", reason)
+    return True
 
 
 def cancel(store: Store, queue: Queue | None, job: Job, by: str) -> None:

@@ -29,7 +29,8 @@ class TrainingJobSummary(Struct, kw_only=True):
 class TrainingJob(TrainingJobSummary, kw_only=True):
     """metrics: one row per epoch, those behind the first `after`. next: what to give as `after` the next time.
 
-    reports: of a job that is over, where to fetch what cleaning dropped and the pictures, by file name.
+    reports: of a job that is over, where to fetch what cleaning dropped and the pictures, by file name. They show items
+    of the data: only whoever started the job, or may read its data sets, is told.
     """
 
     arguments: dict[str, Any]
@@ -41,3 +42,15 @@ class TrainingJob(TrainingJobSummary, kw_only=True):
 class TrainingJobList(Struct):
     jobs: list[TrainingJobSummary]
     next: NextPage
+
+
+class TrainingDataDeletion(Struct):
+    """Who deleted a job's data, and when; how many objects, versions of these, and bytes that were."""
+
+    job: str
+    model: str
+    by: str
+    at: str
+    objects: int
+    versions: int
+    bytes: int

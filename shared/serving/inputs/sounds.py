@@ -53,10 +53,12 @@ def decode(body: bytes, sample_rate: int) -> np.ndarray:
             samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
     except (soundfile.SoundFileError, TypeError, ValueError) as error:
         raise BadInput("the body is no sound that can be read: send a whole WAV, FLAC, OGG or MP3 file") from error
-    if not len(samples):
-        raise BadInput("the sound is empty: it has no samples")
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
-    return mono if rate == sample_rate else resample(mono, rate, sample_rate)
+    mono: np.ndarray = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
+    if len(mono) and rate != sample_rate:
+        mono = resample(mono, rate, sample_rate)  # of a few samples, none may be left
+    if not len(mono):
+        raise BadInput(f"the sound is empty: it has no samples at the model's {sample_rate:,} Hz")
+    return mono
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -52,8 +52,9 @@ def _alias_events(record: Json) -> list[str]:
             f"{alias} → {direction}{target_label(target) if isinstance(target, dict) else target or 'deleted'}"
         )
     if record.get("proposal"):
-        move = record["proposal"]
-        events.append(f"requested {move['alias']} → {target_label(move['target'])}")
+        move, policy = record["proposal"], record.get("wanted_policy")
+        wish = f"that {move['alias']} takes {_required(policy)}" if policy else None
+        events.append(f"requested {wish or move['alias'] + ' → ' + target_label(move['target'])}")
     for alias, policy in (record.get("policies") or {}).items():
         events.append(f"{alias} takes {_required(policy)}")
     return events

@@ -21,6 +21,18 @@ def training_jobs(out: Console, jobs: list[dict[str, Any]]) -> None:
     out.print(rows)
 
 
+def batch_jobs(out: Console, jobs: list[dict[str, Any]]) -> None:
+    if not jobs:
+        out.print("no batch jobs: `amaas batch MODEL SOURCE` starts one")
+        return
+    rows = table("job", "model", "version", "created", "state", "done", "failed", right=("version", "done", "failed"))
+    for job in jobs:
+        colored, created = state(job["state"], JOB_COLORS), when(job["created_at"])
+        done = f"{job['done']} of {job['inputs'] or '?'}"
+        row(rows, job["id"], job["model"], job["version"], created, colored, done, job["failed"])
+    out.print(rows)
+
+
 def failures(out: Console, failures: list[dict[str, Any]]) -> None:
     if not failures:
         out.print("no input failed")

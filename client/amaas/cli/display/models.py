@@ -84,6 +84,8 @@ def _requests(out: Console, model: Json) -> None:
     for request in model.get("requests") or []:
         requester = request.get("name") or request.get("by")
         move = f"{request['alias']} → {target_label(request['target'])}"
+        if request.get("policy"):
+            move = f"that {request['alias']} {policy_sentence(request['policy'])}"
         line(out, f"request {request['request']}:", f"{move}, requested by {requester}")
 
 
@@ -133,6 +135,16 @@ def uploads(out: Console, uploads: list[Json]) -> None:
     for upload in uploads:
         colored, created = state(upload["state"], UPLOAD_COLORS), when(upload.get("created_at"))
         row(rows, upload["upload_id"], created, colored, upload.get("version"), upload.get("reason"))
+    out.print(rows)
+
+
+def redriven(out: Console, uploads: list[Json]) -> None:
+    if not uploads:
+        out.print("nothing has failed: the queue is empty")
+        return
+    rows = table("upload", "model", "outcome", "state")
+    for upload in uploads:
+        row(rows, upload.get("upload_id"), upload.get("model"), upload["outcome"], upload.get("state"))
     out.print(rows)
 
 

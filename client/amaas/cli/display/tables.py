@@ -13,7 +13,7 @@ from rich.text import Text
 from amaas.cli.display.text import clean
 
 PIPED_WIDTH = 200  # columns without a terminal: lines that are piped into grep must not be wrapped
-UPLOAD_COLORS = {"registered": "green", "rejected": "red"}
+UPLOAD_COLORS = {"registered": "green", "rejected": "red", "failed": "red", "expired": "red"}
 JOB_COLORS = {"succeeded": "green", "done": "green", "failed": "red", "cancelled": "red"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from rich.console import Console
@@ -12,11 +13,38 @@ from amaas.cli.display.text import clean, when
 
 
 def tokens(out: Console, tokens: list[dict[str, Any]]) -> None:
-    rows = table("id", "name", "scopes", "created", "state")
+    rows = table("id", "name", "scopes", "created", "by", "used", "expires", "state")
     for token in tokens:
-        state = Text("revoked", "red") if token.get("revoked") else Text("active", "green")
-        row(rows, token["id"], token["name"], " ".join(token["scopes"]), when(token.get("created_at")), state)
+        row(
+            rows,
+            token["id"],
+            token["name"],
+            ", ".join(token["scopes"]),
+            when(token.get("created_at"))[:10],
+            token.get("creator") or "-",
+            token.get("last_used") or "-",
+            _day(token.get("expires_at")),
+            _state(token),
+        )
     out.print(rows)
+    for token in tokens:
+        if token.get("problem") and not token.get("revoked"):
+            out.print(clean(f"{token['id']}: {token['problem']}"), soft_wrap=True)
+
+
+def _state(token: dict[str, Any]) -> Text:
+    ends = token.get("revoked_at")
+    if token.get("revoked"):
+        return Text("revoked", "red")
+    if token.get("problem"):
+        return Text("unusable", "red")
+    if (token.get("expires_at") or time.time()) < time.time():
+        return Text("expired", "red")
+    return Text(f"until {_day(ends)}", "yellow") if ends else Text("active", "green")
+
+
+def _day(seconds: float | None) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds)) if seconds else "never"
 
 
 def created(out: Console, token: dict[str, Any]) -> None:

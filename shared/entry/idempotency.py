@@ -1,0 +1,181 @@
+"""One answer per Idempotency-Key: what a call was answered first is what every repetition of it is answered.
+
+The object of a key is created before the call is carried out (a claim), and gets the answer after. It holds a digest of
+the call, so that the same key on another call is noticed. Who finds a claim without an answer cannot tell a call that
+is going on from one that died, and
+
+- of a transition, takes the claim over: a model's log carries out a key once, and its record holds what the first
+  answer was made of. An answer counts only once it is stored, which whoever lost the claim cannot do any more; so of
+  two calls that change nothing, or are refused, both answer the same;
+- of any other call, waits until the claimant's function has ended for certain, and then carries it out with the same
+  id for what it creates.
+
+Kept are all answers but those that say nothing about the outcome (5xx, 429), and those to calls that were not carried
+out: without scope, or with a body that does not fit. See decision 34.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from shared import deadline, errors, formats, keys
+from shared.clock import new_id, now
+from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, Unavailable
+
+KEY = r"[A-Za-z0-9_-]{1,64}"
+ATTEMPTS = 6  # at a claim that others take over at the same time
+# seconds that a claim outlives its function's own time, since the clocks of two functions differ
+SKEW = 5.0
+LONGEST = 30.0  # seconds that a function with routes may run
+PAUSE = 0.1  # seconds, at most, before the next attempt
+
+# carries a call out, with an id for what it creates; a status and a body that can be written as JSON
+Work = Callable[[str], tuple[int, Any]]
+
+
+class Answer(NamedTuple):
+    """replayed: it is that of an earlier call."""
+
+    status: int
+    body: Any
+    replayed: bool
+
+
+class Kept(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
+    """A key's object. call: the digest of the call. claim: random, so that no two claimants write the same bytes.
+
+    until: seconds since the epoch, when the claimant's function has ended for certain. creates: the id for what the
+    call creates. status, body: the answer; 0 while there is none. at: for readers only.
+    """
+
+    call: str
+    claim: str
+    at: str
+    until: float
+    creates: str
+    status: int = 0
+    body: Raw = Raw(b"null")
+
+
+KEPT = msgspec.json.Decoder(Kept)
+
+
+class InProgress(errors.Conflict):
+    """The first call with this key is still being carried out."""
+
+    def __init__(self, seconds: float = 1) -> None:
+        super().__init__(
+            "the first call with this Idempotency-Key is still being carried out: repeat it a little later"
+        )
+        self.retry_after = max(math.ceil(seconds), 1)
+
+
+def digest(method: str, path: Sequence[str], query: Mapping[str, str], body: bytes) -> str:
+    """The digest of a call, whichever way its JSON is written. path: decoded segments."""
+    try:
+        content: Any = msgspec.json.decode(body or b"{}")
+        text = msgspec.json.encode([method, path, query, content], order="sorted")
+    except (*formats.DAMAGED, ValueError, OverflowError):  # no JSON, or with numbers that cannot be written
+        text = msgspec.json.encode([method, path, query, body], order="sorted")
+    return hashlib.sha256(text).hexdigest()
+
+
+def once(
+    store: Store, caller: str, key: str, call: str, work: Work, *, atomic: bool, clock: Callable[[], float] = time.time
+) -> Answer:
+    """Carry a call out, or repeat the answer that it was given before.
+
+    call: its digest. atomic: two at the same time do no harm, as a model's log carries a key out once. Raises BadInput,
+    KeyReused, InProgress, and of what `work` raises only what has status 5xx or 429: the rest is an answer.
+    """
+    if not re.fullmatch(KEY, key):
+        raise errors.BadInput("the Idempotency-Key must be 1 to 64 letters, digits, '-' and '_'")
+    name = keys.idempotency(hashlib.sha256(f"{caller}\n{key}".encode()).hexdigest())
+    for attempt in range(ATTEMPTS):
+        claim, etag = _claim(store, name, call, atomic, clock)
+        if etag is None:
+            return Answer(claim.status, msgspec.json.decode(claim.body), True)
+        try:
+            status, body = _carry_out(work, claim.creates)
+        except Exception:
+            _release(store, name, claim, etag)
+            raise
+        answered = replace(claim, status=status, body=Raw(msgspec.json.encode(body)))
+        try:
+            store.put(name, _encode(answered), if_match=etag)
+            return Answer(status, body, False)
+        except PreconditionFailed:  # by a call that took the claim over
+            time.sleep(PAUSE * attempt / ATTEMPTS)
+        except Unavailable:  # an answer that is not stored must not be given: a repetition would get another one
+            _release(store, name, claim, etag)
+            raise
+    raise InProgress
+
+
+def _carry_out(work: Work, creates: str) -> tuple[int, Any]:
+    try:
+        status, body = work(creates)
+    except errors.AmaasError as error:
+        if not _is_kept(error.status):
+            raise
+        return error.status, error.body()
+    if not _is_kept(status):
+        raise RuntimeError(f"a call with an Idempotency-Key was answered {status} without an exception")
+    return status, body
+
+
+def _is_kept(status: int) -> bool:
+    return status < 500 and status != 429
+
+
+def _claim(store: Store, name: str, call: str, atomic: bool, clock: Callable[[], float]) -> tuple[Kept, str | None]:
+    """A claim and the ETag of its object; or what is kept already, and None. Raises KeyReused, InProgress."""
+    left = deadline.remaining()
+    until = clock() + (LONGEST if left is None else left) + SKEW
+    claim = Kept(call=call, claim=os.urandom(16).hex(), at=now(), until=until, creates=new_id())
+    for _ in range(ATTEMPTS):
+        try:
+            return claim, store.put(name, _encode(claim), if_absent=True)
+        except AlreadyExists:
+            pass
+        try:
+            present = store.get(name)
+        except ObjectNotFound:  # it expired in between
+            continue
+        kept = formats.decode(KEPT, present.body, "what is kept of this Idempotency-Key")
+        if kept.call != call:
+            raise errors.KeyReused(
+                "this Idempotency-Key was used for another call before (another route, body or query): "
+                "use a new key for each call, and the same one only to repeat it"
+            )
+        if kept.status:
+            return kept, None
+        if not atomic and clock() < kept.until:
+            raise InProgress(kept.until - clock())
+        claim = replace(claim, creates=kept.creates)
+        try:
+            return claim, store.put(name, _encode(claim), if_match=present.etag)
+        except PreconditionFailed:
+            continue
+    raise InProgress
+
+
+def _release(store: Store, name: str, claim: Kept, etag: str) -> None:
+    """Let the next call with the key be carried out at once. Best effort: it may be later as well."""
+    with suppress(PreconditionFailed, Unavailable):
+        store.put(name, _encode(replace(claim, until=0.0)), if_match=etag)
+
+
+def _encode(kept: Kept) -> bytes:
+    return msgspec.json.encode(kept)

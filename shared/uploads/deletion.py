@@ -1,0 +1,37 @@
+"""Deleting an upload's files at once, with all their versions. What became of the upload stays, with a receipt."""
+
+from __future__ import annotations
+
+import logging
+
+from shared import keys
+from shared.clock import now
+from shared.errors import Conflict
+from shared.storage.base import Purged, Store
+from shared.uploads import attempts, inbox, states
+from shared.uploads.states import Deletion, Upload
+
+logger = logging.getLogger(__name__)
+
+
+def delete(store: Store, upload_id: str, by: str) -> Upload:
+    """Delete the files of an upload; one without an end state ends as expired. Returns its state, with the receipt.
+
+    A version that was registered stays: its blobs are the registry's. Raises NotFound; Conflict while it is checked.
+    A call that was interrupted can be repeated: the session, by which the upload is found, is removed last.
+    """
+    session = states.read_session(store, upload_id)
+    upload = states.read_state(store, session)
+    if upload.state not in states.FINAL and attempts.leased(upload):
+        raise Conflict(f"upload {upload_id!r} is being checked: delete it when that has ended, within minutes")
+    states.advance(store, session, "expired", code="deleted", reason="its files were deleted before they were checked")
+    purged = store.purge(f"{keys.upload_objects(upload_id)}files/")
+    if inbox.is_inbox(session):
+        purged += sum((store.purge(key) for key in session.keys.values()), Purged())
+    receipt = Deletion(by, now(), purged.objects, purged.versions, purged.bytes)
+    noted = states.note_deletion(store, session, receipt)
+    store.purge(keys.upload_session(upload_id))
+    extra = {"what": "upload", "upload": upload_id, "model": session.model, "by": by}
+    counts = {"objects": purged.objects, "versions": purged.versions, "bytes": purged.bytes}
+    logger.info("deleted", extra={**extra, **counts})
+    return noted

@@ -1,0 +1,48 @@
+"""The template's part in that everything ends: what expires, what looks, what rings."""
+
+from __future__ import annotations
+
+import json
+
+from shared import metrics
+from shared.uploads import attempts
+from tests.cloud.template import TEMPLATE, deployed, region
+
+__all__ = ["region"]  # a fixture
+
+
+def test_what_expired_or_was_deleted_is_gone_a_day_later_with_its_markers() -> None:
+    rules = TEMPLATE["Resources"]["Data"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    for prefix in ("uploads/", "batch/", "training/", "idempotency/", "unfinished/"):
+        own = [rule for rule in rules if rule["Prefix"] == prefix]
+        assert [rule["NoncurrentVersionExpiration"] for rule in own if "NoncurrentVersionExpiration" in rule] == [
+            {"NoncurrentDays": 1}
+        ]
+        assert [rule for rule in own if rule.get("ExpiredObjectDeleteMarker")]
+        # S3 takes no days of expiry in the same rule
+        assert not [rule for rule in own if rule.get("ExpiredObjectDeleteMarker") and "ExpirationInDays" in rule]
+
+
+def test_alarms_on_uploads_fall_back_by_themselves() -> None:
+    """A metric of what happened in a minute, not of what is there: the second failure rings, too."""
+    alarms = {name: r["Properties"] for name, r in TEMPLATE["Resources"].items() if name.endswith("Alarm")}
+    for name in ("UploadsFailedAlarm", "IngestFailedAlarm"):
+        assert (alarms[name]["Statistic"], alarms[name]["TreatMissingData"]) == ("Sum", "notBreaching")
+        assert not alarms[name]["MetricName"].startswith("Approximate")
+    assert alarms["UploadsFailedAlarm"]["MetricName"] in metrics.UNITS
+
+
+def test_the_looks_come_often_and_have_time() -> None:
+    ingest = TEMPLATE["Resources"]["IngestFunction"]["Properties"]
+    assert ingest["Timeout"] < attempts.LEASE
+    schedule = ingest["Events"]["Unfinished"]["Properties"]
+    assert (schedule["Schedule"], json.loads(schedule["Input"])) == ("rate(15 minutes)", {"look": "uploads"})
+
+
+def test_new_objects_reach_ingest_and_failures_reach_the_queue() -> None:
+    resources = deployed()
+    notified = resources["Data"]["Properties"]["NotificationConfiguration"]["LambdaConfigurations"]
+    prefixes = {item["Filter"]["S3Key"]["Rules"][0]["Value"] for item in notified}
+    assert prefixes == {"uploads/", "inbox/"}
+    failed = resources["IngestFunctionEventInvokeConfig"]["Properties"]
+    assert failed["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["IngestFailures", "Arn"]}

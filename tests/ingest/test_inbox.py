@@ -1,0 +1,109 @@
+"""The inbox: an object is one upload, whichever clock its times are of, and whatever copy of the bucket it is in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.config import Config
+from shared.ingest import pipeline
+from shared.ingest.verdict import Limits
+from shared.registry.log import Log
+from shared.storage.base import ObjectInfo
+from shared.storage.memory import MemoryStore
+from shared.uploads import states
+from tests.proofs.stores import age, copy_of
+from tests.support import linear
+
+CONFIG = Config(bucket="unused")
+BODY = linear([[1.0], [0.0]])
+
+
+class CoarseHeads(MemoryStore):
+    """HEAD answers whole seconds, as HTTP's header has them; LIST milliseconds, and the ETag without its quotes."""
+
+    def head(self, key: str) -> ObjectInfo:
+        info = super().head(key)
+        return msgspec.structs.replace(info, modified=float(int(info.modified)), etag=info.etag.strip('"'))
+
+
+def dropped(log: Log, key: str) -> Any:
+    return pipeline.on_object(log, CONFIG, key, {"principal": "s3:someone"}, Limits())
+
+
+def look(log: Log) -> list[states.Upload]:
+    return pipeline.check_unfinished(log, CONFIG, Limits())
+
+
+def test_the_event_and_the_look_mean_the_same_upload() -> None:
+    store = CoarseHeads()
+    log = Log(store)
+    store.put("inbox/m/x.onnx", BODY)
+    assert dropped(log, "inbox/m/x.onnx").state == "registered"
+    age(store, "", 3600.123)
+    assert look(log) == []
+    assert (log.read("m").latest, len(states.list_by_model(store, "m")[0])) == (1, 1)
+
+
+def test_a_bucket_restored_from_a_copy_registers_nothing_anew() -> None:
+    """Objects have other times there, and what expires was not copied."""
+    log = Log(MemoryStore())
+    for name in ("x", "y"):
+        log.store.put(f"inbox/m/{name}.onnx", BODY)
+        dropped(log, f"inbox/m/{name}.onnx")
+    restored = Log(copy_of(log.store, without="/ticket.json"))  # type: ignore[arg-type]
+    assert len(restored.store.list_page("uploads/").objects) == 0
+    age(restored.store, "", 86400)  # type: ignore[arg-type]
+    before = restored.read("m")
+    for name in ("x", "y"):
+        assert dropped(restored, f"inbox/m/{name}.onnx").state == "registered"
+    look(restored)
+    assert restored.read("m").revision == before.revision == 2
+    assert len(states.list_by_model(restored.store, "m")[0]) == 2
+    assert restored.store.list_page("unfinished/").objects == []
+
+
+def test_a_copy_with_other_etags_registers_nothing_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy in parts has another ETag: content and key decide."""
+    log = Log(MemoryStore())
+    log.store.put("inbox/m/x.onnx", BODY)
+    assert dropped(log, "inbox/m/x.onnx").version == 1
+    stored = log.store._objects["inbox/m/x.onnx"]  # type: ignore[attr-defined]
+    log.store._objects["inbox/m/x.onnx"] = stored.__class__(stored.body, '"another-2"', stored.modified, "v9")  # type: ignore[attr-defined]
+    again = dropped(log, "inbox/m/x.onnx")
+    assert (again.state, again.version, log.read("m").latest) == ("registered", 1, 1)
+    assert len(states.list_by_model(log.store, "m")[0]) == 2
+
+
+def test_another_content_and_another_name_are_versions() -> None:
+    log = Log(MemoryStore())
+    for key, body in (("x", BODY), ("x", linear([[2.0], [0.0]])), ("y", BODY)):
+        log.store.put(f"inbox/m/{key}.onnx", body)
+        assert dropped(log, f"inbox/m/{key}.onnx").state == "registered"
+    assert log.read("m").latest == 3
+
+
+@pytest.mark.parametrize("key", ["inbox/x.onnx", "inbox/m/folder/x.onnx", "inbox/..m/x.onnx"])
+def test_what_is_no_models_file_leaves_a_trace(key: str, capsys: pytest.CaptureFixture) -> None:
+    log = Log(MemoryStore())
+    log.store.put(key, BODY)
+    assert dropped(log, key) is None
+    [line] = [json.loads(text) for text in capsys.readouterr().out.splitlines() if "InboxIgnored" in text]
+    assert line["InboxIgnored"] == 1
+    assert dropped(log, "inbox/m/") is None, "a console's folder is nothing"
+    assert "InboxIgnored" not in capsys.readouterr().out
+
+
+def test_a_file_removed_before_its_check_ends_the_upload() -> None:
+    log = Log(MemoryStore())
+    log.store.put("inbox/m/x.onnx", BODY)
+    age(log.store, "", 3600)  # type: ignore[arg-type]
+    session = next(iter(pipeline.inbox.without_session(log.store, 900, pipeline.time.time())))
+    pipeline.inbox.open_session(log.store, session[0], session[1].key, session[1].etag, session[1].modified, "inbox")
+    log.store.delete("inbox/m/x.onnx")
+    age(log.store, "", 2 * 86400)  # type: ignore[arg-type]
+    [upload] = look(log)
+    assert (upload.state, upload.code) == ("expired", "files_missing")
