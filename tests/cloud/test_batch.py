@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from amaas import Client
 from arro3.core import Array, DataType, Table
 from arro3.io import write_parquet
+from onnx import helper, numpy_helper
 from PIL import Image
 
 from shared.package import manifest
@@ -25,6 +27,7 @@ from shared.registry.state import Change, Version
 from shared.signing.kms import KmsKey
 from shared.storage.s3 import S3Store
 from tests.cloud.conftest import ROOT, Cloud
+from tests.ingest import corpus
 from tests.ingest.test_guards import division
 from tests.support import linear
 
@@ -140,15 +143,18 @@ def test_an_image_that_is_too_large_for_one_call(cloud: Cloud) -> None:
 # ---- what ends a worker
 
 
-def register_unguarded(cloud: Cloud, model: str) -> None:
-    """Register a division of integers as it is, past the gate, which would have guarded it: smallest by -1 kills."""
+DIVISION = division().SerializeToString()
+NUMBERS = [Tensor(name, "INT64", [-1]) for name in "ab"]
+
+
+def register_unguarded(cloud: Cloud, model: str, body: bytes = DIVISION, inputs: list[Tensor] = NUMBERS) -> None:
+    """Register a model past the gate; by default a division, which the gate would guard: smallest by -1 kills."""
     log = Log(
         S3Store(cloud.access["bucket"], cloud.access["endpoint_url"]),
         signer=KmsKey(signing_key(cloud), cloud.access["endpoint_url"]),
     )
-    body = division().SerializeToString()
-    inputs = [Tensor(name, "INT64", [-1]) for name in "ab"]
-    described = manifest.encode(Manifest(name=model, inputs=inputs, outputs=[Tensor("y", "INT64", [-1])]))
+    outputs = [Tensor("y", inputs[0].datatype, [-1] if inputs is NUMBERS else [])]
+    described = manifest.encode(Manifest(name=model, inputs=inputs, outputs=outputs))
     stored = blobs.write(log.store, body)
     version = Version(
         version=0,
@@ -197,3 +203,52 @@ def test_a_job_whose_execution_is_stopped_from_outside_is_failed_and_resumed(
     assert client.list_batch_jobs("slow")[0]["state"] == "failed"
     assert client.start_batch_job(job)["state"] in ("planning", "running")
     assert client.cancel_batch_job(job)["state"] == "cancelled"
+
+
+# ---- the worker itself is killed
+
+
+def slow_model() -> bytes:
+    """Some tenths of a second per row: products of one large matrix."""
+    size, count = 1000, 12
+    weight = numpy_helper.from_array(np.eye(size, dtype=np.float32), "w")
+    nodes = [helper.make_node("Expand", ["x", "shape"], ["m0"])]
+    nodes += [helper.make_node("MatMul", [f"m{n}", "w"], [f"m{n + 1}"]) for n in range(count)]
+    nodes += [helper.make_node("ReduceMax", [f"m{count}"], ["y"], keepdims=0)]
+    shape = numpy_helper.from_array(np.array([size, size]), "shape")
+    return corpus.model(nodes, [corpus.value("x", [1, 1])], [corpus.value("y", [])], initializers=[weight, shape])
+
+
+def worker_processes(cloud: Cloud) -> list[int]:
+    """Of the function batchwork on this test's own cloud."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        named = any(
+            b"BatchworkFunction" in entry for entry in environment if entry.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")
+        )
+        if named and any(f":{cloud.port}".encode() in entry for entry in environment):
+            found.append(int(folder.name))
+    return found
+
+
+def test_every_input_is_answered_though_the_worker_is_killed(cloud: Cloud, client: Client, tmp_path: Path) -> None:
+    register_unguarded(cloud, "slowly", slow_model(), [Tensor("x", "FP32", [1, 1])])
+    rows = [{"inputs": {"x": [[float(n)]]}} for n in range(12)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    job = client.create_batch_job("slowly", tmp_path / "rows.jsonl", version=1)["id"]
+    kills = 0
+    state = client.get_batch_job(job)
+    while state["state"] in ("planning", "running"):
+        processes = worker_processes(cloud) if kills < 3 and state["state"] == "running" else []
+        for process in processes:
+            os.kill(process, signal.SIGKILL)
+        kills += bool(processes)
+        state = client.get_batch_job(job, wait=2)
+    assert kills == 3, "it was over before it could be killed"
+    assert (state["state"], state["done"], state["failed"]) == ("done", 12, 0), state
+    answers = list(client.read_batch_job_outputs(job))
+    assert [answer["prediction"]["outputs"]["y"] for answer in answers] == [float(n) for n in range(12)]
