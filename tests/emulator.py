@@ -149,10 +149,21 @@ def _ask(connection: http.client.HTTPConnection, body: bytes) -> Any:
 
 
 def used(session: int) -> tuple[float, int]:
-    """CPU seconds and resident bytes of the emulator's child, which is the function."""
+    """CPU seconds and resident bytes of the function: the emulator's child, and what is private of its own children."""
+    cpu, resident = 0.0, 0
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             fields = path.read_text().rpartition(")")[2].split()
             if int(fields[3]) == session and int(path.parent.name) != session:
-                return (int(fields[11]) + int(fields[12])) / TICKS, int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-    raise RuntimeError("the function's process has ended")
+                cpu += (int(fields[11]) + int(fields[12])) / TICKS
+                is_function = int(fields[1]) == session
+                resident += int(fields[21]) * os.sysconf("SC_PAGE_SIZE") if is_function else private(path.parent)
+    if not resident:
+        raise RuntimeError("the function's process has ended")
+    return cpu, resident
+
+
+def private(process: Path) -> int:
+    """Bytes of a process, in /proc, that it shares with no other."""
+    lines = (process / "smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
