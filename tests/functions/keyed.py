@@ -94,8 +94,12 @@ def deleted(world: World) -> dict[str, str]:
     return {}
 
 
+def files(name: str, size: int) -> dict[str, Any]:
+    return {"files": [{"name": name, "size": size}]}
+
+
 def a_job(world: World) -> dict[str, str]:
-    job = call(batch.handler, "POST", "/models/m/batch", {"files": [{"name": "a.json"}]}).json["id"]
+    job = call(batch.handler, "POST", "/models/m/batch", files("a.json", 2)).json["id"]
     world.store.put(batch_keys.batch_input(job, "a.json"), b"{}")
     return {"job": job}
 
@@ -135,10 +139,10 @@ CALLS: dict[str, tuple[Any, Prepare, str, str, dict[str, Any], dict[str, Any]]] 
     "deleteModel": (registry, nothing, "DELETE", "/models/m", {}, {"reason": "old"}),
     "restoreModel": (registry, deleted, "POST", "/models/m/restore", {}, {"reason": "again"}),
     "createUploadSession": (
-        upload, nothing, "POST", "/models/m/uploads", {}, {"files": [{"name": "model.onnx", "size": 9}]},
+        upload, nothing, "POST", "/models/m/uploads", files("model.onnx", 8), files("model.onnx", 9),
     ),
     "createBatchJob": (
-        batch, nothing, "POST", "/models/m/batch", {"files": [{"name": "a.json"}]}, {"files": [{"name": "b.json"}]},
+        batch, nothing, "POST", "/models/m/batch", files("a.json", 2), files("b.json", 2),
     ),
     "startBatchJob": (batch, a_job, "POST", "/batch/{job}/start", {}, {"files": 1}),
     "cancelBatchJob": (batch, a_running_job, "DELETE", "/batch/{job}", {}, {"reason": "a body that nobody reads"}),

@@ -89,8 +89,10 @@ BODIES: dict[str, Any] = {
     "createEmbeddings": {"model": "m", "input": "a text"},
     "setAlias": {"version": 1},
     "createMoveRequest": {"version": 1},
+    "createUploadSession": {"files": [{"name": "model.onnx", "size": 1}]},
     "createTrainingJob": {"model": "m", "data": "fashion-mnist"},
     "createToken": {"name": "shop", "scopes": ["read"]},
+    "createUploadSession": {"files": [{"name": "model.onnx", "size": 1}]},
     "redriveUploads": {"uploads": ["an-upload"]},
 }
 

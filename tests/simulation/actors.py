@@ -140,14 +140,12 @@ def predictor(engine: Engine, notebook: Notebook, model: str, rows: list[str]) -
     job = BatchJob(answer.json["id"], rows)
     yield Put(unquote(urlsplit(answer.json["files"][0]["url"]).path).lstrip("/"), body)
     notebook.batches.append(job)
-    for _ in range(PATIENCE):
+    while job.state != "done":
         if job.state not in ("planning", "running"):
             yield from persistent(engine, Call("batch", "POST", f"/batch/{job.id}/start", {}, {}))
         yield Wait(600 + engine.rng.random() * 3600 * 4)
         seen = yield from persistent(engine, Call("batch", "GET", f"/batch/{job.id}", {}, {}))
         job.state = seen.json["state"] if seen else ""
-        if job.state == "done":
-            return
 
 
 def operator(engine: Engine, notebook: Notebook, name: str, rushes: list[float], moves: int) -> Actor:
