@@ -92,7 +92,6 @@ BODIES: dict[str, Any] = {
     "createUploadSession": {"files": [{"name": "model.onnx", "size": 1}]},
     "createTrainingJob": {"model": "m", "data": "fashion-mnist"},
     "createToken": {"name": "shop", "scopes": ["read"]},
-    "createUploadSession": {"files": [{"name": "model.onnx", "size": 1}]},
     "redriveUploads": {"uploads": ["an-upload"]},
 }
 

@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from shared.jobs.batch.work import NotFinished, process
 from shared.runtime.runners import Crashed, TimedOut
 from shared.storage.base import Unavailable as StoreUnavailable
 from shared.storage.memory import MemoryStore
-from tests.failing import Crash, FailingStore, randomly
+from tests.failing import Crash, FailingStore, crash_at, randomly
 from tests.jobs_batch.world import MANIFEST, a_job, answers, chunks, echo, for_ever, run
 
 
@@ -265,3 +266,17 @@ def test_any_order_of_deaths_ends() -> None:
     lines = answers(store, job)
     assert [line["index"] for line in lines] == list(range(30))
     assert sum("error" in line for line in lines) <= 3
+
+
+def test_a_run_that_dies_at_any_request_of_the_store_is_ended_by_the_next() -> None:
+    """Before and after the effect: also between the note that an input kills and its answer."""
+    for number in range(1, 60):
+        for after in (False, True):
+            store, job, chunk = a_chunk_of(4)
+            failing = FailingStore(store, crash_at(number, after=after))
+            worker = Worker(kills={1, 2})
+            while len(failing.calls) < number:
+                with suppress(Crash):
+                    process(failing, job, 1, chunk, MANIFEST, worker.predict, for_ever)
+            called_until_done(failing, job, chunk, worker, 10, number=2)
+            right(store, job, 4, {1, 2})

@@ -89,6 +89,10 @@ class Attempts:
         """
         self.store_part()
         first, rest = len(self.lines), self._chunk.count - len(self.lines)
+        endings = [self._marks[mark] for mark in self._at(first)]
+        if "failed" in endings and "unavailable" not in endings:
+            self._present = None  # the call that noted it died before it stored the answer
+            return False
         alone = [mark for mark in self._at(first) if mark.count == 1 and mark.run == self._run]
         if sum(not self._marks[mark] for mark in alone) >= DEATHS:
             self._give_up(first)
