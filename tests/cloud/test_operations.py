@@ -15,7 +15,7 @@ from tests.cloud.conftest import ROOT, Cloud
 pytestmark = pytest.mark.cloud
 BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # backup before what needs it, and deletion last
-PAGES = ("on-call", "upgrade", "backup", "keys", "delete")
+PAGES = ("on-call", "upgrade", "backup", "scrub", "keys", "delete")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,7 @@ EXPECTED = {
     "on-call": ["fashion-mnist", "verified"],
     "upgrade": ["verified"],
     "backup": [r"[1-9]\d* objects copied", r"[1-9]\d* objects are in place"],
+    "scrub": ["verified"],
     "keys": ["verified", "is revoked", "amaas_[0-9a-f]{12}_", "every token is signed"],
     "delete": ["spoken-digits", r"[1-9]\d* versions of objects from amaas-restored"],
 }
