@@ -69,7 +69,7 @@ def test_what_a_package_may_declare(store: MemoryStore, changes: dict, why: str)
     ("file", "content", "code", "why"),
     [
         ("tokenizer.json", b'{"model": {"type": "Magic"}}', "bad_tokenizer", "tokenizer.json is no tokenizer"),
-        ("tokenizer.json", b"", "bad_tokenizer", "tokenizer.json is no tokenizer"),
+        ("tokenizer.json", b" ", "bad_tokenizer", "tokenizer.json is no tokenizer"),
         (
             "model.onnx",
             packages.lookup(4, mask=False).replace(b"input_ids", b"input_id_"),

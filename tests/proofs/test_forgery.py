@@ -17,10 +17,11 @@ import pytest
 
 from shared import keys
 from shared.errors import Unavailable
-from shared.registry import aliases, catalog, heads, models, signatures, verify, versions
+from shared.registry import aliases, catalog, heads, models, verify, versions
 from shared.registry import log as logs
 from shared.registry.log import Log
 from shared.registry.state import Head, Record
+from shared.signing import p256
 from shared.signing.local import LocalKey
 from shared.storage.base import Object, Store
 from shared.storage.memory import MemoryStore
@@ -31,7 +32,7 @@ from tests.proofs.stores import copy_of
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each signature is worked out once, and records are read one after the other: thousands of logs are looked at."""
-    monkeypatch.setattr(signatures.p256, "verify", functools.cache(signatures.p256.verify))
+    monkeypatch.setattr(p256, "verify", functools.cache(p256.verify))
 
     def one_by_one(store: Store, names: list[str], *, missing: bytes | None = None) -> list[Object]:
         return [store.get(key) for key in names]

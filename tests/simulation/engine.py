@@ -7,9 +7,11 @@ simulation, and TigerBeetle's). Clocks, sleeps and random numbers are the engine
 
 from __future__ import annotations
 
+import concurrent.futures
 import heapq
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -151,20 +153,15 @@ class Serial:
 @contextmanager
 def virtual(engine: Engine) -> Iterator[None]:
     """Clocks, sleeps, random numbers and thread pools of the whole program are the engine's."""
-    import concurrent.futures
-
-    from shared.jobs.batch import sources
-    from shared.registry import catalog
-
+    product = [module for name, module in sys.modules.items() if name.startswith(("shared.", "functions."))]
     replaced: list[tuple[Any, str, Any]] = [
         (time, "time", engine.time),
         (time, "monotonic", lambda: engine.now),
         (time, "sleep", engine.sleep),
         (os, "urandom", engine.bytes),
-        (concurrent.futures, "ThreadPoolExecutor", Serial),
-        (catalog, "ThreadPoolExecutor", Serial),
-        (sources, "ThreadPoolExecutor", Serial),
     ]
+    pools = [module for module in product if hasattr(module, "ThreadPoolExecutor")]
+    replaced += [(module, "ThreadPoolExecutor", Serial) for module in (concurrent.futures, *pools)]
     before = [(module, name, getattr(module, name)) for module, name, _ in replaced]
     state, stack = random.getstate(), threading.stack_size(STACK)
     random.seed(engine.rng.random())

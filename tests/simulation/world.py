@@ -40,7 +40,7 @@ from tests.simulation.actors import (
     uploader,
 )
 from tests.simulation.cloud import CALM, DAY, Cloud, Weather
-from tests.simulation.engine import Engine, Killed, Process, Serial, virtual
+from tests.simulation.engine import Engine, Killed, Process, virtual
 from tests.simulation.machine import Machine
 from tests.simulation.rules import Watch
 
@@ -205,7 +205,7 @@ def wired(cloud: Cloud, machine: Machine) -> Iterator[None]:
     # threads' numbers are used again, and not by a seed
     replaced += [(catalog, "COMPACTING", COMPACTING), (attempts, "_holder", cloud.holder)]
     rows = Predictor(cloud.engine)
-    replaced += [(batch, "machine", lambda: machine), (batch, "ThreadPoolExecutor", Serial)]
+    replaced += [(batch, "machine", lambda: machine)]
     replaced += [(batchwork, "models", lambda: rows), (batchwork, "tasks", rows)]
     before = [(module, name, getattr(module, name)) for module, name, _ in replaced]
     for module, name, value in replaced:
