@@ -14,7 +14,9 @@ from shared.errors import BadInput
 
 # set by the container: where data, output and checkpoints are
 OWN = ("data", "out", "root", "name", "checkpoint", "resume", "no-resume", "quiet", "help")
-FLAGS = """bf16 cased channels-last deterministic measure near no-flip no-measure no-reference-rows reference-rows""".split()  # noqa: SIM905
+FLAGS = """
+    bf16 cased channels-last deterministic measure near no-flip no-measure no-reference-rows reference-rows
+    """.split()  # noqa: SIM905
 NUMBERS = """
     batch checkpoint-minutes clip crop cutmix delta dropout ema embedding epochs epsilon erase frequency-mask heads
     hidden label-smoothing layers lr max-length mixup momentum noise patience price randaugment rate rotate seconds seed
