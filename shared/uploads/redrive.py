@@ -81,7 +81,6 @@ def redrive_queue(store: Store, queue: LetterQueue, limit: int) -> list[Redriven
     while done < limit and (letters := queue.receive()):
         for letter in letters:
             for outcome in _redrive_letter(store, letter):
-                logger.info("redriven", extra=msgspec.to_builtins(outcome))
                 outcomes.append(outcome)
             queue.remove(letter)
             done += 1
@@ -122,4 +121,6 @@ def _redrive_object(store: Store, raw_key: str) -> Redriven:
 def _reopen(store: Store, session: UploadSession) -> Redriven:
     upload = states.reopen(store, session)
     outcome: Literal["ended", "reopened"] = "ended" if upload.state in states.FINAL else "reopened"
-    return Redriven(outcome, upload.upload_id, upload.model, upload.state)
+    redriven = Redriven(outcome, upload.upload_id, upload.model, upload.state)
+    logger.info("redriven", extra=msgspec.to_builtins(redriven))
+    return redriven

@@ -79,7 +79,7 @@ def test_a_golden_set_that_does_not_match(cloud: Cloud) -> None:
         ("POST", "/v2/models/fashion-mnist/infer", b"{", 400, "JSON"),
         ("POST", "/v2/models/fashion-mnist/infer", b'{"inputs": []}', 400, "lacks"),
         ("POST", "/models/fashion-mnist/predict", b"x" * 4_600_000, 413, "bytes"),
-        ("POST", "/models/a..x/uploads", b"{}", 400, "name"),
+        ("POST", "/models/a..x/uploads", b'{"files": [{"name": "model.onnx", "size": 9}]}', 400, "name"),
         ("PUT", "/models/fashion-mnist/aliases/production", b'{"version": 99}', 404, "99"),
         ("GET", "/v2/trace/setting", b"", 404, "no route"),
         ("GET", "/nothing/here", b"", 404, "route"),

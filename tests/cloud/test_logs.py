@@ -21,23 +21,29 @@ FORGED = 'x\n{"level": "ERROR", "message": "forged"}\r\n\u2028 half \ud800'
 
 # the product's own code on a store in memory; nothing of it is replaced but the store
 FUNCTION = """
+import logging
+
 from functions.authorize import app as authorize
 from functions.ingest import app as ingest
+from functions.scrub import app as scrub
 from functions.sweep import app as sweep
-from shared.access import tokens
+from functions.tokens import app as tokens
+from functions.upload import app as upload
 from shared.entry import wiring
 from shared.entry.http import Routes
 from shared.ingest import pipeline
 from shared.registry.log import Log
 from shared.serving.models import Models
 from shared.storage.memory import MemoryStore
-from tests.support import linear, s3_event
+from shared.uploads import states
+from tests.support import call, linear, s3_event
 
 store = MemoryStore()
 log = Log(store, on_commit=wiring._committed)
-for app in (ingest, sweep):
+for app in (ingest, scrub, sweep):
     app.log = lambda: log
-authorize.store = lambda: store
+for app in (authorize, tokens, upload):
+    app.store = lambda: store
 routes = Routes("tested")
 
 
@@ -55,7 +61,16 @@ def push(model, body):
     return ingest.handler(s3_event(f"inbox/{model}/model.onnx"), None)
 
 
+def request(app, method, path, body=b""):
+    return call(app.handler, method, path, body).json
+
+
+def of(model):
+    return states.list_by_model(store, model)[0][-1].upload_id
+
+
 def handler(event, context):
+    logging.getLogger("begin").warning("begin")
     push("bad", b"not a model")
     push("good", linear([[1.0]]))
     Models(log, ttl=1.0, capacity=1 << 20).load("good", None)
@@ -67,7 +82,12 @@ def handler(event, context):
         pass
     finally:
         pipeline._register = register
-    _, secret = tokens.create(store, "ci", ["infer"])
+    request(upload, "DELETE", "/uploads/" + of("bad"))
+    request(upload, "POST", "/uploads/redrive", {"uploads": [of("later")]})
+    scrub.handler({}, None)
+    first = request(tokens, "POST", "/tokens", {"name": "ci", "scopes": ["infer"]})
+    secret = request(tokens, "POST", "/tokens/" + first["id"] + "/rotate", {})["token"]
+    request(tokens, "DELETE", "/tokens/" + first["id"], {})
     for header in (f"Bearer {secret}", "Bearer nonsense"):
         try:
             authorize.handler(event["authorizer"] | {"headers": {"authorization": header}}, None)
@@ -105,7 +125,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     event = {"request": request, "authorizer": authorizer}
     emulator.start(code(folder, FUNCTION), event, emulator.runtime(folder / "runtime"), folder / "log")
     written_lines = lines(folder / "log")
-    return written_lines[: len(written_lines) // 2]  # emulator.start calls twice
+    begun = [number for number, line in enumerate(written_lines) if line["message"] == "begin"]
+    return written_lines[begun[0] + 1 : begun[1]]  # emulator.start calls twice
 
 
 def documented() -> dict[str, list[str]]:
@@ -144,7 +165,7 @@ def test_what_a_user_sends_forges_no_line(written: list[dict[str, Any]]) -> None
 
 def test_a_calls_line_is_its_metrics(written: list[dict[str, Any]]) -> None:
     """Written to standard output, and not through the runtime's formatter: it is the root that CloudWatch looks at."""
-    [call] = [line for line in written if line["message"] == "call"]
+    [call] = [line for line in written if line["message"] == "call" and line["service"] == "tested"]
     assert call["_aws"]["CloudWatchMetrics"][0]["Namespace"] == metrics.NAMESPACE
     assert (call["Faults"], call["status"], call["route"], call["service"]) == (1, 500, "/bug", "tested")
 
@@ -183,7 +204,7 @@ def test_one_parameter_moves_every_logger(level: str, ours: int, theirs: int, tm
 
 def test_the_template_has_lambda_write_json_at_the_level_of_the_parameter() -> None:
     functions = [one for one in deployed().values() if one["Type"] == "AWS::Lambda::Function"]
-    assert len(functions) == 13
+    assert len(functions) == 14
     for function in functions:
         logging = function["Properties"]["LoggingConfig"]
         assert logging.pop("LogGroup")

@@ -36,6 +36,9 @@ SELDOM = {
     ("POST", "/v1/embeddings"),
     ("DELETE", "/batch/{job}"),
     ("POST", "/training-jobs"),
+    # of an alias that two persons move, and of another person's request
+    ("POST", "/models/{model}/aliases/{alias}/policy/requests"),
+    ("POST", "/models/{model}/requests/{number}/approve"),
 }
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 MANIFEST = (
