@@ -19,9 +19,10 @@ import numpy as np
 from shared import deadline
 from shared.errors import AmaasError, BadInput, TooLarge, Unavailable
 from shared.runtime import exchange
-from shared.runtime.exchange import ANSWERS, REQUESTS, Answer, Failure, Order, Ready, Run, Unreadable
+from shared.runtime.exchange import ANSWERS, REQUESTS, Answer, Failure, Ready, Run, Unreadable
 from shared.runtime.runners import Crashed, Ended, Runner, TimedOut
 from shared.runtime.signature import OutOfMemory, Signature, Unloadable
+from shared.runtime.zygotes import Order
 
 logger = logging.getLogger(__name__)
 

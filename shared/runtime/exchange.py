@@ -48,25 +48,6 @@ class Tensor(Struct, frozen=True, array_like=True):
     size: int
 
 
-class Order(Struct, frozen=True, array_like=True, tag=1):
-    """Of the zygote: a new runner. Descriptors come with it: its socket, the area, the model's file.
-
-    mapped: weights may stay in the model's file. memory: bytes of address space for it, beside model and area.
-    filtered: do without a model rather than without the system-call filter.
-    """
-
-    threads: int
-    mapped: bool
-    memory: int
-    filtered: bool
-
-
-class End(Struct, frozen=True, array_like=True, tag=2):
-    """Of the zygote: end a runner, and tell its exit status."""
-
-    pid: int
-
-
 class Run(Struct, frozen=True, array_like=True):
     """Of a runner: compute the named outputs, or all."""
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from shared.errors import AmaasError, BadInput, TooLarge
 from shared.runtime import exchange, memory, onnx, sandbox
-from shared.runtime.exchange import ANSWER_BYTES, ANSWERS, AREA_BYTES, REQUESTS, WORD, MiB, Order
+from shared.runtime.exchange import ANSWER_BYTES, ANSWERS, AREA_BYTES, REQUESTS, WORD, MiB
 from shared.runtime.signature import OutOfMemory, Unloadable
+from shared.runtime.zygotes import Order
 
 # By class, exactly: what a runner reports of an error, and what the other side raises again.
 FAILURES: dict[str, type[AmaasError]] = {
@@ -122,6 +123,12 @@ def _size(array: np.ndarray) -> int:
     return sum(5 + len(text) for text in array.reshape(-1)) if array.dtype.kind == "O" else int(array.nbytes)
 
 
+def _load(model: mmap.mmap, order: Order) -> onnx.Session:
+    # the weights as they are given, and as kernels have them; half of it is given back where they are not packed
+    with memory.large_pages(min(2 * len(model), order.memory // 2)):
+        return onnx.load_memory(model, order.threads, order.mapped)
+
+
 def main(order: Order, channel: int, area_file: int, model_file: int, zygote: int) -> NoReturn:
     """In the forked process. zygote: the pid of the process that forked it."""
     sandbox.die_with_parent()
@@ -139,7 +146,7 @@ def main(order: Order, channel: int, area_file: int, model_file: int, zygote: in
     if order.filtered and not filtered:
         runner.refuse()
     try:
-        runner.serve(lambda: onnx.load_memory(model, order.threads, order.mapped), filtered)
+        runner.serve(lambda: _load(model, order), filtered)
     finally:
         sys.stderr = None
         os._exit(1)

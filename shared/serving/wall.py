@@ -6,7 +6,7 @@ By default, this process runs only what came with the deployment itself, in the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -49,6 +49,10 @@ class Wall(Struct, frozen=True):
         """Whether a model is probably confined, as far as its name says. layer: names in the models layer."""
         return self.trusted == NONE or model not in layer
 
+    def is_expected(self, layer: Container[str], names: Sequence[str]) -> bool:
+        """Whether the first call is probably of a confined model. names: those that are loaded before it."""
+        return any(self.confines(name, layer) for name in names) if names else not layer
+
     def trusts(self, version: Version, read: Callable[[str], bytes]) -> bool:
         """Whether a version that is not in the layer runs in this process. read: a blob. Raises Unavailable."""
         if self.trusted != SIGNED or version.package is None:
@@ -60,10 +64,10 @@ class Wall(Struct, frozen=True):
 
     def prepare(self) -> None:
         """Have the process that others are forked from start, while something else is waited for."""
-        from shared.runtime import runners  # without numpy
+        from shared.runtime import zygotes  # without numpy
 
         try:
-            runners.zygote()
+            zygotes.zygote()
         except OSError as error:  # tried again, and told, when a model is opened
             logger.error("no process can be started", extra={"why": str(error)})
 

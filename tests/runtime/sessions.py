@@ -11,8 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from shared.runtime import onnx
 from shared.runtime.confined import Confined
-from shared.runtime.exchange import Order
 from shared.runtime.signature import Session
+from shared.runtime.zygotes import Order
 
 MEMORY = 512 << 20
 ORDER = Order(threads=1, mapped=True, memory=MEMORY, filtered=True)

@@ -249,10 +249,10 @@ def test_a_model_of_the_layer_that_is_not_trusted_is_opened_in_advance(tmp_path:
 def test_without_a_filter(
     log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from shared.runtime import runners
+    from shared.runtime import zygotes
 
-    monkeypatch.setattr(runners, "ZYGOTE", "tests.runtime.unfiltered")
-    monkeypatch.setattr(runners, "_zygotes", [])
+    monkeypatch.setattr(zygotes, "ZYGOTE", "tests.runtime.unfiltered")
+    monkeypatch.setattr(zygotes, "_zygotes", [])
     monkeypatch.setattr(inference, "models", lambda: required)
     required = Models(log, ttl=60, capacity=10**9)
     try:
@@ -262,7 +262,7 @@ def test_without_a_filter(
         monkeypatch.setattr(inference, "models", lambda: allowed)
         assert others_answer()
     finally:
-        for zygote in runners._zygotes:
+        for zygote in zygotes._zygotes:
             zygote.close()
     alarm = TEMPLATE["Resources"]["ModelUnfilteredAlarm"]["Properties"]
     [line] = figures(capsys, alarm["MetricName"])
