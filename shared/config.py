@@ -9,6 +9,10 @@ from msgspec import Struct
 
 MiB = 1024 * 1024
 
+# Of a function's memory, what one call may take of the process that answers: the rest is for Python and the models.
+CALL_SHARE = 4
+CALL_MEMORY = 448 * MiB  # where nobody says what the function has
+
 # API Gateway and Lambda allow 6 MB per synchronous call, base64 included; the embedded cloud allows any size,
 # so the limit is enforced here and is the same everywhere.
 MAX_BODY_BYTES = int(4.5 * 1_000_000)
@@ -35,6 +39,7 @@ class Config(Struct, frozen=True):
     prefetch: models to load before the first call; None: those of the models layer, if it has one, or only small ones.
     trusted_models, trusted_signers: which models run in the process that answers, see serving/wall.py. model_memory:
     bytes that each other model may take beside its file. require_filter: not without the system-call filter.
+    call_memory: bytes that one prediction may take of the process that answers, beside the model; see budget.py.
     max_upload_bytes: largest single file of a package. upload_ttl: lifetime of upload URLs in seconds.
     """
 
@@ -61,6 +66,7 @@ class Config(Struct, frozen=True):
     trusted_signers: tuple[bytes, ...] = ()
     model_memory: int = 1024 * MiB
     require_filter: bool = True
+    call_memory: int = CALL_MEMORY
 
     @property
     def max_package_bytes(self) -> int:
@@ -96,7 +102,16 @@ class Config(Struct, frozen=True):
             trusted_signers=_keys(env.get("TRUSTED_SIGNERS", "")),
             model_memory=int(env.get("MODEL_MEMORY_BYTES", str(1024 * MiB))),
             require_filter=env.get("REQUIRE_SYSTEM_CALL_FILTER", "true") != "false",
+            call_memory=_call_memory(env),
         )
+
+
+def _call_memory(env: Mapping[str, str]) -> int:
+    """As it is set; else a share of what Lambda says that the function has."""
+    if size := env.get("CALL_MEMORY_BYTES"):
+        return int(size)
+    function = env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    return int(function) * MiB // CALL_SHARE if function else CALL_MEMORY
 
 
 def _keys(text: str) -> tuple[bytes, ...]:

@@ -10,8 +10,9 @@ AmaasError
 ├── Unsupported   415  a content type that the task does not take
 ├── KeyReused     422  an Idempotency-Key of another call
 ├── NotImplemented_ 501  a part of a protocol that is deliberately absent
-└── Unavailable   503  a dependency is out of reach or corrupt; try again
-    └── TooNew    503  what is stored was written by a later release (formats.py)
+├── Unavailable   503  a dependency is out of reach or corrupt; try again
+│   └── TooNew    503  what is stored was written by a later release (formats.py)
+└── OutOfTime     504  the call's deadline has passed (deadline.py)
 """
 
 
@@ -65,3 +66,7 @@ class NotImplemented_(AmaasError):  # the underscore: the bare name would shadow
 class Unavailable(AmaasError):
     status = 503
     retry_after = 1
+
+
+class OutOfTime(AmaasError):
+    status = 504

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from shared import deadline
+from shared import budget, deadline
 from shared.entry.wiring import config, log, store
 from shared.errors import AmaasError
 from shared.jobs.batch import job as jobs
@@ -29,6 +29,7 @@ FOR_EVER = 1e9
 @cache
 def models() -> Models:
     settings = config()
+    budget.allow(settings.call_memory)
     wall = Wall.of(settings)
     layer = Layer(settings.models_dir, wall=wall)
     return Models(log(), layer=layer, ttl=settings.alias_ttl, capacity=settings.cache_bytes, wall=wall)

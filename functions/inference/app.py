@@ -54,6 +54,7 @@ def _work_after_answer(seconds: float) -> None:
 # an HTTP request of its own, to Lambda: it is answered while the rest is imported
 registration = Later(lambda: extension.begin(_work_after_answer))
 
+from shared import budget  # noqa: E402
 from shared.entry.http import Request, Response, Routes  # noqa: E402
 from shared.entry.wiring import config, reading  # noqa: E402
 from shared.serving.models import Models  # noqa: E402
@@ -62,6 +63,7 @@ from shared.serving.models import Models  # noqa: E402
 @cache
 def models() -> Models:
     settings = config()
+    budget.allow(settings.call_memory)
     return Models(
         reading(),
         layer=layer(),

@@ -13,7 +13,7 @@ import signal
 import socket
 from contextlib import suppress
 
-from shared.errors import AmaasError, Unavailable
+from shared.errors import AmaasError, OutOfTime, Unavailable
 from shared.runtime import exchange
 from shared.runtime.exchange import AREA_BYTES, WORD, MiB
 from shared.runtime.zygotes import Order, Zygote, replace, zygote
@@ -32,10 +32,8 @@ class Crashed(AmaasError):
         self.reason = reason
 
 
-class TimedOut(AmaasError):
+class TimedOut(OutOfTime):
     """The model was not ready in time, and was ended. reason: "deadline"; None where it was another call's fault."""
-
-    status = 504
 
     def __init__(self, message: str, reason: str | None = "deadline") -> None:
         super().__init__(message)

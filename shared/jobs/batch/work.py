@@ -14,14 +14,14 @@ from typing import Any
 import msgspec
 
 from shared import batch_keys
-from shared.errors import AmaasError, Unavailable
+from shared.errors import AmaasError, OutOfTime, Unavailable
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.attempts import LINES, Attempts
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.plan import Chunk
 from shared.jobs.batch.sources import Input, read_inputs
 from shared.package.manifest import Manifest
-from shared.runtime.runners import Crashed, TimedOut
+from shared.runtime.runners import Crashed
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store
 from shared.storage.base import Unavailable as StoreUnavailable
 
@@ -130,7 +130,7 @@ def _answer(item: Input, predict: Predict, attempts: Attempts) -> bytes:
         raise
     except Crashed as crash:
         return _error_line(item, str(crash), crash.status)
-    except TimedOut as late:
+    except OutOfTime as late:
         if not attempts.progressed:
             return _error_line(item, str(late), late.status)
         attempts.store_part()  # it had what others left of the time: the next call begins with it
@@ -154,7 +154,7 @@ def _twice(item: Input, predict: Predict) -> bytes:
 def predict_line(item: Input, predict: Predict) -> bytes:
     """One line of the output. An input's error is its answer, and stops no other input.
 
-    Raises Unavailable, Crashed, TimedOut.
+    Raises Unavailable, Crashed, OutOfTime.
     """
     line = _line(item)
     try:
@@ -162,7 +162,7 @@ def predict_line(item: Input, predict: Predict) -> bytes:
             raise item.error
         prediction = predict(item.body, item.content_type)
         line["prediction"] = {name: value for name, value in prediction.items() if name not in JOB_MEMBERS}
-    except (Unavailable, Crashed, TimedOut):
+    except (Unavailable, Crashed, OutOfTime):
         raise  # not known to be the input's fault
     except AmaasError as error:
         line |= {"error": str(error), "status": error.status}

@@ -6,12 +6,14 @@ Parts are covered in the model's view of the image, with its mean color; the ans
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from shared import budget
 from shared.errors import BadInput
 from shared.package.processing import Scores
 from shared.serving.explain import Options, class_index, heading, rounded
@@ -30,7 +32,8 @@ SMALLEST, LARGEST = 256, 1024  # pixels along the longer side of a picture
 def explain(loaded: Loaded, body: bytes, options: Options) -> dict[str, Any] | bytes:
     """Of an encoded image. Raises BadInput."""
     tensor, plan = images.signature(loaded)
-    original = images.decode(body, plan.mode)
+    kept = images.bytes_of_a_pixel(plan, tensor) if images.any_size(loaded) and not plan.shorter else 0
+    original = images.decode(body, plan.mode, kept)
     view = images.make_view(original, plan, tensor)
     scores = _scores(loaded, [np.asarray(view.image)])[0]
     index = class_index(loaded, scores, options)
@@ -109,18 +112,23 @@ def _mix(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def _scores_of(loaded: Loaded, variants: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """The scores of variants, of which only as many are held as go into one run."""
-    group: list[np.ndarray] = []
-    for variant in variants:
-        group.append(variant)
-        if len(group) == batching.per_run(loaded):
-            yield from _scores(loaded, group)
-            group = []
-    if group:
+    tensor, plan = images.signature(loaded)
+    first = next(variants)
+    each = first.shape[0] * first.shape[1] * images.bytes_of_a_pixel(plan, tensor)
+    size, variants = batching.per_run(loaded, each), itertools.chain([first], variants)
+    while group := list(itertools.islice(variants, size)):
         yield from _scores(loaded, group)
 
 
 def _scores(loaded: Loaded, variants: list[np.ndarray]) -> np.ndarray:
+    with budget.part():
+        return _scores_at_once(loaded, variants)
+
+
+def _scores_at_once(loaded: Loaded, variants: list[np.ndarray]) -> np.ndarray:
     tensor, plan = images.signature(loaded)
+    pixels = sum(variant.shape[0] * variant.shape[1] for variant in variants)
+    budget.take(pixels * images.bytes_of_a_pixel(plan, tensor), f"a tensor of {len(variants)} images")
     values = np.stack([images.numbers(Image.fromarray(pixels), plan, tensor.datatype) for pixels in variants])
     return classification.scores(loaded, {tensor.name: values})
 

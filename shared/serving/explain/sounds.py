@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from shared import budget
 from shared.serving.explain import Options, class_index, heading
 from shared.serving.inputs import sounds
 from shared.serving.loaded import Loaded
-from shared.serving.outputs import batching, classification
+from shared.serving.outputs import windows
 
 BANDS = 20
 
@@ -23,6 +24,7 @@ def explain(loaded: Loaded, body: bytes, options: Options) -> dict[str, Any]:
     bands = list(itertools.pairwise(edges))
     whole = _scores(loaded, samples)
     index = class_index(loaded, whole, options)
+    budget.take(2 * samples.nbytes, "the sound, with a part of it silenced,")
     falls = [whole[index] - _scores(loaded, _silence(samples, start, end))[index] for start, end in bands]
     return heading(loaded, whole, index, "occlusion") | {
         "attributions": [
@@ -44,9 +46,6 @@ def _silence(samples: np.ndarray, start: int, end: int) -> np.ndarray:
 
 def _scores(loaded: Loaded, samples: np.ndarray) -> np.ndarray:
     """The scores of a sound: the mean over the parts that it is gone through in, as predict has it."""
-    tensor, plan = sounds.signature(loaded)
-    parts = [part for _, part in sounds.windows(samples, plan)]
-    size = batching.per_run(loaded)
-    groups = [parts[start : start + size] for start in range(0, len(parts), size)]
-    rows = [classification.scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups]
-    return np.asarray(np.concatenate(rows).mean(axis=0))
+    with budget.part():
+        parts = [part for _, part in sounds.windows(samples, sounds.signature(loaded)[1])]
+        return np.asarray(windows.scores(loaded, parts).mean(axis=0))

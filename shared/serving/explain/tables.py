@@ -7,11 +7,13 @@ The shares add up to the prediction less the mean of the reference rows that wer
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from shared import budget
 from shared.errors import BadInput
 from shared.serving.explain import Options, class_index, heading
 from shared.serving.inputs import tables
@@ -22,6 +24,7 @@ from shared.serving.loaded import Loaded
 Predict = Callable[[list[Row]], np.ndarray]
 SAMPLES = 64
 MOST_ROWS = 200_000
+AT_ONCE = 64  # rows of a permutation: all of them would be the square of the columns
 
 
 def explain(loaded: Loaded, row: Row, options: Options, predict: Predict) -> dict[str, Any]:
@@ -57,15 +60,18 @@ def shapley(
     for number in range(samples):
         order = order[::-1] if number % 2 else random.permutation(len(names))
         start = reference[int(random.integers(len(reference)))]
-        values = predict(_path(row, start, [names[i] for i in order]))
+        path = _path(row, start, [names[i] for i in order])
+        values = np.concatenate([predict(group) for group in iter(lambda path=path: list(islice(path, AT_ONCE)), [])])
         shares[order] += np.diff(values)
         base += values[0]
     return shares / samples, float(base / samples)
 
 
-def _path(row: Row, start: Row, names: list[str]) -> list[Row]:
+def _path(row: Row, start: Row, names: list[str]) -> Iterator[Row]:
     """From a reference row to the row, one column after the other."""
-    steps = [dict(start)]
+    step = dict(start)
+    yield step
     for name in names:
-        steps.append({**steps[-1], name: row.get(name)})
-    return steps
+        budget.check_time("the row was explained")
+        step = {**step, name: row.get(name)}
+        yield step

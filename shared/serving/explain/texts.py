@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from shared import budget
 from shared.errors import BadInput
 from shared.serving.explain import Options, class_index, heading
 from shared.serving.inputs import texts
@@ -14,6 +17,7 @@ from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
 
 WORD = re.compile(r"\w+|[^\w\s]+")
+VARIANT = 12  # bytes of a character: in any alphabet, with a prefix, and on its way to the tokenizer
 MOST = 256  # parts that are left out, one at a time; of longer texts, neighbors together
 
 
@@ -25,8 +29,15 @@ def explain(loaded: Loaded, value: Any, options: Options) -> dict[str, Any]:
     parts = spans(item)
     if not parts:
         raise BadInput("the text has no words")
-    variants = [item, *(item[:start] + item[end:] for start, end in parts)]
-    scores = np.concatenate([_scores(loaded, group) for group in _groups(variants, batching.per_run(loaded))])
+    size = batching.per_run(loaded, VARIANT * len(item))
+    without: Iterator[str] = (item[:start] + item[end:] for start, end in [(0, 0), *parts])
+    rows: list[np.ndarray] = []
+    while group := list(itertools.islice(without, size)):
+        with budget.part():
+            budget.take(VARIANT * sum(len(text) for text in group), f"{len(group)} texts, each without a part,")
+            rows.append(_scores(loaded, group))
+        budget.take(2 * rows[-1].nbytes, f"the scores of {len(parts) + 1} texts")
+    scores = np.concatenate(rows)
     index = class_index(loaded, scores[0], options)
     falls = scores[0, index] - scores[1:, index]
     return heading(loaded, scores[0], index, "leave-one-out") | {
@@ -44,9 +55,5 @@ def spans(text: str) -> list[tuple[int, int]]:
     return [(words[i][0], words[min(i + size, len(words)) - 1][1]) for i in range(0, len(words), size or 1)]
 
 
-def _groups(variants: list[str], size: int) -> list[list[str]]:
-    return [variants[start : start + size] for start in range(0, len(variants), size)]
-
-
 def _scores(loaded: Loaded, group: list[str]) -> np.ndarray:
-    return classification.scores(loaded, texts.feeds(loaded, list(group))[0])
+    return classification.scores(loaded, texts.feeds(loaded, [*group])[0])

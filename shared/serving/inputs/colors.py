@@ -17,4 +17,7 @@ def convert(image: Image.Image, mode: str) -> Image.Image:
         deep = np.asarray(image)
         rounded = deep // STEP + (deep % STEP > STEP // 2)  # stays within 16 bits
         image = Image.fromarray(rounded.astype(np.uint8))
+    if image.mode == mode:
+        image.load()  # else nothing was decoded yet
+        return image
     return image.convert(mode)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from shared import budget
 from shared.errors import BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
@@ -22,6 +23,8 @@ from shared.serving.inputs import colors
 from shared.serving.loaded import Loaded
 
 MAX_PIXELS = 50_000_000
+BYTES = 4  # of a pixel in color, as Pillow has it
+ROWS = 256
 MAX_PIXELS_AT_ONCE = 200_000_000  # of all images of a call: a file of a few kilobytes can hold MAX_PIXELS
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS holds instead, asked for before anything is decoded
@@ -52,11 +55,30 @@ class View(NamedTuple):
 def feeds(loaded: Loaded, bodies: list[bytes]) -> tuple[dict[str, np.ndarray], list[Placement]]:
     """The model's input for encoded images, of shape [N, C, H, W] or [N, H, W, C], and where each image is in it."""
     tensor, plan = signature(loaded)
-    views = [make_view(decode(body, plan.mode), plan, tensor) for body in bodies]
-    if len({view.image.size for view in views}) > 1:
-        raise BadInput("images of different sizes cannot go to this model in one call: it does not resize them")
-    values = np.stack([numbers(view.image, plan, tensor.datatype) for view in views])
-    return {tensor.name: values}, [view.placement for view in views]
+    kept = bytes_of_a_pixel(plan, tensor) if any_size(loaded) and not plan.shorter else 0
+    placements: list[Placement] = []
+    values = np.empty(0)
+    for number, body in enumerate(bodies):
+        with budget.part():  # what was decoded is gone when its numbers are in the tensor
+            view = make_view(decode(body, plan.mode, kept), plan, tensor)
+        shape = _shape(view.image, plan)
+        if number == 0:
+            each = view.image.width * view.image.height * bytes_of_a_pixel(plan, tensor)
+            budget.take(
+                len(bodies) * each, f"a tensor of {len(bodies)} images of {view.image.width}x{view.image.height}"
+            )
+            values = np.empty((len(bodies), *shape), DTYPES[tensor.datatype])
+        if shape != values.shape[1:]:
+            raise BadInput("images of different sizes cannot go to this model in one call: it does not resize them")
+        _fill(values[number], view.image, plan)
+        placements.append(view.placement)
+    return {tensor.name: values}, placements
+
+
+def bytes_of_a_pixel(plan: processing.Image, tensor: Tensor) -> int:
+    """As the view has it, as an array, and as the model's numbers, of which there is a copy behind the wall."""
+    channels = 1 if plan.mode == "L" else 3
+    return BYTES + channels + 2 * channels * DTYPES[tensor.datatype].itemsize
 
 
 def signature(loaded: Loaded) -> tuple[Tensor, processing.Image]:
@@ -90,8 +112,11 @@ def check_pixels(bodies: list[bytes]) -> None:
         )
 
 
-def decode(body: bytes, mode: str) -> Image.Image:
-    """Encoded bytes as an upright image in a color mode. Raises BadInput, TooLarge."""
+def decode(body: bytes, mode: str, kept: int = 0) -> Image.Image:
+    """Encoded bytes as an upright image in a color mode. Raises BadInput, TooLarge before anything is decoded.
+
+    kept: bytes that the model takes of each pixel, where it takes the image in its own size.
+    """
     if not body:
         raise BadInput("the body is empty: send the image's bytes, as in curl --data-binary @image.png")
     try:
@@ -99,6 +124,9 @@ def decode(body: bytes, mode: str) -> Image.Image:
         if image.width * image.height > MAX_PIXELS:
             size = f"{image.width}x{image.height}"
             raise TooLarge(f"the image has {size} pixels, more than {MAX_PIXELS:,} in all; send it smaller")
+        # decoded, and once more turned, resized or in another color mode
+        needed = image.width * image.height * (2 * BYTES + kept)
+        budget.take(needed, f"the image of {image.width}x{image.height} pixels")
         upright = ImageOps.exif_transpose(image)
         return colors.convert(upright, "RGB" if mode == "BGR" else mode)
     except (OSError, SyntaxError, ValueError) as error:
@@ -118,15 +146,30 @@ def make_view(image: Image.Image, plan: processing.Image, tensor: Tensor) -> Vie
 
 def numbers(image: Image.Image, plan: processing.Image, datatype: str) -> np.ndarray:
     """Pixels as the model's numbers, of shape [C, H, W] or [H, W, C]."""
+    values = np.empty(_shape(image, plan), DTYPES[datatype])
+    _fill(values, image, plan)
+    return values
+
+
+def _shape(image: Image.Image, plan: processing.Image) -> tuple[int, ...]:
+    bands = len(image.getbands())
+    return (bands, image.height, image.width) if plan.layout == "NCHW" else (image.height, image.width, bands)
+
+
+def _fill(values: np.ndarray, image: Image.Image, plan: processing.Image) -> None:
+    """Write the numbers of an image. By rows, as numpy makes an index of eight bytes of each pixel."""
     pixels = np.asarray(image)
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     pixels = pixels[:, :, ::-1] if plan.mode == "BGR" else pixels
-    planes = pixels.transpose(2, 0, 1)
-    if datatype != "UINT8":
-        tables = _values(plan.scale, tuple(plan.mean), tuple(plan.std), len(planes))
-        planes = np.stack([np.take(table, plane) for table, plane in zip(tables, planes, strict=True)])
-        planes = planes.astype(DTYPES[datatype], copy=False)
-    return np.ascontiguousarray(planes if plan.layout == "NCHW" else planes.transpose(1, 2, 0))
+    planes = values if plan.layout == "NCHW" else values.transpose(2, 0, 1)
+    if values.dtype == np.uint8:
+        planes[...] = pixels.transpose(2, 0, 1)
+        return
+    tables = _values(plan.scale, tuple(plan.mean), tuple(plan.std), len(planes)).astype(values.dtype, copy=False)
+    for top in range(0, image.height, ROWS):
+        rows = slice(top, top + ROWS)
+        for number, (table, plane) in enumerate(zip(tables, planes, strict=True)):
+            plane[rows] = np.take(table, pixels[rows, :, number])
 
 
 @lru_cache(maxsize=64)
@@ -180,6 +223,7 @@ def _stretch(view: View, height: int, width: int, plan: processing.Image) -> Vie
     factors = (width / image.width, height / image.height)
     scale = (placement.scale[0] * factors[0], placement.scale[1] * factors[1])
     offset = (placement.offset[0] * factors[0], placement.offset[1] * factors[1])
+    budget.take(width * height * BYTES, f"the image, resized to {width}x{height} pixels,")
     resized = image.resize((width, height), FILTERS[plan.interpolation])
     return View(resized, placement._replace(scale=scale, offset=offset))
 

@@ -7,10 +7,12 @@ HTK): equal parameters give equal numbers within 1e-4 (tests/serving/test_sounds
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 
+from shared import budget
 from shared.errors import BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
@@ -20,6 +22,8 @@ from shared.serving.loaded import Loaded
 MAX_SAMPLES = 30_000_000  # of all channels together: ten minutes of one at 48 kHz
 MAX_WINDOWS = 10_000
 MAX_IN_FRAMES = 60_000_000  # samples in all frames of a transform, which overlap
+AT_ONCE = 4_000_000  # of these, that are transformed at a time: 100 MB
+SAMPLE, CELL = 4, 40  # bytes of a sample, and of a number of a spectrogram while it is made
 
 
 def signature(loaded: Loaded) -> tuple[Tensor, processing.Audio]:
@@ -50,6 +54,9 @@ def decode(body: bytes, sample_rate: int) -> np.ndarray:
                     f"the sound has {file.frames:,} samples at {file.samplerate:,} Hz, which are too many at the "
                     f"model's {sample_rate:,} Hz; send a part of it"
                 )
+            resampled = file.frames * sample_rate // file.samplerate
+            room = SAMPLE * (file.frames * (file.channels + 1) + 2 * resampled)
+            budget.take(room, f"the sound of {file.frames:,} samples")
             samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
     except (soundfile.SoundFileError, TypeError, ValueError) as error:
         raise BadInput("the body is no sound that can be read: send a whole WAV, FLAC, OGG or MP3 file") from error
@@ -74,6 +81,7 @@ def windows(samples: np.ndarray, plan: processing.Audio) -> list[tuple[float, np
     length = round(plan.seconds * plan.sample_rate)
     step = round((plan.hop or 0) * plan.sample_rate)
     if len(samples) < length:
+        budget.take(SAMPLE * length, f"a sound of {plan.seconds} s")
         return [(0.0, np.pad(samples, (0, length - len(samples))))]
     starts = range(0, len(samples) - length + 1, step) if step else range(1)
     if len(starts) > MAX_WINDOWS:
@@ -85,7 +93,11 @@ def windows(samples: np.ndarray, plan: processing.Audio) -> list[tuple[float, np
 
 
 def feeds(tensor: Tensor, plan: processing.Audio, parts: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """The model's input for sounds of equal length: [N, T], [N, mel, T] and so on, with axes of 1 as the model has."""
+    """The model's input for sounds of equal length: [N, T], [N, mel, T] and so on, with axes of 1 as the model has.
+
+    Raises TooLarge; `part_bytes` says how many go at once.
+    """
+    budget.take(len(parts) * part_bytes(len(parts[0]), tensor, plan), f"a tensor of {len(parts)} sounds")
     values = np.stack([features(part, plan) for part in parts])
     while values.ndim < len(tensor.shape):
         values = values[:, None]
@@ -94,22 +106,34 @@ def feeds(tensor: Tensor, plan: processing.Audio, parts: list[np.ndarray]) -> di
     return {tensor.name: np.ascontiguousarray(values, DTYPES[tensor.datatype])}
 
 
+def part_bytes(samples: int, tensor: Tensor, plan: processing.Audio) -> int:
+    """That a sound of so many samples takes while it is made into numbers, with a copy for a model behind the wall."""
+    copies = SAMPLE + 2 * DTYPES[tensor.datatype].itemsize
+    if plan.features == "waveform":
+        return samples * (2 * SAMPLE + copies)
+    bins = plan.n_mels if plan.features == "mel" else plan.n_fft // 2 + 1
+    return (1 + samples // plan.hop_length) * bins * (CELL + copies) + 2 * SAMPLE * samples
+
+
 def features(samples: np.ndarray, plan: processing.Audio) -> np.ndarray:
     """The waveform [T], or the spectrogram or mel features [bins, frames] or [frames, bins] of samples."""
     if plan.features == "waveform":
         return np.asarray((samples - np.float32(plan.mean)) / np.float32(plan.std))
-    spectrum = np.abs(_short_time_fourier(samples, plan)) ** plan.power
-    if plan.features == "mel":
-        f_max = plan.f_max or plan.sample_rate / 2
-        spectrum = (
-            mel_filters(plan.sample_rate, plan.n_fft, plan.n_mels, plan.f_min, f_max, plan.scale, plan.norm) @ spectrum
-        )
+    f_max = plan.f_max or plan.sample_rate / 2
+    blocks: list[np.ndarray] = []
+    for block in _short_time_fourier(samples, plan):
+        spectrum = np.abs(block) ** plan.power
+        if plan.features == "mel":
+            filters = mel_filters(plan.sample_rate, plan.n_fft, plan.n_mels, plan.f_min, f_max, plan.scale, plan.norm)
+            spectrum = filters @ spectrum
+        blocks.append(spectrum)
+    spectrum = blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
     logged = (_log(spectrum, plan) - plan.mean) / plan.std
     return (logged if plan.layout == "mel_time" else logged.T).astype(np.float32)
 
 
-def _short_time_fourier(samples: np.ndarray, plan: processing.Audio) -> np.ndarray:
-    """The short-time Fourier transform, [1 + n_fft // 2, frames]."""
+def _short_time_fourier(samples: np.ndarray, plan: processing.Audio) -> Iterator[np.ndarray]:
+    """The short-time Fourier transform, [1 + n_fft // 2, frames], in blocks of frames: one takes ten times as much."""
     if plan.center:
         if plan.pad_mode == "reflect" and len(samples) <= plan.n_fft // 2:
             raise BadInput(f"the sound has {len(samples)} samples, too few for frames of {plan.n_fft}")
@@ -119,7 +143,10 @@ def _short_time_fourier(samples: np.ndarray, plan: processing.Audio) -> np.ndarr
     if (len(samples) - plan.n_fft) // plan.hop_length * plan.n_fft > MAX_IN_FRAMES:
         raise TooLarge(f"the sound has {len(samples):,} samples, too many for this model's features; send a part of it")
     frames = np.lib.stride_tricks.sliding_window_view(samples, plan.n_fft)[:: plan.hop_length]
-    return np.asarray(np.fft.rfft(frames * _window(plan.n_fft, plan.win_length or plan.n_fft), axis=1).T)
+    window, step = _window(plan.n_fft, plan.win_length or plan.n_fft), max(1, AT_ONCE // plan.n_fft)
+    for start in range(0, len(frames), step):
+        budget.check_time("the sound was transformed")
+        yield np.asarray(np.fft.rfft(frames[start : start + step] * window, axis=1).T)
 
 
 def _window(n_fft: int, length: int) -> np.ndarray:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from shared import budget
 from shared.errors import BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
@@ -21,6 +23,10 @@ from shared.serving.loaded import Loaded
 
 Row = dict[str, Any]
 MAX_ROWS = 50_000  # in a call
+# bytes, at most: of a character of a CSV, in text of any alphabet and once more cut into values; of a value beside
+# them, in a row by column; of a number that is made of it, in FP64, side by side with others, and as the model has it
+CHARACTER, CELL, NUMBER = 8, 100, 40
+CODES = "codes of "  # and a column's name: of parts of a loaded model, beside its files, which have no spaces
 
 
 def declared(loaded: Loaded) -> processing.Table:
@@ -74,6 +80,8 @@ def _row(value: Any, names: dict[str, None], number: int) -> Row:
 
 def parse_csv(text: bytes, plan: processing.Table, most: int | None = None) -> list[Row]:
     """The rows of a CSV file whose first line names the columns. Raises BadInput, and TooLarge beyond `most` rows."""
+    cells = text.count(b",") + text.count(b"\n") + 1
+    budget.take(len(text) * CHARACTER + cells * CELL, f"a CSV of {cells:,} values")
     try:
         reader = csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
         header = next(reader, [])
@@ -90,11 +98,32 @@ def parse_csv(text: bytes, plan: processing.Table, most: int | None = None) -> l
 
 def feeds(loaded: Loaded, rows: list[Row], plan: processing.Table) -> dict[str, np.ndarray]:
     """The model's inputs for rows: [N, columns] each, or [N] where the model has it so."""
+    budget.take(len(rows) * row_bytes(plan), f"a tensor of {len(rows):,} rows")
     groups: dict[str, list[np.ndarray]] = {tensor.name: [] for tensor in loaded.manifest.inputs}
     for column in plan.columns:
         values = [_parse_value(row.get(column.name), column, number) for number, row in enumerate(rows)]
-        groups[processing.input_of(column, list(groups))].append(_encode(values, column))
+        codes = _codes(loaded, column) if column.type == "category" else {}
+        groups[processing.input_of(column, list(groups))].append(_encode(values, column, codes))
     return {tensor.name: _join(tensor, groups[tensor.name]) for tensor in loaded.manifest.inputs}
+
+
+def row_bytes(plan: processing.Table) -> int:
+    """That a row takes while tensors are made of it."""
+    return NUMBER * sum(len(column.categories) if column.encode == "one-hot" else 1 for column in plan.columns)
+
+
+def _codes(loaded: Loaded, column: Column) -> dict[str, int]:
+    """The code of each category, by its text: made once for as long as the model is loaded."""
+    codes: dict[str, int] | None = loaded.parts.get(CODES + column.name)
+    if codes is None:
+        # CSV has no types: "3" is the category 3; of two that are spelled alike, the first counts
+        codes = {_spelled(value): code for code, value in reversed(list(enumerate(column.categories)))}
+        loaded.parts[CODES + column.name] = codes
+    return codes
+
+
+def _spelled(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _join(tensor: Tensor, parts: list[np.ndarray]) -> np.ndarray:
@@ -129,24 +158,23 @@ def _substitute(column: Column, number: int) -> Any:
     return column.missing
 
 
-def _encode(values: list[Any], column: Column) -> np.ndarray:
-    """One column's values as an array of shape [N, width]."""
+def _encode(values: list[Any], column: Column, codes_by_text: Mapping[str, int]) -> np.ndarray:
+    """One column's values as an array of shape [N, width]. codes_by_text: of its categories."""
     if column.type == "text" or (column.type == "category" and not column.categories):
         return np.array([str(value) for value in values], np.object_)[:, None]
     if column.type == "number":
         return np.asarray((np.array(values, np.float64)[:, None] - column.mean) / column.std)
-    codes = np.array([_code(value, column) for value in values], np.int64)
+    codes = np.array([_code(value, column, codes_by_text) for value in values], np.int64)
     if column.encode == "code":
         return codes[:, None].astype(np.float64)
     return np.asarray(codes[:, None] == np.arange(len(column.categories)), np.float64)
 
 
-def _code(value: Any, column: Column) -> int:
-    # CSV has no types: "3" is the category 3
-    texts = [str(category).lower() if isinstance(category, bool) else str(category) for category in column.categories]
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if text in texts:
-        return texts.index(text)
+def _code(value: Any, column: Column, codes: Mapping[str, int]) -> int:
+    code = codes.get(_spelled(value))
+    if code is not None:
+        return code
     if column.unknown is None:
-        raise BadInput(f"{value!r:.40} is no category of {column.name!r}: {texts[:20]}")
+        known = [_spelled(category) for category in column.categories[:20]]
+        raise BadInput(f"{value!r:.40} is no category of {column.name!r}: {known}")
     return column.unknown

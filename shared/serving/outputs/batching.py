@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from shared import budget
 from shared.package.manifest import Tensor
+from shared.runtime.arrays import DTYPES
 from shared.serving.loaded import Loaded
 
 DEFAULT_BATCH = 32  # of a model that takes any number
+COPIES = 3  # of a row: as it was decoded, as numbers, and behind the wall
 
 
-def per_run(loaded: Loaded) -> int:
-    """How many rows go into one run: what the model fixes, else DEFAULT_BATCH."""
-    return _fixed_batch(loaded.manifest.inputs) or DEFAULT_BATCH
+def per_run(loaded: Loaded, each: int | None = None) -> int:
+    """How many rows go into one run: what the model fixes, else DEFAULT_BATCH, or fewer if a call has no room for them.
+
+    each: bytes that a row takes; omitted, what follows of the model's inputs, where their sizes are fixed.
+    """
+    if each is None:
+        each = COPIES * sum(_bytes(tensor) for tensor in loaded.manifest.inputs)
+    return _fixed_batch(loaded.manifest.inputs) or budget.fitting(DEFAULT_BATCH, each)
+
+
+def _bytes(tensor: Tensor) -> int:
+    """Of a row; 0 where its size is not fixed."""
+    sizes = tensor.shape[1:]
+    return math.prod(sizes) * DTYPES[tensor.datatype].itemsize if all(size > 0 for size in sizes) else 0
 
 
 def _fixed_batch(inputs: list[Tensor]) -> int | None:
@@ -31,7 +47,11 @@ def run(loaded: Loaded, feeds: dict[str, np.ndarray], names: list[str] | None = 
     size = _fixed_batch(loaded.manifest.inputs)
     if size is None or size == total:
         return dict(zip(outputs, loaded.session.run(outputs, feeds), strict=True))
-    parts = [_run_padded(loaded, outputs, feeds, start, size) for start in range(0, total, size)]
+    parts = []
+    for start in range(0, total, size):
+        parts.append(_run_padded(loaded, outputs, feeds, start, size))
+        # once more: they are put together in the end
+        budget.take(2 * sum(array.nbytes for array in parts[-1]), f"the model's answer to {total:,} inputs")
     return {name: np.concatenate([part[index] for part in parts])[:total] for index, name in enumerate(outputs)}
 
 

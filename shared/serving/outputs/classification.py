@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from shared import budget
 from shared.errors import BadInput
 from shared.package.processing import Scores
 from shared.serving.inputs.request import Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching
+
+WIDE = 32  # bytes of a number while scores are made of it: in FP64, and what is in between
+ENTRY = 400  # bytes of an object in an answer, its JSON included, but for its texts
 
 
 def declared(loaded: Loaded) -> Scores:
@@ -39,6 +43,7 @@ def scores(loaded: Loaded, feeds: dict[str, np.ndarray]) -> np.ndarray:
     total = batching.rows(feeds)
     if values.dtype.kind not in "fiu" or values.size % total or not values.size:
         raise BadInput(f"output {name!r} of shape {list(values.shape)} is no row of scores per input")
+    budget.take(values.size * WIDE, f"the output {name!r} of {values.size:,} numbers")
     return activate(values.astype(np.float64).reshape(total, -1), declared(loaded).activation)
 
 
@@ -70,11 +75,11 @@ def best_labels(loaded: Loaded, row: np.ndarray, options: Options) -> list[dict[
     plan, labels = declared(loaded), loaded.manifest.labels
     threshold = options.threshold if options.threshold is not None else plan.threshold
     best = np.argsort(-row, kind="stable")[: options.top_k or plan.top_k]
-    return [
-        {"label": label(labels, int(index)), "score": round(float(row[index]), 6)}
-        for index in best
-        if threshold is None or row[index] >= threshold
-    ]
+    if threshold is not None:
+        best = best[row[best] >= threshold]
+    names = [label(labels, int(index)) for index in best]
+    budget.keep(sum(ENTRY + 2 * len(name) for name in names), f"an answer of {len(names):,} labels")
+    return [{"label": name, "score": round(float(row[index]), 6)} for name, index in zip(names, best, strict=True)]
 
 
 def label(labels: list[str], index: int) -> str:

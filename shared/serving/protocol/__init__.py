@@ -22,9 +22,10 @@ from shared.serving.protocol.message import (
     requested_outputs,
 )
 from shared.serving.protocol.reply import answer
-from shared.serving.protocol.values import nested, to_array, to_json
+from shared.serving.protocol.values import NESTED, nested, to_array, to_json
 
 __all__ = [
+    "NESTED",
     "InferInput",
     "InferOutput",
     "ParsedRequest",

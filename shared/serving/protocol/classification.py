@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from shared import budget
 from shared.errors import BadInput
 from shared.package.manifest import Tensor
 from shared.runtime.arrays import computable
 from shared.serving.protocol.binary import object_array
+
+SORTED = 24  # bytes of a number's places while they are sorted
+ELEMENT = 250  # bytes of a text in the answer, its parts and its JSON included, and its label
 
 
 def count_classes(parameters: dict[str, Any], output: Tensor) -> int:
@@ -29,6 +33,8 @@ def classify(scores: np.ndarray, count: int, labels: list[str]) -> np.ndarray:
     The first of several dimensions is the batch, the others are classes together. Text comes from `labels` where
     there is one for each class; without, elements are "value:index". NaN is less than everything.
     """
+    size = scores.size * (2 * scores.itemsize + SORTED)
+    budget.take(size + _count(scores, count) * ELEMENT, f"the classification of {scores.size:,} numbers")
     rows = scores.reshape(scores.shape[0], math.prod(scores.shape[1:])) if scores.ndim > 1 else scores.reshape(1, -1)
     values = _numeric(rows)
     best = _sort_descending(values)[:, :count]
@@ -39,6 +45,17 @@ def classify(scores: np.ndarray, count: int, labels: list[str]) -> np.ndarray:
         for value, index in zip(row[top].astype(str).tolist(), top.tolist(), strict=True)
     ]
     return object_array(elements).reshape([*scores.shape[:1], best.shape[1]] if scores.ndim > 1 else [best.shape[1]])
+
+
+def least(scores: np.ndarray, count: int) -> int:
+    """The fewest characters of the answer: a digit, a colon and a digit each."""
+    return 3 * _count(scores, count)
+
+
+def _count(scores: np.ndarray, count: int) -> int:
+    """Elements of the answer."""
+    rows = scores.shape[0] if scores.ndim > 1 else 1
+    return min(scores.size, rows * count)
 
 
 def _numeric(rows: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from shared import budget
 from shared.runtime.arrays import TEXT, datatype_of
 from shared.serving import content
 from shared.serving.content import JSON, Reply
@@ -15,6 +16,7 @@ from shared.serving.protocol.message import RequestedOutput
 from shared.serving.protocol.values import to_json
 
 OCTETS = "application/octet-stream"
+NUMBER_ROOM, TEXT_ROOM = 12, 64  # bytes of one in JSON, or in a list, beside its characters
 
 
 def answer(
@@ -31,6 +33,7 @@ def answer(
     Raises TooLarge when one call cannot return so much.
     """
     content.check_size(sum(_least(requested, array) for requested, array in outputs), accepted)
+    budget.take(sum(_room(requested, array) for requested, array in outputs), "the answer")
     tensors: list[dict[str, Any]] = []
     buffers: list[Any] = []
     for requested, array in outputs:
@@ -54,11 +57,22 @@ def answer(
 def _least(requested: RequestedOutput, array: np.ndarray) -> int:
     """The fewest bytes that an output takes in the answer: a number and a comma, a text and its marks, or base64."""
     if requested.classes:
-        return 0  # some numbers of many
+        from shared.serving.protocol import classification  # as below
+
+        return classification.least(array, requested.classes)
     texts = sum(len(text) for text in array.reshape(-1)) if array.dtype.kind in TEXT else 0
     if requested.binary:
         return (texts + 4 * array.size if texts else array.nbytes) * 4 // 3
     return texts + array.size * (3 if texts else 2)
+
+
+def _room(requested: RequestedOutput, array: np.ndarray) -> int:
+    """Bytes that an output takes while the answer is built: its JSON or binary data, and the whole of which it is part."""
+    if requested.classes:
+        return 0  # which is asked for there
+    if array.dtype.kind in TEXT:
+        return array.size * TEXT_ROOM
+    return 2 * array.nbytes if requested.binary else array.size * NUMBER_ROOM
 
 
 def _classify(array: np.ndarray, count: int, labels: list[str]) -> np.ndarray:

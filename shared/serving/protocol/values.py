@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from shared import budget
 from shared.errors import BadInput
 from shared.runtime.arrays import COMPUTED, TEXT, computable, json_values, to_stored
 from shared.serving.content import check_size
+
+NESTED = 56  # bytes of a number in a list, in the type it is computed with, and in JSON
 
 
 def to_array(name: str, data: Any, datatype: str, shape: list[int] | None) -> np.ndarray:
@@ -106,6 +109,7 @@ def nested(array: np.ndarray) -> Any:
     A number takes 32 bytes in a list, and two in the answer at least.
     """
     check_size(array.size * 2, None)
+    budget.take(array.size * NESTED, f"an answer of {array.size:,} values")
     if array.dtype.kind in TEXT:
         return np.asarray(to_json(array), dtype=object).reshape(array.shape).tolist()
     return computable(array).tolist()

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from shared import budget
 from shared.errors import BadInput, NotImplemented_, TooLarge
 from shared.package.manifest import Manifest
 from shared.package.tasks import TASKS, TENSOR
@@ -50,8 +51,10 @@ def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     items, size = inputs.items, task.per_run(loaded)
     try:
         answers: list[dict[str, Any]] = []
-        for start in range(0, len(items), size):
-            answers += task.answer(loaded, items[start : start + size], inputs.options)
+        with budget.part():
+            for start in range(0, len(items), size):
+                with budget.part():
+                    answers += task.answer(loaded, items[start : start + size], inputs.options)
     except MemoryError as error:
         raise TooLarge("the input takes more memory than there is: send a smaller one, or fewer in a call") from error
     return _heading(loaded) | ({"results": answers} if inputs.many else answers[0])
@@ -72,7 +75,11 @@ def explain(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     items = task.read(loaded, body, content_type, {}).items
     if len(items) != 1:
         raise BadInput(f"one input is explained at a time, the body has {len(items):,}")
-    explanation = task.explain(loaded, items[0], options)
+    try:
+        with budget.part():
+            explanation = task.explain(loaded, items[0], options)
+    except MemoryError as error:
+        raise TooLarge("the explanation takes more memory than there is: send a smaller input") from error
     return explanation if isinstance(explanation, bytes) else _heading(loaded) | explanation
 
 

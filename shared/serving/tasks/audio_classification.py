@@ -10,7 +10,7 @@ import numpy as np
 from shared.serving.inputs import sounds
 from shared.serving.inputs.request import Options
 from shared.serving.loaded import Loaded
-from shared.serving.outputs import batching, classification
+from shared.serving.outputs import classification, windows
 from shared.serving.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -35,12 +35,9 @@ class AudioClassification(Task):
 
 
 def _answer(loaded: Loaded, item: bytes, options: Options) -> dict[str, Any]:
-    tensor, plan = sounds.signature(loaded)
+    _, plan = sounds.signature(loaded)
     parts = sounds.windows(sounds.decode(item, plan.sample_rate), plan)
-    size = batching.per_run(loaded)
-    samples = [part for _, part in parts]
-    groups = [samples[start : start + size] for start in range(0, len(samples), size)]
-    rows = np.concatenate([classification.scores(loaded, sounds.feeds(tensor, plan, group)) for group in groups])
+    rows = windows.scores(loaded, [part for _, part in parts])
     answer: dict[str, Any] = {"predictions": classification.best_labels(loaded, rows.mean(axis=0), options)}
     if plan.hop and plan.seconds:
         answer["segments"] = [

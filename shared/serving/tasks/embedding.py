@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
+from shared import budget
 from shared.errors import BadInput
 from shared.package import processing
 from shared.package.processing import Vector
@@ -18,6 +19,9 @@ from shared.serving.inputs.request import MOST, Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching
 from shared.serving.tasks.base import Task
+
+POOLED = 16  # bytes of a number while vectors are made of tokens
+ELEMENT = 64  # bytes of a number of an answer: in the vector, in a list, in JSON
 
 
 class Request(Struct, frozen=True):
@@ -56,8 +60,12 @@ def vectors(loaded: Loaded, items: list[Any], options: Options) -> tuple[np.ndar
     declared = loaded.manifest.postprocess
     after = declared if isinstance(declared, Vector) else Vector()
     name = after.output or loaded.manifest.outputs[0].name
-    values = np.asarray(batching.run(loaded, feeds, [name])[name], np.float32)
-    return _normalize(pool(values, mask, after.pooling), after, options), tokens
+    raw = batching.run(loaded, feeds, [name])[name]
+    with budget.part():
+        budget.take(raw.size * POOLED, f"the output {name!r} of {raw.size:,} numbers")
+        rows = _normalize(pool(np.asarray(raw, np.float32), mask, after.pooling), after, options)
+    budget.keep(rows.size * ELEMENT, f"embeddings of {rows.size:,} numbers")
+    return rows, tokens
 
 
 def _first_windows(loaded: Loaded, items: list[bytes]) -> dict[str, np.ndarray]:
@@ -106,7 +114,11 @@ def openai(loaded: Loaded, request: Request) -> dict[str, Any]:
         raise BadInput(f"model {loaded.name!r} gives no embeddings of texts: its task is {loaded.manifest.task!r}")
     inputs = [request.input] if isinstance(request.input, str) else request.input
     options, size = Options(dimensions=request.dimensions), TASK.per_run(loaded)
-    parts = [vectors(loaded, inputs[start : start + size], options) for start in range(0, len(inputs), size)]
+    parts: list[tuple[np.ndarray, int]] = []
+    with budget.part():
+        for start in range(0, len(inputs), size):
+            with budget.part():
+                parts.append(vectors(loaded, inputs[start : start + size], options))
     rows = [row for values, _ in parts for row in values]
     tokens = sum(count for _, count in parts)
     return {

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from shared import budget
 from shared.errors import BadInput
 from shared.package.processing import Boxes
 from shared.serving.inputs import images
@@ -15,6 +16,10 @@ from shared.serving.inputs.request import Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
 from shared.serving.tasks.base import Task
+
+BOX = 400  # bytes of four numbers in an answer, and in its JSON
+# Boxes that are compared with each other, the best ones, as other detectors have it: each may be compared with all.
+MOST_CANDIDATES = 30_000
 
 
 class ObjectDetection(Task):
@@ -47,12 +52,21 @@ def _answers(loaded: Loaded, items: list[bytes], options: Options) -> list[dict[
     threshold = plan.threshold if options.threshold is None else options.threshold
     answers = []
     for number, placement in enumerate(placements):
-        boxes, scores, classes = candidates(outputs, plan, number, threshold, loaded)
-        corners = _to_image(_corners(boxes, plan, view), placement)
-        best = suppress_overlaps(corners, scores, classes, plan.iou, options.top_k or plan.top_k)
-        labels = [classification.label(loaded.manifest.labels, int(classes[i])) for i in best]
-        answers.append({"objects": [_object(labels[n], scores[i], corners[i]) for n, i in enumerate(best)]})
+        with budget.part():
+            budget.take(_largest(outputs) * classification.WIDE, "an image's boxes and scores")
+            boxes, scores, classes = candidates(outputs, plan, number, threshold, loaded)
+            corners = _to_image(_corners(boxes, plan, view), placement)
+            best = suppress_overlaps(corners, scores, classes, plan.iou, options.top_k or plan.top_k)
+            labels = [classification.label(loaded.manifest.labels, int(classes[i])) for i in best]
+            room = sum(classification.ENTRY + BOX + 2 * len(label) for label in labels)
+            budget.keep(room, f"an answer of {len(labels):,} boxes")
+            answers.append({"objects": [_object(labels[n], scores[i], corners[i]) for n, i in enumerate(best)]})
     return answers
+
+
+def _largest(outputs: Mapping[str, np.ndarray]) -> int:
+    """Numbers that all outputs have of one image, at most: of some models they are all of one."""
+    return sum(array.size // (len(array) if array.ndim == 3 and len(array) else 1) for array in outputs.values())
 
 
 def _object(label: str, score: float, box: np.ndarray) -> dict[str, Any]:
@@ -100,8 +114,9 @@ def _of_image(outputs: Mapping[str, np.ndarray], name: str, number: int) -> np.n
     """What an output says of one image: its row, or all of it where a model takes one image and has no such axis."""
     if name not in outputs:
         raise BadInput(f"the package's postprocess names the output {name!r}, the model has {sorted(outputs)}")
-    values = np.asarray(outputs[name], np.float64)
-    return values[number] if values.ndim == 3 or (values.ndim == 2 and values.shape[0] == 1) else values
+    values = outputs[name]
+    row = values[number] if values.ndim == 3 or (values.ndim == 2 and values.shape[0] == 1) else values
+    return np.array(row, np.float64)
 
 
 def _view(feed: np.ndarray, layout: str) -> tuple[int, int]:
@@ -130,17 +145,17 @@ def suppress_overlaps(
     corners: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou: float | None, limit: int
 ) -> list[int]:
     """Indices of the boxes that stay, best first; those that overlap a better one of their class more than iou go."""
-    order = [int(i) for i in np.argsort(-scores, kind="stable")]
+    rest = np.argsort(-scores, kind="stable")[: limit if iou is None else MOST_CANDIDATES]
     if iou is None:
-        return order[:limit]
+        return [int(index) for index in rest]
     areas = np.prod(np.maximum(corners[:, 2:] - corners[:, :2], 0), axis=1)
     chosen: list[int] = []
-    for index in order:
-        if len(chosen) == limit:
-            break
-        rivals = [other for other in chosen if classes[other] == classes[index]]
-        if not rivals or overlap(corners[index], corners[rivals], areas[index], areas[rivals]).max() <= iou:
-            chosen.append(index)
+    while len(rest) and len(chosen) < limit:
+        budget.check_time(f"{len(scores):,} boxes were compared")
+        best, rest = rest[0], rest[1:]
+        chosen.append(int(best))
+        apart = overlap(corners[best], corners[rest], areas[best], areas[rest]) <= iou
+        rest = rest[apart | (classes[rest] != classes[best])]
     return chosen
 
 

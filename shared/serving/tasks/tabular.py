@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shared import budget
 from shared.serving import protocol
 from shared.serving.inputs import tables
 from shared.serving.inputs.request import Inputs, Options
@@ -50,14 +51,22 @@ class Tabular(Task):
 def outputs(loaded: Loaded, items: list[Row]) -> np.ndarray:
     """What the model answers for rows, [rows, width], in its own type."""
     name = classification.output(loaded)
-    size, plan = batching.per_run(loaded), tables.declared(loaded)
-    groups = [tables.feeds(loaded, items[start : start + size], plan) for start in range(0, len(items), size)]
-    return np.concatenate([batching.run(loaded, feeds, [name])[name] for feeds in groups]).reshape(len(items), -1)
+    plan = tables.declared(loaded)
+    size = batching.per_run(loaded, tables.row_bytes(plan))
+    parts: list[np.ndarray] = []
+    for start in range(0, len(items), size):
+        with budget.part():
+            parts.append(batching.run(loaded, tables.feeds(loaded, items[start : start + size], plan), [name])[name])
+        # once more: they are put together in the end
+        budget.take(2 * parts[-1].nbytes, f"the model's answer to {len(items):,} rows")
+    return np.concatenate(parts).reshape(len(items), -1)
 
 
 def values(numbers: np.ndarray) -> list[dict[str, Any]]:
     """`{"value": …}` for each row of numbers [rows, width]: a number, or a list of several."""
-    return [{"value": row[0] if len(row) == 1 else row} for row in protocol.nested(numbers)]
+    rows = protocol.nested(numbers)
+    budget.keep(numbers.size * protocol.NESTED + len(rows) * classification.ENTRY, f"an answer of {len(rows):,} rows")
+    return [{"value": row[0] if len(row) == 1 else row} for row in rows]
 
 
 def _are_scores(loaded: Loaded, numbers: np.ndarray) -> bool:
@@ -66,6 +75,7 @@ def _are_scores(loaded: Loaded, numbers: np.ndarray) -> bool:
 
 def _scores(loaded: Loaded, numbers: np.ndarray) -> np.ndarray:
     """[rows, classes] in FP64."""
+    budget.take(numbers.size * classification.WIDE, f"scores of {numbers.size:,} numbers")
     wide = numbers.astype(np.float64)
     if wide.shape[1] == 1:  # one probability, of the second of two classes
         return np.concatenate([1 - wide, wide], axis=1)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from shared import budget
 from shared.errors import BadInput
 from shared.package.processing import Entities
 from shared.serving.inputs import texts
@@ -42,7 +43,10 @@ def _answers(loaded: Loaded, items: list[texts.Item], options: Options) -> list[
     if tokens is None:
         raise BadInput(f"model {loaded.name!r} has no tokenizer, so nothing is known of where its tokens are")
     plan, name = _declared(loaded), _output(loaded)
-    logits = np.asarray(batching.run(loaded, feeds, [name])[name], np.float64)
+    raw = batching.run(loaded, feeds, [name])[name]
+    room = raw.size * classification.WIDE + tokens["mask"].size * classification.ENTRY
+    budget.take(room, f"the output {name!r} of {raw.size:,} numbers")
+    logits = np.asarray(raw, np.float64)
     if logits.ndim != 3 or logits.shape[:2] != tokens["mask"].shape:
         raise BadInput(f"output {name!r} has shape {list(logits.shape)}, not [texts, tokens, labels]")
     answers = []
@@ -92,6 +96,8 @@ def _split_label(label: str) -> tuple[bool, str]:
 
 def _entity(text: str, group: list[dict[str, Any]], shift: int) -> dict[str, Any]:
     start, end = max(group[0]["at"][0] - shift, 0), max(group[-1]["at"][1] - shift, 0)
+    characters = len(range(len(text))[start:end])  # a tokenizer may say that each token is the whole text
+    budget.keep(classification.ENTRY + 4 * characters, "an answer of many entities")
     score = round(sum(token["score"] for token in group) / len(group), 6)
     return {
         "entity": _split_label(group[0]["label"])[1],
