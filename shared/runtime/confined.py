@@ -57,6 +57,11 @@ class Confined:
         self._finalizer()
 
     @property
+    def resident(self) -> int:
+        """Bytes of memory that the runner has of its own, as the kernel counts them; 0 while there is none."""
+        return self._held[0].resident() if self._held else 0
+
+    @property
     def pid(self) -> int | None:
         """Of the runner, while there is one."""
         return self._held[0].pid if self._held else None
@@ -76,6 +81,10 @@ class Confined:
         if not self._lock.acquire(timeout=-1 if left is None else max(0.0, left)):
             raise TimedOut("another call of this model took all the time that there was; try again", None)
         try:
+            if self._held and not self._held[0].is_idle:  # it died between two calls, which is no fault of this one
+                ended = Ended(self._held.pop().end())
+                if ended.status is not None:  # else with the zygote, whatever ended that
+                    self._tell(ended.reason)
             if not self._held:
                 self._started()
             return self._asked(Run(outputs, tensors), contents)

@@ -32,7 +32,7 @@ from shared.serving import forms, vouching
 from shared.serving.layer import EMPTY, Later, Layer
 from shared.serving.loaded import Loaded
 from shared.serving.sources import Permit, Sources
-from shared.serving.wall import Wall, counting_deaths, watch
+from shared.serving.wall import Wall, counting_deaths, resident, watch
 from shared.storage.base import Unavailable as StoreAway
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class _Resolved(NamedTuple):
 
 
 class _Entry(Struct):
-    """Of the cache. cost: bytes of memory."""
+    """Of the cache. cost: bytes of memory, estimated; a confined session's is counted, where it is more."""
 
     manifest: Manifest
     session: Session
@@ -244,9 +244,10 @@ class Models:
 
     def _keep(self, key: tuple[str, str], entry: _Entry) -> None:
         self._cached[key] = entry
-        total = sum(other.cost for other in self._cached.values())
+        costs = {key: max(other.cost, resident(other.session)) for key, other in self._cached.items()}
+        total = sum(costs.values())
         while total > self._capacity and len(self._cached) > 1:
-            oldest = self._cached.popitem(last=False)[1].cost
+            oldest = costs[self._cached.popitem(last=False)[0]]
             total -= oldest
             self._evicted += oldest
         if self._evicted >= max(self._capacity * TRIM, LEAST_TRIM):

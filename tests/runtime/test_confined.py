@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +157,7 @@ def test_the_zygote_may_die(bystander: Confined) -> None:
     zygote = zygotes.zygote().pid
     os.kill(zygote, signal.SIGKILL)
     os.waitid(os.P_PID, zygote, os.WEXITED | os.WNOWAIT)  # then its runners have got their signal, too
-    with pytest.raises(Unavailable, match="try again"):
+    with suppress(Unavailable):  # where the runner had its signal, but was not gone yet
         answers(bystander)
     assert answers(bystander)
 
