@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from api.document import ERRORS, document
+from shared.access import limits
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
@@ -121,6 +122,23 @@ def test_the_authorizers_key_is_the_plans_key() -> None:
     assert len(shortest) >= 20, "API Gateway takes no shorter key"
 
 
+def test_limits_are_the_same_for_who_creates_tokens_and_who_lets_them_in() -> None:
+    resources = TEMPLATE["Resources"]
+    variables = [
+        resources[f"{name}Function"]["Properties"]["Environment"]["Variables"] for name in ("Tokens", "Authorize")
+    ]
+    for name in ("LIMITS", "DEPLOYMENT"):
+        assert variables[0][name] == variables[1][name]
+    defaults = {name: str(one.get("Default")) for name, one in TEMPLATE["Parameters"].items()}
+    text = re.sub(r"\$\{(\w+)\}", lambda match: defaults[match[1]], variables[0]["LIMITS"]["Fn::Sub"])
+    held = limits.decode(text)
+    assert held == limits.Limits(
+        rate=200, burst=400, quota=5_000_000, batch_jobs=20, training_jobs=5, upload_bytes=100 * 2**30
+    )
+    assert resources["StandardPlan"]["Properties"]["UsagePlanName"] == {"Fn::Sub": "${AWS::StackName}-standard"}
+    assert variables[0]["DEPLOYMENT"] == {"Ref": "AWS::StackName"}
+
+
 def test_every_answer_of_the_gateway_is_an_error_object() -> None:
     answers = api()["x-amazon-apigateway-gateway-responses"]
     assert {"DEFAULT_4XX", "DEFAULT_5XX", "UNAUTHORIZED", "THROTTLED", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE"} <= set(
@@ -142,6 +160,8 @@ def test_what_cannot_be_a_token_is_refused_at_the_door() -> None:
     expression = re.compile(scheme["identityValidationExpression"])
     assert expression.fullmatch("Bearer amaas_0123456789ab_" + "x" * 43)
     assert expression.fullmatch("bearer amaas_0123456789ab_" + "_-" * 20)
+    assert expression.fullmatch("Bearer eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UifQ.c2ln-_")
+    assert not expression.fullmatch("Bearer eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UifQ")
     assert not expression.fullmatch("Basic YTpi")
     assert not expression.fullmatch("Bearer x")
 
@@ -160,6 +180,10 @@ def test_rights_end_at_named_prefixes_of_the_one_bucket(name: str) -> None:
             named = statement["Resource"].get("Fn::Sub", "")
             assert statement["Resource"] == {"Ref": "BatchMachine"} or named.endswith(":${AWS::StackName}-batch:*")
             continue
+        if listed(statement["Action"])[0].startswith("apigateway:"):
+            places = {one["Fn::Sub"].partition("${AWS::Region}::/")[2] for one in listed(statement["Resource"])}
+            assert name == "tokens" and places <= {"apikeys", "apikeys/*", "usageplans", "usageplans/*/keys"}
+            continue
         if listed(statement["Action"])[0].startswith("sqs:"):
             assert (name, statement["Resource"]) == ("upload", {"Fn::GetAtt": ["IngestFailures", "Arn"]})
             continue
@@ -175,9 +199,14 @@ REMOVED = {
     "sweep": {"blobs/*", "catalogue/changed/*"},
     "ingest": {"catalogue/changed/*", "unfinished/*"},
     "registry": {"catalogue/changed/*"},
-    "upload": {"unfinished/*", "uploads/*", "inbox/*"},
-    "batch": {"batch/*"},
-    "training": {"training/*/checkpoint/*", "training/*/report/*", "training/*/metrics.jsonl"},
+    "upload": {"unfinished/*", "uploads/*", "inbox/*", "limits/*/upload_bytes/*"},
+    "batch": {"batch/*", "limits/*/batch_jobs/*", "limits/*/upload_bytes/*"},
+    "training": {
+        "limits/*/training_jobs/*",
+        "training/*/checkpoint/*",
+        "training/*/report/*",
+        "training/*/metrics.jsonl",
+    },
 }
 
 
@@ -203,7 +232,7 @@ def test_the_bucket_is_private_encrypted_versioned_and_outlives_the_stack() -> N
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     assert properties["BucketEncryption"]
     expiring = {rule["Prefix"] for rule in properties["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule}
-    assert expiring == {"uploads/", "batch/", "training/", "idempotency/"}, (
+    assert expiring == {"uploads/", "batch/", "training/", "idempotency/", "limits/"}, (
         "nothing else that is current may ever expire"
     )
 
