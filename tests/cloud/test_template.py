@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from api.document import ERRORS, document
-from shared.access import limits
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
@@ -120,23 +119,6 @@ def test_the_authorizers_key_is_the_plans_key() -> None:
     assert resources["AuthorizeFunction"]["Properties"]["Environment"]["Variables"]["QUOTA_KEY"] == key
     shortest = key["Fn::Sub"].replace("${AWS::StackName}", "a")
     assert len(shortest) >= 20, "API Gateway takes no shorter key"
-
-
-def test_limits_are_the_same_for_who_creates_tokens_and_who_lets_them_in() -> None:
-    resources = TEMPLATE["Resources"]
-    variables = [
-        resources[f"{name}Function"]["Properties"]["Environment"]["Variables"] for name in ("Tokens", "Authorize")
-    ]
-    for name in ("LIMITS", "DEPLOYMENT"):
-        assert variables[0][name] == variables[1][name]
-    defaults = {name: str(one.get("Default")) for name, one in TEMPLATE["Parameters"].items()}
-    text = re.sub(r"\$\{(\w+)\}", lambda match: defaults[match[1]], variables[0]["LIMITS"]["Fn::Sub"])
-    held = limits.decode(text)
-    assert held == limits.Limits(
-        rate=200, burst=400, quota=5_000_000, batch_jobs=20, training_jobs=5, upload_bytes=100 * 2**30
-    )
-    assert resources["StandardPlan"]["Properties"]["UsagePlanName"] == {"Fn::Sub": "${AWS::StackName}-standard"}
-    assert variables[0]["DEPLOYMENT"] == {"Ref": "AWS::StackName"}
 
 
 def test_every_answer_of_the_gateway_is_an_error_object() -> None:
