@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from shared.clock import new_id, now
-from shared.errors import AmaasError, Conflict, NotImplemented_, Unavailable
+from shared.errors import AmaasError, Conflict, NotFound, NotImplemented_, Unavailable
 from shared.jobs.training import job as jobs
 from shared.jobs.training import progress, status
 from shared.jobs.training.job import Job
@@ -28,11 +29,20 @@ class Queue(Protocol):
     def stop(self, aws_id: str, reason: str) -> None: ...
 
 
-def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, bucket: str, identity: str = "") -> Job:
+def start(
+    store: Store,
+    queue: Queue | None,
+    request: TrainingRequest,
+    by: str,
+    bucket: str,
+    identity: str = "",
+    admit: Callable[[str], None] = lambda job: None,
+) -> Job:
     """Raises BadInput; NotImplemented_ without a queue; Unavailable, after which the stored job is a failed one.
 
     identity: the id to use, by which an interrupted call is repeated; a job that has reached the queue, or has
-    failed to, is not submitted again.
+    failed to, is not submitted again. admit: called with the id of a job that is about to be stored; what it raises
+    keeps it from that.
     """
     require_valid(request, bucket)
     if queue is None:
@@ -40,10 +50,12 @@ def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, 
             "this deployment has no training queue: `amaas train --local` trains on your own machine and pushes the "
             "result; or deploy with TrainingQueue=gpu and an image, as training/README.md says"
         )
+    own = identity or new_id()
+    admit(own)
     job = jobs.create(
         store,
         Job(
-            id=identity or new_id(),
+            id=own,
             model=request.model,
             data=request.data,
             by=by,
@@ -53,13 +65,18 @@ def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, 
     )
     if identity and (status.read_report(store, job.id) or jobs.read_report(store, job.id)):
         return job
+    _submit(store, queue, job, bucket)
+    return job
+
+
+def _submit(store: Store, queue: Queue, job: Job, bucket: str) -> None:
+    """Raises Unavailable, after which the stored job is a failed one."""
     try:
         aws_id = queue.submit(job.id, bucket)
     except Unavailable as error:
         jobs.write_report(store, job.id, 0, "failed", f"it never reached the queue: {error}")
         raise
     status.record_submission(store, job.id, aws_id, now())
-    return job
 
 
 def refresh(store: Store, queue: Queue | None, job: Job) -> None:
@@ -124,6 +141,16 @@ def _reconcile(store: Store, queue: Queue, identity: str) -> bool:
     )
     jobs.write_report(store, identity, report.ended, "failed", reason)
     return True
+
+
+def has_ended(store: Store, queue: Queue | None, identity: str) -> bool | None:
+    """Whether a job is over; None if there is none, as far as is stored."""
+    try:
+        job = jobs.read(store, identity)
+    except NotFound:
+        return None
+    refresh(store, queue, job)
+    return progress.status(store, job)["state"] in progress.FINAL
 
 
 def cancel(store: Store, queue: Queue | None, job: Job, by: str) -> None:
