@@ -53,8 +53,11 @@ REFRESH = 2.0
 PREFETCH = 25.0
 
 
-class _Resolved(NamedTuple):
-    """stale: seconds since the state was known to be the present one, where the store cannot be asked; else None."""
+class Resolved(NamedTuple):
+    """By which state a call is answered, and by which version.
+
+    stale: seconds since the state was known to be the present one, where the store cannot be asked; else None.
+    """
 
     head: Head
     version: Version
@@ -109,23 +112,19 @@ class Models:
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, str], _Load] = {}
 
-    def resolve(self, model: str, reference: str | None, key: str | None = None) -> tuple[Head, Version]:
+    def resolve(self, model: str, reference: str | None, key: str | None = None) -> Resolved:
         """The model's state, at most `ttl` seconds old, and the version that answers. Raises NotFound, Unavailable.
 
         While the store is away, the state may be older: see the module's docstring. key: callers with the same key get
         the same version of a split alias; with none, each call draws. What an older state does not know is looked for
         in the present one: a version may be called as soon as it is there.
         """
-        resolved = self._resolve(model, reference, key)
-        return resolved.head, resolved.version
-
-    def _resolve(self, model: str, reference: str | None, key: str | None) -> _Resolved:
         keys.model_name(model)
         split_key = key if key is not None else os.urandom(8).hex()
         cached = self._heads.get(model)
         if cached and self._clock() - cached[0] < self._ttl:
             with suppress(NotFound):
-                return _Resolved(cached[1], self.log.version(cached[1], cached[1].number(reference, split_key)))
+                return Resolved(cached[1], self.log.version(cached[1], cached[1].number(reference, split_key)))
         time_of_request = self._clock()
         try:
             with deadline.within(REFRESH if cached else None):
@@ -136,11 +135,11 @@ class Models:
             return self._resolve_stale(*cached, reference, split_key, error)
         if head.revision:  # unknown names are not cached: a caller can make up any number of them
             self._heads[model] = (time_of_request, head)
-        return _Resolved(head, self.log.version(head, head.number(reference, split_key)))
+        return Resolved(head, self.log.version(head, head.number(reference, split_key)))
 
     def _resolve_stale(
         self, confirmed: float, head: Head, reference: str | None, split_key: str, error: StoreAway
-    ) -> _Resolved:
+    ) -> Resolved:
         """By an earlier state. confirmed: when it was known to be the present one. Raises Unavailable."""
         stale = self._clock() - confirmed
         is_number = reference is not None and reference.isascii() and reference.isdigit()
@@ -151,7 +150,7 @@ class Models:
         except NotFound:  # it may be there by now
             raise error from None
         logger.warning("stale", extra={"model": head.model, "seconds": int(stale), "why": str(error)})
-        return _Resolved(head, version, int(stale))
+        return Resolved(head, version, int(stale))
 
     def manifest(self, version: Version) -> Manifest:
         if version.manifest not in self._manifests:
@@ -166,7 +165,7 @@ class Models:
         if not self._prepared and self._wall.confines(model, self.sources.layer.models):
             self._prepared = True
             self._wall.prepare()
-        head, version, stale = self._resolve(model, reference, key)
+        head, version, stale = self.resolve(model, reference, key)
         entry = self._session(model, version)
         read, shadow = self.sources.read, head.shadow(reference)
         return Loaded(model, version, head.revision, entry.manifest, entry.session, entry.parts, read, shadow, stale)
@@ -272,11 +271,10 @@ class Models:
         """Ask the registry anew, whatever the time: the process was asleep, and no clock says for how long."""
         self._heads.clear()
 
-    def ready(self, model: str, reference: str | None) -> bool:
-        """Whether a call would be answered; loads the model to find out. Raises NotFound."""
+    def load_if_ready(self, model: str, reference: str | None) -> Loaded | None:
+        """The model if a call would be answered, which loading it finds out; else None. Raises NotFound."""
         try:
-            self.load(model, reference)
+            return self.load(model, reference)
         except Unavailable as error:
             logger.warning("not ready", extra={"model": model, "why": str(error)})
-            return False
-        return True
+            return None

@@ -137,7 +137,7 @@ def test_unknown_models_and_versions(store: CountingStore) -> None:
     for name, reference in (("nope", None), ("m", "3"), ("m", "canary")):
         with pytest.raises(NotFound):
             models.load(name, reference)
-    assert models.ready("m", None)
+    assert models.load_if_ready("m", None)
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes", None])
@@ -150,7 +150,7 @@ def test_a_damaged_blob_is_never_served(store: CountingStore, damage: bytes | No
     models = make(store)
     with pytest.raises(Unavailable, match=digest):
         models.load("m", None)
-    assert not models.ready("m", None)
+    assert not models.load_if_ready("m", None)
     assert run(models, "2") == 2.0
 
 

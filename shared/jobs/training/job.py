@@ -71,9 +71,14 @@ def create(store: Store, job: Job) -> Job:
     return job
 
 
+def find(store: Store, job: str) -> Job | None:
+    stored: Job | None = read_record(store, job, "job", JOB)
+    return stored
+
+
 def read(store: Store, job: str) -> Job:
     """Raises NotFound."""
-    stored: Job | None = read_record(store, job, "job", JOB)
+    stored = find(store, job)
     if stored is None:
         raise NotFound(f"there is no training job {job!r}: jobs expire after 90 days; GET /training-jobs lists them")
     return stored
