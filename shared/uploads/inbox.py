@@ -26,7 +26,11 @@ def open_session(store: Store, model: str, key: str, tag: str, modified: float, 
     # Storage events are delivered at least once, and a bucket may be restored from a copy: the upload is known by key
     # and content. Times do not decide: HEAD has whole seconds, LIST may have milliseconds, a copy has others.
     mark = _mark(key, tag)
-    upload = _known_id(store, model, mark) or new_id(int(modified), mark)
+    upload = _known_id(store, model, mark)
+    if upload is None:
+        upload = new_id(int(modified), mark)
+        # before the session: whoever dies behind it leaves an object that every look takes for known
+        store.put(keys.unfinished(model, upload), b"")
     session = UploadSession(
         upload_id=upload, model=model, by=by, created_at=now(), files=[File(MODEL_FILE)], keys={MODEL_FILE: key}
     )
