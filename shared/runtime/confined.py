@@ -1,4 +1,4 @@
-"""A session whose model runs in a process of its own: the same members as onnx.Session, and a wall around it.
+"""A session whose model, or tokenizer, runs in a process of its own: a wall around it, and the members of any other.
 
 The runner checks nothing that this process relies on: what comes back is read as a stranger's. A model that ends its
 runner, or is too slow, is an error of that call; the next one starts another runner on the same file.
@@ -22,7 +22,7 @@ from shared.runtime import exchange
 from shared.runtime.exchange import ANSWERS, REQUESTS, Answer, Failure, Ready, Run, Unreadable
 from shared.runtime.runners import Crashed, Ended, Runner, TimedOut
 from shared.runtime.signature import OutOfMemory, Signature, Unloadable
-from shared.runtime.zygotes import Order
+from shared.runtime.zygotes import Cutting, Order
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class Confined:
         Unloadable, OutOfMemory, Crashed, TimedOut; Unavailable where the kernel refuses the filter that is required.
         """
         self._model, self._order, self.on_death = model, order, on_death
+        self._noun = "the model's tokenizer" if order.cutting else "the model"
         self._lock = threading.Lock()
         self._held: list[Runner] = []
         self._finalizer = weakref.finalize(self, _let_go, model, self._held)
@@ -130,7 +131,7 @@ class Confined:
         runner.end()
         if isinstance(reply, Failure):
             raise _error(reply)
-        raise Unavailable("the model cannot be loaded: its process answered what cannot be read; push it again")
+        raise Unavailable(f"{self._noun} cannot be loaded: its process answered what cannot be read; push it again")
 
     def _reply(self, runner: Runner, length: int | None, seconds: float | None, what: str) -> exchange.Reply | None:
         """None when it cannot be read. Raises Crashed, TimedOut, OutOfMemory; then the runner is gone."""
@@ -144,15 +145,15 @@ class Confined:
                 raise Unavailable("the process that runs the model has ended with all others; try again") from ended
             if ended.status == -signal.SIGKILL:  # by nobody here
                 self._dead("", "SIGKILL", what)
-                raise OutOfMemory("the model ran out of memory, and was ended; send a smaller input") from ended
+                raise OutOfMemory(f"{self._noun} ran out of memory, and was ended; send a smaller input") from ended
             raise self._dead(f"crashed ({ended.reason})", ended.reason, what) from ended
         except TimeoutError as error:
             self._held.clear()
             self._tell("deadline")
             waited = "any" if seconds is None else f"{max(0.0, seconds):.1f}"
             raise TimedOut(
-                f"the model was not ready within the {waited} s that were left, and was stopped: send fewer or smaller "
-                "inputs at a time, or try again"
+                f"{self._noun} was not ready within the {waited} s that were left, and was stopped: send fewer or "
+                "smaller inputs at a time, or try again"
             ) from error
         except Unreadable:
             return None
@@ -162,7 +163,7 @@ class Confined:
         self._held.clear()
         self._tell(reason)
         return Crashed(
-            f"the model {deed} on {what}; no other call is affected. Send another input, and report this one to "
+            f"{self._noun} {deed} on {what}; no other call is affected. Send another input, and report this one to "
             "whoever uploaded the model",
             reason,
         )
@@ -198,3 +199,11 @@ def load(path: str, *, threads: int, mapped: bool, memory: int, filtered: bool, 
     """A confined session of the model in a file, which may be removed afterwards. See Order and Confined."""
     model = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     return Confined(model, Order(threads, mapped, memory, filtered), **more)
+
+
+def load_tokenizer(raw: bytes, cutting: Cutting, *, memory: int, filtered: bool) -> Confined:
+    """A confined session of a tokenizer.json, as tokens.load has it. Raises what Confined does."""
+    file = os.memfd_create("tokenizer", os.MFD_CLOEXEC)
+    with open(file, "wb", closefd=False) as writer:
+        writer.write(raw)
+    return Confined(file, Order(1, mapped=False, memory=memory, filtered=filtered, cutting=cutting))

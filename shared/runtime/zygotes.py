@@ -25,17 +25,31 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 STARTING = 30.0  # seconds for the zygote to answer: its imports, on a machine that is busy
 
 
+class Cutting(Struct, frozen=True, array_like=True):
+    """How a tokenizer makes rows of texts, in tokens. longest: what is longer is cut; None: as the tokenizer has it.
+
+    fixed: the length of all rows, where the model has one. whole: rows are as long as `longest`, not as the longest
+    text of a call.
+    """
+
+    longest: int | None = None
+    fixed: int | None = None
+    whole: bool = False
+
+
 class Order(Struct, frozen=True, array_like=True, tag=1):
-    """Of the zygote: a new runner. Descriptors come with it: its socket, the area, the model's file.
+    """Of the zygote: a new runner. Descriptors come with it: its socket, the area, the file that it loads.
 
     mapped: weights may stay in the model's file. memory: bytes of address space for it, beside model and area.
-    filtered: do without a model rather than without the system-call filter.
+    filtered: do without a model rather than without the system-call filter. cutting: the file is a tokenizer, and this
+    is how it cuts; None: it is a model.
     """
 
     threads: int
     mapped: bool
     memory: int
     filtered: bool
+    cutting: Cutting | None = None
 
 
 class End(Struct, frozen=True, array_like=True, tag=2):

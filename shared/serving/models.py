@@ -177,7 +177,8 @@ class Models:
         head, version, stale = self.resolve(model, reference, key)
         entry = self._session(model, version)
         read, shadow = self.sources.read, head.shadow(reference)
-        return Loaded(model, version, head.revision, entry.manifest, entry.session, entry.parts, read, shadow, stale)
+        state, opener = (entry.manifest, entry.session, entry.parts), self.sources.open_tokenizer
+        return Loaded(model, version, head.revision, *state, read, shadow, stale, opener)
 
     def _session(self, model: str, version: Version) -> _Entry:
         """Single flight: of several threads that need a model at once, one loads it and the others wait.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.registry.state import Version
     from shared.runtime.confined import Confined
     from shared.runtime.signature import Session
+    from shared.runtime.zygotes import Cutting
 
 LAYER, NONE, SIGNED = "layer", "none", "signed"
 DEADLINE = "deadline"  # as confined.Confined calls it
@@ -80,6 +81,16 @@ class Wall(Struct, frozen=True):
         from shared.runtime import confined
 
         return confined.load(path, threads=threads, mapped=mapped, memory=self.memory, filtered=self.filtered)
+
+    def open_tokenizer(self, raw: bytes, cutting: Cutting, *, direct: bool) -> Session:
+        """A session of a tokenizer.json, as `open` has it of a model; see tokens.Tokenizer."""
+        if direct:
+            from shared.runtime import tokens
+
+            return tokens.load(raw, cutting)
+        from shared.runtime import confined
+
+        return confined.load_tokenizer(raw, cutting, memory=self.memory, filtered=self.filtered)
 
 
 def watch(session: Session, model: str, version: int) -> None:

@@ -17,8 +17,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from shared.runtime import onnx, runner, zygote
+from shared.runtime import runner, zygote
 from shared.runtime.signature import Unloadable
+from shared.runtime.zygotes import Order
 
 # What is looked for; this text itself does not match.
 CANARY = re.compile(rb"canary-[0-9a-f]{32}-end")
@@ -26,7 +27,7 @@ PROTECTED = ("[vvar", "[vsyscall", "[vdso")
 F_SETSIG = 10
 opened: list[int] = []
 libc = ctypes.CDLL(None, use_errno=True)
-confine = runner.main
+confine, prepare = runner.main, runner._prepare
 
 
 def searched_memory(maps: int) -> list[str]:
@@ -111,8 +112,14 @@ def opening(*arguments: Any) -> NoReturn:
     confine(*arguments)
 
 
+def preparing(order: Order) -> Callable[[mmap.mmap], NoReturn]:
+    """Whatever a model's or a tokenizer's runner imports is there."""
+    prepare(order)
+    return look
+
+
 def main() -> None:
-    onnx.load_memory = look  # type: ignore[assignment]
+    runner._prepare = preparing
     runner.main = opening  # type: ignore[assignment]
     zygote.main()
 

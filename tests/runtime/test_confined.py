@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from shared import deadline
 from shared.errors import TooLarge, Unavailable
@@ -162,8 +163,8 @@ def test_the_zygote_may_die(bystander: Confined) -> None:
     assert answers(bystander)
 
 
-@pytest.fixture
-def probed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], dict]]:
+@pytest.fixture(params=[None, zygotes.Cutting()], ids=["model", "tokenizer"])
+def probed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], dict]]:
     """What a runner sees, whose zygote looks around; started by a process with a secret in its environment."""
     secret = f"canary-{secrets.token_hex(16)}-end"
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
@@ -173,7 +174,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], dict]]:
 
     def look() -> dict:
         with pytest.raises(Unloadable) as report:
-            confine(b"x")
+            confine(b"x", replace(sessions.ORDER, cutting=request.param))
         return dict(json.loads(str(report.value)))
 
     yield look
