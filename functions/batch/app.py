@@ -61,7 +61,9 @@ def _status(job: Job) -> dict[str, Any]:
     return {**progress.status(store(), job), "status_url": f"/batch/{job.id}"}
 
 
-@handler.route("GET", "/batch", id="listBatchJobs", scope="infer", query=JobsQuery, gives=views.BatchJobList)
+@handler.route(
+    "GET", "/batch", id="listBatchJobs", scope="infer", models="each", query=JobsQuery, gives=views.BatchJobList
+)
 def list_jobs(request: Request, query: JobsQuery) -> dict[str, Any]:
     """Batch jobs of this token, newest first; an administrator's of all tokens
 
@@ -118,6 +120,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     "/batch/{job}/files",
     id="addBatchJobFiles",
     scope="infer",
+    models="each",
     takes=requests.MoreFiles,
     gives={201: views.FileDestinations},
     errors=(409,),
@@ -135,6 +138,7 @@ def add_files(request: Request, body: requests.MoreFiles) -> Response:
     "/batch/{job}/start",
     id="startBatchJob",
     scope="infer",
+    models="each",
     takes=requests.StartRequest,
     gives=STATUS,
     errors=(409,),
@@ -148,7 +152,7 @@ def start(request: Request, body: requests.StartRequest) -> Response:
     return _wait(job, body.wait)
 
 
-@handler.route("GET", "/batch/{job}", id="getBatchJob", scope="infer", query=StatusQuery, gives=STATUS)
+@handler.route("GET", "/batch/{job}", id="getBatchJob", scope="infer", models="each", query=StatusQuery, gives=STATUS)
 def status(request: Request, query: StatusQuery) -> Response:
     """How far a job is; 202 while it goes on"""
     return _wait(_job(request), query.wait)
@@ -182,6 +186,7 @@ def _pauses(seconds: int) -> Iterator[float]:
     "/batch/{job}/failures",
     id="listBatchJobFailures",
     scope="infer",
+    models="each",
     query=FailuresQuery,
     gives=views.BatchFailures,
 )
@@ -192,7 +197,13 @@ def failures(request: Request, query: FailuresQuery) -> dict[str, Any]:
 
 
 @handler.route(
-    "GET", "/batch/{job}/outputs", id="listBatchJobOutputs", scope="infer", query=OutputsQuery, gives=views.BatchOutputs
+    "GET",
+    "/batch/{job}/outputs",
+    id="listBatchJobOutputs",
+    scope="infer",
+    models="each",
+    query=OutputsQuery,
+    gives=views.BatchOutputs,
 )
 def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
     """Where the answers are, in the inputs' order"""
@@ -201,7 +212,14 @@ def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
 
 
 @handler.route(
-    "DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,), keyed=True
+    "DELETE",
+    "/batch/{job}",
+    id="cancelBatchJob",
+    scope="infer",
+    models="each",
+    gives=views.BatchJob,
+    errors=(409,),
+    keyed=True,
 )
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a job; what is done stays"""
@@ -215,6 +233,7 @@ def cancel(request: Request) -> dict[str, Any]:
     "/batch/{job}/data",
     id="deleteBatchJobData",
     scope="infer",
+    models="each",
     gives=views.BatchDataDeletion,
     errors=(409,),
     keyed=True,

@@ -35,6 +35,7 @@ def queue() -> Queue | None:
     "/training-jobs",
     id="createTrainingJob",
     scope="train",
+    models="each",
     takes=TrainingRequest,
     gives={202: views.TrainingJob},
     errors=(501,),
@@ -65,7 +66,13 @@ def _admit(request: Request) -> Callable[[str], None]:
 
 
 @handler.route(
-    "GET", "/training-jobs", id="listTrainingJobs", scope="read", query=JobsQuery, gives=views.TrainingJobList
+    "GET",
+    "/training-jobs",
+    id="listTrainingJobs",
+    scope="read",
+    models="each",
+    query=JobsQuery,
+    gives=views.TrainingJobList,
 )
 def list_jobs(request: Request, query: JobsQuery) -> dict[str, Any]:
     """Training jobs of the models that this token may read, newest first"""
@@ -76,7 +83,13 @@ def list_jobs(request: Request, query: JobsQuery) -> dict[str, Any]:
 
 
 @handler.route(
-    "GET", "/training-jobs/{job_id}", id="getTrainingJob", scope="read", query=StatusQuery, gives=views.TrainingJob
+    "GET",
+    "/training-jobs/{job_id}",
+    id="getTrainingJob",
+    scope="read",
+    models="each",
+    query=StatusQuery,
+    gives=views.TrainingJob,
 )
 def status(request: Request, query: StatusQuery) -> dict[str, Any]:
     """How far a training job is, with its metrics"""
@@ -105,6 +118,7 @@ def _may_see_data(request: Request, job: jobs.Job) -> bool:
     "/training-jobs/{job_id}",
     id="cancelTrainingJob",
     scope="train",
+    models="each",
     gives=views.TrainingJob,
     errors=(409,),
     keyed=True,
@@ -122,6 +136,7 @@ def cancel(request: Request) -> dict[str, Any]:
     "/training-jobs/{job_id}/data",
     id="deleteTrainingJobData",
     scope="train",
+    models="each",
     gives=views.TrainingDataDeletion,
     errors=(409,),
     keyed=True,

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -45,6 +45,8 @@ class Route(Struct, frozen=True, kw_only=True):
 
     id: the public operation id. segments: of the path; those in braces are parameters. takes: the type of the JSON
     body. query: its parameters, as a Struct. gives: the type of a successful response, by status if there are several.
+    models: of a route without {model} in its path, the ones that it concerns: `all`, and then a scope with a pattern is
+    not enough; `each` that the handler comes to, and then it checks the scope for every one of them; or `none`.
     transition: changes a model's log. keyed: takes an Idempotency-Key; all transitions do. sticky: resolves an alias,
     which may be split, by the header x-request-key. errors: statuses besides the usual ones.
     """
@@ -54,6 +56,7 @@ class Route(Struct, frozen=True, kw_only=True):
     template: str
     segments: tuple[str, ...]
     scope: str | None
+    models: Literal["all", "each", "none"] | None = None
     handle: Callable[..., Any]
     takes: Any = None
     query: Any = None
@@ -135,6 +138,8 @@ class Routes:
             route = Route(
                 id=id, method=method, template=path, segments=segments, scope=scope, handle=handle, **contract
             )
+            if (route.models is None) != (scope is None or "{model}" in segments):
+                raise TypeError(f"{method} {path} has to declare by `models` what its scope is for, or {{model}}")
             self.routes.append(route)
             return handle
 
@@ -171,6 +176,8 @@ class Routes:
         scopes = contexts.granted(authorizer)
         if route.scope:
             scope_rules.require(scopes, route.scope, params.get("model"))
+            if route.models == "all":
+                scope_rules.require_everywhere(scopes, route.scope)
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None}
         return route, Request(
             event["httpMethod"],
