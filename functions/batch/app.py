@@ -16,6 +16,7 @@ from shared.access.limits import BATCH_JOBS
 from shared.clock import new_id
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, log, store
+from shared.errors import NotFound
 from shared.jobs.batch import deletion, listing, progress, requests, runs, views
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.job import Job
@@ -61,6 +62,25 @@ def _status(job: Job) -> dict[str, Any]:
     return {**progress.status(store(), job), "status_url": f"/batch/{job.id}"}
 
 
+DELETABLE = ("failures", "error", "results")
+
+
+def _reread(request: Request, kept: dict[str, Any]) -> dict[str, Any]:
+    """What an answer repeated of a job's inputs and outputs, as far as these are still there."""
+    try:
+        return progress.status(store(), jobs.read(store(), kept["id"]))
+    except NotFound:
+        return {"failures": []}
+
+
+def _reread_files(request: Request, kept: dict[str, Any]) -> dict[str, Any]:
+    """The same with new URLs for the files; none of a job that was deleted."""
+    present = _reread(request, kept)
+    job = jobs.read(store(), kept["id"]) if "id" in present else None
+    files = request.json(requests.BatchRequest).files
+    return {**present, "files": requests.sign(store(), config(), job, files) if job else []}
+
+
 @handler.route(
     "GET", "/batch", id="listBatchJobs", scope="infer", models="each", query=JobsQuery, gives=views.BatchJobList
 )
@@ -98,6 +118,8 @@ def _summary(job: Job) -> dict[str, Any]:
         }
     },
     keyed=True,
+    deletable=(*DELETABLE, "files"),
+    reread=_reread_files,
 )
 def create(request: Request, body: requests.BatchRequest) -> Response:
     """Create a batch job, for files to send or for inputs that are in the bucket
@@ -143,6 +165,8 @@ def add_files(request: Request, body: requests.MoreFiles) -> Response:
     gives=STATUS,
     errors=(409,),
     keyed=True,
+    deletable=DELETABLE,
+    reread=_reread,
 )
 def start(request: Request, body: requests.StartRequest) -> Response:
     """Start a job, or start again what is left of one"""
@@ -220,6 +244,8 @@ def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
     gives=views.BatchJob,
     errors=(409,),
     keyed=True,
+    deletable=DELETABLE,
+    reread=_reread,
 )
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a job; what is done stays"""

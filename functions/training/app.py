@@ -30,6 +30,11 @@ def queue() -> Queue | None:
     return BatchQueue(settings.training_queue, settings.training_definition) if settings.training_queue else None
 
 
+def _reread(request: Request, kept: dict[str, Any]) -> dict[str, Any]:
+    """The rows that an answer repeated; none of a job whose data was deleted."""
+    return {"metrics": progress.read_metrics(store(), kept["id"])}
+
+
 @handler.route(
     "POST",
     "/training-jobs",
@@ -41,6 +46,8 @@ def queue() -> Queue | None:
     errors=(501,),
     examples={"fashion": {"model": "fashion", "data": "fashion-mnist", "arguments": {"epochs": 20, "no-flip": True}}},
     keyed=True,
+    deletable=("metrics",),
+    reread=_reread,
 )
 def create(request: Request, body: TrainingRequest) -> Response:
     """Start a training job; its result is pushed as a version of the model
@@ -122,6 +129,8 @@ def _may_see_data(request: Request, job: jobs.Job) -> bool:
     gives=views.TrainingJob,
     errors=(409,),
     keyed=True,
+    deletable=("metrics",),
+    reread=_reread,
 )
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a training job; its last checkpoint stays"""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import msgspec
@@ -47,7 +47,9 @@ class Route(Struct, frozen=True, kw_only=True):
     body. query: its parameters, as a Struct. gives: the type of a successful response, by status if there are several.
     models: of a route without {model} in its path, the ones that it concerns: `all`, and then a scope with a pattern is
     not enough; `each` that the handler comes to, and then it checks the scope for every one of them; or `none`.
-    transition: changes a model's log. keyed: takes an Idempotency-Key; all transitions do. sticky: resolves an alias,
+    transition: changes a model's log. keyed: takes an Idempotency-Key; all transitions do. deletable: members of the
+    answer that repeat what a caller may delete; reread: their present values, for a request and what is
+    kept of its answer (idempotency.py). sticky: resolves an alias,
     which may be split, by the header x-request-key. errors: statuses besides the usual ones.
     """
 
@@ -63,6 +65,8 @@ class Route(Struct, frozen=True, kw_only=True):
     gives: Any = None
     transition: bool = False
     keyed: bool = False
+    deletable: tuple[str, ...] = ()
+    reread: Callable[..., Any] | None = None
     sticky: bool = False
     errors: tuple[int, ...] = ()
     examples: dict[str, Any] = {}
@@ -90,7 +94,10 @@ class Route(Struct, frozen=True, kw_only=True):
             return response.status, response.body
 
         key, digest = request.idempotency_key or "", request.digest()
-        answer = idempotency.once(store, request.caller, key, digest, work, atomic=self.transition)
+        deletable = idempotency.NO_DATA
+        if self.reread is not None:
+            deletable = idempotency.Deletable(self.deletable, partial(self.reread, request))
+        answer = idempotency.once(store, request.caller, key, digest, work, atomic=self.transition, deletable=deletable)
         return Response(answer.body, answer.status, REPLAYED if answer.replayed else {})
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
