@@ -72,7 +72,7 @@ def _deleted(log: Log, model: str, revision: int) -> None:
 def _uploads(world: World, log: Log) -> None:
     for package in world.notebook.packages:
         key = keys.upload_state(package.model, package.upload)
-        state = states._decode(world.cloud.objects.get(key).body, package.upload)
+        state = states._decode(world.cloud.objects.get(key).body, package.model, package.upload)
         if not package.arrived_at:
             require(state.state == "expired", "what never arrived expires", key, state.state)
             _in_time(world, key, package.opened_at, EXPIRES_WITHIN)
@@ -161,7 +161,7 @@ def _inbox(world: World, log: Log) -> None:
     uploads = {
         state.inbox_key: (name, state)
         for name, stored in world.cloud.objects._objects.items()
-        if UPLOAD_STATE.fullmatch(name) and (state := states._decode(stored.body, name)).inbox_key
+        if UPLOAD_STATE.fullmatch(name) and (state := states.UPLOAD.decode(stored.body)).inbox_key
     }
     for key, body in world.notebook.dropped.items():
         count = sources[hashlib.sha256(body).hexdigest()]
