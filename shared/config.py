@@ -110,7 +110,7 @@ class Config(Struct, frozen=True):
             cache_bytes=int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
             trusted_models=env.get("TRUSTED_MODELS") or "layer",
             trusted_signers=_keys(env.get("TRUSTED_SIGNERS", "")),
-            model_memory=int(env.get("MODEL_MEMORY_BYTES", str(1024 * MiB))),
+            model_memory=int(env.get("MODEL_MEMORY_MIB", "1024")) * MiB,
             require_filter=env.get("REQUIRE_SYSTEM_CALL_FILTER", "true") != "false",
         )
 

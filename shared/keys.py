@@ -39,7 +39,9 @@ UPLOAD = r"[a-z0-9][a-z0-9-]{7,63}"
 TOKEN = r"[a-z0-9]{8,32}"  # noqa: S105 - a pattern
 DIGEST = r"[0-9a-f]{64}"
 OWNER = r"[A-Za-z0-9_-]{1,64}"
-TRAINING = r"[0-9a-f]{11}-[0-9a-f]{16}"
+ID = r"[0-9a-f]{11}-[0-9a-f]{16}"  # as clock.py makes them
+TRAINING = ID
+TRAINING_UPLOAD = "training-"
 CHECKPOINT = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 DATASET = r"datasets/[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[^/]+)*"
 
@@ -193,8 +195,18 @@ def idempotency(digest: str) -> str:
     return f"{IDEMPOTENCY}{digest}.json"
 
 
+def is_id(name: str) -> bool:
+    """Whether a function of ours made up an id: no other may be written by who has no right to all of its kind."""
+    return re.fullmatch(ID, name) is not None
+
+
 def is_training(job: str) -> bool:
-    return re.fullmatch(TRAINING, job) is not None
+    return is_id(job)
+
+
+def is_training_upload(upload: str) -> bool:
+    """Whether a training container may have written an upload's objects: the role may, by this prefix, any of them."""
+    return upload.startswith(TRAINING_UPLOAD)
 
 
 def training(job: str) -> str:

@@ -217,10 +217,11 @@ def cancel(request: Request) -> dict[str, Any]:
     scope="infer",
     gives=views.BatchDataDeletion,
     errors=(409,),
+    keyed=True,
 )
 def delete_data(request: Request) -> views.BatchDataDeletion:
     """Delete a job that does not run at once: its inputs, answers and records"""
     job = _job(request)
     runs.refresh(store(), machine, job)  # a run that died is no reason to keep it
-    receipt = deletion.delete(store(), job, request.caller)
+    receipt = deletion.delete(store(), job, request.caller, request.prepare)
     return msgspec.convert(msgspec.to_builtins(receipt), views.BatchDataDeletion)

@@ -124,6 +124,7 @@ def cancel(request: Request) -> dict[str, Any]:
     scope="train",
     gives=views.TrainingDataDeletion,
     errors=(409,),
+    keyed=True,
 )
 def delete_data(request: Request) -> views.TrainingDataDeletion:
     """Delete the checkpoints, metrics and reports of a training job that has ended, at once"""

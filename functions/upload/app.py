@@ -65,12 +65,21 @@ def status(request: Request) -> views.Upload:
     return views.upload(upload)
 
 
-@handler.route("DELETE", "/uploads/{upload_id}", id="deleteUpload", scope="write", gives=views.Upload, errors=(409,))
+@handler.route(
+    "DELETE",
+    "/uploads/{upload_id}",
+    id="deleteUpload",
+    scope="write",
+    gives=views.Upload,
+    errors=(409,),
+    keyed=True,
+)
 def delete(request: Request) -> views.Upload:
     """Delete the files of an upload at once; a version that came of it stays"""
     upload = states.read(store(), request.params["upload_id"])
     scopes.require(request.scopes, "write", upload.model)
-    return views.upload(deletion.delete(store(), upload.upload_id, request.caller))
+    prepare = lambda deleted: request.prepare(views.upload(deleted))  # noqa: E731
+    return views.upload(deletion.delete(store(), upload.upload_id, request.caller, prepare))
 
 
 @handler.route(
@@ -82,6 +91,7 @@ def delete(request: Request) -> views.Upload:
     gives=views.RedrivenUploads,
     errors=(404, 501),
     examples={"queue": {}, "one": {"uploads": ["019c4f2a3b0-1f0e9d8c7b6a5948"]}},
+    keyed=True,
 )
 def redrive_uploads(request: Request, body: RedriveRequest) -> views.RedrivenUploads:
     """Have uploads checked again that failed, after their cause is mended"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,10 +17,15 @@ from shared.entry import proxy
 from shared.registry.state import Change
 
 
+def _without_key(answer: Any) -> None:
+    """Nobody repeats a call without an Idempotency-Key."""
+
+
 class Request(Struct, frozen=True):
     """One call: percent-decoded path parameters, lower-case header names, the raw body. context: of the gateway.
 
     creates: the id for what the call creates, the same for all attempts under one Idempotency-Key.
+    prepare: stores what the answer will be, before the step after which a repetition finds nothing any more.
     caller, name, ancestors, replaces: of the token; see access/records.py.
     """
 
@@ -37,6 +43,7 @@ class Request(Struct, frozen=True):
     ancestors: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     creates: str = ""
+    prepare: Callable[[Any], None] = _without_key
 
     @property
     def idempotency_key(self) -> str | None:

@@ -67,6 +67,15 @@ def create(
     }
 
 
+def has_own_files(session: states.UploadSession) -> bool:
+    """Whether a session names the objects in its own folder, and no others."""
+    try:
+        own = {file.name: keys.upload_file(session.upload_id, file.name) for file in session.files}
+    except BadInput:
+        return False
+    return session.keys == own
+
+
 def require_valid(model: str, request: UploadRequest, config: Config) -> None:
     """Raises BadInput, TooLarge."""
     keys.model_name(model)
