@@ -174,6 +174,15 @@ def test_no_changed_character_passes(local: LocalIssuer, issuer: Issuer, key: Ke
             authenticate(issuer, changed)
 
 
+def test_a_token_has_one_spelling(local: LocalIssuer, issuer: Issuer) -> None:
+    """The last character of a signature of 64 bytes has four bits that base64 does not look at."""
+    token = EC.token(local.claims())
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    other = alphabet[alphabet.index(token[-1]) + 1]
+    authenticate(issuer, token)
+    refused(issuer, token[:-1] + other, "cannot be read")
+
+
 def test_what_is_too_large_is_refused_before_it_is_read(local: LocalIssuer, issuer: Issuer) -> None:
     refused(issuer, EC.token(local.claims(more="x" * 10_000)), "too long")
     refused(issuer, "eyJ" + "a" * 10_000_000, "too long")
