@@ -20,7 +20,9 @@ ABOUT = """Models in a bucket, served. Every answer that is no success is `{"err
 Scopes: `infer`, `read`, `write`, `promote` and `train` (all three imply `read`), `admin` (implies all), each for all
 models or for a pattern, as in `infer:fashion-*`; `data`, for data sets that an operator stored, as in `data:receipts`.
 `x-amaas-scope` of an operation says which one of them a token needs, for the path's model where it has one, and for the
-body's where that names one."""
+body's where that names one. A deployment may take JWTs of an issuer in the place of tokens.
+
+Each token has limits, which `GET /tokens/self` shows; beyond one, the answer is 429 and names it."""
 ERRORS = {
     400: ("BadInput", "The request is wrong; the message says what."),
     401: ("Unauthenticated", "No token, or one that is unknown, expired or revoked."),

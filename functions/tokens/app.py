@@ -134,7 +134,10 @@ def rotate(request: Request, body: RotateTokenRequest) -> Response:
     gives=views.TokenRevoked,
 )
 def revoke(request: Request, body: RevokeTokenRequest) -> views.TokenRevoked:
-    """Revoke a token; it stays listed. Calls in progress, and those of the next seconds, may still be let in"""
+    """Revoke a token; it stays listed. Calls in progress, and those of the next seconds, may still be let in
+
+    Also the subject of JWTs (`jwt…`): all of its JWTs are refused from then on.
+    """
     scopes.require_everywhere(request.scopes, "admin")
     identity = request.params["token_id"]
     token = tokens.revoke(

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared import formats, keys
-from shared.access import listing, views
+from shared.access import listing, people, views
 from shared.access import scopes as scope_rules
 from shared.access.authenticate import hash_secret
 from shared.access.limits import NONE, Limits, Plans
@@ -203,8 +203,11 @@ def revoke(
 ) -> views.Token:
     """Revoke a token. It stays stored: who had access, and when, is part of the audit. Raises NotFound.
 
-    Any can be revoked, also one that cannot be read.
+    Any can be revoked, also one that cannot be read; and the subject of JWTs, which has no record.
     """
+    if people.is_subject(identity):
+        _end(store, Revocation(id=identity, by=by, at=now(), since=time.time(), reason=reason), seals)
+        return listing.revoked_subject(identity, listing.revocation(store, identity), seals)
     present = _get(store, identity)
     _end(store, Revocation(id=identity, by=by, at=now(), since=time.time(), reason=reason), seals)
     _mark_revoked(store, identity, present, seals)

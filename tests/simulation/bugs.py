@@ -17,12 +17,13 @@ from typing import NamedTuple
 from tests.servers import ROOT
 from tests.simulation import rules
 from tests.simulation.__main__ import fix_hashes, run
+from tests.simulation.bugs_of_access import JWTS, LIMITS
 from tests.simulation.bugs_of_jobs import BATCH, CACHE
 from tests.simulation.bugs_of_logs import REGISTRY
 from tests.simulation.bugs_of_uploads import INGEST, UPLOADS
 from tests.simulation.seeded import Bug, seeded
 
-BUGS = [*REGISTRY, *UPLOADS, *INGEST, *CACHE, *BATCH]
+BUGS = [*REGISTRY, *UPLOADS, *INGEST, *CACHE, *BATCH, *LIMITS, *JWTS]
 SHARE = 0.95  # of the bugs that have to be found
 FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 

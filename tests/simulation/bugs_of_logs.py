@@ -47,9 +47,9 @@ REGISTRY = [
         STATEFUL,
     ),
     Bug(
-        "who asks may approve",
+        "who asks may approve, with another token of theirs",
         "shared.registry.approvals:_require_other_person",
-        "if change.by == request.by:",
+        "if ({request.by, *ancestors} & {change.by, *change.ancestors}) - NOBODY:",
         "if False:",
         "tests/registry/test_approvals.py",
     ),

@@ -10,7 +10,7 @@ class Tokens(Connection):
         """All tokens without their secrets, revoked ones included."""
         return list(self._pages("listTokens", "tokens", query={"limit": "500"}))
 
-    def own_token(self) -> Json:
+    def get_own_token(self) -> Json:
         """The token that this client calls with: what it may do, and its limits."""
         return self._call("getOwnToken")
 
