@@ -42,6 +42,8 @@ def preload_names() -> tuple[str, ...]:
 # On Lambda, work starts with the import, and in this order: models of the layer are opened, models of the store are
 # downloaded, while the rest is imported. What an infer call does without is imported where it is used.
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    if wall().is_expected(layer().models, preload_names()):
+        wall().prepare()
     layer().begin(preload_names())
 
 

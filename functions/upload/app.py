@@ -6,7 +6,8 @@ from functools import cache
 
 from functions.upload.contract import RedriveRequest, UploadsQuery
 from shared import keys
-from shared.access import scopes
+from shared.access import scopes, slots
+from shared.clock import new_id
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
 from shared.errors import NotImplemented_
@@ -38,7 +39,11 @@ def failures() -> redrive.LetterQueue:
 )
 def create(request: Request, body: sessions.UploadRequest) -> Response:
     """Announce a package; the answer says where to send its files"""
-    session = sessions.create(store(), config(), request.params["model"], body, request.caller, request.creates)
+    model, identity = request.params["model"], request.creates or new_id()
+    sessions.require_valid(model, body, config())
+    size = sum(file.size for file in body.files)
+    slots.use_bytes(store(), request.limited, identity, size, request.limits.upload_bytes)
+    session = sessions.create(store(), config(), model, body, request.caller, identity)
     return Response(session, 201)
 
 

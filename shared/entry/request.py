@@ -9,8 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from shared import errors
+from shared.access import context as contexts
 from shared.access import scopes as scope_rules
 from shared.access.callers import Caller
+from shared.access.limits import Limits
 from shared.entry import proxy
 from shared.registry.state import Change
 
@@ -71,6 +73,16 @@ class Request(Struct, frozen=True):
     def owner(self) -> Caller:
         """The caller, as the owner of what the token has created."""
         return Caller(id=self.caller, scopes=self.scopes, replaces=self.replaces)
+
+    @property
+    def limits(self) -> Limits:
+        """The caller's limits. Raises Unavailable."""
+        return contexts.limits(self.context.get("authorizer") or {})
+
+    @property
+    def limited(self) -> str:
+        """Whose limits the call counts against: a rotated token's are those of the first one that it replaced."""
+        return self.replaces[-1] if self.replaces else self.caller
 
     def require(self, scope: str, model: str) -> None:
         """Raises Forbidden unless the caller has the scope for a model that is not in the path."""

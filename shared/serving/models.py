@@ -32,7 +32,7 @@ from shared.serving import forms, vouching
 from shared.serving.layer import EMPTY, Later, Layer
 from shared.serving.loaded import Loaded
 from shared.serving.sources import Permit, Sources
-from shared.serving.wall import Wall, counting_deaths, watch
+from shared.serving.wall import Wall, counting_deaths, resident, watch
 from shared.storage.base import Unavailable as StoreAway
 
 if TYPE_CHECKING:
@@ -65,12 +65,21 @@ class Resolved(NamedTuple):
 
 
 class _Entry(Struct):
-    """Of the cache. cost: bytes of memory."""
+    """Of the cache. cost: bytes of memory, estimated; a confined session's is counted, where it is more."""
 
     manifest: Manifest
     session: Session
     cost: int
     parts: dict[str, Any] = {}
+
+
+# all digests that an answer depends on: of the model, the manifest, and the package's other files, behind their names
+_Identity = tuple[str, ...]
+
+
+def _identity(version: Version) -> _Identity:
+    """Two versions with the same one are the same package, and share a session. Each call computes it: it is cheap."""
+    return (version.model, version.manifest, *version.files, *version.files.values())
 
 
 class _Load(Struct):
@@ -105,12 +114,12 @@ class Models:
         self._clock = clock
         self._heads: dict[str, tuple[float, Head]] = {}
         self._manifests: dict[str, Manifest] = {}
-        self._cached: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
-        self._refused: dict[tuple[str, str], str] = {}
+        self._cached: OrderedDict[_Identity, _Entry] = OrderedDict()
+        self._refused: dict[_Identity, str] = {}
         self._evicted = 0
         self._prepared = False
         self._lock = threading.Lock()
-        self._loading: dict[tuple[str, str], _Load] = {}
+        self._loading: dict[_Identity, _Load] = {}
 
     def resolve(self, model: str, reference: str | None, key: str | None = None) -> Resolved:
         """The model's state, at most `ttl` seconds old, and the version that answers. Raises NotFound, Unavailable.
@@ -168,14 +177,15 @@ class Models:
         head, version, stale = self.resolve(model, reference, key)
         entry = self._session(model, version)
         read, shadow = self.sources.read, head.shadow(reference)
-        return Loaded(model, version, head.revision, entry.manifest, entry.session, entry.parts, read, shadow, stale)
+        state, opener = (entry.manifest, entry.session, entry.parts), self.sources.open_tokenizer
+        return Loaded(model, version, head.revision, *state, read, shadow, stale, opener)
 
     def _session(self, model: str, version: Version) -> _Entry:
         """Single flight: of several threads that need a model at once, one loads it and the others wait.
 
         Where it fails, the next of them tries, as a later call would.
         """
-        key = (version.model, version.manifest)
+        key = _identity(version)
         with self._lock:
             if entry := self._present(key):
                 return entry
@@ -196,7 +206,7 @@ class Models:
                 if not load.threads:
                     del self._loading[key]
 
-    def _present(self, key: tuple[str, str]) -> _Entry | None:
+    def _present(self, key: _Identity) -> _Entry | None:
         """The cached entry, now the most recently used. Raises Unavailable for a version that is not served here."""
         if key in self._refused:
             raise Unavailable(self._refused[key])
@@ -220,7 +230,7 @@ class Models:
                 logger.info("model loaded", extra=subject | {"milliseconds": milliseconds})
                 return _Entry(manifest, session, size * OVERHEAD)
         # for as long as the process lives: its processor stays the same
-        self._refused[version.model, version.manifest] = refusal
+        self._refused[_identity(version)] = refusal
         raise Unavailable(refusal)
 
     def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
@@ -241,11 +251,12 @@ class Models:
         withdrawn.check(manifest.name or "this model", version.version, manifest.gate)
         return manifest
 
-    def _keep(self, key: tuple[str, str], entry: _Entry) -> None:
+    def _keep(self, key: _Identity, entry: _Entry) -> None:
         self._cached[key] = entry
-        total = sum(other.cost for other in self._cached.values())
+        costs = {key: max(other.cost, resident(other.session)) for key, other in self._cached.items()}
+        total = sum(costs.values())
         while total > self._capacity and len(self._cached) > 1:
-            oldest = self._cached.popitem(last=False)[1].cost
+            oldest = costs[self._cached.popitem(last=False)[0]]
             total -= oldest
             self._evicted += oldest
         if self._evicted >= max(self._capacity * TRIM, LEAST_TRIM):

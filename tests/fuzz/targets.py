@@ -87,6 +87,13 @@ def csv_files(data: bytes) -> None:
             rows.build_request(dict(rows.parse_csv_row(data[start : start + length], header)), ROW_MANIFEST)
 
 
+def control(data: bytes) -> None:
+    """The negative control: a reader of CSV that does not bear a NUL within quotes."""
+    csv_files(data)
+    if b'"' in data and b"\x00" in data.partition(b'"')[2]:
+        raise ValueError("a NUL within quotes")
+
+
 def png() -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (3, 2), (200, 10, 30)).save(out, "PNG")
@@ -134,3 +141,4 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "sounds": (recordings, [wav()]),
     "csv": (csv_files, [CSV]),
 }
+CONTROL: dict[str, tuple[Target, list[bytes]]] = {"control": (control, [CSV])}

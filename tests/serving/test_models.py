@@ -44,7 +44,7 @@ class Clock:
         return self.now
 
 
-def publish(store: MemoryStore, name: str, model: bytes, upload: str) -> Version:
+def publish(store: MemoryStore, name: str, model: bytes, upload: str, **files: bytes) -> Version:
     described = Manifest(name=name, inputs=[Tensor("x", "FP32", [-1, 2])], outputs=[Tensor("y", "FP32", [-1, 1])])
     digest = blobs.write(store, model)
     version = Version(
@@ -55,6 +55,7 @@ def publish(store: MemoryStore, name: str, model: bytes, upload: str) -> Version
         model=digest,
         size=len(model),
         upload=upload,
+        files={name: blobs.write(store, body) for name, body in files.items()},
     )
     return versions.register(Log(store), name, version, Change(by="test"))
 

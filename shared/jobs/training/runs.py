@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from shared.clock import age, new_id, now
-from shared.errors import AmaasError, Conflict, NotImplemented_, Unavailable
+from shared.errors import AmaasError, Conflict, NotFound, NotImplemented_, Unavailable
 from shared.jobs.training import job as jobs
 from shared.jobs.training import progress, status
 from shared.jobs.training.job import Job
@@ -35,11 +36,20 @@ class Queue(Protocol):
     def stop(self, aws_id: str, reason: str) -> None: ...
 
 
-def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, bucket: str, identity: str = "") -> Job:
+def start(
+    store: Store,
+    queue: Queue | None,
+    request: TrainingRequest,
+    by: str,
+    bucket: str,
+    identity: str = "",
+    admit: Callable[[str], None] = lambda job: None,
+) -> Job:
     """Raises BadInput; NotImplemented_ without a queue; Unavailable, after which the stored job is a failed one.
 
     identity: the id to use, by which an interrupted call is repeated; a job that has reached the queue, may have
-    reached it a moment ago, or has failed to, is not submitted again.
+    reached it a moment ago, or has failed to, is not submitted again. admit: called with the id of a job that is about
+    to be stored; what it raises keeps it from that.
     """
     require_valid(request, bucket)
     if queue is None:
@@ -55,7 +65,10 @@ def start(store: Store, queue: Queue | None, request: TrainingRequest, by: str, 
         created_at=now(),
         arguments=dict(request.arguments),
     )
-    job = (jobs.find(store, identity) if identity else None) or jobs.create(store, new)
+    job = jobs.find(store, identity) if identity else None
+    if job is None:
+        admit(new.id)
+        job = jobs.create(store, new)
     if identity and (status.read_report(store, job.id) or jobs.read_report(store, job.id)):
         return job
     aws_id = _submit(store, queue, job, bucket) if job is new else _submit_again(store, queue, job, bucket)
@@ -158,6 +171,16 @@ def _reconcile(store: Store, queue: Queue, identity: str) -> bool:
     )
     jobs.write_report(store, identity, report.ended, "failed", reason)
     return True
+
+
+def has_ended(store: Store, queue: Queue | None, identity: str) -> bool | None:
+    """Whether a job is over; None if there is none, as far as is stored."""
+    try:
+        job = jobs.read(store, identity)
+    except NotFound:
+        return None
+    refresh(store, queue, job)
+    return progress.status(store, job)["state"] in progress.FINAL
 
 
 def cancel(store: Store, queue: Queue | None, job: Job, by: str) -> None:
