@@ -105,6 +105,20 @@ def caller(cloud: Cloud, proxy: Proxy) -> Caller:
     return caller
 
 
+def others_are_refused(caller: Caller) -> None:
+    """While the bucket is away: what needs it, within the time of a function."""
+    assert caller.send("GET", f"/v2/models/{MODEL}/versions/2/ready").json()["ready"] is True
+    for method, path, body in (
+        ("GET", f"/v2/models/{MODEL}/ready", None),
+        ("POST", "/models/never-loaded/predict", INPUT),
+        ("GET", f"/models/{MODEL}", None),
+        ("PUT", f"/models/{MODEL}/aliases/production", {"version": 2}),
+        ("POST", f"/models/{MODEL}/uploads", {"files": [{"name": "model.onnx", "size": 9}]}),
+        ("POST", f"/models/{MODEL}/batch", {"files": [{"name": "a.json", "size": 9}]}),
+    ):
+        assert caller.send(method, path, json=body).status_code == 503, path
+
+
 @pytest.mark.parametrize("mode", ["refuse", "stall"])
 def test_what_is_loaded_goes_on_while_the_bucket_is_away(
     cloud: Cloud, proxy: Proxy, caller: Caller, mode: str, record_property: Any
@@ -130,17 +144,7 @@ def test_what_is_loaded_goes_on_while_the_bucket_is_away(
     assert {status for status, _ in described} == {200, 503}
     assert max(int(seconds) for _, seconds in described if seconds) <= MAX_STALE
 
-    assert caller.send("GET", f"/v2/models/{MODEL}/versions/2/ready").json()["ready"] is True
-    for method, path, body in (
-        ("GET", f"/v2/models/{MODEL}/ready", None),
-        ("POST", "/models/never-loaded/predict", INPUT),
-        ("GET", f"/models/{MODEL}", None),
-        ("PUT", f"/models/{MODEL}/aliases/production", {"version": 2}),
-        ("POST", f"/models/{MODEL}/uploads", {"files": [{"name": "model.onnx", "size": 9}]}),
-        ("POST", f"/models/{MODEL}/batch", {"files": [{"name": "a.json", "size": 9}]}),
-    ):
-        assert caller.send(method, path, json=body).status_code == 503, path
-
+    others_are_refused(caller)
     move(cloud, 2)
     proxy.trouble("pass")
     back = time.monotonic()
