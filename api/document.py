@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from api.contract import IDEMPOTENCY, KEY, PATH, REPLAYED, VERSION_NUMBER, Contract, Error, Param
+from api.contract import IDEMPOTENCY, KEY, NAME, PATH, REPLAYED, VERSION_NUMBER, Contract, Error, Param
 from api.inference_routes import CONTRACTS
 from api.routes import FUNCTIONS, routes
 from api.schemas import NARROWER, Schemas
@@ -76,7 +76,7 @@ def contract(route: Route) -> Contract:
         if route.id not in CONTRACTS:
             raise KeyError(f"{route.method} {route.template}: say in its decorator what it `gives`")
         return CONTRACTS[route.id]
-    headers = (IDEMPOTENCY,) * route.keyed + (KEY,) * route.sticky
+    headers = (IDEMPOTENCY,) * route.keyed + (NAME,) * route.names + (KEY,) * route.sticky
     return Contract(
         gives=route.gives if isinstance(route.gives, dict) else {200: route.gives},
         query=route.query,

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared import aws
 from shared.storage.attempts import UNLIMITED, Attempts, Passing
 from shared.storage.base import (
     AlreadyExists,
@@ -219,7 +219,7 @@ def _make_client(endpoint_url: str | None, limit: float) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.client("s3", endpoint_url=endpoint_url, config=config)
+    return aws.client("s3", endpoint_url=endpoint_url, config=config)
 
 
 def _etag(reply: Any) -> str:
