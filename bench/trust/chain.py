@@ -21,8 +21,6 @@ from shared.storage.memory import MemoryStore
 from tests.proofs import forgery
 from tests.proofs.world import NAME
 from tests.registry.conftest import ANN, push
-from tests.simulation.bugs import named
-from tests.simulation.seeded import seeded
 
 
 def tampering(count: int, seed: int) -> Outcome:
@@ -112,5 +110,6 @@ def _one_by_one(store: Store, names: list[str], *, missing: bytes | None = None)
 
 
 def blind_verification(seed: int) -> Outcome:
-    with seeded(named("a record is not compared with the one before")):
+    """A verification that reads every record, and compares none with the one before, nor its signature."""
+    with replaced((verify, "_link_problems", lambda *_: [])):
         return tampering(40, seed)

@@ -28,7 +28,7 @@ _ROWS = [
     Proof(
         "3", "Promotes, rollbacks and reads of 4 aliases are linearizable, without asking the log", "operations",
         MEMORY,
-        20_000, logs.linearizability, "readers that believe the cached state", logs.stale_reads,
+        20_000, logs.linearizability, "readers with a cache that is refreshed too seldom", logs.stale_reads,
     ),
     Proof(
         "5", "Death at every call of the store, and at two; the event comes again", "cases", MEMORY, 50,
@@ -79,7 +79,7 @@ _ROWS = [
     ),
     Proof(
         "15", "A signed log of 1,000 records, each damaged in five ways", "damages", MEMORY, 5_000,
-        lambda count, seed: chain.tampering(count // 5, seed), "records that are not compared with the one before",
+        lambda count, seed: chain.tampering(count // 5, seed), "records whose links and signatures are not compared",
         chain.blind_verification,
     ),
     Proof(
