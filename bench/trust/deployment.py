@@ -16,7 +16,7 @@ import functions.tokens.app as tokens
 import functions.training.app as training
 import functions.upload.app as upload
 from bench.trust.proof import replaced
-from shared import batch_keys
+from shared import batch_keys, metrics
 from shared.access.usage import Usage
 from shared.config import Config
 from shared.registry import catalog
@@ -43,6 +43,7 @@ def wired(store: MemoryStore) -> Iterator[Models]:
     changes += [(app, "log", lambda: log) for app in (batch, ingest, registry)]
     changes += [(app, "store", lambda: store) for app in (authorize, batch, tokens, training, upload)]
     changes.append((training, "queue", lambda: None))
+    changes += [(metrics, name, lambda *_, **__: None) for name in ("event", "emit")]
     with replaced(*changes):
         yield models
 
