@@ -124,7 +124,7 @@ def _one(event: dict[str, Any], keeps: Callable[[bytes], None]) -> str:
 
 def _told(outcome: Outcome, wrong: Counter[str], samples: list[tuple[int, int, int]]) -> Outcome:
     warm = [sample for sample in samples if sample[0] >= WARM_UP * outcome.n]
-    at, own, others = (np.array(column, float) for column in zip(*warm, strict=True))
+    at, own, others = np.array(warm or samples, float).T
     slopes = {"this process": _slope(at, own), "processes of models": _slope(at, others)}
     outcome.failures = [f"{number:,} times {what}" for what, number in wrong.items() if what]
     for whose, slope in slopes.items():
