@@ -58,7 +58,7 @@ _ROWS = [
         gate.benign, "a gate that refuses everything", gate.refuse_everything,
     ),
     Proof(
-        "12", "Requests to every route (hypothesis): as described, no 5xx, nothing of another tenant", "calls",
+        "12", "Requests to every route, sound and odd: as described, no 5xx, nothing of another tenant", "calls",
         "the handlers, memory", 50_000, api.calls, "scopes that permit everything", api.without_scopes,
     ),
     Proof(
@@ -85,8 +85,8 @@ _ROWS = [
     Proof(
         "16", "Resets, truncation, latency, SlowDown between the functions and the store", "cases",
         "SeaweedFS, a proxy", 10,
-        suites.passing(NETWORK), "a blob is not compared with its digest",
-        suites.with_bug("a blob is not compared with its digest", "tests/serving/test_models.py"),
+        suites.passing(NETWORK), "a download is not compared with its digest",
+        suites.with_bug("a download is not compared with its digest", "tests/serving/test_models.py -k damaged"),
     ),
     Proof(
         "17", "The collector beside writers: interleavings of their calls of the store", "interleavings", MEMORY,
