@@ -67,6 +67,7 @@ def _server(kind: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="amaas-trust-") as folder:
         start = servers.seaweedfs if kind == "seaweedfs" else servers.ministack
         with start(Path(folder)) as endpoint:
+            servers.credentials(endpoint)
             yield endpoint
 
 
