@@ -173,8 +173,8 @@ build: $(ENVS)/sam/.ready $(ENVS)/build/.ready ## build functions and layers for
 deploy: build ## deploy to the AWS account that you are signed in to
 	@$(ENVS)/sam/bin/sam deploy --parameter-overrides $(BUILD_FOR) RequireQuotaKey=true
 
-token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token FUNCTION=... (the stack's output TokensFunctionName) NAME=ann
-	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(NAME),--name "$(NAME)") $(ENDPOINT)
+token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token FUNCTION=... (the stack's output TokensFunctionName) NAME=ann PERSON=ann
+	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(NAME),--name "$(NAME)") $(if $(PERSON),--person "$(PERSON)") $(ENDPOINT)
 
 sign-tokens: $(ENVS)/dev/.ready ## tokens that are not signed with the present key; sign them: make sign-tokens FUNCTION=... (TokensFunctionName) SIGN="ID ..." or SIGN=all
 	@$(ENVS)/dev/bin/python -m ops.sign_tokens $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(SIGN),--sign $(SIGN)) $(ENDPOINT)

@@ -79,12 +79,13 @@ JSON_LENGTH = Param(
     Annotated[int, Meta(ge=0)],
     "where the JSON ends and binary tensors begin, in bytes; 0: the body is the model's only input, without JSON",
 )
+STALE = Param(
+    "x-amaas-stale",
+    Annotated[int, Meta(ge=0)],
+    "only while the store is away: seconds since the model's state was known to be the present one",
+)
 ANSWERED_BY = (
     Param("x-amaas-version", Annotated[int, Meta(ge=1)], "the version that answered"),
     Param("x-amaas-revision", Annotated[int, Meta(ge=1)], "the revision of the model's log at which it was resolved"),
-    Param(
-        "x-amaas-stale",
-        Annotated[int, Meta(ge=0)],
-        "only while the store is away: seconds since that revision was known to be the present one",
-    ),
+    STALE,
 )

@@ -30,7 +30,7 @@ ERRORS = {
     413: ("TooLarge", "More than one call carries, or than a file may have."),
     415: ("Unsupported", "A content type or encoding that is not taken here."),
     422: ("KeyReused", "The Idempotency-Key was used for another call before."),
-    429: ("TooMany", "Too many calls at once, or this month's quota is used up."),
+    429: ("TooMany", "A limit of the token is reached, or of all callers; the message says which."),
     500: ("Internal", "A fault of the service; the message has the number to report."),
     501: ("NotImplemented", "A part of a protocol, or a task, that is deliberately absent."),
     502: ("NoAnswer", "The function ended before it could answer: try again."),

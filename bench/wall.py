@@ -21,7 +21,7 @@ import numpy as np
 
 from bench import calls, page
 from bench.machine import RESULTS
-from shared.runtime import confined, onnx, runners
+from shared.runtime import confined, onnx, zygotes
 from shared.runtime.signature import Session
 
 MEMORY = 1 << 30
@@ -31,12 +31,12 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 def measure(paths: dict[str, Path], seconds: float) -> dict[str, Any]:
     started = time.perf_counter()
-    runners.zygote()
+    zygotes.zygote()
     load(paths["tiny"]).close()
     first = time.perf_counter() - started
     return {
         "first_ms": first * 1e3,
-        "zygote": memory(runners.zygote().pid),
+        "zygote": memory(zygotes.zygote().pid),
         "models": {name: model(paths[name], shape, seconds) for name, shape in INPUTS.items()},
         "one core": one_core(lambda: {name: pairs(paths[name], INPUTS[name], seconds) for name in INPUTS}),
     }
@@ -50,12 +50,12 @@ def one_core(work: Callable[[], Any]) -> Any:
     """With all processes on one core: runners are forked from a zygote that is bound, too."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
-    os.sched_setaffinity(runners.zygote().pid, {min(cores)})
+    os.sched_setaffinity(zygotes.zygote().pid, {min(cores)})
     try:
         return work()
     finally:
         os.sched_setaffinity(0, cores)
-        os.sched_setaffinity(runners.zygote().pid, cores)
+        os.sched_setaffinity(zygotes.zygote().pid, cores)
 
 
 def model(path: Path, shape: tuple[int, ...], seconds: float) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -11,6 +11,9 @@ from typing import Any
 import msgspec
 
 from functions.batch.contract import FailuresQuery, JobsQuery, OutputsQuery, StatusQuery
+from shared.access import slots
+from shared.access.limits import BATCH_JOBS
+from shared.clock import new_id
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, log, store
 from shared.jobs.batch import deletion, listing, progress, requests, runs, views
@@ -35,6 +38,23 @@ def _job(request: Request) -> Job:
     job = jobs.read(store(), request.params["job"])
     requests.require_owner(job, request.owner)
     return job
+
+
+def _start(request: Request, job: Job) -> None:
+    """Start a run, if the caller's limit has room for one. Raises TooMany."""
+
+    def admit(run: int) -> None:
+        name, most = runs.slot_name(job, run), request.limits.batch_jobs
+        slots.take(store(), request.limited, BATCH_JOBS, name, most, lambda one: runs.has_ended(store(), machine, one))
+
+    runs.start(store(), machine(), job, request.caller, admit)
+
+
+def _use_bytes(request: Request, files: Sequence[requests.InputFile]) -> None:
+    """Count files against the caller's limit. Raises TooMany."""
+    if files:
+        name, size = request.creates or new_id(), sum(file.size for file in files)
+        slots.use_bytes(store(), request.limited, name, size, request.limits.upload_bytes)
 
 
 def _status(job: Job) -> dict[str, Any]:
@@ -86,8 +106,9 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     job = requests.create(log(), request.params["model"], body, request.owner, key, request.creates)
     if body.prefix is not None:
         requests.require_inputs(store(), job, None)
-        runs.start(store(), machine(), job, request.caller)
+        _start(request, job)
         return Response(_status(job), 202)
+    _use_bytes(request, body.files)
     files = requests.destinations(store(), config(), job, body.files)
     return Response({**_status(job), "files": files, "start_url": f"/batch/{job.id}/start"}, 201)
 
@@ -105,6 +126,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
 def add_files(request: Request, body: requests.MoreFiles) -> Response:
     """Where to send more files of a job"""
     job = _job(request)
+    _use_bytes(request, body.files)
     return Response({"files": requests.destinations(store(), config(), job, body.files)}, 201)
 
 
@@ -122,7 +144,7 @@ def start(request: Request, body: requests.StartRequest) -> Response:
     """Start a job, or start again what is left of one"""
     job = _job(request)
     requests.require_inputs(store(), job, body.files)
-    runs.start(store(), machine(), job, request.caller)
+    _start(request, job)
     return _wait(job, body.wait)
 
 
@@ -195,10 +217,11 @@ def cancel(request: Request) -> dict[str, Any]:
     scope="infer",
     gives=views.BatchDataDeletion,
     errors=(409,),
+    keyed=True,
 )
 def delete_data(request: Request) -> views.BatchDataDeletion:
     """Delete a job that does not run at once: its inputs, answers and records"""
     job = _job(request)
     runs.refresh(store(), machine, job)  # a run that died is no reason to keep it
-    receipt = deletion.delete(store(), job, request.caller)
+    receipt = deletion.delete(store(), job, request.caller, request.prepare)
     return msgspec.convert(msgspec.to_builtins(receipt), views.BatchDataDeletion)

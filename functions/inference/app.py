@@ -18,7 +18,7 @@ from shared.serving.layer import Later, Layer
 from shared.serving.wall import Wall
 
 if TYPE_CHECKING:
-    from shared.registry.state import Head, Version
+    from shared.serving.models import Resolved
     from shared.serving.shadow import Shadows
 
 V2 = "/v2/models/{model}"
@@ -42,6 +42,8 @@ def preload_names() -> tuple[str, ...]:
 # On Lambda, work starts with the import, and in this order: models of the layer are opened, models of the store are
 # downloaded, while the rest is imported. What an infer call does without is imported where it is used.
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    if wall().is_expected(layer().models, preload_names()):
+        wall().prepare()
     layer().begin(preload_names())
 
 
@@ -142,38 +144,42 @@ def index(request: Request) -> list[dict[str, str]]:
 
 @handler.route("GET", V2, id="getModelMetadata", scope="infer")
 @handler.route("GET", V2 + VERSION, id="getVersionMetadata", scope="infer")
-def metadata(request: Request) -> dict[str, Any]:
+def metadata(request: Request) -> Response:
     """A model's inputs and outputs"""
     from shared.serving import describe
 
-    head, version = _resolve(request)
-    return describe.metadata(head, version, models().manifest(version))
+    head, version, stale = _resolve(request)
+    return Response(describe.metadata(head, version, models().manifest(version)), headers=calls.staleness(stale))
 
 
 @handler.route("GET", V2 + "/ready", id="getModelReady", scope="infer")
 @handler.route("GET", V2 + VERSION + "/ready", id="getVersionReady", scope="infer")
 def ready(request: Request) -> Response:
     """Can the model be called?"""
-    is_ready = models().ready(request.params["model"], request.params.get("version"))
-    return Response({"name": request.params["model"], "ready": is_ready}, 200 if is_ready else 503)
+    name, reference = _model(request)
+    loaded = models().load_if_ready(name, reference)
+    if loaded is None:
+        return Response({"name": name, "ready": False}, 503)
+    return Response({"name": name, "ready": True}, headers=calls.staleness(loaded.stale))
 
 
 @handler.route("GET", V2 + "/config", id="getModelConfig", scope="infer")
 @handler.route("GET", V2 + VERSION + "/config", id="getVersionConfig", scope="infer")
-def configuration(request: Request) -> dict[str, Any]:
+def configuration(request: Request) -> Response:
     """A model's configuration in the form of Triton's"""
     from shared.serving import describe
 
-    head, version = _resolve(request)
-    return describe.configuration(head, version, models().manifest(version))
+    head, version, stale = _resolve(request)
+    return Response(describe.configuration(head, version, models().manifest(version)), headers=calls.staleness(stale))
 
 
 @handler.route("GET", V2 + "/stats", id="getModelStatistics", scope="infer")
 @handler.route("GET", V2 + VERSION + "/stats", id="getVersionStatistics", scope="infer")
-def statistics(request: Request) -> dict[str, Any]:
+def statistics(request: Request) -> Response:
     """What one process has counted of a version's calls"""
-    head, version = _resolve(request)
-    return {"model_stats": [calls.stats.of_version(head.model, version.version)]}
+    head, version, stale = _resolve(request)
+    counted = {"model_stats": [calls.stats.of_version(head.model, version.version)]}
+    return Response(counted, headers=calls.staleness(stale))
 
 
 @handler.route("POST", V2 + "/infer", id="infer", scope="infer")
@@ -254,7 +260,7 @@ def _pending(
     return Pending(loaded, route, alias, started_ns, request.headers.get("accept-encoding"), repeatable)
 
 
-def _resolve(request: Request) -> tuple[Head, Version]:
+def _resolve(request: Request) -> Resolved:
     return models().resolve(*_model(request), _split_key(request))
 
 

@@ -8,11 +8,12 @@ from typing import Any
 from msgspec.structs import asdict
 
 from functions.tokens import operator
-from functions.tokens.contract import CreateTokenRequest, RevokeTokenRequest, RotateTokenRequest
-from shared.access import scopes, tokens, views
+from functions.tokens.contract import CreateTokenRequest, RevokeTokenRequest, RotateTokenRequest, TokensQuery
+from shared.access import limits, listing, people, scopes, tokens, views
+from shared.access.records import Token
 from shared.config import AUTHORIZER_SECONDS
 from shared.entry.http import Request, Response, Routes
-from shared.entry.wiring import config, seals, store
+from shared.entry.wiring import config, plans, seals, store
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ class TokenRoutes(Routes):
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         if "operator" in event:
-            return operator.carry_out(store(), seals(config()), config().token_days, event["operator"])
+            return operator.carry_out(store(), seals(config()), config().token_days, event["operator"], _keyring())
         return super().__call__(event, context)
 
 
@@ -33,11 +34,33 @@ def _creator(request: Request) -> tokens.Creator:
     return tokens.Creator(id=request.caller, ancestors=request.ancestors)
 
 
-@handler.route("GET", "/tokens", id="listTokens", scope="admin", gives=views.TokenList)
-def list_tokens(request: Request) -> views.TokenList:
-    """All tokens, revoked ones too, without their secrets"""
+def _keyring() -> tokens.Keyring:
+    return tokens.Keyring(plans(config()), _defaults())
+
+
+def _defaults() -> limits.Limits:
+    return limits.decode(config().limits)
+
+
+@handler.route("GET", "/tokens", id="listTokens", scope="admin", query=TokensQuery, gives=views.TokenList)
+def list_tokens(request: Request, query: TokensQuery) -> views.TokenList:
+    """Tokens by id, revoked ones too, without their secrets"""
     scopes.require_everywhere(request.scopes, "admin")
-    return views.TokenList(tokens.list_tokens(store(), seals(config())))
+    page, following = listing.page(store(), seals(config()), after=query.next, limit=query.limit, defaults=_defaults())
+    return views.TokenList(page, following)
+
+
+@handler.route("GET", "/tokens/self", id="getOwnToken", scope=None, gives=views.OwnToken)
+def own(request: Request) -> views.OwnToken:
+    """The token of this call: what it may do, and its limits"""
+    held = listing.limits(request.limits)
+    return views.OwnToken(
+        id=request.caller,
+        name=request.name or "",
+        scopes=list(request.scopes),
+        person=people.of(request.caller, request.ancestors),
+        limits=held,
+    )
 
 
 @handler.route(
@@ -47,7 +70,11 @@ def list_tokens(request: Request) -> views.TokenList:
     scope="admin",
     takes=CreateTokenRequest,
     gives={201: views.TokenCreated},
-    examples={"caller": {"name": "shop-frontend", "scopes": ["infer:fashion-*"], "expires_in_days": 90}},
+    errors=(409,),
+    examples={
+        "caller": {"name": "shop-frontend", "scopes": ["infer:fashion-*"], "expires_in_days": 90},
+        "limited": {"name": "guest", "scopes": ["infer"], "limits": {"rate": 5, "burst": 10, "quota": 10_000}},
+    },
 )
 def create(request: Request, body: CreateTokenRequest) -> Response:
     """Create a token"""
@@ -55,10 +82,21 @@ def create(request: Request, body: CreateTokenRequest) -> Response:
     scopes.require_everywhere(request.scopes, "admin")
     days = body.expires_in_days or config().token_days
     token, secret = tokens.create(
-        store(), body.name, body.scopes, expires_in_days=days, creator=_creator(request), seals=seals(config())
+        store(),
+        body.name,
+        body.scopes,
+        expires_in_days=days,
+        creator=_creator(request),
+        seals=seals(config()),
+        limits=limits.Limits(**asdict(body.limits)),
+        keyring=_keyring(),
     )
     logger.info("token created", extra={"token": token.id, "by": request.caller, "scopes": token.scopes})
-    return Response(views.TokenCreated(token=secret, **asdict(tokens.view(token))), 201)
+    return Response(views.TokenCreated(token=secret, **_shown(token)), 201)
+
+
+def _shown(token: Token) -> dict[str, Any]:
+    return asdict(listing.view(token, _defaults()))
 
 
 @handler.route(
@@ -72,7 +110,7 @@ def create(request: Request, body: CreateTokenRequest) -> Response:
     examples={"two days": {"overlap_hours": 48}},
 )
 def rotate(request: Request, body: RotateTokenRequest) -> Response:
-    """Replace a token by a new one with its name and scopes; the old one ends after the overlap"""
+    """Replace a token by a new one with its name, scopes and limits; the old one ends after the overlap"""
     scopes.require_everywhere(request.scopes, "admin")
     token, secret, old_until = tokens.rotate(
         store(),
@@ -84,7 +122,7 @@ def rotate(request: Request, body: RotateTokenRequest) -> Response:
     )
     extra = {"token": token.id, "replaces": request.params["token_id"], "by": request.caller}
     logger.info("token rotated", extra=extra)
-    return Response(views.TokenRotated(token=secret, old_until=old_until, **asdict(tokens.view(token))), 201)
+    return Response(views.TokenRotated(token=secret, old_until=old_until, **_shown(token)), 201)
 
 
 @handler.route(
@@ -99,6 +137,8 @@ def revoke(request: Request, body: RevokeTokenRequest) -> views.TokenRevoked:
     """Revoke a token; it stays listed. Calls in progress, and those of the next seconds, may still be let in"""
     scopes.require_everywhere(request.scopes, "admin")
     identity = request.params["token_id"]
-    token = tokens.revoke(store(), identity, by=request.caller, reason=body.reason, seals=seals(config()))
+    token = tokens.revoke(
+        store(), identity, by=request.caller, reason=body.reason, seals=seals(config()), keyring=_keyring()
+    )
     logger.info("token revoked", extra={"token": identity, "by": request.caller})
     return views.TokenRevoked(refused_within=AUTHORIZER_SECONDS, **asdict(token))

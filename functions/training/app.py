@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import msgspec
 
 from functions.training.contract import JobsQuery, StatusQuery
-from shared.access import scopes
+from shared.access import scopes, slots
+from shared.access.limits import TRAINING_JOBS
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
 from shared.errors import BadInput
@@ -47,8 +49,19 @@ def create(request: Request, body: TrainingRequest) -> Response:
     request.require("train", body.model)
     for name in dataset_names(body.data, body.arguments, config().bucket):
         scopes.require_data(request.scopes, name)
-    job = runs.start(store(), queue(), body, request.caller, config().bucket, request.creates)
+    job = runs.start(store(), queue(), body, request.caller, config().bucket, request.creates, _admit(request))
     return Response(progress.status(store(), job), 202)
+
+
+def _admit(request: Request) -> Callable[[str], None]:
+    """Raises TooMany unless the caller's limit has room for one more job."""
+
+    def admit(job: str) -> None:
+        most = request.limits.training_jobs
+        ended = partial(runs.has_ended, store(), queue())
+        slots.take(store(), request.limited, TRAINING_JOBS, job, most, ended)
+
+    return admit
 
 
 @handler.route(
@@ -111,6 +124,7 @@ def cancel(request: Request) -> dict[str, Any]:
     scope="train",
     gives=views.TrainingDataDeletion,
     errors=(409,),
+    keyed=True,
 )
 def delete_data(request: Request) -> views.TrainingDataDeletion:
     """Delete the checkpoints, metrics and reports of a training job that has ended, at once"""

@@ -81,8 +81,9 @@ class Route(Struct, frozen=True, kw_only=True):
     def _call_once(self, request: Request, arguments: list[Any], store: Store) -> Response:
         from shared.entry import idempotency
 
-        def work(creates: str) -> tuple[int, Any]:
-            response = _as_response(self.handle(msgspec.structs.replace(request, creates=creates), *arguments))
+        def work(creates: str, prepare: idempotency.Prepare) -> tuple[int, Any]:
+            attempt = msgspec.structs.replace(request, creates=creates, prepare=prepare)
+            response = _as_response(self.handle(attempt, *arguments))
             return response.status, response.body
 
         key, digest = request.idempotency_key or "", request.digest()

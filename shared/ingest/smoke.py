@@ -24,6 +24,7 @@ from shared.serving import tasks
 from shared.serving.inputs.examples import Example, Shapes
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching
+from shared.serving.wall import Wall
 
 MODEL = "model.onnx"
 REFERENCE_ROWS = 10_000  # that are held against the columns, at most
@@ -93,7 +94,10 @@ def _loaded(files: Mapping[str, int], manifest: Manifest, session: Watched) -> L
     beside = {name: name for name in files if name != MODEL}
     version = Version(version=0, task=manifest.task, manifest="", source="", model="", size=0, upload="", files=beside)
     read = lambda name: descriptors.read(files[name])  # noqa: E731 - one line, used once
-    return Loaded(manifest.name or "model", version, 0, manifest, cast(onnx.Session, session), read=read)
+    served = cast(onnx.Session, session)
+    # this process is as confined as a runner, and can start none
+    tokenizer = lambda version, raw, cutting: Wall().open_tokenizer(raw, cutting, direct=True)  # noqa: E731 - as above
+    return Loaded(manifest.name or "model", version, 0, manifest, served, read=read, open_tokenizer=tokenizer)
 
 
 def _check_tokenizer(loaded: Loaded) -> None:

@@ -1,4 +1,4 @@
-"""A session whose model runs in a process of its own: the same members as onnx.Session, and a wall around it.
+"""A session whose model, or tokenizer, runs in a process of its own: a wall around it, and the members of any other.
 
 The runner checks nothing that this process relies on: what comes back is read as a stranger's. A model that ends its
 runner, or is too slow, is an error of that call; the next one starts another runner on the same file.
@@ -19,9 +19,10 @@ import numpy as np
 from shared import deadline
 from shared.errors import AmaasError, BadInput, TooLarge, Unavailable
 from shared.runtime import exchange
-from shared.runtime.exchange import ANSWERS, REQUESTS, Answer, Failure, Order, Ready, Run, Unreadable
+from shared.runtime.exchange import ANSWERS, REQUESTS, Answer, Failure, Ready, Run, Unreadable
 from shared.runtime.runners import Crashed, Ended, Runner, TimedOut
 from shared.runtime.signature import OutOfMemory, Signature, Unloadable
+from shared.runtime.zygotes import Cutting, Order
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Confined:
         Unloadable, OutOfMemory, Crashed, TimedOut; Unavailable where the kernel refuses the filter that is required.
         """
         self._model, self._order, self.on_death = model, order, on_death
+        self._noun = "the model's tokenizer" if order.cutting else "the model"
         self._lock = threading.Lock()
         self._held: list[Runner] = []
         self._finalizer = weakref.finalize(self, _let_go, model, self._held)
@@ -54,6 +56,11 @@ class Confined:
     def close(self) -> None:
         """End the runner, and give its memory back. So does forgetting the session."""
         self._finalizer()
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that the runner has of its own, as the kernel counts them; 0 while there is none."""
+        return self._held[0].resident() if self._held else 0
 
     @property
     def pid(self) -> int | None:
@@ -75,6 +82,10 @@ class Confined:
         if not self._lock.acquire(timeout=-1 if left is None else max(0.0, left)):
             raise TimedOut("another call of this model took all the time that there was; try again", None)
         try:
+            if self._held and not self._held[0].is_idle:  # it died between two calls, which is no fault of this one
+                ended = Ended(self._held.pop().end())
+                if ended.status is not None:  # else with the zygote, whatever ended that
+                    self._tell(ended.reason)
             if not self._held:
                 self._started()
             return self._asked(Run(outputs, tensors), contents)
@@ -120,7 +131,7 @@ class Confined:
         runner.end()
         if isinstance(reply, Failure):
             raise _error(reply)
-        raise Unavailable("the model cannot be loaded: its process answered what cannot be read; push it again")
+        raise Unavailable(f"{self._noun} cannot be loaded: its process answered what cannot be read; push it again")
 
     def _reply(self, runner: Runner, length: int | None, seconds: float | None, what: str) -> exchange.Reply | None:
         """None when it cannot be read. Raises Crashed, TimedOut, OutOfMemory; then the runner is gone."""
@@ -134,15 +145,15 @@ class Confined:
                 raise Unavailable("the process that runs the model has ended with all others; try again") from ended
             if ended.status == -signal.SIGKILL:  # by nobody here
                 self._dead("", "SIGKILL", what)
-                raise OutOfMemory("the model ran out of memory, and was ended; send a smaller input") from ended
+                raise OutOfMemory(f"{self._noun} ran out of memory, and was ended; send a smaller input") from ended
             raise self._dead(f"crashed ({ended.reason})", ended.reason, what) from ended
         except TimeoutError as error:
             self._held.clear()
             self._tell("deadline")
             waited = "any" if seconds is None else f"{max(0.0, seconds):.1f}"
             raise TimedOut(
-                f"the model was not ready within the {waited} s that were left, and was stopped: send fewer or smaller "
-                "inputs at a time, or try again"
+                f"{self._noun} was not ready within the {waited} s that were left, and was stopped: send fewer or "
+                "smaller inputs at a time, or try again"
             ) from error
         except Unreadable:
             return None
@@ -152,7 +163,7 @@ class Confined:
         self._held.clear()
         self._tell(reason)
         return Crashed(
-            f"the model {deed} on {what}; no other call is affected. Send another input, and report this one to "
+            f"{self._noun} {deed} on {what}; no other call is affected. Send another input, and report this one to "
             "whoever uploaded the model",
             reason,
         )
@@ -188,3 +199,11 @@ def load(path: str, *, threads: int, mapped: bool, memory: int, filtered: bool, 
     """A confined session of the model in a file, which may be removed afterwards. See Order and Confined."""
     model = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     return Confined(model, Order(threads, mapped, memory, filtered), **more)
+
+
+def load_tokenizer(raw: bytes, cutting: Cutting, *, memory: int, filtered: bool) -> Confined:
+    """A confined session of a tokenizer.json, as tokens.load has it. Raises what Confined does."""
+    file = os.memfd_create("tokenizer", os.MFD_CLOEXEC)
+    with open(file, "wb", closefd=False) as writer:
+        writer.write(raw)
+    return Confined(file, Order(1, mapped=False, memory=memory, filtered=filtered, cutting=cutting))

@@ -48,4 +48,5 @@ TABLE = (
 )
 # fmt: on
 DATATYPES = {datatype.name: datatype for datatype in TABLE}
+BY_ONNX_TYPE = {datatype.onnx: datatype for datatype in TABLE}
 BY_RUNTIME_NAME = {datatype.runtime: datatype for datatype in TABLE}

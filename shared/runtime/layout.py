@@ -16,7 +16,7 @@ ALIGNMENT = 64  # bytes: the widest vector that kernels may load at once
 LARGE = 1024  # bytes: smaller tensors, such as shapes, are read while the model is loaded, and must be inside
 
 GRAPH, INITIALIZER = 7, 5
-DOC, RAW, EXTERNAL, LOCATION = 12, 9, 13, 14
+DIMENSIONS, TYPE, NAME, RAW, DOC, EXTERNAL, LOCATION = 1, 2, 8, 9, 12, 13, 14
 FIXED = {1: 8, 5: 4}  # bytes by wire type
 Data = bytes | mmap
 
@@ -27,6 +27,16 @@ class Field(NamedTuple):
     number: int
     start: int
     content: int
+    end: int
+
+
+class Weight(NamedTuple):
+    """A large tensor of a model's graph: the offsets between which its bytes are. type: of TensorProto.DataType."""
+
+    name: str
+    type: int
+    shape: list[int]
+    start: int
     end: int
 
 
@@ -64,6 +74,26 @@ def mapped(model: Data, location: str) -> bytes | None:
         copied = field.end
     body = b"".join([*chunks, model[copied : graph.end]])
     return b"".join([_join(model, others), _head(GRAPH, len(body)), body]) if references else None
+
+
+def weights(model: Data) -> list[Weight]:
+    """The tensors that `mapped` replaces by references. Raises ValueError as `aligned` does."""
+    [graph], _ = _split(fields(model, 0, len(model)), GRAPH)
+    tensors = [field for field in fields(model, graph.content, graph.end) if field.number == INITIALIZER]
+    return [_weight(model, tensor, raw) for tensor in tensors if (raw := _aligned_raw(model, tensor))]
+
+
+def _weight(model: Data, tensor: Field, raw: Field) -> Weight:
+    name, kind = "", 0
+    shape: list[int] = []
+    for field in fields(model, tensor.content, tensor.end):
+        if field.number == NAME:
+            name = model[field.content : field.end].decode()
+        elif field.number == TYPE:
+            kind, _ = _number(model, field.content, field.end)
+        elif field.number == DIMENSIONS:  # one, or all of them packed
+            shape += _numbers(model, field)
+    return Weight(name, kind, shape, raw.content, raw.end)
 
 
 def _reference(model: Data, tensor: Field, raw: Field, location: str) -> bytes:
@@ -159,6 +189,13 @@ def _number(data: Data, at: int, end: int) -> tuple[int, int]:
             return value, at
         shift += 7
     raise ValueError("a number is longer than its message, or than 64 bits")
+
+
+def _numbers(data: Data, field: Field) -> Iterator[int]:
+    at = field.content
+    while at < field.end:
+        value, at = _number(data, at, field.end)
+        yield value
 
 
 def _varint(value: int) -> bytes:

@@ -5,6 +5,7 @@ Nothing here parses or checks a model; what reaches `load` has passed the gate, 
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 from contextlib import suppress
@@ -16,7 +17,7 @@ import onnxruntime as ort
 from shared.errors import AmaasError, BadInput
 from shared.runtime import arrays, layout
 from shared.runtime.arrays import DTYPES
-from shared.runtime.datatypes import BY_RUNTIME_NAME, DATATYPES, TABLE
+from shared.runtime.datatypes import BY_ONNX_TYPE, BY_RUNTIME_NAME, DATATYPES, TABLE
 from shared.runtime.signature import OutOfMemory, Signature, TensorSpec, Unloadable
 from shared.runtime.sizes import Sizes, not_empty
 
@@ -115,13 +116,32 @@ def load_memory(model: mmap.mmap, threads: int = 1, mapped: bool = True) -> Sess
     graph = None
     with suppress(ValueError):  # which ONNX Runtime says better
         graph = layout.mapped(model, IN_MEMORY) if mapped else None
-    if graph is not None:
-        options.add_external_initializers_from_files_in_memory([IN_MEMORY], [memoryview(model)], [len(model)])
     try:
+        if graph is not None:
+            _give_weights(model, options)
         body = bytes(model) if graph is None else graph
         return Session(ort.InferenceSession(body, options, providers=["CPUExecutionProvider"]))
     except Exception as error:  # as above
         raise _unloadable(error) from error
+
+
+def _give_weights(model: mmap.mmap, options: ort.SessionOptions) -> None:
+    """What the graph's references into its own file refer to. A tensor at a time is copied once, a file twice."""
+    weights = layout.weights(model)
+    tensors = [_weight(model, weight) for weight in weights]
+    if None in tensors:  # of a type that has no datatype, as 4 bits
+        options.add_external_initializers_from_files_in_memory([IN_MEMORY], [memoryview(model)], [len(model)])
+    else:
+        options.add_external_initializers([weight.name for weight in weights], tensors)
+
+
+def _weight(model: mmap.mmap, weight: layout.Weight) -> ort.OrtValue | None:
+    """The tensor, over the file's bytes; None where it is not as long as its shape says, or of an unknown type."""
+    datatype = BY_ONNX_TYPE.get(weight.type)
+    if datatype is None or not datatype.size or math.prod(weight.shape) * datatype.size != weight.end - weight.start:
+        return None
+    array = np.frombuffer(model, DTYPES[datatype.name], math.prod(weight.shape), weight.start)
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array.reshape(weight.shape), weight.type)
 
 
 def _graph(path: str, options: ort.SessionOptions) -> bytes | None:

@@ -1,4 +1,6 @@
-"""The runner: a process that has one strangers' model and runs it. Forked from the zygote, it confines itself first.
+"""The runner: a process that has one strangers' model, or tokenizer, and runs it.
+
+Forked from the zygote, it confines itself before it reads a byte of that.
 
 Whatever a model makes of this process, there is nothing to be had in it: no credentials, no file, no socket but the one
 to the process that asks, no system call but those of computing, and a bound on memory. It may be killed at any time.
@@ -17,8 +19,9 @@ import numpy as np
 
 from shared.errors import AmaasError, BadInput, TooLarge
 from shared.runtime import exchange, memory, onnx, sandbox
-from shared.runtime.exchange import ANSWER_BYTES, ANSWERS, AREA_BYTES, REQUESTS, WORD, MiB, Order
-from shared.runtime.signature import OutOfMemory, Unloadable
+from shared.runtime.exchange import ANSWER_BYTES, ANSWERS, AREA_BYTES, REQUESTS, WORD, MiB
+from shared.runtime.signature import OutOfMemory, Session, Unloadable
+from shared.runtime.zygotes import Order
 
 # By class, exactly: what a runner reports of an error, and what the other side raises again.
 FAILURES: dict[str, type[AmaasError]] = {
@@ -48,7 +51,7 @@ class Runner:
         _, pages, shared, *_ = os.pread(self._statm, 100, 0).split()
         return (int(pages) - int(shared)) * PAGE
 
-    def serve(self, load: Callable[[], onnx.Session], filtered: bool) -> NoReturn:
+    def serve(self, load: Callable[[], Session], filtered: bool) -> NoReturn:
         """Load the model and answer requests until the other side is gone."""
         session = self._attempt(load)
         if session is None:
@@ -64,7 +67,7 @@ class Runner:
         self._send(exchange.Failure(UNCONFINED, "the kernel refuses the system-call filter"))
         os._exit(1)
 
-    def _attempt(self, work: Callable[[], onnx.Session | None]) -> onnx.Session | None:
+    def _attempt(self, work: Callable[[], Session | None]) -> Session | None:
         """The result; None after an error, which is reported."""
         try:
             return work()
@@ -77,7 +80,7 @@ class Runner:
         self._send(failure)
         return None
 
-    def _answer(self, session: onnx.Session, length: int) -> None:
+    def _answer(self, session: Session, length: int) -> None:
         run = exchange.read_message(self._area, REQUESTS, length, exchange.RUN)
         arrays = list(exchange.read_tensors(self._area, REQUESTS, length, run.feeds))
         feeds = {tensor.name: array for tensor, array in zip(run.feeds, arrays, strict=True)}
@@ -122,6 +125,21 @@ def _size(array: np.ndarray) -> int:
     return sum(5 + len(text) for text in array.reshape(-1)) if array.dtype.kind == "O" else int(array.nbytes)
 
 
+def _prepare(order: Order) -> Callable[[mmap.mmap], Session]:
+    """What loads the file; what that imports is imported here, as the sandbox can open no file."""
+    if (cutting := order.cutting) is None:
+        return lambda model: _load(model, order)
+    from shared.runtime import tokens  # of few models, and no part of the zygote: 30 ms
+
+    return lambda file: tokens.load(bytes(file), cutting)
+
+
+def _load(model: mmap.mmap, order: Order) -> Session:
+    # the weights as they are given, and as kernels have them; half of it is given back where they are not packed
+    with memory.large_pages(min(2 * len(model), order.memory // 2)):
+        return onnx.load_memory(model, order.threads, order.mapped)
+
+
 def main(order: Order, channel: int, area_file: int, model_file: int, zygote: int) -> NoReturn:
     """In the forked process. zygote: the pid of the process that forked it."""
     sandbox.die_with_parent()
@@ -133,13 +151,14 @@ def main(order: Order, channel: int, area_file: int, model_file: int, zygote: in
     model = mmap.mmap(model_file, 0, access=mmap.ACCESS_READ)
     os.close(area_file)
     os.close(model_file)
+    load = _prepare(order)
     runner = Runner(channel, area)
     sandbox.limit_resources(runner.address_space() + order.memory, threads=order.threads > 1)
     filtered = sandbox.filter_system_calls()
     if order.filtered and not filtered:
         runner.refuse()
     try:
-        runner.serve(lambda: onnx.load_memory(model, order.threads, order.mapped), filtered)
+        runner.serve(lambda: load(model), filtered)
     finally:
         sys.stderr = None
         os._exit(1)

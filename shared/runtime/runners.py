@@ -1,4 +1,4 @@
-"""This process's side of the wall: the zygote, started when first needed, and the runners that it forks.
+"""This process's side of the wall: the runners, one for each model behind it.
 
 What an operator has to know of a runner that was ended is raised; who asked for it decides what comes next.
 """
@@ -11,23 +11,14 @@ import os
 import select
 import signal
 import socket
-import sys
-import threading
-from collections import deque
 from contextlib import suppress
 
-import msgspec
-
-import shared
 from shared.errors import AmaasError, Unavailable
 from shared.runtime import exchange
-from shared.runtime.exchange import AREA_BYTES, WORD, End, MiB, Order
+from shared.runtime.exchange import AREA_BYTES, WORD, MiB
+from shared.runtime.zygotes import Order, Zygote, replace, zygote
 
-ZYGOTE = "shared.runtime.zygote"  # the module that is executed; it is named here for the build, too
-# Variables for the interpreter, the libraries and the C library's memory. No secrets, and nothing of the deployment.
-INHERITED = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-STARTING = 30.0  # seconds for the zygote to answer: its imports, on a machine that is busy
+PAGE = os.sysconf("SC_PAGE_SIZE")
 # Of the area, what stays resident after a call: more is of large calls, and given back.
 KEPT = 16 * MiB
 
@@ -66,87 +57,6 @@ class Ended(Exception):
         return f"exit status {self.status}"
 
 
-class Zygote:
-    """The process without secrets that runners are forked from. Safe to share between threads."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(STARTING)
-        null = [(os.POSIX_SPAWN_OPEN, n, "/dev/null", os.O_RDWR, 0) for n in range(3)]
-        # without typing_extensions, of which msgspec needs nothing: 15 ms of each start
-        code = f"import sys; sys.modules['typing_extensions'] = None; from {ZYGOTE} import main; main()"
-        command = [sys.executable, "-s", "-S", "-c", code]
-        with theirs:
-            place = (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)
-            self.pid = os.posix_spawn(sys.executable, command, environment(), file_actions=[place, *null])
-        self._channel = ours
-        self._lock = threading.Lock()
-        self._left: deque[int] = deque()
-
-    def fork(self, order: Order, channel: socket.socket, area: int, model: int) -> int:
-        """The pid of a new runner. Raises OSError when the zygote is dead."""
-        body = msgspec.msgpack.encode(order)
-        with self._lock:
-            while self._left:
-                self._end(self._left.popleft())
-            socket.send_fds(self._channel, [body], [channel.fileno(), area, model])
-            return self._receive()
-
-    def end(self, pid: int) -> int:
-        """Kill a runner, if it is not dead already; its exit status. Raises OSError when the zygote is dead."""
-        with self._lock:
-            return self._end(pid)
-
-    def leave(self, pid: int) -> None:
-        """A runner that ends by itself, and is waited for some time later: the garbage collector may call this."""
-        self._left.append(pid)
-
-    def _end(self, pid: int) -> int:
-        self._channel.send(msgspec.msgpack.encode(End(pid)))
-        return self._receive()
-
-    def _receive(self) -> int:
-        body = self._channel.recv(64)
-        if not body:
-            raise BrokenPipeError("the zygote is dead")
-        return msgspec.msgpack.decode(body, type=int)
-
-    def close(self) -> None:
-        """End it, and all its runners."""
-        self._channel.close()
-        with suppress(OSError):
-            os.kill(self.pid, signal.SIGKILL)
-        with suppress(OSError):
-            os.waitpid(self.pid, 0)
-
-
-_zygotes: list[Zygote] = []
-_starting = threading.Lock()
-
-
-def zygote() -> Zygote:
-    """This process's zygote. It starts when first asked for, and imports while this process goes on."""
-    with _starting:
-        if not _zygotes:
-            _zygotes.append(Zygote())
-        return _zygotes[0]
-
-
-def _replace(dead: Zygote) -> None:
-    with _starting:
-        if dead in _zygotes:
-            _zygotes.remove(dead)
-            dead.close()
-
-
-def environment() -> dict[str, str]:
-    """Of the zygote: what the interpreter needs to start, and to import what this process imports."""
-    home = os.path.dirname(os.path.abspath(shared.__path__[0]))
-    paths = dict.fromkeys([home, *(os.path.abspath(entry) for entry in sys.path if entry)])
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return inherited | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(paths)}
-
-
 class Runner:
     """One runner. Of one thread at a time."""
 
@@ -170,10 +80,25 @@ class Runner:
         self._poll = select.poll()
         self._poll.register(ours, select.POLLIN)
 
-    def send(self, length: int) -> None:
-        """Tell that there is a request of that length. Raises Ended."""
+    def resident(self) -> int:
+        """Bytes of memory of its own, as the kernel counts them: without what it has of the zygote, or mapped."""
         try:
-            self._channel.send(length.to_bytes(WORD, "little"))
+            return max(0, _anonymous(self.pid) - _anonymous(self._zygote.pid))
+        except OSError:  # it is dead
+            return 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it lives, and has said nothing that it was not asked for."""
+        return not self._poll.poll(0)
+
+    def send(self, length: int) -> None:
+        """Tell that there is a request of that length. Raises Ended, Unreadable."""
+        try:
+            # a runner that reads nothing is not waited for
+            self._channel.send(length.to_bytes(WORD, "little"), socket.MSG_DONTWAIT)
+        except BlockingIOError as error:
+            raise exchange.Unreadable("requests are not read") from error
         except OSError as error:
             raise Ended(self.end()) from error
 
@@ -204,7 +129,7 @@ class Runner:
         try:
             return self._zygote.end(self.pid)
         except OSError:
-            _replace(self._zygote)
+            replace(self._zygote)
             return None
 
     def leave(self) -> None:
@@ -219,6 +144,12 @@ class Runner:
             self.area.close()
 
 
+def _anonymous(pid: int) -> int:
+    with open(f"/proc/{pid}/statm", "rb") as file:
+        _, pages, shared, *_ = file.read().split()
+    return (int(pages) - int(shared)) * PAGE
+
+
 def _fork(order: Order, channel: socket.socket, area: int, model: int) -> tuple[Zygote, int]:
     """With the present zygote; with a new one, where that is dead."""
     for _ in range(2):
@@ -226,5 +157,5 @@ def _fork(order: Order, channel: socket.socket, area: int, model: int) -> tuple[
         try:
             return present, present.fork(order, channel, area, model)
         except OSError:
-            _replace(present)
+            replace(present)
     raise BrokenPipeError("the process that others are forked from does not start")

@@ -19,7 +19,7 @@ from contextlib import suppress
 import msgspec
 
 from shared.runtime import runner
-from shared.runtime.exchange import End, Order
+from shared.runtime.zygotes import End, Order
 
 SOCKET = 3
 LC_ALL_MASK = 0x1FBF

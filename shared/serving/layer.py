@@ -132,6 +132,10 @@ class Layer:
         begun = self._begun.pop(digest, None)
         return begun.result() if begun else self._open(digest)
 
+    def holds(self, digest: str) -> bool:
+        """Whether there is a file of that digest, of whatever kind."""
+        return os.path.exists(os.path.join(self._folder, digest))
+
     def read(self, digest: str) -> bytes | None:
         """Another file of a package; None when it is not here. Raises Unavailable when it is damaged."""
         path = os.path.join(self._folder, digest)

@@ -10,11 +10,18 @@ from msgspec import Struct
 from shared.errors import Unavailable
 from shared.package.manifest import Manifest
 from shared.registry.state import Version
+from shared.serving.wall import Wall
 
 if TYPE_CHECKING:
     from shared.runtime.signature import Session
+    from shared.runtime.zygotes import Cutting
 
 Part = TypeVar("Part")
+
+
+def _confine(version: Version, raw: bytes, cutting: Cutting) -> Session:
+    """Whoever does not say otherwise has a stranger's tokenizer."""
+    return Wall().open_tokenizer(raw, cutting, direct=False)
 
 
 class Loaded(Struct, frozen=True):
@@ -22,7 +29,7 @@ class Loaded(Struct, frozen=True):
 
     parts: what was parsed of the package's other files, shared by all calls for as long as the model is loaded.
     read: a blob by its digest. shadow: the alias' shadow version, if it has one. stale: seconds since the revision was
-    known to be the present one, where the store could not be asked.
+    known to be the present one, where the store could not be asked. open_tokenizer: a session of a tokenizer.json.
     """
 
     name: str
@@ -34,6 +41,7 @@ class Loaded(Struct, frozen=True):
     read: Callable[[str], bytes] | None = None
     shadow: int | None = None
     stale: int | None = None
+    open_tokenizer: Callable[[Version, bytes, Cutting], Session] = _confine
 
     def part(self, name: str, parse: Callable[[bytes], Part]) -> Part:
         """Another file of the package, parsed once for as long as the model is loaded.

@@ -6,7 +6,7 @@ By default, this process runs only what came with the deployment itself, in the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.registry.state import Version
     from shared.runtime.confined import Confined
     from shared.runtime.signature import Session
+    from shared.runtime.zygotes import Cutting
 
 LAYER, NONE, SIGNED = "layer", "none", "signed"
 DEADLINE = "deadline"  # as confined.Confined calls it
@@ -49,6 +50,10 @@ class Wall(Struct, frozen=True):
         """Whether a model is probably confined, as far as its name says. layer: names in the models layer."""
         return self.trusted == NONE or model not in layer
 
+    def is_expected(self, layer: Container[str], names: Sequence[str]) -> bool:
+        """Whether the first call is probably of a confined model. names: those that are loaded before it."""
+        return any(self.confines(name, layer) for name in names) if names else not layer
+
     def trusts(self, version: Version, read: Callable[[str], bytes]) -> bool:
         """Whether a version that is not in the layer runs in this process. read: a blob. Raises Unavailable."""
         if self.trusted != SIGNED or version.package is None:
@@ -60,10 +65,10 @@ class Wall(Struct, frozen=True):
 
     def prepare(self) -> None:
         """Have the process that others are forked from start, while something else is waited for."""
-        from shared.runtime import runners  # without numpy
+        from shared.runtime import zygotes  # without numpy
 
         try:
-            runners.zygote()
+            zygotes.zygote()
         except OSError as error:  # tried again, and told, when a model is opened
             logger.error("no process can be started", extra={"why": str(error)})
 
@@ -77,6 +82,16 @@ class Wall(Struct, frozen=True):
 
         return confined.load(path, threads=threads, mapped=mapped, memory=self.memory, filtered=self.filtered)
 
+    def open_tokenizer(self, raw: bytes, cutting: Cutting, *, direct: bool) -> Session:
+        """A session of a tokenizer.json, as `open` has it of a model; see tokens.Tokenizer."""
+        if direct:
+            from shared.runtime import tokens
+
+            return tokens.load(raw, cutting)
+        from shared.runtime import confined
+
+        return confined.load_tokenizer(raw, cutting, memory=self.memory, filtered=self.filtered)
+
 
 def watch(session: Session, model: str, version: int) -> None:
     """Have the deaths of a confined session's model counted, by model. Warns of one that runs without the filter."""
@@ -89,6 +104,11 @@ def watch(session: Session, model: str, version: int) -> None:
 
         logger.warning("no system-call filter", extra={"model": model, "version": version})
         metrics.emit("ModelUnfiltered", 1, service="wall")
+
+
+def resident(session: Session) -> int:
+    """Bytes of memory that a confined session has now, whatever its file's size; 0 for one in this process."""
+    return getattr(session, "resident", 0)
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from shared.runtime import onnx
 from shared.runtime.confined import Confined
-from shared.runtime.exchange import Order
 from shared.runtime.signature import Session
+from shared.runtime.zygotes import Order
 
 MEMORY = 512 << 20
 ORDER = Order(threads=1, mapped=True, memory=MEMORY, filtered=True)
@@ -61,6 +61,14 @@ def grows() -> bytes:
     """y = zeros of the shape that the caller sends; n = their sum, a tensor of one element."""
     nodes = [helper.make_node("ConstantOfShape", ["shape"], ["y"]), helper.make_node("ReduceSum", ["y"], ["n"])]
     return model(nodes, {"shape": (INT64, [1])}, {"y": (FLOAT, ["N"]), "n": (FLOAT, [1])})
+
+
+def unfolds() -> bytes:
+    """y = x + the product of two columns and rows of ones: 200 MiB that are computed while the model is loaded."""
+    ones = {"column": np.ones((7168, 1), np.float32), "row": np.ones((1, 7168), np.float32)}
+    nodes = [helper.make_node("MatMul", ["column", "row"], ["all"]), helper.make_node("Add", ["x", "all"], ["sums"])]
+    nodes += [helper.make_node("ReduceSum", ["sums"], ["y"], keepdims=0)]
+    return model(nodes, {"x": (FLOAT, [1])}, {"y": (FLOAT, [])}, ones)
 
 
 def repeats() -> bytes:

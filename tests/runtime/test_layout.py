@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def large(body: bytes) -> list[layout.Field]:
     return [raw for raw in (layout._raw(body, tensor) for tensor in tensors) if raw]
 
 
+TYPES = ["FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64"]
+TYPES += ["UINT64", "BOOL", "INT4", "UINT4", "FLOAT8E4M3FN"]
 SIZES = st.lists(st.sampled_from([1, 255, 256, 257, 1000, 4096, 30_000]), min_size=1, max_size=8)
 
 
@@ -103,6 +106,50 @@ def test_a_file_that_is_read_is_not_mapped(tmp_path: Path) -> None:
     assert session.outputs[0].name == "y"
 
 
+def weight_of(kind: int, array: np.ndarray) -> bytes:
+    """y = the weight that is named by x, of any type. array: of that type, as the onnx package has it."""
+    tensor = numpy_helper.from_array(array, "w")
+    assert tensor.data_type == kind
+    x = helper.make_tensor_value_info("x", TensorProto.INT64, ["n"])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"])
+    nodes = [
+        helper.make_node("Cast", ["w"], ["all"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", ["all", "x"], ["y"]),
+    ]
+    proto = helper.make_model(
+        helper.make_graph(nodes, "g", [x], [y], [tensor]), opset_imports=[helper.make_opsetid("", 21)], ir_version=10
+    )
+    return layout.aligned(proto.SerializeToString())
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_weights_of_any_type_are_given_from_memory(kind: str) -> None:
+    number = getattr(TensorProto, kind)
+    values = np.arange(8192) % 7
+    body = weight_of(number, values.astype(helper.tensor_dtype_to_np_dtype(number)))
+    file = memory_of(body)
+    session = onnx.load_memory(file)
+    expected = (values != 0) if kind == "BOOL" else values
+    assert len(layout.weights(file)) == 1
+    assert session.run(["y"], {"x": np.array([0, 3, 8191])})[0].tolist() == expected[[0, 3, 8191]].tolist()
+
+
+def memory_of(body: bytes) -> mmap.mmap:
+    memory = mmap.mmap(-1, len(body))
+    memory[:] = body
+    return memory
+
+
+@pytest.mark.parametrize("shape", [[8191], [8193], [2, 8192], [-1, 8192], [1 << 62, 4]])
+def test_a_weight_of_another_length_than_its_shape_is_no_model(shape: list[int]) -> None:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=shape, raw_data=bytes(4 * 8192))
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy")
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    proto = helper.make_model(helper.make_graph([node], "g", [x], [y], [tensor]), ir_version=9)
+    with pytest.raises(onnx.Unloadable):
+        onnx.load_memory(memory_of(layout.aligned(proto.SerializeToString())))
+
+
 def test_small_tensors_and_odd_ones_stay_inside() -> None:
     assert layout.mapped(model([255, 1, 30]), "m") is None
     placed = layout.aligned(model([255, 4096]))
@@ -117,7 +164,7 @@ def test_what_is_not_a_model_raises_only_value_error(data: st.DataObject) -> Non
     for _ in range(data.draw(st.integers(1, 5))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(body[: data.draw(st.integers(0, len(body)))])
-    for work in (layout.aligned, lambda data: layout.mapped(data, "m")):
+    for work in (layout.aligned, layout.weights, lambda data: layout.mapped(data, "m")):
         with suppress(ValueError):
             work(cut)
 

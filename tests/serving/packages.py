@@ -13,13 +13,17 @@ from shared.package.manifest import Manifest, Tensor
 from shared.registry.state import Version
 from shared.runtime import onnx
 from shared.serving.loaded import Loaded
+from shared.serving.wall import Wall
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "anna", "went", "to", "paris", "new", "york", "with", "bob"]
 VOCABULARY = {word: n for n, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
 
 
-def loaded(model: bytes, *, files: dict[str, bytes] | None = None, **described: Any) -> Loaded:
-    """A version as cache.Models gives it. described: the manifest; inputs and outputs are the model's own."""
+def loaded(model: bytes, *, files: dict[str, bytes] | None = None, confined: bool = False, **described: Any) -> Loaded:
+    """A version as models.Models gives it. described: the manifest; inputs and outputs are the model's own.
+
+    confined: its tokenizer runs behind the wall.
+    """
     session = onnx.load(model)
     signature = {
         "inputs": [Tensor(s.name, s.datatype, s.shape) for s in session.inputs],
@@ -29,7 +33,9 @@ def loaded(model: bytes, *, files: dict[str, bytes] | None = None, **described: 
     version = Version(
         version=7, task="", manifest="", source="", model="", size=0, upload="", files={name: name for name in blobs}
     )
-    return Loaded("m", version, 1, Manifest(**(signature | described)), session, read=blobs.__getitem__)
+    opener = lambda _, raw, cutting: Wall().open_tokenizer(raw, cutting, direct=not confined)  # noqa: E731 - used once
+    manifest = Manifest(**(signature | described))
+    return Loaded("m", version, 1, manifest, session, read=blobs.__getitem__, open_tokenizer=opener)
 
 
 def tokenizer() -> Tokenizer:

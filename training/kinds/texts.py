@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from shared.package import processing
+from shared.runtime import tokens
 from shared.serving.inputs import texts
 from training.errors import TrainingError
 from training.kinds.kind import Inputs
@@ -31,7 +32,7 @@ class Texts:
         self.preprocess, self.files = preprocess, {FILE: tokenizer}
         names = {field: value for field, value in preprocess.items() if field != "kind"}
         self.text = processing.Text(**names)
-        self.tokenizer = texts.parse_tokenizer(tokenizer, self.text, None)
+        self.tokenizer = tokens.parse(tokenizer, texts.cutting(self.text, None))
         self.shape: tuple[int, ...] = (self.tokenizer.get_vocab_size(), int(preprocess["max_length"]))
         self.unknown = self.tokenizer.token_to_id(UNKNOWN)
 

@@ -40,7 +40,7 @@ class TrainingJobs(Connection):
 
     def delete_training_job_data(self, job: str) -> Json:
         """Delete the checkpoints, metrics and reports of a job that has ended, at once. Returns the receipt."""
-        return self._call("deleteTrainingJobData", {"job_id": job})
+        return self._call_once("deleteTrainingJobData", {"job_id": job})
 
     def download_training_reports(self, job: str, folder: Path) -> list[Path]:
         """Download the reports of a job that has ended: what data cleaning dropped, and plots of the training.

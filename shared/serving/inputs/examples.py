@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
@@ -13,6 +13,9 @@ from shared.errors import BadInput
 from shared.package.manifest import Manifest
 from shared.package.processing import Column, Table
 from shared.serving.loaded import Loaded
+
+if TYPE_CHECKING:
+    from shared.runtime.tokens import Tokenizer
 
 JSON = "application/json"
 SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody knows why."
@@ -65,7 +68,7 @@ def prepare(manifest: Manifest) -> None:
         with suppress(BadInput):  # csv, and the codec of its text
             tables.parse_csv(b"a\n1\n", manifest.preprocess)
     elif kind == "text":
-        import tokenizers  # noqa: F401 - as above
+        from shared.runtime import tokens  # noqa: F401 - as above
 
 
 def _images(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:
@@ -115,10 +118,7 @@ def _vocabulary_texts(loaded: Loaded) -> list[str]:
 
     if texts.plan_of(loaded).tokenizer is None:
         return []
-    tokenizer = texts.load_tokenizer(loaded)
-    vocabulary = tokenizer.get_vocab(with_added_tokens=False)
-    tokens = sorted(vocabulary, key=vocabulary.__getitem__)[:: len(vocabulary) // 8 + 1]
-    return [tokenizer.decode([vocabulary[token] for token in tokens]), "".join(tokens)]
+    return cast("Tokenizer", texts.load_tokenizer(loaded)).vocabulary_texts()  # the gate's process is a wall itself
 
 
 def _rows(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:

@@ -49,9 +49,9 @@ def vectors(loaded: Loaded, items: list[Any], options: Options) -> tuple[np.ndar
     elif kind == "audio":
         feeds = _first_windows(loaded, items)
     else:
-        feeds, encodings = texts.feeds(loaded, texts.items(items))
-        if encodings is not None:
-            mask = np.array([encoding.attention_mask for encoding in encodings], np.float32)
+        feeds, encoded = texts.feeds(loaded, texts.items(items), ["mask"])
+        if encoded is not None:
+            mask = encoded["mask"].astype(np.float32)
             tokens = int(mask.sum())
     declared = loaded.manifest.postprocess
     after = declared if isinstance(declared, Vector) else Vector()

@@ -38,31 +38,30 @@ def _output(loaded: Loaded) -> str:
 def _answers(loaded: Loaded, items: list[texts.Item], options: Options) -> list[dict[str, Any]]:
     if not all(isinstance(item, str) for item in items):
         raise BadInput("entities are found in single texts, not in pairs")
-    feeds, encodings = texts.feeds(loaded, items)
-    if encodings is None:
+    feeds, tokens = texts.feeds(loaded, items, ["mask", "special", "offsets"])
+    if tokens is None:
         raise BadInput(f"model {loaded.name!r} has no tokenizer, so nothing is known of where its tokens are")
     plan, name = _declared(loaded), _output(loaded)
     logits = np.asarray(batching.run(loaded, feeds, [name])[name], np.float64)
-    if logits.ndim != 3:
+    if logits.ndim != 3 or logits.shape[:2] != tokens["mask"].shape:
         raise BadInput(f"output {name!r} has shape {list(logits.shape)}, not [texts, tokens, labels]")
     answers = []
-    for text, encoding, row in zip(items, encodings, classification.activate(logits, "softmax"), strict=True):
-        tokens = _tokens(encoding, row, loaded.manifest.labels)
-        answers.append({"entities": _entities(str(text), tokens, plan, options, len(texts.plan_of(loaded).prefix))})
+    of_text = (tokens["mask"] != 0) & (tokens["special"] == 0)
+    for number, row in enumerate(classification.activate(logits, "softmax")):
+        labeled = _labeled(of_text[number], tokens["offsets"][number].tolist(), row, loaded.manifest.labels)
+        shift = len(texts.plan_of(loaded).prefix)
+        answers.append({"entities": _entities(str(items[number]), labeled, plan, options, shift)})
     return answers
 
 
-def _tokens(encoding: Any, scores: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
+def _labeled(
+    of_text: np.ndarray, offsets: list[list[int]], scores: np.ndarray, labels: list[str]
+) -> list[dict[str, Any]]:
     """Each token of the text itself, with its best label and its place."""
     best = scores.argmax(axis=1)
     return [
-        {
-            "label": classification.label(labels, int(best[i])),
-            "score": float(scores[i, best[i]]),
-            "at": encoding.offsets[i],
-        }
-        for i in range(len(encoding.ids))
-        if encoding.attention_mask[i] and not encoding.special_tokens_mask[i]
+        {"label": classification.label(labels, int(best[i])), "score": float(scores[i, best[i]]), "at": offsets[i]}
+        for i in np.flatnonzero(of_text)
     ]
 
 
