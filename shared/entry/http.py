@@ -178,7 +178,7 @@ class Routes:
             event["httpMethod"],
             event["path"],
             dict(params),  # a copy: the cached one is of all calls of this path
-            event.get("queryStringParameters") or {},
+            proxy.query_of(event),
             headers,
             proxy.body_of(event),
             scopes,
