@@ -118,7 +118,7 @@ format: $(ENVS)/dev/.ready ## write the sources as the formatter and the import 
 unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready ## everything that needs no deployment
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/anywhere --ignore tests/training tests
 
-soak: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## the slow proofs: more writers, more faults, longer runs
+soak: $(ENVS)/dev/.ready tools-run ## the slow proofs: more writers, more faults, longer runs
 	@$(ENVS)/dev/bin/pytest -m soak tests
 
 fuzz: $(ENVS)/fuzz/.ready ## search for bytes that are not borne: make fuzz TARGET=csv SECONDS=600 (tests/fuzz/targets.py lists the targets)
@@ -163,7 +163,7 @@ types-training: $(ENVS)/training/.ready
 
 # ---- AWS
 
-.PHONY: build deploy validate token sign-tokens resign recheck backup restore
+.PHONY: build deploy validate token free-keys sign-tokens resign recheck backup restore
 validate: $(ENVS)/sam/.ready ## check the template
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
 
@@ -175,6 +175,9 @@ deploy: build ## deploy to the AWS account that you are signed in to
 
 token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token FUNCTION=... (the stack's output TokensFunctionName) NAME=ann PERSON=ann
 	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(NAME),--name "$(NAME)") $(if $(PERSON),--person "$(PERSON)") $(ENDPOINT)
+
+free-keys: $(ENVS)/dev/.ready ## delete the usage keys of tokens that expired: make free-keys FUNCTION=... (TokensFunctionName)
+	@$(ENVS)/dev/bin/python -m ops.free_keys $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(ENDPOINT)
 
 sign-tokens: $(ENVS)/dev/.ready ## tokens that are not signed with the present key; sign them: make sign-tokens FUNCTION=... (TokensFunctionName) SIGN="ID ..." or SIGN=all
 	@$(ENVS)/dev/bin/python -m ops.sign_tokens $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(SIGN),--sign $(SIGN)) $(ENDPOINT)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shared import deadline
 from shared.access import context as contexts
 from shared.access import limits
-from shared.access.authenticate import authenticate
+from shared.access.authenticate import authenticate, require_not_revoked
 from shared.access.records import Token
 from shared.access.remembered import Remembered
 from shared.access.usage import Usage
@@ -38,9 +38,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     end = deadline.begin(context)
     try:
         header = _header(event)
-        token = _jwt_caller(header) or remembered().token(
-            header, lambda: authenticate(store(), header, seals(config()), usage)
-        )
+        token = remembered().token(header, lambda: _caller(header))
     except Unauthenticated as error:
         logger.info("refused", extra={"reason": str(error)})
         raise Exception("Unauthorized") from None
@@ -50,16 +48,18 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return policy(event["methodArn"], token)
 
 
-def _jwt_caller(header: str | None) -> Token | None:
-    """The caller with a JWT; None for any other header, and where no issuer is trusted."""
-    text = (header or "").partition(" ")[2].strip()
-    if not config().jwt_issuer or not text.startswith("eyJ"):
-        return None
-    from shared.access.jwt import callers  # for those who have one
-
+def _caller(header: str | None) -> Token:
+    """Raises Unauthenticated, Unavailable."""
     settings = config()
+    text = (header or "").partition(" ")[2].strip()
+    if not settings.jwt_issuer or not text.startswith("eyJ"):
+        return authenticate(store(), header, seals(settings), usage)
+    from shared.access.jwt import callers  # for those who have a JWT
+
     rules = callers.Rules(settings.jwt_audience, settings.jwt_claim, settings.jwt_groups)
-    return callers.authenticate(text, issuer(settings.jwt_issuer, settings.endpoint_url), rules)
+    caller = callers.authenticate(text, issuer(settings.jwt_issuer, settings.endpoint_url), rules)
+    require_not_revoked(store(), caller.id, seals(settings))
+    return caller
 
 
 @cache

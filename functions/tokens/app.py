@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import Any
 
@@ -72,13 +73,17 @@ def own(request: Request) -> views.OwnToken:
     takes=CreateTokenRequest,
     gives={201: views.TokenCreated},
     errors=(409,),
+    names=True,
     examples={
         "caller": {"name": "shop-frontend", "scopes": ["infer:fashion-*"], "expires_in_days": 90},
         "limited": {"name": "guest", "scopes": ["infer"], "limits": {"rate": 5, "burst": 10, "quota": 10_000}},
     },
 )
 def create(request: Request, body: CreateTokenRequest) -> Response:
-    """Create a token"""
+    """Create a token
+
+    A repetition with the same Idempotency-Key creates no second one: it is a 409 that names the first.
+    """
     days = body.expires_in_days or config().token_days
     token, secret = tokens.create(
         store(),
@@ -89,9 +94,21 @@ def create(request: Request, body: CreateTokenRequest) -> Response:
         seals=seals(config()),
         limits=limits.Limits(**asdict(body.limits)),
         keyring=_keyring(),
+        identity=_identity(request),
     )
     logger.info("token created", extra={"token": token.id, "by": request.caller, "scopes": token.scopes})
     return Response(views.TokenCreated(token=secret, **_shown(token)), 201)
+
+
+def _identity(request: Request) -> str:
+    """The id of the token that this call creates; empty for any. Its answer is a secret, so it is not kept."""
+    key = request.idempotency_key
+    if key is None:
+        return ""
+    from shared.entry import idempotency  # few calls have a key
+
+    idempotency.require_valid(key)
+    return hashlib.sha256(f"{request.caller}\n{key}".encode()).hexdigest()[:12]
 
 
 def _shown(token: Token) -> dict[str, Any]:
@@ -134,7 +151,10 @@ def rotate(request: Request, body: RotateTokenRequest) -> Response:
     gives=views.TokenRevoked,
 )
 def revoke(request: Request, body: RevokeTokenRequest) -> views.TokenRevoked:
-    """Revoke a token; it stays listed. Calls in progress, and those of the next seconds, may still be let in"""
+    """Revoke a token; it stays listed. Calls in progress, and those of the next seconds, may still be let in
+
+    Also the subject of JWTs (`jwt…`): all of its JWTs are refused from then on.
+    """
     identity = request.params["token_id"]
     token = tokens.revoke(
         store(), identity, by=request.caller, reason=body.reason, seals=seals(config()), keyring=_keyring()

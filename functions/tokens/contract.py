@@ -27,8 +27,8 @@ class TokenLimits(Struct, forbid_unknown_fields=True):
     rate: Annotated[float, Meta(gt=0, le=10_000)] | None = None
     burst: Annotated[int, Meta(ge=1, le=5_000)] | None = None
     quota: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
-    batch_jobs: Annotated[int, Meta(ge=0, le=10_000)] | None = None
-    training_jobs: Annotated[int, Meta(ge=0, le=10_000)] | None = None
+    batch_jobs: Annotated[int, Meta(ge=0, le=1_000)] | None = None
+    training_jobs: Annotated[int, Meta(ge=0, le=1_000)] | None = None
     upload_bytes: Annotated[int, Meta(ge=0, le=2**50)] | None = None
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from functions.tokens.contract import TokenLimits
-from shared.access import limits, listing, people, tokens
+from shared.access import limits, listing, people, tokens, unused
 from shared.access.records import Seals
 from shared.errors import AmaasError, BadInput
 from shared.storage.base import Store
@@ -35,11 +35,14 @@ class NewToken(Struct, forbid_unknown_fields=True):
 
 
 class Command(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """One of: create a token; sign the tokens of these ids; list the tokens that cannot be used as they are."""
+    """One of: create a token; sign the tokens of these ids; list the tokens that cannot be used as they are; delete the
+    usage keys that no token needs.
+    """
 
     create: NewToken | None = None
     sign: list[str] | None = None
     list_unusable: bool = False
+    free_keys: bool = False
 
 
 def carry_out(
@@ -59,7 +62,9 @@ def carry_out(
         if order.list_unusable:
             listed = listing.everything(store, Seals(seals.signer, seals.trusted))
             return {"unusable": [msgspec.to_builtins(one) for one in listed if one.problem and not one.revoked]}
-        raise BadInput("the command is empty: it says create, sign or list_unusable")
+        if order.free_keys:
+            return {"freed": _free_keys(store, seals, keyring)}
+        raise BadInput("the command is empty: it says create, sign, list_unusable or free_keys")
     except msgspec.ValidationError as error:
         return {"error": f"the command does not fit: {error}"}
     except AmaasError as error:
@@ -80,6 +85,14 @@ def _create(store: Store, seals: Seals, order: NewToken, token_days: float, keyr
     )
     logger.info("token created", extra={"token": token.id, "by": people.OPERATOR, "scopes": token.scopes})
     return {"id": token.id, "token": secret}
+
+
+def _free_keys(store: Store, seals: Seals, keyring: tokens.Keyring) -> list[str]:
+    if keyring.plans is None:
+        raise BadInput("this deployment has no usage plans, and no keys of tokens")
+    freed = unused.free(store, seals, keyring.plans)
+    logger.info("usage keys deleted", extra={"keys": freed, "by": people.OPERATOR})
+    return freed
 
 
 def _sign(store: Store, seals: Seals, identity: str) -> dict[str, Any]:

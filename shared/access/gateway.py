@@ -6,13 +6,14 @@ combination in use, created with the first token that has it. A plan counts each
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared import aws
 from shared.access.limits import Limits, usage_key
 from shared.errors import Conflict, Unavailable
 
@@ -28,8 +29,8 @@ class UsagePlans:
 
     @cached_property
     def _client(self) -> Any:
-        config = BotoConfig(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
-        return boto3.client("apigateway", endpoint_url=self._endpoint, config=config)
+        config = BotoConfig(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
+        return aws.client("apigateway", endpoint_url=self._endpoint, config=config)
 
     def assign(self, key: str, own: Limits, defaults: Limits) -> None:
         """As limits.Plans has it."""
@@ -45,6 +46,12 @@ class UsagePlans:
         if identity:
             self._call("delete_api_key", "NotFoundException", apiKey=identity)
 
+    def keys(self) -> dict[str, float]:
+        """As limits.Plans has it."""
+        beginning = usage_key(self._deployment, "")
+        items = self._pages("get_api_keys", nameQuery=beginning)
+        return {item["name"].removeprefix(beginning): item["createdDate"].timestamp() for item in items}
+
     def _find(self, name: str) -> str | None:
         listed = self._call("get_api_keys", nameQuery=name, limit=PAGE)
         return next((item["id"] for item in listed["items"] if item["name"] == name), None)
@@ -59,14 +66,18 @@ class UsagePlans:
 
     def _plans(self) -> dict[str, dict[str, Any]]:
         plans: dict[str, dict[str, Any]] = {}
-        position = None
+        for plan in self._pages("get_usage_plans"):
+            plans.setdefault(plan.get("name", ""), plan)  # two at the same time may have created it: either will do
+        return plans
+
+    def _pages(self, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        position: dict[str, Any] = {}
         while True:
-            page = self._call("get_usage_plans", limit=PAGE, **({"position": position} if position else {}))
-            for plan in page["items"]:
-                plans.setdefault(plan.get("name", ""), plan)  # two at the same time may have created it: either will do
-            position = page.get("position")
-            if not position:
-                return plans
+            page = self._call(operation, limit=PAGE, **arguments, **position)
+            yield from page["items"]
+            if not page.get("position"):
+                return
+            position = {"position": page["position"]}
 
     def _plan(self, limits: Limits) -> str:
         """The id of the plan with these numbers."""
@@ -95,7 +106,7 @@ class UsagePlans:
             if code == "LimitExceededException":
                 raise Conflict(
                     f"API Gateway has no room for another key or usage plan ({error}): revoke tokens that nobody "
-                    "needs, or give limits of calls that other tokens have"
+                    "needs, have an operator run make free-keys, or give limits of calls that other tokens have"
                 ) from error
             raise Unavailable(f"the usage plans do not answer ({error}): try again in some seconds") from error
         except BotoCoreError as error:

@@ -55,6 +55,10 @@ class Plans(Protocol):
         """Delete a key; no error where there is none. Raises Unavailable."""
         ...
 
+    def keys(self) -> dict[str, float]:
+        """All keys, with when they were created, in seconds since the epoch. Raises Unavailable."""
+        ...
+
 
 LIMITS = msgspec.json.Decoder(Limits)
 NONE = Limits()

@@ -108,6 +108,16 @@ def listed_token(
     return listed
 
 
+def revoked_subject(identity: str, end: Object | None, seals: Seals) -> views.Token:
+    """A subject of JWTs that is locked out, in the form of a token."""
+    listed = views.Token(
+        id=identity, name="", scopes=[], created_at="", expires_at=None, revoked=False, person=identity
+    )
+    if end is not None:
+        _add_end(listed, end.body, seals)
+    return listed
+
+
 def _add_end(listed: views.Token, body: bytes, seals: Seals) -> None:
     since = revoked_since(body, listed.id, seals)
     listed.revoked, listed.revoked_at = listed.revoked or since <= time.time(), since or None

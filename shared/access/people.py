@@ -14,6 +14,7 @@ from shared.errors import BadInput
 
 OPERATOR = "operator"
 PERSON = "person:"  # no token's id has a colon
+SUBJECT = r"jwt[0-9a-f]{29}"  # of the form of a token's id, which is hexadecimal
 NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 
 
@@ -22,6 +23,11 @@ def person(name: str) -> str:
     if not re.fullmatch(NAME, name, re.ASCII):
         raise BadInput(f"{name[:80]!r} names no person: use 1 to 64 letters, digits, '.', '_', '@' and '-'")
     return PERSON + name
+
+
+def is_subject(identity: str) -> bool:
+    """Whether it names the subject of a JWT (jwt/callers.py), and no token."""
+    return re.fullmatch(SUBJECT, identity, re.ASCII) is not None
 
 
 def of(identity: str, ancestors: Sequence[str]) -> str:

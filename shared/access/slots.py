@@ -21,7 +21,7 @@ import os
 import time
 from collections.abc import Callable
 
-from shared import keys
+from shared import deadline, keys
 from shared.access.limits import UPLOAD_BYTES
 from shared.clock import now
 from shared.errors import AmaasError, TooMany
@@ -30,6 +30,7 @@ from shared.storage.base import ObjectInfo, Store, list_all
 SETTLE = 60.0  # seconds: longer than a function with routes may run, and clocks differ
 WAIT = {"batch_jobs": 30, "training_jobs": 300}  # seconds after which it is worth trying again
 DAY = 86400
+PARALLEL = 16  # looks at jobs at the same time
 REMEDY = "or ask an administrator for a token with a higher limit"
 
 # whether what a marker's name stands for has ended; None if it has not begun, as far as is stored
@@ -66,18 +67,24 @@ def _jobs(store: Store, folder: str, own: str, most: int, ended: Ended) -> int:
     if len({_job(folder, marker) for marker in markers}) <= most:
         return 0
     active = set()
-    verdicts: dict[str, bool | None] = {}
+    verdicts = _verdicts({_name(folder, marker) for marker in markers if marker.key != own}, ended)
     for marker in markers:
-        name = _name(folder, marker)
         if marker.key != own:
-            if name not in verdicts:
-                verdicts[name] = ended(name)
-            verdict = verdicts[name]
+            verdict = verdicts[_name(folder, marker)]
             if verdict or (verdict is None and time.time() - marker.modified > SETTLE):
                 store.delete(marker.key)
                 continue
         active.add(_job(folder, marker))
     return len(active)
+
+
+def _verdicts(names: set[str], ended: Ended) -> dict[str, bool | None]:
+    if len(names) <= PARALLEL:
+        return {name: ended(name) for name in sorted(names)}
+    from concurrent.futures import ThreadPoolExecutor  # many at once, or a call would not see the last of them in time
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return dict(zip(names, pool.map(deadline.carry(ended), names), strict=True))
 
 
 def use_bytes(store: Store, owner: str, name: str, size: int, most: int | None) -> None:

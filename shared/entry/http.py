@@ -47,10 +47,10 @@ class Route(Struct, frozen=True, kw_only=True):
     body. query: its parameters, as a Struct. gives: the type of a successful response, by status if there are several.
     models: of a route without {model} in its path, the ones that it concerns: `all`, and then a scope with a pattern is
     not enough; `each` that the handler comes to, and then it checks the scope for every one of them; or `none`.
-    transition: changes a model's log. keyed: takes an Idempotency-Key; all transitions do. deletable: members of the
-    answer that repeat what a caller may delete; reread: their present values, for a request and what is
-    kept of its answer (idempotency.py). sticky: resolves an alias,
-    which may be split, by the header x-request-key. errors: statuses besides the usual ones.
+    transition: changes a model's log. keyed: takes an Idempotency-Key; all transitions do. names: takes one as the name
+    of what the call creates; its answer is not kept. deletable: members of the answer that repeat what a caller may
+    delete; reread: their present values, for a request and what is kept of its answer (idempotency.py). sticky:
+    resolves an alias, which may be split, by the header x-request-key. errors: statuses besides the usual ones.
     """
 
     id: str
@@ -65,6 +65,7 @@ class Route(Struct, frozen=True, kw_only=True):
     gives: Any = None
     transition: bool = False
     keyed: bool = False
+    names: bool = False
     deletable: tuple[str, ...] = ()
     reread: Callable[..., Any] | None = None
     sticky: bool = False
@@ -190,7 +191,7 @@ class Routes:
             event["httpMethod"],
             event["path"],
             dict(params),  # a copy: the cached one is of all calls of this path
-            event.get("queryStringParameters") or {},
+            proxy.query_of(event),
             headers,
             proxy.body_of(event),
             scopes,

@@ -165,6 +165,19 @@ def test_the_bytes_of_one_call_count_once_and_those_of_a_refused_one_do_not() ->
     slots.use_bytes(store, "bob", "u4", 100, 100)
 
 
+def test_many_markers_are_looked_at_together() -> None:
+    store = MemoryStore()
+    for n in range(100):
+        begin(store, f"a{n}.1", 100)
+        if n % 2:
+            end(store, f"a{n}.1")
+    for n in range(50):
+        begin(store, f"b{n}.1", 100)
+    with pytest.raises(TooMany):
+        begin(store, "one-more.1", 100)
+    assert len(running(store)) == 100
+
+
 def test_without_a_limit_nothing_is_asked_of_the_store() -> None:
     slots.take(None, "ann", BATCH, "a.1", None, lambda name: None)  # type: ignore[arg-type]
     slots.use_bytes(None, "ann", "u1", 10**15, None)  # type: ignore[arg-type]

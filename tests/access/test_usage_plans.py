@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,10 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from shared import keys
-from shared.access import listing, tokens
+from shared.access import listing, tokens, unused
 from shared.access.gateway import UsagePlans
 from shared.access.limits import NONE, Limits
+from shared.access.records import UNSIGNED
 from shared.access.tokens import Creator, Keyring
 from shared.errors import BadInput, Conflict, Unavailable
 from shared.storage.memory import MemoryStore
@@ -112,20 +114,24 @@ class Held:
     """Plans in memory."""
 
     def __init__(self) -> None:
-        self.keys: dict[str, Limits] = {}
+        self.held: dict[str, Limits] = {}
+        self.created = 0.0
 
     def assign(self, key: str, own: Limits, defaults: Limits) -> None:
-        self.keys[key] = own.over(defaults)
+        self.held[key] = own.over(defaults)
 
     def release(self, key: str) -> None:
-        self.keys.pop(key, None)
+        self.held.pop(key, None)
+
+    def keys(self) -> dict[str, float]:
+        return dict.fromkeys(self.held, self.created)
 
 
 def test_a_token_has_a_key_with_its_limits_and_keeps_both_when_it_is_rotated() -> None:
     store, plans = MemoryStore(), Held()
     ring = Keyring(plans, DEFAULTS)
     old, _ = tokens.create(store, "guest", ["infer"], limits=Limits(quota=10, batch_jobs=1), keyring=ring)
-    assert plans.keys == {old.id: Limits(quota=10, batch_jobs=1).over(DEFAULTS)}
+    assert plans.held == {old.id: Limits(quota=10, batch_jobs=1).over(DEFAULTS)}
     new, _, _ = tokens.rotate(store, old.id, creator=ANN)
     assert (new.usage_key, new.limits) == (old.id, old.limits)
     listed = {one.id: one for one in listing.everything(store, defaults=DEFAULTS)}
@@ -140,13 +146,13 @@ def test_a_key_goes_with_the_last_token_that_counts_against_it() -> None:
     first, _ = tokens.create(store, "a", ["infer"], keyring=ring)
     second, _, _ = tokens.rotate(store, first.id, creator=ANN)
     tokens.revoke(store, first.id, keyring=ring)  # it leaked, and its successor goes on
-    assert list(plans.keys) == [first.id]
+    assert list(plans.held) == [first.id]
     third, _, _ = tokens.rotate(store, second.id, creator=ANN)
     tokens.revoke(store, third.id, keyring=ring)  # the second one goes on until its overlap ends
-    assert list(plans.keys) == [first.id]
+    assert list(plans.held) == [first.id]
     alone, _ = tokens.create(store, "b", ["infer"], keyring=ring)
     tokens.revoke(store, alone.id, keyring=ring)
-    assert list(plans.keys) == [first.id]
+    assert list(plans.held) == [first.id]
 
 
 def test_a_key_that_cannot_be_deleted_is_no_reason_not_to_revoke() -> None:
@@ -166,3 +172,31 @@ def test_limits_of_calls_need_plans() -> None:
             tokens.create(store, "a", ["infer"], limits=own)
     assert not store.list_page(keys.TOKENS).objects
     tokens.create(store, "a", ["infer"], limits=Limits(batch_jobs=0))
+
+
+def test_keys_that_no_token_needs_are_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, plans = MemoryStore(), Held()
+    ring = Keyring(plans, DEFAULTS)
+    goes_on, rotated, expired, old = (
+        tokens.create(store, name, ["infer"], keyring=ring, expires_in_days=days)[0]
+        for name, days in (("a", 10), ("b", 10), ("c", 1), ("d", 10))
+    )
+    tokens.rotate(store, rotated.id, creator=ANN, overlap_hours=0)
+    tokens.revoke(store, old.id)  # by a process without plans
+    plans.assign("interrupted", NONE, DEFAULTS)  # and no record came
+    later = time.time() + 1.5 * 86400
+    monkeypatch.setattr("time.time", lambda: later)
+    plans.created = later
+    assert unused.free(store, UNSIGNED, plans) == []  # of the last hour: their records may be on the way
+    plans.created = later - 3700
+    assert set(unused.free(store, UNSIGNED, plans)) == {expired.id, old.id, "interrupted"}
+    assert set(plans.held) == {goes_on.id, rotated.id}
+
+
+def test_all_keys_of_a_deployment_are_listed(gateway: Any) -> None:
+    for deployment, identity in (("amaas", "a" * 12), ("amaas", "b" * 12), ("other", "c" * 12)):
+        gateway.create_usage_plan(name=f"{deployment}-standard")
+        UsagePlans(deployment).assign(identity, NONE, DEFAULTS)
+    held = UsagePlans("amaas").keys()
+    assert set(held) == {"a" * 12, "b" * 12}
+    assert all(abs(created - time.time()) < 600 for created in held.values())

@@ -16,6 +16,7 @@ from shared.access.jwt import callers
 from shared.config import Config
 from shared.registry import approvals
 from shared.registry.state import Change
+from shared.storage.base import Unavailable
 from shared.storage.memory import MemoryStore
 from tests.access.issuing import AUDIENCE, Key, LocalIssuer, serving
 from tests.functions.test_access import authorizer_event, create
@@ -95,6 +96,34 @@ def test_no_token_waits_for_the_import_of_what_jwts_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_subject_can_be_locked_out(local: LocalIssuer) -> None:
+    from functions.tokens import app as tokens
+
+    headers = [f"Bearer {KEY.token(local.claims(exp=int(local.claims()['exp']) + n))}" for n in range(2)]
+    caller = authorized(headers[0])["principalId"]
+    answer = call(tokens.handler, "DELETE", f"/tokens/{caller}", {"reason": "left"})
+    assert (answer.status, answer.json["revoked"], answer.json["revoked_by"]) == (200, True, "tester")
+    for header in headers:
+        with pytest.raises(Exception, match=r"^Unauthorized$"):
+            authorized(header)
+    assert authorized(f"Bearer {KEY.token(local.claims(sub='bob'))}")
+    assert call(tokens.handler, "DELETE", f"/tokens/{caller[:-1]}").status == 404
+
+
+def test_a_subject_is_let_in_while_the_store_is_away_if_it_just_was(
+    local: LocalIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise Unavailable("away")
+
+    seen, unseen = (f"Bearer {KEY.token(local.claims(sub=sub))}" for sub in ("ann", "bob"))
+    authorized(seen)
+    monkeypatch.setattr(store, "get", away)
+    assert authorized(seen)
+    with pytest.raises(Exception, match="away"):
+        authorized(unseen)
 
 
 def test_one_subject_is_one_person_and_an_operator_s_token_may_be_the_same(local: LocalIssuer) -> None:

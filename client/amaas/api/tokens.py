@@ -10,7 +10,7 @@ class Tokens(Connection):
         """All tokens without their secrets, revoked ones included."""
         return list(self._pages("listTokens", "tokens", query={"limit": "500"}))
 
-    def own_token(self) -> Json:
+    def get_own_token(self) -> Json:
         """The token that this client calls with: what it may do, and its limits."""
         return self._call("getOwnToken")
 
@@ -32,7 +32,7 @@ class Tokens(Connection):
             body["limits"] = limits
         if expires_in_days is not None:
             body["expires_in_days"] = expires_in_days
-        return self._call("createToken", json=body)
+        return self._call_once("createToken", json=body)
 
     def rotate_token(
         self, token_id: str, overlap_hours: float | None = None, expires_in_days: float | None = None

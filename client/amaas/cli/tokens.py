@@ -87,7 +87,7 @@ def own_token(context: Context) -> None:
     from amaas.cli.display import tokens as display
 
     with context.client() as client:
-        own = client.own_token()
+        own = client.get_own_token()
     context.answer(own, lambda out: display.own(out, own))
 
 

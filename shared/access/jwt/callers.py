@@ -24,7 +24,7 @@ from shared.errors import BadInput, Unauthenticated, Unavailable
 from shared.formats import DAMAGED
 
 SKEW = 60.0  # seconds by which the issuer's clock may differ
-LONGEST = 86400.0  # seconds: a JWT cannot be revoked
+LONGEST = 86400.0  # seconds: what its issuer takes back is valid until then
 OIDC = {"openid", "profile", "email", "phone", "address", "offline_access"}  # scopes of OpenID Connect itself
 
 
@@ -71,7 +71,7 @@ def authenticate(text: str, issuer: Issuer, rules: Rules, clock: Callable[[], fl
 
 
 def identity(issuer: str, subject: str) -> str:
-    """The name of a subject in records: of the form of a token's id, and no token's, which are hexadecimal."""
+    """The name of a subject in records: see people.SUBJECT."""
     return "jwt" + hashlib.sha256(f"{issuer}\n{subject}".encode()).hexdigest()[:29]
 
 
