@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from shared import deadline
 from shared.errors import TooLarge, Unavailable
-from shared.runtime import exchange, zygotes
+from shared.runtime import confined, exchange, zygotes
 from shared.runtime.confined import Confined
 from shared.runtime.runners import Crashed, TimedOut
 from shared.runtime.signature import OutOfMemory, Unloadable
@@ -260,3 +260,9 @@ def test_memory_at_loading() -> None:
     order = zygotes.Order(1, mapped=False, memory=16 << 20, filtered=True)
     with pytest.raises((OutOfMemory, Crashed)):
         confine(linear([[1.0] * 4_000_000, [0.0] * 4_000_000]), order)
+
+
+def test_words_of_a_runner_are_not_those_of_an_error_that_is_logged() -> None:
+    """One that was taken over says what it likes; of an error of ours the log has the words."""
+    error = confined._error(exchange.Failure("OutOfMemory", "stolen " * 300))
+    assert isinstance(error, OutOfMemory) and "stolen" not in str(error)
