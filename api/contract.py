@@ -69,6 +69,11 @@ IDEMPOTENCY = Param(
     Annotated[str, Meta(pattern=f"^{idempotency.KEY}$")],
     "the same call with the same key is carried out once, and answered alike for at least 48 hours; per token",
 )
+NAME = Param(
+    "Idempotency-Key",
+    Annotated[str, Meta(pattern=f"^{idempotency.KEY}$")],
+    "calls with the same key create one at most: a repetition is a 409 that says which; per token",
+)
 REPLAYED = Param(
     "Idempotent-Replayed", Literal["true"], "this is the answer of an earlier call with the same Idempotency-Key"
 )

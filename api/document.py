@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from api.contract import IDEMPOTENCY, KEY, PATH, REPLAYED, VERSION_NUMBER, Contract, Error, Param
+from api.contract import IDEMPOTENCY, KEY, NAME, PATH, REPLAYED, VERSION_NUMBER, Contract, Error, Param
 from api.inference_routes import CONTRACTS
 from api.routes import FUNCTIONS, routes
 from api.schemas import NARROWER, Schemas
@@ -39,7 +39,7 @@ ERRORS = {
     503: ("Unavailable", "A dependency is out of reach, or what is stored is damaged: try again."),
     504: ("TimedOut", "No answer within the time that the gateway waits: send less at a time."),
 }
-ALWAYS = (400, 401, 403, 429, 500, 502, 503, 504)
+ALWAYS = (400, 401, 403, 413, 429, 500, 502, 503, 504)
 HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     429: {"Retry-After": {"schema": {"type": "string"}}},
@@ -76,7 +76,7 @@ def contract(route: Route) -> Contract:
         if route.id not in CONTRACTS:
             raise KeyError(f"{route.method} {route.template}: say in its decorator what it `gives`")
         return CONTRACTS[route.id]
-    headers = (IDEMPOTENCY,) * route.keyed + (KEY,) * route.sticky
+    headers = (IDEMPOTENCY,) * route.keyed + (NAME,) * route.names + (KEY,) * route.sticky
     return Contract(
         gives=route.gives if isinstance(route.gives, dict) else {200: route.gives},
         query=route.query,
@@ -167,8 +167,7 @@ def _about(param: Param, schemas: Schemas) -> dict[str, Any]:
 
 def _responses(route: Route, described: Contract, schemas: Schemas) -> dict[str, Any]:
     responses = {str(status): _success(of, described, schemas) for status, of in described.gives.items()}
-    # not found, where the path names something; too large, where there is a body
-    implied = ({404} if "{" in route.template else set()) | ({413} if described.body else set())
+    implied = {404} if "{" in route.template else set()  # where the path names something
     for status in sorted({*ALWAYS, *described.errors, *implied}):
         responses.setdefault(str(status), {"$ref": f"#/components/responses/{ERRORS[status][0]}"})
     return dict(sorted(responses.items()))

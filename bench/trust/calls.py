@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -44,9 +45,8 @@ def calls(count: int, seed: int) -> Outcome:
 def _calls(count: int, seed: int, keeps: Callable[[bytes], None]) -> Outcome:
     """Each model's version N multiplies by N, so that an answer says which version has computed it."""
     rng = np.random.default_rng(seed)
-    folder = Path(".local") / "trust"
-    folder.mkdir(parents=True, exist_ok=True)
-    key = LocalKey.create(folder / f"key-{os.getpid()}.pem")
+    with tempfile.TemporaryDirectory() as folder:
+        key = LocalKey.create(Path(folder) / "key.pem")
     log = Log(MemoryStore())
     size = max(_register(log, name, number, key).size for name in NAMES for number in (1, 2))
     wall = Wall(trusted=SIGNED, signers=(key.public,))
@@ -84,7 +84,7 @@ def _register(log: Log, name: str, number: int, key: LocalKey) -> Version:
     model = linear([[float(number)], [0.0]])
     inputs, outputs = [Tensor("x", "FP32", [-1, 2])], [Tensor("y", "FP32", [-1, 1])]
     described = blobs.write(
-        log.store, manifest.encode(Manifest(name=name, version=str(number), inputs=inputs, outputs=outputs))
+        log.store, manifest.encode(Manifest(name=name, tags=[str(number)], inputs=inputs, outputs=outputs))
     )
     digest = blobs.write(log.store, model)
     files = {"model.onnx": digest, "amaas.json": described}
@@ -124,7 +124,7 @@ def _one(event: dict[str, Any], keeps: Callable[[bytes], None]) -> str:
 
 def _told(outcome: Outcome, wrong: Counter[str], samples: list[tuple[int, int, int]]) -> Outcome:
     warm = [sample for sample in samples if sample[0] >= WARM_UP * outcome.n]
-    at, own, others = (np.array(column, float) for column in zip(*warm, strict=True))
+    at, own, others = np.array(warm or samples, float).T
     slopes = {"this process": _slope(at, own), "processes of models": _slope(at, others)}
     outcome.failures = [f"{number:,} times {what}" for what, number in wrong.items() if what]
     for whose, slope in slopes.items():

@@ -21,8 +21,6 @@ from shared.storage.memory import MemoryStore
 from tests.proofs import forgery
 from tests.proofs.world import NAME
 from tests.registry.conftest import ANN, push
-from tests.simulation.bugs import named
-from tests.simulation.seeded import seeded
 
 
 def tampering(count: int, seed: int) -> Outcome:
@@ -33,7 +31,7 @@ def tampering(count: int, seed: int) -> Outcome:
         push(log, NAME, 3)
         for number in range(count - 3):
             aliases.move(log, NAME, "production", Target(version=2 + number % 2), ANN)
-    outcome, rng = Outcome(0), random.Random(seed)
+    outcome, rng, missed = Outcome(0), random.Random(seed), 0
     quick = [(p256, "verify", cache(p256.verify))]
     quick += [(module, "get_many", _one_by_one) for module in (logs, verify)]
     with replaced(*quick):
@@ -43,10 +41,12 @@ def tampering(count: int, seed: int) -> Outcome:
             for name, damage in _DAMAGES.items():
                 outcome.n += 1
                 if not _noticed(log, revision, count, damage, rng):
+                    missed += 1
                     outcome.failures.append(f"record {revision} of {count}: {name} was not noticed")
             if forgery.blamed(log):
                 outcome.failures.append(f"a false alarm after record {revision}")
-    outcome.figures = {"false alarms": 0, "records": count, "noticed": outcome.n - len(outcome.failures)}
+    alarms = len(outcome.failures) - missed
+    outcome.figures = {"false alarms": alarms, "records": count, "noticed": outcome.n - missed}
     return outcome
 
 
@@ -112,5 +112,6 @@ def _one_by_one(store: Store, names: list[str], *, missing: bytes | None = None)
 
 
 def blind_verification(seed: int) -> Outcome:
-    with seeded(named("a record is not compared with the one before")):
+    """A verification that reads every record, and compares none with the one before, nor its signature."""
+    with replaced((verify, "_link_problems", lambda *_: [])):
         return tampering(40, seed)

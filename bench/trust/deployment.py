@@ -16,9 +16,10 @@ import functions.tokens.app as tokens
 import functions.training.app as training
 import functions.upload.app as upload
 from bench.trust.proof import replaced
-from shared import batch_keys
+from shared import batch_keys, metrics
 from shared.access.usage import Usage
 from shared.config import Config
+from shared.jobs.batch.runs import Execution
 from shared.registry import catalog
 from shared.registry.log import Log
 from shared.serving.models import Models
@@ -29,6 +30,17 @@ from tests.support import call, linear
 SECRET = "s3cr3t-of-the-other-tenant"
 OURS, THEIRS = "a-model", "b-model"
 TENANT = "infer:a-* write:a-* promote:a-* train:a-* data:a-*"
+
+
+class Idle:
+    """A state machine that begins every run, and gets nowhere."""
+
+    def start(self, job: str, run: int) -> None: ...
+
+    def look(self, job: str, run: int) -> Execution:
+        return Execution(True, "running")
+
+    def stop(self, job: str, run: int) -> None: ...
 
 
 @contextmanager
@@ -42,7 +54,8 @@ def wired(store: MemoryStore) -> Iterator[Models]:
         changes.append((app, "config", lambda: config))
     changes += [(app, "log", lambda: log) for app in (batch, ingest, registry)]
     changes += [(app, "store", lambda: store) for app in (authorize, batch, tokens, training, upload)]
-    changes.append((training, "queue", lambda: None))
+    changes += [(training, "queue", lambda: None), (batch, "machine", Idle)]
+    changes += [(metrics, name, lambda *_, **__: None) for name in ("event", "emit")]
     with replaced(*changes):
         yield models
 

@@ -28,7 +28,7 @@ _ROWS = [
     Proof(
         "3", "Promotes, rollbacks and reads of 4 aliases are linearizable, without asking the log", "operations",
         MEMORY,
-        20_000, logs.linearizability, "readers that believe the cached state", logs.stale_reads,
+        20_000, logs.linearizability, "readers with a cache that is refreshed too seldom", logs.stale_reads,
     ),
     Proof(
         "5", "Death at every call of the store, and at two; the event comes again", "cases", MEMORY, 50,
@@ -58,7 +58,7 @@ _ROWS = [
         gate.benign, "a gate that refuses everything", gate.refuse_everything,
     ),
     Proof(
-        "12", "Requests to every route (hypothesis): as described, no 5xx, nothing of another tenant", "calls",
+        "12", "Requests to every route, sound and odd: as described, no 5xx, nothing of another tenant", "calls",
         "the handlers, memory", 50_000, api.calls, "scopes that permit everything", api.without_scopes,
     ),
     Proof(
@@ -79,14 +79,14 @@ _ROWS = [
     ),
     Proof(
         "15", "A signed log of 1,000 records, each damaged in five ways", "damages", MEMORY, 5_000,
-        lambda count, seed: chain.tampering(count // 5, seed), "records that are not compared with the one before",
+        lambda count, seed: chain.tampering(count // 5, seed), "records whose links and signatures are not compared",
         chain.blind_verification,
     ),
     Proof(
         "16", "Resets, truncation, latency, SlowDown between the functions and the store", "cases",
         "SeaweedFS, a proxy", 10,
-        suites.passing(NETWORK), "a blob is not compared with its digest",
-        suites.with_bug("a blob is not compared with its digest", "tests/serving/test_models.py"),
+        suites.passing(NETWORK), "a download is not compared with its digest",
+        suites.with_bug("a download is not compared with its digest", "tests/serving/test_models.py -k damaged"),
     ),
     Proof(
         "17", "The collector beside writers: interleavings of their calls of the store", "interleavings", MEMORY,

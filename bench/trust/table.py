@@ -11,10 +11,10 @@ from bench.trust.proof import FILE, Proof, holds
 PAGE = FILE.with_suffix(".md")
 HEAD = """# Proofs that run long
 
-Each row is one command, `python -m bench.trust ROW` (environment `dev`; `fuzz-…`: environment `fuzz`), which runs the
-tests' own code at full size, and a negative control: the same proof of something broken, which has to go red. Figures
-are counts, so a busy machine does not change them; times are given to plan by. This page is made of `trust.json` by
-`python -m bench.trust --write`.
+Each row is one command, `make trust ROWS=ROW` (`python -m bench.trust ROW --write`, environment `dev`), which runs the
+tests' own code at full size, and a negative control: the same proof of something broken, which has to go red. Where
+tests are run as they are, their seeds are their own. Figures are counts, so a busy machine does not change them; times
+are given to plan by, and are those of a busy one. This page is made of `trust.json` by `python -m bench.trust --write`.
 """
 COLUMNS = ["row", "what", "n", "seed", "on", "figures", "control", "took", "measured"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import Any
 
@@ -71,13 +72,17 @@ def own(request: Request) -> views.OwnToken:
     takes=CreateTokenRequest,
     gives={201: views.TokenCreated},
     errors=(409,),
+    names=True,
     examples={
         "caller": {"name": "shop-frontend", "scopes": ["infer:fashion-*"], "expires_in_days": 90},
         "limited": {"name": "guest", "scopes": ["infer"], "limits": {"rate": 5, "burst": 10, "quota": 10_000}},
     },
 )
 def create(request: Request, body: CreateTokenRequest) -> Response:
-    """Create a token"""
+    """Create a token
+
+    A repetition with the same Idempotency-Key creates no second one: it is a 409 that names the first.
+    """
     # an admin of some models only must not be able to make a token for all of them
     scopes.require_everywhere(request.scopes, "admin")
     days = body.expires_in_days or config().token_days
@@ -90,9 +95,21 @@ def create(request: Request, body: CreateTokenRequest) -> Response:
         seals=seals(config()),
         limits=limits.Limits(**asdict(body.limits)),
         keyring=_keyring(),
+        identity=_identity(request),
     )
     logger.info("token created", extra={"token": token.id, "by": request.caller, "scopes": token.scopes})
     return Response(views.TokenCreated(token=secret, **_shown(token)), 201)
+
+
+def _identity(request: Request) -> str:
+    """The id of the token that this call creates; empty for any. Its answer is a secret, so it is not kept."""
+    key = request.idempotency_key
+    if key is None:
+        return ""
+    from shared.entry import idempotency  # few calls have a key
+
+    idempotency.require_valid(key)
+    return hashlib.sha256(f"{request.caller}\n{key}".encode()).hexdigest()[:12]
 
 
 def _shown(token: Token) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared import aws
 from shared.access.limits import Limits, usage_key
 from shared.errors import Conflict, Unavailable
 
@@ -30,7 +30,7 @@ class UsagePlans:
     @cached_property
     def _client(self) -> Any:
         config = BotoConfig(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
-        return boto3.client("apigateway", endpoint_url=self._endpoint, config=config)
+        return aws.client("apigateway", endpoint_url=self._endpoint, config=config)
 
     def assign(self, key: str, own: Limits, defaults: Limits) -> None:
         """As limits.Plans has it."""

@@ -32,7 +32,7 @@ from shared.access.records import (
 )
 from shared.clock import now
 from shared.errors import AmaasError, BadInput, Conflict, NotFound
-from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store
+from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store, get_many
 
 DEFAULT_DAYS = 90.0
 MAX_DAYS = 3650
@@ -40,6 +40,10 @@ MAX_NAME = 100
 MAX_ANCESTORS = 64
 MAX_OVERLAP = 30 * 24.0  # hours
 DAY, HOUR = 86400, 3600
+CREATED = (
+    "the first call with this Idempotency-Key has created token {0}, and answered its secret, which is stored nowhere: "
+    "if that answer was lost, rotate the token (amaas token rotate {0}) or revoke it"
+)
 ENDED = "token {} is expired, revoked or replaced already: create a new one"
 logger = logging.getLogger(__name__)
 NOT_IN_NAMES = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, invisible and direction marks, line ends
@@ -74,9 +78,15 @@ def create(
     seals: Seals = UNSIGNED,
     limits: Limits = NONE,
     keyring: Keyring = Keyring(),  # noqa: B008 - it is frozen
+    identity: str = "",
 ) -> tuple[Token, str]:
-    """Create a token. Returns it with its plain text, which is not stored. Raises BadInput, Conflict, Unavailable."""
+    """Create a token. Returns it with its plain text, which is not stored. Raises BadInput, Conflict, Unavailable.
+
+    identity: the id to use, of which there is one token at most; a new one by default.
+    """
     keyring.require_possible(limits)
+    if identity and get_many(store, [keys.token(identity)], missing=b"")[0].body:
+        raise Conflict(CREATED.format(identity))
     token = Token(
         id="",
         name=require_name(name),
@@ -89,7 +99,10 @@ def create(
         ancestors=_ancestors([creator.id], creator.ancestors),
         limits=limits,
     )
-    return _store(store, token, seals, keyring)
+    try:
+        return _store(store, token, seals, keyring, identity)
+    except AlreadyExists:  # a call at the same time
+        raise Conflict(CREATED.format(identity)) from None
 
 
 def rotate(
@@ -137,11 +150,14 @@ def _replace(store: Store, end: Revocation, seals: Seals) -> None:
         raise Conflict(ENDED.format(end.id)) from None
 
 
-def _store(store: Store, token: Token, seals: Seals, keyring: Keyring | None = None) -> tuple[Token, str]:
+def _store(
+    store: Store, token: Token, seals: Seals, keyring: Keyring | None = None, identity: str = ""
+) -> tuple[Token, str]:
     """Store a token under a new id and secret, and with a keyring a new usage key. Returns it with its plain text."""
     import secrets  # with random, for which no caller of another function has to wait
 
-    identity, secret, salt = secrets.token_hex(6), secrets.token_urlsafe(32), secrets.token_hex(16)
+    identity = identity or secrets.token_hex(6)
+    secret, salt = secrets.token_urlsafe(32), secrets.token_hex(16)
     token = replace(token, id=identity, salt=salt, hash=hash_secret(salt, secret))
     if keyring is not None and keyring.plans is not None:  # first: a token whose key is not there opens nothing
         keyring.plans.assign(identity, token.limits, keyring.defaults)

@@ -45,8 +45,9 @@ class Route(Struct, frozen=True, kw_only=True):
 
     id: the public operation id. segments: of the path; those in braces are parameters. takes: the type of the JSON
     body. query: its parameters, as a Struct. gives: the type of a successful response, by status if there are several.
-    transition: changes a model's log. keyed: takes an Idempotency-Key; all transitions do. sticky: resolves an alias,
-    which may be split, by the header x-request-key. errors: statuses besides the usual ones.
+    transition: changes a model's log. keyed: takes an Idempotency-Key; all transitions do. names: takes one as the name
+    of what the call creates; its answer is not kept. sticky: resolves an alias, which may be split, by the header
+    x-request-key. errors: statuses besides the usual ones.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Route(Struct, frozen=True, kw_only=True):
     gives: Any = None
     transition: bool = False
     keyed: bool = False
+    names: bool = False
     sticky: bool = False
     errors: tuple[int, ...] = ()
     examples: dict[str, Any] = {}
@@ -176,7 +178,7 @@ class Routes:
             event["httpMethod"],
             event["path"],
             dict(params),  # a copy: the cached one is of all calls of this path
-            event.get("queryStringParameters") or {},
+            proxy.query_of(event),
             headers,
             proxy.body_of(event),
             scopes,

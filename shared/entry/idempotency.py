@@ -87,6 +87,12 @@ class InProgress(errors.Conflict):
         self.retry_after = max(math.ceil(seconds), 1)
 
 
+def require_valid(key: str) -> None:
+    """Raises BadInput."""
+    if not re.fullmatch(KEY, key):
+        raise errors.BadInput("the Idempotency-Key must be 1 to 64 letters, digits, '-' and '_'")
+
+
 def digest(method: str, path: Sequence[str], query: Mapping[str, str], body: bytes) -> str:
     """The digest of a call, whichever way its JSON is written. path: decoded segments."""
     try:
@@ -105,8 +111,7 @@ def once(
     call: its digest. atomic: two at the same time do no harm, as a model's log carries a key out once. Raises BadInput,
     KeyReused, InProgress, and of what `work` raises only what has status 5xx or 429: the rest is an answer.
     """
-    if not re.fullmatch(KEY, key):
-        raise errors.BadInput("the Idempotency-Key must be 1 to 64 letters, digits, '-' and '_'")
+    require_valid(key)
     name = keys.idempotency(hashlib.sha256(f"{caller}\n{key}".encode()).hexdigest())
     for attempt in range(ATTEMPTS):
         kept, etag = _claim(store, name, call, atomic, clock)

@@ -63,13 +63,14 @@ class Lease(Struct, frozen=True):
 
 
 class Deletion(Struct, frozen=True):
-    """That an upload's files were deleted: by whom, when, and how much. No contents, and no names of files."""
+    """That an upload's files were deleted, no contents and no names. kept: versions that Object Lock holds, hidden."""
 
     by: str
     at: str
     objects: int
     versions: int
     bytes: int
+    kept: int = 0
 
 
 class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):

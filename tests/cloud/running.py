@@ -105,7 +105,7 @@ def register_past_the_gate(
         source=digest,
         model=digest,
         size=len(body),
-        upload="past-the-gate",
+        upload=f"past-the-gate-{digest[:16]}",  # an upload is one version
         package=blobs.write(log.store, model_signing.sign(key, model, files)) if key else None,
     )
     return versions.register(log, model, version, Change(by="test"))

@@ -10,6 +10,7 @@ import pytest
 
 from functions.batch import app as batch
 from functions.registry import app as registry
+from functions.tokens import app as tokens
 from functions.training import app as training
 from functions.upload import app as upload
 from shared import batch_keys, keys
@@ -47,7 +48,7 @@ class World:
         aliases.move(self.log, "m", "staging", Target(version=2), OTHER)
         monkeypatch.setattr(registry, "log", lambda: self.log)
         monkeypatch.setattr(batch, "log", lambda: self.log)
-        for app in (batch, training, upload):
+        for app in (batch, tokens, training, upload):
             monkeypatch.setattr(app, "store", lambda: self.store)
             monkeypatch.setattr(app, "config", lambda: Config(bucket="amaas"))
         monkeypatch.setattr(batch, "machine", lambda: Machine())

@@ -71,12 +71,12 @@ class Callers:
         asked, name, invoked = self.draw(rng, caller, turn), f"{caller}-{turn}", time.monotonic()
         while True:
             try:
-                answer, _ = carry_out(self.log, asked, name)
+                answer, seen = carry_out(self.log, asked, name)
             except Unavailable:
                 if rng.random() > self.patience:
                     return Operation(name, asked, invoked, outcome="unknown")
             else:
-                return Operation(name, asked, invoked, time.monotonic(), answer=answer)
+                return Operation(name, asked, invoked, time.monotonic(), answer=answer, seen=seen)
 
 
 def a_call_or_a_read(rng: random.Random, caller: int, turn: int) -> tuple:

@@ -11,10 +11,10 @@ JOB, PLAN, PROGRESS = "shared.jobs.batch.job:", "shared.jobs.batch.plan:", "shar
 DEATHS, ONCE = "tests/jobs_batch/test_attempts.py", "tests/jobs_batch/test_exactly_once.py"
 
 CACHE = [
-    Bug("a resolved alias is kept for ever", MODELS + "_resolve", "< self._ttl:", "< 1e9:", TESTS),
-    Bug("no state is kept", MODELS + "_resolve", "if head.revision:", "if False:", TESTS),
-    Bug("unknown names are kept", MODELS + "_resolve", "if head.revision:", "if True:", TESTS),
-    Bug("an older state denies what is new", MODELS + "_resolve", "with suppress(NotFound):", "if True:", TESTS),
+    Bug("a resolved alias is kept for ever", MODELS + "resolve", "< self._ttl:", "< 1e9:", TESTS),
+    Bug("no state is kept", MODELS + "resolve", "if head.revision:", "if False:", TESTS),
+    Bug("unknown names are kept", MODELS + "resolve", "if head.revision:", "if True:", TESTS),
+    Bug("an older state denies what is new", MODELS + "resolve", "with suppress(NotFound):", "if True:", TESTS),
     Bug("stale for ever", MODELS + "_resolve_stale", "stale > self._max_stale", "False", STALE),
     Bug("numbers are stale after a while", MODELS + "_resolve_stale", "not is_number and", "", STALE),
     Bug("an outage denies a version", MODELS + "_resolve_stale", "raise error from None", "raise", STALE),
@@ -22,16 +22,17 @@ CACHE = [
     Bug(
         "sessions by model alone",
         MODELS + "_session",
-        "key = (version.model, version.manifest)",
-        'key = (model, "")',
+        "key = _identity(version)",
+        "key = (model,)",
         TESTS,
     ),
+    Bug("manifests are not told apart", "shared.serving.models:_identity", " version.manifest,", "", TESTS),
     Bug(
-        "manifests are not told apart",
-        MODELS + "_session",
-        "(version.model, version.manifest)",
-        '(version.model, "")',
-        TESTS,
+        "files are not told apart",
+        "shared.serving.models:_identity",
+        ", *version.files, *version.files.values()",
+        "",
+        "tests/serving/test_identity.py",
     ),
     Bug(
         "every thread loads",
@@ -55,7 +56,7 @@ CACHE = [
     Bug(
         "a refusal is forgotten",
         MODELS + "_open",
-        "self._refused[version.model, version.manifest] = refusal",
+        "self._refused[_identity(version)] = refusal",
         "pass",
         "tests/serving/test_vouching.py",
     ),

@@ -8,35 +8,44 @@ LOG, CATALOG, COLLECT = "shared.registry.log:Log.", "shared.registry.catalog:", 
 FOLD, STATE = "shared.registry.fold:", "shared.registry.state:"
 VERIFY, VERSIONS = "shared.registry.verify:", "shared.registry.versions:"
 STATEFUL = "tests/proofs/test_stateful.py::test_any_sequence_of_calls_with_any_fault"
+LOGS = "tests/registry/test_log.py"
 ORDERS = "tests/proofs/test_collection.py"
 
 REGISTRY = [
     Bug("a record overwrites another", LOG + "_commit", "if_absent=True", "if_absent=False"),
     Bug("a lost race is taken for won", LOG + "append", "_pause(PAUSE * 2 ** min(attempt, 6))", "return after"),
     Bug("a stale head is kept", LOG + "_roll_forward", "self._step(head, last, MAX_STEPS)", "(head, last, False)"),
-    Bug("a call is carried out again", LOG + "append", "revision = head.revision_of(change)", "revision = None"),
+    Bug("a call is carried out again", LOG + "append", "revision = head.revision_of(change)", "revision = None", LOGS),
     Bug("no marker for the catalog", LOG + "_commit", 'self.store.put(keys.changed(model, revision), b"")', "pass"),
-    Bug("the answer is the present state", LOG + "append", "return self.state_at(head, revision)", "return head"),
+    Bug("the answer is the present state", LOG + "append", "return self.state_at(head, revision)", "return head", LOGS),
     Bug("markers go too early", CATALOG + "compact", "0 < revision <= summaries[name].revision", "0 < revision"),
-    Bug("the index is overwritten", CATALOG + "compact", "if_match=etag", "if_match=None"),
+    Bug(
+        "the index is overwritten",
+        CATALOG + "compact",
+        "if_match=etag",
+        "if_match=None",
+        "tests/proofs/test_catalog.py",
+    ),
     Bug("changed models are not read again", CATALOG + "_changed_models", "revision < max(revisions)", "revision < 0"),
     Bug(
         "an upload is registered again", VERSIONS + "register", "if of_upload(log, head, version.upload):", "if False:"
     ),
     Bug("a version has another's number", VERSIONS + "register", "head.latest + 1", "max(head.latest, 1)"),
     Bug("versions in use are retired", VERSIONS + "retire", "if users:", "if False:", STATEFUL),
-    Bug("restoring a version keeps it retired", FOLD + "_version_changes", "number != record.restored", "True"),
+    Bug(
+        "restoring a version keeps it retired", FOLD + "_version_changes", "number != record.restored", "True", STATEFUL
+    ),
     Bug("a rollback leaves its target in the trail", FOLD + "_trail", "positions[-1]]", "positions[-1] + 1]", STATEFUL),
     Bug("the trail forgets", FOLD + "_trail", "[-TRAIL:]", "[-1:]", STATEFUL),
     Bug("requests outlive a move", FOLD + "_move", "r.alias not in record.aliases", "True", STATEFUL),
     Bug("deletion keeps requests", FOLD + "_apply_members", ', "requests": {}', "", STATEFUL),
-    Bug("keys are forgotten at once", FOLD + "_request_ids", "-(REQUEST_IDS - 1) :", "len(head.request_ids) :"),
+    Bug("keys are forgotten at once", FOLD + "_request_ids", "-(REQUEST_IDS - 1) :", "len(head.request_ids) :", LOGS),
     Bug(
         "a record is not compared with the one before",
         FOLD + "fold",
         " or record.previous != head.digest",
         "",
-        "tests/proofs/test_tampering.py",
+        "tests/registry/test_log.py tests/proofs/test_forgery.py",
     ),
     Bug("an undeleted model stays deleted", FOLD + "_apply_members", '["deleted"] = None', '["edited"] = None'),
     Bug(
@@ -86,7 +95,14 @@ REGISTRY = [
         "shared.registry.blobs:read",
         "if hashlib.sha256(body).hexdigest() != digest:",
         "if False:",
-        "tests/serving/test_models.py",
+        "tests/registry tests/serving",
+    ),
+    Bug(
+        "a download is not compared with its digest",
+        "shared.registry.blobs:download",
+        "if actual != digest:",
+        "if False:",
+        "tests/serving/test_models.py -k damaged",
     ),
     Bug("files beside the model are collected", COLLECT + "_blobs_of", ", *version.files.values()", "", ORDERS),
     Bug("uploaded models are collected", COLLECT + "_blobs_of", "version.source, ", ""),

@@ -32,7 +32,7 @@ class Tokens(Connection):
             body["limits"] = limits
         if expires_in_days is not None:
             body["expires_in_days"] = expires_in_days
-        return self._call("createToken", json=body)
+        return self._call_once("createToken", json=body)
 
     def rotate_token(
         self, token_id: str, overlap_hours: float | None = None, expires_in_days: float | None = None

@@ -67,7 +67,10 @@ def note(message: str) -> None:
 
 def removed(receipt: dict[str, Any]) -> str:
     """How much a deletion has removed."""
-    return f"{receipt['objects']} objects removed, with {receipt['versions']} versions of {receipt['bytes']:,} bytes"
+    text = f"{receipt['objects']} objects removed, with {receipt['versions']} versions of {receipt['bytes']:,} bytes"
+    if kept := receipt.get("kept"):
+        text += f"; {kept} versions stay, hidden, until the bucket's Object Lock lets them go"
+    return text
 
 
 class LocalFolder(click.Path):

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Deletion(Struct, frozen=True, kw_only=True):
-    """The receipt. objects, versions of these, bytes: how much was deleted."""
+    """The receipt: how many objects, versions of these and bytes. kept: versions that Object Lock holds, hidden."""
 
     job: str
     model: str
@@ -27,6 +27,7 @@ class Deletion(Struct, frozen=True, kw_only=True):
     objects: int
     versions: int
     bytes: int
+    kept: int = 0
 
 
 def delete(store: Store, job: Job, by: str, prepare: Callable[[Deletion], None] = lambda receipt: None) -> Deletion:
@@ -43,11 +44,11 @@ def delete(store: Store, job: Job, by: str, prepare: Callable[[Deletion], None] 
     purged = sum((store.purge(prefix) for prefix in parts), Purged())
     prepare(_receipt(job, by, purged))
     receipt = _receipt(job, by, purged + store.purge(folder))
-    counts = {"objects": receipt.objects, "versions": receipt.versions, "bytes": receipt.bytes}
+    counts = {"objects": receipt.objects, "versions": receipt.versions, "bytes": receipt.bytes, "kept": receipt.kept}
     logger.info("deleted", extra={"what": "batch job", "job": job.id, "model": job.model, "by": by, **counts})
     return receipt
 
 
 def _receipt(job: Job, by: str, purged: Purged) -> Deletion:
-    counts = {"objects": purged.objects, "versions": purged.versions, "bytes": purged.bytes}
+    counts = {"objects": purged.objects, "versions": purged.versions, "bytes": purged.bytes, "kept": purged.kept}
     return Deletion(job=job.id, model=job.model, by=by, at=now(), **counts)

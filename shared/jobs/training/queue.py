@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared import aws
 from shared.errors import Unavailable
 from shared.jobs.training.runs import Refused
 
@@ -23,8 +23,8 @@ class BatchQueue:
 
     def __init__(self, queue: str, definition: str, endpoint_url: str | None = None) -> None:
         self._queue, self._definition = queue, definition
-        self._client = boto3.client("batch", endpoint_url=endpoint_url, config=LIMITS)
-        self._once = boto3.client("batch", endpoint_url=endpoint_url, config=ONCE)
+        self._client = aws.client("batch", endpoint_url=endpoint_url, config=LIMITS)
+        self._once = aws.client("batch", endpoint_url=endpoint_url, config=ONCE)
 
     def submit(self, job: str, deployment: str) -> str:
         """Returns the job's id in AWS Batch. deployment: a tag; the function may stop jobs with its own tag only.
