@@ -148,7 +148,8 @@ def _needs(route: Route) -> str:
     if route.scope is None:
         return "Needs a token; any one will do."
     names = " or ".join(f"`{name}`" for name in route.scope.split("|"))
-    return f"Needs a token with the scope {names}{' for the model' if '{model}' in route.template else ''}."
+    reach = " for the model" if "{model}" in route.template else " for all models" if route.models == "all" else ""
+    return f"Needs a token with the scope {names}{reach}."
 
 
 def _parameters(route: Route, described: Contract, schemas: Schemas) -> list[dict[str, Any]]:

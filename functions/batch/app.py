@@ -16,6 +16,7 @@ from shared.access.limits import BATCH_JOBS
 from shared.clock import new_id
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, log, store
+from shared.errors import NotFound
 from shared.jobs.batch import deletion, listing, progress, requests, runs, views
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.job import Job
@@ -61,7 +62,28 @@ def _status(job: Job) -> dict[str, Any]:
     return {**progress.status(store(), job), "status_url": f"/batch/{job.id}"}
 
 
-@handler.route("GET", "/batch", id="listBatchJobs", scope="infer", query=JobsQuery, gives=views.BatchJobList)
+DELETABLE = ("failures", "error", "results")
+
+
+def _reread(request: Request, kept: dict[str, Any]) -> dict[str, Any]:
+    """What an answer repeated of a job's inputs and outputs, as far as these are still there."""
+    try:
+        return progress.status(store(), jobs.read(store(), kept["id"]))
+    except NotFound:
+        return {"failures": []}
+
+
+def _reread_files(request: Request, kept: dict[str, Any]) -> dict[str, Any]:
+    """The same with new URLs for the files; none of a job that was deleted."""
+    present = _reread(request, kept)
+    job = jobs.read(store(), kept["id"]) if "id" in present else None
+    files = request.json(requests.BatchRequest).files
+    return {**present, "files": requests.sign(store(), config(), job, files) if job else []}
+
+
+@handler.route(
+    "GET", "/batch", id="listBatchJobs", scope="infer", models="each", query=JobsQuery, gives=views.BatchJobList
+)
 def list_jobs(request: Request, query: JobsQuery) -> dict[str, Any]:
     """Batch jobs of this token, newest first; an administrator's of all tokens
 
@@ -96,6 +118,8 @@ def _summary(job: Job) -> dict[str, Any]:
         }
     },
     keyed=True,
+    deletable=(*DELETABLE, "files"),
+    reread=_reread_files,
 )
 def create(request: Request, body: requests.BatchRequest) -> Response:
     """Create a batch job, for files to send or for inputs that are in the bucket
@@ -118,6 +142,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     "/batch/{job}/files",
     id="addBatchJobFiles",
     scope="infer",
+    models="each",
     takes=requests.MoreFiles,
     gives={201: views.FileDestinations},
     errors=(409,),
@@ -135,10 +160,13 @@ def add_files(request: Request, body: requests.MoreFiles) -> Response:
     "/batch/{job}/start",
     id="startBatchJob",
     scope="infer",
+    models="each",
     takes=requests.StartRequest,
     gives=STATUS,
     errors=(409,),
     keyed=True,
+    deletable=DELETABLE,
+    reread=_reread,
 )
 def start(request: Request, body: requests.StartRequest) -> Response:
     """Start a job, or start again what is left of one"""
@@ -148,7 +176,7 @@ def start(request: Request, body: requests.StartRequest) -> Response:
     return _wait(job, body.wait)
 
 
-@handler.route("GET", "/batch/{job}", id="getBatchJob", scope="infer", query=StatusQuery, gives=STATUS)
+@handler.route("GET", "/batch/{job}", id="getBatchJob", scope="infer", models="each", query=StatusQuery, gives=STATUS)
 def status(request: Request, query: StatusQuery) -> Response:
     """How far a job is; 202 while it goes on"""
     return _wait(_job(request), query.wait)
@@ -182,6 +210,7 @@ def _pauses(seconds: int) -> Iterator[float]:
     "/batch/{job}/failures",
     id="listBatchJobFailures",
     scope="infer",
+    models="each",
     query=FailuresQuery,
     gives=views.BatchFailures,
 )
@@ -192,7 +221,13 @@ def failures(request: Request, query: FailuresQuery) -> dict[str, Any]:
 
 
 @handler.route(
-    "GET", "/batch/{job}/outputs", id="listBatchJobOutputs", scope="infer", query=OutputsQuery, gives=views.BatchOutputs
+    "GET",
+    "/batch/{job}/outputs",
+    id="listBatchJobOutputs",
+    scope="infer",
+    models="each",
+    query=OutputsQuery,
+    gives=views.BatchOutputs,
 )
 def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
     """Where the answers are, in the inputs' order"""
@@ -201,7 +236,16 @@ def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
 
 
 @handler.route(
-    "DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,), keyed=True
+    "DELETE",
+    "/batch/{job}",
+    id="cancelBatchJob",
+    scope="infer",
+    models="each",
+    gives=views.BatchJob,
+    errors=(409,),
+    keyed=True,
+    deletable=DELETABLE,
+    reread=_reread,
 )
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a job; what is done stays"""
@@ -215,6 +259,7 @@ def cancel(request: Request) -> dict[str, Any]:
     "/batch/{job}/data",
     id="deleteBatchJobData",
     scope="infer",
+    models="each",
     gives=views.BatchDataDeletion,
     errors=(409,),
     keyed=True,

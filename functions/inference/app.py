@@ -108,7 +108,7 @@ calls.observers.subscribe(_observe_for_shadow)
 handler = Routes("inference", after.answered if after else lambda: None)
 
 
-@handler.route("GET", "/v2", id="getServer", scope="infer")
+@handler.route("GET", "/v2", id="getServer", scope="infer", models="none")
 def server(request: Request) -> dict[str, Any]:
     """What the server is, and its extensions"""
     from shared.serving import describe
@@ -116,14 +116,14 @@ def server(request: Request) -> dict[str, Any]:
     return describe.SERVER
 
 
-@handler.route("GET", "/v2/health/live", id="getServerLive", scope="infer")
-@handler.route("GET", "/v2/health/ready", id="getServerReady", scope="infer")
+@handler.route("GET", "/v2/health/live", id="getServerLive", scope="infer", models="none")
+@handler.route("GET", "/v2/health/ready", id="getServerReady", scope="infer", models="none")
 def health(request: Request) -> dict[str, Any]:
     """Is the server live and ready?"""
     return {"live": True, "ready": True}
 
 
-@handler.route("GET", "/v2/models", id="listModelNames", scope="infer")
+@handler.route("GET", "/v2/models", id="listModelNames", scope="infer", models="each")
 def names(request: Request) -> dict[str, Any]:
     """Names of the models that this token may call"""
     from shared.serving import describe
@@ -131,7 +131,7 @@ def names(request: Request) -> dict[str, Any]:
     return {"models": [summary.name for summary in describe.list_callable(models().log, request.scopes)]}
 
 
-@handler.route("POST", "/v2/repository/index", id="getRepositoryIndex", scope="infer")
+@handler.route("POST", "/v2/repository/index", id="getRepositoryIndex", scope="infer", models="each")
 def index(request: Request) -> list[dict[str, str]]:
     """All versions that this token may call, in the form of Triton's repository index
 
@@ -221,7 +221,7 @@ def explain(request: Request) -> Response:
     return _answer_in_task(request, "explain", tasks.explain, query, repeatable=False)
 
 
-@handler.route("POST", "/v1/embeddings", id="createEmbeddings", scope="infer")
+@handler.route("POST", "/v1/embeddings", id="createEmbeddings", scope="infer", models="each")
 def embeddings(request: Request) -> Response:
     """Embeddings of texts, in the form of OpenAI's API: the body names the model"""
     from shared.serving.tasks import embedding  # with Pillow, which the cold start of other calls does without

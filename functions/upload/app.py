@@ -57,11 +57,11 @@ def list_uploads(request: Request, query: UploadsQuery) -> views.UploadList:
     return views.UploadList([views.upload(one) for one in uploads], following)
 
 
-@handler.route("GET", "/uploads/{upload_id}", id="getUpload", scope="read", gives=views.Upload)
+@handler.route("GET", "/uploads/{upload_id}", id="getUpload", scope="read", models="each", gives=views.Upload)
 def status(request: Request) -> views.Upload:
     """What became of an upload"""
     upload = states.read(store(), request.params["upload_id"])
-    scopes.require(request.scopes, "read", upload.model)
+    request.require("read", upload.model)
     return views.upload(upload)
 
 
@@ -70,6 +70,7 @@ def status(request: Request) -> views.Upload:
     "/uploads/{upload_id}",
     id="deleteUpload",
     scope="write",
+    models="each",
     gives=views.Upload,
     errors=(409,),
     keyed=True,
@@ -77,7 +78,7 @@ def status(request: Request) -> views.Upload:
 def delete(request: Request) -> views.Upload:
     """Delete the files of an upload at once; a version that came of it stays"""
     upload = states.read(store(), request.params["upload_id"])
-    scopes.require(request.scopes, "write", upload.model)
+    request.require("write", upload.model)
     prepare = lambda deleted: request.prepare(views.upload(deleted))  # noqa: E731
     return views.upload(deletion.delete(store(), upload.upload_id, request.caller, prepare))
 
@@ -87,6 +88,7 @@ def delete(request: Request) -> views.Upload:
     "/uploads/redrive",
     id="redriveUploads",
     scope="admin",
+    models="each",
     takes=RedriveRequest,
     gives=views.RedrivenUploads,
     errors=(404, 501),
@@ -94,8 +96,14 @@ def delete(request: Request) -> views.Upload:
     keyed=True,
 )
 def redrive_uploads(request: Request, body: RedriveRequest) -> views.RedrivenUploads:
-    """Have uploads checked again that failed, after their cause is mended"""
+    """Have uploads checked again that failed, after their cause is mended
+
+    What the queue names may be of any model: without `uploads`, the scope is needed for all of them.
+    """
     if body.uploads:
+        for upload in body.uploads:  # all of them first: nothing is done of a call that is refused
+            request.require("admin", states.read_session(store(), upload).model)
         return views.redriven([redrive.redrive_upload(store(), upload) for upload in body.uploads], more=False)
+    scopes.require_everywhere(request.scopes, "admin")
     outcomes = redrive.redrive_queue(store(), failures(), LETTERS)
     return views.redriven(outcomes, more=len(outcomes) >= LETTERS)

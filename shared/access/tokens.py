@@ -20,16 +20,7 @@ from shared.access import listing, people, views
 from shared.access import scopes as scope_rules
 from shared.access.authenticate import hash_secret
 from shared.access.limits import NONE, Limits, Plans
-from shared.access.records import (
-    JSON,
-    MEMBERS,
-    UNSIGNED,
-    Revocation,
-    Seals,
-    Token,
-    decode,
-    revoked_since,
-)
+from shared.access.records import JSON, MEMBERS, UNSIGNED, Revocation, Seals, Token, decode, revoked_since
 from shared.clock import now
 from shared.errors import AmaasError, BadInput, Conflict, NotFound
 from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store, get_many

@@ -11,7 +11,8 @@ is going on from one that died, and
   id for what it creates. A deletion stores its answer before its last step (`prepare`): who repeats it finds nothing.
 
 Kept are all answers but those that say nothing about the outcome (5xx, 429), and those to calls that were not carried
-out: without scope, or with a body that does not fit. See decision 34.
+out: without scope, or with a body that does not fit. What an answer repeats of inputs, outputs and metrics is not kept:
+nobody who deletes these would look for them here. A repetition reads it anew (Deletable). See decision 34.
 """
 
 from __future__ import annotations
@@ -57,12 +58,24 @@ class Answer(NamedTuple):
     replayed: bool
 
 
+class Deletable(NamedTuple):
+    """The members of a successful answer that repeat what a caller may delete. read: their values now, by names, of the
+    thing that an answer is about; those that are not there any more, and may be absent, are left out.
+    """
+
+    members: Sequence[str] = ()
+    read: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda answer: {}
+
+
+NO_DATA = Deletable()
+
+
 class Kept(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """A key's object. call: the digest of the call. claim: random, so that no two claimants write the same bytes.
 
     until: seconds since the epoch, when the claimant's function has ended for certain. creates: the id for what the
     call creates. status, body: the answer; 0 while there is none, and then the body is what is prepared. at: for
-    readers only.
+    readers only. lengths: of the members that are null in the body, and to be read anew.
     """
 
     call: str
@@ -72,6 +85,7 @@ class Kept(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="for
     creates: str
     status: int = 0
     body: Raw = Raw(NOTHING)
+    lengths: dict[str, int] = {}
 
 
 KEPT = msgspec.json.Decoder(Kept)
@@ -104,7 +118,15 @@ def digest(method: str, path: Sequence[str], query: Mapping[str, str], body: byt
 
 
 def once(
-    store: Store, caller: str, key: str, call: str, work: Work, *, atomic: bool, clock: Callable[[], float] = time.time
+    store: Store,
+    caller: str,
+    key: str,
+    call: str,
+    work: Work,
+    *,
+    atomic: bool,
+    deletable: Deletable = NO_DATA,
+    clock: Callable[[], float] = time.time,
 ) -> Answer:
     """Carry a call out, or repeat the answer that it was given before.
 
@@ -116,7 +138,7 @@ def once(
     for attempt in range(ATTEMPTS):
         kept, etag = _claim(store, name, call, atomic, clock)
         if etag is None:
-            return Answer(kept.status, msgspec.json.decode(kept.body), True)
+            return Answer(kept.status, _restored(kept, deletable), True)
         claim = _Claim(store, name, kept, etag)
         try:
             status, body = _carry_out(work, claim)
@@ -124,7 +146,7 @@ def once(
             claim.release()
             raise
         try:
-            claim.replace(status=status, body=Raw(msgspec.json.encode(body)))
+            claim.replace(status=status, **_without_data(status, body, deletable))
             return Answer(status, body, False)
         except PreconditionFailed:  # by a call that took the claim over
             time.sleep(PAUSE * attempt / ATTEMPTS)
@@ -173,6 +195,26 @@ def _carry_out(work: Work, claim: _Claim) -> tuple[int, Any]:
     if not _is_kept(status):
         raise RuntimeError(f"a call with an Idempotency-Key was answered {status} without an exception")
     return status, body
+
+
+def _without_data(status: int, body: Any, deletable: Deletable) -> dict[str, Any]:
+    """The members of Kept that an answer becomes."""
+    lengths = {}
+    if deletable.members and status < errors.BadInput.status:
+        body = msgspec.to_builtins(body)
+        lengths = {name: len(body[name]) for name in deletable.members if name in body}
+        body |= dict.fromkeys(lengths)
+    return {"body": Raw(msgspec.json.encode(body)), "lengths": lengths}
+
+
+def _restored(kept: Kept, deletable: Deletable) -> Any:
+    """The first answer. What was added since to a list, as failures of a job that goes on, is no part of it."""
+    body = msgspec.json.decode(kept.body)
+    if not kept.lengths:
+        return body
+    present = deletable.read(body)
+    values = {name: present[name][:length] for name, length in kept.lengths.items() if name in present}
+    return {name: values.get(name, value) for name, value in body.items() if name in values or name not in kept.lengths}
 
 
 def _is_kept(status: int) -> bool:
