@@ -10,6 +10,9 @@ STORE = "tests/storage/test_store.py"
 CRASHES = "tests/proofs/test_crashes.py tests/proofs/test_every_call.py"
 POISON = "tests/proofs/test_everything_ends.py"
 GATES = [f"tests/ingest/test_{name}.py" for name in ("hostile", "containment", "extremes", "guards")]
+KILLS, ABUSE = "tests/cloud/test_kills.py", "tests/proofs/test_overwrites.py tests/cloud/test_upload_abuse.py"
+OUTAGE, WALL = "tests/cloud/test_outage.py", "tests/cloud/test_wall_over_http.py"
+CLOUD = "the embedded cloud, deployed from the template"
 NETWORK = "tests/storage/test_network.py tests/storage/test_lost_replies.py"
 SERVERS, MEMORY, GATE = "SeaweedFS, MiniStack", "memory", "the gate's sandbox"
 
@@ -36,6 +39,16 @@ _ROWS = [
         suites.with_bug("an upload is registered again", "tests/proofs/test_crashes.py"),
     ),
     Proof(
+        "5-http",
+        "Twenty kills of functions at work, over HTTP: nothing lost, nothing twice, everything ends",
+        "cases",
+        CLOUD,
+        5,
+        suites.passing(KILLS),
+        "no looks; no keys; a record that is gone",
+        suites.controls(KILLS),
+    ),
+    Proof(
         "6", "Storage events doubled, out of order, lost", "events", MEMORY, 5_000,
         worlds.events, "without end states and without ids of uploads", worlds.events_count_twice,
     ),
@@ -56,6 +69,16 @@ _ROWS = [
     Proof(
         "10", "Models that others exported pass, and answer as the uploaded file does", "models", GATE, 100,
         gate.benign, "a gate that refuses everything", gate.refuse_everything,
+    ),
+    Proof(
+        "11",
+        "Uploads that are altered, replayed, too large, late; a thousand overwrites behind the verdict",
+        "cases",
+        f"SeaweedFS; {CLOUD}",
+        10,
+        suites.passing(ABUSE),
+        "a gate that reads twice",
+        suites.controls(ABUSE),
     ),
     Proof(
         "12", "Requests to every route, sound and odd: as described, no 5xx, nothing of another tenant", "calls",
@@ -87,6 +110,26 @@ _ROWS = [
         "SeaweedFS, a proxy", 10,
         suites.passing(NETWORK), "a download is not compared with its digest",
         suites.with_bug("a download is not compared with its digest", "tests/serving/test_models.py -k damaged"),
+    ),
+    Proof(
+        "16-http",
+        "The store away, slow, refusing, or cut off in its replies, over HTTP",
+        "cases",
+        f"{CLOUD}, a proxy",
+        4,
+        suites.passing(OUTAGE),
+        "a process that has loaded nothing",
+        suites.controls(OUTAGE),
+    ),
+    Proof(
+        "wall-http",
+        "Models that got past the gate, over HTTP: an error of their own call",
+        "cases",
+        CLOUD,
+        5,
+        suites.passing(WALL),
+        "without the wall",
+        suites.controls(WALL),
     ),
     Proof(
         "17", "The collector beside writers: interleavings of their calls of the store", "interleavings", MEMORY,

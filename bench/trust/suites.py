@@ -24,6 +24,17 @@ def with_bug(name: str, nodes: str) -> Callable[[int], Outcome]:
     return lambda seed: _run([*options, *nodes.split()])
 
 
+def controls(nodes: str) -> Callable[[int], Outcome]:
+    """The tests that are negative controls themselves: they break something, and pass if that is found out."""
+
+    def run(seed: int) -> Outcome:
+        outcome = _run([*nodes.split(), "-k", "negative_control"])
+        broken = outcome.n and not outcome.failures and not outcome.figures["skipped"]
+        return Outcome(outcome.n, failures=[f"{outcome.n} negative controls are found out"] if broken else [])
+
+    return run
+
+
 def _run(arguments: list[str]) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"

@@ -27,8 +27,7 @@ from shared.storage.base import AlreadyExists, Object, ObjectNotFound, Precondit
 
 DEFAULT_DAYS = 90.0
 MAX_DAYS = 3650
-MAX_NAME = 100
-MAX_ANCESTORS = 64
+MAX_NAME, MAX_ANCESTORS = 100, 64
 MAX_OVERLAP = 30 * 24.0  # hours
 DAY, HOUR = 86400, 3600
 CREATED = (
@@ -71,9 +70,9 @@ def create(
     keyring: Keyring = Keyring(),  # noqa: B008 - it is frozen
     identity: str = "",
 ) -> tuple[Token, str]:
-    """Create a token. Returns it with its plain text, which is not stored. Raises BadInput, Conflict, Unavailable.
+    """Create a token, of this id or a new one. Returns it with its plain text, which is not stored.
 
-    identity: the id to use, of which there is one token at most; a new one by default.
+    Raises BadInput, Conflict, Unavailable.
     """
     keyring.require_possible(limits)
     if identity and get_many(store, [keys.token(identity)], missing=b"")[0].body:

@@ -114,6 +114,23 @@ def test_a_discovery_document_that_leads_elsewhere(local: LocalIssuer, configura
 
 
 @pytest.mark.parametrize(
+    "place", ["http://issuer.example/keys", "http://127.0.0.1:80/keys", "file:///keys", "https://u@issuer.example/keys"]
+)
+def test_keys_are_not_fetched_from_an_unsafe_place_that_would_answer(place: str) -> None:
+    asked = []
+
+    def fetch(address: str, seconds: float) -> bytes:
+        asked.append(address)
+        if address.endswith("openid-configuration"):
+            return json.dumps({"issuer": "https://issuer.example", "jwks_uri": place}).encode()
+        return json.dumps({"keys": [OLD.jwk()]}).encode()
+
+    with pytest.raises(Unavailable):
+        Issuer("https://issuer.example", fetch=fetch).key("old")
+    assert asked == ["https://issuer.example/.well-known/openid-configuration"]
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",
