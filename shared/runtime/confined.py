@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 LOADING = 60.0  # seconds for a model to be loaded where nobody waits for it
 NO_MEMORY = "the model ran out of memory on this input; send a smaller one, or make the model smaller"
-    "the model ran out of memory on this input, or does not fit into memory; make the input or the model smaller"
-)
 RAISED: dict[str, Callable[[str], AmaasError]] = {
     "BadInput": BadInput,
     "TooLarge": TooLarge,
