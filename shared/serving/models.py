@@ -253,12 +253,12 @@ class Models:
 
     def _keep(self, key: _Identity, entry: _Entry) -> None:
         self._cached[key] = entry
-        costs = {key: max(other.cost, resident(other.session)) for key, other in self._cached.items()}
+        costs = {of: max(other.cost, resident(other.session)) for of, other in self._cached.items()}
         total = sum(costs.values())
         while total > self._capacity and len(self._cached) > 1:
-            oldest = costs[self._cached.popitem(last=False)[0]]
-            total -= oldest
-            self._evicted += oldest
+            key, oldest = self._cached.popitem(last=False)
+            total -= costs[key]
+            self._evicted += oldest.cost  # more, where it was confined, is another process's, which ends
         if self._evicted >= max(self._capacity * TRIM, LEAST_TRIM):
             self._evicted = 0
             memory.trim()

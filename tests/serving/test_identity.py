@@ -14,6 +14,11 @@ from tests.serving.test_models import make, publish
 from tests.support import linear
 
 
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
 def test_versions_that_differ_in_one_other_file_share_nothing(store: MemoryStore) -> None:
     """The same model and manifest: with another tokenizer, or with samples that it does not answer alike."""
     for n, text in enumerate((b"one", b"two", b"two"), start=1):
