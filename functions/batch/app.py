@@ -268,5 +268,9 @@ def delete_data(request: Request) -> views.BatchDataDeletion:
     """Delete a job that does not run at once: its inputs, answers and records"""
     job = _job(request)
     runs.refresh(store(), machine, job)  # a run that died is no reason to keep it
-    receipt = deletion.delete(store(), job, request.caller, request.prepare)
+    receipt = deletion.delete(store(), job, request.caller, lambda receipt: request.prepare(_shown(receipt)))
+    return _shown(receipt)
+
+
+def _shown(receipt: deletion.Deletion) -> views.BatchDataDeletion:
     return msgspec.convert(msgspec.to_builtins(receipt), views.BatchDataDeletion)
