@@ -16,7 +16,7 @@ tests' own code at full size, and a negative control: the same proof of somethin
 tests are run as they are, their seeds are their own. Figures are counts, so a busy machine does not change them; times
 are given to plan by, and are those of a busy one. This page is made of `trust.json` by `python -m bench.trust --write`.
 """
-COLUMNS = ["row", "what", "n", "seed", "on", "figures", "control", "took", "measured"]
+COLUMNS = ["row", "what", "n", "seed", "on", "figures", "control", "took", "measured, commit"]
 
 
 def markdown(proofs: dict[str, Proof], results: dict[str, Any]) -> str:
@@ -28,13 +28,18 @@ def markdown(proofs: dict[str, Proof], results: dict[str, Any]) -> str:
         if row in results and results[row]["n"] < results[row]["full"]
     ]
     failed = [f"- `{row}`: {failure}" for row in proofs if row in results for failure in results[row]["failed"]]
-    parts = [HEAD, page.table(COLUMNS, done)]
+    parts = [HEAD, _when(results), page.table(COLUMNS, done)]
     if failed:
         parts.append("## What did not hold\n\n" + "\n".join(failed))
     if short or missing:
         parts.append("## Not run, or not to its end\n\n" + "\n".join(short + missing))
     parts.append("## On what\n\n" + "\n".join(f"- {line}" for line in _machines(results)))
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _when(results: dict[str, Any]) -> str:
+    dates = sorted(result["date"] for result in results.values())
+    return f"From {dates[0]} to {dates[-1]}; each row names its commit." if dates else "Nothing is measured."
 
 
 def described(row: str, result: dict[str, Any]) -> str:

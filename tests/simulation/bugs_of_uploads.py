@@ -37,7 +37,13 @@ UPLOADS = [
         "if entry.upload.state != 'waiting':",
     ),
     Bug("files are waited for, for ever", UNFINISHED + "_incomplete", "opened_for > FILES_WAITED_FOR", "False"),
-    Bug("the look forgets what it meets", UNFINISHED + "judge", 'return Judgment("wait")', 'return Judgment("forget")'),
+    Bug(
+        "the look forgets what it meets",
+        UNFINISHED + "judge",
+        'return Judgment("wait")',
+        'return Judgment("forget")',
+        ENDS,
+    ),
     Bug("events have no time to arrive", UNFINISHED + "judge", "else patience)", "else -1.0)", ENDS),
     Bug(
         "a check that runs is begun again",

@@ -18,7 +18,6 @@ SOON = (
     "no marker for the catalog",
     "an end state is left again",
     "no marker of an open upload",
-    "the look forgets what it meets",
 )
 
 
