@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSHTTPConnection
 from shared import aws, deadline, errors
 from shared.signing.kms import KmsKey
 from shared.storage import attempts, light
-from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, Unavailable
+from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, Unavailable, list_all
 from shared.storage.light import LightStore
 from shared.storage.s3 import S3Store
 from tests.proxy import Proxy, between
@@ -29,12 +29,13 @@ def proxy(seaweedfs_endpoint: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture(params=["light", "s3"])
-def store(request: pytest.FixtureRequest, proxy: Proxy, new_store: Callable[[str], S3Store]) -> Store:
+def store(request: pytest.FixtureRequest, proxy: Proxy, new_store: Callable[[str], S3Store]) -> Iterator[Store]:
     whole = new_store("seaweedfs")
     whole.put("k", BODY)
-    if request.param == "s3":
-        return S3Store(whole.bucket, proxy.url)
-    return light.store(whole.bucket, proxy.url)
+    yield (S3Store if request.param == "s3" else light.store)(whole.bucket, proxy.url)
+    for info in list_all(whole, ""):
+        whole.delete(info.key)
+    whole.client.delete_bucket(Bucket=whole.bucket)  # the server has room for so many, each with volumes of its own
 
 
 PASSING = ["refuse", "slow_down", "internal_error", "truncate"]
