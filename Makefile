@@ -95,7 +95,7 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test fuzz simulation at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
+.PHONY: test fuzz simulation trust at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
 test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready
@@ -118,7 +118,7 @@ format: $(ENVS)/dev/.ready ## write the sources as the formatter and the import 
 unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready ## everything that needs no deployment
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/anywhere --ignore tests/training tests
 
-soak: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## the slow proofs: more writers, more faults, longer runs
+soak: $(ENVS)/dev/.ready tools-run ## the slow proofs: more writers, more faults, longer runs
 	@$(ENVS)/dev/bin/pytest -m soak tests
 
 fuzz: $(ENVS)/fuzz/.ready ## search for bytes that are not borne: make fuzz TARGET=csv SECONDS=600 (tests/fuzz/targets.py lists the targets)
@@ -126,6 +126,9 @@ fuzz: $(ENVS)/fuzz/.ready ## search for bytes that are not borne: make fuzz TARG
 
 simulation: $(ENVS)/dev/.ready ## worlds in which everything goes wrong, from seeds: make simulation FIRST=0 COUNT=1000
 	@$(ENVS)/dev/bin/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),200)
+
+trust: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/fuzz/.ready $(ENVS)/schemathesis/.ready ## long proofs, and their page bench/results/trust.md: make trust ROWS="8 14" (python -m bench.trust --help lists the rows)
+	@nice $(ENVS)/dev/bin/python -m bench.trust $(or $(ROWS),$(error ROWS is not given: python -m bench.trust --help lists them)) --write
 
 cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/schemathesis/.ready $(ENVS)/training/.ready tools-run ## the template, and the whole product on an embedded cloud of the tests' own
 	@$(ENVS)/dev/bin/pytest tests/cloud
@@ -160,7 +163,7 @@ types-training: $(ENVS)/training/.ready
 
 # ---- AWS
 
-.PHONY: build deploy validate token sign-tokens resign recheck backup restore
+.PHONY: build deploy validate token free-keys sign-tokens resign recheck backup restore
 validate: $(ENVS)/sam/.ready ## check the template
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(ENVS)/sam/bin/sam validate
 
@@ -170,8 +173,11 @@ build: $(ENVS)/sam/.ready $(ENVS)/build/.ready ## build functions and layers for
 deploy: build ## deploy to the AWS account that you are signed in to
 	@$(ENVS)/sam/bin/sam deploy --parameter-overrides $(BUILD_FOR) RequireQuotaKey=true
 
-token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token FUNCTION=... (the stack's output TokensFunctionName) NAME=ann
-	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(NAME),--name "$(NAME)") $(ENDPOINT)
+token: $(ENVS)/dev/.ready ## make a deployment's first administrator token: make token FUNCTION=... (the stack's output TokensFunctionName) NAME=ann PERSON=ann
+	@$(ENVS)/dev/bin/python -m ops.first_token $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(NAME),--name "$(NAME)") $(if $(PERSON),--person "$(PERSON)") $(ENDPOINT)
+
+free-keys: $(ENVS)/dev/.ready ## delete the usage keys of tokens that expired: make free-keys FUNCTION=... (TokensFunctionName)
+	@$(ENVS)/dev/bin/python -m ops.free_keys $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(ENDPOINT)
 
 sign-tokens: $(ENVS)/dev/.ready ## tokens that are not signed with the present key; sign them: make sign-tokens FUNCTION=... (TokensFunctionName) SIGN="ID ..." or SIGN=all
 	@$(ENVS)/dev/bin/python -m ops.sign_tokens $(or $(FUNCTION),$(error FUNCTION is not given: the stack's output TokensFunctionName names it)) $(if $(SIGN),--sign $(SIGN)) $(ENDPOINT)

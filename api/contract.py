@@ -69,6 +69,11 @@ IDEMPOTENCY = Param(
     Annotated[str, Meta(pattern=f"^{idempotency.KEY}$")],
     "the same call with the same key is carried out once, and answered alike for at least 48 hours; per token",
 )
+NAME = Param(
+    "Idempotency-Key",
+    Annotated[str, Meta(pattern=f"^{idempotency.KEY}$")],
+    "calls with the same key create one at most: a repetition is a 409 that says which; per token",
+)
 REPLAYED = Param(
     "Idempotent-Replayed", Literal["true"], "this is the answer of an earlier call with the same Idempotency-Key"
 )
@@ -79,12 +84,13 @@ JSON_LENGTH = Param(
     Annotated[int, Meta(ge=0)],
     "where the JSON ends and binary tensors begin, in bytes; 0: the body is the model's only input, without JSON",
 )
+STALE = Param(
+    "x-amaas-stale",
+    Annotated[int, Meta(ge=0)],
+    "only while the store is away: seconds since the model's state was known to be the present one",
+)
 ANSWERED_BY = (
     Param("x-amaas-version", Annotated[int, Meta(ge=1)], "the version that answered"),
     Param("x-amaas-revision", Annotated[int, Meta(ge=1)], "the revision of the model's log at which it was resolved"),
-    Param(
-        "x-amaas-stale",
-        Annotated[int, Meta(ge=0)],
-        "only while the store is away: seconds since that revision was known to be the present one",
-    ),
+    STALE,
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from api.contract import IDEMPOTENCY, KEY, PATH, REPLAYED, VERSION_NUMBER, Contract, Error, Param
+from api.contract import IDEMPOTENCY, KEY, NAME, PATH, REPLAYED, VERSION_NUMBER, Contract, Error, Param
 from api.inference_routes import CONTRACTS
 from api.routes import FUNCTIONS, routes
 from api.schemas import NARROWER, Schemas
@@ -20,7 +20,9 @@ ABOUT = """Models in a bucket, served. Every answer that is no success is `{"err
 Scopes: `infer`, `read`, `write`, `promote` and `train` (all three imply `read`), `admin` (implies all), each for all
 models or for a pattern, as in `infer:fashion-*`; `data`, for data sets that an operator stored, as in `data:receipts`.
 `x-amaas-scope` of an operation says which one of them a token needs, for the path's model where it has one, and for the
-body's where that names one."""
+body's where that names one. A deployment may take JWTs of an issuer in the place of tokens.
+
+Each token has limits, which `GET /tokens/self` shows; beyond one, the answer is 429 and names it."""
 ERRORS = {
     400: ("BadInput", "The request is wrong; the message says what."),
     401: ("Unauthenticated", "No token, or one that is unknown, expired or revoked."),
@@ -30,14 +32,14 @@ ERRORS = {
     413: ("TooLarge", "More than one call carries, or than a file may have."),
     415: ("Unsupported", "A content type or encoding that is not taken here."),
     422: ("KeyReused", "The Idempotency-Key was used for another call before."),
-    429: ("TooMany", "Too many calls at once, or this month's quota is used up."),
+    429: ("TooMany", "A limit of the token is reached, or of all callers; the message says which."),
     500: ("Internal", "A fault of the service; the message has the number to report."),
     501: ("NotImplemented", "A part of a protocol, or a task, that is deliberately absent."),
     502: ("NoAnswer", "The function ended before it could answer: try again."),
     503: ("Unavailable", "A dependency is out of reach, or what is stored is damaged: try again."),
     504: ("TimedOut", "No answer within the time that the gateway waits: send less at a time."),
 }
-ALWAYS = (400, 401, 403, 429, 500, 502, 503, 504)
+ALWAYS = (400, 401, 403, 413, 429, 500, 502, 503, 504)
 HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     429: {"Retry-After": {"schema": {"type": "string"}}},
@@ -74,7 +76,7 @@ def contract(route: Route) -> Contract:
         if route.id not in CONTRACTS:
             raise KeyError(f"{route.method} {route.template}: say in its decorator what it `gives`")
         return CONTRACTS[route.id]
-    headers = (IDEMPOTENCY,) * route.keyed + (KEY,) * route.sticky
+    headers = (IDEMPOTENCY,) * route.keyed + (NAME,) * route.names + (KEY,) * route.sticky
     return Contract(
         gives=route.gives if isinstance(route.gives, dict) else {200: route.gives},
         query=route.query,
@@ -146,7 +148,8 @@ def _needs(route: Route) -> str:
     if route.scope is None:
         return "Needs a token; any one will do."
     names = " or ".join(f"`{name}`" for name in route.scope.split("|"))
-    return f"Needs a token with the scope {names}{' for the model' if '{model}' in route.template else ''}."
+    reach = " for the model" if "{model}" in route.template else " for all models" if route.models == "all" else ""
+    return f"Needs a token with the scope {names}{reach}."
 
 
 def _parameters(route: Route, described: Contract, schemas: Schemas) -> list[dict[str, Any]]:
@@ -165,8 +168,7 @@ def _about(param: Param, schemas: Schemas) -> dict[str, Any]:
 
 def _responses(route: Route, described: Contract, schemas: Schemas) -> dict[str, Any]:
     responses = {str(status): _success(of, described, schemas) for status, of in described.gives.items()}
-    # not found, where the path names something; too large, where there is a body
-    implied = ({404} if "{" in route.template else set()) | ({413} if described.body else set())
+    implied = {404} if "{" in route.template else set()  # where the path names something
     for status in sorted({*ALWAYS, *described.errors, *implied}):
         responses.setdefault(str(status), {"$ref": f"#/components/responses/{ERRORS[status][0]}"})
     return dict(sorted(responses.items()))

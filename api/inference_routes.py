@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api import inference as types
-from api.contract import ACCEPTED, ANSWERED_BY, BYTES, ENCODED, JSON_LENGTH, KEY, Contract, Error
+from api.contract import ACCEPTED, ANSWERED_BY, BYTES, ENCODED, JSON_LENGTH, KEY, STALE, Contract, Error
 from shared.entry.http import JSON
 from shared.serving import explain
 from shared.serving.inputs.request import Options
@@ -25,10 +25,10 @@ MODEL_INPUT: dict[str, Any] = {
     OCTETS: BYTES,
     JSON: types.PredictRequest,
 }
-METADATA = Contract(gives={200: types.ModelMetadata}, headers=(KEY,))
-READY = Contract(gives={200: types.ModelReadiness, 503: (types.ModelReadiness, Error)})
-CONFIG = Contract(gives={200: types.ModelConfig}, headers=(KEY,))
-STATISTICS = Contract(gives={200: types.ModelStatisticsList}, headers=(KEY,))
+METADATA = Contract(gives={200: types.ModelMetadata}, headers=(KEY,), answer_headers=(STALE,))
+READY = Contract(gives={200: types.ModelReadiness, 503: (types.ModelReadiness, Error)}, answer_headers=(STALE,))
+CONFIG = Contract(gives={200: types.ModelConfig}, headers=(KEY,), answer_headers=(STALE,))
+STATISTICS = Contract(gives={200: types.ModelStatisticsList}, headers=(KEY,), answer_headers=(STALE,))
 INFER = Contract(
     gives={200: types.InferResponse},
     media={OCTETS: BYTES},

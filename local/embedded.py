@@ -1,19 +1,23 @@
-"""Runs MiniStack with three changes that make it behave as AWS does.
+"""Runs MiniStack with four changes that make it behave as AWS does.
 
 - Where an API's binary types are "*/*", every body is binary. MiniStack looks for the type of a body in the headers and
   takes one without Content-Type for text, which destroys what a client such as tritonclient sends; without Accept it
   answers with base64.
 - Objects that S3 acknowledged are durable. MiniStack logs that an object could not be written to the disk, and answers
   200; after the next start the object is gone.
+- The key that an authorizer names (`usageIdentifierKey`) is the call's: rate, burst and quota of its usage plans hold.
+  MiniStack knows the header x-api-key only, which an API with `ApiKeySourceType: AUTHORIZER` does not look at.
 - No function outlives the cloud: see guardian.py.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import subprocess
 import sys
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +31,43 @@ import ministack.services.s3 as s3  # type: ignore[import-not-found]  # noqa: E4
 RESERVE = int(os.environ.get("AMAAS_DISK_RESERVE", 128 * 2**20))
 
 literally = gateway._media_type_matches
+invoke = gateway._invoke_authorizer_lambda
+authorize = gateway._authorize_request_v1
 handle = s3.handle_request
 write = s3._atomic_write
 unwritten: list[OSError] = []
+KEY = "usageIdentifierKey"
+named: ContextVar[str | None] = ContextVar("the key that the authorizer of this request named", default=None)
 
 
 def matches(media_type: str | None, binary_media_types: list[str] | None) -> bool:
     return "*/*" in (binary_media_types or ()) or bool(literally(media_type, binary_media_types))
+
+
+async def invoke_and_keep_key(*arguments: Any) -> Any:
+    """The authorizer's answer, whose key travels in the context: only that is remembered for the next calls."""
+    answer = await invoke(*arguments)
+    policy = (answer or {}).get("body")
+    policy = json.loads(policy) if isinstance(policy, str | bytes) and not answer.get("error") else policy
+    if isinstance(policy, dict) and KEY in policy:
+        policy = policy | {"context": {**(policy.get("context") or {}), KEY: policy[KEY]}}
+        answer = {**answer, "body": policy}
+    return answer
+
+
+async def authorize_and_take_key(*arguments: Any) -> Any:
+    error, context = await authorize(*arguments)
+    named.set((context or {}).get(KEY))
+    return error, {name: value for name, value in context.items() if name != KEY} if context else context
+
+
+def key_of_authorizer(method: dict, api: str, stage: str, headers: dict) -> Any:
+    """(error, key) of a call: the key that its authorizer named, if it named one."""
+    value = named.get()
+    key = gateway._resolve_api_key(value)
+    if value is not None and (key is None or not gateway._usage_plans_for_key(key["id"], api, stage)):
+        return gateway._gw_error("INVALID_API_KEY", gateway._GATEWAY_ERROR_MESSAGES["INVALID_API_KEY"]), None
+    return None, key
 
 
 def full(size: int) -> str:
@@ -94,6 +128,10 @@ def guard() -> subprocess.Popen[bytes] | None:
 
 
 gateway._media_type_matches = matches
+gateway._invoke_authorizer_lambda = invoke_and_keep_key
+gateway._authorize_request_v1 = authorize_and_take_key
+gateway._check_api_key = key_of_authorizer
+gateway._api_key_from_request = lambda headers: None
 s3._atomic_write = write_or_record
 s3.handle_request = handle_or_refuse
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ class Config(Struct, frozen=True):
     signing_key: a KMS key, or `file:` and the path of a PEM file. public_keys: trusted public keys (DER); if empty,
     signatures are NOT verified. Those of the functions tokens and authorize are for tokens only.
     accept_unsigned: believe tokens of releases that did not sign them. token_days: for which a new token is valid.
+    jwt_issuer, jwt_audience: of JWTs that are let in beside tokens, none if empty; jwt_claim, jwt_groups: where their
+    scopes are, see access/jwt/callers.py.
+    limits: of tokens that have none of their own, as access/limits.py encodes them. deployment: what the names of usage
+    plans and their keys begin with; empty where all tokens share quota_key.
     batch_machine: ARN of the state machine that runs batch jobs.
     ingest_failures: URL of the queue of uploads' events that failed in all deliveries; empty if there is none.
     training_queue, training_definition: of AWS Batch; empty if the deployment has no training queue.
@@ -57,6 +61,12 @@ class Config(Struct, frozen=True):
     public_keys: tuple[bytes, ...] = ()
     accept_unsigned: bool = False
     token_days: float = 90.0
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_claim: str = "amaas_scopes"
+    jwt_groups: str = ""
+    limits: str = ""
+    deployment: str = ""
     batch_machine: str = ""
     ingest_failures: str = ""
     training_queue: str = ""
@@ -92,6 +102,12 @@ class Config(Struct, frozen=True):
             public_keys=_keys(env.get("PUBLIC_KEYS", "")),
             accept_unsigned=env.get("UNSIGNED_TOKENS") == "accept",
             token_days=float(env.get("TOKEN_DAYS", "90")),
+            jwt_issuer=env.get("JWT_ISSUER", ""),
+            jwt_audience=env.get("JWT_AUDIENCE", ""),
+            jwt_claim=env.get("JWT_SCOPES_CLAIM") or "amaas_scopes",
+            jwt_groups=env.get("JWT_GROUPS", ""),
+            limits=env.get("LIMITS", ""),
+            deployment=env.get("DEPLOYMENT", ""),
             batch_machine=env.get("BATCH_MACHINE", ""),
             ingest_failures=env.get("INGEST_FAILURES", ""),
             training_queue=env.get("TRAINING_QUEUE", ""),
@@ -100,7 +116,7 @@ class Config(Struct, frozen=True):
             cache_bytes=int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
             trusted_models=env.get("TRUSTED_MODELS") or "layer",
             trusted_signers=_keys(env.get("TRUSTED_SIGNERS", "")),
-            model_memory=int(env.get("MODEL_MEMORY_BYTES", str(1024 * MiB))),
+            model_memory=int(env.get("MODEL_MEMORY_MIB", "1024")) * MiB,
             require_filter=env.get("REQUIRE_SYSTEM_CALL_FILTER", "true") != "false",
             call_memory=_call_memory(env),
         )

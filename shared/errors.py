@@ -9,6 +9,7 @@ AmaasError
 ├── TooLarge      413  a body or a file over its limit
 ├── Unsupported   415  a content type that the task does not take
 ├── KeyReused     422  an Idempotency-Key of another call
+├── TooMany       429  a limit of the token is reached
 ├── NotImplemented_ 501  a part of a protocol that is deliberately absent
 ├── Unavailable   503  a dependency is out of reach or corrupt; try again
 │   └── TooNew    503  what is stored was written by a later release (formats.py)
@@ -57,6 +58,14 @@ class Unsupported(AmaasError):
 
 class KeyReused(AmaasError):
     status = 422
+
+
+class TooMany(AmaasError):
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotImplemented_(AmaasError):  # the underscore: the bare name would shadow the builtin constant

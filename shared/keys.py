@@ -13,6 +13,7 @@ catalogue/changed/{model}/{revision:012d}                     markers of changes
 access/tokens/{token}.json                                    salted hashes of tokens, signed
 access/revoked/{token}.json                                   that a token was revoked or replaced, signed
 access/used/{token}.json                                      the last day on which a token was used
+limits/{owner}/{limit}/{name}/{marker}                        what a token uses of its limits: access/slots.py; expires
 batch/{job}/…                                                 a batch job: batch_keys.py; all of batch/ expires
 idempotency/{hash}.json                                       what a call with an Idempotency-Key was answered; expires
 scrub/state.json                                              what the scrubber has seen, and how far it is
@@ -37,7 +38,10 @@ FILE = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 UPLOAD = r"[a-z0-9][a-z0-9-]{7,63}"
 TOKEN = r"[a-z0-9]{8,32}"  # noqa: S105 - a pattern
 DIGEST = r"[0-9a-f]{64}"
-TRAINING = r"[0-9a-f]{11}-[0-9a-f]{16}"
+OWNER = r"[A-Za-z0-9_-]{1,64}"
+ID = r"[0-9a-f]{11}-[0-9a-f]{16}"  # as clock.py makes them
+TRAINING = ID
+TRAINING_UPLOAD = "training-"
 CHECKPOINT = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 DATASET = r"datasets/[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[^/]+)*"
 
@@ -48,6 +52,7 @@ CHANGED = "catalogue/changed/"
 TOKENS = "access/tokens/"
 REVOKED = "access/revoked/"
 USED = "access/used/"
+LIMITS = "limits/"
 TRAININGS = "training/"
 IDEMPOTENCY = "idempotency/"
 SCRUB = "scrub/state.json"
@@ -178,13 +183,30 @@ def token(name: str, folder: str = TOKENS) -> str:
     return f"{folder}{token_id(name)}.json"
 
 
+def slots(owner: str, limit: str) -> str:
+    """The prefix of what counts against a limit. owner: id of a token, or of a caller without one."""
+    if not re.fullmatch(OWNER, owner):
+        raise BadInput(f"{owner[:120]!r} is not the id of a caller")
+    return f"{LIMITS}{owner}/{limit}/"
+
+
 def idempotency(digest: str) -> str:
     """digest: of the caller and the key, so that no caller can name another's."""
     return f"{IDEMPOTENCY}{digest}.json"
 
 
+def is_id(name: str) -> bool:
+    """Whether a function of ours made up an id: no other may be written by who has no right to all of its kind."""
+    return re.fullmatch(ID, name) is not None
+
+
 def is_training(job: str) -> bool:
-    return re.fullmatch(TRAINING, job) is not None
+    return is_id(job)
+
+
+def is_training_upload(upload: str) -> bool:
+    """Whether a training container may have written an upload's objects: the role may, by this prefix, any of them."""
+    return upload.startswith(TRAINING_UPLOAD)
 
 
 def training(job: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -17,9 +19,11 @@ SLOW_DOWN = (
 
 class Proxy:
     """mode: of new connections and requests. pass; refuse: reset at once; stall: take everything, answer nothing;
-    slow_down, internal_error: an answer of S3's; truncate: the answer ends after `cut` bytes of the stream.
+    slow_down, internal_error: an answer of S3's; truncate: the answer ends after `cut` bytes of the stream; half_close:
+    the answer ends before it begins, and nothing is closed; delay: passes after `delay` seconds.
 
-    times: how often a mode other than `pass` is applied, None for always. hits: how often it was.
+    times: how often a mode other than `pass` is applied, None for always. share: of requests, by chance, from a seed.
+    hits: how often it was.
     """
 
     def __init__(self, target: str) -> None:
@@ -28,15 +32,18 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.mode, self.times, self.cut, self.hits = "pass", None, 400, 0
+        self.delay = 2.0
+        self._share, self._random = 1.0, random.Random(0)
         self.stalled = threading.Event()
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def trouble(self, mode: str, times: int | None = None) -> None:
+    def trouble(self, mode: str, times: int | None = None, share: float = 1.0, seed: int = 0) -> None:
         """From now on; connections that clients hold open are closed, so that it is theirs, too."""
         with self._lock:
             self.mode, self.times, self.hits = mode, times, 0
+            self._share, self._random = share, random.Random(seed)
             self.stalled.clear()
             for connection in self._open:
                 with contextlib.suppress(OSError):
@@ -50,6 +57,8 @@ class Proxy:
     def _next_mode(self) -> str:
         with self._lock:
             if self.mode == "pass" or (self.times is not None and self.hits >= self.times):
+                return "pass"
+            if self._share < 1 and self._random.random() >= self._share:
                 return "pass"
             self.hits += 1
             return self.mode
@@ -77,6 +86,12 @@ class Proxy:
                     self.stalled.set()
                     client.recv(1)  # until the client gives up
                     return
+                if mode == "half_close":
+                    client.shutdown(socket.SHUT_WR)
+                    client.recv(1)  # until the client closes its half
+                    return
+                if mode == "delay":
+                    time.sleep(self.delay)
                 if mode in ("slow_down", "internal_error"):
                     status = b"503 Slow Down" if mode == "slow_down" else b"500 Internal Server Error"
                     head = b"HTTP/1.1 %b\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n"

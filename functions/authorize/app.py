@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import os
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared import deadline
 from shared.access import context as contexts
-from shared.access.authenticate import authenticate
+from shared.access import limits
+from shared.access.authenticate import authenticate, require_not_revoked
 from shared.access.records import Token
 from shared.access.remembered import Remembered
 from shared.access.usage import Usage
 from shared.entry.wiring import config, seals, store
 from shared.errors import Unauthenticated
+
+if TYPE_CHECKING:
+    from shared.access.jwt.issuer import Issuer
 
 logger = logging.getLogger(__name__)
 usage = Usage()
@@ -34,7 +38,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     end = deadline.begin(context)
     try:
         header = _header(event)
-        token = remembered().token(header, lambda: authenticate(store(), header, seals(config()), usage))
+        token = remembered().token(header, lambda: _caller(header))
     except Unauthenticated as error:
         logger.info("refused", extra={"reason": str(error)})
         raise Exception("Unauthorized") from None
@@ -42,6 +46,27 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         deadline.end(end)
     logger.info("authenticated", extra={"token": token.id})
     return policy(event["methodArn"], token)
+
+
+def _caller(header: str | None) -> Token:
+    """Raises Unauthenticated, Unavailable."""
+    settings = config()
+    text = (header or "").partition(" ")[2].strip()
+    if not settings.jwt_issuer or not text.startswith("eyJ"):
+        return authenticate(store(), header, seals(settings), usage)
+    from shared.access.jwt import callers  # for those who have a JWT
+
+    rules = callers.Rules(settings.jwt_audience, settings.jwt_claim, settings.jwt_groups)
+    caller = callers.authenticate(text, issuer(settings.jwt_issuer, settings.endpoint_url), rules)
+    require_not_revoked(store(), caller.id, seals(settings))
+    return caller
+
+
+@cache
+def issuer(address: str, endpoint_url: str | None) -> Issuer:
+    from shared.access.jwt.issuer import Issuer
+
+    return Issuer(address, endpoint_url)
 
 
 def _header(event: dict[str, Any]) -> str | None:
@@ -58,8 +83,10 @@ def policy(method_arn: str, token: Token) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "principalId": token.id,
         "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
-        "context": contexts.encode(token),
+        "context": contexts.encode(token, limits.decode(config().limits)),
     }
-    if config().quota_key:
+    if token.usage_key and config().deployment:
+        answer["usageIdentifierKey"] = limits.usage_key(config().deployment, token.usage_key)
+    elif config().quota_key:
         answer["usageIdentifierKey"] = config().quota_key
     return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -11,8 +11,12 @@ from typing import Any
 import msgspec
 
 from functions.batch.contract import FailuresQuery, JobsQuery, OutputsQuery, StatusQuery
+from shared.access import slots
+from shared.access.limits import BATCH_JOBS
+from shared.clock import new_id
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, log, store
+from shared.errors import NotFound
 from shared.jobs.batch import deletion, listing, progress, requests, runs, views
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.job import Job
@@ -37,11 +41,49 @@ def _job(request: Request) -> Job:
     return job
 
 
+def _start(request: Request, job: Job) -> None:
+    """Start a run, if the caller's limit has room for one. Raises TooMany."""
+
+    def admit(run: int) -> None:
+        name, most = runs.slot_name(job, run), request.limits.batch_jobs
+        slots.take(store(), request.limited, BATCH_JOBS, name, most, lambda one: runs.has_ended(store(), machine, one))
+
+    runs.start(store(), machine(), job, request.caller, admit)
+
+
+def _use_bytes(request: Request, files: Sequence[requests.InputFile]) -> None:
+    """Count files against the caller's limit. Raises TooMany."""
+    if files:
+        name, size = request.creates or new_id(), sum(file.size for file in files)
+        slots.use_bytes(store(), request.limited, name, size, request.limits.upload_bytes)
+
+
 def _status(job: Job) -> dict[str, Any]:
     return {**progress.status(store(), job), "status_url": f"/batch/{job.id}"}
 
 
-@handler.route("GET", "/batch", id="listBatchJobs", scope="infer", query=JobsQuery, gives=views.BatchJobList)
+DELETABLE = ("failures", "error", "results")
+
+
+def _reread(request: Request, kept: dict[str, Any]) -> dict[str, Any]:
+    """What an answer repeated of a job's inputs and outputs, as far as these are still there."""
+    try:
+        return progress.status(store(), jobs.read(store(), kept["id"]))
+    except NotFound:
+        return {"failures": []}
+
+
+def _reread_files(request: Request, kept: dict[str, Any]) -> dict[str, Any]:
+    """The same with new URLs for the files; none of a job that was deleted."""
+    present = _reread(request, kept)
+    job = jobs.read(store(), kept["id"]) if "id" in present else None
+    files = request.json(requests.BatchRequest).files
+    return {**present, "files": requests.sign(store(), config(), job, files) if job else []}
+
+
+@handler.route(
+    "GET", "/batch", id="listBatchJobs", scope="infer", models="each", query=JobsQuery, gives=views.BatchJobList
+)
 def list_jobs(request: Request, query: JobsQuery) -> dict[str, Any]:
     """Batch jobs of this token, newest first; an administrator's of all tokens
 
@@ -76,6 +118,8 @@ def _summary(job: Job) -> dict[str, Any]:
         }
     },
     keyed=True,
+    deletable=(*DELETABLE, "files"),
+    reread=_reread_files,
 )
 def create(request: Request, body: requests.BatchRequest) -> Response:
     """Create a batch job, for files to send or for inputs that are in the bucket
@@ -86,8 +130,9 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     job = requests.create(log(), request.params["model"], body, request.owner, key, request.creates)
     if body.prefix is not None:
         requests.require_inputs(store(), job, None)
-        runs.start(store(), machine(), job, request.caller)
+        _start(request, job)
         return Response(_status(job), 202)
+    _use_bytes(request, body.files)
     files = requests.destinations(store(), config(), job, body.files)
     return Response({**_status(job), "files": files, "start_url": f"/batch/{job.id}/start"}, 201)
 
@@ -97,6 +142,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
     "/batch/{job}/files",
     id="addBatchJobFiles",
     scope="infer",
+    models="each",
     takes=requests.MoreFiles,
     gives={201: views.FileDestinations},
     errors=(409,),
@@ -105,6 +151,7 @@ def create(request: Request, body: requests.BatchRequest) -> Response:
 def add_files(request: Request, body: requests.MoreFiles) -> Response:
     """Where to send more files of a job"""
     job = _job(request)
+    _use_bytes(request, body.files)
     return Response({"files": requests.destinations(store(), config(), job, body.files)}, 201)
 
 
@@ -113,20 +160,23 @@ def add_files(request: Request, body: requests.MoreFiles) -> Response:
     "/batch/{job}/start",
     id="startBatchJob",
     scope="infer",
+    models="each",
     takes=requests.StartRequest,
     gives=STATUS,
     errors=(409,),
     keyed=True,
+    deletable=DELETABLE,
+    reread=_reread,
 )
 def start(request: Request, body: requests.StartRequest) -> Response:
     """Start a job, or start again what is left of one"""
     job = _job(request)
     requests.require_inputs(store(), job, body.files)
-    runs.start(store(), machine(), job, request.caller)
+    _start(request, job)
     return _wait(job, body.wait)
 
 
-@handler.route("GET", "/batch/{job}", id="getBatchJob", scope="infer", query=StatusQuery, gives=STATUS)
+@handler.route("GET", "/batch/{job}", id="getBatchJob", scope="infer", models="each", query=StatusQuery, gives=STATUS)
 def status(request: Request, query: StatusQuery) -> Response:
     """How far a job is; 202 while it goes on"""
     return _wait(_job(request), query.wait)
@@ -160,6 +210,7 @@ def _pauses(seconds: int) -> Iterator[float]:
     "/batch/{job}/failures",
     id="listBatchJobFailures",
     scope="infer",
+    models="each",
     query=FailuresQuery,
     gives=views.BatchFailures,
 )
@@ -170,7 +221,13 @@ def failures(request: Request, query: FailuresQuery) -> dict[str, Any]:
 
 
 @handler.route(
-    "GET", "/batch/{job}/outputs", id="listBatchJobOutputs", scope="infer", query=OutputsQuery, gives=views.BatchOutputs
+    "GET",
+    "/batch/{job}/outputs",
+    id="listBatchJobOutputs",
+    scope="infer",
+    models="each",
+    query=OutputsQuery,
+    gives=views.BatchOutputs,
 )
 def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
     """Where the answers are, in the inputs' order"""
@@ -179,7 +236,16 @@ def outputs(request: Request, query: OutputsQuery) -> dict[str, Any]:
 
 
 @handler.route(
-    "DELETE", "/batch/{job}", id="cancelBatchJob", scope="infer", gives=views.BatchJob, errors=(409,), keyed=True
+    "DELETE",
+    "/batch/{job}",
+    id="cancelBatchJob",
+    scope="infer",
+    models="each",
+    gives=views.BatchJob,
+    errors=(409,),
+    keyed=True,
+    deletable=DELETABLE,
+    reread=_reread,
 )
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a job; what is done stays"""
@@ -193,12 +259,18 @@ def cancel(request: Request) -> dict[str, Any]:
     "/batch/{job}/data",
     id="deleteBatchJobData",
     scope="infer",
+    models="each",
     gives=views.BatchDataDeletion,
     errors=(409,),
+    keyed=True,
 )
 def delete_data(request: Request) -> views.BatchDataDeletion:
     """Delete a job that does not run at once: its inputs, answers and records"""
     job = _job(request)
     runs.refresh(store(), machine, job)  # a run that died is no reason to keep it
-    receipt = deletion.delete(store(), job, request.caller)
+    receipt = deletion.delete(store(), job, request.caller, lambda receipt: request.prepare(_shown(receipt)))
+    return _shown(receipt)
+
+
+def _shown(receipt: deletion.Deletion) -> views.BatchDataDeletion:
     return msgspec.convert(msgspec.to_builtins(receipt), views.BatchDataDeletion)

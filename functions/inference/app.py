@@ -18,7 +18,7 @@ from shared.serving.layer import Later, Layer
 from shared.serving.wall import Wall
 
 if TYPE_CHECKING:
-    from shared.registry.state import Head, Version
+    from shared.serving.models import Resolved
     from shared.serving.shadow import Shadows
 
 V2 = "/v2/models/{model}"
@@ -110,7 +110,7 @@ calls.observers.subscribe(_observe_for_shadow)
 handler = Routes("inference", after.answered if after else lambda: None)
 
 
-@handler.route("GET", "/v2", id="getServer", scope="infer")
+@handler.route("GET", "/v2", id="getServer", scope="infer", models="none")
 def server(request: Request) -> dict[str, Any]:
     """What the server is, and its extensions"""
     from shared.serving import describe
@@ -118,14 +118,14 @@ def server(request: Request) -> dict[str, Any]:
     return describe.SERVER
 
 
-@handler.route("GET", "/v2/health/live", id="getServerLive", scope="infer")
-@handler.route("GET", "/v2/health/ready", id="getServerReady", scope="infer")
+@handler.route("GET", "/v2/health/live", id="getServerLive", scope="infer", models="none")
+@handler.route("GET", "/v2/health/ready", id="getServerReady", scope="infer", models="none")
 def health(request: Request) -> dict[str, Any]:
     """Is the server live and ready?"""
     return {"live": True, "ready": True}
 
 
-@handler.route("GET", "/v2/models", id="listModelNames", scope="infer")
+@handler.route("GET", "/v2/models", id="listModelNames", scope="infer", models="each")
 def names(request: Request) -> dict[str, Any]:
     """Names of the models that this token may call"""
     from shared.serving import describe
@@ -133,7 +133,7 @@ def names(request: Request) -> dict[str, Any]:
     return {"models": [summary.name for summary in describe.list_callable(models().log, request.scopes)]}
 
 
-@handler.route("POST", "/v2/repository/index", id="getRepositoryIndex", scope="infer")
+@handler.route("POST", "/v2/repository/index", id="getRepositoryIndex", scope="infer", models="each")
 def index(request: Request) -> list[dict[str, str]]:
     """All versions that this token may call, in the form of Triton's repository index
 
@@ -146,38 +146,42 @@ def index(request: Request) -> list[dict[str, str]]:
 
 @handler.route("GET", V2, id="getModelMetadata", scope="infer")
 @handler.route("GET", V2 + VERSION, id="getVersionMetadata", scope="infer")
-def metadata(request: Request) -> dict[str, Any]:
+def metadata(request: Request) -> Response:
     """A model's inputs and outputs"""
     from shared.serving import describe
 
-    head, version = _resolve(request)
-    return describe.metadata(head, version, models().manifest(version))
+    head, version, stale = _resolve(request)
+    return Response(describe.metadata(head, version, models().manifest(version)), headers=calls.staleness(stale))
 
 
 @handler.route("GET", V2 + "/ready", id="getModelReady", scope="infer")
 @handler.route("GET", V2 + VERSION + "/ready", id="getVersionReady", scope="infer")
 def ready(request: Request) -> Response:
     """Can the model be called?"""
-    is_ready = models().ready(request.params["model"], request.params.get("version"))
-    return Response({"name": request.params["model"], "ready": is_ready}, 200 if is_ready else 503)
+    name, reference = _model(request)
+    loaded = models().load_if_ready(name, reference)
+    if loaded is None:
+        return Response({"name": name, "ready": False}, 503)
+    return Response({"name": name, "ready": True}, headers=calls.staleness(loaded.stale))
 
 
 @handler.route("GET", V2 + "/config", id="getModelConfig", scope="infer")
 @handler.route("GET", V2 + VERSION + "/config", id="getVersionConfig", scope="infer")
-def configuration(request: Request) -> dict[str, Any]:
+def configuration(request: Request) -> Response:
     """A model's configuration in the form of Triton's"""
     from shared.serving import describe
 
-    head, version = _resolve(request)
-    return describe.configuration(head, version, models().manifest(version))
+    head, version, stale = _resolve(request)
+    return Response(describe.configuration(head, version, models().manifest(version)), headers=calls.staleness(stale))
 
 
 @handler.route("GET", V2 + "/stats", id="getModelStatistics", scope="infer")
 @handler.route("GET", V2 + VERSION + "/stats", id="getVersionStatistics", scope="infer")
-def statistics(request: Request) -> dict[str, Any]:
+def statistics(request: Request) -> Response:
     """What one process has counted of a version's calls"""
-    head, version = _resolve(request)
-    return {"model_stats": [calls.stats.of_version(head.model, version.version)]}
+    head, version, stale = _resolve(request)
+    counted = {"model_stats": [calls.stats.of_version(head.model, version.version)]}
+    return Response(counted, headers=calls.staleness(stale))
 
 
 @handler.route("POST", V2 + "/infer", id="infer", scope="infer")
@@ -219,7 +223,7 @@ def explain(request: Request) -> Response:
     return _answer_in_task(request, "explain", tasks.explain, query, repeatable=False)
 
 
-@handler.route("POST", "/v1/embeddings", id="createEmbeddings", scope="infer")
+@handler.route("POST", "/v1/embeddings", id="createEmbeddings", scope="infer", models="each")
 def embeddings(request: Request) -> Response:
     """Embeddings of texts, in the form of OpenAI's API: the body names the model"""
     from shared.serving.tasks import embedding  # with Pillow, which the cold start of other calls does without
@@ -258,7 +262,7 @@ def _pending(
     return Pending(loaded, route, alias, started_ns, request.headers.get("accept-encoding"), repeatable)
 
 
-def _resolve(request: Request) -> tuple[Head, Version]:
+def _resolve(request: Request) -> Resolved:
     return models().resolve(*_model(request), _split_key(request))
 
 

@@ -119,6 +119,9 @@ def _response(loaded: Loaded, reply: Reply) -> Response:
         "x-amaas-version": str(loaded.version.version),
         "x-amaas-revision": str(loaded.revision),
     }
-    if loaded.stale is not None:
-        versions["x-amaas-stale"] = str(loaded.stale)
-    return Response(reply.body, headers=versions | reply.headers)
+    return Response(reply.body, headers=versions | staleness(loaded.stale) | reply.headers)
+
+
+def staleness(seconds: int | None) -> dict[str, str]:
+    """The header of what was answered by an earlier state; none for None, which is the present one."""
+    return {} if seconds is None else {"x-amaas-stale": str(seconds)}

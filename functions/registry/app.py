@@ -76,7 +76,7 @@ def describe(request: Request) -> dict[str, Any]:
     return description.document() | {"servers": [{"url": description.address(request)}]}
 
 
-@handler.route("GET", "/models", id="listModels", scope="read", query=ModelsQuery, gives=views.ModelList)
+@handler.route("GET", "/models", id="listModels", scope="read", models="each", query=ModelsQuery, gives=views.ModelList)
 def list_models(request: Request, query: ModelsQuery) -> views.ModelList:
     """Models, a page at a time"""
     page, next_page = catalog.page(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import msgspec
 
 from functions.training.contract import JobsQuery, StatusQuery
-from shared.access import scopes
+from shared.access import scopes, slots
+from shared.access.limits import TRAINING_JOBS
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
 from shared.errors import BadInput
@@ -28,16 +30,24 @@ def queue() -> Queue | None:
     return BatchQueue(settings.training_queue, settings.training_definition) if settings.training_queue else None
 
 
+def _reread(request: Request, kept: dict[str, Any]) -> dict[str, Any]:
+    """The rows that an answer repeated; none of a job whose data was deleted."""
+    return {"metrics": progress.read_metrics(store(), kept["id"])}
+
+
 @handler.route(
     "POST",
     "/training-jobs",
     id="createTrainingJob",
     scope="train",
+    models="each",
     takes=TrainingRequest,
     gives={202: views.TrainingJob},
     errors=(501,),
     examples={"fashion": {"model": "fashion", "data": "fashion-mnist", "arguments": {"epochs": 20, "no-flip": True}}},
     keyed=True,
+    deletable=("metrics",),
+    reread=_reread,
 )
 def create(request: Request, body: TrainingRequest) -> Response:
     """Start a training job; its result is pushed as a version of the model
@@ -47,12 +57,29 @@ def create(request: Request, body: TrainingRequest) -> Response:
     request.require("train", body.model)
     for name in dataset_names(body.data, body.arguments, config().bucket):
         scopes.require_data(request.scopes, name)
-    job = runs.start(store(), queue(), body, request.caller, config().bucket, request.creates)
+    job = runs.start(store(), queue(), body, request.caller, config().bucket, request.creates, _admit(request))
     return Response(progress.status(store(), job), 202)
 
 
+def _admit(request: Request) -> Callable[[str], None]:
+    """Raises TooMany unless the caller's limit has room for one more job."""
+
+    def admit(job: str) -> None:
+        most = request.limits.training_jobs
+        ended = partial(runs.has_ended, store(), queue())
+        slots.take(store(), request.limited, TRAINING_JOBS, job, most, ended)
+
+    return admit
+
+
 @handler.route(
-    "GET", "/training-jobs", id="listTrainingJobs", scope="read", query=JobsQuery, gives=views.TrainingJobList
+    "GET",
+    "/training-jobs",
+    id="listTrainingJobs",
+    scope="read",
+    models="each",
+    query=JobsQuery,
+    gives=views.TrainingJobList,
 )
 def list_jobs(request: Request, query: JobsQuery) -> dict[str, Any]:
     """Training jobs of the models that this token may read, newest first"""
@@ -63,7 +90,13 @@ def list_jobs(request: Request, query: JobsQuery) -> dict[str, Any]:
 
 
 @handler.route(
-    "GET", "/training-jobs/{job_id}", id="getTrainingJob", scope="read", query=StatusQuery, gives=views.TrainingJob
+    "GET",
+    "/training-jobs/{job_id}",
+    id="getTrainingJob",
+    scope="read",
+    models="each",
+    query=StatusQuery,
+    gives=views.TrainingJob,
 )
 def status(request: Request, query: StatusQuery) -> dict[str, Any]:
     """How far a training job is, with its metrics"""
@@ -92,9 +125,12 @@ def _may_see_data(request: Request, job: jobs.Job) -> bool:
     "/training-jobs/{job_id}",
     id="cancelTrainingJob",
     scope="train",
+    models="each",
     gives=views.TrainingJob,
     errors=(409,),
     keyed=True,
+    deletable=("metrics",),
+    reread=_reread,
 )
 def cancel(request: Request) -> dict[str, Any]:
     """Stop a training job; its last checkpoint stays"""
@@ -109,8 +145,10 @@ def cancel(request: Request) -> dict[str, Any]:
     "/training-jobs/{job_id}/data",
     id="deleteTrainingJobData",
     scope="train",
+    models="each",
     gives=views.TrainingDataDeletion,
     errors=(409,),
+    keyed=True,
 )
 def delete_data(request: Request) -> views.TrainingDataDeletion:
     """Delete the checkpoints, metrics and reports of a training job that has ended, at once"""

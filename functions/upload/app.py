@@ -6,7 +6,8 @@ from functools import cache
 
 from functions.upload.contract import RedriveRequest, UploadsQuery
 from shared import keys
-from shared.access import scopes
+from shared.access import scopes, slots
+from shared.clock import new_id
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
 from shared.errors import NotImplemented_
@@ -38,7 +39,11 @@ def failures() -> redrive.LetterQueue:
 )
 def create(request: Request, body: sessions.UploadRequest) -> Response:
     """Announce a package; the answer says where to send its files"""
-    session = sessions.create(store(), config(), request.params["model"], body, request.caller, request.creates)
+    model, identity = request.params["model"], request.creates or new_id()
+    sessions.require_valid(model, body, config())
+    size = sum(file.size for file in body.files)
+    slots.use_bytes(store(), request.limited, identity, size, request.limits.upload_bytes)
+    session = sessions.create(store(), config(), model, body, request.caller, identity)
     return Response(session, 201)
 
 
@@ -52,20 +57,30 @@ def list_uploads(request: Request, query: UploadsQuery) -> views.UploadList:
     return views.UploadList([views.upload(one) for one in uploads], following)
 
 
-@handler.route("GET", "/uploads/{upload_id}", id="getUpload", scope="read", gives=views.Upload)
+@handler.route("GET", "/uploads/{upload_id}", id="getUpload", scope="read", models="each", gives=views.Upload)
 def status(request: Request) -> views.Upload:
     """What became of an upload"""
     upload = states.read(store(), request.params["upload_id"])
-    scopes.require(request.scopes, "read", upload.model)
+    request.require("read", upload.model)
     return views.upload(upload)
 
 
-@handler.route("DELETE", "/uploads/{upload_id}", id="deleteUpload", scope="write", gives=views.Upload, errors=(409,))
+@handler.route(
+    "DELETE",
+    "/uploads/{upload_id}",
+    id="deleteUpload",
+    scope="write",
+    models="each",
+    gives=views.Upload,
+    errors=(409,),
+    keyed=True,
+)
 def delete(request: Request) -> views.Upload:
     """Delete the files of an upload at once; a version that came of it stays"""
     upload = states.read(store(), request.params["upload_id"])
-    scopes.require(request.scopes, "write", upload.model)
-    return views.upload(deletion.delete(store(), upload.upload_id, request.caller))
+    request.require("write", upload.model)
+    prepare = lambda deleted: request.prepare(views.upload(deleted))  # noqa: E731
+    return views.upload(deletion.delete(store(), upload.upload_id, request.caller, prepare))
 
 
 @handler.route(
@@ -73,14 +88,22 @@ def delete(request: Request) -> views.Upload:
     "/uploads/redrive",
     id="redriveUploads",
     scope="admin",
+    models="each",
     takes=RedriveRequest,
     gives=views.RedrivenUploads,
     errors=(404, 501),
     examples={"queue": {}, "one": {"uploads": ["019c4f2a3b0-1f0e9d8c7b6a5948"]}},
+    keyed=True,
 )
 def redrive_uploads(request: Request, body: RedriveRequest) -> views.RedrivenUploads:
-    """Have uploads checked again that failed, after their cause is mended"""
+    """Have uploads checked again that failed, after their cause is mended
+
+    What the queue names may be of any model: without `uploads`, the scope is needed for all of them.
+    """
     if body.uploads:
+        for upload in body.uploads:  # all of them first: nothing is done of a call that is refused
+            request.require("admin", states.read_session(store(), upload).model)
         return views.redriven([redrive.redrive_upload(store(), upload) for upload in body.uploads], more=False)
+    scopes.require_everywhere(request.scopes, "admin")
     outcomes = redrive.redrive_queue(store(), failures(), LETTERS)
     return views.redriven(outcomes, more=len(outcomes) >= LETTERS)

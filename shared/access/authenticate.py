@@ -68,6 +68,13 @@ def authenticate(store: Store, header: str | None, seals: Seals = UNSIGNED, usag
     return token
 
 
+def require_not_revoked(store: Store, identity: str, seals: Seals) -> None:
+    """Raises Unauthenticated, Unavailable."""
+    mark = _read_marks(store, identity, None)
+    if mark is not None and revoked_since(mark, identity, seals) <= time.time():
+        raise Unauthenticated(REFUSED)
+
+
 def _parse(header: str | None) -> tuple[str, str]:
     """The id and the secret in an Authorization header. Raises Unauthenticated."""
     scheme, _, text = (header or "").strip().partition(" ")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shared.access import limits as limit_rules
 from shared.access import scopes
+from shared.access.limits import NONE, Limits
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:  # inference, whose cold start callers wait for, reads contexts and no tokens
@@ -16,8 +18,8 @@ if TYPE_CHECKING:  # inference, whose cold start callers wait for, reads context
 IDS = msgspec.json.Decoder(tuple[str, ...])
 
 
-def encode(token: Token) -> dict[str, str]:
-    """Raises BadInput for scopes that do not fit."""
+def encode(token: Token, defaults: Limits = NONE) -> dict[str, str]:
+    """defaults: the deployment's limits. Raises BadInput for scopes that do not fit."""
     return {
         "scope_list": scopes.encode(token.scopes),
         # for functions of release 0.1, side by side with this one while a stack is updated; the grammar has no blanks
@@ -25,7 +27,13 @@ def encode(token: Token) -> dict[str, str]:
         "name": "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in token.name),
         "ancestors": msgspec.json.encode(token.ancestors).decode(),
         "replaces": msgspec.json.encode(token.replaces).decode(),
+        "limits": limit_rules.encode(token.limits.over(defaults)),
     }
+
+
+def limits(authorizer: Mapping[str, Any]) -> Limits:
+    """The caller's limits. Raises Unavailable."""
+    return limit_rules.decode(authorizer.get("limits", ""))
 
 
 def granted(authorizer: Mapping[str, Any]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from shared import formats, keys
+from shared.access.limits import NONE, Limits
 from shared.errors import Unavailable
 from shared.signing import sealed
 from shared.signing.base import Signer
@@ -25,9 +26,11 @@ class Token(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
     creator: id of the token that created it; "operator" for the operator's command, "" if an earlier release did.
     ancestors: ids of all tokens that it descends from, by creation or replacement, nearest first. replaces: ids of
     those that it replaced, newest first: what these own is its, too. revoked: for release 0.1, which knows no
-    revocations.
+    revocations. limits: those that it was given; a rotated token has its predecessor's, and counts against the same.
+    usage_key: of the usage plan's key that its calls count against; "" for the one that all such tokens share.
 
     A member that narrows what a token permits needs the next format: a release that ignored it would permit too much.
+    Limits need none: the releases that ignore them limit no token at all.
     """
 
     id: str
@@ -41,6 +44,8 @@ class Token(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
     creator: str = ""
     ancestors: list[str] = []
     replaces: list[str] = []
+    limits: Limits = NONE
+    usage_key: str = ""
 
 
 class Revocation(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):

@@ -116,5 +116,6 @@ def require_data(scopes: Sequence[str], name: str) -> None:
 
 def require_everywhere(scopes: Sequence[str], needed: str) -> None:
     """Raises Forbidden unless the scopes grant `needed` for all models: a pattern is not enough."""
-    if not any(needed in IMPLIES[name] and pattern == ALL for name, pattern in map(parse, scopes)):
+    names = needed.split("|")
+    if not any(pattern == ALL and not IMPLIES[own].isdisjoint(names) for own, pattern in map(parse, scopes)):
         raise Forbidden(f"this token lacks scope {needed!r} for all models; ask an admin for one that has it")

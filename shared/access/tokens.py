@@ -1,57 +1,61 @@
 """Tokens: `amaas_<id>_<secret>`. Only a salted hash of the secret is stored: who reads the bucket cannot log in.
 
-Here they are created, replaced, revoked and listed, which only the tokens function does. Who calls is
+Here they are created, replaced and revoked, which only the tokens function does; listing.py lists them. Who calls is
 authenticate.py's.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from shared import formats, keys
+from shared.access import listing, people, views
 from shared.access import scopes as scope_rules
-from shared.access import usage, views
 from shared.access.authenticate import hash_secret
-from shared.access.records import (
-    JSON,
-    MEMBERS,
-    REVOCATION,
-    UNSIGNED,
-    Revocation,
-    Seals,
-    Token,
-    Unusable,
-    decode,
-    revoked_since,
-    summarize,
-)
+from shared.access.limits import NONE, Limits, Plans
+from shared.access.records import JSON, MEMBERS, UNSIGNED, Revocation, Seals, Token, decode, revoked_since
 from shared.clock import now
-from shared.errors import BadInput, Conflict, NotFound
-from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store, get_many, list_all
+from shared.errors import AmaasError, BadInput, Conflict, NotFound
+from shared.storage.base import AlreadyExists, Object, ObjectNotFound, PreconditionFailed, Store, get_many
 
 DEFAULT_DAYS = 90.0
 MAX_DAYS = 3650
-MAX_NAME = 100
-MAX_ANCESTORS = 64
+MAX_NAME, MAX_ANCESTORS = 100, 64
 MAX_OVERLAP = 30 * 24.0  # hours
 DAY, HOUR = 86400, 3600
-OPERATOR = "operator"
+CREATED = (
+    "the first call with this Idempotency-Key has created token {0}, and answered its secret, which is stored nowhere: "
+    "if that answer was lost, rotate the token (amaas token rotate {0}) or revoke it"
+)
 ENDED = "token {} is expired, revoked or replaced already: create a new one"
+logger = logging.getLogger(__name__)
 NOT_IN_NAMES = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, invisible and direction marks, line ends
 
 
 class Creator(Struct, frozen=True, kw_only=True):
-    """Who creates a token: the id of a token, or OPERATOR. ancestors: of that token."""
+    """Who creates a token: the id of a token, or OPERATOR. ancestors: of that token; or the person it is made for."""
 
     id: str = ""
     ancestors: tuple[str, ...] = ()
+
+
+class Keyring(Struct, frozen=True):
+    """What a deployment counts calls with. plans: None where all tokens share one key. defaults: its own limits."""
+
+    plans: Plans | None = None
+    defaults: Limits = NONE
+
+    def require_possible(self, limits: Limits) -> None:
+        """Raises BadInput."""
+        if limits.of_calls and self.plans is None:
+            raise BadInput("this deployment has no usage plans, so it cannot hold rate, burst and quota: omit them")
 
 
 def create(
@@ -62,8 +66,17 @@ def create(
     expires_in_days: float = DEFAULT_DAYS,
     creator: Creator = Creator(),  # noqa: B008 - it is frozen
     seals: Seals = UNSIGNED,
+    limits: Limits = NONE,
+    keyring: Keyring = Keyring(),  # noqa: B008 - it is frozen
+    identity: str = "",
 ) -> tuple[Token, str]:
-    """Create a token. Returns it with its plain text, which is not stored. Raises BadInput."""
+    """Create a token, of this id or a new one. Returns it with its plain text, which is not stored.
+
+    Raises BadInput, Conflict, Unavailable.
+    """
+    keyring.require_possible(limits)
+    if identity and get_many(store, [keys.token(identity)], missing=b"")[0].body:
+        raise Conflict(CREATED.format(identity))
     token = Token(
         id="",
         name=require_name(name),
@@ -74,8 +87,12 @@ def create(
         expires_at=_expiry(expires_in_days),
         creator=creator.id,
         ancestors=_ancestors([creator.id], creator.ancestors),
+        limits=limits,
     )
-    return _store(store, token, seals)
+    try:
+        return _store(store, token, seals, keyring, identity)
+    except AlreadyExists:  # a call at the same time
+        raise Conflict(CREATED.format(identity)) from None
 
 
 def rotate(
@@ -95,7 +112,8 @@ def rotate(
     if not 0 <= overlap_hours <= MAX_OVERLAP:
         raise BadInput(f"overlap_hours must be 0 to {MAX_OVERLAP:g}: so long both tokens are valid")
     old = read(store, identity, seals)
-    if old.revoked or _revocation(store, identity) or (old.expires_at is not None and old.expires_at < time.time()):
+    expired = old.expires_at is not None and old.expires_at < time.time()
+    if old.revoked or expired or listing.revocation(store, identity):
         raise Conflict(ENDED.format(identity))
     token = replace(
         old,
@@ -122,12 +140,18 @@ def _replace(store: Store, end: Revocation, seals: Seals) -> None:
         raise Conflict(ENDED.format(end.id)) from None
 
 
-def _store(store: Store, token: Token, seals: Seals) -> tuple[Token, str]:
-    """Store a token under a new id and secret. Returns it with its plain text."""
+def _store(
+    store: Store, token: Token, seals: Seals, keyring: Keyring | None = None, identity: str = ""
+) -> tuple[Token, str]:
+    """Store a token under a new id and secret, and with a keyring a new usage key. Returns it with its plain text."""
     import secrets  # with random, for which no caller of another function has to wait
 
-    identity, secret, salt = secrets.token_hex(6), secrets.token_urlsafe(32), secrets.token_hex(16)
+    identity = identity or secrets.token_hex(6)
+    secret, salt = secrets.token_urlsafe(32), secrets.token_hex(16)
     token = replace(token, id=identity, salt=salt, hash=hash_secret(salt, secret))
+    if keyring is not None and keyring.plans is not None:  # first: a token whose key is not there opens nothing
+        keyring.plans.assign(identity, token.limits, keyring.defaults)
+        token = replace(token, usage_key=identity)
     body = seals.attach(keys.token(identity), msgspec.json.encode(token))
     store.put(keys.token(identity), body, if_absent=True, content_type=JSON)
     return token, f"amaas_{identity}_{secret}"
@@ -174,45 +198,60 @@ def read(store: Store, identity: str, seals: Seals = UNSIGNED) -> Token:
     return decode(_get(store, identity).body, identity, seals)
 
 
-def _revocation(store: Store, identity: str) -> Object | None:
-    try:
-        return store.get(keys.token(identity, keys.REVOKED))
-    except ObjectNotFound:
-        return None
-
-
-def view(token: Token) -> views.Token:
-    return views.Token(
-        id=token.id,
-        name=token.name,
-        scopes=token.scopes,
-        created_at=token.created_at,
-        expires_at=token.expires_at,
-        revoked=token.revoked,
-        creator=token.creator,
-        replaces=next(iter(token.replaces), None),
-    )
-
-
 def revoke(
-    store: Store, identity: str, *, by: str = "", reason: str | None = None, seals: Seals = UNSIGNED
+    store: Store,
+    identity: str,
+    *,
+    by: str = "",
+    reason: str | None = None,
+    seals: Seals = UNSIGNED,
+    keyring: Keyring = Keyring(),  # noqa: B008 - it is frozen
 ) -> views.Token:
     """Revoke a token. It stays stored: who had access, and when, is part of the audit. Raises NotFound.
 
-    Any can be revoked, also one that cannot be read.
+    Any can be revoked, also one that cannot be read; and the subject of JWTs, which has no record.
     """
+    if people.is_subject(identity):
+        _end(store, Revocation(id=identity, by=by, at=now(), since=time.time(), reason=reason), seals)
+        return listing.revoked_subject(identity, listing.revocation(store, identity), seals)
     present = _get(store, identity)
     _end(store, Revocation(id=identity, by=by, at=now(), since=time.time(), reason=reason), seals)
     _mark_revoked(store, identity, present, seals)
-    return _listed(identity, _get(store, identity).body, _revocation(store, identity), "", seals)
+    _release_key(store, identity, seals, keyring.plans)
+    body, end = _get(store, identity).body, listing.revocation(store, identity)
+    return listing.listed_token(identity, body, end, "", seals, keyring.defaults)
+
+
+def _release_key(store: Store, identity: str, seals: Seals, plans: Plans | None) -> None:
+    """Delete the usage key of a token that ended, unless another token of its rotations counts against it.
+
+    Best effort: a key that stays lets nobody in, and is one of the 10,000 that an account may have.
+    """
+    if plans is None:
+        return
+    try:
+        token = read(store, identity, seals)
+        end = listing.revocation(store, identity)
+        replaced = end is not None and listing.replaced_by(end.body) is not None
+        if token.usage_key and not replaced and all(_ended(store, one, seals) for one in token.replaces):
+            plans.release(token.usage_key)
+    except AmaasError as error:
+        logger.warning("a usage key was not deleted", extra={"token": identity, "why": str(error)})
+
+
+def _ended(store: Store, identity: str, seals: Seals) -> bool:
+    end = listing.revocation(store, identity)
+    return end is not None and revoked_since(end.body, identity, seals) <= time.time()
 
 
 def _end(store: Store, revocation: Revocation, seals: Seals) -> None:
     """Store that a token ends. It can be made to end earlier, and never later."""
     key = keys.token(revocation.id, keys.REVOKED)
-    body = seals.attach(key, msgspec.json.encode(revocation))
     while True:
-        present = _revocation(store, revocation.id)
+        present = listing.revocation(store, revocation.id)
+        if present is not None:
+            revocation = replace(revocation, replaced_by=listing.replaced_by(present.body))
+        body = seals.attach(key, msgspec.json.encode(revocation))
         try:
             if present is None:
                 store.put(key, body, if_absent=True, content_type=JSON)
@@ -240,43 +279,6 @@ def _mark_revoked(store: Store, identity: str, present: Object, seals: Seals) ->
         store.put(key, seals.attach(key, msgspec.json.encode(content)), if_match=present.etag, content_type=JSON)
     except PreconditionFailed:
         return
-
-
-def list_tokens(store: Store, seals: Seals = UNSIGNED) -> list[views.Token]:
-    """All tokens: revoked, expired and unusable ones, too."""
-    ids = [info.key.rpartition("/")[2].removesuffix(".json") for info in list_all(store, keys.TOKENS)]
-    ended = {info.key for info in list_all(store, keys.REVOKED)}
-    bodies = get_many(store, [f"{keys.TOKENS}{one}.json" for one in ids])
-    uses = get_many(store, [f"{keys.USED}{one}.json" for one in ids], missing=b"")
-    return [
-        _listed(
-            one, record.body, _revocation(store, one) if keys.token(one, keys.REVOKED) in ended else None, day, seals
-        )
-        for one, record, day in zip(ids, bodies, map(usage.read, uses), strict=True)
-    ]
-
-
-def _listed(identity: str, body: bytes, revocation: Object | None, day: str, seals: Seals) -> views.Token:
-    try:
-        token = decode(body, identity, seals)
-        listed = view(token)
-        scope_rules.normalize(token.scopes)
-    except Unusable as error:
-        listed = views.Token(id=identity, **asdict(summarize(body)), problem=str(error))
-    except BadInput as error:
-        listed.problem = f"{error}; revoke it and create another one"
-    listed.last_used = day or None
-    if revocation is not None:
-        _add_end(listed, revocation.body, seals)
-    return listed
-
-
-def _add_end(listed: views.Token, body: bytes, seals: Seals) -> None:
-    since = revoked_since(body, listed.id, seals)
-    listed.revoked, listed.revoked_at = listed.revoked or since <= time.time(), since or None
-    if since:
-        end: Any = REVOCATION.decode(body)
-        listed.revoked_by, listed.reason, listed.replaced_by = end.by, end.reason, end.replaced_by
 
 
 def sign(store: Store, identity: str, seals: Seals) -> Token:

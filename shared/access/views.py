@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from shared.paging import NextPage
+
+
+class Limits(Struct, kw_only=True):
+    """How much a token may use at most; null for no limit. rate, burst: calls per second, and at once. quota: calls per
+    month. batch_jobs, training_jobs: at the same time. upload_bytes: announced on one day, in UTC.
+    """
+
+    rate: float | None = None
+    burst: int | None = None
+    quota: int | None = None
+    batch_jobs: int | None = None
+    training_jobs: int | None = None
+    upload_bytes: int | None = None
 
 
 class Token(Struct, kw_only=True):
     """expires_at, revoked_at: seconds since the epoch. last_used: a day, as 2026-01-31, in UTC.
 
-    creator: id of the token that created it, or `operator`. replaces, replaced_by: ids, of a rotated token. revoked_at:
-    from when on it is refused, which is later than its rotation. problem: why it opens nothing, though it is neither
-    expired nor revoked.
+    creator: id of the token that created it, or `operator`. person: whose it is: a name that an operator gave, or the
+    id of the token that all of one person's descend from; where two have to agree, a person's tokens count once.
+    replaces, replaced_by: ids, of a rotated token. revoked_at: from when on it is refused, which is later than its
+    rotation. problem: why it opens nothing, though it is neither expired nor revoked. limits: its own and the
+    deployment's, as they hold today; a token of earlier releases shares `rate`, `burst` and `quota` with all others.
     """
 
     id: str
@@ -20,6 +37,7 @@ class Token(Struct, kw_only=True):
     expires_at: float | None
     revoked: bool
     creator: str = ""
+    person: str = ""
     last_used: str | None = None
     revoked_by: str | None = None
     revoked_at: float | None = None
@@ -27,10 +45,22 @@ class Token(Struct, kw_only=True):
     replaces: str | None = None
     replaced_by: str | None = None
     problem: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+class OwnToken(Struct, kw_only=True):
+    """The token that a call was made with. id: as in records. person, limits: as in `Token`."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    person: str
+    limits: Limits
 
 
 class TokenList(Struct):
     tokens: list[Token]
+    next: NextPage
 
 
 class TokenCreated(Token, kw_only=True):

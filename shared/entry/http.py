@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -45,8 +45,12 @@ class Route(Struct, frozen=True, kw_only=True):
 
     id: the public operation id. segments: of the path; those in braces are parameters. takes: the type of the JSON
     body. query: its parameters, as a Struct. gives: the type of a successful response, by status if there are several.
-    transition: changes a model's log. keyed: takes an Idempotency-Key; all transitions do. sticky: resolves an alias,
-    which may be split, by the header x-request-key. errors: statuses besides the usual ones.
+    models: of a route without {model} in its path, the ones that it concerns: `all`, and then a scope with a pattern is
+    not enough; `each` that the handler comes to, and then it checks the scope for every one of them; or `none`.
+    transition: changes a model's log. keyed: takes an Idempotency-Key; all transitions do. names: takes one as the name
+    of what the call creates; its answer is not kept. deletable: members of the answer that repeat what a caller may
+    delete; reread: their present values, for a request and what is kept of its answer (idempotency.py). sticky:
+    resolves an alias, which may be split, by the header x-request-key. errors: statuses besides the usual ones.
     """
 
     id: str
@@ -54,12 +58,16 @@ class Route(Struct, frozen=True, kw_only=True):
     template: str
     segments: tuple[str, ...]
     scope: str | None
+    models: Literal["all", "each", "none"] | None = None
     handle: Callable[..., Any]
     takes: Any = None
     query: Any = None
     gives: Any = None
     transition: bool = False
     keyed: bool = False
+    names: bool = False
+    deletable: tuple[str, ...] = ()
+    reread: Callable[..., Any] | None = None
     sticky: bool = False
     errors: tuple[int, ...] = ()
     examples: dict[str, Any] = {}
@@ -81,12 +89,16 @@ class Route(Struct, frozen=True, kw_only=True):
     def _call_once(self, request: Request, arguments: list[Any], store: Store) -> Response:
         from shared.entry import idempotency
 
-        def work(creates: str) -> tuple[int, Any]:
-            response = _as_response(self.handle(msgspec.structs.replace(request, creates=creates), *arguments))
+        def work(creates: str, prepare: idempotency.Prepare) -> tuple[int, Any]:
+            attempt = msgspec.structs.replace(request, creates=creates, prepare=prepare)
+            response = _as_response(self.handle(attempt, *arguments))
             return response.status, response.body
 
         key, digest = request.idempotency_key or "", request.digest()
-        answer = idempotency.once(store, request.caller, key, digest, work, atomic=self.transition)
+        deletable = idempotency.NO_DATA
+        if self.reread is not None:
+            deletable = idempotency.Deletable(self.deletable, partial(self.reread, request))
+        answer = idempotency.once(store, request.caller, key, digest, work, atomic=self.transition, deletable=deletable)
         return Response(answer.body, answer.status, REPLAYED if answer.replayed else {})
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
@@ -134,6 +146,8 @@ class Routes:
             route = Route(
                 id=id, method=method, template=path, segments=segments, scope=scope, handle=handle, **contract
             )
+            if (route.models is None) != (scope is None or "{model}" in segments):
+                raise TypeError(f"{method} {path} has to declare by `models` what its scope is for, or {{model}}")
             self.routes.append(route)
             return handle
 
@@ -170,12 +184,14 @@ class Routes:
         scopes = contexts.granted(authorizer)
         if route.scope:
             scope_rules.require(scopes, route.scope, params.get("model"))
+            if route.models == "all":
+                scope_rules.require_everywhere(scopes, route.scope)
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None}
         return route, Request(
             event["httpMethod"],
             event["path"],
             dict(params),  # a copy: the cached one is of all calls of this path
-            event.get("queryStringParameters") or {},
+            proxy.query_of(event),
             headers,
             proxy.body_of(event),
             scopes,

@@ -24,6 +24,17 @@ def decode_segment(segment: str) -> str:
     return unquote(segment)
 
 
+def query_of(event: Mapping[str, Any]) -> dict[str, str]:
+    """The query's parameters. Raises BadInput for half of a surrogate pair, which no text has in UTF-8."""
+    query: dict[str, str] = event.get("queryStringParameters") or {}
+    try:
+        for name, value in query.items():
+            f"{name}{value}".encode()
+    except UnicodeEncodeError:
+        raise errors.BadInput("the query has half of a surrogate pair: send its text in UTF-8") from None
+    return query
+
+
 def body_of(event: Mapping[str, Any]) -> bytes:
     """The request's body as bytes. Raises TooLarge beyond MAX_BODY_BYTES, BadInput for invalid base64."""
     body = event.get("body") or ""

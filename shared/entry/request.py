@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from shared import errors
+from shared.access import context as contexts
 from shared.access import scopes as scope_rules
 from shared.access.callers import Caller
+from shared.access.limits import Limits
 from shared.entry import proxy
 from shared.registry.state import Change
+
+
+def _without_key(answer: Any) -> None:
+    """Nobody repeats a call without an Idempotency-Key."""
 
 
 class Request(Struct, frozen=True):
     """One call: percent-decoded path parameters, lower-case header names, the raw body. context: of the gateway.
 
     creates: the id for what the call creates, the same for all attempts under one Idempotency-Key.
+    prepare: stores what the answer will be, before the step after which a repetition finds nothing any more.
     caller, name, ancestors, replaces: of the token; see access/records.py.
     """
 
@@ -35,6 +43,7 @@ class Request(Struct, frozen=True):
     ancestors: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     creates: str = ""
+    prepare: Callable[[Any], None] = _without_key
 
     @property
     def idempotency_key(self) -> str | None:
@@ -64,6 +73,16 @@ class Request(Struct, frozen=True):
     def owner(self) -> Caller:
         """The caller, as the owner of what the token has created."""
         return Caller(id=self.caller, scopes=self.scopes, replaces=self.replaces)
+
+    @property
+    def limits(self) -> Limits:
+        """The caller's limits. Raises Unavailable."""
+        return contexts.limits(self.context.get("authorizer") or {})
+
+    @property
+    def limited(self) -> str:
+        """Whose limits the call counts against: a rotated token's are those of the first one that it replaced."""
+        return self.replaces[-1] if self.replaces else self.caller
 
     def require(self, scope: str, model: str) -> None:
         """Raises Forbidden unless the caller has the scope for a model that is not in the path."""

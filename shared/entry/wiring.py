@@ -11,6 +11,7 @@ from shared.config import Config
 from shared.storage.base import Store
 
 if TYPE_CHECKING:  # the authorizer does without
+    from shared.access.limits import Plans
     from shared.access.records import Seals
     from shared.registry.log import Log
     from shared.registry.state import Head
@@ -76,6 +77,16 @@ def _signer(settings: Config) -> Signer | None:
     from shared.signing.kms import KmsKey
 
     return KmsKey(key, settings.endpoint_url)
+
+
+@cache
+def plans(settings: Config) -> Plans | None:
+    """The usage plans, for the function that creates tokens; None where all tokens share a key."""
+    if not settings.deployment:
+        return None
+    from shared.access.gateway import UsagePlans  # boto3, for the few calls that create or end a token
+
+    return UsagePlans(settings.deployment, settings.endpoint_url)
 
 
 @cache

@@ -28,7 +28,7 @@ from shared.registry import models, versions
 from shared.registry.log import Log
 from shared.registry.state import Change, Version
 from shared.storage.base import ObjectNotFound, Store
-from shared.uploads import attempts, inbox, states, unfinished
+from shared.uploads import attempts, inbox, sessions, states, unfinished
 from shared.uploads.sessions import MANIFEST_FILE, MODEL_FILE
 from shared.uploads.states import Upload, UploadSession
 
@@ -176,11 +176,10 @@ def _reject_foreign(log: Log, session: UploadSession) -> None:
     """A training container writes its session itself: it may choose neither the model, nor whose files these are."""
     try:
         job = training_jobs.of_upload(log.store, session.upload_id)
-        own = {file.name: keys.upload_file(session.upload_id, file.name) for file in session.files}
-        genuine = job is None or (job.model, job.by, own) == (session.model, session.by, session.keys)
+        genuine = job is None or (job.model, job.by) == (session.model, session.by)
     except NotFound:
         genuine = False
-    if not genuine:
+    if not genuine or not (sessions.has_own_files(session) or inbox.is_inbox(session)):
         raise Rejected(
             "not_of_its_job",
             f"this upload is announced for the model {session.model!r}, and is not what the training job of its id "

@@ -238,6 +238,8 @@ def _parse_answer(answer: bytes) -> tuple[Verdict, list[str]] | None:
         parts.append(answer[start + 8 : end])
         start = end
     body, optimized, wide = parts
+    if len(body) + len(answer) - start > MAX_REPORT:  # all but the models is decoded
+        return None
     try:
         verdict = msgspec.json.decode(body, type=Verdict)
     except msgspec.MsgspecError:

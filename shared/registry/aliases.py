@@ -31,16 +31,17 @@ def move(log: Log, model: str, alias: str, target: Target, change: Change) -> He
 def rollback(log: Log, model: str, alias: str, change: Change, version: int | None = None) -> Head:
     """Point an alias back to its previous target, or to a version. A second rollback goes further back.
 
-    Previous targets were approved before, so a rollback to one takes one person even where moves take two.
-    Raises Conflict if there is no previous target.
+    Where moves take two persons, one may go back to what two have let it be, and no further (approved.py).
+    Raises Conflict if there is no previous target, or only another person's approval leads to it.
     """
     keys.alias_name(alias)
 
     def decide(head: Head) -> Record | None:
         present = head.require_existing().alias(alias)
         require_may_move(head, alias, change)
-        target = _previous_target(head, alias) if version is None else Target(version=version)
-        if version is not None and target not in present.trail:
+        reachable = _reachable(log, head, alias)
+        target = _previous_target(head, alias, reachable) if version is None else Target(version=version)
+        if target not in reachable:
             require_single_approval(head, alias)
         if target == present.target:
             return None
@@ -50,10 +51,22 @@ def rollback(log: Log, model: str, alias: str, change: Change, version: int | No
     return log.append(keys.model_name(model), decide, change)
 
 
-def _previous_target(head: Head, alias: str) -> Target:
-    """The newest target in the trail without retired versions. Raises Conflict."""
+def _reachable(log: Log, head: Head, alias: str) -> list[Target]:
+    """The previous targets that one person may go back to, newest last."""
     trail = head.aliases[alias].trail
-    target = next((earlier for earlier in reversed(trail) if not earlier.numbers & head.retired.keys()), None)
+    if not trail or not head.policy(alias).two_person:
+        return trail
+    from shared.registry import approved  # for the few rollbacks of such an alias
+
+    targets = approved.targets(log, head, alias)
+    return [earlier for earlier in trail if earlier in targets]
+
+
+def _previous_target(head: Head, alias: str, reachable: list[Target]) -> Target:
+    """The newest one without retired versions. Raises Conflict."""
+    target = next((earlier for earlier in reversed(reachable) if not earlier.numbers & head.retired.keys()), None)
+    if target is None and head.aliases[alias].trail:
+        require_single_approval(head, alias)
     if target is None:
         raise Conflict(
             f"alias {alias!r} of model {head.model!r} has no previous target to roll back to: "

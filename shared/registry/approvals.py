@@ -1,7 +1,8 @@
 """Move requests: moves of an alias, and of its policy, that one person requests and another person approves.
 
-Tokens stand for persons. Two tokens are one person's if they are the same, or if one descends from the other: who
-creates or rotates a token has seen its secret. What this does not see is in SECURITY.md.
+Tokens stand for persons. Two tokens are one person's if they are the same, if one descends from the other, or if both
+descend from one: who creates or rotates a token has seen its secret. Persons that an operator named, and subjects of
+JWTs, are among the ancestors (access/people.py). Only operators make tokens of different persons.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from shared.registry.log import Log
 from shared.registry.state import Change, Head, MoveRequest, Policy, Record, Target
 
 MAX_OPEN = 20
+NOBODY = {"operator", ""}  # among ancestors: what an operator, or an unknown creator, made has no more in common
 
 
 def request(log: Log, model: str, alias: str, target: Target, change: Change) -> int:
@@ -120,10 +122,11 @@ def _require_other_person(request: MoveRequest, ancestors: list[str], change: Ch
     """ancestors: of the requester's token. Raises Forbidden."""
     if change.by == request.by:
         raise Forbidden(f"move request {number} is your own: another person has to approve it")
-    if request.by in change.ancestors or change.by in ancestors:
+    if ({request.by, *ancestors} & {change.by, *change.ancestors}) - NOBODY:
         raise Forbidden(
-            f"move request {number} is of token {request.by}, and one of its token and yours created or rotated the "
-            "other: another person has to approve it, with a token that somebody else created"
+            f"move request {number} is of token {request.by}, which is the same person's as yours: both descend from "
+            "one token, or one from the other. Another person has to approve it, with a token that an operator made "
+            "for that person (make token)"
         )
 
 

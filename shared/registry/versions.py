@@ -19,6 +19,8 @@ SKEW = 3600
 def register(log: Log, model: str, version: Version, change: Change) -> Version:
     """Commit the next version of a model; its number is set here. The first one also gets the alias `production`.
 
+    But for the first one under the name of a deleted model, if two persons moved that alias: they do so still.
+
     Idempotent by upload: for an upload that was registered already, returns its version.
     """
     keys.model_name(model)
@@ -27,7 +29,8 @@ def register(log: Log, model: str, version: Version, change: Change) -> Version:
         if of_upload(log, head, version.upload):
             return None
         numbered = replace(version, version=head.latest + 1)
-        first = {} if head.alive and PRODUCTION in head.aliases else {PRODUCTION: numbered.version}
+        is_set = head.alive and PRODUCTION in head.aliases
+        first = {} if is_set or head.policy(PRODUCTION).two_person else {PRODUCTION: numbered.version}
         return Record(kind="register", by=change.by, version=numbered, aliases={**first})
 
     registered = of_upload(log, log.append(model, decide, change), version.upload)

@@ -27,10 +27,12 @@ from shared.runtime.zygotes import Cutting, Order
 logger = logging.getLogger(__name__)
 
 LOADING = 60.0  # seconds for a model to be loaded where nobody waits for it
+NO_MEMORY = "the model ran out of memory on this input; send a smaller one, or make the model smaller"
 RAISED: dict[str, Callable[[str], AmaasError]] = {
     "BadInput": BadInput,
     "TooLarge": TooLarge,
-    "OutOfMemory": OutOfMemory,
+    # of a 5xx the log has the words: ours, not those of a runner that may have been taken over
+    "OutOfMemory": lambda _: OutOfMemory(NO_MEMORY),
 }
 
 
@@ -58,6 +60,11 @@ class Confined:
         self._finalizer()
 
     @property
+    def resident(self) -> int:
+        """Bytes of memory that the runner has of its own, as the kernel counts them; 0 while there is none."""
+        return self._held[0].resident() if self._held else 0
+
+    @property
     def pid(self) -> int | None:
         """Of the runner, while there is one."""
         return self._held[0].pid if self._held else None
@@ -77,6 +84,10 @@ class Confined:
         if not self._lock.acquire(timeout=-1 if left is None else max(0.0, left)):
             raise TimedOut("another call of this model took all the time that there was; try again", None)
         try:
+            if self._held and not self._held[0].is_idle:  # it died between two calls, which is no fault of this one
+                ended = Ended(self._held.pop().end())
+                if ended.status is not None:  # else with the zygote, whatever ended that
+                    self._tell(ended.reason)
             if not self._held:
                 self._started()
             return self._asked(Run(outputs, tensors), contents)

@@ -32,6 +32,9 @@ ANSWERS = slice(REQUEST_BYTES, AREA_BYTES)
 MESSAGE_BYTES = 4 * MiB  # of the longest message, which is a signature of some ten thousand tensors
 ALIGNMENT = 64
 MOST_DIMENSIONS = 32
+# Of the texts of one tensor, which take some fifty bytes each beside their characters once they are decoded.
+MOST_TEXTS = 2 << 20
+TEXT_BYTES = 64 * MiB
 WORD = 8  # bytes of the length of a message
 
 
@@ -88,17 +91,28 @@ ENCODER = msgspec.msgpack.Encoder()
 def describe(arrays: Iterable[tuple[str, np.ndarray]]) -> tuple[list[Tensor], list[Any]]:
     """Tensors, and what is to be written of each: the array, or bytes of its texts.
 
-    Raises KeyError for an array of a type that no tensor has, UnicodeEncodeError for half a surrogate pair.
+    Raises KeyError for an array of a type that no tensor has, UnicodeEncodeError for half a surrogate pair, TooLarge.
     """
     tensors: list[Tensor] = []
     contents: list[Any] = []
     for name, array in arrays:
         datatype = datatype_of(array)
-        content = ENCODER.encode(array.reshape(-1).tolist()) if datatype == "BYTES" else array
+        content = _encode_texts(name, array) if datatype == "BYTES" else array
         size = len(content) if datatype == "BYTES" else array.nbytes
         tensors.append(Tensor(name, datatype, list(array.shape), size))
         contents.append(content)
     return tensors, contents
+
+
+def _encode_texts(name: str, array: np.ndarray) -> bytes:
+    if array.size <= MOST_TEXTS:
+        encoded = ENCODER.encode(array.reshape(-1).tolist())
+        if len(encoded) <= TEXT_BYTES:
+            return encoded
+    raise TooLarge(
+        f"the {array.size:,} texts of {name!r} are more than the {MOST_TEXTS:,}, or the {TEXT_BYTES // MiB} MiB, that "
+        "one tensor may have; send fewer at a time"
+    )
 
 
 def write(area: Any, half: slice, message: Any, contents: Sequence[Any] = ()) -> int:
@@ -146,6 +160,8 @@ def read_tensors(area: Any, half: slice, length: int, tensors: Sequence[Tensor])
         if not 0 <= tensor.size <= half.stop - position:
             raise Unreadable(f"a tensor of {tensor.size} bytes")
         if tensor.datatype == "BYTES":
+            if tensor.size > TEXT_BYTES:
+                raise Unreadable(f"{tensor.size} bytes of texts")
             yield _texts(bytes(area[position : position + tensor.size]), count).reshape(tensor.shape)
         else:
             dtype = DTYPES[tensor.datatype]
@@ -168,12 +184,22 @@ def _count(tensor: Tensor) -> int:
 
 
 def _texts(encoded: bytes, count: int) -> np.ndarray:
+    """Counted before they are decoded: of an empty text, decoding takes twenty times the room."""
+    if count > MOST_TEXTS or _length(encoded) != count:
+        raise Unreadable(f"{_length(encoded)} texts instead of {count}")
     try:
         texts = TEXTS.decode(encoded)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Unreadable(f"texts that are none: {error}") from error
-    if len(texts) != count:
-        raise Unreadable(f"{len(texts)} texts instead of {count}")
     array = np.empty(count, np.object_)
     array[:] = texts
     return array
+
+
+def _length(encoded: bytes) -> int:
+    """Of an array in MessagePack, by its head; -1 for what is none."""
+    head = encoded[0] if encoded else 0
+    if head >> 4 == 9:
+        return head & 15
+    width = {0xDC: 2, 0xDD: 4}.get(head)
+    return int.from_bytes(encoded[1 : 1 + width], "big") if width else -1

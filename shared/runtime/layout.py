@@ -84,7 +84,8 @@ def weights(model: Data) -> list[Weight]:
 
 
 def _weight(model: Data, tensor: Field, raw: Field) -> Weight:
-    name, kind, shape = "", 0, []
+    name, kind = "", 0
+    shape: list[int] = []
     for field in fields(model, tensor.content, tensor.end):
         if field.number == NAME:
             name = model[field.content : field.end].decode()

@@ -18,6 +18,7 @@ from shared.runtime import exchange
 from shared.runtime.exchange import AREA_BYTES, WORD, MiB
 from shared.runtime.zygotes import Order, Zygote, replace, zygote
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
 # Of the area, what stays resident after a call: more is of large calls, and given back.
 KEPT = 16 * MiB
 
@@ -77,10 +78,25 @@ class Runner:
         self._poll = select.poll()
         self._poll.register(ours, select.POLLIN)
 
-    def send(self, length: int) -> None:
-        """Tell that there is a request of that length. Raises Ended."""
+    def resident(self) -> int:
+        """Bytes of memory of its own, as the kernel counts them: without what it has of the zygote, or mapped."""
         try:
-            self._channel.send(length.to_bytes(WORD, "little"))
+            return max(0, _anonymous(self.pid) - _anonymous(self._zygote.pid))
+        except OSError:  # it is dead
+            return 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it lives, and has said nothing that it was not asked for."""
+        return not self._poll.poll(0)
+
+    def send(self, length: int) -> None:
+        """Tell that there is a request of that length. Raises Ended, Unreadable."""
+        try:
+            # a runner that reads nothing is not waited for
+            self._channel.send(length.to_bytes(WORD, "little"), socket.MSG_DONTWAIT)
+        except BlockingIOError as error:
+            raise exchange.Unreadable("requests are not read") from error
         except OSError as error:
             raise Ended(self.end()) from error
 
@@ -124,6 +140,12 @@ class Runner:
         self._channel.close()
         with suppress(BufferError):  # a tensor that is being read
             self.area.close()
+
+
+def _anonymous(pid: int) -> int:
+    with open(f"/proc/{pid}/statm", "rb") as file:
+        _, pages, shared, *_ = file.read().split()
+    return (int(pages) - int(shared)) * PAGE
 
 
 def _fork(order: Order, channel: socket.socket, area: int, model: int) -> tuple[Zygote, int]:

@@ -21,7 +21,7 @@ PR_SET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NE
 EPERM, ENOSYS = 1, 38
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06  # classic BPF opcodes, 32-bit absolute
-NR, ARCH, ARG0, ARG2 = 0, 4, 16, 32  # offsets in struct seccomp_data, little endian
+NR, ARCH, ARG0, ARG1, ARG2 = 0, 4, 16, 24, 32  # offsets in struct seccomp_data, little endian
 CLONE_THREAD, PROT_EXEC = 0x10000, 0x4
 
 # Computing, memory, and file descriptors that are already open. All others are refused: opening, linking or renaming
@@ -34,16 +34,18 @@ ALLOWED: dict[str, tuple[int, int]] = {  # name → (x86_64, aarch64); -1: that 
     "nanosleep": (35, 101), "getpid": (39, 172), "exit": (60, 93), "uname": (63, 160), "getrlimit": (97, 163),
     "getrusage": (98, 165), "sysinfo": (99, 179), "times": (100, 153), "getuid": (102, 174), "geteuid": (107, 175),
     "getgid": (104, 176), "getegid": (108, 177), "sigaltstack": (131, 132), "gettid": (186, 178), "futex": (202, 98),
-    "sched_getaffinity": (204, 123), "sched_setaffinity": (203, 122), "set_tid_address": (218, 96),
+    "sched_getaffinity": (204, 123), "set_tid_address": (218, 96),
     "restart_syscall": (219, 128), "clock_gettime": (228, 113), "clock_getres": (229, 114),
     "clock_nanosleep": (230, 115), "exit_group": (231, 94), "set_robust_list": (273, 99), "getcpu": (309, 168),
     "getrandom": (318, 278), "membarrier": (324, 283), "rseq": (334, 293), "time": (201, -1),
-    "gettimeofday": (96, 169), "fcntl": (72, 25),
+    "gettimeofday": (96, 169),
 }  # fmt: skip
-CONDITIONAL = {
+CONDITIONAL = {  # those that could name another process, or do more than computing
     "mmap": (9, 222), "mprotect": (10, 226), "clone": (56, 220), "clone3": (435, 435), "tgkill": (234, 131),
-    "prlimit64": (302, 261),
+    "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "fcntl": (72, 25),
 }  # fmt: skip
+# Of a descriptor, its flags and copies of it. F_SETOWN and F_SETSIG would have the kernel send signals to others.
+FCNTL = (1, 2, 3, 1030)  # F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
@@ -122,19 +124,16 @@ def _program(column: int, architecture: int) -> Iterator[bytes]:
     yield from _rule(CONDITIONAL["clone"][column], ARG0, ANY_BIT, CLONE_THREAD)
     yield from _rule(CONDITIONAL["tgkill"][column], ARG0, EQUAL, os.getpid())  # abort() signals itself
     yield from _rule(CONDITIONAL["prlimit64"][column], ARG0, EQUAL, 0)
+    yield from _rule(CONDITIONAL["sched_setaffinity"][column], ARG0, EQUAL, 0)
+    yield from _rule(CONDITIONAL["fcntl"][column], ARG1, EQUAL, *FCNTL)
     yield _step(RETURN, ERRNO | EPERM)
 
 
-def _rule(number: int, argument: int, test: int, value: int, *, allow_on_match: bool = True) -> list[bytes]:
-    """Allow or refuse one system call by the lower 32 bits of one argument."""
+def _rule(number: int, argument: int, test: int, *values: int, allow_on_match: bool = True) -> list[bytes]:
+    """Allow or refuse one system call by the lower 32 bits of one argument: it matches where one of the values does."""
     matched, otherwise = (ALLOW, ERRNO | EPERM) if allow_on_match else (ERRNO | EPERM, ALLOW)
-    return [
-        _step(EQUAL, number, 0, 4),
-        _step(LOAD, argument),
-        _step(test, value, 0, 1),
-        _step(RETURN, matched),
-        _step(RETURN, otherwise),
-    ]
+    tests = [step for value in values for step in (_step(test, value, 0, 1), _step(RETURN, matched))]
+    return [_step(EQUAL, number, 0, len(tests) + 2), _step(LOAD, argument), *tests, _step(RETURN, otherwise)]
 
 
 def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

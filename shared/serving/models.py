@@ -32,7 +32,7 @@ from shared.serving import forms, vouching
 from shared.serving.layer import EMPTY, Later, Layer
 from shared.serving.loaded import Loaded
 from shared.serving.sources import Permit, Sources
-from shared.serving.wall import Wall, counting_deaths, watch
+from shared.serving.wall import Wall, counting_deaths, resident, watch
 from shared.storage.base import Unavailable as StoreAway
 
 if TYPE_CHECKING:
@@ -53,8 +53,11 @@ REFRESH = 2.0
 PREFETCH = 25.0
 
 
-class _Resolved(NamedTuple):
-    """stale: seconds since the state was known to be the present one, where the store cannot be asked; else None."""
+class Resolved(NamedTuple):
+    """By which state a call is answered, and by which version.
+
+    stale: seconds since the state was known to be the present one, where the store cannot be asked; else None.
+    """
 
     head: Head
     version: Version
@@ -62,12 +65,21 @@ class _Resolved(NamedTuple):
 
 
 class _Entry(Struct):
-    """Of the cache. cost: bytes of memory."""
+    """Of the cache. cost: bytes of memory, estimated; a confined session's is counted, where it is more."""
 
     manifest: Manifest
     session: Session
     cost: int
     parts: dict[str, Any] = {}
+
+
+# all digests that an answer depends on: of the model, the manifest, and the package's other files, behind their names
+_Identity = tuple[str, ...]
+
+
+def _identity(version: Version) -> _Identity:
+    """Two versions with the same one are the same package, and share a session. Each call computes it: it is cheap."""
+    return (version.model, version.manifest, *version.files, *version.files.values())
 
 
 class _Load(Struct):
@@ -102,30 +114,26 @@ class Models:
         self._clock = clock
         self._heads: dict[str, tuple[float, Head]] = {}
         self._manifests: dict[str, Manifest] = {}
-        self._cached: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
-        self._refused: dict[tuple[str, str], str] = {}
+        self._cached: OrderedDict[_Identity, _Entry] = OrderedDict()
+        self._refused: dict[_Identity, str] = {}
         self._evicted = 0
         self._prepared = False
         self._lock = threading.Lock()
-        self._loading: dict[tuple[str, str], _Load] = {}
+        self._loading: dict[_Identity, _Load] = {}
 
-    def resolve(self, model: str, reference: str | None, key: str | None = None) -> tuple[Head, Version]:
+    def resolve(self, model: str, reference: str | None, key: str | None = None) -> Resolved:
         """The model's state, at most `ttl` seconds old, and the version that answers. Raises NotFound, Unavailable.
 
         While the store is away, the state may be older: see the module's docstring. key: callers with the same key get
         the same version of a split alias; with none, each call draws. What an older state does not know is looked for
         in the present one: a version may be called as soon as it is there.
         """
-        resolved = self._resolve(model, reference, key)
-        return resolved.head, resolved.version
-
-    def _resolve(self, model: str, reference: str | None, key: str | None) -> _Resolved:
         keys.model_name(model)
         split_key = key if key is not None else os.urandom(8).hex()
         cached = self._heads.get(model)
         if cached and self._clock() - cached[0] < self._ttl:
             with suppress(NotFound):
-                return _Resolved(cached[1], self.log.version(cached[1], cached[1].number(reference, split_key)))
+                return Resolved(cached[1], self.log.version(cached[1], cached[1].number(reference, split_key)))
         time_of_request = self._clock()
         try:
             with deadline.within(REFRESH if cached else None):
@@ -136,11 +144,11 @@ class Models:
             return self._resolve_stale(*cached, reference, split_key, error)
         if head.revision:  # unknown names are not cached: a caller can make up any number of them
             self._heads[model] = (time_of_request, head)
-        return _Resolved(head, self.log.version(head, head.number(reference, split_key)))
+        return Resolved(head, self.log.version(head, head.number(reference, split_key)))
 
     def _resolve_stale(
         self, confirmed: float, head: Head, reference: str | None, split_key: str, error: StoreAway
-    ) -> _Resolved:
+    ) -> Resolved:
         """By an earlier state. confirmed: when it was known to be the present one. Raises Unavailable."""
         stale = self._clock() - confirmed
         is_number = reference is not None and reference.isascii() and reference.isdigit()
@@ -151,7 +159,7 @@ class Models:
         except NotFound:  # it may be there by now
             raise error from None
         logger.warning("stale", extra={"model": head.model, "seconds": int(stale), "why": str(error)})
-        return _Resolved(head, version, int(stale))
+        return Resolved(head, version, int(stale))
 
     def manifest(self, version: Version) -> Manifest:
         if version.manifest not in self._manifests:
@@ -166,7 +174,7 @@ class Models:
         if not self._prepared and self._wall.confines(model, self.sources.layer.models):
             self._prepared = True
             self._wall.prepare()
-        head, version, stale = self._resolve(model, reference, key)
+        head, version, stale = self.resolve(model, reference, key)
         entry = self._session(model, version)
         read, shadow = self.sources.read, head.shadow(reference)
         state, opener = (entry.manifest, entry.session, entry.parts), self.sources.open_tokenizer
@@ -177,7 +185,7 @@ class Models:
 
         Where it fails, the next of them tries, as a later call would.
         """
-        key = (version.model, version.manifest)
+        key = _identity(version)
         with self._lock:
             if entry := self._present(key):
                 return entry
@@ -198,7 +206,7 @@ class Models:
                 if not load.threads:
                     del self._loading[key]
 
-    def _present(self, key: tuple[str, str]) -> _Entry | None:
+    def _present(self, key: _Identity) -> _Entry | None:
         """The cached entry, now the most recently used. Raises Unavailable for a version that is not served here."""
         if key in self._refused:
             raise Unavailable(self._refused[key])
@@ -222,7 +230,7 @@ class Models:
                 logger.info("model loaded", extra=subject | {"milliseconds": milliseconds})
                 return _Entry(manifest, session, size * OVERHEAD)
         # for as long as the process lives: its processor stays the same
-        self._refused[version.model, version.manifest] = refusal
+        self._refused[_identity(version)] = refusal
         raise Unavailable(refusal)
 
     def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
@@ -243,13 +251,14 @@ class Models:
         withdrawn.check(manifest.name or "this model", version.version, manifest.gate)
         return manifest
 
-    def _keep(self, key: tuple[str, str], entry: _Entry) -> None:
+    def _keep(self, key: _Identity, entry: _Entry) -> None:
         self._cached[key] = entry
-        total = sum(other.cost for other in self._cached.values())
+        costs = {of: max(other.cost, resident(other.session)) for of, other in self._cached.items()}
+        total = sum(costs.values())
         while total > self._capacity and len(self._cached) > 1:
-            oldest = self._cached.popitem(last=False)[1].cost
-            total -= oldest
-            self._evicted += oldest
+            key, oldest = self._cached.popitem(last=False)
+            total -= costs[key]
+            self._evicted += oldest.cost  # more, where it was confined, is another process's, which ends
         if self._evicted >= max(self._capacity * TRIM, LEAST_TRIM):
             self._evicted = 0
             memory.trim()
@@ -272,11 +281,10 @@ class Models:
         """Ask the registry anew, whatever the time: the process was asleep, and no clock says for how long."""
         self._heads.clear()
 
-    def ready(self, model: str, reference: str | None) -> bool:
-        """Whether a call would be answered; loads the model to find out. Raises NotFound."""
+    def load_if_ready(self, model: str, reference: str | None) -> Loaded | None:
+        """The model if a call would be answered, which loading it finds out; else None. Raises NotFound."""
         try:
-            self.load(model, reference)
+            return self.load(model, reference)
         except Unavailable as error:
             logger.warning("not ready", extra={"model": model, "why": str(error)})
-            return False
-        return True
+            return None

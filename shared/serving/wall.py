@@ -106,6 +106,11 @@ def watch(session: Session, model: str, version: int) -> None:
         metrics.emit("ModelUnfiltered", 1, service="wall")
 
 
+def resident(session: Session) -> int:
+    """Bytes of memory that a confined session has now, whatever its file's size; 0 for one in this process."""
+    return getattr(session, "resident", 0)
+
+
 @contextmanager
 def counting_deaths(model: str, version: int) -> Iterator[None]:
     """Count a death while a model is loaded, when there is no session yet to watch."""

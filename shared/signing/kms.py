@@ -6,10 +6,10 @@ import hashlib
 from functools import cached_property
 from typing import Any
 
-import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared import aws
 from shared.errors import Unavailable
 
 
@@ -24,7 +24,7 @@ class KmsKey:
     def _client(self) -> Any:
         # signing twice is harmless, so the SDK may retry; all attempts together end before the function does
         config = BotoConfig(connect_timeout=2, read_timeout=4, retries={"total_max_attempts": 3, "mode": "standard"})
-        return boto3.client("kms", endpoint_url=self._endpoint, config=config)
+        return aws.client("kms", endpoint_url=self._endpoint, config=config)
 
     @cached_property
     def public(self) -> bytes:

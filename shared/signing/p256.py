@@ -54,6 +54,14 @@ def point(public: bytes) -> Point | None:
     return (x, y, 1) if on_curve else None
 
 
+def encode_pair(raw: bytes) -> bytes:
+    """A signature as 64 bytes, r and s (RFC 7518, section 3.4), in DER; empty for bytes of another length."""
+    if len(raw) != 64:
+        return b""
+    body = _encode_integer(int.from_bytes(raw[:32])) + _encode_integer(int.from_bytes(raw[32:]))
+    return bytes([0x30, len(body)]) + body
+
+
 def low_s(signature: bytes) -> bytes:
     """The signature in its normal form: of s and N - s, which are both valid, the smaller one."""
     pair = _decode_pair(signature)

@@ -49,14 +49,23 @@ class Object(Struct, frozen=True):
 
 
 class Purged(Struct, frozen=True):
-    """What was removed for good: keys, versions of objects, and the bytes that these had."""
+    """What was removed for good: keys, versions of objects, and the bytes that these had.
+
+    kept: versions that the bucket's Object Lock holds until their time is over. No key leads to them any more.
+    """
 
     objects: int = 0
     versions: int = 0
     bytes: int = 0
+    kept: int = 0
 
     def __add__(self, other: Purged) -> Purged:
-        return Purged(self.objects + other.objects, self.versions + other.versions, self.bytes + other.bytes)
+        return Purged(
+            self.objects + other.objects,
+            self.versions + other.versions,
+            self.bytes + other.bytes,
+            self.kept + other.kept,
+        )
 
 
 class Page(Struct, frozen=True):
@@ -116,7 +125,8 @@ class Store(Protocol):
         """Delete all versions of all objects permanently, delete markers included.
 
         prefix: of a folder, with its final slash; any other text is the key of one object. What is written meanwhile
-        may stay. A call that was interrupted can be repeated: it removes the rest.
+        may stay. A call that was interrupted can be repeated: it removes the rest. Where Object Lock holds a version,
+        a delete marker hides it.
         """
         ...
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared import aws
 from shared.storage.attempts import UNLIMITED, Attempts, Passing
 from shared.storage.base import (
     AlreadyExists,
@@ -30,6 +30,7 @@ from shared.storage.base import (
     Purged,
     Unavailable,
 )
+from shared.storage.purge import Purge
 
 CONNECT = 3.0  # seconds
 CHUNK = 1024 * 1024
@@ -88,6 +89,7 @@ class S3Store:
             "Key": key,
             "Body": body,
             "ContentType": content_type,
+            "ChecksumAlgorithm": "SHA256",  # named beside it, which Object Lock requires
             "ChecksumSHA256": _checksum(body),
         }
         if not if_absent and if_match is None:
@@ -154,29 +156,7 @@ class S3Store:
             return
 
     def purge(self, prefix: str) -> Purged:
-        if not prefix.strip("/"):
-            raise ValueError("a purge needs a prefix: without one it would remove the whole bucket")
-        keys, versions, size = set[str](), 0, 0
-        while True:
-            # from the beginning each time: what was listed is gone, and not every store goes on behind a key that is
-            page = self._call(prefix, "list_object_versions", Prefix=prefix)
-            entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            if not prefix.endswith("/"):  # a key is the first of those that begin with it
-                entries = [entry for entry in entries if entry["Key"] == prefix]
-            if not entries:
-                return Purged(len(keys), versions, size)
-            self._delete_versions(prefix, entries)
-            keys |= {entry["Key"] for entry in entries}
-            versions += sum("Size" in entry for entry in entries)
-            size += sum(entry.get("Size", 0) for entry in entries)
-
-    def _delete_versions(self, prefix: str, entries: list[dict[str, Any]]) -> None:
-        """At most 1000 of them, as a page of a listing has."""
-        objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
-        reply = self._call(prefix, "delete_objects", Delete={"Objects": objects, "Quiet": True})
-        if reply.get("Errors"):
-            code = reply["Errors"][0].get("Code")
-            raise Unavailable(f"{len(reply['Errors'])} versions below {prefix} were not removed ({code}); try again")
+        return Purge(self._call, prefix).run()
 
     def download(self, key: str, path: str) -> str:
         return str(self._call(key, "get_object", partial(_write_file, path), Key=key))
@@ -239,7 +219,7 @@ def _make_client(endpoint_url: str | None, limit: float) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.client("s3", endpoint_url=endpoint_url, config=config)
+    return aws.client("s3", endpoint_url=endpoint_url, config=config)
 
 
 def _etag(reply: Any) -> str:

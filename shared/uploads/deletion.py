@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from shared import keys
 from shared.clock import now
@@ -14,11 +15,12 @@ from shared.uploads.states import Deletion, Upload
 logger = logging.getLogger(__name__)
 
 
-def delete(store: Store, upload_id: str, by: str) -> Upload:
+def delete(store: Store, upload_id: str, by: str, prepare: Callable[[Upload], None] = lambda deleted: None) -> Upload:
     """Delete the files of an upload; one without an end state ends as expired. Returns its state, with the receipt.
 
     A version that was registered stays: its blobs are the registry's. Raises NotFound; Conflict while it is checked.
-    A call that was interrupted can be repeated: the session, by which the upload is found, is removed last.
+    A call that was interrupted can be repeated: the session, by which the upload is found, is removed last. prepare: is
+    given the state to return just before.
     """
     session = states.read_session(store, upload_id)
     upload = states.read_state(store, session)
@@ -28,10 +30,11 @@ def delete(store: Store, upload_id: str, by: str) -> Upload:
     purged = store.purge(f"{keys.upload_objects(upload_id)}files/")
     if inbox.is_inbox(session):
         purged += sum((store.purge(key) for key in session.keys.values()), Purged())
-    receipt = Deletion(by, now(), purged.objects, purged.versions, purged.bytes)
+    receipt = Deletion(by, now(), purged.objects, purged.versions, purged.bytes, purged.kept)
     noted = states.note_deletion(store, session, receipt)
+    prepare(noted)
     store.purge(keys.upload_session(upload_id))
     extra = {"what": "upload", "upload": upload_id, "model": session.model, "by": by}
-    counts = {"objects": purged.objects, "versions": purged.versions, "bytes": purged.bytes}
+    counts = {"objects": purged.objects, "versions": purged.versions, "bytes": purged.bytes, "kept": purged.kept}
     logger.info("deleted", extra={**extra, **counts})
     return noted

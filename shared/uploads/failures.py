@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared import aws
 from shared.errors import Unavailable
 from shared.uploads.redrive import Letter
 
@@ -23,7 +23,7 @@ class FailureQueue:
 
     def __init__(self, url: str, endpoint_url: str | None = None, client: Any = None) -> None:
         self._url = url
-        self._client = client or boto3.client("sqs", endpoint_url=endpoint_url, config=LIMITS)
+        self._client = client or aws.client("sqs", endpoint_url=endpoint_url, config=LIMITS)
 
     def receive(self) -> list[Letter]:
         # a second of waiting has SQS ask all of its servers, so that an empty answer means an empty queue

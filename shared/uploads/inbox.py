@@ -12,6 +12,7 @@ from shared.errors import NotFound
 from shared.formats import DAMAGED
 from shared.storage.base import ObjectInfo, Store, list_all
 from shared.uploads import states
+from shared.uploads.sessions import MODEL_FILE
 from shared.uploads.states import UPLOAD, File, UploadSession
 
 HORIZON = 6 * 86400.0  # seconds: below the life of sessions (template.yaml), by which a known object is recognized
@@ -25,9 +26,13 @@ def open_session(store: Store, model: str, key: str, tag: str, modified: float, 
     # Storage events are delivered at least once, and a bucket may be restored from a copy: the upload is known by key
     # and content. Times do not decide: HEAD has whole seconds, LIST may have milliseconds, a copy has others.
     mark = _mark(key, tag)
-    upload = _known_id(store, model, mark) or new_id(int(modified), mark)
+    upload = _known_id(store, model, mark)
+    if upload is None:
+        upload = new_id(int(modified), mark)
+        # before the session: whoever dies behind it leaves an object that every look takes for known
+        store.put(keys.unfinished(model, upload), b"")
     session = UploadSession(
-        upload_id=upload, model=model, by=by, created_at=now(), files=[File("model.onnx")], keys={"model.onnx": key}
+        upload_id=upload, model=model, by=by, created_at=now(), files=[File(MODEL_FILE)], keys={MODEL_FILE: key}
     )
     return states.write_session(store, session)
 
@@ -41,12 +46,15 @@ def without_session(store: Store, older_than: float, current_time: float) -> Ite
         if event_key is not None and older_than < waited < HORIZON and keys.is_model(event_key[1]):
             recent.append((event_key[1], info))
     if recent:
-        opened = {upload.rpartition("-")[2] for upload in session_ids(store)}
+        opened = {upload.rpartition("-")[2] for upload in session_ids(store) if keys.is_id(upload)}
         yield from ((model, info) for model, info in recent if _mark(info.key, info.etag) not in opened)
 
 
 def is_inbox(session: UploadSession) -> bool:
-    return all(key.startswith(keys.INBOX) for key in session.keys.values())
+    """Whether a session is of one object of its model's inbox. One that a container may have written never is."""
+    folder = f"{keys.INBOX}{session.model}/"
+    plain = [file.name for file in session.files] == list(session.keys) == [MODEL_FILE]
+    return plain and keys.is_id(session.upload_id) and session.keys[MODEL_FILE].startswith(folder)
 
 
 def brought(store: Store, session: UploadSession, upload: str) -> bool:
@@ -71,10 +79,9 @@ def _mark(key: str, tag: str) -> str:
 
 
 def _known_id(store: Store, model: str, mark: str) -> str | None:
-    ending = f"-{mark}.json"
     prefix = keys.upload_states(model)
-    keys_of_model = (info.key for info in list_all(store, prefix))
-    return next((key.removeprefix(prefix).removesuffix(".json") for key in keys_of_model if key.endswith(ending)), None)
+    ids = (info.key.removeprefix(prefix).removesuffix(".json") for info in list_all(store, prefix))
+    return next((upload for upload in ids if upload.endswith(f"-{mark}") and keys.is_id(upload)), None)
 
 
 def session_ids(store: Store) -> Iterator[str]:

@@ -42,8 +42,7 @@ def create(
 
     identity: the id to use, by which an interrupted call is repeated.
     """
-    keys.model_name(model)
-    _require_valid(request, config)
+    require_valid(model, request, config)
     files = [states.File(file.name, file.size, file.sha256) for file in request.files]
     session = states.open_session(store, model, files, by, identity or None)
     destinations = [
@@ -68,7 +67,18 @@ def create(
     }
 
 
-def _require_valid(request: UploadRequest, config: Config) -> None:
+def has_own_files(session: states.UploadSession) -> bool:
+    """Whether a session names the objects in its own folder, and no others."""
+    try:
+        own = {file.name: keys.upload_file(session.upload_id, file.name) for file in session.files}
+    except BadInput:
+        return False
+    return session.keys == own
+
+
+def require_valid(model: str, request: UploadRequest, config: Config) -> None:
+    """Raises BadInput, TooLarge."""
+    keys.model_name(model)
     names = [keys.file_name(file.name) for file in request.files]
     if len(set(names)) != len(names):
         raise BadInput("two files of the package have the same name: rename one of them")

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from shared import formats, keys
 from shared.clock import new_id, now
-from shared.errors import AmaasError, NotFound
+from shared.errors import AmaasError, NotFound, Unavailable
 from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, list_all
 
 State = Literal["waiting", "checking", "registered", "rejected", "failed", "expired"]
@@ -63,13 +63,14 @@ class Lease(Struct, frozen=True):
 
 
 class Deletion(Struct, frozen=True):
-    """That an upload's files were deleted: by whom, when, and how much. No contents, and no names of files."""
+    """That an upload's files were deleted, no contents and no names. kept: versions that Object Lock holds, hidden."""
 
     by: str
     at: str
     objects: int
     versions: int
     bytes: int
+    kept: int = 0
 
 
 class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
@@ -158,15 +159,18 @@ def _create_state(store: Store, session: UploadSession) -> None:
 
 
 def read_session(store: Store, upload: str) -> UploadSession:
-    """Raises NotFound."""
+    """Raises NotFound, also for a session that says it is another upload's: its key alone says whose it is."""
     try:
         body = store.get(keys.upload_session(upload)).body
-        return formats.decode(SESSION, body, f"the session of upload {upload!r}")
+        session = formats.decode(SESSION, body, f"the session of upload {upload!r}")
     except ObjectNotFound:
+        session = None
+    if session is None or session.upload_id != upload:
         raise NotFound(
             f"there is no upload {upload!r}: upload sessions expire after some days; "
             "GET /models/{model}/uploads keeps the outcome"
-        ) from None
+        )
+    return session
 
 
 def read(store: Store, upload: str) -> Upload:
@@ -176,11 +180,15 @@ def read(store: Store, upload: str) -> Upload:
 
 def read_state(store: Store, named: Named) -> Upload:
     """Raises ObjectNotFound."""
-    return _decode(store.get(keys.upload_state(named.model, named.upload_id)).body, named.upload_id)
+    return _decode(store.get(keys.upload_state(named.model, named.upload_id)).body, named.model, named.upload_id)
 
 
-def _decode(body: bytes, upload: str) -> Upload:
-    return formats.decode(UPLOAD, body, f"the state of upload {upload!r}")
+def _decode(body: bytes, model: str, upload_id: str) -> Upload:
+    """model, upload_id: those of the key, which a state must repeat. Raises TooNew, Unavailable."""
+    upload = formats.decode(UPLOAD, body, f"the state of upload {upload_id!r}")
+    if (upload.model, upload.upload_id) != (model, upload_id):
+        raise Unavailable(f"the state of upload {upload_id!r} is another's: restore an earlier version of the object")
+    return upload
 
 
 def list_by_model(
@@ -189,7 +197,8 @@ def list_by_model(
     """A model's uploads, oldest first, and the cursor of the next page. An unknown model has none."""
     start = keys.upload_state(model, after) if after else ""
     page = store.list_page(keys.upload_states(model), after=start, limit=limit)
-    uploads = [_decode(store.get(info.key).body, info.key.rpartition("/")[2]) for info in page.objects]
+    names = [info.key.rpartition("/")[2].removesuffix(".json") for info in page.objects]
+    uploads = [_decode(store.get(keys.upload_state(model, name)).body, model, name) for name in names]
     return uploads, uploads[-1].upload_id if page.next and uploads else None
 
 
@@ -228,7 +237,7 @@ def update(store: Store, named: Named, change: Callable[[Upload], Upload]) -> Up
     key = keys.upload_state(named.model, named.upload_id)
     while True:
         present = store.get(key)
-        upload = _decode(present.body, named.upload_id)
+        upload = _decode(present.body, named.model, named.upload_id)
         changed = change(upload)
         registered = upload.ending and changed.state == "registered"
         if changed == upload or (upload.state in FINAL and not registered):
@@ -247,7 +256,7 @@ def reopen(store: Store, named: Named) -> Upload:
     key = keys.upload_state(named.model, named.upload_id)
     while True:
         present = store.get(key)
-        upload = _decode(present.body, named.upload_id)
+        upload = _decode(present.body, named.model, named.upload_id)
         if upload.state in FINAL and upload.state != "failed":
             _unmark(store, named)
             return upload
@@ -261,7 +270,7 @@ def note_deletion(store: Store, named: Named, deletion: Deletion) -> Upload:
     key = keys.upload_state(named.model, named.upload_id)
     while True:
         present = store.get(key)
-        upload = _decode(present.body, named.upload_id)
+        upload = _decode(present.body, named.model, named.upload_id)
         noted = replace(upload, deletion=upload.deletion or deletion)
         if noted == upload or _replaced(store, key, present.etag, noted):
             return noted

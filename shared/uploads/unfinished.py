@@ -14,7 +14,7 @@ from msgspec import Struct
 from shared import keys
 from shared.errors import BadInput, NotFound
 from shared.formats import DAMAGED, TooNew
-from shared.storage.base import Store, get_many, list_all
+from shared.storage.base import ObjectNotFound, Store, get_many, list_all
 from shared.uploads import inbox, states
 from shared.uploads.attempts import MAX_ATTEMPTS, leased
 from shared.uploads.states import UPLOAD, Upload, UploadSession
@@ -61,7 +61,8 @@ def listed(store: Store) -> list[Unfinished]:
 
 
 def mark_again(store: Store) -> int:
-    """Write markers that are missing, and return how many: of sessions that an earlier release opened.
+    """Write markers that are missing, and return how many: of sessions that an earlier release opened, or whose writer
+    died before it wrote their state.
 
     Reads each session that has not expired, so it is for once a day.
     """
@@ -72,12 +73,20 @@ def mark_again(store: Store) -> int:
             session = states.read_session(store, upload_id)
             if keys.unfinished(session.model, upload_id) in marked:
                 continue
-            if states.read_state(store, session).state not in states.FINAL:
+            if not _has_ended(store, session):
                 store.put(keys.unfinished(session.model, upload_id), b"")
                 missing += 1
         except (NotFound, BadInput, TooNew):
             continue  # expired since the listing, half written, another object, or of a later release
     return missing
+
+
+def _has_ended(store: Store, session: UploadSession) -> bool:
+    """False, too, for a session without a state: the next look writes it. Raises TooNew."""
+    try:
+        return states.read_state(store, session).state in states.FINAL
+    except ObjectNotFound:
+        return False
 
 
 def judge(store: Store, entry: Unfinished, patience: float, current_time: float) -> Judgment:

@@ -49,13 +49,17 @@ class File(Struct, kw_only=True):
 
 
 class UploadDeletion(Struct):
-    """Who deleted an upload's files, and when; how many objects, versions of these, and bytes that were."""
+    """Who deleted an upload's files, and when; how many objects, versions of these, and bytes that were.
+
+    kept: versions that the bucket's Object Lock holds until their time is over; no call finds them any more.
+    """
 
     by: str
     at: str
     objects: int
     versions: int
     bytes: int
+    kept: int = 0
 
 
 class Upload(Struct, kw_only=True):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from shared import keys
-from shared.access import scopes, tokens
+from shared.access import listing, scopes, tokens
 from shared.access.authenticate import authenticate
 from shared.access.usage import Usage
 from shared.clock import now
@@ -37,7 +37,7 @@ def test_the_secret_is_not_stored(store: MemoryStore) -> None:
     assert secret.split("_", 2)[2] not in body  # it may have an underscore of its own
     assert token.salt != other.salt
     assert secret != other_secret
-    listed = str(tokens.list_tokens(store)) + str(tokens.view(token))
+    listed = str(listing.everything(store)) + str(listing.view(token))
     assert not [one for one in (token.hash, token.salt, secret.split("_", 2)[2]) if one in listed]
 
 
@@ -85,7 +85,7 @@ def test_bad_tokens_are_not_created(store: MemoryStore) -> None:
     for days in (-1, float("nan"), 1e9):
         with pytest.raises(BadInput):
             tokens.create(store, "t", ["infer"], expires_in_days=days)
-    assert tokens.list_tokens(store) == []
+    assert listing.everything(store) == []
     with pytest.raises(NotFound):
         tokens.revoke(store, "0" * 12)
 
@@ -151,14 +151,14 @@ def test_a_rotated_token_goes_on_for_the_overlap(store: MemoryStore, monkeypatch
     assert until == pytest.approx(time.time() + 7200, abs=60)
     for header in (old_secret, secret):
         authenticate(store, f"Bearer {header}")
-    ended, begun = sorted(tokens.list_tokens(store), key=lambda one: one.id != old.id)
+    ended, begun = sorted(listing.everything(store), key=lambda one: one.id != old.id)
     assert (ended.revoked, ended.replaced_by, ended.revoked_at) == (False, new.id, until)
     assert (begun.replaces, begun.creator) == (old.id, "ann")
     later(monkeypatch, 7201)
     authenticate(store, f"Bearer {secret}")
     with pytest.raises(Unauthenticated):
         authenticate(store, f"Bearer {old_secret}")
-    assert [one.revoked for one in tokens.list_tokens(store) if one.id == old.id] == [True]
+    assert [one.revoked for one in listing.everything(store) if one.id == old.id] == [True]
 
 
 def test_a_rotated_token_can_be_ended_at_once(store: MemoryStore) -> None:
@@ -205,7 +205,7 @@ def test_of_two_rotations_at_the_same_time_one_token_remains(store: MemoryStore)
 
     with pytest.raises(Conflict):
         tokens.rotate(Slow(), old.id, creator=ANN)
-    active = [one for one in tokens.list_tokens(store) if not one.revoked and one.id != old.id]
+    active = [one for one in listing.everything(store) if not one.revoked and one.id != old.id]
     assert len(active) == 1
 
 
@@ -222,16 +222,16 @@ def test_ancestors_are_never_forgotten(store: MemoryStore) -> None:
 def test_a_token_is_used_on_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     store, usage = Counting(), Usage()
     token, secret = tokens.create(store, "ci", ["infer"])
-    assert tokens.list_tokens(store)[0].last_used is None
+    assert listing.everything(store)[0].last_used is None
     for _ in range(3):
         authenticate(store, f"Bearer {secret}", usage=usage)
-    assert tokens.list_tokens(store)[0].last_used == now()[:10]
+    assert listing.everything(store)[0].last_used == now()[:10]
     authenticate(store, f"Bearer {secret}", usage=Usage())  # another process
     assert store.writes == [keys.token(token.id, keys.USED)]
     later(monkeypatch, 86400)
     authenticate(store, f"Bearer {secret}", usage=usage)
     assert store.writes == [keys.token(token.id, keys.USED)] * 2
-    assert tokens.list_tokens(store)[0].last_used == now()[:10]
+    assert listing.everything(store)[0].last_used == now()[:10]
 
 
 def test_a_refused_call_is_no_use() -> None:
@@ -249,7 +249,7 @@ def test_a_use_that_cannot_be_noted_refuses_nobody(body: bytes) -> None:
     token, secret = tokens.create(store, "ci", ["infer"])
     store.put(keys.token(token.id, keys.USED), body)
     authenticate(store, f"Bearer {secret}", usage=usage)
-    assert tokens.list_tokens(store)[0].last_used
+    assert listing.everything(store)[0].last_used
     store.broken = True
     authenticate(store, f"Bearer {secret}", usage=Usage())
 

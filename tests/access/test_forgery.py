@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared import keys
-from shared.access import tokens
+from shared.access import listing, tokens
 from shared.access.authenticate import authenticate
 from shared.access.records import Seals, Unusable
 from shared.errors import Unauthenticated
@@ -41,12 +41,12 @@ def record(store: MemoryStore, identity: str) -> bytes:
 def test_a_signed_token_is_let_in(store: MemoryStore) -> None:
     identity, header = signed(store)
     assert authenticate(store, header, OURS).id == identity
-    assert [one.problem for one in tokens.list_tokens(store, OURS)] == [None]
+    assert [one.problem for one in listing.everything(store, OURS)] == [None]
 
 
 def test_a_forged_record_opens_nothing_and_is_listed_as_such(store: MemoryStore) -> None:
     refused(store, put(store, forged()), "it is not signed")
-    [listed] = tokens.list_tokens(store, OURS)
+    [listed] = listing.everything(store, OURS)
     assert "is not to be believed: it is not signed; revoke it" in str(listed.problem)
     # without signing, as documented
     assert authenticate(store, f"Bearer amaas_{'0' * 12}_{SECRET}").scopes == ["admin"]
@@ -141,7 +141,7 @@ def test_a_record_that_is_put_back_stays_revoked(store: MemoryStore) -> None:
     refused(store, header, "revoked")
     store.put(keys.token(identity), before)
     refused(store, header, "revoked")
-    [listed] = tokens.list_tokens(store, OURS)
+    [listed] = listing.everything(store, OURS)
     assert (listed.revoked, listed.revoked_by, listed.problem) == (True, "ann", None)
 
 
@@ -173,7 +173,7 @@ def test_a_doubtful_revocation_is_one(store: MemoryStore, body: bytes, seals: Se
     identity, header = signed(store)
     store.put(keys.token(identity, keys.REVOKED), body.replace(b"ID", identity.encode()))
     refused(store, header, "revoked", seals)
-    assert tokens.list_tokens(store, seals)[0].revoked
+    assert listing.everything(store, seals)[0].revoked
 
 
 def test_a_revocation_of_another_token_is_doubtful_too(store: MemoryStore) -> None:
@@ -221,7 +221,7 @@ def test_signing_again_with_another_key(store: MemoryStore) -> None:
 def test_a_stored_scope_that_does_not_fit_opens_nothing(store: MemoryStore, scope: str) -> None:
     body = OURS.attach(keys.token("0" * 12), forged(scopes=["read", scope]))
     refused(store, put(store, body), "do not fit")
-    [listed] = tokens.list_tokens(store, OURS)
+    [listed] = listing.everything(store, OURS)
     assert "is not a scope" in str(listed.problem)
     with pytest.raises(Exception, match="is not a scope"):
         tokens.sign(store, "0" * 12, OURS)

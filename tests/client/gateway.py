@@ -160,7 +160,7 @@ class Service(ThreadingHTTPServer):
         try:
             caller = authenticate(self.store, call.headers.get("authorization"))
         except Unauthenticated:
-            return 401, {}, json.dumps(UNKNOWN_TOKEN).encode()
+            return 401, {"Content-Type": "application/json"}, json.dumps(UNKNOWN_TOKEN).encode()
         handler = next(handler for pattern, handler in FUNCTIONS if re.fullmatch(pattern, call.path))
         event = load_event("apigateway_proxy")
         event |= {"httpMethod": call.method, "path": call.path, "queryStringParameters": call.query or None}

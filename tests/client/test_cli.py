@@ -156,6 +156,18 @@ def test_token(run: Run, service: Service) -> None:
     assert "infer:m*, read" in run("token", "ls").stdout and "revoked" in run("token", "ls").stdout
 
 
+def test_limits_of_a_token(run: Run, service: Service) -> None:
+    created = answered(run, "token", "create", "guest", "--scope", "infer", "--limit", "batch_jobs=2",
+                       "--limit", "upload_bytes=1_000_000")  # fmt: skip
+    assert service.calls[-1].json()["limits"] == {"batch_jobs": 2, "upload_bytes": 1_000_000}
+    assert created["limits"]["batch_jobs"] == 2
+    own = answered(run, "token", "self", "--token", created["token"])
+    assert (own["id"], own["limits"]["upload_bytes"]) == (created["id"], 1_000_000)
+    assert "1,000,000" in run("token", "self", "--token", created["token"]).stdout
+    refused = run("token", "create", "guest", "--scope", "infer", "--limit", "calls=2")
+    assert refused.exit_code == 1 and "unknown field `calls`" in refused.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -169,6 +181,8 @@ def test_token(run: Run, service: Service) -> None:
         ["promote", "m", "0"],
         ["push", "nowhere"],
         ["token", "create", "ci"],
+        ["token", "create", "ci", "--scope", "infer", "--limit", "quota"],
+        ["token", "create", "ci", "--scope", "infer", "--limit", "quota=many"],
         ["batch", "m"],
         ["batch", "m", "nowhere"],
         ["batch", "run", "--resume"],
@@ -229,7 +243,7 @@ def test_every_module_has_the_verbs_that_it_is_imported_for() -> None:
 
 
 def test_every_verb_explains_itself(run: Run) -> None:
-    assert len(list(verbs())) == 52
+    assert len(list(verbs())) == 53
     for verb in verbs():
         shown = run(*verb, "--help").stdout
         assert all(option in shown for option in ("--json", "--url", "--token")), verb

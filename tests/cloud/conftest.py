@@ -82,7 +82,7 @@ class Cloud:
         for name in [n for n in env if n.startswith("AWS_")]:
             del env[name]
         done = subprocess.run(
-            [str(PYTHON), "-m", *module], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False
+            [str(PYTHON), "-m", *module], cwd=ROOT, env=env, capture_output=True, text=True, timeout=900, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

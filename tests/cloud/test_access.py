@@ -137,7 +137,12 @@ def test_an_administrator_alone_is_one_person(cloud: Cloud) -> None:
     assert cloud.api.post(approve).status_code == 403
     minted = created(cloud, "admin", name="a second token of mine")
     refused = cloud.api.post(approve, headers=as_(minted))
-    assert (refused.status_code, "created or rotated the other" in refused.json()["error"]) == (403, True)
+    assert (refused.status_code, "the same person's as yours" in refused.json()["error"]) == (403, True)
+    # two tokens that one administrator created, neither of which created the other
+    requested = created(cloud, "admin", name="a third one")
+    other = cloud.api.post(policy + "/requests", json={"default": True}, headers=as_(requested)).json()["request"]
+    assert cloud.api.post(f"/models/freed/requests/{other}/approve", headers=as_(minted)).status_code == 403
+    assert cloud.api.post(f"/models/freed/requests/{other}/reject", headers=as_(requested)).status_code == 200
     [waiting] = cloud.api.get("/models/freed").json()["requests"]
     assert waiting["policy"] == {"protected": True, "two_person": False}
     # the operator's other token

@@ -19,13 +19,8 @@ from arro3.io import write_parquet
 from onnx import helper, numpy_helper
 from PIL import Image
 
-from shared.package import manifest
-from shared.package.manifest import Manifest, Tensor
-from shared.registry import blobs, versions
-from shared.registry.log import Log
-from shared.registry.state import Change, Version
-from shared.signing.kms import KmsKey
-from shared.storage.s3 import S3Store
+from shared.package.manifest import Tensor
+from tests.cloud import running
 from tests.cloud.conftest import ROOT, Cloud
 from tests.ingest import corpus
 from tests.ingest.test_guards import division
@@ -149,29 +144,8 @@ NUMBERS = [Tensor(name, "INT64", [-1]) for name in "ab"]
 
 def register_unguarded(cloud: Cloud, model: str, body: bytes = DIVISION, inputs: list[Tensor] = NUMBERS) -> None:
     """Register a model past the gate; by default a division, which the gate would guard: smallest by -1 kills."""
-    log = Log(
-        S3Store(cloud.access["bucket"], cloud.access["endpoint_url"]),
-        signer=KmsKey(signing_key(cloud), cloud.access["endpoint_url"]),
-    )
     outputs = [Tensor("y", inputs[0].datatype, [-1] if inputs is NUMBERS else [])]
-    described = manifest.encode(Manifest(name=model, inputs=inputs, outputs=outputs))
-    stored = blobs.write(log.store, body)
-    version = Version(
-        version=0,
-        task="tensor",
-        manifest=blobs.write(log.store, described),
-        source=stored,
-        model=stored,
-        size=len(body),
-        upload="past-the-gate",
-    )
-    versions.register(log, model, version, Change(by="test"))
-
-
-def signing_key(cloud: Cloud) -> str:
-    name = "SigningKey"
-    resources = cloud.aws("cloudformation").describe_stack_resources(StackName="amaas")["StackResources"]
-    return str(next(entry["PhysicalResourceId"] for entry in resources if entry["LogicalResourceId"] == name))
+    running.register_past_the_gate(cloud, model, body, inputs, outputs)
 
 
 def test_an_input_that_kills_the_worker_is_its_own_failure(cloud: Cloud, client: Client, tmp_path: Path) -> None:
@@ -219,22 +193,6 @@ def slow_model() -> bytes:
     return corpus.model(nodes, [corpus.value("x", [1, 1])], [corpus.value("y", [])], initializers=[weight, shape])
 
 
-def worker_processes(cloud: Cloud) -> list[int]:
-    """Of the function batchwork on this test's own cloud."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (folder / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        named = any(
-            b"BatchworkFunction" in entry for entry in environment if entry.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")
-        )
-        if named and any(f":{cloud.port}".encode() in entry for entry in environment):
-            found.append(int(folder.name))
-    return found
-
-
 def test_every_input_is_answered_though_the_worker_is_killed(cloud: Cloud, client: Client, tmp_path: Path) -> None:
     register_unguarded(cloud, "slowly", slow_model(), [Tensor("x", "FP32", [1, 1])])
     rows = [{"inputs": {"x": [[float(n)]]}} for n in range(12)]
@@ -243,7 +201,7 @@ def test_every_input_is_answered_though_the_worker_is_killed(cloud: Cloud, clien
     kills = 0
     state = client.get_batch_job(job)
     while state["state"] in ("planning", "running"):
-        processes = worker_processes(cloud) if kills < 3 and state["state"] == "running" else []
+        processes = running.processes(cloud, "BatchworkFunction") if kills < 3 and state["state"] == "running" else []
         for process in processes:
             os.kill(process, signal.SIGKILL)
         kills += bool(processes)

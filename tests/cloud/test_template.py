@@ -142,6 +142,8 @@ def test_what_cannot_be_a_token_is_refused_at_the_door() -> None:
     expression = re.compile(scheme["identityValidationExpression"])
     assert expression.fullmatch("Bearer amaas_0123456789ab_" + "x" * 43)
     assert expression.fullmatch("bearer amaas_0123456789ab_" + "_-" * 20)
+    assert expression.fullmatch("Bearer eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UifQ.c2ln-_")
+    assert not expression.fullmatch("Bearer eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UifQ")
     assert not expression.fullmatch("Basic YTpi")
     assert not expression.fullmatch("Bearer x")
 
@@ -160,6 +162,10 @@ def test_rights_end_at_named_prefixes_of_the_one_bucket(name: str) -> None:
             named = statement["Resource"].get("Fn::Sub", "")
             assert statement["Resource"] == {"Ref": "BatchMachine"} or named.endswith(":${AWS::StackName}-batch:*")
             continue
+        if listed(statement["Action"])[0].startswith("apigateway:"):
+            places = {one["Fn::Sub"].partition("${AWS::Region}::/")[2] for one in listed(statement["Resource"])}
+            assert name == "tokens" and places <= {"apikeys", "apikeys/*", "usageplans", "usageplans/*/keys"}
+            continue
         if listed(statement["Action"])[0].startswith("sqs:"):
             assert (name, statement["Resource"]) == ("upload", {"Fn::GetAtt": ["IngestFailures", "Arn"]})
             continue
@@ -175,9 +181,14 @@ REMOVED = {
     "sweep": {"blobs/*", "catalogue/changed/*"},
     "ingest": {"catalogue/changed/*", "unfinished/*"},
     "registry": {"catalogue/changed/*"},
-    "upload": {"unfinished/*", "uploads/*", "inbox/*"},
-    "batch": {"batch/*"},
-    "training": {"training/*/checkpoint/*", "training/*/report/*", "training/*/metrics.jsonl"},
+    "upload": {"unfinished/*", "uploads/*", "inbox/*", "limits/*/upload_bytes/*"},
+    "batch": {"batch/*", "limits/*/batch_jobs/*", "limits/*/upload_bytes/*"},
+    "training": {
+        "limits/*/training_jobs/*",
+        "training/*/checkpoint/*",
+        "training/*/report/*",
+        "training/*/metrics.jsonl",
+    },
 }
 
 
@@ -203,7 +214,7 @@ def test_the_bucket_is_private_encrypted_versioned_and_outlives_the_stack() -> N
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     assert properties["BucketEncryption"]
     expiring = {rule["Prefix"] for rule in properties["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule}
-    assert expiring == {"uploads/", "batch/", "training/", "idempotency/"}, (
+    assert expiring == {"uploads/", "batch/", "training/", "idempotency/", "limits/"}, (
         "nothing else that is current may ever expire"
     )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from shared.access import limits
 from shared.config import AUTHORIZER_SECONDS
 from tests.cloud.template import TEMPLATE, deployed, listed, region, statements
 from tests.cloud.test_template import FUNCTIONS
@@ -125,3 +127,20 @@ def test_what_holds_against_deletion_and_who_encrypts_is_off_by_default() -> Non
     for name in ("ObjectLock", "DataKey", "Operators"):
         assert TEMPLATE["Parameters"][name]["Default"] == ""
     assert TEMPLATE["Parameters"]["UnsignedTokens"]["Default"] == "refuse"
+
+
+def test_limits_are_the_same_for_who_creates_tokens_and_who_lets_them_in() -> None:
+    resources = TEMPLATE["Resources"]
+    variables = [
+        resources[f"{name}Function"]["Properties"]["Environment"]["Variables"] for name in ("Tokens", "Authorize")
+    ]
+    for name in ("LIMITS", "DEPLOYMENT"):
+        assert variables[0][name] == variables[1][name]
+    defaults = {name: str(one.get("Default")) for name, one in TEMPLATE["Parameters"].items()}
+    text = re.sub(r"\$\{(\w+)\}", lambda match: defaults[match[1]], variables[0]["LIMITS"]["Fn::Sub"])
+    held = limits.decode(text)
+    assert held == limits.Limits(
+        rate=200, burst=400, quota=5_000_000, batch_jobs=20, training_jobs=5, upload_bytes=100 * 2**30
+    )
+    assert resources["StandardPlan"]["Properties"]["UsagePlanName"] == {"Fn::Sub": "${AWS::StackName}-standard"}
+    assert variables[0]["DEPLOYMENT"] == {"Ref": "AWS::StackName"}

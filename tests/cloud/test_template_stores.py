@@ -21,7 +21,7 @@ def test_only_the_scrubber_writes_what_it_has_seen() -> None:
     assert (denial["Effect"], denial["Principal"], denial["Action"]) == (
         "Deny",
         "*",
-        ["s3:PutObject", "s3:DeleteObject"],
+        ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"],
     )
     [role] = denial["Condition"]["ArnNotLike"]["aws:PrincipalArn"]["Fn::If"][2]
     assert role["Fn::Sub"].endswith(":role/${AWS::StackName}-ScrubFunctionRole-*")

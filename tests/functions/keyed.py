@@ -10,17 +10,20 @@ import pytest
 
 from functions.batch import app as batch
 from functions.registry import app as registry
+from functions.tokens import app as tokens
 from functions.training import app as training
 from functions.upload import app as upload
-from shared import batch_keys
+from shared import batch_keys, keys
 from shared.config import Config
 from shared.errors import AmaasError
 from shared.jobs.batch.runs import Execution
+from shared.jobs.training import job as jobs
 from shared.registry import aliases, models, versions
 from shared.registry.log import Log
 from shared.registry.state import Change, Policy, Target
 from shared.storage.base import ObjectInfo
 from shared.storage.memory import MemoryStore
+from shared.uploads import states
 from tests.failing import FailingStore, Plan, never
 from tests.jobs_training.conftest import REQUEST, Queue
 from tests.registry.conftest import push
@@ -45,7 +48,7 @@ class World:
         aliases.move(self.log, "m", "staging", Target(version=2), OTHER)
         monkeypatch.setattr(registry, "log", lambda: self.log)
         monkeypatch.setattr(batch, "log", lambda: self.log)
-        for app in (batch, training, upload):
+        for app in (batch, tokens, training, upload):
             monkeypatch.setattr(app, "store", lambda: self.store)
             monkeypatch.setattr(app, "config", lambda: Config(bucket="amaas"))
         monkeypatch.setattr(batch, "machine", lambda: Machine())
@@ -114,6 +117,22 @@ def a_training_job(world: World) -> dict[str, str]:
     return {"job_id": call(training.handler, "POST", "/training-jobs", REQUEST).json["id"]}
 
 
+def a_failed_upload(world: World) -> dict[str, str]:
+    """Its file has arrived, twice: the first of the two is a version of the object that is to be deleted, too."""
+    session = states.open_session(world.store, "m", [states.File("model.onnx", 2)], "tester")
+    for body in (b"{}", b"[]"):
+        world.store.put(session.keys["model.onnx"], body)
+    states.advance(world.store, session, "failed", code="interrupted", reason="the disk was full")
+    return {"upload_id": session.upload_id}
+
+
+def an_ended_training_job(world: World) -> dict[str, str]:
+    prepared = a_training_job(world)
+    jobs.write_report(world.store, prepared["job_id"], 1, "failed", "no data")
+    world.store.put(keys.training_checkpoint(prepared["job_id"], "1"), b"weights")
+    return prepared
+
+
 # by operation id: the function, what has to be there, method, path, body, and another body that is valid, too
 CALLS: dict[str, tuple[Any, Prepare, str, str, dict[str, Any], dict[str, Any]]] = {
     "setAlias": (registry, nothing, "PUT", PRODUCTION, {"version": 3}, {"version": 4}),
@@ -148,9 +167,19 @@ CALLS: dict[str, tuple[Any, Prepare, str, str, dict[str, Any], dict[str, Any]]] 
     "cancelBatchJob": (batch, a_running_job, "DELETE", "/batch/{job}", {}, {"reason": "a body that nobody reads"}),
     "createTrainingJob": (training, nothing, "POST", "/training-jobs", REQUEST, REQUEST | {"model": "boots"}),
     "cancelTrainingJob": (training, a_training_job, "DELETE", "/training-jobs/{job_id}", {}, {"reason": "late"}),
+    "redriveUploads": (
+        upload, a_failed_upload, "POST", "/uploads/redrive", {"uploads": ["{upload_id}"]},
+        {"uploads": ["019c4f2a3b0-1f0e9d8c7b6a5948"]},
+    ),
+    "deleteUpload": (upload, a_failed_upload, "DELETE", "/uploads/{upload_id}", {}, {"reason": "private"}),
+    "deleteBatchJobData": (batch, a_job, "DELETE", "/batch/{job}/data", {}, {"reason": "private"}),
+    "deleteTrainingJobData": (
+        training, an_ended_training_job, "DELETE", "/training-jobs/{job_id}/data", {}, {"reason": "private"},
+    ),
 }  # fmt: skip
 TRANSITIONS = [name for name, described in CALLS.items() if described[0] is registry]
-JOBS = [name for name in CALLS if name not in TRANSITIONS]
+DELETIONS = ["deleteUpload", "deleteBatchJobData", "deleteTrainingJobData"]
+JOBS = [name for name in CALLS if name not in (*TRANSITIONS, *DELETIONS)]
 
 
 class Caller:
@@ -158,7 +187,10 @@ class Caller:
 
     def __init__(self, world: World, operation: str) -> None:
         app, prepare, self.method, path, self.body, self.other_body = CALLS[operation]
-        self.handler, self.path = app.handler, path.format(**prepare(world))
+        prepared = prepare(world)
+        self.handler, self.path = app.handler, path.format(**prepared)
+        if "uploads" in self.body:
+            self.body = {"uploads": [identity.format(**prepared) for identity in self.body["uploads"]]}
 
     def send(self, headers: dict[str, str] | None = KEY, body: dict[str, Any] | None = None) -> Answer:
         return call(self.handler, self.method, self.path, self.body if body is None else body, headers=headers)

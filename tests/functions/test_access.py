@@ -126,7 +126,7 @@ def test_an_operator_creates_the_first_token(store: MemoryStore) -> None:
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        ({}, "it says create, sign or list_unusable"),
+        ({}, "it says create, sign, list_unusable or free_keys"),
         ({"create": {}}, "does not fit"),
         ({"drop": 1}, "does not fit"),
         ([], "does not fit"),

@@ -85,6 +85,12 @@ def test_a_query_becomes_what_the_route_declares(handler: Routes) -> None:
         assert f"the query's {name} does not fit" in refused.json["error"], refused.json
 
 
+@pytest.mark.parametrize("query", [{"tag": "\ud800"}, {"\udfff": "x"}, {"limit": "\ud800"}])
+def test_half_a_surrogate_pair_in_a_query_is_refused(handler: Routes, query: dict[str, str]) -> None:
+    answer = call(handler, "GET", "/models/m", query=query)
+    assert (answer.status, "surrogate" in answer.json["error"]) == (400, True)
+
+
 def test_binary_in_and_out(handler: Routes) -> None:
     body = bytes(range(256))
     assert call(handler, "POST", "/echo", body).body == body

@@ -36,6 +36,12 @@ def test_all_attempts_end_in_time(client: Any) -> None:
     assert longest < FUNCTION - deadline.MARGIN
 
 
+def test_a_submission_is_never_repeated_by_the_sdk_and_its_three_calls_end_in_time() -> None:
+    config = BatchQueue("queue", "definition", HERE)._once.meta.config
+    assert config.retries["total_max_attempts"] == 1
+    assert 3 * (config.connect_timeout + config.read_timeout) < FUNCTION - deadline.MARGIN
+
+
 @pytest.mark.parametrize("limit", attempts.LIMITS)
 def test_the_stores_clients_keep_each_limit_alone(limit: float) -> None:
     config = S3Store("b", HERE)._client(limit).meta.config

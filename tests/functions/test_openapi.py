@@ -147,7 +147,7 @@ def test_ids_and_names_are_pinned() -> None:
 def test_a_route_that_does_not_say_what_it_gives_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     more = Routes("more")
 
-    @more.route("GET", "/more", id="getMore", scope="read")
+    @more.route("GET", "/more", id="getMore", scope="read", models="none")
     def get_more(request: Any) -> dict[str, Any]:
         return {}
 

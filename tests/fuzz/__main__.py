@@ -13,18 +13,20 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["shared", "csv", "msgspec", "PIL", "soundfile"]):
-    from tests.fuzz.targets import TARGETS
+    from tests.fuzz.targets import CONTROL, TARGETS
 
 
 def main() -> None:
     name, seconds = sys.argv[1], int(sys.argv[2])
-    target, seeds = TARGETS[name]
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0  # 0: another one each time
+    target, seeds = (TARGETS | CONTROL)[name]
     folder = Path(".local") / "fuzz" / name
     (folder / "corpus").mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(seeds):
-        (folder / "corpus" / f"seed-{number}").write_bytes(seed)
+    for number, begun in enumerate(seeds):
+        (folder / "corpus" / f"seed-{number}").write_bytes(begun)
     limits = [
         f"-max_total_time={seconds}",
+        f"-seed={seed}",
         "-timeout=20",
         "-rss_limit_mb=2048",
         "-max_len=65536",

@@ -4,8 +4,10 @@
 
 A third are changed in their bytes, two thirds in their structure (another operator, attribute, input, shape, datatype,
 value, an edge to somewhere else). Begun with: the models that the package `onnx` brings for its own tests, and those of
-our corpus that are exported, quantized, of scikit-learn's kind, or with control flow. What is accepted has to answer
-behind the wall; what ends there is told as a find.
+our corpus that are exported, quantized, of scikit-learn's kind (ai.onnx.ml), or with control flow. What is accepted has
+to answer behind the wall; what ends there is told as a find.
+
+Workers are forked (warm.py); one model in FRESH is checked by an executed one, too, which has to say the same.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +26,70 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto
 
-from shared.errors import AmaasError
+from shared.errors import AmaasError, BadInput
+from shared.ingest import supervisor
 from shared.ingest.supervisor import check_model
-from shared.ingest.verdict import Verdict
-from shared.runtime import confined
+from shared.ingest.verdict import Limits, Verdict
+from shared.runtime import confined, samples
 from shared.runtime.arrays import DTYPES
 from shared.runtime.runners import Crashed
-from tests.ingest import quantized
+from tests.fuzz.warm import EXECUTED, forked
+from tests.ingest import corpus, quantized, test_benign
 from tests.support import identities, linear, tiny_classifier
 
 VALUES = (0, 1, -1, 2**31 - 1, -(2**31), 2**62, 7)
 MEMORY = 1 << 30
+# a search has no time for models that only take long: they are cut short, and told by the clock's own codes
+LIMITS = Limits(cpu=4, wall=12.0)
+FRESH = 100
+SLOW = ("cpu_limit", "wall_limit", "memory_limit")  # codes that depend on the machine
+
+
+@dataclass
+class Hunt:
+    """What came of changed models. outcomes: verdicts by code. served: what accepted ones did. longest: seconds."""
+
+    models: int = 0
+    outcomes: collections.Counter[str] = field(default_factory=collections.Counter)
+    served: collections.Counter[str] = field(default_factory=collections.Counter)
+    fresh: int = 0
+    longest: float = 0.0
+    finds: list[str] = field(default_factory=list)
 
 
 def seeds() -> list[bytes]:
-    ours = [linear([[1.0], [0.5]]), tiny_classifier(), identities()]
-    ours += [body for name in dir(quantized) if callable(body := getattr(quantized, name)) and name.endswith("_model")]
-    shipped = Path(onnx.__file__).parent.rglob("*.onnx")
-    return [body for body in ours if isinstance(body, bytes)] + [path.read_bytes() for path in sorted(shipped)]
+    """Ours come twice for each that `onnx` brings: those are many, and small."""
+    ours = [linear([[1.0], [0.5]]), tiny_classifier(), identities(), test_benign.conv_net(), test_benign.quantized()]
+    ours += [_body(build().model) for build in quantized.FORMS.values()]
+    ours += [corpus.loop(corpus.scalar("m", 5)), *scikit_learn()]
+    shipped = [path.read_bytes() for path in sorted(Path(onnx.__file__).parent.rglob("*.onnx"))]
+    return ours * max(1, 2 * len(shipped) // len(ours) // 3) + shipped
+
+
+def _body(model: Any) -> bytes:
+    return model if isinstance(model, bytes) else bytes(model.SerializeToString())
+
+
+def scikit_learn() -> list[bytes]:
+    from skl2onnx import to_onnx
+    from sklearn.datasets import load_iris
+    from sklearn.ensemble import GradientBoostingClassifier, RandomForestRegressor
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    data = load_iris()
+    made = [
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)),
+        RandomForestRegressor(n_estimators=3, max_depth=3, random_state=0),
+        GradientBoostingClassifier(n_estimators=3, random_state=0),
+        KNeighborsClassifier(3),
+        SVC(random_state=0),
+    ]
+    rows = data.data.astype(np.float32)
+    return [_body(to_onnx(model.fit(rows, data.target), rows[:1])) for model in made]
 
 
 def changed(rng: random.Random, body: bytes) -> bytes:
@@ -120,7 +170,10 @@ def _node(rng: random.Random, model: ModelProto) -> None:
 
 
 def served(verdict: Verdict, path: Path) -> str:
-    """What an accepted model does behind the wall, on inputs of the shapes that the gate ran it on."""
+    """What an accepted model does behind the wall: on the inputs that the gate ran it on, and on zeros of their shapes.
+
+    Of zeros, it may refuse some, as 400 says; where the gate has found no inputs, of all.
+    """
     if verdict.optimized:
         path.write_bytes(verdict.optimized)
     try:
@@ -128,45 +181,82 @@ def served(verdict: Verdict, path: Path) -> str:
     except AmaasError as error:
         return f"not loaded: {error}"
     try:
-        feeds = {
+        known = samples.decode(verdict.samples) if verdict.samples else []
+        for sample in known:
+            session.run(None, {name: samples.unpack(array) for name, array in sample.inputs.items()})
+        zeros = {
             spec.name: np.zeros(verdict.ran.get(spec.name, [1] * len(spec.shape)), DTYPES[spec.datatype])
             for spec in session.inputs
         }
-        session.run(None, feeds)
+        try:
+            session.run(None, zeros)
+        except BadInput as error:
+            if not known and verdict.probe != "inconclusive":
+                return f"refused: {error}"
         return "answered"
     except Crashed as error:
         return f"DIED: {error}"
     except (AmaasError, KeyError) as error:
-        return "answered" if verdict.probe == "inconclusive" else f"refused: {error}"
+        return f"refused: {error}"
     finally:
         session.close()
 
 
-def main() -> None:
-    count, seed = (int(sys.argv[1]) if len(sys.argv) > 1 else 200), (int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    rng, begun, longest = random.Random(seed), seeds(), 0.0
-    outcomes: collections.Counter[str] = collections.Counter()
-    finds: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
+def hunt(count: int, seed: int, gate: Any = check_model, over: Callable[[], bool] = lambda: False) -> Hunt:
+    """gate: as check_model; a broken one is found out. over: whether to stop early."""
+    rng, begun, seen = random.Random(seed), seeds(), Hunt()
+    with tempfile.TemporaryDirectory() as folder, forked():
         path = Path(folder) / "model.onnx"
         for number in range(count):
+            if over():
+                break
             body = changed(rng, rng.choice(begun))
-            path.write_bytes(body)
-            started = time.monotonic()
-            verdict = check_model({"model.onnx": path}, None)
-            longest = max(longest, time.monotonic() - started)
-            outcomes[verdict.code] += 1
-            if not verdict.reason:
-                finds.append(f"{number}: {verdict.code} without a reason")
-            outcome = served(verdict, path) if verdict.accepted else ""
-            if outcome not in ("", "answered"):
-                finds.append(f"{number}: accepted, then {outcome[:300]}")
+            finds = len(seen.finds)
+            _one(seen, f"{seed}-{number}", body, path, gate)
+            if len(seen.finds) > finds:
                 kept = Path(".local") / "fuzz" / "models" / f"{seed}-{number}.onnx"
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_bytes(body)
-    print(f"{count} models of seed {seed}: {dict(outcomes.most_common())}; the longest check {longest:.1f} s")
-    print("\n".join(finds) or "every model has a verdict with a reason; what was accepted answers")
-    sys.exit(bool(finds))
+    return seen
+
+
+def _one(seen: Hunt, name: str, body: bytes, path: Path, gate: Any) -> None:
+    path.write_bytes(body)
+    started = time.monotonic()
+    verdict = gate({"model.onnx": path}, None, LIMITS)
+    seen.longest = max(seen.longest, time.monotonic() - started)
+    seen.models += 1
+    seen.outcomes[verdict.code] += 1
+    if not verdict.accepted and not verdict.reason:
+        seen.finds.append(f"{name}: {verdict.code} without a reason")
+    if seen.models % FRESH == 0 and verdict.code not in SLOW:
+        _compare(seen, name, verdict, path)
+    if verdict.accepted:
+        outcome = served(verdict, path)
+        seen.served[outcome.partition(":")[0]] += 1
+        if outcome != "answered":
+            seen.finds.append(f"{name}: accepted, then {outcome[:300]}")
+
+
+def _compare(seen: Hunt, name: str, verdict: Verdict, path: Path) -> None:
+    """With what a worker says that was executed anew."""
+    seen.fresh += 1
+    start, supervisor._start = supervisor._start, EXECUTED
+    try:
+        again = check_model({"model.onnx": path}, None, LIMITS)
+    finally:
+        supervisor._start = start
+    if again.code not in (verdict.code, *SLOW):
+        seen.finds.append(f"{name}: {verdict.code}, and {again.code} by a worker that was executed anew")
+
+
+def main() -> None:
+    count, seed = (int(sys.argv[1]) if len(sys.argv) > 1 else 200), (int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    seen = hunt(count, seed)
+    print(f"{seen.models} models of seed {seed}: {dict(seen.outcomes.most_common())}; accepted: {dict(seen.served)}")
+    print(f"{seen.fresh} checked twice; the longest check {seen.longest:.1f} s")
+    print("\n".join(seen.finds) or "every model has a verdict with a reason; what was accepted answers")
+    sys.exit(bool(seen.finds))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,8 @@ def manifests(data: bytes) -> None:
 
 def pictures(data: bytes) -> None:
     """An image: what is accepted has pixels in the mode."""
-    images.check_pixels([data])
+    with suppress(AmaasError):
+        images.check_pixels([data])
     for mode in ("RGB", "L"):
         with suppress(AmaasError):
             image = images.decode(data, mode)
@@ -85,6 +86,13 @@ def csv_files(data: bytes) -> None:
             fields = rows.parse_csv_fields(data[start : start + length])
             header = header or fields
             rows.build_request(dict(rows.parse_csv_row(data[start : start + length], header)), ROW_MANIFEST)
+
+
+def control(data: bytes) -> None:
+    """The negative control: a reader of CSV that does not bear a NUL within quotes."""
+    csv_files(data)
+    if b'"' in data and b"\x00" in data.partition(b'"')[2]:
+        raise ValueError("a NUL within quotes")
 
 
 def png() -> bytes:
@@ -134,3 +142,4 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "sounds": (recordings, [wav()]),
     "csv": (csv_files, [CSV]),
 }
+CONTROL: dict[str, tuple[Target, list[bytes]]] = {"control": (control, [CSV])}

@@ -9,12 +9,14 @@ import msgspec
 import pytest
 
 from shared.config import Config
-from shared.ingest import pipeline
+from shared.ingest import candidate, pipeline
 from shared.ingest.verdict import Limits
 from shared.registry.log import Log
 from shared.storage.base import ObjectInfo
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import attempts, states
+from tests.failing import Crash, FailingStore, crash_at
+from tests.proofs.conftest import checked_once
 from tests.proofs.stores import age, copy_of
 from tests.support import linear
 
@@ -107,3 +109,28 @@ def test_a_file_removed_before_its_check_ends_the_upload() -> None:
     age(log.store, "", 2 * 86400)  # type: ignore[arg-type]
     [upload] = look(log)
     assert (upload.state, upload.code) == ("expired", "files_missing")
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_look_that_dies_at_any_call_loses_no_object(after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its event was lost: nobody but the looks will ever hear of it, and one that has opened its session has died."""
+    monkeypatch.setattr(candidate, "check_model", checked_once({}))
+    number, died = 0, True
+    while died:
+        number, store = number + 1, MemoryStore()
+        store.put("inbox/m/x.onnx", BODY)
+        age(store, "", 3600)
+        failing = FailingStore(store, crash_at(number, after=after))
+        try:
+            look(Log(failing))
+            died = False
+        except Crash:
+            pass
+        for _ in range(3):
+            age(store, "", 3600)
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(attempts, "leased", lambda upload: False)  # the lease of the one that died is over
+                look(Log(store))
+        [upload] = states.list_by_model(store, "m")[0]
+        assert (upload.state, Log(store).read("m").latest) == ("registered", 1), f"it died at call {number}"
+    assert number > 15

@@ -8,6 +8,7 @@ import pytest
 
 from shared.clock import now
 from shared.config import Config
+from shared.errors import Unavailable
 from shared.storage.memory import MemoryStore
 from tests.support import Answer, call, load_event
 
@@ -16,20 +17,31 @@ REQUEST = {"model": "shoes", "data": "fashion-mnist", "arguments": {"epochs": 3,
 
 
 class Queue:
-    """The part of AWS Batch that jobs depend on."""
+    """The part of AWS Batch that jobs depend on. It takes a job as often as it is submitted, as AWS Batch does.
+
+    reply_lost: submissions are carried out, and nobody hears of it.
+    """
 
     def __init__(self) -> None:
         self.submitted: list[str] = []
         self.stopped: list[str] = []
         self.details: dict[str, dict[str, Any]] = {}
         self.trouble: Exception | None = None
+        self.reply_lost = False
 
     def submit(self, job: str, deployment: str) -> str:
         if self.trouble:
             raise self.trouble
         assert deployment == BUCKET
         self.submitted.append(job)
+        if self.reply_lost:
+            raise Unavailable("AWS Batch cannot be reached")
         return f"id-of-{job}"
+
+    def find_submitted(self, job: str) -> str | None:
+        if self.trouble:
+            raise self.trouble
+        return f"id-of-{job}" if job in self.submitted else None
 
     def find(self, aws_id: str) -> dict[str, Any] | None:
         if self.trouble:

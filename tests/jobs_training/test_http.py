@@ -12,6 +12,7 @@ from shared.clock import new_id
 from shared.errors import Unavailable
 from shared.jobs.training import job as jobs
 from shared.jobs.training import progress
+from shared.jobs.training.runs import Refused
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
 from tests.jobs_training.conftest import REQUEST, Queue, ask, deliver
@@ -114,7 +115,7 @@ def test_without_a_queue_the_answer_names_the_two_ways(store: MemoryStore, monke
 
 
 def test_a_job_that_cannot_be_submitted_is_stored_as_failed(store: MemoryStore, queue: Queue) -> None:
-    queue.trouble = Unavailable("AWS Batch answered ClientException: try again")
+    queue.trouble = Refused("AWS Batch answered ClientException: try again")
     assert ask("POST", "/training-jobs", REQUEST).status == 503
     [job] = jobs.list_ids(store)
     assert state(job)["state"] == "failed"

@@ -7,14 +7,16 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from shared.clock import new_id, now
-from shared.errors import Unavailable
 from shared.jobs.training import job as jobs
-from shared.jobs.training import status
+from shared.jobs.training import runs, status
 from shared.jobs.training.job import Job
 from shared.jobs.training.queue import BatchQueue
+from shared.jobs.training.request import TrainingRequest
+from shared.jobs.training.runs import Refused
 from shared.storage.memory import MemoryStore
 
 
@@ -82,5 +84,29 @@ def test_a_job_is_submitted_and_its_status_recorded(queue: BatchQueue) -> None:
 
 
 def test_an_error_of_aws_batch_is_reported(batch: Any) -> None:
-    with pytest.raises(Unavailable, match=r"AWS Batch answered \w+: .+; try again"):
+    """As one after which the job was not taken for certain."""
+    with pytest.raises(Refused, match=r"AWS Batch answered \w+: .+; try again"):
         BatchQueue("arn:aws:batch:us-east-1:123456789012:job-queue/gone", "none:1").submit(new_id(), "bucket")
+
+
+def lose_replies(queue: BatchQueue, operation: str, count: list[int]) -> None:
+    """Each call is carried out, and its reply is lost."""
+
+    def lost(**_: Any) -> None:
+        count.append(1)
+        raise EndpointConnectionError(endpoint_url="lost")
+
+    queue._once.meta.events.register(f"after-call.batch.{operation}", lost)
+
+
+def test_a_job_whose_reply_is_lost_is_submitted_once(queue: BatchQueue) -> None:
+    replies: list[int] = []
+    lose_replies(queue, "SubmitJob", replies)
+    store = MemoryStore()
+    request = TrainingRequest(model="m", data="fashion-mnist")
+    job = runs.start(store, queue, request, "ann", "amaas")
+    report = status.read_report(store, job.id)
+    listed = queue._client.list_jobs(jobQueue=queue._queue, filters=[{"name": "JOB_NAME", "values": [job.id]}])
+    assert report is not None
+    assert [one["jobId"] for one in listed["jobSummaryList"]] == [report.id]
+    assert (len(replies), queue.find_submitted(new_id())) == (1, None)

@@ -8,7 +8,7 @@ import pytest
 
 from ops import backup
 from shared import keys
-from shared.access import tokens
+from shared.access import listing, tokens
 from shared.registry import aliases, models, verify
 from shared.registry.log import Log
 from shared.registry.state import Target
@@ -38,7 +38,7 @@ def test_what_is_restored_is_the_same_registry(source: MemoryStore, tmp_path: Pa
     assert verify.verify(log, "m").verified
     manifest = models.manifest(log, log.version(log.read("m"), 2))
     assert manifest.name == "m"
-    assert [token.name for token in tokens.list_tokens(target)] == ["shop"]
+    assert [token.name for token in listing.everything(target)] == ["shop"]
     assert not target.list_page("uploads/").objects
 
 
@@ -46,7 +46,7 @@ def test_a_second_backup_copies_what_is_new(source: MemoryStore, tmp_path: Path)
     backup.save(source, tmp_path)
     aliases.rollback(Log(source), "m", "production", ANN, 1)
     copied, _ = backup.save(source, tmp_path)
-    mutable = len(tokens.list_tokens(source))
+    mutable = len(listing.everything(source))
     assert copied == 1 + mutable
     target = MemoryStore()
     backup.restore(target, tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ def verdicts() -> dict[str, Verdict]:
 
 @pytest.fixture
 def verdicts_once(monkeypatch: pytest.MonkeyPatch, verdicts: dict[str, Verdict]) -> None:
+    monkeypatch.setattr(candidate, "check_model", checked_once(verdicts))
+
+
+def checked_once(verdicts: dict[str, Verdict]) -> Callable[..., Verdict]:
     """Each package is checked once, in the real sandbox, and the verdict kept: one takes a third of a second.
 
     Everything else of the pipeline runs as it is, each time.
@@ -41,4 +45,4 @@ def verdicts_once(monkeypatch: pytest.MonkeyPatch, verdicts: dict[str, Verdict])
             verdicts[package.hexdigest()] = supervisor.check_model(files, manifest, limits)
         return verdicts[package.hexdigest()]
 
-    monkeypatch.setattr(candidate, "check_model", check_model)
+    return check_model

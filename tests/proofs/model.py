@@ -14,7 +14,7 @@ registry's Target gives: "3", or "1: 90, 2: 10 with 3 as shadow".
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 TRAIL = 10
@@ -45,7 +45,8 @@ NOTHING = Map()
 class State:
     """uploads: of every version ever registered, number 1 first. requests: (alias, target, by, policy) by number.
 
-    policy: (protected, two_person) that a request asks for, None where it is for a move.
+    policy: (protected, two_person) that a request asks for, None where it is for a move. approved: of each alias that
+    two persons move, what one may go back to; no part of what the registry stores of a state.
     """
 
     revision: int = 0
@@ -58,6 +59,7 @@ class State:
     policies: Map = NOTHING
     requests: Map = NOTHING
     tags: tuple[str, ...] | None = None
+    approved: Map = field(default=NOTHING, compare=False)
 
     @property
     def latest(self) -> int:
@@ -89,7 +91,8 @@ def _register(state: State, upload: str) -> tuple[State, int]:
         return state, state.uploads.index(upload) + 1
     number = state.latest + 1
     if state.deleted or not state.uploads:  # the name is used for the first time, or again
-        state = State(state.revision, state.uploads, first=number, policies=state.policies)
+        state = State(state.revision, state.uploads, first=number, policies=state.policies, approved=state.approved)
+    if "production" not in state.aliases and not state.policies.get("production", (True, False))[1]:
         state = replace(state, aliases=Map(production=str(number)), trails=Map(production=()))
     return replace(state, revision=state.revision + 1, uploads=(*state.uploads, upload)), number
 
@@ -155,13 +158,17 @@ def _rollback(state: State, by: str, may_promote: bool, alias: str, version: int
         raise Refused("NotFound")
     _allow(state, alias, may_promote, direct=False)
     trail = state.trails[alias]
+    if state.policies.get(alias, (False, False))[1]:
+        reachable = tuple(target for target in trail if target in state.approved[alias])
+    else:
+        reachable = trail
     if version is None:
-        target = next((t for t in reversed(trail) if not numbers(t) & state.retired), None)
+        target = next((t for t in reversed(reachable) if not numbers(t) & state.retired), None)
         if target is None:
             raise Refused("Conflict")
     else:
         target = str(version)
-        _allow(state, alias, may_promote, direct=target not in trail)
+        _allow(state, alias, may_promote, direct=target not in reachable)
     if target == state.aliases[alias]:
         return state, None
     _usable(state, target)
@@ -188,7 +195,9 @@ def _policy(
         return state, None
     if _strength(protected, two_person) < _strength(*present):
         _allow(state, alias, may_promote)
-    return replace(state, policies=state.policies.having(alias, (protected, two_person))), None
+    standing = frozenset({_serving(state.aliases[alias])} if alias in state.aliases else ())
+    policies, approved = state.policies.having(alias, (protected, two_person)), state.approved.having(alias, standing)
+    return replace(state, policies=policies, approved=approved), None
 
 
 def _strength(protected: bool, two_person: bool) -> int:
@@ -231,7 +240,8 @@ def _approve(state: State, by: str, may_promote: bool, number: int) -> tuple[Sta
         policies, requests = state.policies.having(alias, policy), state.requests.without(number)
         return replace(state, policies=policies, requests=requests), None
     _usable(state, target)
-    return _forward(state, alias, target), None
+    approved = state.approved.having(alias, state.approved.get(alias, frozenset()) | {_serving(target)})
+    return _forward(replace(state, approved=approved), alias, target), None
 
 
 def _reject(state: State, by: str, may_promote: bool, number: int) -> tuple[State, None]:

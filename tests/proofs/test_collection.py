@@ -117,11 +117,15 @@ def test_in_no_order_is_a_named_blob_removed(name: str) -> None:
 
 @pytest.mark.parametrize("runs", [300, pytest.param(20_000, marks=pytest.mark.soak)])
 def test_two_writers_a_mover_and_two_collectors(runs: int) -> None:
+    some(larger_world(), seed=1, runs=runs)
+
+
+def larger_world() -> Callable[[], tuple[Store, Sequence[Actor], Callable[[Store], None]]]:
     made = two_versions()
     blobs.write(made, b"another orphan")
     age(made, keys.BLOBS, 8 * DAY)
     actors = [collector, collector, registers(b"another orphan", "upload-3"), registers(b"another orphan", "upload-4")]
-    some(lambda: (copy_of(made), [*actors, moves], nothing_named_is_missing), seed=1, runs=runs)
+    return lambda: (copy_of(made), [*actors, moves], nothing_named_is_missing)
 
 
 def test_what_nobody_names_does_go() -> None:

@@ -50,8 +50,10 @@ def a_call(rng: random.Random, writer: int, turn: int) -> tuple:
     return calls[kind], f"writer-{writer}", True
 
 
-def work(log: Log, writer: int, turns: int, history: list[Operation], troubles: list[BaseException]) -> None:
-    rng = random.Random(writer)
+def work(
+    log: Log, writer: int, turns: int, history: list[Operation], troubles: list[BaseException], seed: int = 0
+) -> None:
+    rng = random.Random(seed * 1000 + writer)
     try:
         for turn in range(turns):
             asked, name, invoked = a_call(rng, writer, turn), f"{writer}-{turn}", time.monotonic()
@@ -69,13 +71,13 @@ def work(log: Log, writer: int, turns: int, history: list[Operation], troubles: 
         troubles.append(trouble)
 
 
-def contend(store: Store, writers: int, turns: int) -> list[Operation]:
+def contend(store: Store, writers: int, turns: int, seed: int = 7) -> list[Operation]:
     """What each writer asked and was answered."""
     history: list[Operation] = []
     troubles: list[BaseException] = []
-    failing = FailingStore(store, randomly(7, before=REFUSED, after=LOST, only=WRITES))
+    failing = FailingStore(store, randomly(seed, before=REFUSED, after=LOST, only=WRITES))
     threads = [
-        threading.Thread(target=work, args=(Log(failing), writer, turns, history, troubles))
+        threading.Thread(target=work, args=(Log(failing), writer, turns, history, troubles, seed))
         for writer in range(writers)
     ]
     for thread in threads:

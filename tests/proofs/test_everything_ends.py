@@ -227,6 +227,16 @@ def test_a_session_whose_state_was_never_written_is_found(world: World) -> None:
     assert world.upload("m").state == "registered"
 
 
+def test_a_session_with_neither_state_nor_marker_is_found_by_the_daily_look(world: World) -> None:
+    identity = world.send("m")
+    world.store.delete(f"models/m/uploads/{identity}.json")
+    for key in world.unfinished():
+        world.store.delete(key)
+    ingest.handler({}, Context(world.clock))  # the daily schedule
+    world.pass_time(unfinished.PATIENCE + 3 * LOOK)
+    assert world.upload("m").state == "registered"
+
+
 def test_sessions_of_a_release_without_markers_are_taken_over(world: World) -> None:
     for _ in range(3):
         world.send("m")

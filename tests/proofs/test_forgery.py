@@ -185,8 +185,8 @@ def test_replayed_records_are_named_and_not_believed(log: Log, where: str) -> No
 def test_what_another_key_signs_is_not_believed(signed: Log, tmp_path: Path) -> None:
     mallory = LocalKey.create(tmp_path / "mallory.pem")
     intruder = Log(signed.store, signer=mallory, trusted=[*signed.trusted, mallory.public])
-    for _ in range(3):
-        aliases.rollback(intruder, "m", "production", ANN)
+    for number in range(3):
+        models.edit(intruder, "m", ANN, tags=[f"t{number}"])
     assert refused(signed)
     assert blamed(signed) == [LAST + 1, LAST + 2, LAST + 3]
     signed.store.delete(keys.head("m"))

@@ -30,10 +30,22 @@ SIZES = [("memory", 8, 8), ("moto", 5, 5), ("ministack", 6, 6), ("seaweedfs", 6,
 
 
 class Callers:
-    """Threads that call, and write down what they were told. patience: the share that repeats an unanswered call."""
+    """Threads that call, and write down what they were told. patience: the share that repeats an unanswered call.
 
-    def __init__(self, store: Store, plan: Plan, *, patience: float, seed: int) -> None:
+    draw: the call of a caller's turn.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        *,
+        patience: float,
+        seed: int,
+        draw: Callable[[random.Random, int, int], tuple] | None = None,
+    ) -> None:
         self.log = Log(FailingStore(store, plan))
+        self.draw = draw or a_call_or_a_read
         self.patience, self.seed = patience, seed
         self.history: list[Operation] = []
         self.troubles: list[BaseException] = []
@@ -56,17 +68,20 @@ class Callers:
             self.troubles.append(trouble)
 
     def _one(self, rng: random.Random, caller: int, turn: int) -> Operation:
-        asked, name, invoked = a_call(rng, caller, turn), f"{caller}-{turn}", time.monotonic()
-        if rng.random() < 0.25:
-            asked = (("read",), *asked[1:])
+        asked, name, invoked = self.draw(rng, caller, turn), f"{caller}-{turn}", time.monotonic()
         while True:
             try:
-                answer, _ = carry_out(self.log, asked, name)
+                answer, seen = carry_out(self.log, asked, name)
             except Unavailable:
                 if rng.random() > self.patience:
                     return Operation(name, asked, invoked, outcome="unknown")
             else:
-                return Operation(name, asked, invoked, time.monotonic(), answer=answer)
+                return Operation(name, asked, invoked, time.monotonic(), answer=answer, seen=seen)
+
+
+def a_call_or_a_read(rng: random.Random, caller: int, turn: int) -> tuple:
+    asked = a_call(rng, caller, turn)
+    return (("read",), *asked[1:]) if rng.random() < 0.25 else asked
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak), pytest.param(3, marks=pytest.mark.soak)])

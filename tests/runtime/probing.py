@@ -6,10 +6,12 @@ What they see is the reason for which the model cannot be loaded.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import mmap
 import os
 import re
+import resource
 import socket
 import sys
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from shared.runtime.zygotes import Order
 # What is looked for; this text itself does not match.
 CANARY = re.compile(rb"canary-[0-9a-f]{32}-end")
 PROTECTED = ("[vvar", "[vsyscall", "[vdso")
+F_SETSIG = 10
 opened: list[int] = []
 libc = ctypes.CDLL(None, use_errno=True)
 confine, prepare = runner.main, runner._prepare
@@ -55,6 +58,13 @@ def attempts() -> dict[str, Callable[[], Any]]:
         "exec": lambda: os.execv("/bin/true", ["true"]),
         "kill": lambda: os.kill(parent, 0),
         "kill init": lambda: os.kill(1, 0),
+        "signals of its socket": lambda: fcntl.fcntl(3, F_SETSIG, 9),
+        "an owner of its socket": lambda: fcntl.fcntl(3, fcntl.F_SETOWN, parent),
+        "signals when there is something to read": lambda: fcntl.fcntl(3, fcntl.F_SETFL, os.O_ASYNC),
+        "a lease": lambda: fcntl.fcntl(4, fcntl.F_SETLEASE, fcntl.F_RDLCK),
+        "its parent's processor": lambda: os.sched_setaffinity(parent, {0}),
+        "its parent's priority": lambda: os.setpriority(os.PRIO_PROCESS, parent, 19),
+        "its parent's limits": lambda: resource.prlimit(parent, resource.RLIMIT_CPU),
         "ptrace": lambda: _refused(libc.ptrace(16, parent, 0, 0)),
         "memory of others": lambda: _refused(libc.process_vm_readv(parent, 0, 0, 0, 0, 0)),
         "more descriptors": lambda: _refused(libc.recvmsg(3, 0, 0)),

@@ -63,6 +63,14 @@ def grows() -> bytes:
     return model(nodes, {"shape": (INT64, [1])}, {"y": (FLOAT, ["N"]), "n": (FLOAT, [1])})
 
 
+def unfolds() -> bytes:
+    """y = x + the product of two columns and rows of ones: 200 MiB that are computed while the model is loaded."""
+    ones = {"column": np.ones((7168, 1), np.float32), "row": np.ones((1, 7168), np.float32)}
+    nodes = [helper.make_node("MatMul", ["column", "row"], ["all"]), helper.make_node("Add", ["x", "all"], ["sums"])]
+    nodes += [helper.make_node("ReduceSum", ["sums"], ["y"], keepdims=0)]
+    return model(nodes, {"x": (FLOAT, [1])}, {"y": (FLOAT, [])}, ones)
+
+
 def repeats() -> bytes:
     """Adds 1 to x as many times as the caller says."""
     state = helper.make_tensor_value_info

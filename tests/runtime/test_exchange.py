@@ -97,3 +97,17 @@ def test_messages_that_are_none(body: bytes) -> None:
 def test_what_does_not_fit_is_told() -> None:
     with pytest.raises(TooLarge, match="send fewer inputs"):
         written({"x": np.zeros(1000, np.float32)})
+
+
+@pytest.mark.parametrize("encoded", [b"\x92\xa0\xa0", b"\xdc\x00\x02\xa0\xa0", b"\xdd\x00\x00\x00\x02\xa0\xa0"])
+def test_texts_are_counted_by_the_head_of_their_array(encoded: bytes) -> None:
+    assert exchange._texts(encoded, 2).tolist() == ["", ""]
+    for body, count in ((encoded, 3), (encoded[:-1], 2), (b"\xa0" + encoded, 2), (b"\xdd\x00", 2), (b"", 0)):
+        with pytest.raises(Unreadable):
+            exchange._texts(body, count)
+
+
+@pytest.mark.parametrize("texts", [np.full(exchange.MOST_TEXTS + 1, "", object), np.array(["x" * exchange.TEXT_BYTES])])
+def test_too_many_texts_are_told_before_they_are_written(texts: np.ndarray) -> None:
+    with pytest.raises(TooLarge, match=r"'t' are more than.*send fewer"):
+        exchange.describe([("t", texts)])

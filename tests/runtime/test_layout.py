@@ -56,6 +56,8 @@ def large(body: bytes) -> list[layout.Field]:
     return [raw for raw in (layout._raw(body, tensor) for tensor in tensors) if raw]
 
 
+TYPES = ["FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64"]
+TYPES += ["UINT64", "BOOL", "INT4", "UINT4", "FLOAT8E4M3FN"]
 SIZES = st.lists(st.sampled_from([1, 255, 256, 257, 1000, 4096, 30_000]), min_size=1, max_size=8)
 
 
@@ -120,11 +122,7 @@ def weight_of(kind: int, array: np.ndarray) -> bytes:
     return layout.aligned(proto.SerializeToString())
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32"]
-    + ["INT64", "UINT64", "BOOL", "INT4", "UINT4", "FLOAT8E4M3FN"],
-)
+@pytest.mark.parametrize("kind", TYPES)
 def test_weights_of_any_type_are_given_from_memory(kind: str) -> None:
     number = getattr(TensorProto, kind)
     values = np.arange(8192) % 7

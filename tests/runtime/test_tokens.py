@@ -49,7 +49,7 @@ def feeds(*items: str | tuple[str, str]) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("load", KINDS.values(), ids=KINDS)
-def test_tokens_are_the_librarys(load: Callable[[bytes, Cutting], Session]) -> None:
+def test_tokens_are_those_of_the_library(load: Callable[[bytes, Cutting], Session]) -> None:
     library = packages.tokenizer()
     session = load(library.to_str().encode(), Cutting(6))
     library.enable_truncation(6)

@@ -16,6 +16,7 @@ from shared.errors import BadInput, NotImplemented_
 from shared.package import manifest, processing
 from shared.package.processing import Column, Table
 from shared.serving.content import json_reply
+from shared.serving.explain import Options, class_index
 from shared.serving.explain import images as on_images
 from shared.serving.explain import texts as on_texts
 from shared.serving.inputs import images
@@ -240,3 +241,9 @@ def test_what_cannot_be_explained(fashion: packages.Loaded) -> None:
         explain(rows_model(), b'{"inputs": [[1, 2, 3], [1, 2, 3]]}', "application/json", {})
     with pytest.raises(NotImplemented_, match="no method to explain 'tensor'"):
         explain(packages.loaded(linear([[1.0]])), b"{}", "application/json", {})
+
+
+@pytest.mark.parametrize("label", ["3", "10", "0000000009", "00000000000", "-1", "²"])
+def test_a_class_that_the_model_lacks_is_refused_however_it_is_written(label: str) -> None:
+    with pytest.raises(BadInput, match="has no class"):
+        class_index(packages.loaded(linear([[1.0, 2.0, 3.0]])), np.zeros(3), Options(label=label))

@@ -44,7 +44,7 @@ class Clock:
         return self.now
 
 
-def publish(store: MemoryStore, name: str, model: bytes, upload: str) -> Version:
+def publish(store: MemoryStore, name: str, model: bytes, upload: str, **files: bytes) -> Version:
     described = Manifest(name=name, inputs=[Tensor("x", "FP32", [-1, 2])], outputs=[Tensor("y", "FP32", [-1, 1])])
     digest = blobs.write(store, model)
     version = Version(
@@ -55,6 +55,7 @@ def publish(store: MemoryStore, name: str, model: bytes, upload: str) -> Version
         model=digest,
         size=len(model),
         upload=upload,
+        files={name: blobs.write(store, body) for name, body in files.items()},
     )
     return versions.register(Log(store), name, version, Change(by="test"))
 
@@ -137,7 +138,7 @@ def test_unknown_models_and_versions(store: CountingStore) -> None:
     for name, reference in (("nope", None), ("m", "3"), ("m", "canary")):
         with pytest.raises(NotFound):
             models.load(name, reference)
-    assert models.ready("m", None)
+    assert models.load_if_ready("m", None)
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes", None])
@@ -150,7 +151,7 @@ def test_a_damaged_blob_is_never_served(store: CountingStore, damage: bytes | No
     models = make(store)
     with pytest.raises(Unavailable, match=digest):
         models.load("m", None)
-    assert not models.ready("m", None)
+    assert not models.load_if_ready("m", None)
     assert run(models, "2") == 2.0
 
 
@@ -216,7 +217,8 @@ def test_who_waits_for_a_load_that_fails_tries_again(store: CountingStore, monke
     assert models._loading == {}
 
 
-def test_the_least_recently_used_goes_first(store: CountingStore) -> None:
+def test_the_least_recently_used_goes_first(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "resident", lambda session: 0)  # by their files alone
     size = len(linear([[1.0], [0.0]]))
     models = make(store, capacity=size * 5)  # two sessions at twice their file, and a bit
     publish(store, "m", linear([[3.0], [0.0]]), "upload-3")

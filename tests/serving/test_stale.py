@@ -174,6 +174,28 @@ def test_over_http(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (numbered.status, numbered.headers["x-amaas-stale"]) == (200, "7200")
 
 
+@pytest.mark.parametrize("route", ["", "/config", "/stats", "/ready"])
+def test_what_describes_a_model_says_how_old_it_is(world: World, monkeypatch: pytest.MonkeyPatch, route: str) -> None:
+    monkeypatch.setattr(inference, "models", lambda: world.models)
+    paths = {"alias": f"/v2/models/m{route}", "number": f"/v2/models/m/versions/1{route}"}
+    fresh = {name: call(inference.handler, "GET", path) for name, path in paths.items()}
+    call(inference.handler, "GET", "/v2/models/m/ready")
+    assert all(answer.status == 200 and "x-amaas-stale" not in answer.headers for answer in fresh.values())
+    world.away = True
+    for seconds, alias_answers in ((60, True), (2 * HOUR, False)):
+        world.clock.now = seconds
+        alias = call(inference.handler, "GET", paths["alias"])
+        number = call(inference.handler, "GET", paths["number"])
+        assert alias.status == (200 if alias_answers else 503)
+        assert alias.headers.get("x-amaas-stale") == (str(round(seconds)) if alias_answers else None)
+        assert alias.headers.get("Retry-After") == (None if alias_answers else "1")
+        assert (number.status, number.body) == (200, fresh["number"].body)
+        assert number.headers["x-amaas-stale"] == str(round(seconds))
+    assert call(inference.handler, "GET", f"/v2/models/another{route}").status == 503
+    world.away = False
+    assert "x-amaas-stale" not in call(inference.handler, "GET", paths["alias"]).headers
+
+
 # ---- tokens
 
 

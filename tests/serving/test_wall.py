@@ -41,6 +41,7 @@ MODELS: dict[str, tuple[bytes, list[Tensor], list[Tensor]]] = {
         [Tensor("y", INT64, [-1])],
     ),
     "memory": (sessions.grows(), [Tensor("shape", INT64, [1])], [Tensor("y", FP32, [-1]), Tensor("n", FP32, [1])]),
+    "large": (sessions.unfolds(), [Tensor("x", FP32, [1])], [Tensor("y", FP32, [])]),
     "loop": (sessions.repeats(), [Tensor("times", INT64, []), Tensor("x", FP32, [1])], [Tensor("y", FP32, [1])]),
 }
 GOOD = {"inputs": {"x": [[3, 4]]}}
@@ -279,3 +280,12 @@ def test_calls_leave_no_descriptor_behind(models: Models) -> None:
     for _ in range(3):
         predict("null", {"inputs": {"x": [1.0]}})
     assert len(os.listdir("/proc/self/fd")) <= before + 1  # the model's file, kept for the next call
+
+
+def test_a_small_file_that_takes_much_memory_counts_with_that(log: Log) -> None:
+    models = Models(log, ttl=60, capacity=100 << 20)
+    large = models.load("large", None)
+    assert large.version.size < 100_000
+    assert walls.resident(large.session) > 150 << 20
+    good = models.load("good", None)  # for which there is no room beside it
+    assert [entry.session for entry in models._cached.values()] == [good.session]

@@ -6,6 +6,7 @@ A seed that breaks a rule is replayed by itself: python -m tests.simulation SEED
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 
@@ -20,7 +21,15 @@ def run(seed: int) -> int:
         return world.engine.steps
 
 
+def fix_hashes(module: str) -> None:
+    """Run this command with the same order of sets in each process: else a seed would not be a run."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        command = [sys.executable, "-m", module, *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | {"PYTHONHASHSEED": "0"})
+
+
 def main() -> None:
+    fix_hashes("tests.simulation")
     logging.disable(logging.CRITICAL)
     first, count = (int(sys.argv[1]) if len(sys.argv) > 1 else 0), (int(sys.argv[2]) if len(sys.argv) > 2 else 1)
     began, steps, broken = time.process_time(), 0, 0

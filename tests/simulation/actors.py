@@ -46,14 +46,18 @@ Actor = Generator[Step, Any, None]
 
 @dataclass
 class Package:
-    """An upload as its owner sees it. arrived: all files were put. expected: its end state. announced: its digest."""
+    """An upload as its owner sees it. expected: its end state. announced: its digest.
+
+    opened_at, arrived_at: when it had its URLs, and when all files were put, in seconds since the epoch; 0 for never.
+    """
 
     model: str
     files: dict[str, bytes]
     expected: str
     announced: str | None = None
     upload: str = ""
-    arrived: bool = False
+    opened_at: float = 0.0
+    arrived_at: float = 0.0
 
 
 @dataclass
@@ -79,6 +83,7 @@ class Notebook:
 
     packages: list[Package] = field(default_factory=list)
     dropped: dict[str, bytes] = field(default_factory=dict)  # into the inbox, by key
+    dropped_at: dict[str, float] = field(default_factory=dict)
     batches: list[BatchJob] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     replays: list[tuple[Transition, Answer]] = field(default_factory=list)
@@ -98,8 +103,8 @@ def persistent(engine: Engine, call: Call) -> Generator[Step, Any, Answer | None
     return None
 
 
-def uploader(engine: Engine, notebook: Notebook, package: Package, loses: float) -> Actor:
-    """Announce a package and send its files; one in some stops halfway. loses: that share."""
+def uploader(engine: Engine, notebook: Notebook, package: Package, loses: float, gap: float = 900.0) -> Actor:
+    """Announce a package and send its files; one in some stops halfway. loses: that share. gap: seconds at most."""
     listed: list[dict[str, Any]] = [{"name": name, "size": len(body)} for name, body in package.files.items()]
     if package.announced:
         listed[0]["sha256"] = package.announced
@@ -108,7 +113,7 @@ def uploader(engine: Engine, notebook: Notebook, package: Package, loses: float)
     if answer is None:
         return
     assert answer.status == 201, answer.body
-    package.upload = answer.json["upload_id"]
+    package.upload, package.opened_at = answer.json["upload_id"], engine.now
     notebook.packages.append(package)
     targets = {target["name"]: unquote(urlsplit(target["url"]).path).lstrip("/") for target in answer.json["files"]}
     names = sorted(targets, key=lambda _: engine.rng.random())
@@ -116,16 +121,15 @@ def uploader(engine: Engine, notebook: Notebook, package: Package, loses: float)
     for number, name in enumerate(names):
         if number == stops:
             return
-        yield Wait(engine.rng.random() * 900)
+        yield Wait(engine.rng.random() * gap)
         yield Put(targets[name], package.files[name])
-    package.arrived = True
+    package.arrived_at = engine.now
 
 
 def dropper(engine: Engine, notebook: Notebook, model: str, name: str, body: bytes) -> Actor:
     """Put a model into the inbox with nothing but an S3 client."""
-    yield Wait(engine.rng.random() * DAY)
     key = f"inbox/{model}/{name}"
-    notebook.dropped[key] = body
+    notebook.dropped[key], notebook.dropped_at[key] = body, engine.now
     yield Put(key, body)
 
 
@@ -148,34 +152,42 @@ def predictor(engine: Engine, notebook: Notebook, model: str, rows: list[str]) -
         job.state = seen.json["state"] if seen else ""
 
 
-def operator(engine: Engine, notebook: Notebook, name: str, rushes: list[float], moves: int) -> Actor:
-    """Move aliases, roll back, retire, edit, delete and restore; some calls are repeated much later."""
+def operator(
+    engine: Engine, notebook: Notebook, name: str, models: tuple[str, ...], rushes: list[float], moves: int, rush: float
+) -> Actor:
+    """Move aliases, roll back, retire, edit, delete and restore; some calls are repeated, at once or much later.
+
+    rushes: seconds since the start, at which many act. rush: the share of calls that wait for one.
+    """
     rng = engine.rng
     for number in range(moves):
         later = [moment - (engine.now - START) for moment in rushes if moment > engine.now - START]
-        yield Wait(rng.choice(later) + rng.random() * 2 if later and rng.random() < 0.3 else rng.expovariate(1 / DAY))
-        call = _some_transition(engine, f"{name}-{number}")
+        yield Wait(
+            rng.choice(later) + rng.random() * 0.5 if later and rng.random() < rush else rng.expovariate(1 / DAY)
+        )
+        call = _some_transition(engine, f"{name}-{number}", models)
         answer = yield from persistent(engine, call)
         if answer is None:
             continue
         transition = Transition(call, answer)
         notebook.transitions.append(transition)
         if rng.random() < 0.5:
-            yield Wait(rng.random() * 3600 * 6)
+            yield Wait(rng.random() * rng.choice((1.0, 3600 * 6)))
             again = yield from persistent(engine, call)
             if again is not None:
                 notebook.replays.append((transition, again))
 
 
-def _some_transition(engine: Engine, key: str) -> Call:
+def _some_transition(engine: Engine, key: str, models: tuple[str, ...]) -> Call:
     rng = engine.rng
-    model, alias = f"/models/{rng.choice(MODELS)}", rng.choice(ALIASES)
+    model, alias = f"/models/{rng.choice(models)}", rng.choice(ALIASES)
     version = rng.randrange(1, 5)
     method, path, body = rng.choice(
         [
             ("PUT", f"{model}/aliases/{alias}", {"version": version}),
             ("PUT", f"{model}/aliases/{alias}", {"version": version}),
             ("PUT", f"{model}/aliases/{alias}", {"split": {str(version): 90, str(version + 1): 10}}),
+            ("POST", f"{model}/aliases/{alias}/rollback", {}),
             ("POST", f"{model}/aliases/{alias}/rollback", {}),
             ("DELETE", f"{model}/aliases/staging", {}),
             ("POST", f"{model}/versions/{version}/retire", {}),

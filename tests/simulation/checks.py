@@ -10,13 +10,18 @@ from datetime import datetime
 from shared import keys
 from shared.registry import blobs, catalog, models, verify
 from shared.registry.log import Log
-from shared.uploads import attempts, states
+from shared.uploads import attempts, states, unfinished
+from tests.simulation import effects
 from tests.simulation.actors import MODELS
 from tests.simulation.cloud import DAY
-from tests.simulation.rules import require
+from tests.simulation.rules import UPLOAD_STATE, require
 from tests.simulation.world import World
 
 CLOCKS = 1200.0  # seconds by which times of several processes differ here
+HOUR = 3600.0
+# in calm weather, of an upload that arrived: its event's patience, a look, the last attempt, and two looks more
+ENDS_WITHIN = unfinished.PATIENCE + unfinished.LAST_ATTEMPT + 4 * HOUR
+EXPIRES_WITHIN = unfinished.FILES_WAITED_FOR + 2 * HOUR
 
 
 def check(world: World) -> None:
@@ -25,7 +30,8 @@ def check(world: World) -> None:
     require(world.cloud.outstanding == 0, "every invocation ends", world.cloud.outstanding)
     _logs(log)
     _uploads(world, log)
-    _transitions(world, log)
+    _carried_out_once(log)
+    effects.check(world.notebook, log)
     _catalog(log)
     _batches(world)
     _inbox(world, log)
@@ -36,6 +42,8 @@ def check(world: World) -> None:
 def _logs(log: Log) -> None:
     for model in MODELS:
         head = log.read(model)
+        newest = max((int(key[-17:-5]) for key in log.store._objects if key.startswith(keys.log(model))), default=0)
+        require(head.revision == newest, "the state is that of the newest record", model, head.revision, newest)
         if not head.revision:
             continue
         report = verify.verify(log, model)
@@ -64,19 +72,28 @@ def _deleted(log: Log, model: str, revision: int) -> None:
 def _uploads(world: World, log: Log) -> None:
     for package in world.notebook.packages:
         key = keys.upload_state(package.model, package.upload)
-        state = states._decode(world.cloud.objects.get(key).body, package.upload)
-        if not package.arrived:
+        state = states._decode(world.cloud.objects.get(key).body, package.model, package.upload)
+        if not package.arrived_at:
             require(state.state == "expired", "what never arrived expires", key, state.state)
+            _in_time(world, key, package.opened_at, EXPIRES_WITHIN)
             continue
         require(state.state in states.FINAL, "an upload that arrived comes to an end", key, state.state, state.reason)
+        _in_time(world, key, package.arrived_at, ENDS_WITHIN)
         allowed = {package.expected}
         if state.code == "deleted":  # it came while its model was deleted
             allowed.add("rejected")
-        if state.attempts >= attempts.MAX_ATTEMPTS and world.foul.interrupts:
+        began_in_calm = package.opened_at > world.calm_from
+        if state.attempts >= attempts.MAX_ATTEMPTS and world.foul.interrupts and not began_in_calm:
             allowed.add("failed")
         require(state.state in allowed, "an upload ends as its content says", key, state.state, state.code, allowed)
         if state.state == "registered":
             _registered(log, package.model, package.upload, package.files["model.onnx"], state.version)
+
+
+def _in_time(world: World, key: str, since: float, limit: float) -> None:
+    """What had to wait for calm weather has its time from then on."""
+    late = world.watch.ended_at[key] - max(since, world.calm_from) - limit
+    require(late <= 0, "an upload ends in time", key, f"{late / HOUR:.1f} h late", world.watch.ended[key])
 
 
 def _registered(log: Log, model: str, upload: str, body: bytes, number: int | None) -> None:
@@ -89,7 +106,7 @@ def _registered(log: Log, model: str, upload: str, body: bytes, number: int | No
     require(version.source == hashlib.sha256(body).hexdigest(), "a version is of its upload's bytes", model, number)
 
 
-def _transitions(world: World, log: Log) -> None:
+def _carried_out_once(log: Log) -> None:
     applied = Counter(
         record.request_id
         for model in MODELS
@@ -99,19 +116,6 @@ def _transitions(world: World, log: Log) -> None:
     )
     for request, count in applied.items():
         require(count == 1, "a call with a key is carried out once", request, count)
-    for transition, again in world.notebook.replays:
-        first = transition.answer
-        if first.status >= 400:  # a refusal changed nothing: later, the same call may be possible
-            continue
-        require(
-            (again.status, again.json) == (first.status, first.json),
-            "a repeated call has the first answer",
-            transition.call,
-            first.status,
-            first.body,
-            again.status,
-            again.body,
-        )
 
 
 def _catalog(log: Log) -> None:
@@ -154,11 +158,19 @@ def _inbox(world: World, log: Log) -> None:
         for record in log.records(model, revision, 1)
         if record.version is not None
     )
-    ends = {end for key, end in world.watch.ended.items()}
+    uploads = {
+        state.inbox_key: (name, state)
+        for name, stored in world.cloud.objects._objects.items()
+        if UPLOAD_STATE.fullmatch(name) and (state := states.UPLOAD.decode(stored.body)).inbox_key
+    }
     for key, body in world.notebook.dropped.items():
         count = sources[hashlib.sha256(body).hexdigest()]
-        refused = ("rejected", None) in ends  # it may have come while its model was deleted
+        require(key in uploads, "an object in the inbox becomes an upload", key)
+        name, state = uploads[key]
+        gave_up = state.attempts >= attempts.MAX_ATTEMPTS and world.foul.interrupts
+        refused = state.code == "deleted" or (state.state == "failed" and gave_up)
         require(count == 1 or (count == 0 and refused), "an object in the inbox becomes one version", key, count)
+        _in_time(world, name, world.notebook.dropped_at[key], ENDS_WITHIN)
 
 
 def _garbage(world: World, log: Log) -> None:

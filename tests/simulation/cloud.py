@@ -21,12 +21,17 @@ from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
 from tests.cloud.template import TEMPLATE
 from tests.simulation.engine import Engine, Fault, Killed, Process, Sleep, StoreCall
+from tests.simulation.rules import Broken
 from tests.support import s3_event
 
 DAY = 86400.0
 Watcher = Callable[[str, str, bytes | None], None]  # operation, key, body
+# what the product raises by a mistake only; retries would hide it
+MISTAKES = (AssertionError, AttributeError, IndexError, KeyError, NameError, TypeError)
 CONFIG = Config(bucket="simulated")
 ATTEMPTS, RETRY_AFTER = 3, (60.0, 120.0)
+# at which call an invocation is killed at the latest, where it is; others make few calls
+FATAL = {"ingest": 40, "sweep": 40, "batchplan": 20, "batchwork": 40}
 EXPIRY = {
     rule["Prefix"]: rule["ExpirationInDays"] * DAY
     for rule in TEMPLATE["Resources"]["Data"]["Properties"]["LifecycleConfiguration"]["Rules"]
@@ -60,7 +65,8 @@ class Weather:
         return bool(self.before or self.after or self.full or self.kill or self.outages)
 
 
-CALM = Weather()
+# events are lost on fine days, too
+CALM = Weather(lost=0.3, twice=0.3, late=60.0)
 
 
 class Instance:
@@ -135,7 +141,10 @@ class Cloud:
     def _notify(self, operation: str, key: str, arguments: tuple[Any, ...]) -> None:
         if operation in ("put", "delete"):
             for watch in self.watchers:
-                watch(operation, key, arguments[0] if operation == "put" else None)
+                try:
+                    watch(operation, key, arguments[0] if operation == "put" else None)
+                except Broken as error:  # the code under test, which made this call, would catch it and try again
+                    self.engine.failure = self.engine.failure or error
 
     def upload(self, key: str, body: bytes) -> None:
         """A client's PUT to the bucket itself, and the events that come of it."""
@@ -180,7 +189,7 @@ class Cloud:
         context = Context(self.engine, self.engine.now + timeout)
         run = event if callable(event) else lambda: handler(event, context)
         process = Process(self.engine, run, skew, instance)
-        fatal = rng.randrange(1, 40) if rng.random() < weather.kill else 0
+        fatal = rng.randrange(1, FATAL.get(function, 12)) if rng.random() < weather.kill else 0
         self.outstanding += 1
         self._step(process, self.engine.now + timeout, fatal, function, ended)
 
@@ -200,6 +209,8 @@ class Cloud:
             process.resume(fault)
         if process.ended:
             self.outstanding -= 1
+            if isinstance(process.error, MISTAKES):
+                self.engine.failure = self.engine.failure or process.error
             if not isinstance(process.error, Killed):
                 self._idle[function].append(process.instance)
             ended(process)

@@ -100,12 +100,16 @@ class Process:
 
 
 class Engine:
-    """Virtual time, and what is to happen when. now: seconds since the epoch."""
+    """Virtual time, and what is to happen when. now: seconds since the epoch.
+
+    failure: why the run has to end, noted where an exception would meet code that catches it.
+    """
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.now = START
         self.running: Process | None = None
+        self.failure: BaseException | None = None
         self.steps = self.processes = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
@@ -115,11 +119,13 @@ class Engine:
         heapq.heappush(self._queue, (self.now + max(seconds, 0.0), self._number, action))
 
     def run(self, until: float) -> None:
-        """Carry out what is due up to a time, in order."""
+        """Carry out what is due up to a time, in order. Raises the failure, as soon as there is one."""
         while self._queue and self._queue[0][0] <= until:
             self.now, _, action = heapq.heappop(self._queue)
             self.steps += 1
             action()
+            if self.failure is not None:
+                raise self.failure
         self.now = until
 
     def time(self) -> float:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,22 +21,11 @@ from shared.ingest import candidate, pipeline
 from shared.ingest.verdict import Verdict
 from shared.package import manifest
 from shared.package.manifest import Manifest
-from shared.registry import catalog
+from shared.registry import blobs, catalog, collect
 from shared.uploads import attempts
 from tests import support
-from tests.simulation.actors import (
-    MODELS,
-    Actor,
-    Call,
-    Notebook,
-    Package,
-    Put,
-    Wait,
-    dropper,
-    operator,
-    predictor,
-    uploader,
-)
+from tests.simulation import natures
+from tests.simulation.actors import Actor, Call, Notebook, Put, Wait
 from tests.simulation.cloud import CALM, DAY, Cloud, Weather
 from tests.simulation.engine import Engine, Killed, Process, virtual
 from tests.simulation.machine import Machine
@@ -54,10 +41,7 @@ FUNCTIONS = {
     "batchplan": (batchplan.handler, 300.0),
     "batchwork": (batchwork.handler, 900.0),
 }
-BAD, POISON = b"this is no model ", b"this ends each check "
 LOOKS_EVERY = 3600.0  # seconds: every 15 minutes would be three quarters of all events
-SWEEPS_EVERY = DAY / 4  # a sweep meets more writers than it would once a day
-CONTENTS = 6  # distinct good models: most uploads have bytes that were there before
 COMPACTING = 3  # transitions for each compaction of the catalog: it meets more writers than with 16
 
 
@@ -68,6 +52,7 @@ class World:
     notebook: Notebook
     watch: Watch
     foul: Weather
+    calm_from: float = 0.0
 
     def act(self, actor: Actor, sent: Any = None) -> None:
         """Let an actor go on, and see to what it does next."""
@@ -112,55 +97,11 @@ class World:
         self.engine.after(DAY, self.expire_daily)
 
 
-def weather(rng: random.Random, days: float) -> Weather:
-    """From calm to foul."""
-    severity = rng.random()
-    return Weather(
-        before=0.05 * severity * rng.random(),
-        after=0.05 * severity * rng.random(),
-        full=0.1 * severity * rng.random(),
-        kill=0.3 * severity * rng.random(),
-        lost=0.3 * severity * rng.random(),
-        twice=0.4 * rng.random(),
-        late=rng.choice((1.0, 60.0, 3600.0)),
-        skew=rng.choice((0.0, 1.0, 300.0)),
-        outages=tuple(
-            (start, start + rng.choice((2.0, 60.0, 3600.0, 6 * 3600.0)))
-            for start in (rng.random() * days * DAY for _ in range(rng.randrange(4)))
-        ),
-    )
-
-
-def populate(world: World, uploads: int, days: float) -> None:
-    """Some of what people do is spread over the days, and some is done by many at the same moment."""
-    engine, notebook = world.engine, world.notebook
-    rng = engine.rng
-    rushes = [rng.random() * days * DAY for _ in range(4)]
-    for _ in range(uploads):
-        kind = rng.choice(("good", "good", "good", "good", "no model", "another digest", "poison"))
-        body = {"no model": BAD, "poison": POISON}.get(kind, b"model ") + b"%d" % rng.randrange(CONTENTS)
-        files = {"model.onnx": body} | ({"amaas.json": b"{}"} if rng.random() < 0.4 else {})
-        announced = hashlib.sha256(b"other" if kind == "another digest" else body).hexdigest()
-        end = {"good": "registered", "poison": "failed"}.get(kind, "rejected")
-        package = Package(rng.choice(MODELS), files, end, announced if rng.random() < 0.5 or kind != "good" else None)
-        actor = uploader(engine, notebook, package, loses=0.15)
-        start = rng.random() * days * DAY if rng.random() < 0.5 else rng.choice(rushes) + rng.random() * 2
-        engine.after(start, lambda actor=actor: world.act(actor))
-    for number in range(uploads // 6):
-        world.act(dropper(engine, notebook, rng.choice(MODELS), f"m{number}.onnx", b"inbox %d" % number))
-    for _ in range(uploads // 4):
-        rows = [rng.choice(("good", "good", "good", "wrong", "fatal")) for _ in range(rng.randrange(1, 12))]
-        actor = predictor(engine, notebook, rng.choice(MODELS), rows)
-        engine.after(rng.random() * days * DAY, lambda actor=actor: world.act(actor))
-    for name in ("ann", "bob", "eve"):
-        world.act(operator(engine, notebook, name, rushes, moves=8))
-
-
 def verdict(files: Any, *_: Any) -> Verdict:
     """Stands for the checks, which have proofs of their own: what is no model is refused."""
-    if files["model.onnx"].read_bytes().startswith(POISON):
+    if files["model.onnx"].read_bytes().startswith(natures.POISON):
         raise OSError("a fault of ours (simulated)")
-    if files["model.onnx"].read_bytes().startswith(BAD):
+    if files["model.onnx"].read_bytes().startswith(natures.BAD):
         return Verdict(accepted=False, code="not_onnx", reason="this is no model")
     tensor = {"name": "x", "datatype": "FP32", "shape": [-1, 1]}
     body = files["model.onnx"].read_bytes()
@@ -197,7 +138,7 @@ class Predictor:
 
 
 @contextmanager
-def wired(cloud: Cloud, machine: Machine) -> Iterator[None]:
+def wired(cloud: Cloud, machine: Machine, grace: float) -> Iterator[None]:
     replaced = [*cloud.wired(), (candidate, "check_model", verdict)]
     # the one that is served reads amaas.json in a process of its own, which takes real time
     replaced += [(pipeline, "read_manifest", lambda path, *_: manifest.decode(path.read_bytes()))]
@@ -207,6 +148,7 @@ def wired(cloud: Cloud, machine: Machine) -> Iterator[None]:
     rows = Predictor(cloud.engine)
     replaced += [(batch, "machine", lambda: machine)]
     replaced += [(batchwork, "models", lambda: rows), (batchwork, "tasks", rows)]
+    replaced += [(blobs, "GRACE", grace), (collect.collect, "__defaults__", (grace, None))]
     before = [(module, name, getattr(module, name)) for module, name, _ in replaced]
     for module, name, value in replaced:
         setattr(module, name, value)
@@ -218,20 +160,24 @@ def wired(cloud: Cloud, machine: Machine) -> Iterator[None]:
 
 
 @contextmanager
-def simulated(seed: int, *, foul_days: float = 10, calm_days: float = 10, uploads: int = 16) -> Iterator[World]:
-    """A world in which things went wrong for some days, and for some more nothing did, so that all was made up for."""
+def simulated(seed: int, *, foul_days: float = 10, calm_days: float = 10) -> Iterator[World]:
+    """A world in which things went wrong for some days, and for some more nothing did, so that all was made up for.
+
+    Events are lost and doubled to the end.
+    """
     engine = Engine(seed)
     cloud = Cloud(engine, FUNCTIONS)
-    world = World(engine, cloud, Notebook(), Watch(), weather(engine.rng, foul_days))
+    nature = natures.drawn(engine.rng, foul_days)
+    world = World(engine, cloud, Notebook(), Watch(lambda: engine.now), nature.weather, engine.now + foul_days * DAY)
     cloud.watchers = [world.watch]
-    with virtual(engine), wired(cloud, Machine(cloud, aborts=world.foul.kill)):
+    with virtual(engine), wired(cloud, Machine(cloud, aborts=world.foul.kill), nature.grace):
         cloud.weather = world.foul
-        populate(world, uploads, foul_days)
+        natures.populate(engine, world.notebook, world.act, nature, foul_days)
         world.every(LOOKS_EVERY, "ingest", look="uploads")
         world.every(DAY, "ingest")
-        world.every(SWEEPS_EVERY, "sweep")
+        world.every(nature.sweeps_every, "sweep")
         world.expire_daily()
-        engine.run(cloud.began + foul_days * DAY)
+        engine.run(world.calm_from)
         cloud.weather = CALM
-        engine.run(cloud.began + (foul_days + calm_days) * DAY)
+        engine.run(world.calm_from + calm_days * DAY)
         yield world

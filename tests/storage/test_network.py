@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
+from botocore.awsrequest import AWSHTTPConnection
 
-from shared import deadline
+from shared import aws, deadline, errors
+from shared.signing.kms import KmsKey
 from shared.storage import attempts, light
-from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, Unavailable
+from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, Unavailable, list_all
 from shared.storage.light import LightStore
 from shared.storage.s3 import S3Store
 from tests.proxy import Proxy, between
@@ -26,12 +29,13 @@ def proxy(seaweedfs_endpoint: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture(params=["light", "s3"])
-def store(request: pytest.FixtureRequest, proxy: Proxy, new_store: Callable[[str], S3Store]) -> Store:
+def store(request: pytest.FixtureRequest, proxy: Proxy, new_store: Callable[[str], S3Store]) -> Iterator[Store]:
     whole = new_store("seaweedfs")
     whole.put("k", BODY)
-    if request.param == "s3":
-        return S3Store(whole.bucket, proxy.url)
-    return light.store(whole.bucket, proxy.url)
+    yield (S3Store if request.param == "s3" else light.store)(whole.bucket, proxy.url)
+    for info in list_all(whole, ""):
+        whole.delete(info.key)
+    whole.client.delete_bucket(Bucket=whole.bucket)  # the server has room for so many, each with volumes of its own
 
 
 PASSING = ["refuse", "slow_down", "internal_error", "truncate"]
@@ -67,6 +71,51 @@ def test_a_burst_is_not_seen_by_writes(store: Store, proxy: Proxy, mode: str) ->
     proxy.trouble(mode, times=3)
     with pytest.raises(AlreadyExists):
         store.put("new", b"four", if_absent=True)
+
+
+@pytest.mark.parametrize("cut", [0, 9, 15, 17, 40, 60, 90, 120, 150, 180, 210, 240, 270, 300, 350])
+def test_a_reply_that_breaks_off_in_its_headers_is_no_short_reply(
+    store: Store, proxy: Proxy, cut: int, tmp_path: Path
+) -> None:
+    """Else an object would be empty, and a list as if there were nothing."""
+    proxy.cut = cut
+
+    def broken(call: Callable[[], object]) -> object:
+        proxy.trouble("truncate", times=2)
+        return call()
+
+    assert broken(lambda: store.get("k").body) == BODY
+    assert broken(lambda: store.head("k").size) == len(BODY)
+    assert broken(lambda: [info.key for info in store.list_page("").objects]) == ["k"]
+    assert broken(lambda: store.download("k", str(tmp_path / "file"))) == hashlib.sha256(BODY).hexdigest()
+    assert (tmp_path / "file").read_bytes() == BODY
+    assert broken(lambda: store.purge("k")).versions == 1  # type: ignore[attr-defined]
+
+
+def test_negative_control_the_sdk_alone_takes_half_of_the_headers_for_all(
+    new_store: Callable[[str], S3Store], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = new_store("seaweedfs")
+    whole.put("k", BODY)
+    monkeypatch.setattr(AWSHTTPConnection, "response_class", HTTPResponse)
+    store = S3Store(whole.bucket, proxy.url)
+    proxy.cut = 60
+    proxy.trouble("truncate", times=2)
+    assert store.list_page("").objects == []
+
+
+@pytest.mark.parametrize("cut", [15, 17, 40, 60, 90, 120, 150])
+def test_a_signature_whose_reply_breaks_off_is_no_fault_of_ours(ministack_endpoint: str, cut: int) -> None:
+    with between(ministack_endpoint) as network:
+        service = aws.client("kms", endpoint_url=ministack_endpoint)
+        key = service.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+        signer = KmsKey(key, network.url)
+        network.cut = cut
+        network.trouble("truncate", times=1)
+        assert signer.sign(b"a record")
+        network.trouble("truncate")
+        with pytest.raises(errors.Unavailable, match="nothing was changed"):
+            signer.sign(b"a record")
 
 
 def test_a_stalled_store_is_left(store: Store, proxy: Proxy) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.storage.base import Purged, Store
+from shared.storage.base import Purged, Store, Unavailable
 from shared.storage.memory import MemoryStore
 from shared.storage.s3 import S3Store
 from tests.servers import SERVERS
@@ -68,3 +68,37 @@ def test_the_store_in_memory() -> None:
     assert store.purge("uploads/one/") == Purged(1, 1, 5)
     assert store.purge("uploads/one") == Purged(1, 1, 9)
     assert [info.key for info in store.list_page("").objects] == ["uploads/one2/files/a"]
+
+
+@pytest.fixture(params=SERVERS)
+def locked(request: pytest.FixtureRequest, new_store: Callable[[str], S3Store]) -> S3Store:
+    """A bucket whose new objects are locked for a day."""
+    store = new_store(request.param)
+    bucket = f"{store.bucket}-locked"
+    store.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
+    configuration = {"ObjectLockEnabled": "Enabled", "Rule": rule}
+    store.client.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=configuration)
+    store.bucket = bucket
+    return store
+
+
+def test_what_is_locked_is_hidden_and_told(locked: S3Store) -> None:
+    fill(locked)
+    for number in range(9):
+        locked.put(f"uploads/one/files/{number}", b"x")
+    listing = locked.client.list_object_versions
+    locked.client.list_object_versions = lambda **args: listing(**args, MaxKeys=4)
+    for _ in range(2):  # and so is what a second call does
+        purged = locked.purge("uploads/one/")
+        assert (purged.versions, purged.bytes, purged.kept) == (0, 0, 13)
+        assert locked.list_page("uploads/one/").objects == []
+    assert locked.get("uploads/one2/files/a").body == b"another's"
+
+
+def test_without_a_lock_a_refusal_is_none(versioned: S3Store) -> None:
+    fill(versioned)
+    errors = [{"Key": "uploads/one/files/a", "VersionId": "1", "Code": "AccessDenied"}]
+    versioned.client.delete_objects = lambda **_: {"Errors": errors}
+    with pytest.raises(Unavailable, match=r"AccessDenied.*try again"):
+        versioned.purge("uploads/one/")

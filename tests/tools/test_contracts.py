@@ -44,6 +44,10 @@ OTHERS = {
     "client/amaas/api/planted_up.py": ("import amaas.cli.base", "amaas.api.planted_up -> amaas.cli.base"),
     "client/amaas/cli/planted_circle.py": ("import amaas.cli.planted_back", "planted_back"),
     "client/amaas/cli/planted_back.py": ("import amaas.cli.planted_circle", "planted_circle"),
+    "shared/serving/tasks/planted_tokens.py": (
+        "import shared.runtime.tokens",
+        "planted_tokens -> shared.runtime.tokens",
+    ),
     "tests/cloud/planted_bench.py": ("import bench.page", "tests.cloud.planted_bench -> bench"),
     "tools/planted_circle.py": ("import tools.planted_back", "planted_back"),
     "tools/planted_back.py": ("import tools.planted_circle", "planted_circle"),

@@ -85,7 +85,7 @@ class BatchJobs(Connection):
 
     def delete_batch_job_data(self, job: str) -> Json:
         """Delete a job that does not run at once: its inputs, answers and records. Returns the receipt."""
-        return self._call("deleteBatchJobData", {"job": job})
+        return self._call_once("deleteBatchJobData", {"job": job})
 
     def list_batch_job_failures(self, job: str) -> list[Json]:
         """The inputs that failed, in the inputs' order: `input` and `error`."""

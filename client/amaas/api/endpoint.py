@@ -10,15 +10,25 @@ from urllib.parse import urlsplit
 
 from amaas.errors import NotConnected
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 
 def resolve(url: str | None = None, token: str | None = None) -> tuple[str, str]:
     """The API's address, without a slash at the end, and the token. Raises NotConnected.
 
-    The token in .local/amaas.json is sent only to the host in that file: a --url must not send it elsewhere.
+    The token in .local/amaas.json is sent only to the host in that file: a --url must not send it elsewhere. And any
+    other token goes to the address in that file only if it is of this machine: the file may be of a folder that a
+    stranger has made.
     """
     url, token = url or os.environ.get("AMAAS_URL"), token or os.environ.get("AMAAS_TOKEN")
     local = {} if url and token else _local()
-    return _address(url or local.get("api_url")), _secret(token or _local_token(url, local))
+    address = _address(url or local.get("api_url"))
+    if token and not url and urlsplit(address).hostname not in LOOPBACK:
+        raise NotConnected(
+            f"a token is given, but no address: {address}, in the nearest .local/amaas.json, gets no token but its "
+            "own. Give --url or set AMAAS_URL, too"
+        )
+    return address, _secret(token or _local_token(url, local))
 
 
 def _address(url: str | None) -> str:

@@ -62,6 +62,7 @@ ROUTES = {
     "cancelTrainingJob": ("DELETE", "/training-jobs/{job_id}"),
     "deleteTrainingJobData": ("DELETE", "/training-jobs/{job_id}/data"),
     "listTokens": ("GET", "/tokens"),
+    "getOwnToken": ("GET", "/tokens/self"),
     "createToken": ("POST", "/tokens"),
     "rotateToken": ("POST", "/tokens/{token_id}/rotate"),
     "revokeToken": ("DELETE", "/tokens/{token_id}"),

@@ -13,6 +13,8 @@ from amaas.api.connection import Connection, Json
 from amaas.errors import AmaasError, ApiError, NotConnected
 
 FINAL = ("succeeded", "failed", "cancelled")
+# What a job writes when it ends. No other names are taken from a server: they are of files on this machine.
+REPORTS = ("cleaning.json", "curves.png", "confusion.png", "calibration.png")
 POLL = 5.0  # seconds between two requests
 OUTAGE = (5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0, 60.0)  # pauses in seconds while the service is away: five minutes
 
@@ -40,18 +42,19 @@ class TrainingJobs(Connection):
 
     def delete_training_job_data(self, job: str) -> Json:
         """Delete the checkpoints, metrics and reports of a job that has ended, at once. Returns the receipt."""
-        return self._call("deleteTrainingJobData", {"job_id": job})
+        return self._call_once("deleteTrainingJobData", {"job_id": job})
 
     def download_training_reports(self, job: str, folder: Path) -> list[Path]:
         """Download the reports of a job that has ended: what data cleaning dropped, and plots of the training.
 
-        Returns the files. Raises AmaasError if there are none.
+        Returns the files, which replace those of an earlier download. Raises AmaasError if there are none.
         """
         reports = self.get_training_job(job).get("reports") or {}
         if not reports:
             raise AmaasError(f"training job {job} has no reports: it writes them when it ends")
+        reports = {name: url for name, url in reports.items() if name in REPORTS}
         folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / Path(name).name for name in reports]
+        files = [folder / name for name in reports]
         with httpx.Client(timeout=60, verify=transport.certificates()) as http:  # storage must not see the token
             for file, (name, url) in zip(files, reports.items(), strict=True):
                 file.write_bytes(transport.download(http, url, name))

@@ -70,13 +70,13 @@ class Uploads(Connection):
 
     def delete_upload(self, upload: str) -> Json:
         """Delete an upload's files at once. Returns its state, whose `deletion` is the receipt. A version stays."""
-        return self._call("deleteUpload", {"upload_id": upload})
+        return self._call_once("deleteUpload", {"upload_id": upload})
 
     def redrive_uploads(self, uploads: Sequence[str] = ()) -> list[Json]:
         """Have uploads checked again that failed, by an admin: these, or all that the queue of failed events names."""
         redriven: list[Json] = []
         while True:
-            answer = self._call("redriveUploads", json={"uploads": list(uploads)})
+            answer = self._call_once("redriveUploads", json={"uploads": list(uploads)})
             redriven += answer["uploads"]
             if not answer["more"]:
                 return redriven

@@ -6,7 +6,6 @@ neither.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas.cli.display.text import clean
+from amaas.cli.display.text import as_json, echo
 from amaas.errors import AmaasError, Rejected
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class Context:
     def answer(self, data: Any, show: Callable[[Any], None]) -> None:
         """Print data as JSON, or what show(console) prints."""
         if self.as_json:
-            click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+            click.echo(as_json(data, indent=2))
             return
         from amaas.cli.display.tables import console
 
@@ -56,18 +55,21 @@ class Context:
 
     def report_rejection(self, rejected: Rejected) -> None:
         if self.as_json:
-            click.echo(json.dumps(rejected.upload, indent=2, ensure_ascii=False))
+            click.echo(as_json(rejected.upload, indent=2))
         note(f"the package was rejected{f' ({rejected.code})' if rejected.code else ''}: {rejected}")
 
 
 def note(message: str) -> None:
     """A line on standard error: an error, or what happens meanwhile."""
-    click.echo(f"amaas: {clean(message)}", err=True)
+    echo(f"amaas: {message}", err=True)
 
 
 def removed(receipt: dict[str, Any]) -> str:
     """How much a deletion has removed."""
-    return f"{receipt['objects']} objects removed, with {receipt['versions']} versions of {receipt['bytes']:,} bytes"
+    text = f"{receipt['objects']} objects removed, with {receipt['versions']} versions of {receipt['bytes']:,} bytes"
+    if kept := receipt.get("kept"):
+        text += f"; {kept} versions stay, hidden, until the bucket's Object Lock lets them go"
+    return text
 
 
 class LocalFolder(click.Path):

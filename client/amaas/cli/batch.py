@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from amaas.cli.base import Context, DefaultGroup, reference, removed, verb
+from amaas.cli.display.text import as_json, echo
 from amaas.errors import AmaasError
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _follow(context: Context, client: Client, job: str, out: str | None) -> None
 def _write(rows: Iterable[Json], out: str | None) -> None:
     with open(out, "w", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(as_json(row) + "\n")
 
 
 def _report(context: Context, state: Json) -> None:
@@ -167,7 +167,7 @@ def _report(context: Context, state: Json) -> None:
         context.report(shown, state["model"])
         return
     counts = f"{state['done']} of {state['inputs'] or '?'} inputs done, {state['failed']} failed"
-    click.echo(f"{state['model']}: batch job {state['id']} is {state['state']}: {counts}", err=True)
+    echo(f"{state['model']}: batch job {state['id']} is {state['state']}: {counts}", err=True)
 
 
 def _raise_failure(state: Json) -> None:

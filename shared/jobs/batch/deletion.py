@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Deletion(Struct, frozen=True, kw_only=True):
-    """The receipt. objects, versions of these, bytes: how much was deleted."""
+    """The receipt: how many objects, versions of these and bytes. kept: versions that Object Lock holds, hidden."""
 
     job: str
     model: str
@@ -26,19 +27,28 @@ class Deletion(Struct, frozen=True, kw_only=True):
     objects: int
     versions: int
     bytes: int
+    kept: int = 0
 
 
-def delete(store: Store, job: Job, by: str) -> Deletion:
+def delete(store: Store, job: Job, by: str, prepare: Callable[[Deletion], None] = lambda receipt: None) -> Deletion:
     """Delete what lies under the job's id; inputs under another prefix are an operator's.
 
     Raises Conflict while it runs. What a worker writes that was at work when its job was cancelled expires.
-    A call that was interrupted can be repeated: job.json, by which the job is found, is removed with the last.
+    A call that was interrupted can be repeated: job.json, by which the job is found, is removed with the last. prepare:
+    is given a receipt for the rest just before.
     """
     if progress.is_active(store, job):
         raise Conflict(f"batch job {job.id!r} is running: cancel it, or wait for its end, and delete it then")
     folder = batch_keys.batch(job.id)
     parts = store.list_page(folder, delimiter="/").prefixes
-    purged = sum((store.purge(prefix) for prefix in [*parts, folder]), Purged())
-    counts = {"objects": purged.objects, "versions": purged.versions, "bytes": purged.bytes}
+    purged = sum((store.purge(prefix) for prefix in parts), Purged())
+    prepare(_receipt(job, by, purged))
+    receipt = _receipt(job, by, purged + store.purge(folder))
+    counts = {"objects": receipt.objects, "versions": receipt.versions, "bytes": receipt.bytes, "kept": receipt.kept}
     logger.info("deleted", extra={"what": "batch job", "job": job.id, "model": job.model, "by": by, **counts})
+    return receipt
+
+
+def _receipt(job: Job, by: str, purged: Purged) -> Deletion:
+    counts = {"objects": purged.objects, "versions": purged.versions, "bytes": purged.bytes, "kept": purged.kept}
     return Deletion(job=job.id, model=job.model, by=by, at=now(), **counts)

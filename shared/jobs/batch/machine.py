@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared import aws
 from shared.errors import Unavailable
 from shared.jobs.batch.runs import Execution
 
@@ -23,7 +23,7 @@ class StateMachine:
 
     def __init__(self, arn: str, endpoint_url: str | None = None, client: Any = None) -> None:
         self._arn = arn
-        self._client = client or boto3.client("stepfunctions", endpoint_url=endpoint_url, config=LIMITS)
+        self._client = client or aws.client("stepfunctions", endpoint_url=endpoint_url, config=LIMITS)
 
     def start(self, job: str, run: int) -> None:
         event = json.dumps({"job": job, "run": run})

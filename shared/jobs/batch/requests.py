@@ -142,6 +142,11 @@ def destinations(store: Store, config: Config, job: Job, files: Sequence[InputFi
         )
     if files and jobs.last_run(store, job.id):
         raise Conflict(f"batch job {job.id!r} has started: create another job for more files")
+    return sign(store, config, job, files)
+
+
+def sign(store: Store, config: Config, job: Job, files: Sequence[InputFile]) -> list[dict[str, Any]]:
+    """URLs for files that a job may have: views.FileDestination."""
     return [
         destination(
             store,

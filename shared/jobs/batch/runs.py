@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from shared.clock import age
-from shared.errors import Conflict, Unavailable
+from shared.errors import Conflict, NotFound, Unavailable
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch import plan, progress
 from shared.jobs.batch.job import Job
@@ -39,8 +39,11 @@ class Machine(Protocol):
     def stop(self, job: str, run: int) -> None: ...
 
 
-def start(store: Store, machine: Machine, job: Job, by: str) -> None:
-    """Start a run of the chunks that are left. Does nothing while a run is going on, and where all chunks are done."""
+def start(store: Store, machine: Machine, job: Job, by: str, admit: Callable[[int], None] = lambda run: None) -> None:
+    """Start a run of the chunks that are left. Does nothing while a run is going on, and where all chunks are done.
+
+    admit: called with the number of a run that is about to begin; what it raises keeps the run from it.
+    """
     summary, last = plan.read_summary(store, job.id), jobs.last_run(store, job.id)
     if summary and len(progress.list_finished(store, job.id)) == summary.chunks:
         return
@@ -49,7 +52,9 @@ def start(store: Store, machine: Machine, job: Job, by: str) -> None:
             return
         # cancelled, or ended without a record: workers of it that still run do no harm, since outputs are written once
         jobs.end_run(store, job.id, last.number, error=f"the run was interrupted: {REMEDY}")
-    run = jobs.begin_run(store, job.id, last.number + 1 if last else 1, by)
+    number = last.number + 1 if last else 1
+    admit(number)
+    run = jobs.begin_run(store, job.id, number, by)
     machine.start(job.id, run.number)
 
 
@@ -90,6 +95,25 @@ def _death(machine: Machine, job: Job, run: jobs.Run) -> str | None:
     if execution is None:
         return "its execution was never begun, or is no longer known" if age(run.started_at) > GRACE else None
     return None if execution.running else f"its execution {execution.status}"
+
+
+def has_ended(store: Store, machine: Callable[[], Machine], name: str) -> bool | None:
+    """Whether a run is over; None if it has not begun, as far as is stored. name: JOB.RUN, as slot_name has it."""
+    identity, _, number = name.partition(".")
+    try:
+        job = jobs.read(store, identity)
+    except NotFound:
+        return None
+    last = jobs.last_run(store, identity)
+    if last is None or last.number < int(number):
+        return None
+    # a later run begins only when the one before is over
+    return last.number > int(number) or refresh(store, machine, job) or not progress.is_active(store, job)
+
+
+def slot_name(job: Job, run: int) -> str:
+    """What tells the slots of a job's runs apart: see access/slots.py."""
+    return f"{job.id}.{run}"
 
 
 def cancel(store: Store, machine: Machine, job: Job) -> None:

@@ -84,7 +84,10 @@ class BatchOutputs(Struct):
 
 
 class BatchDataDeletion(Struct):
-    """Who deleted a job, and when; how many objects, versions of these, and bytes that were."""
+    """Who deleted a job, and when; how many objects, versions of these, and bytes that were.
+
+    kept: versions that the bucket's Object Lock holds until their time is over; no call finds them any more.
+    """
 
     job: str
     model: str
@@ -93,3 +96,4 @@ class BatchDataDeletion(Struct):
     objects: int
     versions: int
     bytes: int
+    kept: int = 0

@@ -53,13 +53,20 @@ CANCELLATION = msgspec.json.Decoder(Cancellation)
 
 def upload_id(job: str) -> str:
     """The id of the upload that a job's package comes by, of a form of its own: the container may write no other."""
-    return f"training-{job}"
+    return f"{keys.TRAINING_UPLOAD}{job}"
 
 
 def of_upload(store: Store, upload: str) -> Job | None:
-    """The job whose package an upload brings; None for any other upload. Raises NotFound."""
-    job = upload.removeprefix("training-")
-    return read(store, job) if job != upload and keys.is_training(job) else None
+    """The job whose package an upload brings; None for one that no container can have written.
+
+    Raises NotFound for an id that is of no job, whatever follows the prefix.
+    """
+    if not keys.is_training_upload(upload):
+        return None
+    job = upload.removeprefix(keys.TRAINING_UPLOAD)
+    if not keys.is_training(job):
+        raise NotFound(f"upload {upload!r} is of no training job: GET /training-jobs lists them")
+    return read(store, job)
 
 
 def create(store: Store, job: Job) -> Job:
@@ -71,9 +78,14 @@ def create(store: Store, job: Job) -> Job:
     return job
 
 
+def find(store: Store, job: str) -> Job | None:
+    stored: Job | None = read_record(store, job, "job", JOB)
+    return stored
+
+
 def read(store: Store, job: str) -> Job:
     """Raises NotFound."""
-    stored: Job | None = read_record(store, job, "job", JOB)
+    stored = find(store, job)
     if stored is None:
         raise NotFound(f"there is no training job {job!r}: jobs expire after 90 days; GET /training-jobs lists them")
     return stored

@@ -45,7 +45,10 @@ class TrainingJobList(Struct):
 
 
 class TrainingDataDeletion(Struct):
-    """Who deleted a job's data, and when; how many objects, versions of these, and bytes that were."""
+    """Who deleted a job's data, and when; how many objects, versions of these, and bytes that were.
+
+    kept: versions that the bucket's Object Lock holds until their time is over; no call finds them any more.
+    """
 
     job: str
     model: str
@@ -54,3 +57,4 @@ class TrainingDataDeletion(Struct):
     objects: int
     versions: int
     bytes: int
+    kept: int = 0

@@ -59,8 +59,9 @@ def class_index(loaded: Loaded, scores: np.ndarray, options: Options) -> int:
         return int(scores.argmax())
     if options.label in labels[: len(scores)]:
         return labels.index(options.label)
-    if options.label.isascii() and options.label.isdigit() and int(options.label[:9]) < len(scores):
-        return int(options.label)
+    number = options.label
+    if number.isascii() and number.isdigit() and len(number) < 10 and int(number) < len(scores):
+        return int(number)
     raise BadInput(f"the model has no class {options.label[:80]!r}: it has {labels[:20] or len(scores)}")
 
 

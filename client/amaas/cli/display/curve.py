@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import click
-from rich.console import Console
+from amaas.cli.display.terminal import Terminal
+from amaas.cli.display.text import echo
 
 STEPS = " ▁▂▃▄▅▆▇█"
 HEIGHT, WIDTH = 6, 60
@@ -21,7 +21,7 @@ def training_progress(name: str, epochs: int | None, *, quiet: bool) -> Iterator
 
     At a terminal a bar and a curve; elsewhere one line per epoch on standard error. Nothing when quiet.
     """
-    console = Console(stderr=True, markup=False, highlight=False)
+    console = Terminal(stderr=True, markup=False, highlight=False)
     if quiet:
         yield lambda state: None
     elif console.is_terminal:
@@ -32,7 +32,7 @@ def training_progress(name: str, epochs: int | None, *, quiet: bool) -> Iterator
 
 
 @contextmanager
-def _live(console: Console, name: str, epochs: int | None) -> Iterator[OnState]:
+def _live(console: Terminal, name: str, epochs: int | None) -> Iterator[OnState]:
     from rich.console import Group
     from rich.live import Live
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -55,7 +55,7 @@ def _live(console: Console, name: str, epochs: int | None) -> Iterator[OnState]:
 
 def _print_rows(state: dict[str, Any]) -> None:
     for row in state["metrics"]:
-        click.echo("  ".join(f"{key} {value}" for key, value in row.items()), err=True)
+        echo("  ".join(f"{key} {value}" for key, value in row.items()), err=True)
 
 
 def picture(rows: Sequence[dict[str, Any]], height: int = HEIGHT, width: int = WIDTH) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from amaas.cli.display.terminal import Terminal
 
 
 @contextmanager
@@ -15,7 +15,7 @@ def upload_progress(name: str, *, quiet: bool, then: str = "checking") -> Iterat
 
     Yields None, and shows nothing, when quiet or without a terminal.
     """
-    console = Console(stderr=True, markup=False)
+    console = Terminal(stderr=True, markup=False)
     if quiet or not console.is_terminal:
         yield None
         return
@@ -38,7 +38,7 @@ def upload_progress(name: str, *, quiet: bool, then: str = "checking") -> Iterat
 @contextmanager
 def batch_progress(job: str, *, quiet: bool) -> Iterator[Callable[[dict[str, Any]], None] | None]:
     """Yields on_state of Client.wait_for_batch_job: a bar of the finished inputs. None as above."""
-    console = Console(stderr=True, markup=False)
+    console = Terminal(stderr=True, markup=False)
     if quiet or not console.is_terminal:
         yield None
         return

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from amaas.cli.display.terminal import Terminal
 from amaas.cli.display.text import clean
 
 PIPED_WIDTH = 200  # columns without a terminal: lines that are piped into grep must not be wrapped
@@ -20,7 +21,7 @@ JOB_COLORS = {"succeeded": "green", "done": "green", "failed": "red", "cancelled
 def console() -> Console:
     """Standard output. Names and labels come from others: no markup is read from them."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-    return Console(markup=False, highlight=False, emoji=False, width=width)
+    return Terminal(markup=False, highlight=False, emoji=False, width=width)
 
 
 def line(out: Console, bold: Any, *rest: Any) -> None:

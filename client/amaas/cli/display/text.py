@@ -1,8 +1,11 @@
-"""Pieces of text. Without rich, which is slow to import."""
+"""Pieces of text, and the way of all text to the terminal. Without rich, which is slow to import."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+import click
 
 
 def clean(value: Any) -> str:
@@ -10,6 +13,24 @@ def clean(value: Any) -> str:
     import unicodedata  # a shared library: `amaas --help` does without
 
     return "".join(c for c in str(value) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """A line of text, some of which the service may have sent."""
+    click.echo(clean(text), err=err)
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """JSON that is readable, and has control characters and marks of direction as escapes only."""
+    import unicodedata
+
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    if text.isascii():
+        return text
+    return "".join(
+        f"\\u{ord(c):04x}" if unicodedata.category(c) in ("Cc", "Cf") and c != "\n" and ord(c) < 0x10000 else c
+        for c in text
+    )
 
 
 def target_sentence(target: dict[str, Any]) -> str:

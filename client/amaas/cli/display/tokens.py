@@ -13,12 +13,13 @@ from amaas.cli.display.text import clean, when
 
 
 def tokens(out: Console, tokens: list[dict[str, Any]]) -> None:
-    rows = table("id", "name", "scopes", "created", "by", "used", "expires", "state")
+    rows = table("id", "name", "person", "scopes", "created", "by", "used", "expires", "state")
     for token in tokens:
         row(
             rows,
             token["id"],
             token["name"],
+            token.get("person") or "-",
             ", ".join(token["scopes"]),
             when(token.get("created_at"))[:10],
             token.get("creator") or "-",
@@ -45,6 +46,16 @@ def _state(token: dict[str, Any]) -> Text:
 
 def _day(seconds: float | None) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(seconds)) if seconds else "never"
+
+
+def own(out: Console, token: dict[str, Any]) -> None:
+    rows = table("token", "name", "person", "scopes")
+    row(rows, token["id"], token["name"] or "-", token["person"], ", ".join(token["scopes"]))
+    out.print(rows)
+    rows = table("limit", "at most")
+    for name, most in token["limits"].items():
+        row(rows, name, "-" if most is None else f"{most:,}")
+    out.print(rows)
 
 
 def created(out: Console, token: dict[str, Any]) -> None:

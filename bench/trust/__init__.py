@@ -1,0 +1,1 @@
+"""The proofs that run long: one command each, and the page of their results."""

@@ -1,0 +1,53 @@
+"""Which targets of an alias that two persons move one person may go back to: those that two persons let it have.
+
+The state does not say how a target came to be, so the log is asked: backwards from the newest record, each one known by
+the digest that the record behind it has, to the record by which the alias began to require two persons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shared import keys
+from shared.registry.fold import Broken
+from shared.registry.log import Log, decode, digest
+from shared.registry.state import Head, Record, Target
+from shared.storage.base import get_many
+
+MOST = 2048  # records that are looked through; what lies further back takes a request
+FIRST_READ, LONGEST_READ = 16, 256  # records at once: the approval is most often among the newest
+
+
+def targets(log: Log, head: Head, alias: str) -> list[Target]:
+    """Without shadows: what was approved since the alias requires two persons, and what it pointed to at that moment.
+
+    The latter is what that rule was set over: whoever approves the next target has seen it. Raises Broken, Unavailable.
+    """
+    approved = []
+    for record in _backwards(log, head):
+        target = record.aliases.get(alias)
+        if record.kind == "approve" and target is not None:
+            approved.append(_target(target).serving)
+        if alias in record.policies:
+            before = log.state_at(head, record.revision).aliases.get(alias)
+            return [*approved, before.target.serving] if before else approved
+    return approved
+
+
+def _target(stored: int | Target) -> Target:
+    return Target(version=stored) if isinstance(stored, int) else stored
+
+
+def _backwards(log: Log, head: Head) -> Iterator[Record]:
+    newest, size, expected = head.revision, FIRST_READ, head.digest
+    end = max(head.revision - MOST, 0)
+    while newest > end:
+        oldest = max(newest - size, end)
+        names = [keys.log_record(head.model, revision) for revision in range(newest, oldest, -1)]
+        for stored in get_many(log.store, names, missing=b""):
+            if digest(stored.body) != expected:
+                raise Broken(f"the log of model {head.model!r} is damaged: run `amaas verify {head.model}`")
+            record = decode(stored.body)
+            expected = record.previous
+            yield record
+        newest, size = oldest, min(2 * size, LONGEST_READ)
