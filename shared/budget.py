@@ -29,7 +29,7 @@ class _Part:
 
     def __init__(self, outer: _Part | None) -> None:
         self.outer = outer
-        self.taken = outer.taken if outer else 0
+        self.taken: int = outer.taken if outer else 0
 
 
 _limits = [CALL_MEMORY]

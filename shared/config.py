@@ -123,9 +123,7 @@ class Config(Struct, frozen=True):
 
 
 def _call_memory(env: Mapping[str, str]) -> int:
-    """As it is set; else a share of what Lambda says that the function has."""
-    if size := env.get("CALL_MEMORY_BYTES"):
-        return int(size)
+    """A share of what Lambda says that the function has."""
     function = env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     return int(function) * MiB // CALL_SHARE if function else CALL_MEMORY
 

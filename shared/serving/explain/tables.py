@@ -61,10 +61,15 @@ def shapley(
         order = order[::-1] if number % 2 else random.permutation(len(names))
         start = reference[int(random.integers(len(reference)))]
         path = _path(row, start, [names[i] for i in order])
-        values = np.concatenate([predict(group) for group in iter(lambda path=path: list(islice(path, AT_ONCE)), [])])
+        values = np.concatenate([predict(group) for group in _groups(path)])
         shares[order] += np.diff(values)
         base += values[0]
     return shares / samples, float(base / samples)
+
+
+def _groups(path: Iterator[Row]) -> Iterator[list[Row]]:
+    while group := list(islice(path, AT_ONCE)):
+        yield group
 
 
 def _path(row: Row, start: Row, names: list[str]) -> Iterator[Row]:

@@ -67,7 +67,7 @@ def _least(requested: RequestedOutput, array: np.ndarray) -> int:
 
 
 def _room(requested: RequestedOutput, array: np.ndarray) -> int:
-    """Bytes that an output takes while the answer is built: its JSON or binary data, and the whole of which it is part."""
+    """Bytes that an output takes while the answer is built: its JSON or binary data, and what it is part of."""
     if requested.classes:
         return 0  # which is asked for there
     if array.dtype.kind in TEXT:
