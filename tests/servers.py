@@ -54,6 +54,13 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def kill(self) -> None:
+        """End all its processes at once, with no chance to write anything."""
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
     def wait_for(self, url: str, timeout: float = START) -> None:
         """Until the URL answers 200. Raises RuntimeError with the end of the log when it does not."""
         deadline = time.monotonic() + timeout
@@ -120,24 +127,58 @@ def ministack(home: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+class SeaweedFS:
+    """A SeaweedFS server with its S3 gateway, which may be killed, and comes back with what it had.
+
+    It reports to its makers by default: that is off here. endpoint: of S3, the same after a kill.
+    """
+
+    def __init__(self, home: Path) -> None:
+        names = "master.port master.port.grpc volume.port volume.port.grpc filer.port filer.port.grpc s3.port"
+        names += " s3.port.grpc admin.port"
+        ports = dict(zip(names.split(), free_ports(9), strict=True))
+        identity = {"name": "test", "credentials": [{"accessKey": "test", "secretKey": "test"}]}
+        config = {"identities": [identity | {"actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}
+        (home / "s3.json").write_text(json.dumps(config))
+        weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or "weed"
+        command = [weed, f"-logdir={home}", "mini", f"-dir={home / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+        command += [f"-{name}={port}" for name, port in ports.items()]
+        command += [f"-s3.config={home / 's3.json'}", "-master.telemetry=false", "-s3.port.iceberg=0"]
+        command += ["-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
+        (home / "data").mkdir()
+        self._home, self._command = home, command
+        self.endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+        self._server = self._begin()
+
+    def kill(self) -> None:
+        """SIGKILL, in the midst of whatever it does."""
+        self._server.kill()
+
+    def start(self) -> None:
+        """After `kill`: with the same data, until it answers."""
+        self._server = self._begin()
+
+    def stop(self) -> None:
+        self._server.__exit__()
+
+    def _begin(self) -> Server:
+        env = {"PATH": os.defpath, "HOME": str(self._home), "TMPDIR": str(self._home)}
+        server = Server(self._command, self._home / "log", cwd=self._home, env=env)
+        try:
+            server.wait_for(f"{self.endpoint}/status")
+        except BaseException:
+            server.__exit__()
+            raise
+        return server
+
+
 @contextmanager
 def seaweedfs(home: Path) -> Iterator[str]:
-    """A SeaweedFS server with its S3 gateway. It reports to its makers by default: that is off here."""
-    names = "master.port master.port.grpc volume.port volume.port.grpc filer.port filer.port.grpc s3.port s3.port.grpc"
-    ports = dict(zip([*names.split(), "admin.port"], free_ports(9), strict=True))
-    identity = {"name": "test", "credentials": [{"accessKey": "test", "secretKey": "test"}]}
-    config = {"identities": [identity | {"actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}
-    (home / "s3.json").write_text(json.dumps(config))
-    weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or "weed"
-    command = [weed, f"-logdir={home}", "mini", f"-dir={home / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    command += [f"-{name}={port}" for name, port in ports.items()]
-    command += [f"-s3.config={home / 's3.json'}", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    command += ["-webdav=false", "-admin.ui=false"]
-    (home / "data").mkdir()
-    env = {"PATH": os.defpath, "HOME": str(home), "TMPDIR": str(home)}
-    endpoint = f"http://127.0.0.1:{ports['s3.port']}"
-    with running(command, home, env, f"{endpoint}/status"):
-        yield endpoint
+    server = SeaweedFS(home)
+    try:
+        yield server.endpoint
+    finally:
+        server.stop()
 
 
 @contextmanager

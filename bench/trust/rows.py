@@ -7,6 +7,7 @@ from bench.trust.proof import Proof
 from tests.simulation.bugs import BUGS
 
 STORE = "tests/storage/test_store.py"
+DEATHS = "tests/proofs/test_storage_kills.py"
 CRASHES = "tests/proofs/test_crashes.py tests/proofs/test_every_call.py"
 POISON = "tests/proofs/test_everything_ends.py"
 GATES = [f"tests/ingest/test_{name}.py" for name in ("hostile", "containment", "extremes", "guards")]
@@ -32,6 +33,11 @@ _ROWS = [
         "3", "Promotes, rollbacks and reads of 4 aliases are linearizable, without asking the log", "operations",
         MEMORY,
         20_000, logs.linearizability, "readers with a cache that is refreshed too seldom", logs.stale_reads,
+    ),
+    Proof(
+        "4", "The store is killed twenty times under 64 writers: nothing that it acknowledged is lost", "cases",
+        "SeaweedFS", 2,
+        suites.passing(DEATHS), "a store that forgets its newest record", suites.controls(DEATHS),
     ),
     Proof(
         "5", "Death at every call of the store, and at two; the event comes again", "cases", MEMORY, 50,
