@@ -190,9 +190,11 @@ def _fold(
 def _effectless(operation: Operation, states: list[Any], earliest: int, apply: Apply) -> tuple[int | None, int]:
     """Where an operation that is not in the log was carried out: it changed nothing there, and got this answer.
 
-    The earliest such place is the one that leaves most room to the others.
+    The earliest such place is the one that leaves most room to the others. What was seen and is not in the log any
+    more is no place.
     """
-    places = range(earliest, len(states)) if operation.seen is None else [operation.seen]
+    seen = operation.seen
+    places = range(earliest, len(states)) if seen is None else range(seen, min(seen + 1, len(states)))
     for place in places:
         if apply(states[place], operation.call) == (states[place], operation.answer):
             return place, place
