@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import tempfile
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from api.document import document
 from api.routes import handler
-from bench.machine import ROOT
 from bench.trust import requests
 from bench.trust.deployment import OURS, SECRET, TENANT, THEIRS, principal, tenants, wired
 from bench.trust.proof import LIMIT, Outcome, replaced
@@ -22,7 +15,6 @@ from tests.proofs.stores import copy_of
 from tests.support import call
 
 PART = 1000  # calls on one world; what they change is forgotten after
-SCHEMATHESIS = ROOT / ".local" / "envs" / "schemathesis" / "bin" / "schemathesis"
 
 
 def calls(count: int, seed: int) -> Outcome:
@@ -80,72 +72,3 @@ def without_scopes(seed: int) -> Outcome:
 
     with replaced((scopes, "allows", lambda *_: True)):
         return calls(2 * PART, seed)
-
-
-# ---- over HTTP, by schemathesis
-
-MODELS = ("openapi-moving", "openapi-retired", "openapi-tensors", "openapi-pictures", "openapi-doomed")
-
-
-def over_http(count: int, seed: int) -> Outcome:
-    """About `count` calls, through a web server on the loopback interface, to the functions' handlers."""
-    return _schemathesis(max(count // 150, 1), seed)
-
-
-def _schemathesis(examples: int, seed: int) -> Outcome:
-    from tests.client.gateway import Service
-    from tests.functions.test_flow import push
-    from tests.support import linear
-
-    if not SCHEMATHESIS.is_file():
-        raise RuntimeError("the environment `schemathesis` is missing: make .local/envs/schemathesis/.ready")
-    store = MemoryStore()
-    with wired(store), tempfile.TemporaryDirectory() as folder:
-        for name in MODELS:
-            for weight in (1.0, 2.0):
-                push(store, name, {"model.onnx": linear([[weight], [0.0]])})
-        service = Service(store)
-        try:
-            return _against(service, Path(folder), examples, seed)
-        finally:
-            service.close()
-
-
-def _against(service: Any, folder: Path, examples: int, seed: int) -> Outcome:
-    description = folder / "openapi.json"
-    description.write_text(json.dumps(document()))
-    made = _made(service)
-    command = [str(SCHEMATHESIS), "--config-file", str(ROOT / "tests/cloud/schemathesis.toml"), "run", str(description)]
-    command += ["--url", service.api_url, "--header", f"Authorization: Bearer {service.tokens['ann']}", "--no-color"]
-    command += ["--max-examples", str(examples), "--no-shrink", "--seed", str(seed)]
-    done = subprocess.run(command, cwd=folder, env=os.environ | made, capture_output=True, text=True, check=False)
-    if not service.calls:
-        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
-    wrong = [line.strip() for line in done.stdout.splitlines() if line.startswith("- ")] or [
-        "schemathesis found something"
-    ]
-    return Outcome(len(service.calls), {}, wrong if done.returncode else [])
-
-
-def _made(service: Any) -> dict[str, str]:
-    """The variables of schemathesis.toml."""
-    return {
-        "JOB": "019bae2fd40-0123456789abcdef",
-        "WAITING": "019bae2fd40-0123456789abcdef",
-        "TRAINING": "019bae2fd40-0123456789abcdef",
-        "UPLOAD": next(iter(sorted(service.sent))) if getattr(service, "sent", None) else "an-upload",
-        "APPROVED": "1",
-        "REJECTED": "2",
-        "REVOKED": "0" * 12,
-    }
-
-
-def fault_over_http(seed: int) -> Outcome:
-    """A catalog that cannot be listed: a fault of a route, which is not in the description."""
-    from shared.registry import catalog
-
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("a fault of ours (control)")
-
-    with replaced((catalog, "page", broken)):
-        return _schemathesis(1, seed)

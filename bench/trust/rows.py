@@ -12,6 +12,7 @@ CRASHES = "tests/proofs/test_crashes.py tests/proofs/test_every_call.py"
 POISON = "tests/proofs/test_everything_ends.py"
 GATES = [f"tests/ingest/test_{name}.py" for name in ("hostile", "containment", "extremes", "guards")]
 KILLS, ABUSE = "tests/cloud/test_kills.py", "tests/proofs/test_overwrites.py tests/cloud/test_upload_abuse.py"
+ROUTES = "tests/cloud/test_openapi.py"
 OUTAGE, WALL = "tests/cloud/test_outage.py", "tests/cloud/test_wall_over_http.py"
 CLOUD = "the embedded cloud, deployed from the template"
 NETWORK = "tests/storage/test_network.py tests/storage/test_lost_replies.py"
@@ -91,8 +92,8 @@ _ROWS = [
         "the handlers, memory", 50_000, api.calls, "scopes that permit everything", api.without_scopes,
     ),
     Proof(
-        "12-http", "Requests to every route over HTTP (schemathesis)", "calls", "the handlers, a web server", 5_000,
-        api.over_http, "a route with a fault", api.fault_over_http,
+        "12-http", "Thousands of requests to every route over HTTP (schemathesis)", "cases", CLOUD, 3,
+        suites.passing(ROUTES), "an answer that is not as described", suites.controls(ROUTES),
     ),
     Proof(
         "13", "Any sequence of 50 calls with any fault leaves the specification's state", "sequences", MEMORY, 1_000,

@@ -118,29 +118,56 @@ def test_the_description_is_valid_and_says_where_the_api_is(cloud: Cloud) -> Non
     assert found["servers"] == [{"url": cloud.access["api_url"]}]
 
 
-def test_schemathesis_finds_nothing(own: dict[str, str], cloud: Cloud, tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", [4, pytest.param(60, marks=pytest.mark.soak)])
+def test_schemathesis_finds_nothing(own: dict[str, str], cloud: Cloud, tmp_path: Path, examples: int) -> None:
     """Every operation is called with what its description allows and with what it forbids, and so is each answer."""
     report, har = tmp_path / "report.json", tmp_path / "calls.har"
-    command = [str(SCHEMATHESIS), "--config-file", str(CONFIG), "run", f"{cloud.access['api_url']}/openapi.json"]
-    command += ["--header", f"Authorization: Bearer {own['TOKEN']}", "--max-examples", "4", "--no-shrink"]
-    command += ["--generation-deterministic", "--no-color", "--report-json-path", str(report)]
-    command += ["--report-har-path", str(har)]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, timeout=300, check=False
-    )
+    options = ["--max-examples", str(examples), "--report-json-path", str(report), "--report-har-path", str(har)]
+    done = _schemathesis(own, f"{cloud.access['api_url']}/openapi.json", tmp_path, *options)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
     told = json.loads(report.read_text())
     every = {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item}
     assert told["operations"]["tested"] == len(every) - 1, "all but the description itself, which it reads"
     assert {told["phases"][name]["status"] for name in ("examples", "coverage", "fuzzing")} == {"success"}
-    assert every - _succeeded(json.loads(har.read_text()), cloud) <= SELDOM
+    entries = json.loads(har.read_text())["log"]["entries"]
+    assert len(entries) >= examples * len(every)
+    assert every - _succeeded(entries, cloud) <= SELDOM
 
 
-def _succeeded(har: dict[str, Any], cloud: Cloud) -> set[tuple[str, str]]:
+def test_negative_control_an_answer_that_is_not_as_described_is_found_out(
+    own: dict[str, str], cloud: Cloud, tmp_path: Path
+) -> None:
+    description = cloud.api.get("/openapi.json").json()
+    described = description["paths"]["/models"]["get"]["responses"]["200"]["content"]["application/json"]
+    described["schema"] = {"type": "object", "required": ["what no answer has"]}
+    (tmp_path / "lying.json").write_text(json.dumps(description))
+    options = ["--url", cloud.access["api_url"], "--max-examples", "4", "--include-operation-id", "listModels"]
+    done = _schemathesis(own, str(tmp_path / "lying.json"), tmp_path, *options)
+    assert done.returncode == 1, done.stdout[-20_000:] + done.stderr
+    assert "Response violates schema" in done.stdout
+
+
+def _schemathesis(
+    own: dict[str, str], description: str, folder: Path, *options: str
+) -> subprocess.CompletedProcess[str]:
+    command = [str(SCHEMATHESIS), "--config-file", str(CONFIG), "run", description, *options]
+    command += ["--header", f"Authorization: Bearer {own['TOKEN']}", "--no-shrink", "--generation-deterministic"]
+    return subprocess.run(
+        [*command, "--no-color"],
+        cwd=folder,
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        check=False,
+    )
+
+
+def _succeeded(entries: list[dict[str, Any]], cloud: Cloud) -> set[tuple[str, str]]:
     """The operations that were answered with success at least once."""
     base = httpx.URL(cloud.access["api_url"]).path
     found = set()
-    for entry in har["log"]["entries"]:
+    for entry in entries:
         path = httpx.URL(entry["request"]["url"]).raw_path.decode().partition("?")[0].removeprefix(base)
         if entry["response"]["status"] < 300:
             found |= {route for route in [conformance.route(entry["request"]["method"], path)] if route}

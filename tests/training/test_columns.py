@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shared import budget
 from training.data import dataset as data
 from training.errors import TrainingError
 from training.kinds import choose as kinds
@@ -68,6 +69,14 @@ def test_a_package_has_rows_of_the_data_only_when_asked_for() -> None:
     assert abs(np.median(incomes) - np.median(truth)) < 0.05 * truth.std()
     assert truth.min() < incomes.min() and incomes.max() < truth.max(), "whoever has the most is not shown"
     assert {city for _, city in made_up} == {row["city"] for row in values}
+
+
+def test_more_rows_than_a_call_may_have_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.array([{"n": float(number), "c": str(number % 9)} for number in range(500)], object)
+    kind = kinds.fit(rows, "table", {"columns": ["n", "c"]}, chosen().preparation)
+    at_once = kind.encode(rows)["features"]
+    monkeypatch.setattr(budget, "_limits", [20_000])
+    assert kind.encode(rows)["features"].equal(at_once)
 
 
 def test_the_golden_set_has_rows_of_the_data_only_when_asked_for() -> None:

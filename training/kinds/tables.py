@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import torch
 
+from shared import budget
 from shared.errors import BadInput
 from shared.package import processing
 from shared.package.manifest import Tensor
@@ -27,6 +28,7 @@ FILE = "reference.csv"
 ROWS = 50  # against which the service explains a prediction
 CATEGORIES = 100  # of a column, the most frequent; the others count as unknown
 TOLD = 20  # columns that the drift reference describes
+AT_ONCE = 4096  # rows
 SHIFT = 1e-3  # of a deviation, by which rounding may move a column
 
 
@@ -47,7 +49,7 @@ class Tables(OneInput):
         self.shape = (sum(wide),)
         self.description = f"rows of {len(wide)} columns"
         tensor = Tensor(name=input_name, datatype="FP32", shape=[-1, *self.shape])
-        self.loaded = cast(Loaded, SimpleNamespace(manifest=SimpleNamespace(inputs=[tensor])))
+        self.loaded = cast(Loaded, SimpleNamespace(manifest=SimpleNamespace(inputs=[tensor]), parts={}))
 
     @classmethod
     def fit(cls, values: np.ndarray, details: dict[str, Any], preparation: Preparation) -> Tables:
@@ -98,11 +100,13 @@ class Tables(OneInput):
         return None
 
     def encode(self, values: np.ndarray) -> Inputs:
+        rows, at_once = list(values), budget.fitting(AT_ONCE, tables.row_bytes(self.table))
+        parts = [rows[start : start + at_once] for start in range(0, max(len(rows), 1), at_once)]
         try:
-            features = tables.feeds(self.loaded, list(values), self.table)[self.input_name]
+            features = [tables.feeds(self.loaded, part, self.table)[self.input_name] for part in parts]
         except BadInput as error:
             raise TrainingError(f"the rows cannot be taken as the package declares them: {error}") from error
-        return {self.input_name: torch.from_numpy(features)}
+        return {self.input_name: torch.from_numpy(np.concatenate(features))}
 
     def disclosed(self, values: np.ndarray) -> np.ndarray:
         """Rows in the place of these, made of what the package says of its columns; these themselves by choice only."""
