@@ -138,9 +138,7 @@ class Confined:
     def _reply(self, runner: Runner, length: int | None, seconds: float | None, what: str) -> exchange.Reply | None:
         """None when it cannot be read. Raises Crashed, TimedOut, OutOfMemory; then the runner is gone."""
         try:
-            if length is not None:
-                runner.send(length)
-            return runner.receive(seconds)
+            return runner.receive(seconds) if length is None else runner.ask(length, seconds)
         except Ended as ended:
             if ended.status is None:  # with the zygote, whatever ended that
                 self._held.clear()

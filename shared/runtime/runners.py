@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from shared.errors import AmaasError, OutOfTime, Unavailable
 from shared.runtime import exchange
+from shared.runtime.cores import SharedCore
 from shared.runtime.exchange import AREA_BYTES, WORD, MiB
 from shared.runtime.zygotes import Order, Zygote, replace, zygote
 
@@ -77,6 +78,7 @@ class Runner:
         self._channel = ours
         self._poll = select.poll()
         self._poll.register(ours, select.POLLIN)
+        self._core = SharedCore(self.pid)
 
     def resident(self) -> int:
         """Bytes of memory of its own, as the kernel counts them: without what it has of the zygote, or mapped."""
@@ -90,8 +92,13 @@ class Runner:
         """Whether it lives, and has said nothing that it was not asked for."""
         return not self._poll.poll(0)
 
-    def send(self, length: int) -> None:
-        """Tell that there is a request of that length. Raises Ended, Unreadable."""
+    def ask(self, length: int, seconds: float | None) -> exchange.Reply:
+        """Tell that there is a request of that length; its answer. Raises what `receive` raises."""
+        with self._core.sharing():
+            self._send(length)
+            return self.receive(seconds)
+
+    def _send(self, length: int) -> None:
         try:
             # a runner that reads nothing is not waited for
             self._channel.send(length.to_bytes(WORD, "little"), socket.MSG_DONTWAIT)
@@ -101,7 +108,7 @@ class Runner:
             raise Ended(self.end()) from error
 
     def receive(self, seconds: float | None) -> exchange.Reply:
-        """The answer. Raises Ended, TimeoutError after which there is no runner any more, Unreadable."""
+        """What it says next. Raises Ended, TimeoutError after which there is no runner any more, Unreadable."""
         if not self._poll.poll(None if seconds is None else max(0, seconds * 1000)):
             self.end()
             raise TimeoutError
