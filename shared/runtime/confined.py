@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from shared import deadline
+from shared import budget, deadline
 from shared.errors import AmaasError, BadInput, TooLarge, Unavailable
 from shared.runtime import exchange
 from shared.runtime.exchange import ANSWERS, REQUESTS, Answer, Failure, Ready, Run, Unreadable
@@ -99,16 +99,17 @@ class Confined:
         length = exchange.write(runner.area, REQUESTS, run, contents)
         reply = self._reply(runner, length, deadline.remaining(), "this input")
         try:
-            if isinstance(reply, Failure):
+            if isinstance(reply, Failure) and reply.kind in RAISED:
                 raise _error(reply)
-            if not isinstance(reply, Answer):
+            if not isinstance(reply, Answer):  # nor a failure to load: the words of that one are in the log
                 raise Unreadable("no answer")
             return self._read(runner, run, reply)
         except Unreadable as error:
             runner.end()
-            raise self._dead(f"answered what cannot be read ({error})", "unreadable", "this input") from error
+            # what exactly is the runner's word, which may have been taken over: the log has ours only
+            raise self._dead("answered what cannot be read", "unreadable", "this input") from error
         finally:
-            runner.give_back(max(sum(tensor.size for tensor in run.feeds), _size(reply)))
+            runner.give_back()
 
     def _read(self, runner: Runner, run: Run, answer: Answer) -> list[np.ndarray]:
         """Copies of the outputs, which have to be those that the model has declared. Raises Unreadable."""
@@ -117,7 +118,8 @@ class Confined:
             raise Unreadable("other outputs")
         for tensor in answer.outputs:
             if tensor.datatype != self._signature.outputs[tensor.name].datatype:
-                raise Unreadable(f"an output of type {tensor.datatype[:40]!r}")
+                raise Unreadable("an output of another type")
+        budget.take(sum(exchange.room(tensor) for tensor in answer.outputs), f"the answer of {self._noun}")
         tensors = exchange.read_tensors(runner.area, ANSWERS, runner.length, answer.outputs)
         return [array if array.dtype.kind == "O" else array.copy() for array in tensors]
 
@@ -178,10 +180,6 @@ def _let_go(model: int, held: list[Runner]) -> None:
         runner.leave()
     held.clear()
     os.close(model)
-
-
-def _size(reply: exchange.Reply | None) -> int:
-    return sum(tensor.size for tensor in reply.outputs) if isinstance(reply, Answer) else 0
 
 
 def _error(failure: Failure) -> AmaasError:

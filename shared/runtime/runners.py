@@ -22,6 +22,7 @@ from shared.runtime.zygotes import Order, Zygote, replace, zygote
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # Of the area, what stays resident after a call: more is of large calls, and given back.
 KEPT = 16 * MiB
+BLOCK = 512  # bytes, of st_blocks
 
 
 class Crashed(AmaasError):
@@ -72,20 +73,28 @@ class Runner:
                 self._zygote, self.pid = _fork(order, theirs, file, model)
         except OSError as error:
             ours.close()
-            raise Unavailable(f"no process can be started for the model: {error}; try again") from error
-        finally:
             os.close(file)
+            raise Unavailable(f"no process can be started for the model: {error}; try again") from error
+        self._file = file
         self._channel = ours
         self._poll = select.poll()
         self._poll.register(ours, select.POLLIN)
         self._core = SharedCore(self.pid)
+        self._process = _watched(self.pid)
 
     def resident(self) -> int:
-        """Bytes of memory of its own, as the kernel counts them: without what it has of the zygote, or mapped."""
+        """Bytes of memory of its own, as the kernel counts them: without what it has of the zygote, or mapped.
+
+        And of the area, which is there when it is dead, too.
+        """
         try:
-            return max(0, _anonymous(self.pid) - _anonymous(self._zygote.pid))
+            return self._in_area() + max(0, _anonymous(self.pid) - _anonymous(self._zygote.pid))
         except OSError:  # it is dead
-            return 0
+            return self._in_area()
+
+    def _in_area(self) -> int:
+        """Bytes of memory, whoever wrote to it."""
+        return 0 if self._file < 0 else os.fstat(self._file).st_blocks * BLOCK
 
     @property
     def is_idle(self) -> bool:
@@ -123,9 +132,9 @@ class Runner:
         self.length = length
         return reply
 
-    def give_back(self, most: int) -> None:
-        """Return the area's memory to the system after a call that took more than usual. most: bytes of the call."""
-        if most > KEPT and not self.area.closed:
+    def give_back(self) -> None:
+        """Return the area's memory to the system after a call that took more than usual, or where the runner did."""
+        if self._in_area() > KEPT:
             self.area.madvise(mmap.MADV_REMOVE)
 
     def end(self) -> int | None:
@@ -138,15 +147,31 @@ class Runner:
             return None
 
     def leave(self) -> None:
-        """Have it end, as soon as it has done what it is at."""
+        """Have it end, without waiting for it."""
+        with suppress(OSError):
+            if self._process is not None:
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
         self._close()
         self._zygote.leave(self.pid)
 
     def _close(self) -> None:
         """At once, as the errors of a call refer to it for longer than it is of use."""
         self._channel.close()
-        with suppress(BufferError):  # a tensor that is being read
-            self.area.close()
+        if not self.area.closed:
+            with suppress(BufferError):  # a tensor that is being read
+                self.area.close()
+        for descriptor in (self._file, self._process):
+            if descriptor is not None and descriptor >= 0:
+                os.close(descriptor)
+        self._file, self._process = -1, None
+
+
+def _watched(pid: int) -> int | None:
+    """A descriptor of a process, which never means another one; None where the kernel has none (before 5.3)."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
 
 
 def _anonymous(pid: int) -> int:

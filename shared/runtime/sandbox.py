@@ -30,7 +30,7 @@ ALLOWED: dict[str, tuple[int, int]] = {  # name → (x86_64, aarch64); -1: that 
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "lseek": (8, 62), "munmap": (11, 215),
     "brk": (12, 214), "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139),
     "pread64": (17, 67), "readv": (19, 65), "writev": (20, 66), "poll": (7, -1), "ppoll": (271, 73),
-    "sched_yield": (24, 124), "mremap": (25, 216), "mincore": (27, 232), "madvise": (28, 233), "dup": (32, 23),
+    "sched_yield": (24, 124), "mremap": (25, 216), "mincore": (27, 232), "dup": (32, 23),
     "nanosleep": (35, 101), "getpid": (39, 172), "exit": (60, 93), "uname": (63, 160), "getrlimit": (97, 163),
     "getrusage": (98, 165), "sysinfo": (99, 179), "times": (100, 153), "getuid": (102, 174), "geteuid": (107, 175),
     "getgid": (104, 176), "getegid": (108, 177), "sigaltstack": (131, 132), "gettid": (186, 178), "futex": (202, 98),
@@ -42,10 +42,11 @@ ALLOWED: dict[str, tuple[int, int]] = {  # name → (x86_64, aarch64); -1: that 
 }  # fmt: skip
 CONDITIONAL = {  # those that could name another process, or do more than computing
     "mmap": (9, 222), "mprotect": (10, 226), "clone": (56, 220), "clone3": (435, 435), "tgkill": (234, 131),
-    "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "fcntl": (72, 25),
+    "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "fcntl": (72, 25), "madvise": (28, 233),
 }  # fmt: skip
 # Of a descriptor, its flags and copies of it. F_SETOWN and F_SETSIG would have the kernel send signals to others.
 FCNTL = (1, 2, 3, 1030)  # F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC
+POISON = (100, 101)  # MADV_HWPOISON, MADV_SOFT_OFFLINE: of pages that another process has, too
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
@@ -125,6 +126,7 @@ def _program(column: int, architecture: int) -> Iterator[bytes]:
     yield from _rule(CONDITIONAL["tgkill"][column], ARG0, EQUAL, os.getpid())  # abort() signals itself
     yield from _rule(CONDITIONAL["prlimit64"][column], ARG0, EQUAL, 0)
     yield from _rule(CONDITIONAL["sched_setaffinity"][column], ARG0, EQUAL, 0)
+    yield from _rule(CONDITIONAL["madvise"][column], ARG2, EQUAL, *POISON, allow_on_match=False)
     yield from _rule(CONDITIONAL["fcntl"][column], ARG1, EQUAL, *FCNTL)
     yield _step(RETURN, ERRNO | EPERM)
 

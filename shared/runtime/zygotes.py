@@ -90,7 +90,7 @@ class Zygote:
             return self._end(pid)
 
     def leave(self, pid: int) -> None:
-        """A runner that ends by itself, and is waited for some time later: the garbage collector may call this."""
+        """A runner that was ended, and is waited for some time later: the garbage collector may call this."""
         self._left.append(pid)
 
     def _end(self, pid: int) -> int:

@@ -6,12 +6,15 @@ import mmap
 import os
 from typing import NoReturn
 
+import numpy as np
+
 from shared.runtime import exchange, runner, sandbox, zygote
 from shared.runtime.exchange import ALIGNMENT, ANSWERS, AREA_BYTES, WORD, Answer, Tensor
 from shared.runtime.signature import TensorSpec
 from shared.runtime.zygotes import Order
 
-FLOOD, TEXTS = b"flood", b"texts"
+FLOOD, TEXTS, AREA, WORDS, STAY = b"flood", b"texts", b"area", b"words", b"stay"
+CALLERS = "what a caller sent"
 MANY = 60 << 20
 
 
@@ -31,6 +34,15 @@ def main(order: Order, channel: int, area_file: int, model_file: int, zygote: in
     while taken._receive():
         if deed == TEXTS:
             os.write(channel, _empty_texts(area).to_bytes(WORD, "little"))
+        elif deed == WORDS:
+            taken._send(exchange.Failure("Unloadable", CALLERS))
+        else:
+            if deed == AREA:
+                for start in range(0, AREA_BYTES, exchange.MiB):
+                    area[start : start + exchange.MiB] = b"x" * exchange.MiB
+            taken._send(Answer([Tensor("y", "FP32", [1], 4)]), [np.zeros(1, np.float32)])
+    while deed == STAY:
+        pass
     os._exit(0)
 
 

@@ -13,7 +13,7 @@ import pytest
 from shared import deadline
 from shared.runtime import zygotes
 from shared.runtime.confined import Confined
-from shared.runtime.runners import Crashed
+from shared.runtime.runners import KEPT, Crashed
 from tests.runtime import hostile
 from tests.runtime.sessions import confine
 from tests.support import linear
@@ -62,6 +62,40 @@ def peak() -> int:
     """Bytes of this process's memory at most, the area aside."""
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon")]
     return int(line.split()[1]) << 10
+
+
+def test_an_area_that_is_filled_is_given_back(taken: Callable[[bytes], Confined]) -> None:
+    session = taken(hostile.AREA)
+    with deadline.within(60):
+        assert session.run(None, X)[0].tolist() == [0.0]
+    assert session.resident < 2 * KEPT
+    assert session.pid is not None
+    os.kill(session.pid, signal.SIGKILL)
+    assert session.resident < 2 * KEPT
+
+
+def test_what_lies_in_the_area_is_counted(taken: Callable[[bytes], Confined]) -> None:
+    session = taken(hostile.STAY)
+    before, runner = session.resident, session._held[0]
+    runner.area[: KEPT // 2] = b"x" * (KEPT // 2)
+    assert session.resident >= before + KEPT // 2
+
+
+def test_words_of_a_runner_at_work_are_not_repeated(taken: Callable[[bytes], Confined]) -> None:
+    with deadline.within(20), pytest.raises(Crashed) as caught:
+        taken(hostile.WORDS).run(None, X)
+    assert hostile.CALLERS not in str(caught.value)
+
+
+def test_a_runner_that_stays_when_it_is_let_go_is_ended(taken: Callable[[bytes], Confined]) -> None:
+    session = taken(hostile.STAY)
+    session.run(None, X)
+    state = Path(f"/proc/{session.pid}/stat")
+    session.close()
+    with deadline.within(20):
+        while state.read_text().rpartition(")")[2].split()[0] != "Z":  # until the next one is started
+            assert (deadline.remaining() or 0) > 0
+            os.sched_yield()
 
 
 def test_a_runner_that_died_between_two_calls_is_replaced() -> None:
