@@ -8,7 +8,7 @@ import struct
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -127,6 +127,12 @@ def test_sounds_that_resampling_makes_huge(rate: int) -> None:
     error = refused(sound(seconds=0.25), wav(2_000_000, rate), "audio/wav")
     assert isinstance(error, TooLarge)
     assert f"at {rate} Hz" in str(error)
+
+
+@pytest.mark.parametrize("nest", [lambda values: values, lambda values: [[value] for value in values]])
+def test_a_long_text_among_many_values_takes_no_room_for_each(nest: Callable[[list], list]) -> None:
+    data = json.dumps({"inputs": {"x": nest([1.0] * 10_000 + ["a" * 60_000])}}).encode()
+    assert "text was found" in str(refused(loaded(linear([[1.0]])), data, JSON))
 
 
 def test_sounds_of_too_many_parts() -> None:

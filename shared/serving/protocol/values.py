@@ -7,6 +7,7 @@ and infinities, which JSON lacks, are answered as null.
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ def reshape(name: str, array: np.ndarray, shape: list[int]) -> np.ndarray:
 
 def _to_numbers(name: str, data: Any, datatype: str) -> np.ndarray:
     dtype = COMPUTED[datatype]
+    _require_no_text(name, data, datatype)
     try:
         natural = np.asarray(data)
         if dtype == np.uint64 and natural.dtype.kind == "f":
@@ -46,6 +48,18 @@ def _to_numbers(name: str, data: Any, datatype: str) -> np.ndarray:
         raise BadInput(f"input {name!r}: the data is not a regular array of {datatype} values ({error})") from error
     array = natural.astype(dtype) if natural.size == 0 else _cast(name, natural, dtype, datatype)
     return _store(name, array, datatype)
+
+
+def _require_no_text(name: str, data: Any, datatype: str) -> None:
+    """Raises BadInput. Before numpy sees it: that would give every value the room of the longest text."""
+    level = [data]
+    while level:
+        kinds = set(map(type, level))
+        if str in kinds:
+            raise BadInput(f"input {name!r} holds values that are no {datatype}: text was found")
+        if list not in kinds:
+            return
+        level = list(chain.from_iterable(one for one in level if type(one) is list))
 
 
 def _read_exactly(data: Any, natural: np.ndarray) -> np.ndarray:
@@ -84,7 +98,7 @@ def _out_of_range(name: str, datatype: str) -> BadInput:
 
 
 def _describe_kind(natural: np.ndarray) -> str:
-    kinds = {"f": "fractions", "i": "integers", "u": "integers", "b": "booleans", "U": "text"}
+    kinds = {"f": "fractions", "i": "integers", "u": "integers", "b": "booleans"}
     return f"{kinds.get(natural.dtype.kind, 'values of mixed kinds')} were found"
 
 
