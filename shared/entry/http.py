@@ -174,6 +174,8 @@ class Routes:
             deadline.end(token)
         reply = proxy.render(response.status, response.headers, response.body)
         self._log(event, route, response, problem, (time.perf_counter() - started) * 1000)
+        if problem is not None:
+            _let_go(problem)
         self._answered()
         return reply
 
@@ -250,3 +252,9 @@ class Routes:
             # form, which has no error
             details["reason"] = response.body.get("error", response.body)
         metrics.event("call", figures, {"service": self._service}, details)
+
+
+def _let_go(problem: BaseException | None) -> None:
+    """Forget where errors were raised: until the garbage collector's next full run, what a call held would stay."""
+    while problem is not None:
+        problem.__traceback__, problem = None, problem.__cause__ or problem.__context__
