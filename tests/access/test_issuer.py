@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime
 import json
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -157,6 +160,27 @@ def test_an_answer_that_takes_too_long(local: LocalIssuer, monkeypatch: pytest.M
     local.delay = 1.0
     with pytest.raises(Unavailable):
         Issuer(local.address, ENDPOINT).key("old")
+
+
+def test_an_answer_whose_headers_never_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ended = threading.Event()
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                while True:
+                    connection.sendall(b"X: y\r\n")
+                    time.sleep(0.1)
+            ended.set()
+
+        threading.Thread(target=drip, daemon=True).start()
+        started = time.monotonic()
+        with pytest.raises(ValueError, match="too long"):
+            fetch_bounded(f"http://127.0.0.1:{server.getsockname()[1]}/", 0.5)
+        assert time.monotonic() - started < 30
+        assert ended.wait(30), "and nothing goes on reading it"
 
 
 def test_keys_that_are_not_used() -> None:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +23,9 @@ from shared.access.jwt import signed
 from shared.access.jwt.signed import PublicKey
 from shared.errors import Unauthenticated, Unavailable
 from shared.formats import DAMAGED
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 logger = logging.getLogger(__name__)
 DISCOVERY = "/.well-known/openid-configuration"
@@ -122,7 +129,10 @@ def _host(address: str) -> str | None:
 
 
 def fetch_bounded(address: str, seconds: float) -> bytes:
-    """The body at an address: no redirects, LARGEST bytes and `seconds` at most. Raises OSError, ValueError."""
+    """The body at an address: no redirects, LARGEST bytes and `seconds` at most. Raises OSError, ValueError.
+
+    In a thread, since a server that sends a line of its headers now and then is within every timeout of a socket.
+    """
     import http.client  # with TLS, for the few calls that fetch keys
 
     match = ADDRESS.fullmatch(address)
@@ -130,20 +140,38 @@ def fetch_bounded(address: str, seconds: float) -> bytes:
         raise ValueError("there was no time left, or the address is none")
     secure = match[1] == "https"
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    end = time.monotonic() + seconds
     connection = kind(match[2], int(match[3] or (443 if secure else 80)), timeout=seconds)
-    try:
-        connection.request("GET", match[4] or "/", headers={"Accept": "application/json"})
-        response = connection.getresponse()
-        if response.status != 200:
-            raise ValueError(f"it answered {response.status}")
-        body = b""
-        while chunk := response.read1(16384):  # each of them within the socket's timeout, all of them until the end
-            body += chunk
-            if len(body) > LARGEST or time.monotonic() > end:
-                raise ValueError("its answer is too long, or takes too long")
-        return body
-    except http.client.HTTPException as error:
-        raise ValueError(f"its answer cannot be read: {type(error).__name__}") from error
-    finally:
-        connection.close()
+    outcome: list[bytes | Exception] = []
+
+    def fetch() -> None:
+        try:
+            outcome.append(_read_body(connection, match[4] or "/"))
+        except Exception as error:
+            outcome.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=fetch, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        with suppress(OSError):  # what it waits for will not come
+            if connection.sock is not None:
+                connection.sock.shutdown(socket.SHUT_RDWR)
+        raise ValueError("its answer takes too long")
+    if isinstance(outcome[0], http.client.HTTPException):
+        raise ValueError(f"its answer cannot be read: {type(outcome[0]).__name__}") from outcome[0]
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _read_body(connection: HTTPConnection, path: str) -> bytes:
+    connection.request("GET", path, headers={"Accept": "application/json"})
+    response = connection.getresponse()
+    if response.status != 200:
+        raise ValueError(f"it answered {response.status}")
+    body = response.read(LARGEST + 1)
+    if len(body) > LARGEST:
+        raise ValueError("its answer is too long")
+    return body
