@@ -50,6 +50,10 @@ class TooNew(Unavailable):
     """A stored object was written by a later release, in a form that this one cannot read."""
 
 
+class Damaged(Unavailable):
+    """A stored object is not what it was written as: another try does not help, and others may be whole."""
+
+
 class Numbers(Struct, frozen=True):
     """The format numbers of any stored form, which every release can read."""
 
@@ -88,10 +92,10 @@ def check(body: bytes, member: str, highest: int, what: str) -> None:
 def decode(decoder: msgspec.json.Decoder[Form], body: bytes, what: str) -> Form:
     """Decode a Struct whose tag is its format. what: the object, as the beginning of a sentence.
 
-    Raises TooNew for a higher format, Unavailable for damaged bytes.
+    Raises TooNew for a higher format, Damaged.
     """
     try:
         return decoder.decode(body)
     except DAMAGED as error:
         check(body, "format", decoder.type.__struct_config__.tag, what)  # type: ignore[attr-defined]  # of a Struct
-        raise Unavailable(f"{what} is damaged: {error}; restore an earlier version of the object") from error
+        raise Damaged(f"{what} is damaged: {error}; restore an earlier version of the object") from error

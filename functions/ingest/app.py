@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -32,13 +33,32 @@ def _look(event: dict[str, Any], context: Any) -> dict[str, Any]:
     event: of a schedule, or of ops.recheck, which may send `patience` in seconds. The frequent schedule sends
     {"look": "uploads"}: it reads no model's log, and only what has no end state.
     """
-    often = event.get("look") == "uploads"
-    if not often:
-        unfinished.mark_again(log().store)
     patience = float(event.get("patience", pipeline.PATIENCE))
-    ended = pipeline.check_unfinished(log(), config(), _limits(), patience, _seconds(context))
-    rechecked = [] if often else _recheck(context)
-    return {"handled": [_report(upload) for upload in ended], "rechecked": rechecked}
+
+    def bring_on() -> list[dict[str, Any]]:
+        ended = pipeline.check_unfinished(log(), config(), _limits(), patience, _seconds(context))
+        return [_report(upload) for upload in ended]
+
+    if event.get("look") == "uploads":
+        return {"handled": bring_on(), "rechecked": []}
+    return _each(
+        marked=lambda: unfinished.mark_again(log().store), handled=bring_on, rechecked=lambda: _recheck(context)
+    )
+
+
+def _each(**parts: Callable[[], Any]) -> dict[str, Any]:
+    """What each part returns, by name. What one raises keeps no other from its work, and is raised afterwards."""
+    outcomes: dict[str, Any] = {}
+    problems: list[Exception] = []
+    for name, work in parts.items():
+        try:
+            outcomes[name] = work()
+        except Exception as problem:
+            logger.exception("part of a look failed", extra={"part": name})
+            problems.append(problem)
+    if problems:
+        raise problems[0]
+    return outcomes
 
 
 def _limits() -> Limits:

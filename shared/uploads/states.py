@@ -19,7 +19,8 @@ from msgspec.structs import replace
 
 from shared import formats, keys
 from shared.clock import new_id, now
-from shared.errors import AmaasError, NotFound, Unavailable
+from shared.errors import AmaasError, NotFound
+from shared.formats import Damaged
 from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, list_all
 
 State = Literal["waiting", "checking", "registered", "rejected", "failed", "expired"]
@@ -184,10 +185,10 @@ def read_state(store: Store, named: Named) -> Upload:
 
 
 def _decode(body: bytes, model: str, upload_id: str) -> Upload:
-    """model, upload_id: those of the key, which a state must repeat. Raises TooNew, Unavailable."""
+    """model, upload_id: those of the key, which a state must repeat. Raises TooNew, Damaged."""
     upload = formats.decode(UPLOAD, body, f"the state of upload {upload_id!r}")
     if (upload.model, upload.upload_id) != (model, upload_id):
-        raise Unavailable(f"the state of upload {upload_id!r} is another's: restore an earlier version of the object")
+        raise Damaged(f"the state of upload {upload_id!r} is another's: restore an earlier version of the object")
     return upload
 
 
