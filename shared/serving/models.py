@@ -37,6 +37,7 @@ from shared.storage.base import Unavailable as StoreAway
 
 if TYPE_CHECKING:
     from shared.runtime.signature import Session
+    from shared.runtime.zygotes import Cutting
 
 logger = logging.getLogger(__name__)
 
@@ -65,21 +66,31 @@ class Resolved(NamedTuple):
 
 
 class _Entry(Struct):
-    """Of the cache. cost: bytes of memory, estimated; a confined session's is counted, where it is more."""
+    """Of the cache. cost: bytes of memory, estimated; of a confined session they are counted, where that is more."""
 
     manifest: Manifest
     session: Session
     cost: int
     parts: dict[str, Any] = {}
 
+    @property
+    def memory(self) -> int:
+        """Bytes, with those of its tokenizer's process."""
+        others = sum(resident(part) for part in self.parts.values())
+        return max(self.cost, resident(self.session)) + others
 
-# all digests that an answer depends on: of the model, the manifest, and the package's other files, behind their names
+
+# the name, and all digests that an answer depends on: of the model, the manifest, and the package's other files,
+# behind their names
 _Identity = tuple[str, ...]
 
 
-def _identity(version: Version) -> _Identity:
-    """Two versions with the same one are the same package, and share a session. Each call computes it: it is cheap."""
-    return (version.model, version.manifest, *version.files, *version.files.values())
+def _identity(model: str, version: Version) -> _Identity:
+    """Two versions with the same one are the same package, and share a session. Each call computes it: it is cheap.
+
+    Not those of two models: who may call one of them is not to meet the other's callers behind the wall.
+    """
+    return (model, version.model, version.manifest, *version.files, *version.files.values())
 
 
 class _Load(Struct):
@@ -177,15 +188,22 @@ class Models:
         head, version, stale = self.resolve(model, reference, key)
         entry = self._session(model, version)
         read, shadow = self.sources.read, head.shadow(reference)
-        state, opener = (entry.manifest, entry.session, entry.parts), self.sources.open_tokenizer
-        return Loaded(model, version, head.revision, *state, read, shadow, stale, opener)
+        state = (entry.manifest, entry.session, entry.parts)
+        return Loaded(model, version, head.revision, *state, read, shadow, stale, self._open_tokenizer)
+
+    def _open_tokenizer(self, version: Version, raw: bytes, cutting: Cutting) -> Session:
+        """Raises what Sources.open_tokenizer raises."""
+        session = self.sources.open_tokenizer(version, raw, cutting)
+        with self._lock:
+            self._evict(resident(session))
+        return session
 
     def _session(self, model: str, version: Version) -> _Entry:
         """Single flight: of several threads that need a model at once, one loads it and the others wait.
 
         Where it fails, the next of them tries, as a later call would.
         """
-        key = _identity(version)
+        key = _identity(model, version)
         with self._lock:
             if entry := self._present(key):
                 return entry
@@ -230,7 +248,7 @@ class Models:
                 logger.info("model loaded", extra=subject | {"milliseconds": milliseconds})
                 return _Entry(manifest, session, size * OVERHEAD)
         # for as long as the process lives: its processor stays the same
-        self._refused[_identity(version)] = refusal
+        self._refused[_identity(model, version)] = refusal
         raise Unavailable(refusal)
 
     def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
@@ -253,8 +271,15 @@ class Models:
 
     def _keep(self, key: _Identity, entry: _Entry) -> None:
         self._cached[key] = entry
-        costs = {of: max(other.cost, resident(other.session)) for of, other in self._cached.items()}
-        total = sum(costs.values())
+        self._evict()
+
+    def _evict(self, extra: int = 0) -> None:
+        """Let go of what was not called for longest, where all together is more than there is room for.
+
+        extra: bytes of what is not in the cache yet.
+        """
+        costs = {of: other.memory for of, other in self._cached.items()}
+        total = sum(costs.values()) + extra
         while total > self._capacity and len(self._cached) > 1:
             key, oldest = self._cached.popitem(last=False)
             total -= costs[key]

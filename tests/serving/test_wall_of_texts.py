@@ -127,6 +127,15 @@ def test_a_slow_tokenizer_is_a_504_and_a_large_one_a_503(models: Models, capsys:
     assert _counts(capsys) == [[None, "slow"], [None, "large"]]
 
 
+def test_tokenizers_count_among_what_is_kept(models: Models) -> None:
+    for name in ("slow", "large"):
+        models.load(name, None)
+    models._capacity = sum(entry.memory for entry in models._cached.values())
+    assert predict("large", "a").status == 200
+    [kept] = models._cached.values()
+    assert kept.memory > kept.parts[NAME].resident > 0
+
+
 def _counts(capsys: pytest.CaptureFixture) -> list[list[str | None]]:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     return [[line.get("model") for line in lines if name in line] for name in ("ModelTimedOut", "ModelCrashed")]
