@@ -199,22 +199,22 @@ def delete_alias(request: Request, body: TransitionRequest) -> transitions.Alias
 
 @transition("PUT", POLICY, "setAliasPolicy", "admin", SetPolicyRequest, transitions.AliasPolicy)
 def set_policy(request: Request, body: SetPolicyRequest) -> transitions.AliasPolicy:
-    """Say who may move an alias"""
+    """Say who may move an alias, and how its canaries are watched"""
     alias = request.params["alias"]
     change = request.change(body.reason, body.expect_revision)
-    head = aliases.set_policy(log(), _name(request), alias, body.policy(alias), change)
-    present = asdict(views.policy(head, alias))
+    head = aliases.set_policy(log(), _name(request), alias, body.policy(alias), change, body.rules())
+    present = asdict(views.policy(head.policy(alias)))
     return transitions.AliasPolicy(model=head.model, alias=alias, revision=head.revision, **present)
 
 
 @transition("POST", POLICY + "/requests", "createPolicyRequest", "admin", SetPolicyRequest, POLICY_REQUESTED)
 def create_policy_request(request: Request, body: SetPolicyRequest) -> Response:
-    """Request that an alias no longer requires two persons, which another person approves"""
+    """Request a policy that takes two persons to set, which another person approves"""
     alias = request.params["alias"]
     change = request.change(body.reason, body.expect_revision)
-    policy = body.policy(alias)
-    number = approvals.request_policy(log(), _name(request), alias, policy, change)
-    return Response(transitions.policy_requested(_name(request), alias, number, policy), 201)
+    number = approvals.request_policy(log(), _name(request), alias, body.policy(alias), change, body.rules())
+    wanted = approvals.wanted_policy(log(), _name(request), number)
+    return Response(transitions.policy_requested(_name(request), alias, number, wanted), 201)
 
 
 @transition("POST", ALIAS + "/requests", "createMoveRequest", MOVER, SetAliasRequest, {201: transitions.MoveRequested})

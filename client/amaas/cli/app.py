@@ -15,6 +15,7 @@ MODULES = {
     "history": ("diff", "history", "verify"),
     "models": ("delete", "edit", "ls", "restore", "retire", "show", "signature", "status", "versions"),
     "optimize": ("optimize",),
+    "policy": ("policy",),
     "predict": ("explain", "infer", "predict", "stats"),
     "tokens": ("token",),
     "training": ("train",),
