@@ -30,8 +30,9 @@ Floats = NDArray[np.float64]
 LOG_ODDS = np.arange(-10.0, 4.01, 0.3)
 ODDS_RATIOS = np.array([0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0, 10000.0])
 FIRST_BETS = np.array([1.0, 1.0, 6.0, *[1.0] * 9])
-# of what was learned, with each block: a version that begins to fail after a good hour is found out, too
-FORGOTTEN = 0.001
+# of what was learned, with each call of the canary, and with a block at most: a version that begins to fail after a
+# good hour is found out, too
+FORGOTTEN, MOST_FORGOTTEN = 0.0002, 0.01
 # the losses that a bound can say, as fractions of calls
 LOSSES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 LEAST_BET = 1e-5  # pairs with less are not bet on against losses: each takes a search for its closest point
@@ -80,7 +81,7 @@ def compare(blocks: Iterable[Block], losses: Sequence[float] = LOSSES) -> Compar
         some = bets > LEAST_BET
         log_e = log_e_loss_of(block, canary[some], stable[some], likelihood[some], edges)
         log_losses += np.logaddexp(log_mean_of(bets[some], log_e), math.log(max(1 - bets[some].sum(), EDGE)))
-        bets = learned(bets, likelihood, first)
+        bets = learned(bets, likelihood, first, block)
     return Comparison(calls, log_worse, dict(zip(losses, log_losses.tolist(), strict=True)))
 
 
@@ -101,10 +102,11 @@ def pairs() -> tuple[Floats, Floats, Floats]:
     return 1 / (1 + np.exp(-stable)), 1 / (1 + np.exp(-canary)), bets / bets.sum()
 
 
-def learned(bets: Floats, likelihood: Floats, first: Floats) -> Floats:
-    """The bets on the next block. The pairs are in the last axis; axes before it, if any, are of other canaries."""
+def learned(bets: Floats, likelihood: Floats, first: Floats, block: Block) -> Floats:
+    """The bets after a block. The pairs are in the last axis; axes before it, if any, are of other canaries."""
+    forgotten = np.minimum(FORGOTTEN * block.canary, MOST_FORGOTTEN)
     after = bets * np.exp(likelihood - likelihood.max(axis=-1, keepdims=True))
-    kept: Floats = (1 - FORGOTTEN) * after / after.sum(axis=-1, keepdims=True) + FORGOTTEN * first
+    kept: Floats = (1 - forgotten) * after / after.sum(axis=-1, keepdims=True) + forgotten * first
     return kept
 
 
