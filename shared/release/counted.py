@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from shared.registry.releases import SLOW
+from shared.registry.releases import SERVER_ERRORS, SHADOW_DIFFERS, SLOW
+from shared.registry.verdicts import Roles
 from shared.release.evidence import Block
 
 SETTLED = 1  # minutes: within one, a process that is called writes what it has counted
@@ -22,7 +23,7 @@ LEAST_TIMES = 100  # of the stable version, before a percentile of them is anyth
 class Group(NamedTuple):
     """One version's part of a minute. events: (n, bad) by metric. times: calls by bin of their duration, rising.
 
-    Durations are of warm calls, from the request to its answer: a canary loads more often, having fewer calls.
+    Not of loading: a canary loads more often, having fewer calls.
     """
 
     calls: int = 0
@@ -36,6 +37,50 @@ class Minute(NamedTuple):
     minute: int
     canary: Group
     stable: Group
+
+
+class Counts(Protocol):
+    """Sums of calls, as shared/counts has them. latency: calls by bin of their duration, by phase."""
+
+    requests: int
+    server_errors: int
+    latency: dict[str, dict[int, int]]
+    shadow: dict[str, int]
+
+
+class Row(Protocol):
+    """Counts of a version's calls by an alias in a minute."""
+
+    @property
+    def version(self) -> int: ...
+    @property
+    def since(self) -> int: ...
+    @property
+    def at(self) -> int: ...
+    @property
+    def counts(self) -> Counts: ...
+
+
+def minutes(rows: Iterable[Row], roles: Roles, since: int) -> list[Minute]:
+    """Of an alias' rows, those of its stage, by minute. Of another `since` is another stage, whatever the time."""
+    found: dict[int, dict[int, Group]] = {}
+    for row in rows:
+        if row.since == since:
+            found.setdefault(row.at, {})[row.version] = group(row.counts)
+    return [
+        Minute(at, versions.get(roles.canary, Group()), versions.get(roles.stable, Group()))
+        for at, versions in sorted(found.items())
+    ]
+
+
+def group(counts: Counts) -> Group:
+    """Durations are those of the model's runs: reading the request, and loading, are not the version's doing."""
+    compared = counts.shadow.get("compared", 0)
+    events = {
+        SERVER_ERRORS: (counts.requests, counts.server_errors),
+        SHADOW_DIFFERS: (compared, counts.shadow.get("different", 0)),
+    }
+    return Group(counts.requests, events, counts.latency.get("run", {}))
 
 
 def settled(minutes: Iterable[Minute], now: int) -> list[Minute]:
