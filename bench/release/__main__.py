@@ -12,6 +12,7 @@ from bench import page
 from bench.machine import ROOT
 from bench.release import canaries, rules
 from bench.release.canaries import Traffic
+from shared.release.evidence import Block
 
 SEED = 18
 ALPHA, NEEDED = 0.01, math.log(100)
@@ -132,10 +133,27 @@ def going_on(runs: int, random: np.random.Generator) -> dict[str, Any]:
     return found
 
 
+def late_writers(runs: int, random: np.random.Generator) -> dict[str, Any]:
+    """Equal canaries, a fifth of whose processes write ten minutes late: every look takes other counts of the past."""
+    found = []
+    for start in range(0, runs, canaries.AT_ONCE):
+        some = min(canaries.AT_ONCE, runs - start)
+        counts = Traffic(0.01, 0.01, calls=500, minutes=80).counts(some, random)
+        late_bad, late_stable_bad = (random.binomial(bad, 0.2) for bad in (counts.canary_bad, counts.stable_bad))
+        late_good, late_stable_good = (
+            random.binomial(n - bad, 0.2)
+            for n, bad in ((counts.canary, counts.canary_bad), (counts.stable, counts.stable_bad))
+        )
+        late = Block(late_bad + late_good, late_bad, late_stable_bad + late_stable_good, late_stable_bad)
+        found.append(canaries.log_e_late(counts, late, 10).max(axis=1))
+    return share(int((np.concatenate(found) >= NEEDED).sum()), runs)
+
+
 def text(result: dict[str, Any]) -> str:
+    late = {"the watcher: 1 %, 500 calls a minute, a fifth of the counts ten minutes late": result["late"]}
     equal = [
         [name, f"{one['n']:,}", f"{one['stopped']:,}", f"{100 * one['share']:.2f} %", f"{100 * one['upper']:.2f} %"]
-        for name, one in result["equal"].items()
+        for name, one in (result["equal"] | late).items()
     ]
     worse = [[name, *(_stop(rates[f"{rate:g}"]) for rate in BAD)] for name, rates in result["worse"].items()]
     on = [
@@ -173,6 +191,7 @@ def main() -> None:
     result["equal"] = equal_quality(10_000 // part, random)
     result["worse"] = worse_canaries(result["worse_runs"], random)
     result["on"] = going_on(result["loss_runs"], random)
+    result["late"] = late_writers(3000 // part, np.random.default_rng([SEED, 1]))
     print(text(result))
     if options.write and not options.quick:
         page.write(ROOT / "bench" / "results", "operate", result, text(result))

@@ -47,22 +47,57 @@ def log_e(counts: Block, loss: float | None = None) -> Floats:
 
 
 def _log_e(counts: Block, loss: float | None) -> Floats:
-    """As shared.release.evidence.compare of shared.release.counted.blocks, for many at once: a test compares them."""
-    stable, canary, first = evidence.pairs()
-    bets = np.tile(first, (len(counts.canary), 1))
-    total = np.zeros(len(counts.canary))
+    watched = Watched(len(counts.canary), loss)
     paths = np.zeros(counts.canary.shape)
-    waiting = np.zeros((4, len(counts.canary)), dtype=np.int64)
     for minute in range(paths.shape[1]):
-        waiting += np.array([part[:, minute] for part in counts])
-        both = (waiting[0] > 0) & (waiting[2] > 0)
-        block = Block(*(np.where(both, part, 0)[:, None] for part in waiting))
-        likelihood = evidence.log_likelihood(block, canary, stable)
-        total += evidence.log_mean_of(bets, _of_pairs(block, canary, stable, likelihood, loss))
-        bets = evidence.learned(bets, likelihood, first, block)  # of an empty block: as they were
-        waiting[:, both] = 0
-        paths[:, minute] = total
+        watched.add(np.array([part[:, minute] for part in counts]))
+        paths[:, minute] = watched.log_e
     return paths
+
+
+def log_e_late(counts: Block, late: Block, delay: int) -> Floats:
+    """The evidence after each minute, where some processes write `delay` minutes late, each look from the first minute.
+
+    counts: of all processes; late: of those, as part of them.
+    """
+    whole, some = np.array(counts), np.array(counts) - np.array(late)
+    paths = np.zeros(counts.canary.shape)
+    final = Watched(len(counts.canary), None)  # what no late writer changes any more
+    for minute in range(paths.shape[1]):
+        if minute >= delay:
+            final.add(whole[:, :, minute - delay])
+        look = final.copy()
+        for recent in range(max(minute - delay + 1, 0), minute + 1):
+            look.add(some[:, :, recent])
+        paths[:, minute] = look.log_e
+    return paths
+
+
+class Watched:
+    """As shared.release.evidence.compare of shared.release.counted.blocks, for many at once: a test compares them."""
+
+    def __init__(self, canaries: int, loss: float | None) -> None:
+        self.loss = loss
+        self.stable, self.canary, self.first = evidence.pairs()
+        self.bets = np.tile(self.first, (canaries, 1))
+        self.log_e = np.zeros(canaries)
+        self.waiting = np.zeros((4, canaries), dtype=np.int64)
+
+    def copy(self) -> Watched:
+        copied = Watched(0, self.loss)
+        copied.bets, copied.log_e, copied.waiting = self.bets, self.log_e, self.waiting.copy()
+        return copied
+
+    def add(self, minute: np.ndarray) -> None:
+        """minute: counts as in Block, of each canary."""
+        self.waiting = self.waiting + minute
+        both = (self.waiting[0] > 0) & (self.waiting[2] > 0)
+        block = Block(*(np.where(both, part, 0)[:, None] for part in self.waiting))
+        likelihood = evidence.log_likelihood(block, self.canary, self.stable)
+        found = _of_pairs(block, self.canary, self.stable, likelihood, self.loss)
+        self.log_e = self.log_e + evidence.log_mean_of(self.bets, found)
+        self.bets = evidence.learned(self.bets, likelihood, self.first, block)  # of an empty block: as they were
+        self.waiting[:, both] = 0
 
 
 def _of_pairs(block: Block, canary: Floats, stable: Floats, likelihood: Floats, loss: float | None) -> Floats:

@@ -12,7 +12,7 @@ from bench.release.__main__ import upper
 from bench.release.canaries import Traffic
 from shared.release import counted
 from shared.release.counted import Group, Minute
-from shared.release.evidence import compare
+from shared.release.evidence import Block, compare
 
 ALPHA = 0.05
 
@@ -63,6 +63,17 @@ def test_it_is_what_the_product_computes(loss: float | None) -> None:
         ]
         one = compare(counted.blocks(minutes, "e"), [loss or 0.5])
         assert paths[run, -1] == pytest.approx(one.log_e_worse if loss is None else one.log_e_loss[loss], abs=0.02)
+
+
+def test_late_counts_are_as_if_they_had_come_in_time_once_they_are_there() -> None:
+    counts = Traffic(0.05, 0.3, calls=30, minutes=12).counts(3, np.random.default_rng(5))
+    none = Block(*(np.zeros_like(part) for part in counts))
+    in_time = canaries.log_e(counts)
+    assert canaries.log_e_late(counts, none, 4) == pytest.approx(in_time)
+    late = Block(*(np.where(np.arange(12) < 8, part, 0) for part in counts))  # whole minutes, all of them there at last
+    paths = canaries.log_e_late(counts, late, 4)
+    assert paths[:, -1] == pytest.approx(in_time[:, -1])
+    assert (paths[:, :4] == 0).all()
 
 
 def test_rules() -> None:
