@@ -88,6 +88,11 @@ class Watched:
         copied.bets, copied.log_e, copied.waiting = self.bets, self.log_e, self.waiting.copy()
         return copied
 
+    def keep(self, some: np.ndarray) -> None:
+        """Go on with some of the canaries."""
+        if not some.all():
+            self.bets, self.log_e, self.waiting = self.bets[some], self.log_e[some], self.waiting[:, some]
+
     def add(self, minute: np.ndarray) -> None:
         """minute: counts as in Block, of each canary."""
         self.waiting = self.waiting + minute
@@ -106,8 +111,22 @@ def _of_pairs(block: Block, canary: Floats, stable: Floats, likelihood: Floats, 
     return evidence.log_e_loss_of(block, canary, stable, likelihood, np.array([[loss]]))
 
 
-def calls_until(reached: np.ndarray, canary: np.ndarray) -> Floats:
-    """Calls of each canary up to the first minute in which something holds; infinite where it never does."""
-    sums = canary.cumsum(axis=1)
-    first = reached.argmax(axis=1)
-    return np.where(reached.any(axis=1), sums[np.arange(len(sums)), first], np.inf)
+def calls_until_stopped(counts: Block, needed: float, loss: float | None = None) -> Floats:
+    """Calls of each canary up to the first minute whose evidence reaches what is needed; infinite if none does.
+
+    Canaries that are stopped are computed no further.
+    """
+    sums = counts.canary.cumsum(axis=1)
+    stops = np.full(len(sums), np.inf)
+    for start in range(0, len(sums), AT_ONCE):
+        left = np.arange(start, min(start + AT_ONCE, len(sums)))
+        watched = Watched(len(left), loss)
+        for minute in range(sums.shape[1]):
+            watched.add(np.array([part[left, minute] for part in counts]))
+            stopped = watched.log_e >= needed
+            stops[left[stopped]] = sums[left[stopped], minute]
+            left = left[~stopped]
+            if not len(left):
+                break
+            watched.keep(~stopped)
+    return stops

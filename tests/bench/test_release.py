@@ -65,6 +65,17 @@ def test_it_is_what_the_product_computes(loss: float | None) -> None:
         assert paths[run, -1] == pytest.approx(one.log_e_worse if loss is None else one.log_e_loss[loss], abs=0.02)
 
 
+def test_stops_are_where_the_evidence_is_enough() -> None:
+    counts = Traffic(0.05, 0.5, calls=30, minutes=25).counts(40, np.random.default_rng(6))
+    enough = canaries.log_e(counts) >= math.log(20)
+    expected = rules.first(enough, np.arange(25))
+    stops = canaries.calls_until_stopped(counts, math.log(20))
+    assert np.isfinite(expected).sum() > 30
+    for run in range(40):
+        at = expected[run]
+        assert stops[run] == (counts.canary[run, : int(at) + 1].sum() if np.isfinite(at) else np.inf)
+
+
 def test_late_counts_are_as_if_they_had_come_in_time_once_they_are_there() -> None:
     counts = Traffic(0.05, 0.3, calls=30, minutes=12).counts(3, np.random.default_rng(5))
     none = Block(*(np.zeros_like(part) for part in counts))
