@@ -53,7 +53,9 @@ class Day(Struct, tag_field="format", tag=1, omit_defaults=True, kw_only=True):
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-RAW, HOUR, DAY = (msgspec.json.Decoder(form) for form in (Raw, Hour, Day))
+RAW = msgspec.json.Decoder(Raw)
+HOUR = msgspec.json.Decoder(Hour)
+DAY = msgspec.json.Decoder(Day)
 
 
 def pack(form: Struct) -> bytes:
