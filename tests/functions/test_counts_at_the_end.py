@@ -18,6 +18,7 @@ import pytest
 from shared import keys
 from shared.counts import forms
 from shared.counts.counts import Counts
+from shared.storage.s3 import S3Store
 from tests import servers
 from tests.functions.test_cold_start import event
 from tests.serving.test_models import publish
@@ -69,9 +70,28 @@ def counted(store: object) -> list[Counts]:
     return [row.counts for raw in raws for row in raw.rows]
 
 
-def test_a_rare_call_is_there_at_once_and_the_rest_at_the_processs_end(
-    seaweedfs_endpoint: str, extensions: tuple[str, queue.Queue]
-) -> None:
+PHASES = ["resolve", "load", "pre", "run", "post"]
+
+
+class Asked:
+    """A function's process that answers calls."""
+
+    def __init__(self, process: subprocess.Popen, events: queue.Queue) -> None:
+        self.process, self._events = process, events
+
+    def ask(self) -> dict[str, str]:
+        """One call: the headers of its answer."""
+        assert self.process.stdin is not None and self.process.stderr is not None
+        self._events.put(None)
+        self.process.stdin.write(event())
+        self.process.stdin.flush()
+        status, headers = json.loads(self.process.stderr.readline())
+        assert status == 200
+        return headers
+
+
+@pytest.fixture
+def deployed(seaweedfs_endpoint: str, extensions: tuple[str, queue.Queue]) -> Iterator[tuple[S3Store, Asked]]:
     store = servers.bucket(seaweedfs_endpoint)
     publish(store, "m", linear([[1.0], [0.0]]), "upload-1")
     address, events = extensions
@@ -90,34 +110,23 @@ def test_a_rare_call_is_there_at_once_and_the_rest_at_the_processs_end(
     command = [sys.executable, "-c", FUNCTION]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, env=env, text=True, **pipes) as process:
-        assert process.stdin is not None and process.stderr is not None
+        yield store, Asked(process, events)
+        process.kill()
 
-        def ask() -> tuple[int, dict]:
-            events.put(None)
-            process.stdin.write(event())
-            process.stdin.flush()
-            status, headers = json.loads(process.stderr.readline())
-            return status, headers
 
-        status, headers = ask()
-        assert status == 200
-        assert [part.split(";")[0] for part in headers["Server-Timing"].split(", ")] == [
-            "resolve",
-            "load",
-            "pre",
-            "run",
-            "post",
-        ]
-        until = time.monotonic() + 60
-        while not counted(store) and time.monotonic() < until:
-            time.sleep(0.05)
-        [first] = counted(store)
-        assert (first.requests, first.cold, first.loads, first.routes) == (1, 1, 1, {"infer": 1})
-        for _ in range(3):
-            assert ask()[0] == 200
-        assert len(counted(store)) == 1  # not more than one a minute
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
+def test_a_rare_call_is_there_at_once_and_the_rest_at_the_processs_end(deployed: tuple[S3Store, Asked]) -> None:
+    store, function = deployed
+    assert [part.split(";")[0] for part in function.ask()["Server-Timing"].split(", ")] == PHASES
+    until = time.monotonic() + 60
+    while not counted(store) and time.monotonic() < until:
+        time.sleep(0.05)
+    [first] = counted(store)
+    assert (first.requests, first.cold, first.loads, first.routes) == (1, 1, 1, {"infer": 1})
+    for _ in range(3):
+        function.ask()
+    assert len(counted(store)) == 1  # not more than one a minute
+    function.process.send_signal(signal.SIGTERM)
+    assert function.process.wait(60) == 128 + signal.SIGTERM
     total = Counts()
     for counts in counted(store):
         total.add(counts)
