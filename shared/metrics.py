@@ -34,6 +34,7 @@ UNITS = {
     "ScrubFailed": COUNT,  # records and blobs that are not as they were written
     "ScrubAge": NONE,  # days in which every record and blob was read again
     "SystemCallFilterMissing": COUNT,  # processes for strangers' models that the kernel gave no filter
+    "CountsDamaged": COUNT,  # stored counts that cannot be read, and are left out of sums
     "Shadowed": COUNT,  # calls repeated with a shadow
     "ShadowDifferent": COUNT,
     "ShadowFailed": COUNT,

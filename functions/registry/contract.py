@@ -150,3 +150,26 @@ class HistoryQuery(Struct):
     )
     next: Annotated[Annotated[int, Meta(ge=1, le=10**12)] | None, CURSOR] = None
     limit: Annotated[int, limit(200)] = 50
+
+
+class StatsQuery(Struct):
+    since: Annotated[
+        str, Meta(max_length=40, description="a time (2026-01-31T17:00:00Z), or so long ago: 90m, 24h, 30d")
+    ] = "1h"
+    until: Annotated[str | None, Meta(description="a time, or so long ago; omitted: now")] = None
+    step: Annotated[
+        Literal["minute", "hour", "day"] | None, Meta(description="omitted: the finest that suits the span")
+    ] = None
+    version: Annotated[Number | None, Meta(description="only calls of this version")] = None
+    alias: Annotated[str | None, Meta(description="only calls by this alias; empty: only by a version's number")] = None
+    next: Annotated[str | None, CURSOR] = None
+    limit: Annotated[int, limit(5000)] = 1000
+
+
+def number(params: dict[str, str], name: str) -> int:
+    """A number in a path. Raises BadInput."""
+    text = params[name]
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        subject = "move request" if name == "number" else name
+        raise BadInput(f"{text[:40]!r} is not the number of a {subject}: numbers start with 1")
+    return int(text)

@@ -16,7 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -30,7 +30,7 @@ from shared.registry.state import Head, Version
 from shared.runtime import memory
 from shared.serving import forms, vouching
 from shared.serving.layer import EMPTY, Later, Layer
-from shared.serving.loaded import Loaded
+from shared.serving.loaded import Loaded, Resolved
 from shared.serving.sources import Permit, Sources
 from shared.serving.wall import Wall, counting_deaths, resident, watch
 from shared.storage.base import Unavailable as StoreAway
@@ -53,15 +53,7 @@ REFRESH = 2.0
 PREFETCH = 25.0
 
 
-class Resolved(NamedTuple):
-    """By which state a call is answered, and by which version.
-
-    stale: seconds since the state was known to be the present one, where the store cannot be asked; else None.
-    """
-
-    head: Head
-    version: Version
-    stale: int | None = None
+Failed = Callable[[Resolved, Exception], None]
 
 
 class _Entry(Struct):
@@ -133,7 +125,7 @@ class Models:
         cached = self._heads.get(model)
         if cached and self._clock() - cached[0] < self._ttl:
             with suppress(NotFound):
-                return Resolved(cached[1], self.log.version(cached[1], cached[1].number(reference, split_key)))
+                return self._resolved(cached[1], reference, split_key)
         time_of_request = self._clock()
         try:
             with deadline.within(REFRESH if cached else None):
@@ -144,7 +136,10 @@ class Models:
             return self._resolve_stale(*cached, reference, split_key, error)
         if head.revision:  # unknown names are not cached: a caller can make up any number of them
             self._heads[model] = (time_of_request, head)
-        return Resolved(head, self.log.version(head, head.number(reference, split_key)))
+        return self._resolved(head, reference, split_key)
+
+    def _resolved(self, head: Head, reference: str | None, split_key: str, stale: int | None = None) -> Resolved:
+        return Resolved.of(head, self.log.version(head, head.number(reference, split_key)), reference, stale)
 
     def _resolve_stale(
         self, confirmed: float, head: Head, reference: str | None, split_key: str, error: StoreAway
@@ -155,11 +150,11 @@ class Models:
         if not is_number and (not self._max_stale or stale > self._max_stale):
             raise error
         try:
-            version = self.log.version(head, head.number(reference, split_key))
+            resolved = self._resolved(head, reference, split_key, int(stale))
         except NotFound:  # it may be there by now
             raise error from None
         logger.warning("stale", extra={"model": head.model, "seconds": int(stale), "why": str(error)})
-        return Resolved(head, version, int(stale))
+        return resolved
 
     def manifest(self, version: Version) -> Manifest:
         if version.manifest not in self._manifests:
@@ -169,16 +164,30 @@ class Models:
             )
         return self._manifests[version.manifest]
 
-    def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:
-        """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable."""
+    def load(
+        self, model: str, reference: str | None, key: str | None = None, failed: Failed = lambda resolved, error: None
+    ) -> Loaded:
+        """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable.
+
+        failed: is told of a version that was found, and could not be loaded.
+        """
+        started_ns = time.perf_counter_ns()
         if not self._prepared and self._wall.confines(model, self.sources.layer.models):
             self._prepared = True
             self._wall.prepare()
-        head, version, stale = self.resolve(model, reference, key)
-        entry = self._session(model, version)
+        resolved = self.resolve(model, reference, key)
+        head, version, stale, alias, since = resolved
+        resolved_ns = time.perf_counter_ns()
+        fresh = _identity(version) not in self._cached
+        try:
+            entry = self._session(model, version)
+        except Exception as error:
+            failed(resolved, error)
+            raise
         read, shadow = self.sources.read, head.shadow(reference)
         state, opener = (entry.manifest, entry.session, entry.parts), self.sources.open_tokenizer
-        return Loaded(model, version, head.revision, *state, read, shadow, stale, opener)
+        times = resolved_ns - started_ns, time.perf_counter_ns() - resolved_ns
+        return Loaded(model, version, head.revision, *state, read, shadow, stale, opener, alias, since, *times, fresh)
 
     def _session(self, model: str, version: Version) -> _Entry:
         """Single flight: of several threads that need a model at once, one loads it and the others wait.

@@ -16,9 +16,9 @@ from tests.cloud.test_template import FUNCTIONS
 __all__ = ["region"]  # a fixture
 
 
-@pytest.mark.parametrize(("name", "written"), [("inference", []), ("authorize", ["access/used/*"])])
+@pytest.mark.parametrize(("name", "written"), [("inference", ["stats/raw/*"]), ("authorize", ["access/used/*"])])
 def test_what_every_call_runs_through_only_reads(name: str, written: list[str]) -> None:
-    """But for the day on which a token was used."""
+    """But for what it counted of calls, and for the day on which a token was used."""
     actions = {action for statement in statements(name) for action in listed(statement["Action"])}
     assert actions - {"s3:PutObject"} == {"s3:GetObject", "s3:ListBucket"}
     places = [one["Resource"]["Fn::Sub"] for one in statements(name) if "s3:PutObject" in listed(one["Action"])]
