@@ -30,7 +30,7 @@ from tools import build
 __all__ = ["region"]  # a fixture
 
 FUNCTIONS = ["upload", "ingest", "registry", "inference", "sweep", "scrub", "tokens", "authorize", "publickey"]
-FUNCTIONS += ["counts", "batch", "batchplan", "batchwork", "training", "trainingstate"]
+FUNCTIONS += ["counts", "watch", "batch", "batchplan", "batchwork", "training", "trainingstate"]
 WITH_ROUTES = ["upload", "registry", "inference", "tokens", "batch", "training"]
 
 
@@ -179,6 +179,7 @@ def test_rights_end_at_named_prefixes_of_the_one_bucket(name: str) -> None:
 # what each function may remove, and no other may remove anything
 REMOVED = {
     "counts": {"stats/raw/*"},
+    "watch": {"catalogue/changed/*"},
     "sweep": {"blobs/*", "catalogue/changed/*"},
     "ingest": {"catalogue/changed/*", "unfinished/*"},
     "registry": {"catalogue/changed/*"},

@@ -43,6 +43,6 @@ def test_new_objects_reach_ingest_and_failures_reach_the_queue() -> None:
     resources = deployed()
     notified = resources["Data"]["Properties"]["NotificationConfiguration"]["LambdaConfigurations"]
     prefixes = {item["Filter"]["S3Key"]["Rules"][0]["Value"] for item in notified}
-    assert prefixes == {"uploads/", "inbox/"}
+    assert prefixes == {"uploads/", "inbox/", "catalogue/changed/"}
     failed = resources["IngestFunctionEventInvokeConfig"]["Properties"]
     assert failed["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["IngestFailures", "Arn"]}
