@@ -48,7 +48,7 @@ class Measured(Struct, frozen=True, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """Why the watcher moved an alias. verdict: `worse` (back), `no-loss` (a step on).
+    """Why the watcher moved an alias. verdict: `worse` (back), `no-loss` (a step on); `open` while it waits.
 
     since: the alias' own `since` that was judged. stable, canary: versions. log_e_worse: natural logarithm of the
     e-value against "the canary is not worse": the mean over metrics, times that of the steps before, which is

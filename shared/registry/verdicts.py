@@ -138,6 +138,7 @@ def _append(
         obstacle = None
         return replace(record, evidence=evidence)
 
+    # callers' keys have their call behind them (entry/request.py), so none is one of these
     change = Change(by=WATCHER, name=WATCHER, reason=reason, request_id=f"{WATCHER}/{alias}/{evidence.since}")
     head = log.append(keys.model_name(model), decide_now, change)
     if obstacle is not None and head.revision_of(change) is not None:

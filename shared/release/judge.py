@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from shared.clock import as_minute
 from shared.registry.releases import ALL, Evidence, Measured, ReleasePolicy
 from shared.registry.state import Record
@@ -86,7 +88,7 @@ def judge(policy: ReleasePolicy, stage: Stage, minutes: Iterable[Minute], now: i
     reason = f"no loss above {100 * policy.tolerated_loss:g} % after {calls:,} calls of version {stage.roles.canary}"
     if not policy.promote:
         return Wait(f"{reason}: ready for {step} %, to which a person moves it", evidence)
-    return GoOn(reason, step, evidence)
+    return GoOn(reason, step, replace(evidence, verdict="no-loss"))
 
 
 def _not_yet(
@@ -128,7 +130,7 @@ def _evidence(
             loss_bound=one.loss_bound(policy.alpha),
         )
     return Evidence(
-        verdict="worse" if worse else "no-loss",
+        verdict="worse" if worse else "open",
         since=stage.since,
         stable=stage.roles.stable,
         canary=stage.roles.canary,

@@ -130,6 +130,7 @@ def test_what_it_waits_for(minutes: list[Minute], now: int, policy: ReleasePolic
     verdict = judge(policy, a_stage(), minutes, now)
     assert isinstance(verdict, Wait)
     assert words in verdict.reason
+    assert verdict.evidence is None or verdict.evidence.verdict == "open"
 
 
 def test_a_worse_version_waits_for_persons_where_they_want_that() -> None:
@@ -153,6 +154,7 @@ def test_steps_above_a_weight_that_a_person_chose() -> None:
     for weight, step in ((10, 25), (25, 50), (60, 100), (99, 100)):
         verdict = judge(POLICY, a_stage(weight), GOOD, 60)
         assert isinstance(verdict, GoOn) and verdict.step == step
+        assert verdict.evidence.verdict == "no-loss"
 
 
 # ---- what is bad
