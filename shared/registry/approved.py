@@ -21,12 +21,13 @@ FIRST_READ, LONGEST_READ = 16, 256  # records at once: the approval is most ofte
 def targets(log: Log, head: Head, alias: str) -> list[Target]:
     """Without shadows: what was approved since the alias requires two persons, and what it pointed to at that moment.
 
-    The latter is what that rule was set over: whoever approves the next target has seen it. Raises Broken, Unavailable.
+    Steps of the watcher are approved with the split that they began with, and with their rules. What the alias pointed
+    to is what the rule of two was set over: whoever approves the next target has seen it. Raises Broken, Unavailable.
     """
     approved = []
     for record in _backwards(log, head):
         target = record.aliases.get(alias)
-        if record.kind == "approve" and target is not None:
+        if record.kind in ("approve", "step") and target is not None:
             approved.append(_target(target).serving)
         if alias in record.policies:
             before = log.state_at(head, record.revision - 1)

@@ -231,6 +231,16 @@ def test_from_any_step_it_goes_back_to_what_two_persons_have_let_be(guarded: Log
     assert target(guarded) == "1"
 
 
+def test_the_next_release_goes_back_to_where_the_last_one_ended(guarded: Log) -> None:
+    """Not to the split that it began with: its steps were approved with it."""
+    approved(guarded, Target.of({1: 95, 2: 5}))
+    on(guarded, 100)
+    approved(guarded, Target.of({2: 95, 3: 5}))
+    judged = evidence(models.get(guarded, "m"), stable=2, canary=3)
+    assert back(guarded, judged).obstacle is None
+    assert target(guarded) == "2"
+
+
 def test_a_split_that_one_person_made_does_not_go_on(log: Log) -> None:
     push(log, "m", 2)
     split(log, {1: 95, 2: 5})
