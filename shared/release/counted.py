@@ -75,10 +75,10 @@ def minutes(rows: Iterable[Row], roles: Roles, since: int) -> list[Minute]:
 
 def group(counts: Counts) -> Group:
     """Durations are those of the model's runs: reading the request, and loading, are not the version's doing."""
-    compared = counts.shadow.get("compared", 0)
+    different = counts.shadow.get("different", 0)
     events = {
         SERVER_ERRORS: (counts.requests, counts.server_errors),
-        SHADOW_DIFFERS: (compared, counts.shadow.get("different", 0)),
+        SHADOW_DIFFERS: (counts.shadow.get("compared", 0) + different, different),  # `compared` are those without one
     }
     return Group(counts.requests, events, counts.latency.get("run", {}))
 
