@@ -54,13 +54,14 @@ class Unreliable:
 
 
 class Overtaken(Unreliable):
-    """A store for a merger: before some of its operations, another merger is at work, from beginning to end."""
+    """A store for a merger: before some of its operations a process writes, and another merger does all its work."""
 
     def __getattr__(self, name: str) -> Any:
         operation = super().__getattr__(name)
 
         def overtaken(*args: Any, **options: Any) -> Any:
-            if self._world.random.random() < 0.1:
+            if self._world.random.random() < 0.05:
+                self._world.random.choice(self._world.processes).write()
                 with suppress(Unavailable):
                     merge.merge(Unreliable(self._world, self._share))  # type: ignore[arg-type]
             return operation(*args, **options)
@@ -116,7 +117,9 @@ class Process:
 
 
 class World:
-    def __init__(self, seed: int, calls: int, processes: int) -> None:
+    def __init__(self, seed: int, calls: int, processes: int, merges: int = 300) -> None:
+        """merges: about so many, and a third as many processes that end, half of them killed."""
+        self._about = merges
         self.random = random.Random(seed)
         self.store = MemoryStore()
         self.now = BEGIN
@@ -124,7 +127,7 @@ class World:
         self.lost: Log = Counter()
         self.killed = self.merges = 0
         self._rate = calls / (2 * 3600)  # two hours of calls
-        self._processes = [Process(self) for _ in range(processes)]
+        self.processes = [Process(self) for _ in range(processes)]
 
     def is_merged(self, key: str) -> bool:
         named = keys.parse_stats_raw(key)
@@ -134,28 +137,28 @@ class World:
     def run(self, calls: int) -> None:
         for _ in range(calls):
             self.now += self.random.expovariate(self._rate)
-            place = self.random.randrange(len(self._processes))
-            self._processes[place].call()
-            at, key = self._processes[place].calls[-1]
+            place = self.random.randrange(len(self.processes))
+            self.processes[place].call()
+            at, key = self.processes[place].calls[-1]
             self.log[key, int(at // 60)] += 1
             draw = self.random.random() * calls
-            if draw < 100:
-                self.end(place, killed=draw < 50)
-            elif draw < 400:
+            if draw < self._about:
                 self.merge()
-        for place in range(len(self._processes)):
+            elif draw < self._about * 4 / 3:
+                self.end(place, killed=draw < self._about * 7 / 6)
+        for place in range(len(self.processes)):
             self.end(place, killed=False)
 
     def end(self, place: int, *, killed: bool) -> None:
         """Of a process: killed, or asked to end, so that it writes what it has."""
-        process = self._processes[place]
+        process = self.processes[place]
         if not killed:
             process.counted.write(self.store)
         forgotten = process.forgotten()
         assert killed or not forgotten
         self.killed += killed
         self.lost.update((key, int(at // 60)) for at, key in forgotten)
-        self._processes[place] = Process(self)
+        self.processes[place] = Process(self)
 
     def merge(self) -> None:
         self.merges += 1
@@ -173,11 +176,11 @@ class World:
         return found
 
 
-def check(seed: int, calls: int, processes: int = 50) -> World:
+def check(seed: int, calls: int, processes: int = 50, merges: int = 300) -> World:
     """Raises AssertionError unless what is read is the log less what the killed had not written; before a last merge
     and after it.
     """
-    world = World(seed, calls, processes)
+    world = World(seed, calls, processes, merges)
     world.run(calls)
     expected = world.log - world.lost
     assert world.found() == expected
@@ -188,12 +191,12 @@ def check(seed: int, calls: int, processes: int = 50) -> World:
 
 
 def lost_since_written(seed: int) -> float:
-    """The longest time, in s, from a process' last write to a call that its kill took along, where the store is there."""
+    """The longest time, in s, from a process' last write to a call that a kill takes along, where no write fails."""
     world = World(seed, 3000, 5)
     longest = 0.0
     for _ in range(3000):
         world.now += world.random.expovariate(1.0)
-        process = world.random.choice(world._processes)
+        process = world.random.choice(world.processes)
         process._store = world.store  # type: ignore[assignment]
         process.call()
         for at, _ in process.forgotten():

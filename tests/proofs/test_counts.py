@@ -9,13 +9,13 @@ import pytest
 from shared.counts import merge, unwritten
 from tests.proofs import counts as proof
 
-CALLS, PROCESSES = 4000, 12
+CALLS, PROCESSES, MERGES = 1500, 8, 60
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_sum_is_the_log_less_what_the_killed_had_not_written(seed: int) -> None:
-    world = proof.check(seed, CALLS, PROCESSES)
-    assert world.killed > 10 and world.merges > 100
+    world = proof.check(seed, CALLS, PROCESSES, MERGES)
+    assert world.killed > 3 and world.merges > 30
     assert 0 < sum(world.lost.values()) < CALLS / 2
 
 
@@ -27,8 +27,7 @@ def test_a_merger_that_does_not_know_what_it_has_is_found_out(monkeypatch: pytes
     """Negative control: without the names of what was merged, an object that turns up again counts twice."""
     monkeypatch.setattr(merge, "is_merged", lambda total, key: False)
     with pytest.raises(AssertionError):
-        for seed in range(3):
-            proof.check(seed, CALLS, PROCESSES)
+        all(proof.check(seed, CALLS, PROCESSES, MERGES) for seed in range(3))
 
 
 def test_a_merger_that_does_not_look_what_others_wrote_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,8 +39,7 @@ def test_a_merger_that_does_not_look_what_others_wrote_is_found_out(monkeypatch:
 
     monkeypatch.setattr(proof.MemoryStore, "put", careless)
     with pytest.raises(AssertionError):
-        for seed in range(3):
-            proof.check(seed, CALLS, PROCESSES)
+        all(proof.check(seed, CALLS, PROCESSES, MERGES) for seed in range(3))
 
 
 def test_a_writer_that_takes_a_new_name_for_each_attempt_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,5 +55,4 @@ def test_a_writer_that_takes_a_new_name_for_each_attempt_is_found_out(monkeypatc
 
     monkeypatch.setattr(unwritten.Unwritten, "_put", renaming)
     with pytest.raises(AssertionError):
-        for seed in range(3):
-            proof.check(seed, CALLS, PROCESSES)
+        all(proof.check(seed, CALLS, PROCESSES, MERGES) for seed in range(3))
