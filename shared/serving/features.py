@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Features = dict[str, np.ndarray]
 PARSED = "edges of the reference"  # of a loaded model's parts, which have no spaces
 MOST_ITEMS = 32  # of a call
+MOST_NUMBERS = 2_000_000  # of a call's tensors, that are looked at: they take 25 times their number in bytes
 MOST_FEATURES, MOST_EDGES = 64, 201
 SILENT = 1e-5  # the level below which a sound counts as silent: -100 dB
 
@@ -41,8 +42,14 @@ def of_texts(texts: Sequence[Any]) -> Features:
 
 def of_sounds(sounds: Sequence[np.ndarray], rate: int) -> Features:
     """Of samples in -1..1 at `rate` (Hz): the level of the root mean square in dB, and the length."""
-    levels = [20 * math.log10(max(float(np.sqrt(np.mean(np.square(one)))), SILENT)) for one in sounds]
+    levels = [20 * math.log10(max(math.sqrt(_power(one)), SILENT)) for one in sounds]
     return {"loudness_db": np.array(levels), "seconds": np.array([len(one) / rate for one in sounds])}
+
+
+def _power(samples: np.ndarray) -> float:
+    """The mean square, in parts: there may be 30 million."""
+    parts = [samples[start : start + MOST_NUMBERS] for start in range(0, len(samples), MOST_NUMBERS)]
+    return sum(float(np.mean(np.square(part))) * len(part) for part in parts) / max(len(samples), 1)
 
 
 def of_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Features:
@@ -103,7 +110,9 @@ def _of_images(call: Call, names: list[str]) -> Features:
     [tensor] = call.inputs.values()
     if tensor.ndim != 4 or tensor.dtype.kind not in "fu":
         return {}
-    values = tensor[:MOST_ITEMS]
+    values = tensor[: min(MOST_ITEMS, MOST_NUMBERS // max(tensor[:1].size, 1))]
+    if not len(values):  # none, or larger than any that a reference is made of
+        return {}
     if values.dtype != np.uint8:
         shape = (1, -1, 1, 1) if plan.layout == "NCHW" else (1, 1, 1, -1)
         mean, std = (np.array(part, np.float32).reshape(shape) for part in (plan.mean, plan.std))

@@ -55,8 +55,9 @@ def test_counts_expire_and_their_older_versions_a_day_later() -> None:
     }
     assert set(expiry) == {keys.STATS_RAW, keys.STATS_HOURS, "stats/models/"}
     assert all(rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1} for rule in expiry.values())
+    days = [expiry[prefix]["ExpirationInDays"] for prefix in (keys.STATS_RAW, keys.STATS_HOURS, "stats/models/")]
+    assert days == sorted(days), "a day is made of its hours, and an hour of raw objects"
     parameters = TEMPLATE["Parameters"]
-    assert parameters["CountsModelsDays"]["MinValue"] > parameters["CountsHoursDays"]["Default"]
     schedules = TEMPLATE["Resources"]["CountsFunction"]["Properties"]["Events"]
     assert json.loads(schedules["Days"]["Properties"]["Input"]) == {"days": True}
     assert 60 % max(parameters["CountsMinutes"]["AllowedValues"]) == 0

@@ -86,6 +86,10 @@ def test_of_a_tensor_that_a_caller_made_up_nothing_breaks() -> None:
     assert counts.features["brightness"] == {-1: 1, 6: 2, 0: 1}
     assert counted(loaded, inputs={"image": odd[0]}).features == {}
     assert counted(loaded, inputs={"a": odd, "b": odd}).features == {}
+    assert counted(loaded, inputs={"image": odd[:0]}).features == {}
+    large = np.zeros((3, 1, 1500, 1000), np.float32)
+    assert counted(loaded, inputs={"image": large}).items == 1
+    assert counted(loaded, inputs={"image": large.reshape(1, 1, 4500, 1000)}).items == 0
     assert counted(loaded, route="explain", inputs={"image": odd}).features == {}
 
 
