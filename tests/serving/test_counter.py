@@ -35,7 +35,7 @@ def written(store: MemoryStore) -> dict[Key, Counts]:
     return found
 
 
-def test_a_call_is_counted_by_version_alias_and_the_aliass_revision() -> None:
+def test_a_call_is_counted_by_version_alias_and_its_revision() -> None:
     store = MemoryStore()
     counter = Counter(lambda: store, ready_ns=3_000_000, afterwards=True)
     counter.observe(
@@ -107,7 +107,7 @@ def test_with_no_time_left_it_is_written_later() -> None:
     assert written(store)[KEY].requests == 1
 
 
-def test_what_became_of_a_shadow_is_its_callers_versions() -> None:
+def test_what_became_of_a_shadow_is_of_the_version_that_answered() -> None:
     store = MemoryStore()
     counter = Counter(lambda: store, afterwards=True)
     for outcome in ("compared", "different", "different"):
