@@ -102,8 +102,9 @@ def answer(
     """An answer in a task's own terms: bytes (a picture, PNG), or what `encode` makes JSON of. Raises what these do."""
     loaded = call.loaded
     session = TimedSession(loaded.session)
+    seen = replace(loaded, session=session, items=[])
     try:
-        computed = compute(replace(loaded, session=session))
+        computed = compute(seen)
         computed_ns = time.perf_counter_ns()
         if isinstance(computed, bytes):
             reply = Reply(computed, {"Content-Type": "image/png"})
@@ -113,7 +114,7 @@ def answer(
         _notify_failure(call, error)
         raise
     done = Call(
-        loaded=loaded,
+        loaded=replace(loaded, items=seen.items),
         route=call.route,
         # a task runs the model in between: what is not the model's time counts as the input's
         input_ns=computed_ns - call.started_ns - session.ns,

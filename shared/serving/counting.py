@@ -9,6 +9,7 @@ from shared.counts import bins
 from shared.counts.counts import MOST_LABELS, OTHER, SCORES, Counts, Key
 from shared.errors import AmaasError
 from shared.package.manifest import Manifest
+from shared.serving import features
 from shared.serving.loaded import Loaded, Resolved
 from shared.serving.observe import Call, FailedLoad, status_of
 
@@ -41,6 +42,7 @@ def of_call(call: Call) -> Counts:
     counts.bytes_in, counts.bytes_out = call.bytes_in, call.bytes_out
     if call.error is None and call.route in ABOUT_INPUTS:
         _count_predictions(counts, loaded, call.answer)
+        features.count(counts, call)
     return counts
 
 

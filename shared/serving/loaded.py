@@ -55,8 +55,8 @@ class Loaded(Struct, frozen=True):
     known to be the present one, where the store could not be asked. open_tokenizer: a session of a tokenizer.json.
 
     alias, since: as Resolved has them. resolve_ns, load_ns: what finding and loading it took this call. fresh: it was
-    not loaded before. items: for the inputs of the call as their kind has them, where somebody wants to see them: rows,
-    texts, samples; see features.py.
+    not loaded before. items: to be filled with the inputs of the call as their kind has them, rows, texts or samples,
+    where somebody wants to see them; see features.py.
     """
 
     name: str
@@ -75,6 +75,11 @@ class Loaded(Struct, frozen=True):
     load_ns: int = 0
     fresh: bool = False
     items: list[Any] | None = None
+
+    def note(self, items: list[Any]) -> None:
+        """Inputs of the call, for who wants to see them after the answer."""
+        if self.items is not None:
+            self.items.extend(items)
 
     def part(self, name: str, parse: Callable[[bytes], Part]) -> Part:
         """Another file of the package, parsed once for as long as the model is loaded.

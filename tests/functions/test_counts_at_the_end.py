@@ -114,7 +114,7 @@ def deployed(seaweedfs_endpoint: str, extensions: tuple[str, queue.Queue]) -> It
         process.kill()
 
 
-def test_a_rare_call_is_there_at_once_and_the_rest_at_the_processs_end(deployed: tuple[S3Store, Asked]) -> None:
+def test_a_rare_call_is_there_at_once_and_the_rest_when_the_process_ends(deployed: tuple[S3Store, Asked]) -> None:
     store, function = deployed
     assert [part.split(";")[0] for part in function.ask()["Server-Timing"].split(", ")] == PHASES
     until = time.monotonic() + 60

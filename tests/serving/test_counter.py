@@ -17,7 +17,7 @@ from shared.registry.state import Alias, Head
 from shared.serving import counter as counters
 from shared.serving import counting
 from shared.serving.counter import Counter
-from shared.serving.loaded import Resolved
+from shared.serving.loaded import Loaded, Resolved
 from shared.serving.observe import Call, FailedLoad
 from shared.storage.memory import MemoryStore
 from tests.serving import packages
@@ -35,7 +35,7 @@ def written(store: MemoryStore) -> dict[Key, Counts]:
     return found
 
 
-def test_a_call_is_counted_by_version_alias_and_the_aliass_revision() -> None:
+def test_a_call_is_counted_by_version_alias_and_its_revision() -> None:
     store = MemoryStore()
     counter = Counter(lambda: store, ready_ns=3_000_000, afterwards=True)
     counter.observe(
@@ -107,7 +107,7 @@ def test_with_no_time_left_it_is_written_later() -> None:
     assert written(store)[KEY].requests == 1
 
 
-def test_what_became_of_a_shadow_is_its_callers_versions() -> None:
+def test_what_became_of_a_shadow_is_of_the_version_that_answered() -> None:
     store = MemoryStore()
     counter = Counter(lambda: store, afterwards=True)
     for outcome in ("compared", "different", "different"):
@@ -136,3 +136,27 @@ def test_best_labels_and_their_scores_are_counted_and_rare_labels_together() -> 
     for odd in (np.zeros(3), {"predictions": []}, {"value": 3}, {"results": [None]}, b"png"):
         assert counted(odd).scores == {}
     assert counting.of_call(Call(loaded=loaded, route="explain", answer=answered(0.5))).scores == {}
+
+
+def test_inputs_of_a_batch_are_calls_of_their_version() -> None:
+    store = MemoryStore()
+    counter = Counter(lambda: store, afterwards=True)
+    numbered = replace(LOADED, alias="", since=0, fresh=True)
+    feeds = {"x": np.array([[1.0]], np.float32)}
+
+    def compute(loaded: Loaded) -> dict:
+        return {"y": loaded.session.run(None, feeds)[0].tolist()}
+
+    def refuse(loaded: Loaded) -> dict:
+        raise BadInput("no row")
+
+    for _ in range(40):
+        assert counters.counted(counter, numbered, b"[1]", compute) == {"y": [[1.0, 2.0]]}
+    with pytest.raises(BadInput):
+        counters.counted(counter, numbered, b"[]", refuse)
+    counter.finish()
+    [(key, counts)] = written(store).items()
+    assert key == Key("m", 7)
+    assert (counts.requests, counts.runs, counts.client_errors, counts.loads) == (41, 40, 1, 0)
+    assert (counts.routes, counts.bytes_in) == ({"batch": 41}, 122)
+    assert counts.ns["run"] > 0

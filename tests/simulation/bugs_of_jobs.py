@@ -18,7 +18,7 @@ CACHE = [
     Bug("stale for ever", MODELS + "_resolve_stale", "stale > self._max_stale", "False", STALE),
     Bug("numbers are stale after a while", MODELS + "_resolve_stale", "not is_number and", "", STALE),
     Bug("an outage denies a version", MODELS + "_resolve_stale", "raise error from None", "raise", STALE),
-    Bug("stale answers do not say so", MODELS + "_resolve_stale", "version, int(stale))", "version, None)", STALE),
+    Bug("stale answers do not say so", MODELS + "_resolve_stale", "split_key, int(stale))", "split_key, None)", STALE),
     Bug(
         "sessions by model alone",
         MODELS + "_session",
