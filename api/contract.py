@@ -92,5 +92,8 @@ STALE = Param(
 ANSWERED_BY = (
     Param("x-amaas-version", Annotated[int, Meta(ge=1)], "the version that answered"),
     Param("x-amaas-revision", Annotated[int, Meta(ge=1)], "the revision of the model's log at which it was resolved"),
+    Param(
+        "Server-Timing", str, "ms that the call took by phase: resolve, load, pre, run and post, as browsers show them"
+    ),
     STALE,
 )

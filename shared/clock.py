@@ -16,6 +16,16 @@ def now(ahead: float = 0) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"
 
 
+def as_minute(minute: int) -> str:
+    """A minute since the epoch, UTC, as in 2026-01-31T12:00Z."""
+    return time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(60 * minute))
+
+
+def minute_of(at: str) -> int:
+    """The minute since the epoch of a time as `now` writes it."""
+    return calendar.timegm(time.strptime(at[:16], "%Y-%m-%dT%H:%M")) // 60
+
+
 def age(at: str) -> float:
     """Seconds since a time as `now` writes it, or AWS in events."""
     return time.time() - calendar.timegm(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S"))

@@ -39,6 +39,8 @@ class Config(Struct, frozen=True):
     plans and their keys begin with; empty where all tokens share quota_key.
     batch_machine: ARN of the state machine that runs batch jobs.
     ingest_failures: URL of the queue of uploads' events that failed in all deliveries; empty if there is none.
+    notify_topic: ARN of the topic that tells people of the watcher's moves. webhook_url, webhook_secret: an address
+    that is told, see release/webhook.py. Empty if there is none.
     training_queue, training_definition: of AWS Batch; empty if the deployment has no training queue.
     prefetch: models to load before the first call; None: those of the models layer, if it has one, or only small ones.
     trusted_models, trusted_signers: which models run in the process that answers, see serving/wall.py. model_memory:
@@ -69,6 +71,9 @@ class Config(Struct, frozen=True):
     deployment: str = ""
     batch_machine: str = ""
     ingest_failures: str = ""
+    notify_topic: str = ""
+    webhook_url: str = ""
+    webhook_secret: str = ""
     training_queue: str = ""
     training_definition: str = ""
     prefetch: tuple[str, ...] | None = None
@@ -110,6 +115,9 @@ class Config(Struct, frozen=True):
             deployment=env.get("DEPLOYMENT", ""),
             batch_machine=env.get("BATCH_MACHINE", ""),
             ingest_failures=env.get("INGEST_FAILURES", ""),
+            notify_topic=env.get("NOTIFY_TOPIC", ""),
+            webhook_url=env.get("WEBHOOK_URL", ""),
+            webhook_secret=env.get("WEBHOOK_SECRET", ""),
             training_queue=env.get("TRAINING_QUEUE", ""),
             training_definition=env.get("TRAINING_DEFINITION", ""),
             prefetch=tuple(env["PREFETCH"].split()) if env.get("PREFETCH", "*") != "*" else None,

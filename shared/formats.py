@@ -20,6 +20,8 @@ Of the log   brought                                                           r
 2            record kind `recheck` with `rechecked`                            0.2          0.2 (before these rules)
              record member `sealed`: the segment that a writer archived, so    0.2          the release after 0.2
              that readers who ignore members of versions name the same blob
+3            member `release` of an alias' policy, where somebody sets one;    0.2          0.2 (opt-in; 0.1, which
+             min_writer only: calls are answered without it                                 loses it, watches nothing)
 """
 
 # no `from __future__ import annotations`: msgspec would spend 2 ms of each cold start on resolving the texts
@@ -32,8 +34,9 @@ from msgspec import Struct
 from shared.errors import Unavailable
 
 Form = TypeVar("Form")
-READER = 2
-WRITER = 2
+READER = 3
+WRITER = 3
+RELEASE_POLICY = (1, 3)
 # attributes of Record that need a number above 1: min_reader, min_writer
 NEEDS = {"rechecked": (2, 2), "archived": (2, 2)}
 # of versions in the log: the highest that this release can serve
@@ -68,6 +71,8 @@ NUMBERS = msgspec.json.Decoder(Numbers)
 def needs(record: Struct) -> dict[str, int]:
     """min_reader and min_writer of a record: the lowest that understand it."""
     numbers = [(1, 1), *(needed for name, needed in NEEDS.items() if getattr(record, name) is not None)]
+    if any(policy.release is not None for policy in record.policies.values()):  # type: ignore[attr-defined]  # a Record
+        numbers.append(RELEASE_POLICY)
     return {"min_reader": max(reader for reader, _ in numbers), "min_writer": max(writer for _, writer in numbers)}
 
 

@@ -23,6 +23,9 @@ training/{job}/{batch,container,cancel}.json                  reports of AWS Bat
 training/{job}/deletion.json                                  that the job's data was deleted
 training/{job}/metrics.jsonl, training/{job}/checkpoint/…     written by the container while it trains
 training/{job}/report/{file}                                  items that cleaning removed, and plots
+stats/raw/{hour}/{minute}-{process}-{number}                  what a process counted of calls; all of stats/ expires
+stats/hours/{hour}                                            the sum of an hour's raw objects, and which are in it
+stats/models/{model}/{day}                                    a model's counts by hour: a cache made of the hours
 """
 
 from __future__ import annotations
@@ -58,6 +61,8 @@ IDEMPOTENCY = "idempotency/"
 SCRUB = "scrub/state.json"
 UPLOADS = "uploads/"
 INBOX = "inbox/"
+STATS_RAW = "stats/raw/"
+STATS_HOURS = "stats/hours/"
 UNFINISHED = "unfinished/"
 
 
@@ -249,6 +254,26 @@ def dataset(key: str) -> str:
     if not re.fullmatch(DATASET, plain) or not plain.isprintable() or not all(s.strip(".") for s in plain.split("/")):
         raise BadInput(f"{key[:120]!r} is not a location of training data: it must be under datasets/NAME")
     return plain
+
+
+def stats_raw(hour: str, minute: int, process: str, number: int) -> str:
+    """hour: of the calls, as in 20260131T17. minute: when it is written, for readers only. process: 16 hex digits."""
+    return f"{STATS_RAW}{hour}/{minute:02d}-{process}-{number:06d}"
+
+
+def parse_stats_raw(key: str) -> tuple[str, str, int] | None:
+    """The hour, process and number that a raw object's key names; None for any other object there."""
+    found = re.fullmatch(STATS_RAW + r"(\d{8}T\d{2})/\d{2}-([0-9a-f]{16})-(\d{6,12})", key, re.ASCII)
+    return (found[1], found[2], int(found[3])) if found else None
+
+
+def stats_hour(hour: str) -> str:
+    return f"{STATS_HOURS}{hour}"
+
+
+def stats_day(model: str, day: str) -> str:
+    """day: as in 20260131."""
+    return f"stats/models/{model_name(model)}/{day}"
 
 
 def parse_event_key(raw: str) -> tuple[str, str, str] | None:

@@ -31,9 +31,12 @@ UNITS = {
     "ModelTimedOut": COUNT,  # calls whose model was ended for being at work when the function's time was over
     "ModelUnfiltered": COUNT,  # models loaded without the system-call filter, where that is allowed
     "ProcessorMismatch": COUNT,  # versions not served, since they answer differently on this kind of processor
+    "WatchFailed": COUNT,  # canaries that could not be judged
+    "RolledBack": COUNT,  # canaries that the watcher rolled back
     "ScrubFailed": COUNT,  # records and blobs that are not as they were written
     "ScrubAge": NONE,  # days in which every record and blob was read again
     "SystemCallFilterMissing": COUNT,  # processes for strangers' models that the kernel gave no filter
+    "CountsDamaged": COUNT,  # stored counts that cannot be read, and are left out of sums
     "Shadowed": COUNT,  # calls repeated with a shadow
     "ShadowDifferent": COUNT,
     "ShadowFailed": COUNT,

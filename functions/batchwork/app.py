@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from shared.jobs.batch import plan
 from shared.jobs.batch.plan import Chunk
 from shared.jobs.batch.work import ChunkFailed, NotFinished, process, record_error
 from shared.serving import tasks
+from shared.serving.counter import Counter, counted
 from shared.serving.layer import Layer
 from shared.serving.models import Models
 from shared.serving.wall import Wall
@@ -33,6 +35,15 @@ def models() -> Models:
     wall = Wall.of(settings)
     layer = Layer(settings.models_dir, wall=wall)
     return Models(log(), layer=layer, ttl=settings.alias_ttl, capacity=settings.cache_bytes, wall=wall)
+
+
+# as in the inference function, calls are counted where they are a deployment's
+COUNTS = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+
+
+@cache
+def counter() -> Counter:
+    return Counter(store, afterwards=True)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -75,8 +86,21 @@ def _predict(job: jobs.Job, run: int, chunk: Chunk, context: Any) -> dict[str, A
     def predict(body: bytes, content_type: str) -> dict[str, Any]:
         left = deadline.remaining()
         with deadline.within(FOR_EVER if left is None else left - WRITING):
-            return tasks.predict(loaded, body, content_type, job.options)
+            if not COUNTS:
+                return tasks.predict(loaded, body, content_type, job.options)
+            return counted(counter(), loaded, body, lambda seen: tasks.predict(seen, body, content_type, job.options))
 
-    return process(
-        store(), job, run, chunk, loaded.manifest, predict, lambda: context.get_remaining_time_in_millis() / 1000
-    )
+    try:
+        return process(
+            store(), job, run, chunk, loaded.manifest, predict, lambda: context.get_remaining_time_in_millis() / 1000
+        )
+    finally:
+        if COUNTS:
+            _write_counts()
+
+
+def _write_counts() -> None:
+    try:
+        counter().finish()
+    except AmaasError as error:  # what is not written now is written by the next chunk
+        logger.warning("counts not written", extra={"why": str(error)})

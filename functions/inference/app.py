@@ -17,8 +17,10 @@ from shared.entry import extension
 from shared.serving.layer import Later, Layer
 from shared.serving.wall import Wall
 
+begun_ns = time.perf_counter_ns()
+
 if TYPE_CHECKING:
-    from shared.serving.models import Resolved
+    from shared.serving.loaded import Resolved
     from shared.serving.shadow import Shadows
 
 V2 = "/v2/models/{model}"
@@ -87,16 +89,23 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
 from functions.inference import calls  # noqa: E402
 from functions.inference.calls import Pending  # noqa: E402
 from shared.serving import content, protocol  # noqa: E402
+from shared.serving.counter import Counter  # noqa: E402
 from shared.serving.observe import Call  # noqa: E402
 
 after = registration.result()  # None outside Lambda, and where Lambda takes no extension
+ready_ns = time.perf_counter_ns() - begun_ns
+counter = Counter(lambda: models().log.store, ready_ns=ready_ns, afterwards=after is not None)
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    calls.observe_for_counts(counter)
+    if after:
+        after.at_end(counter.finish)
 
 
 @cache
 def shadows() -> Shadows:
     from shared.serving.shadow import Shadows
 
-    shadows = Shadows(models(), afterwards=after is not None)
+    shadows = Shadows(models(), afterwards=after is not None, counted=counter.shadowed)
     calls.observers.after_answer(shadows.work)
     return shadows
 
@@ -150,7 +159,7 @@ def metadata(request: Request) -> Response:
     """A model's inputs and outputs"""
     from shared.serving import describe
 
-    head, version, stale = _resolve(request)
+    head, version, stale, *_ = _resolve(request)
     return Response(describe.metadata(head, version, models().manifest(version)), headers=calls.staleness(stale))
 
 
@@ -171,7 +180,7 @@ def configuration(request: Request) -> Response:
     """A model's configuration in the form of Triton's"""
     from shared.serving import describe
 
-    head, version, stale = _resolve(request)
+    head, version, stale, *_ = _resolve(request)
     return Response(describe.configuration(head, version, models().manifest(version)), headers=calls.staleness(stale))
 
 
@@ -179,7 +188,7 @@ def configuration(request: Request) -> Response:
 @handler.route("GET", V2 + VERSION + "/stats", id="getVersionStatistics", scope="infer")
 def statistics(request: Request) -> Response:
     """What one process has counted of a version's calls"""
-    head, version, stale = _resolve(request)
+    head, version, stale, *_ = _resolve(request)
     counted = {"model_stats": [calls.stats.of_version(head.model, version.version)]}
     return Response(counted, headers=calls.staleness(stale))
 
@@ -256,10 +265,11 @@ def _pending(
 ) -> Pending:
     """A call of a model that is loaded for it. model: name and reference, where they are not in the path."""
     name, reference = model or _model(request)
-    loaded = models().load(name, reference, _split_key(request))
-    # None for the default alias, and for a version's number
-    alias = None if not reference or reference.isdigit() else reference
-    return Pending(loaded, route, alias, started_ns, request.headers.get("accept-encoding"), repeatable)
+    loaded = models().load(name, reference, _split_key(request), calls.failed_load(request, route, started_ns))
+    calls.note(request, name, loaded.version.version, loaded.alias)
+    return Pending(
+        loaded, route, started_ns, request.headers.get("accept-encoding"), len(request.body), repeatable=repeatable
+    )
 
 
 def _resolve(request: Request) -> Resolved:

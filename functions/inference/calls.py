@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from shared.entry.http import JSON, Response
+from shared.entry.http import JSON, Request, Response
 from shared.serving import content, protocol
 from shared.serving.content import Reply
-from shared.serving.loaded import Loaded
-from shared.serving.observe import Call, Observers, TimedSession
+from shared.serving.counter import Counter
+from shared.serving.loaded import Loaded, Resolved
+from shared.serving.observe import Call, FailedLoad, Observers, TimedSession
 from shared.serving.protocol import ParsedRequest
 from shared.serving.stats import Stats
 
@@ -23,19 +24,41 @@ observers, stats = Observers(), Stats()
 observers.subscribe(stats.observe)
 
 
+def observe_for_counts(counter: Counter) -> None:
+    observers.subscribe(counter.observe)
+    observers.subscribe_to_failed_loads(counter.observe)
+    observers.after_answer(counter.work)
+
+
 class Pending(NamedTuple):
     """A call without an answer yet.
 
-    alias: as the caller named it, None for the default. started_ns: when it came, by time.perf_counter_ns. accepted:
-    the caller's Accept-Encoding. repeatable: a shadow version may repeat it.
+    started_ns: when it came, by time.perf_counter_ns. accepted: the caller's Accept-Encoding. bytes_in: of the body, as
+    it came. repeatable: a shadow version may repeat it.
     """
 
     loaded: Loaded
     route: str
-    alias: str | None
     started_ns: int
     accepted: str | None
+    bytes_in: int = 0
     repeatable: bool = True
+
+
+def failed_load(request: Request, route: str, started_ns: int) -> Callable[[Resolved, Exception], None]:
+    """What to do when the version that was found for a call cannot be loaded: count it as that version's failure."""
+
+    def report(resolved: Resolved, error: Exception) -> None:
+        note(request, resolved.head.model, resolved.version.version, resolved.alias)
+        ns, size = time.perf_counter_ns() - started_ns, len(request.body)
+        observers.notify_failed_load(FailedLoad(resolved=resolved, route=route, error=error, ns=ns, bytes_in=size))
+
+    return report
+
+
+def note(request: Request, model: str, version: int, alias: str) -> None:
+    """For the call's line in the log: names that the registry has, and no caller's."""
+    request.notes.update(model=model, version=version, alias=alias or None)
 
 
 def infer(call: Pending, parsed: ParsedRequest) -> Response:
@@ -57,20 +80,20 @@ def infer(call: Pending, parsed: ParsedRequest) -> Response:
     except Exception as error:
         _notify_failure(call, error)
         raise
-    observers.notify(
-        Call(
-            loaded=loaded,
-            route=call.route,
-            alias=call.alias,
-            input_ns=inputs_ns - call.started_ns,
-            infer_ns=run_ns - inputs_ns,
-            output_ns=time.perf_counter_ns() - run_ns,
-            inputs=feeds,
-            answer=arrays,
-            repeat=lambda other: other.session.run(names, feeds),
-        )
+    done = Call(
+        loaded=loaded,
+        route=call.route,
+        input_ns=inputs_ns - call.started_ns,
+        infer_ns=run_ns - inputs_ns,
+        output_ns=time.perf_counter_ns() - run_ns,
+        bytes_in=call.bytes_in,
+        bytes_out=len(reply.body),
+        inputs=feeds,
+        answer=arrays,
+        repeat=lambda other: other.session.run(names, feeds),
     )
-    return _response(loaded, reply)
+    observers.notify(done)
+    return _response(done, reply)
 
 
 def answer(
@@ -79,8 +102,9 @@ def answer(
     """An answer in a task's own terms: bytes (a picture, PNG), or what `encode` makes JSON of. Raises what these do."""
     loaded = call.loaded
     session = TimedSession(loaded.session)
+    seen = replace(loaded, session=session, items=[])
     try:
-        computed = compute(replace(loaded, session=session))
+        computed = compute(seen)
         computed_ns = time.perf_counter_ns()
         if isinstance(computed, bytes):
             reply = Reply(computed, {"Content-Type": "image/png"})
@@ -89,37 +113,50 @@ def answer(
     except Exception as error:
         _notify_failure(call, error)
         raise
-    observers.notify(
-        Call(
-            loaded=loaded,
-            route=call.route,
-            alias=call.alias,
-            # a task runs the model in between: what is not the model's time counts as the input's
-            input_ns=computed_ns - call.started_ns - session.ns,
-            infer_ns=session.ns,
-            output_ns=time.perf_counter_ns() - computed_ns,
-            runs=session.runs,
-            inputs=session.inputs,
-            answer=computed,
-            repeat=compute if call.repeatable else None,
-        )
+    done = Call(
+        loaded=replace(loaded, items=seen.items),
+        route=call.route,
+        # a task runs the model in between: what is not the model's time counts as the input's
+        input_ns=computed_ns - call.started_ns - session.ns,
+        infer_ns=session.ns,
+        output_ns=time.perf_counter_ns() - computed_ns,
+        bytes_in=call.bytes_in,
+        bytes_out=len(reply.body),
+        runs=session.runs,
+        inputs=session.inputs,
+        answer=computed,
+        repeat=compute if call.repeatable else None,
     )
-    return _response(loaded, reply)
+    observers.notify(done)
+    return _response(done, reply)
 
 
 def _notify_failure(call: Pending, error: Exception) -> None:
     elapsed = time.perf_counter_ns() - call.started_ns
-    observers.notify(Call(loaded=call.loaded, route=call.route, alias=call.alias, error=error, input_ns=elapsed))
+    failed = Call(loaded=call.loaded, route=call.route, error=error, input_ns=elapsed, bytes_in=call.bytes_in, runs=0)
+    observers.notify(failed)
 
 
-def _response(loaded: Loaded, reply: Reply) -> Response:
+def _response(call: Call, reply: Reply) -> Response:
     """The revision and version that answered are in headers: not every body has a member for them."""
+    loaded = call.loaded
     versions = {
         "Content-Type": JSON,
         "x-amaas-version": str(loaded.version.version),
         "x-amaas-revision": str(loaded.revision),
+        "Server-Timing": _timing(call),
     }
     return Response(reply.body, headers=versions | staleness(loaded.stale) | reply.headers)
+
+
+def _timing(call: Call) -> str:
+    """Milliseconds of the call's phases, as browsers show them (W3C Server Timing)."""
+    loaded = call.loaded
+    return (
+        f"resolve;dur={loaded.resolve_ns / 1e6:.3f}, load;dur={loaded.load_ns / 1e6:.3f}, "
+        f"pre;dur={(call.input_ns - loaded.resolve_ns - loaded.load_ns) / 1e6:.3f}, "
+        f"run;dur={call.infer_ns / 1e6:.3f}, post;dur={call.output_ns / 1e6:.3f}"
+    )
 
 
 def staleness(seconds: int | None) -> dict[str, str]:

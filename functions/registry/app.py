@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from functions.registry import description
+from functions.registry import contract, description
 from functions.registry.contract import (
     CompareQuery,
     HistoryQuery,
@@ -15,14 +15,15 @@ from functions.registry.contract import (
     RollbackRequest,
     SetAliasRequest,
     SetPolicyRequest,
+    StatsQuery,
     TransitionRequest,
     UpdateModelRequest,
     VersionsQuery,
 )
 from shared.access import scopes
+from shared.counts.views import ModelCounts
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import log
-from shared.errors import BadInput
 from shared.registry import (
     aliases,
     approvals,
@@ -57,14 +58,6 @@ def transition(
 
 def _name(request: Request) -> str:
     return request.params["model"]
-
-
-def _number(request: Request, param: str) -> int:
-    text = request.params[param]
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        subject = "move request" if param == "number" else param
-        raise BadInput(f"{text[:40]!r} is not the number of a {subject}: numbers start with 1")
-    return int(text)
 
 
 # ---- reading
@@ -159,6 +152,14 @@ def get_history(request: Request, query: HistoryQuery) -> record_views.History:
     return history
 
 
+@handler.route("GET", MODEL + "/stats", id="getModelCounts", scope="read", query=StatsQuery, gives=ModelCounts)
+def get_counts(request: Request, query: StatsQuery) -> ModelCounts:
+    """What was counted of a model's calls: sums by version and alias, and how they went on"""
+    from shared.counts import answer  # no other route waits for it
+
+    return answer.answer(log().store, models.get(log(), _name(request)).model, **asdict(query))
+
+
 # ---- aliases
 
 
@@ -199,22 +200,22 @@ def delete_alias(request: Request, body: TransitionRequest) -> transitions.Alias
 
 @transition("PUT", POLICY, "setAliasPolicy", "admin", SetPolicyRequest, transitions.AliasPolicy)
 def set_policy(request: Request, body: SetPolicyRequest) -> transitions.AliasPolicy:
-    """Say who may move an alias"""
+    """Say who may move an alias, and how its canaries are watched"""
     alias = request.params["alias"]
     change = request.change(body.reason, body.expect_revision)
-    head = aliases.set_policy(log(), _name(request), alias, body.policy(alias), change)
-    present = asdict(views.policy(head, alias))
+    head = aliases.set_policy(log(), _name(request), alias, body.policy(alias), change, body.rules())
+    present = asdict(views.policy(head.policy(alias)))
     return transitions.AliasPolicy(model=head.model, alias=alias, revision=head.revision, **present)
 
 
 @transition("POST", POLICY + "/requests", "createPolicyRequest", "admin", SetPolicyRequest, POLICY_REQUESTED)
 def create_policy_request(request: Request, body: SetPolicyRequest) -> Response:
-    """Request that an alias no longer requires two persons, which another person approves"""
+    """Request a policy that takes two persons to set, which another person approves"""
     alias = request.params["alias"]
     change = request.change(body.reason, body.expect_revision)
-    policy = body.policy(alias)
-    number = approvals.request_policy(log(), _name(request), alias, policy, change)
-    return Response(transitions.policy_requested(_name(request), alias, number, policy), 201)
+    number = approvals.request_policy(log(), _name(request), alias, body.policy(alias), change, body.rules())
+    wanted = approvals.wanted_policy(log(), _name(request), number)
+    return Response(transitions.policy_requested(_name(request), alias, number, wanted), 201)
 
 
 @transition("POST", ALIAS + "/requests", "createMoveRequest", MOVER, SetAliasRequest, {201: transitions.MoveRequested})
@@ -244,7 +245,7 @@ def reject(request: Request, body: TransitionRequest) -> transitions.MoveDecided
 
 
 def _decided(request: Request, body: TransitionRequest, *, approved: bool) -> transitions.MoveDecided:
-    number = _number(request, "number")
+    number = contract.number(request.params, "number")
     change = request.change(body.reason, body.expect_revision)
     move_request = approvals.get_request(log(), _name(request), number)
     decide = approvals.approve if approved else approvals.reject
@@ -258,7 +259,7 @@ def _decided(request: Request, body: TransitionRequest, *, approved: bool) -> tr
 @transition("POST", VERSION + "/retire", "retireVersion", "write", TransitionRequest, transitions.VersionState)
 def retire(request: Request, body: TransitionRequest) -> transitions.VersionState:
     """Take a version out of use"""
-    number = _number(request, "version")
+    number = contract.number(request.params, "version")
     head = versions.retire(log(), _name(request), number, request.change(body.reason, body.expect_revision))
     return transitions.VersionState(model=head.model, version=number, state="retired", revision=head.revision)
 
@@ -266,7 +267,7 @@ def retire(request: Request, body: TransitionRequest) -> transitions.VersionStat
 @transition("POST", VERSION + "/restore", "restoreVersion", "write", TransitionRequest, transitions.VersionState)
 def restore_version(request: Request, body: TransitionRequest) -> transitions.VersionState:
     """Take a retired version into use again"""
-    number = _number(request, "version")
+    number = contract.number(request.params, "version")
     head = versions.restore(log(), _name(request), number, request.change(body.reason, body.expect_revision))
     return transitions.VersionState(model=head.model, version=number, state="active", revision=head.revision)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec.structs import asdict
 
 from shared.errors import BadInput
 from shared.paging import CURSOR, limit
 from shared.registry import policies
+from shared.registry.releases import ALL, METRICS, ReleasePolicy
 from shared.registry.state import PRODUCTION, Policy, Target
 
 Reason = Annotated[str, Meta(max_length=2000)]
@@ -45,20 +47,61 @@ class RollbackRequest(TransitionRequest, forbid_unknown_fields=True, kw_only=Tru
     version: Number | None = None
 
 
+Percent = Annotated[int, Meta(ge=1, le=ALL)]
+Metric = Literal["server_errors", "slow", "shadow_differs"]
+
+
+class ReleaseRules(Struct, forbid_unknown_fields=True, kw_only=True):
+    """How canaries of an alias are watched; a member that is left out has its default.
+
+    steps: the canary's weights in percent, rising, the last one 100. bake_minutes, least_requests: how long each lasts
+    at least, and how many calls the canary has to have had in it. tolerated_loss: how many more of its calls may be
+    bad, as a fraction. alpha: how probable a wrong rollback may be. abort: go back by itself. promote: go on by itself.
+    """
+
+    steps: Annotated[list[Percent], Meta(min_length=1, max_length=10)] = field(default_factory=lambda: [5, 25, 50, ALL])
+    bake_minutes: Annotated[int, Meta(ge=1, le=7 * 24 * 60)] = 30
+    least_requests: Annotated[int, Meta(ge=1, le=10**7)] = 200
+    tolerated_loss: Annotated[float, Meta(ge=0.0005, le=0.5)] = 0.01
+    alpha: Annotated[float, Meta(ge=1e-9, le=0.1)] = 0.01
+    abort: bool = True
+    promote: bool = False
+    metrics: Annotated[list[Metric], Meta(min_length=1, max_length=len(METRICS))] = field(
+        default_factory=lambda: ["server_errors"]
+    )
+
+    def policy(self) -> ReleasePolicy:
+        """Raises BadInput."""
+        if self.steps != sorted(set(self.steps)) or self.steps[-1] != ALL:
+            raise BadInput(f"the steps of a release must rise and end with {ALL}, as in [5, 25, 50, {ALL}]")
+        if len(set(self.metrics)) < len(self.metrics):
+            raise BadInput("name each of a release's metrics once")
+        members = asdict(self) | {"steps": tuple(self.steps), "metrics": tuple(self.metrics)}
+        return ReleasePolicy(**members)
+
+
 class SetPolicyRequest(TransitionRequest, forbid_unknown_fields=True, kw_only=True):
     """protected: only tokens with the scope promote move the alias. two_person: only approved requests do.
 
     default: back to what an alias has by default, without the members before it; `production` is protected then.
-    below_default: said with `protected: false`, where the default is protected.
+    below_default: said with `protected: false`, where the default is protected. release: how canaries are watched; null
+    for not at all. What is not said stays: release, and with it alone, who may move the alias.
     """
 
     protected: bool | UnsetType = UNSET
     two_person: bool | UnsetType = UNSET
     default: bool = False
     below_default: bool = False
+    release: ReleaseRules | UnsetType | None = UNSET
 
-    def policy(self, alias: str) -> Policy:
+    def rules(self) -> ReleasePolicy | UnsetType | None:
         """Raises BadInput."""
+        return self.release.policy() if isinstance(self.release, ReleaseRules) else self.release
+
+    def policy(self, alias: str) -> Policy | None:
+        """Who may move the alias; None for as it is. Raises BadInput."""
+        if self.release is not UNSET and not self.default and (self.protected, self.two_person) == (UNSET, UNSET):
+            return None
         usual = policies.default(alias)
         if self.default:
             if (self.protected, self.two_person) != (UNSET, UNSET):
@@ -107,3 +150,26 @@ class HistoryQuery(Struct):
     )
     next: Annotated[Annotated[int, Meta(ge=1, le=10**12)] | None, CURSOR] = None
     limit: Annotated[int, limit(200)] = 50
+
+
+class StatsQuery(Struct):
+    since: Annotated[
+        str, Meta(max_length=40, description="a time (2026-01-31T17:00:00Z), or so long ago: 90m, 24h, 30d")
+    ] = "1h"
+    until: Annotated[str | None, Meta(description="a time, or so long ago; omitted: now")] = None
+    step: Annotated[
+        Literal["minute", "hour", "day"] | None, Meta(description="omitted: the finest that suits the span")
+    ] = None
+    version: Annotated[Number | None, Meta(description="only calls of this version")] = None
+    alias: Annotated[str | None, Meta(description="only calls by this alias; empty: only by a version's number")] = None
+    next: Annotated[str | None, CURSOR] = None
+    limit: Annotated[int, limit(5000)] = 1000
+
+
+def number(params: dict[str, str], name: str) -> int:
+    """A number in a path. Raises BadInput."""
+    text = params[name]
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        subject = "move request" if name == "number" else name
+        raise BadInput(f"{text[:40]!r} is not the number of a {subject}: numbers start with 1")
+    return int(text)

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import signal
 import socket
 import threading
 import time
@@ -35,6 +36,24 @@ class AfterAnswer:
     def answered(self) -> None:
         """To be called once per call, when its answer is made."""
         self._answered.put(None)
+
+    def at_end(self, work: Callable[[], None]) -> None:
+        """Have `work` done when Lambda ends the process, which it kills 0.5 s after SIGTERM. For the main thread."""
+
+        def end(number: int, frame: object) -> None:
+            # in a thread: the main one may be interrupted where it holds a lock that the work needs
+            threading.Thread(target=self._end, args=(work, number)).start()
+
+        signal.signal(signal.SIGTERM, end)
+
+    @staticmethod
+    def _end(work: Callable[[], None], number: int) -> None:
+        try:
+            work()
+        except Exception as error:
+            logger.error("lost at the end", extra={"why": f"{type(error).__name__}: {error}"[:300]})
+        finally:
+            os._exit(128 + number)
 
     def _register(self) -> str:
         """Raises OSError when Lambda does not take extensions: it does so only while a function starts."""

@@ -156,6 +156,7 @@ class Routes:
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
         route: Route | None = None
+        request: Request | None = None
         problem: Exception | None = None
         token = deadline.begin(context)
         try:
@@ -173,7 +174,8 @@ class Routes:
         finally:
             deadline.end(token)
         reply = proxy.render(response.status, response.headers, response.body)
-        self._log(event, route, response, problem, (time.perf_counter() - started) * 1000)
+        notes = request.notes if request else {}
+        self._log(event, route, response, problem, (time.perf_counter() - started) * 1000, notes)
         if problem is not None:
             _let_go(problem)
         self._answered()
@@ -225,6 +227,7 @@ class Routes:
         response: Response,
         problem: Exception | None,
         elapsed: float,
+        notes: dict[str, Any],
     ) -> None:
         """Log one line with a call's figures and properties. Never bodies, tokens, or values that the caller chose.
 
@@ -245,6 +248,7 @@ class Routes:
             "request_id": gateway.get("requestId"),
             "caller": (gateway.get("authorizer") or {}).get("principalId"),
         }
+        details |= notes
         if problem is not None:
             details["error"] = type(problem).__name__
         if response.status >= 500:

@@ -26,7 +26,8 @@ class Request(Struct, frozen=True):
 
     creates: the id for what the call creates, the same for all attempts under one Idempotency-Key.
     prepare: stores what the answer will be, before the step after which a repetition finds nothing any more.
-    caller, name, ancestors, replaces: of the token; see access/records.py.
+    caller, name, ancestors, replaces: of the token; see access/records.py. notes: what the handler found out, for the
+    call's line in the log: nothing that the caller chose.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Request(Struct, frozen=True):
     replaces: tuple[str, ...] = ()
     creates: str = ""
     prepare: Callable[[Any], None] = _without_key
+    notes: dict[str, Any] = {}
 
     @property
     def idempotency_key(self) -> str | None:

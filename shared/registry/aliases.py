@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType
+
 from shared import keys
 from shared.errors import BadInput, Conflict, Forbidden
+from shared.registry import policies
 from shared.registry.log import Log
-from shared.registry.policies import TWO_PERSONS, strength
+from shared.registry.releases import ReleasePolicy
 from shared.registry.state import PRODUCTION, Change, Head, Policy, Record, Target, Version
 
 
@@ -39,7 +42,7 @@ def rollback(log: Log, model: str, alias: str, change: Change, version: int | No
     def decide(head: Head) -> Record | None:
         present = head.require_existing().alias(alias)
         require_may_move(head, alias, change)
-        reachable = _reachable(log, head, alias)
+        reachable = reachable_targets(log, head, alias)
         target = _previous_target(head, alias, reachable) if version is None else Target(version=version)
         if target not in reachable:
             require_single_approval(head, alias)
@@ -51,7 +54,7 @@ def rollback(log: Log, model: str, alias: str, change: Change, version: int | No
     return log.append(keys.model_name(model), decide, change)
 
 
-def _reachable(log: Log, head: Head, alias: str) -> list[Target]:
+def reachable_targets(log: Log, head: Head, alias: str) -> list[Target]:
     """The previous targets that one person may go back to, newest last."""
     trail = head.aliases[alias].trail
     if not trail or not head.policy(alias).two_person:
@@ -89,28 +92,45 @@ def delete(log: Log, model: str, alias: str, change: Change) -> Head:
     return log.append(keys.model_name(model), decide, change)
 
 
-def set_policy(log: Log, model: str, alias: str, policy: Policy, change: Change) -> Head:
-    """Set who may move an alias, which need not exist yet.
+def set_policy(
+    log: Log,
+    model: str,
+    alias: str,
+    policy: Policy | None,
+    change: Change,
+    release: ReleasePolicy | UnsetType | None = UNSET,
+) -> Head:
+    """Set who may move an alias, which need not exist yet, and how its canaries are watched.
 
-    What makes it less safe needs what a move of the alias needs. Raises Forbidden if the caller may not move it,
-    Conflict if only an approved request may.
+    policy: without its member `release`; None leaves it as it is, as UNSET does with `release`. What makes the alias
+    less safe, and every change of `release`, needs what a move of the alias needs. Raises Forbidden if the caller may
+    not move it, Conflict if only an approved request may.
     """
     keys.alias_name(alias)
 
     def decide(head: Head) -> Record | None:
         present = head.require_existing().policy(alias)
-        if present == policy:
+        wanted = policies.after(present, policy, release)
+        if present == wanted:
             return None
-        if strength(policy) < strength(present):
+        if policies.strength(wanted) < policies.strength(present) or wanted.release != present.release:
             require_may_move(head, alias, change)
-        if strength(policy) < strength(present) == TWO_PERSONS:
+        if policies.takes_two_persons(present, wanted):
             raise Conflict(
-                f"alias {alias!r} of model {model!r} requires two persons, also to take this back: request it with "
-                f"POST /models/{model}/aliases/{alias}/policy/requests, and another person approves it"
+                f"alias {alias!r} of model {model!r} requires two persons, also to {_wish(present, wanted)}: request "
+                f"it with POST /models/{model}/aliases/{alias}/policy/requests, and another person approves it"
             )
-        return Record(kind="policy", by=change.by, policies={alias: policy})
+        return Record(kind="policy", by=change.by, policies={alias: wanted})
 
     return log.append(keys.model_name(model), decide, change)
+
+
+def _wish(present: Policy, wanted: Policy) -> str:
+    """What two persons are needed for."""
+    if policies.strength(wanted) < policies.strength(present):
+        return "take this back"
+    begin = "" if present.two_person else " (set two_person first, without promote)"
+    return f"let its canaries go on by themselves{begin}"
 
 
 def require_usable(log: Log, head: Head, target: Target) -> list[Version]:

@@ -7,10 +7,13 @@ JWTs, are among the ancestors (access/people.py). Only operators make tokens of 
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType
+
 from shared import keys
 from shared.errors import BadInput, Conflict, Forbidden, NotFound
-from shared.registry import aliases
+from shared.registry import aliases, policies
 from shared.registry.log import Log
+from shared.registry.releases import ReleasePolicy
 from shared.registry.state import Change, Head, MoveRequest, Policy, Record, Target
 
 MAX_OPEN = 20
@@ -41,8 +44,15 @@ def request(log: Log, model: str, alias: str, target: Target, change: Change) ->
     return head.revision_of(change) or number
 
 
-def request_policy(log: Log, model: str, alias: str, policy: Policy, change: Change) -> int:
-    """Request that an alias which requires two persons gets a policy that does not. Returns the request's number.
+def request_policy(
+    log: Log,
+    model: str,
+    alias: str,
+    policy: Policy | None,
+    change: Change,
+    release: ReleasePolicy | UnsetType | None = UNSET,
+) -> int:
+    """Request a policy that takes two persons to set. Returns the request's number. policy, release: see set_policy.
 
     The record has the alias' present target, and the policy as a member of its own, which is no part of the state: a
     release that does not know it moves nothing when it approves.
@@ -56,17 +66,19 @@ def request_policy(log: Log, model: str, alias: str, policy: Policy, change: Cha
         nonlocal number
         present = head.require_existing().alias(alias)
         aliases.require_may_move(head, alias, change)
-        if not head.policy(alias).two_person or policy.two_person:
+        had = head.policy(alias)
+        wanted = policies.after(had, policy, release)
+        if not (had.two_person and policies.takes_two_persons(had, wanted)):
             raise BadInput(f"no request is needed for this: PUT /models/{model}/aliases/{alias}/policy")
         open_requests = open_policies(log, head)
-        same = [n for n, wanted in open_requests.items() if wanted == policy and _is_by(head, n, alias, change)]
+        same = [n for n, other in open_requests.items() if other == wanted and _is_by(head, n, alias, change)]
         number = same[0] if same else head.revision + 1
         if same:
             return None
         _require_room(head)
         proposal = MoveRequest(alias=alias, target=present.target, by=change.by, since=present.since)
         return Record(
-            kind="request", by=change.by, proposal=proposal, wanted_policy=policy, ancestors=list(change.ancestors)
+            kind="request", by=change.by, proposal=proposal, wanted_policy=wanted, ancestors=list(change.ancestors)
         )
 
     head = log.append(keys.model_name(model), decide, change)
@@ -85,14 +97,14 @@ def _require_room(head: Head) -> None:
 
 def open_policies(log: Log, head: Head) -> dict[int, Policy]:
     """The policies that open requests ask for, by their numbers. Reads nothing where no request can be for a policy."""
-    policies = {}
+    found = {}
     for number, request in head.requests.items():
         # a move to where the alias points already is never requested
         if request.alias in head.aliases and head.aliases[request.alias].target == request.target:
             wanted = _request_record(log, head.model, number).wanted_policy
             if wanted is not None:
-                policies[number] = wanted
-    return policies
+                found[number] = wanted
+    return found
 
 
 def approve(log: Log, model: str, number: int, change: Change) -> Head:
@@ -104,8 +116,8 @@ def approve(log: Log, model: str, number: int, change: Change) -> Head:
         requested = _request_record(log, model, number)
         _require_other_person(request, requested.ancestors, change, number)
         if requested.wanted_policy is not None:
-            policies = {request.alias: requested.wanted_policy}
-            return Record(kind="approve", by=change.by, request=number, policies=policies)
+            approved = {request.alias: requested.wanted_policy}
+            return Record(kind="approve", by=change.by, request=number, policies=approved)
         unarchived = aliases.require_usable(log, head, request.target)
         return Record(
             kind="approve",
@@ -150,6 +162,13 @@ def get_request(log: Log, model: str, number: int) -> MoveRequest:
     request = _request_record(log, keys.model_name(model), number).proposal
     assert request is not None
     return request
+
+
+def wanted_policy(log: Log, model: str, number: int) -> Policy:
+    """What a request for a policy asks for. Raises NotFound."""
+    wanted = _request_record(log, keys.model_name(model), number).wanted_policy
+    assert wanted is not None
+    return wanted
 
 
 def _request_record(log: Log, model: str, number: int) -> Record:

@@ -1,4 +1,4 @@
-"""Which targets of an alias that two persons move one person may go back to: those that two persons let it have.
+"""What two persons have let an alias be, where moves take two: where one may go back to, what a watcher may bring on.
 
 The state does not say how a target came to be, so the log is asked: backwards from the newest record, each one known by
 the digest that the record behind it has, to the record by which the alias began to require two persons.
@@ -21,17 +21,35 @@ FIRST_READ, LONGEST_READ = 16, 256  # records at once: the approval is most ofte
 def targets(log: Log, head: Head, alias: str) -> list[Target]:
     """Without shadows: what was approved since the alias requires two persons, and what it pointed to at that moment.
 
-    The latter is what that rule was set over: whoever approves the next target has seen it. Raises Broken, Unavailable.
+    Steps of the watcher are approved with the split that they began with, and with their rules. What the alias pointed
+    to is what the rule of two was set over: whoever approves the next target has seen it. Raises Broken, Unavailable.
     """
     approved = []
     for record in _backwards(log, head):
         target = record.aliases.get(alias)
-        if record.kind == "approve" and target is not None:
+        if record.kind in ("approve", "step") and target is not None:
             approved.append(_target(target).serving)
         if alias in record.policies:
-            before = log.state_at(head, record.revision).aliases.get(alias)
-            return [*approved, before.target.serving] if before else approved
+            before = log.state_at(head, record.revision - 1)
+            if before.policy(alias).two_person:  # another change of the policy: two persons were needed already
+                continue
+            return [*approved, before.aliases[alias].target.serving] if alias in before.aliases else approved
     return approved
+
+
+def release(log: Log, head: Head, alias: str) -> bool:
+    """Whether the present split was approved by two persons, or follows from such a split by steps of the watcher.
+
+    The rules of these steps were approved, too: see policies.takes_two_persons. Raises Broken, Unavailable.
+    """
+    since = head.aliases[alias].since
+    for record in _backwards(log, head):
+        if record.revision != since:
+            continue
+        if record.kind != "step" or record.evidence is None:
+            return record.kind == "approve"
+        since = record.evidence.since
+    return False
 
 
 def _target(stored: int | Target) -> Target:

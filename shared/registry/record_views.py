@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from shared.paging import NextNumber
 from shared.registry import state
-from shared.registry.views import Digest, Proposal, Target
+from shared.registry.views import Digest, Proposal, ReleasePolicy, Target
 from shared.registry.witness import Problem
 
 
@@ -36,6 +36,47 @@ class RecordSignature(Struct, kw_only=True):
     signature: str
 
 
+class RecordedPolicy(Struct, kw_only=True):
+    """What an alias has from then on: see Policy."""
+
+    protected: bool | UnsetType = UNSET
+    two_person: bool | UnsetType = UNSET
+    release: ReleasePolicy | UnsetType = UNSET
+
+
+class Measured(Struct, kw_only=True):
+    """Calls of both versions, and how many were bad. log_e: natural logarithm of the e-value that the verdict rests on.
+
+    loss_bound: how many more of the canary's calls can be bad at most, as a fraction; null if that is not known yet.
+    """
+
+    canary: int
+    canary_bad: int
+    stable: int
+    stable_bad: int
+    log_e: float
+    loss_bound: float | None
+
+
+class Evidence(Struct, kw_only=True):
+    """Why the watcher moved an alias. verdict: `worse` (back), `no-loss` (a step on); another one of a later release.
+
+    since: the revision that began what was judged. log_e_worse: natural logarithm of the e-value against "the canary is
+    not worse", with what the steps before brought, which is `carried`. first, last: the minutes that were counted.
+    """
+
+    verdict: str
+    since: int
+    stable: int
+    canary: int
+    log_e_worse: float
+    carried: float
+    first: str
+    last: str
+    metrics: dict[str, Measured]
+    policy: ReleasePolicy
+
+
 class HistoryRecord(Struct, kw_only=True):
     """One transition. kind: what it was; a newer release may have kinds that this one does not know.
 
@@ -43,6 +84,7 @@ class HistoryRecord(Struct, kw_only=True):
     one that was deleted. named: older versions that an alias points to again. wanted_policy: what a request asks for,
     if not for a move. ancestors: the tokens that the requester's descends from, by creation or rotation. request: the
     move request that was approved or rejected. rechecked: a version as it is served since newer checks have passed it.
+    evidence: why the watcher moved the alias.
     """
 
     kind: str
@@ -58,15 +100,16 @@ class HistoryRecord(Struct, kw_only=True):
     aliases: dict[str, int | Target | None] | UnsetType = UNSET
     named: list[RegisteredVersion] | UnsetType = UNSET
     proposal: Proposal | UnsetType = UNSET
-    wanted_policy: dict[str, bool] | UnsetType = UNSET
+    wanted_policy: RecordedPolicy | UnsetType = UNSET
     ancestors: list[str] | UnsetType = UNSET
     request: int | UnsetType = UNSET
-    policies: dict[str, dict[str, bool]] | UnsetType = UNSET
+    policies: dict[str, RecordedPolicy] | UnsetType = UNSET
     retired: int | UnsetType = UNSET
     restored: int | UnsetType = UNSET
     rechecked: RegisteredVersion | UnsetType = UNSET
     tags: list[str] | UnsetType = UNSET
     card: str | UnsetType = UNSET
+    evidence: Evidence | UnsetType = UNSET
     seal: RecordSignature | UnsetType = UNSET
 
 

@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Struct, field
 
 from shared.errors import BadInput, NotFound
+from shared.registry.releases import Evidence
+from shared.registry.releases import Policy as Policy
 
 PRODUCTION = "production"
 MAX_SPLIT = 10
@@ -128,13 +130,6 @@ class Alias(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.trail[-1].version if self.trail else None
 
 
-class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who may move an alias. protected: only callers with scope promote. two_person: only approved move requests do."""
-
-    protected: bool = False
-    two_person: bool = False
-
-
 class MoveRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A move of an alias that waits for approval. since: the alias' own `since` at the time of the request."""
 
@@ -163,10 +158,11 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     points to again and that are in archived segments. proposal: a new move request. wanted_policy: see approvals.py.
     ancestors: of the requester's token. request: the number of the move request that was approved or rejected.
     rechecked: a version as it is served since it passed newer checks. archived: the segment that the writer archived
-    with this record. min_reader, min_writer: see formats.py.
+    with this record. evidence: of the watcher, a note. min_reader, min_writer: see formats.py.
 
-    kind: register, alias, rollback, unalias, policy, request, approve, reject, retire, restore, edit, delete, undelete,
-    attest (re-signed) or recheck; information only, except for rollback, delete and undelete, which fold.py interprets.
+    kind: register, alias, step (by the watcher), rollback, unalias, policy, request, approve, reject, retire, restore,
+    edit, delete, undelete, attest (re-signed) or recheck; information only, except for rollback, delete and undelete,
+    which fold.py interprets.
     signature: the last member, as what is signed is the record in front of it.
     """
 
@@ -193,6 +189,7 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: list[str] | None = None
     card: str | None = None
     archived: Segment | None = field(default=None, name="sealed")
+    evidence: Evidence | None = None
     min_reader: int = 1
     min_writer: int = 1
     signature: Signature | None = field(default=None, name="seal")

@@ -99,14 +99,8 @@ def moved(head: Head, alias: str) -> AliasMoved:
 
 
 def policy_requested(model: str, alias: str, number: int, policy: Policy) -> PolicyRequested:
-    return PolicyRequested(
-        model=model,
-        alias=alias,
-        request=number,
-        revision=number,
-        protected=policy.protected,
-        two_person=policy.two_person,
-    )
+    wanted = asdict(views.policy(policy))
+    return PolicyRequested(model=model, alias=alias, request=number, revision=number, **wanted)
 
 
 def decided(head: Head, number: int, alias: str, *, approved: bool) -> MoveDecided:

@@ -39,11 +39,28 @@ class Alias(Target, kw_only=True):
     previous_split: dict[int, int] | UnsetType = UNSET
 
 
+class ReleasePolicy(Struct, kw_only=True):
+    """How canaries of an alias are watched: see ReleaseRules."""
+
+    steps: list[int]
+    bake_minutes: int
+    least_requests: int
+    tolerated_loss: float
+    alpha: float
+    abort: bool
+    promote: bool
+    metrics: list[str]
+
+
 class Policy(Struct):
-    """protected: only tokens with the scope promote move the alias. two_person: only approved requests do."""
+    """protected: only tokens with the scope promote move the alias. two_person: only approved requests do.
+
+    release: how its canaries are watched, if they are.
+    """
 
     protected: bool
     two_person: bool
+    release: ReleasePolicy | UnsetType = UNSET
 
 
 class Proposal(Struct, kw_only=True):
@@ -177,16 +194,16 @@ def aliases(stored: dict[str, state.Alias]) -> dict[str, Alias]:
     return {name: alias(stored[name]) for name in sorted(stored)}
 
 
-def policy(head: Head, alias: str) -> Policy:
-    stored = head.policy(alias)
-    return Policy(stored.protected or stored.two_person, stored.two_person)
+def policy(stored: state.Policy) -> Policy:
+    release = UNSET if stored.release is None else msgspec.convert(msgspec.to_builtins(stored.release), ReleasePolicy)
+    return Policy(stored.protected or stored.two_person, stored.two_person, release)
 
 
 def move_request(number: int, stored: state.MoveRequest, wanted: state.Policy | None) -> MoveRequest:
     """wanted: the policy that it asks for, if that is what it does."""
     request = msgspec.convert({"request": number, **msgspec.to_builtins(stored)}, MoveRequest)
     if wanted is not None:
-        request.policy = Policy(wanted.protected or wanted.two_person, wanted.two_person)
+        request.policy = policy(wanted)
     return request
 
 
@@ -241,6 +258,6 @@ def model(
         metrics=content.metrics,
         tags=content.tags if head.tags is None else head.tags,
         card=card,
-        policies={name: policy(head, name) for name in sorted({*head.aliases, *head.policies})},
+        policies={name: policy(head.policy(name)) for name in sorted({*head.aliases, *head.policies})},
         requests=[move_request(number, request, wanted.get(number)) for number, request in head.requests.items()],
     )

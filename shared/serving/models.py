@@ -13,10 +13,9 @@ import logging
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -27,10 +26,10 @@ from shared.package.manifest import Manifest
 from shared.registry import withdrawn
 from shared.registry.log import Log
 from shared.registry.state import Head, Version
-from shared.runtime import memory
 from shared.serving import forms, vouching
+from shared.serving.kept import OVERHEAD, Entry, Identity, Kept, identity
 from shared.serving.layer import EMPTY, Later, Layer
-from shared.serving.loaded import Loaded
+from shared.serving.loaded import Loaded, Resolved
 from shared.serving.sources import Permit, Sources
 from shared.serving.wall import Wall, counting_deaths, resident, watch
 from shared.storage.base import Unavailable as StoreAway
@@ -41,56 +40,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A session holds weights, graph and arena: measured at about twice the file for small models.
-OVERHEAD = 2
-# The share of its capacity that is let go before the C library is told to return what it holds: by itself it keeps most
-# of it, in pieces too small for the next session. After each session, this would double the time of small loads.
-TRIM, LEAST_TRIM = 1 / 8, 16 << 20
-
-
 # seconds that a call waits for a newer state where it can do without
 REFRESH = 2.0
 # seconds that loading before the first call may take
 PREFETCH = 25.0
 
 
-class Resolved(NamedTuple):
-    """By which state a call is answered, and by which version.
-
-    stale: seconds since the state was known to be the present one, where the store cannot be asked; else None.
-    """
-
-    head: Head
-    version: Version
-    stale: int | None = None
-
-
-class _Entry(Struct):
-    """Of the cache. cost: bytes of memory, estimated; of a confined session they are counted, where that is more."""
-
-    manifest: Manifest
-    session: Session
-    cost: int
-    parts: dict[str, Any] = {}
-
-    @property
-    def memory(self) -> int:
-        """Bytes, with those of its tokenizer's process."""
-        others = sum(resident(part) for part in self.parts.values())
-        return max(self.cost, resident(self.session)) + others
-
-
-# the name, and all digests that an answer depends on: of the model, the manifest, and the package's other files,
-# behind their names
-_Identity = tuple[str, ...]
-
-
-def _identity(model: str, version: Version) -> _Identity:
-    """Two versions with the same one are the same package, and share a session. Each call computes it: it is cheap.
-
-    Not those of two models: who may call one of them is not to meet the other's callers behind the wall.
-    """
-    return (model, version.model, version.manifest, *version.files, *version.files.values())
+Failed = Callable[[Resolved, Exception], None]
 
 
 class _Load(Struct):
@@ -121,16 +77,14 @@ class Models:
         self.sources = Sources(layer, log.store, threads, self._wall)
         self._ttl = ttl
         self._max_stale = max_stale
-        self._capacity = capacity
         self._clock = clock
         self._heads: dict[str, tuple[float, Head]] = {}
         self._manifests: dict[str, Manifest] = {}
-        self._cached: OrderedDict[_Identity, _Entry] = OrderedDict()
-        self._refused: dict[_Identity, str] = {}
-        self._evicted = 0
+        self._kept = Kept(capacity)
+        self._refused: dict[Identity, str] = {}
         self._prepared = False
         self._lock = threading.Lock()
-        self._loading: dict[_Identity, _Load] = {}
+        self._loading: dict[Identity, _Load] = {}
 
     def resolve(self, model: str, reference: str | None, key: str | None = None) -> Resolved:
         """The model's state, at most `ttl` seconds old, and the version that answers. Raises NotFound, Unavailable.
@@ -144,7 +98,7 @@ class Models:
         cached = self._heads.get(model)
         if cached and self._clock() - cached[0] < self._ttl:
             with suppress(NotFound):
-                return Resolved(cached[1], self.log.version(cached[1], cached[1].number(reference, split_key)))
+                return self._resolved(cached[1], reference, split_key)
         time_of_request = self._clock()
         try:
             with deadline.within(REFRESH if cached else None):
@@ -155,7 +109,10 @@ class Models:
             return self._resolve_stale(*cached, reference, split_key, error)
         if head.revision:  # unknown names are not cached: a caller can make up any number of them
             self._heads[model] = (time_of_request, head)
-        return Resolved(head, self.log.version(head, head.number(reference, split_key)))
+        return self._resolved(head, reference, split_key)
+
+    def _resolved(self, head: Head, reference: str | None, split_key: str, stale: int | None = None) -> Resolved:
+        return Resolved.of(head, self.log.version(head, head.number(reference, split_key)), reference, stale)
 
     def _resolve_stale(
         self, confirmed: float, head: Head, reference: str | None, split_key: str, error: StoreAway
@@ -166,11 +123,11 @@ class Models:
         if not is_number and (not self._max_stale or stale > self._max_stale):
             raise error
         try:
-            version = self.log.version(head, head.number(reference, split_key))
+            resolved = self._resolved(head, reference, split_key, int(stale))
         except NotFound:  # it may be there by now
             raise error from None
         logger.warning("stale", extra={"model": head.model, "seconds": int(stale), "why": str(error)})
-        return Resolved(head, version, int(stale))
+        return resolved
 
     def manifest(self, version: Version) -> Manifest:
         if version.manifest not in self._manifests:
@@ -180,30 +137,44 @@ class Models:
             )
         return self._manifests[version.manifest]
 
-    def load(self, model: str, reference: str | None, key: str | None = None) -> Loaded:
-        """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable."""
+    def load(
+        self, model: str, reference: str | None, key: str | None = None, failed: Failed = lambda resolved, error: None
+    ) -> Loaded:
+        """The session of a version, of an alias, or of `production`; see resolve. Raises NotFound, Unavailable.
+
+        failed: is told of a version that was found, and could not be loaded.
+        """
+        started_ns = time.perf_counter_ns()
         if not self._prepared and self._wall.confines(model, self.sources.layer.models):
             self._prepared = True
             self._wall.prepare()
-        head, version, stale = self.resolve(model, reference, key)
-        entry = self._session(model, version)
+        resolved = self.resolve(model, reference, key)
+        head, version, stale, alias, since = resolved
+        resolved_ns = time.perf_counter_ns()
+        fresh = identity(model, version) not in self._kept
+        try:
+            entry = self._session(model, version)
+        except Exception as error:
+            failed(resolved, error)
+            raise
         read, shadow = self.sources.read, head.shadow(reference)
-        state = (entry.manifest, entry.session, entry.parts)
-        return Loaded(model, version, head.revision, *state, read, shadow, stale, self._open_tokenizer)
+        state, opener = (entry.manifest, entry.session, entry.parts), self._open_tokenizer
+        times = resolved_ns - started_ns, time.perf_counter_ns() - resolved_ns
+        return Loaded(model, version, head.revision, *state, read, shadow, stale, opener, alias, since, *times, fresh)
 
     def _open_tokenizer(self, version: Version, raw: bytes, cutting: Cutting) -> Session:
         """Raises what Sources.open_tokenizer raises."""
         session = self.sources.open_tokenizer(version, raw, cutting)
         with self._lock:
-            self._evict(resident(session))
+            self._kept.make_room(resident(session))
         return session
 
-    def _session(self, model: str, version: Version) -> _Entry:
+    def _session(self, model: str, version: Version) -> Entry:
         """Single flight: of several threads that need a model at once, one loads it and the others wait.
 
         Where it fails, the next of them tries, as a later call would.
         """
-        key = _identity(model, version)
+        key = identity(model, version)
         with self._lock:
             if entry := self._present(key):
                 return entry
@@ -216,7 +187,7 @@ class Models:
                         return entry
                 entry = self._open(model, version)
                 with self._lock:
-                    self._keep(key, entry)
+                    self._kept.add(key, entry)
                 return entry
         finally:
             with self._lock:
@@ -224,15 +195,13 @@ class Models:
                 if not load.threads:
                     del self._loading[key]
 
-    def _present(self, key: _Identity) -> _Entry | None:
-        """The cached entry, now the most recently used. Raises Unavailable for a version that is not served here."""
+    def _present(self, key: Identity) -> Entry | None:
+        """What is kept of it. Raises Unavailable for a version that is not served here."""
         if key in self._refused:
             raise Unavailable(self._refused[key])
-        if key in self._cached:
-            self._cached.move_to_end(key)
-        return self._cached.get(key)
+        return self._kept.get(key)
 
-    def _open(self, model: str, version: Version) -> _Entry:
+    def _open(self, model: str, version: Version) -> Entry:
         started = time.perf_counter()
         if version.manifest in self._manifests:  # a withdrawn version is not downloaded for every call
             self._permitted(version)
@@ -246,9 +215,9 @@ class Models:
                 milliseconds = round((time.perf_counter() - started) * 1e3, 1)
                 subject = {"model": model, "version": version.version, "digest": digest}
                 logger.info("model loaded", extra=subject | {"milliseconds": milliseconds})
-                return _Entry(manifest, session, size * OVERHEAD)
+                return Entry(manifest, session, size * OVERHEAD)
         # for as long as the process lives: its processor stays the same
-        self._refused[_identity(model, version)] = refusal
+        self._refused[identity(model, version)] = refusal
         raise Unavailable(refusal)
 
     def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
@@ -268,25 +237,6 @@ class Models:
         manifest = self.manifest(version)
         withdrawn.check(manifest.name or "this model", version.version, manifest.gate)
         return manifest
-
-    def _keep(self, key: _Identity, entry: _Entry) -> None:
-        self._cached[key] = entry
-        self._evict()
-
-    def _evict(self, extra: int = 0) -> None:
-        """Let go of what was not called for longest, where all together is more than there is room for.
-
-        extra: bytes of what is not in the cache yet.
-        """
-        costs = {of: other.memory for of, other in self._cached.items()}
-        total = sum(costs.values()) + extra
-        while total > self._capacity and len(self._cached) > 1:
-            key, oldest = self._cached.popitem(last=False)
-            total -= costs[key]
-            self._evicted += oldest.cost  # more, where it was confined, is another process's, which ends
-        if self._evicted >= max(self._capacity * TRIM, LEAST_TRIM):
-            self._evicted = 0
-            memory.trim()
 
     def prefetch(self, names: Sequence[str]) -> None:
         """Load the production versions of models before the first call. Best effort: a call reports what is wrong.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from shared.errors import AmaasError
-from shared.serving.loaded import Loaded
+from shared.serving.loaded import Loaded, Resolved
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 class Call(Struct, frozen=True, kw_only=True):
     """One call of a model, whether it was answered or failed.
 
-    loaded: the version that answered, and its model, task and shadow. route: infer, predict, explain or embeddings.
-    alias: as the caller named it; None for the default alias, or a version's number. error: why there is no answer.
+    loaded: the version that answered, and its model, task, alias and shadow. route: infer, predict, explain or
+    embeddings. error: why there is no answer. bytes_in, bytes_out: of the bodies, as they came and went.
 
     input_ns, infer_ns, output_ns: of reading the request, of the model's runs, of writing the response; of a call that
     failed, all its time is input_ns. runs: of the model. inputs: what it was fed in the last of them, by name: the
@@ -40,8 +40,9 @@ class Call(Struct, frozen=True, kw_only=True):
 
     loaded: Loaded
     route: str
-    alias: str | None = None
     error: Exception | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
     input_ns: int = 0
     infer_ns: int = 0
     output_ns: int = 0
@@ -53,9 +54,23 @@ class Call(Struct, frozen=True, kw_only=True):
     @property
     def status(self) -> int:
         """As HTTP has it."""
-        if self.error is None:
-            return 200
-        return self.error.status if isinstance(self.error, AmaasError) else 500
+        return status_of(self.error)
+
+
+class FailedLoad(Struct, frozen=True, kw_only=True):
+    """A call of a version that was found, and could not be loaded. ns: that it took until then."""
+
+    resolved: Resolved
+    route: str
+    error: Exception
+    ns: int = 0
+    bytes_in: int = 0
+
+
+def status_of(error: Exception | None) -> int:
+    if error is None:
+        return 200
+    return error.status if isinstance(error, AmaasError) else 500
 
 
 Observer = Callable[[Call], None]
@@ -66,10 +81,14 @@ class Observers:
 
     def __init__(self) -> None:
         self._observers: list[Observer] = []
+        self._of_failed_loads: list[Callable[[FailedLoad], None]] = []
         self._later: list[Callable[[float], None]] = []
 
     def subscribe(self, observer: Observer) -> None:
         self._observers.append(observer)
+
+    def subscribe_to_failed_loads(self, observer: Callable[[FailedLoad], None]) -> None:
+        self._of_failed_loads.append(observer)
 
     def after_answer(self, work: Callable[[float], None]) -> None:
         """Have work done when the caller has the answer. It is given the seconds that are left, and keeps to them."""
@@ -81,6 +100,10 @@ class Observers:
                 observer(call)
             except Exception:
                 logger.exception("an observer failed", extra={"model": call.loaded.name, "route": call.route})
+
+    def notify_failed_load(self, failure: FailedLoad) -> None:
+        for observer in self._of_failed_loads:
+            observer(failure)
 
     def work(self, seconds: float) -> None:
         """Do what was put aside, while there is time."""

@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,16 @@ class Compared(Struct, frozen=True):
 class Shadows:
     """The shadow calls of one process. afterwards: another part of the process calls `work`; else a thread does."""
 
-    def __init__(self, models: Models, *, afterwards: bool = False) -> None:
+    def __init__(
+        self,
+        models: Models,
+        *,
+        afterwards: bool = False,
+        counted: Callable[[Call, str], None] = lambda call, outcome: None,
+    ) -> None:
+        """counted: is told of each call what became of its shadow: compared, different, failed or dropped."""
         self._models = models
+        self._counted = counted
         self._waiting: queue.Queue[Call] = queue.Queue(WAITING)
         self._afterwards = afterwards
         self._started = False
@@ -55,6 +63,7 @@ class Shadows:
         try:
             self._waiting.put_nowait(call)
         except queue.Full:
+            self._counted(call, "dropped")
             _report(served, {"ShadowDropped": 1}, reason="too many shadow calls are waiting")
             return
         if not self._afterwards:
@@ -89,8 +98,10 @@ class Shadows:
             shadow = self._models.load(served.name, str(served.shadow))
             comparison = compare(call.answer, call.repeat(shadow))
         except Exception as error:  # whatever is wrong with a shadow is for its log line
+            self._counted(call, "failed")
             _report(served, {"Shadowed": 1, "ShadowFailed": 1}, reason=f"{type(error).__name__}: {error}"[:400])
             return
+        self._counted(call, "compared" if comparison.same else "different")
         counts = {"Shadowed": 1, "ShadowDifferent": int(not comparison.same)}
         duration = {"ShadowDuration": round((time.perf_counter() - started) * 1000, 2)}
         _report(served, counts | duration, same=comparison.same, largest=comparison.largest)

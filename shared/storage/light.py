@@ -23,7 +23,7 @@ from shared.storage.attempts import LIMITS, Attempts, Passing
 from shared.storage.base import Object, ObjectNotFound, Store, Unavailable
 
 CONNECT = 3.0  # seconds
-SMALL = 1024  # bytes
+SMALL = 256 * 1024  # bytes
 # one connection to S3 carries some 90 MB/s, a function's network several times as much
 PART = 8 * 1024 * 1024
 PARALLEL_PARTS = 6

@@ -164,3 +164,32 @@ def test_differences(amaas: Run, log: Log) -> None:
     assert "accuracy" in shown
     assert "licence" in shown
     assert json.loads(amaas("diff", "m", "--json").stdout)["to"] == 4
+
+
+def test_a_release_policy(amaas: Run) -> None:
+    assert "has no release policy" in amaas("policy", "m").stdout
+    set_to = amaas(
+        "policy", "m", "--steps", "10,100", "--bake", "5", "--metric", "slow", "--metric", "server_errors"
+    ).stdout
+    assert "rolls worse canaries back by slow, server errors (alpha 0.01); goes on by persons alone" in set_to
+    on = amaas("policy", "m", "--promote").stdout  # what is not said stays
+    assert "10 % → 100 %, 5 minutes and 200 calls at least, if a loss above 1 % is excluded" in on
+    assert "goes on by itself" in amaas("policy", "m").stdout
+    assert "goes on by itself, 10 %" in " ".join(amaas("history", "m").stdout.split())
+    amaas("protect", "m", "production")
+    assert json.loads(amaas("policy", "m", "--json").stdout)["bake_minutes"] == 5
+    assert "must rise" in amaas("policy", "m", "--steps", "50,5", code=1).stderr
+    amaas("policy", "m", "--steps", "a,b", code=2)
+    amaas("policy", "m", "--off", "--promote", code=2)
+    assert "has no release policy" in amaas("policy", "m", "--off").stdout
+    assert "persons alone" in amaas("policy", "m", "--on", "--no-abort").stdout
+
+
+def test_a_release_policy_of_two_persons(amaas: Run) -> None:
+    amaas("protect", "m", "production", "--two-person")
+    assert "two persons" in amaas("policy", "m", "--promote", code=1).stderr
+    asked = amaas("policy", "m", "--promote", "--request").stdout
+    number = asked.split("request ")[1].split()[0]
+    amaas("approve", "m", number, by="bob")
+    assert "goes on by itself" in amaas("policy", "m").stdout
+    assert "moved by two persons" in amaas("protect", "m", "production", "--two-person").stdout

@@ -130,9 +130,9 @@ def test_infer_and_stats(run: Run, log: Log) -> None:
     assert answered(run, "infer", "sum", "-", input=body)["outputs"][0]["data"] == [21.0]
     assert json.loads(run("infer", "sum@1", "-", input=body).stdout)["model_version"] == "1"
     assert run("infer", "sum", "-", input="{").exit_code == 2
-    shown = run("stats", "sum").stdout
+    shown = run("stats", "sum", "--process").stdout
     assert shown.startswith("sum version 1\n") and "compute_infer" in shown
-    assert answered(run, "stats", "sum@1")["inference_count"] >= 2
+    assert answered(run, "stats", "sum@1", "--process")["inference_count"] >= 2
 
 
 def test_status(run: Run, log: Log, service: Service) -> None:

@@ -30,7 +30,7 @@ from tools import build
 __all__ = ["region"]  # a fixture
 
 FUNCTIONS = ["upload", "ingest", "registry", "inference", "sweep", "scrub", "tokens", "authorize", "publickey"]
-FUNCTIONS += ["batch", "batchplan", "batchwork", "training", "trainingstate"]
+FUNCTIONS += ["counts", "watch", "batch", "batchplan", "batchwork", "training", "trainingstate"]
 WITH_ROUTES = ["upload", "registry", "inference", "tokens", "batch", "training"]
 
 
@@ -178,6 +178,8 @@ def test_rights_end_at_named_prefixes_of_the_one_bucket(name: str) -> None:
 
 # what each function may remove, and no other may remove anything
 REMOVED = {
+    "counts": {"stats/raw/*"},
+    "watch": {"catalogue/changed/*"},
     "sweep": {"blobs/*", "catalogue/changed/*"},
     "ingest": {"catalogue/changed/*", "unfinished/*"},
     "registry": {"catalogue/changed/*"},
@@ -214,7 +216,8 @@ def test_the_bucket_is_private_encrypted_versioned_and_outlives_the_stack() -> N
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     assert properties["BucketEncryption"]
     expiring = {rule["Prefix"] for rule in properties["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule}
-    assert expiring == {"uploads/", "batch/", "training/", "idempotency/", "limits/"}, (
+    counts = {"stats/raw/", "stats/hours/", "stats/models/"}
+    assert expiring == {"uploads/", "batch/", "training/", "idempotency/", "limits/"} | counts, (
         "nothing else that is current may ever expire"
     )
 

@@ -16,16 +16,16 @@ from tests.cloud.test_template import FUNCTIONS
 __all__ = ["region"]  # a fixture
 
 
-@pytest.mark.parametrize(("name", "written"), [("inference", []), ("authorize", ["access/used/*"])])
+@pytest.mark.parametrize(("name", "written"), [("inference", ["stats/raw/*"]), ("authorize", ["access/used/*"])])
 def test_what_every_call_runs_through_only_reads(name: str, written: list[str]) -> None:
-    """But for the day on which a token was used."""
+    """But for what it counted of calls, and for the day on which a token was used."""
     actions = {action for statement in statements(name) for action in listed(statement["Action"])}
     assert actions - {"s3:PutObject"} == {"s3:GetObject", "s3:ListBucket"}
     places = [one["Resource"]["Fn::Sub"] for one in statements(name) if "s3:PutObject" in listed(one["Action"])]
     assert places == [f"${{Data.Arn}}/{place}" for place in written]
 
 
-def test_two_functions_sign_records_one_signs_tokens_and_readers_have_the_public_half_only() -> None:
+def test_three_functions_sign_records_one_signs_tokens_and_readers_have_the_public_half_only() -> None:
     signers = {}
     for name in FUNCTIONS:
         function = TEMPLATE["Resources"][f"{name.capitalize()}Function"]["Properties"]
@@ -36,7 +36,7 @@ def test_two_functions_sign_records_one_signs_tokens_and_readers_have_the_public
             assert variables["SIGNING_KEY"] == {"Fn::If": ["Signs", key["Resource"], ""]}
         else:
             assert "SIGNING_KEY" not in variables
-        if name in ("ingest", "registry", "inference", "sweep", "scrub", "batch", "batchwork"):
+        if name in ("ingest", "registry", "inference", "sweep", "scrub", "watch", "batch", "batchwork"):
             assert variables["PUBLIC_KEYS"]["Fn::If"][:2] == [
                 "Signs",
                 {"Fn::Sub": "${PublicKey.Value},${FormerPublicKeys}"},
@@ -46,7 +46,8 @@ def test_two_functions_sign_records_one_signs_tokens_and_readers_have_the_public
                 "Signs",
                 {"Fn::Sub": "${TokenPublicKey.Value},${FormerTokenKeys}"},
             ]
-    assert signers == {"ingest": "SigningKey", "registry": "SigningKey", "tokens": "TokenKey"}
+    records = dict.fromkeys(("ingest", "registry", "watch"), "SigningKey")
+    assert signers == records | {"tokens": "TokenKey"}
     for name in ("SigningKey", "TokenKey"):
         key = TEMPLATE["Resources"][name]
         assert (key["Properties"]["KeySpec"], key["DeletionPolicy"]) == ("ECC_NIST_P256", "Retain")
@@ -98,7 +99,7 @@ def test_the_buckets_own_key_is_for_every_role_that_reads_or_writes_it() -> None
     with_bucket = {
         name for name, one in deployed().items() if one["Type"] == "AWS::IAM::Role" and "${Data.Arn}" in json.dumps(one)
     }
-    with_bucket |= {"IngestFunctionRole"}  # names the bucket: a reference would be a circle
+    with_bucket |= {"IngestFunctionRole", "WatchFunctionRole"}  # name the bucket: a reference would be a circle
     assert named == with_bucket
 
 

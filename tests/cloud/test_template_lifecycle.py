@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from shared import metrics
+from shared import keys, metrics
 from shared.uploads import attempts
 from tests.cloud.template import TEMPLATE, deployed, region
 
@@ -43,6 +43,30 @@ def test_new_objects_reach_ingest_and_failures_reach_the_queue() -> None:
     resources = deployed()
     notified = resources["Data"]["Properties"]["NotificationConfiguration"]["LambdaConfigurations"]
     prefixes = {item["Filter"]["S3Key"]["Rules"][0]["Value"] for item in notified}
-    assert prefixes == {"uploads/", "inbox/"}
+    assert prefixes == {"uploads/", "inbox/", "catalogue/changed/"}
     failed = resources["IngestFunctionEventInvokeConfig"]["Properties"]
     assert failed["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["IngestFailures", "Arn"]}
+
+
+def test_counts_expire_and_their_older_versions_a_day_later() -> None:
+    rules = TEMPLATE["Resources"]["Data"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    expiry = {
+        rule["Prefix"]: rule for rule in rules if rule["Prefix"].startswith("stats/") and "ExpirationInDays" in rule
+    }
+    assert set(expiry) == {keys.STATS_RAW, keys.STATS_HOURS, "stats/models/"}
+    assert all(rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1} for rule in expiry.values())
+    days = [expiry[prefix]["ExpirationInDays"] for prefix in (keys.STATS_RAW, keys.STATS_HOURS, "stats/models/")]
+    assert days == sorted(days), "a day is made of its hours, and an hour of raw objects"
+    parameters = TEMPLATE["Parameters"]
+    schedules = TEMPLATE["Resources"]["CountsFunction"]["Properties"]["Events"]
+    assert json.loads(schedules["Days"]["Properties"]["Input"]) == {"days": True}
+    assert 60 % max(parameters["CountsMinutes"]["AllowedValues"]) == 0
+
+
+def test_the_dashboard_shows_figures_that_there_are() -> None:
+    assert "Condition" in TEMPLATE["Resources"]["ServingDashboard"]
+    assert TEMPLATE["Parameters"]["Dashboard"]["Default"] == "", "it has a price"
+    body = TEMPLATE["Resources"]["ServingDashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(body)["widgets"]
+    ours = [metric[1] for one in widgets for metric in one["properties"].get("metrics", []) if metric[0] == "Amaas"]
+    assert ours and set(ours) <= set(metrics.UNITS)

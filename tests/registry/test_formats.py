@@ -93,8 +93,8 @@ def test_notes_and_kinds_are_read_past(log: Log, kind: str, members: dict[str, A
 
 def test_what_it_would_lose_is_served_and_not_changed(log: Log) -> None:
     evidence = blobs.write(log.store, b"named by a member that only later releases know")
-    members = {"evidence": {"sha256": evidence}}
-    commit(log, "m", record(min_writer=NEXT), members, {"evidence": {"2": evidence}})
+    members = {"attachment": {"sha256": evidence}}
+    commit(log, "m", record(min_writer=NEXT), members, {"attachment": {"2": evidence}})
     assert models.get(log, "m").number(None) == 2
     assert verify.verify(log, "m").verified
     assert catalog.list_models(log)["m"].aliases["production"].version == 2

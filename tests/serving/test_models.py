@@ -17,7 +17,7 @@ from shared.registry import models as registry
 from shared.registry.log import Log
 from shared.registry.state import Change, Target, Version
 from shared.runtime import onnx
-from shared.serving import models as serving
+from shared.serving import kept
 from shared.serving.models import Models
 from shared.storage.memory import MemoryStore
 from tests.support import linear
@@ -218,7 +218,7 @@ def test_who_waits_for_a_load_that_fails_tries_again(store: CountingStore, monke
 
 
 def test_the_least_recently_used_goes_first(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "resident", lambda session: 0)  # by their files alone
+    monkeypatch.setattr(kept, "resident", lambda session: 0)  # by their files alone
     size = len(linear([[1.0], [0.0]]))
     models = make(store, capacity=size * 5)  # two sessions at twice their file, and a bit
     publish(store, "m", linear([[3.0], [0.0]]), "upload-3")
@@ -232,9 +232,9 @@ def test_the_least_recently_used_goes_first(store: CountingStore, monkeypatch: p
 
 def test_what_many_evicted_sessions_held_is_given_back(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     trims: list[None] = []
-    monkeypatch.setattr(serving.memory, "trim", lambda: trims.append(None))
-    size = len(linear([[1.0], [0.0]])) * serving.OVERHEAD
-    monkeypatch.setattr(serving, "LEAST_TRIM", 3 * size - 10)
+    monkeypatch.setattr(kept.memory, "trim", lambda: trims.append(None))
+    size = len(linear([[1.0], [0.0]])) * kept.OVERHEAD
+    monkeypatch.setattr(kept, "LEAST_TRIM", 3 * size - 10)
     models = make(store, capacity=1)  # one session, whatever its size
     for number in "121212":
         run(models, number)

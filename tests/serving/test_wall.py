@@ -288,4 +288,4 @@ def test_a_small_file_that_takes_much_memory_counts_with_that(log: Log) -> None:
     assert large.version.size < 100_000
     assert walls.resident(large.session) > 150 << 20
     good = models.load("good", None)  # for which there is no room beside it
-    assert [entry.session for entry in models._cached.values()] == [good.session]
+    assert [entry.session for entry in models._kept.entries()] == [good.session]

@@ -130,9 +130,9 @@ def test_a_slow_tokenizer_is_a_504_and_a_large_one_a_503(models: Models, capsys:
 def test_tokenizers_count_among_what_is_kept(models: Models) -> None:
     for name in ("slow", "large"):
         models.load(name, None)
-    models._capacity = sum(entry.memory for entry in models._cached.values())
+    models._kept.capacity = sum(entry.memory for entry in models._kept.entries())
     assert predict("large", "a").status == 200
-    [kept] = models._cached.values()
+    [kept] = models._kept.entries()
     assert kept.memory > kept.parts[NAME].resident > 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.simulation.seeded import Bug
 
+KEPT = "shared.serving.kept:Kept."
 MODELS, TESTS = "shared.serving.models:Models.", "tests/serving/test_models.py"
 STALE = "tests/serving/test_stale.py"
 WORK, TRIED, RUNS = "shared.jobs.batch.work:", "shared.jobs.batch.attempts:Attempts.", "shared.jobs.batch.runs:"
@@ -18,18 +19,18 @@ CACHE = [
     Bug("stale for ever", MODELS + "_resolve_stale", "stale > self._max_stale", "False", STALE),
     Bug("numbers are stale after a while", MODELS + "_resolve_stale", "not is_number and", "", STALE),
     Bug("an outage denies a version", MODELS + "_resolve_stale", "raise error from None", "raise", STALE),
-    Bug("stale answers do not say so", MODELS + "_resolve_stale", "version, int(stale))", "version, None)", STALE),
+    Bug("stale answers do not say so", MODELS + "_resolve_stale", "split_key, int(stale))", "split_key, None)", STALE),
     Bug(
         "sessions by model alone",
         MODELS + "_session",
-        "key = _identity(version)",
+        "key = identity(model, version)",
         "key = (model,)",
         TESTS,
     ),
-    Bug("manifests are not told apart", "shared.serving.models:_identity", " version.manifest,", "", TESTS),
+    Bug("manifests are not told apart", "shared.serving.kept:identity", " version.manifest,", "", TESTS),
     Bug(
         "files are not told apart",
-        "shared.serving.models:_identity",
+        "shared.serving.kept:identity",
         ", *version.files, *version.files.values()",
         "",
         "tests/serving/test_identity.py",
@@ -42,10 +43,10 @@ CACHE = [
         TESTS,
     ),
     Bug("a load is not forgotten", MODELS + "_session", "del self._loading[key]", "pass", TESTS),
-    Bug("the newest goes first", MODELS + "_keep", "popitem(last=False)", "popitem(last=True)", TESTS),
-    Bug("use does not count", MODELS + "_present", "self._cached.move_to_end(key)", "pass", TESTS),
-    Bug("nothing is evicted", MODELS + "_keep", "while total > self._capacity", "while False", TESTS),
-    Bug("memory is not given back", MODELS + "_keep", "memory.trim()", "pass", TESTS),
+    Bug("the newest goes first", KEPT + "make_room", "popitem(last=False)", "popitem(last=True)", TESTS),
+    Bug("use does not count", KEPT + "get", "self._entries.move_to_end(key)", "pass", TESTS),
+    Bug("nothing is evicted", KEPT + "make_room", "while total > self.capacity", "while False", TESTS),
+    Bug("memory is not given back", KEPT + "make_room", "memory.trim()", "pass", TESTS),
     Bug(
         "a withdrawn version is served",
         MODELS + "_permitted",
@@ -56,7 +57,7 @@ CACHE = [
     Bug(
         "a refusal is forgotten",
         MODELS + "_open",
-        "self._refused[_identity(version)] = refusal",
+        "self._refused[identity(model, version)] = refusal",
         "pass",
         "tests/serving/test_vouching.py",
     ),

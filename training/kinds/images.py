@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from shared.serving import features
 from training.errors import TrainingError
 from training.kinds.augment import augment, random_augment
 from training.kinds.kind import Inputs
@@ -112,8 +113,7 @@ class Images(OneInput):
         return ((pixels.float() * torch.tensor(1 / 255, dtype=torch.float32) - mean) / std).contiguous()
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        pixels = values.reshape(len(values), -1)
-        return {"brightness": pixels.mean(1) / 255, "contrast": pixels.std(1) / 127.5}
+        return features.of_pixels(values)
 
 
 def statistics(images: np.ndarray) -> tuple[list[float], list[float]]:

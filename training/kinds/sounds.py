@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from shared.package import processing
+from shared.serving import features
 from shared.serving.inputs import sounds
 from training.errors import TrainingError
 from training.kinds.kind import Inputs
@@ -94,9 +95,7 @@ class Sounds(OneInput):
         return {self.input_name: spectrograms}
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        rate = self.audio.sample_rate
-        loud = [20 * math.log10(max(float(np.sqrt(np.mean(np.square(one)))), 1e-5)) for one in values]
-        return {"loudness_db": np.array(loud), "seconds": np.array([len(one) / rate for one in values])}
+        return features.of_sounds(values, self.audio.sample_rate)
 
 
 def _length(values: np.ndarray, rate: int) -> float:

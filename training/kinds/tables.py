@@ -17,6 +17,7 @@ from shared import budget
 from shared.errors import BadInput
 from shared.package import processing
 from shared.package.manifest import Tensor
+from shared.serving import features
 from shared.serving.inputs import tables
 from shared.serving.loaded import Loaded
 from training.errors import TrainingError
@@ -127,10 +128,7 @@ class Tables(OneInput):
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
         numbers = [column.name for column in self.table.columns if column.type == "number"][:TOLD]
-        return {
-            name: np.array([np.nan if row[name] is None else float(row[name]) for row in values], np.float64)
-            for name in numbers
-        }
+        return features.of_rows(values, numbers)
 
 
 def made_up(values: np.ndarray, columns: list[dict[str, Any]], random: np.random.Generator) -> np.ndarray:

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from shared.package import processing
 from shared.runtime import tokens
+from shared.serving import features
 from shared.serving.inputs import texts
 from training.errors import TrainingError
 from training.kinds.kind import Inputs
@@ -115,7 +116,7 @@ class Texts:
         return torch.zeros(count, length, dtype=torch.int64), torch.ones(count, length, dtype=torch.int64)
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        return {"characters": np.array([len(str(text)) for text in values], np.float64)}
+        return features.of_texts(values)
 
 
 def _trained(values: Iterable[Any], vocabulary: int, cased: bool) -> Tokenizer:

@@ -40,14 +40,16 @@ class Aliases(Connection):
         two_person: bool | None = None,
         default: bool = False,
         below_default: bool = False,
+        release: Json | bool | None = None,
         **change: Any,
     ) -> Json:
         """Who may move an alias. protected: scope promote only, unless it is False. two_person: approved requests only.
 
         default: what an alias has by default, instead. below_default: said with protected=False of `production`.
+        release: how its canaries are watched, as {"promote": True}; False for not at all. What is left out stays.
         """
-        options = _policy(protected, two_person, default, below_default)
-        return self._change("setAliasPolicy", {"model": model, "alias": alias}, **options, **change)
+        body = _policy(protected, two_person, default, below_default, release, **change)
+        return self._call_once("setAliasPolicy", {"model": model, "alias": alias}, json=body)
 
     def create_policy_request(
         self,
@@ -58,11 +60,15 @@ class Aliases(Connection):
         two_person: bool | None = None,
         default: bool = False,
         below_default: bool = False,
+        release: Json | bool | None = None,
         **change: Any,
     ) -> Json:
-        """Request that an alias no longer requires two persons; somebody else approves the answer's `request`."""
-        options = _policy(protected, two_person, default, below_default)
-        return self._change("createPolicyRequest", {"model": model, "alias": alias}, **options, **change)
+        """Request a policy that takes two persons to set; somebody else approves the answer's `request`.
+
+        As that an alias no longer requires two persons, or that its canaries go on by themselves.
+        """
+        body = _policy(protected, two_person, default, below_default, release, **change)
+        return self._call_once("createPolicyRequest", {"model": model, "alias": alias}, json=body)
 
     def create_move_request(self, model: str, version: int, alias: str = "production", **change: Any) -> Json:
         """Request that an alias be pointed to a version; the answer's `request` is what somebody else approves."""
@@ -77,11 +83,18 @@ class Aliases(Connection):
         return self._change("rejectMoveRequest", {"model": model, "number": request}, **change)
 
 
-def _policy(protected: bool | None, two_person: bool | None, default: bool, below_default: bool) -> Json:
+def _policy(
+    protected: bool | None,
+    two_person: bool | None,
+    default: bool,
+    below_default: bool,
+    release: Json | bool | None,
+    **change: Any,
+) -> Json:
     """The body that says a policy; what is not said is left out."""
-    return {
-        "protected": protected,
-        "two_person": two_person,
-        "default": default or None,
-        "below_default": below_default or None,
-    }
+    said = {"protected": protected, "two_person": two_person, **change}
+    body = {name: value for name, value in said.items() if value is not None}
+    body |= {name: True for name, value in (("default", default), ("below_default", below_default)) if value}
+    if release is not None:
+        body["release"] = {} if release is True else release or None
+    return body

@@ -41,6 +41,31 @@ class Models(Connection):
         query = {name: str(version) for name, version in (("from", old), ("to", new)) if version is not None}
         return self._call("compareVersions", {"model": model}, params=query)
 
+    def get_model_counts(
+        self,
+        model: str,
+        *,
+        since: str = "1h",
+        until: str | None = None,
+        step: str | None = None,
+        version: int | None = None,
+        alias: str | None = None,
+    ) -> Json:
+        """What was counted of a model's calls: `sums` by version and alias, and the whole `series` of steps.
+
+        since, until: a time (2026-01-31T17:00:00Z), or so long ago: 90m, 24h, 30d. step: minute, hour or day; omitted,
+        the finest that suits the span. version, alias: only calls of these.
+        """
+        given = {"since": since, "until": until, "step": step, "version": version, "alias": alias}
+        query = {name: str(value) for name, value in given.items() if value is not None}
+        answer = self._call("getModelCounts", {"model": model}, params=query | {"limit": "5000"})
+        while answer["next"]:
+            more = self._call(
+                "getModelCounts", {"model": model}, params=query | {"limit": "5000", "next": answer["next"]}
+            )
+            answer = more | {"series": answer["series"] + more["series"]}
+        return answer
+
     def update_model(
         self, model: str, *, card: str | None = None, tags: list[str] | None = None, **change: Any
     ) -> Json:

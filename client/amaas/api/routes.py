@@ -29,6 +29,7 @@ ROUTES = {
     "getVersionSignature": ("GET", "/models/{model}/versions/{version}/signature"),
     "compareVersions": ("GET", "/models/{model}/diff"),
     "getHistory": ("GET", "/models/{model}/history"),
+    "getModelCounts": ("GET", "/models/{model}/stats"),
     "setAlias": ("PUT", "/models/{model}/aliases/{alias}"),
     "rollbackAlias": ("POST", "/models/{model}/aliases/{alias}/rollback"),
     "deleteAlias": ("DELETE", "/models/{model}/aliases/{alias}"),

@@ -100,21 +100,6 @@ def infer(context: Context, model: Reference, body: Any) -> None:
     context.answer(response, lambda out: out.print_json(data=response))
 
 
-@verb(verbs)
-@model_argument
-def stats(context: Context, model: Reference) -> None:
-    """Show the inference statistics of a version.
-
-    Those of the process that answers, which is one of several.
-    """
-    from amaas.cli.display import predictions as display
-
-    name, version = model
-    with context.client() as client:
-        statistics = client.get_version_statistics(name, version or "production")
-    context.answer(statistics, lambda out: display.statistics(out, statistics))
-
-
 def _content(input: str) -> str | bytes:
     return sys.stdin.buffer.read() if input == "-" else input
 

@@ -49,6 +49,8 @@ def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     task = of(loaded.manifest)
     inputs = task.read(loaded, body, content_type, query)
     items, size = inputs.items, task.per_run(loaded)
+    if loaded.manifest.input_kind in ("text", "table"):  # of sounds, the samples are noted when they are decoded
+        loaded.note(items)
     try:
         answers: list[dict[str, Any]] = []
         with budget.part():

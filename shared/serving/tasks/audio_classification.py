@@ -36,7 +36,9 @@ class AudioClassification(Task):
 
 def _answer(loaded: Loaded, item: bytes, options: Options) -> dict[str, Any]:
     _, plan = sounds.signature(loaded)
-    parts = sounds.windows(sounds.decode(item, plan.sample_rate), plan)
+    samples = sounds.decode(item, plan.sample_rate)
+    loaded.note([samples])
+    parts = sounds.windows(samples, plan)
     rows = windows.scores(loaded, [part for _, part in parts])
     answer: dict[str, Any] = {"predictions": classification.best_labels(loaded, rows.mean(axis=0), options)}
     if plan.hop and plan.seconds:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from amaas.cli.display.tables import line, row, table
-from amaas.cli.display.text import clean, target_label, when
+from amaas.cli.display.text import clean, release_sentence, target_label, when
 
 Json = dict[str, Any]
 # kinds of records without a detail of their own
@@ -57,7 +58,36 @@ def _alias_events(record: Json) -> list[str]:
         events.append(f"requested {wish or move['alias'] + ' → ' + target_label(move['target'])}")
     for alias, policy in (record.get("policies") or {}).items():
         events.append(f"{alias} takes {_required(policy)}")
+        if policy.get("release"):
+            events.append(release_sentence(policy["release"]))
+    if record.get("evidence"):
+        events.append(evidence_sentence(record["evidence"]))
     return events
+
+
+def evidence_sentence(evidence: Json) -> str:
+    """Why the watcher moved an alias: the counts of the metric that says most, and how much that is."""
+    policy, worse = evidence["policy"], evidence["verdict"] == "worse"
+    metrics = evidence["metrics"].items()
+    name, most = (max if worse else min)(metrics, key=lambda item: item[1]["log_e"])
+    counts = (
+        f"{name.replace('_', ' ')} {_share(most['canary_bad'], most['canary'])} with version {evidence['canary']}, "
+        f"{_share(most['stable_bad'], most['stable'])} with version {evidence['stable']}"
+    )
+    if worse:
+        needed = 1 / policy["alpha"]
+        return f"worse: {counts}; e-value {_e_value(evidence['log_e_worse'])}, needed were {needed:,.0f}"
+    return f"no loss above {100 * policy['tolerated_loss']:g} %: {counts}"
+
+
+def _share(bad: int, calls: int) -> str:
+    return f"{bad:,} of {calls:,} ({100 * bad / max(calls, 1):.2g} %)"
+
+
+def _e_value(log_e: float) -> str:
+    """An e-value in two digits, or its power of ten."""
+    digits = log_e / math.log(10)
+    return f"{math.exp(log_e):.2g}" if digits < 4 else f"10^{digits:.0f}"
 
 
 def _required(policy: Json) -> str:

@@ -63,13 +63,3 @@ def _part(part: Json) -> str:
     if "start" in part and "text" not in part:
         return f"{part['start']:g} to {part['end']:g} s"
     return f"{part.get('column')} = {part.get('value')}"
-
-
-def statistics(out: Console, statistics: Json) -> None:
-    """Of the process that answered; the means are in milliseconds."""
-    line(out, statistics["name"], f"version {statistics['version']}")
-    rows = table("", "count", "mean", right=("count", "mean"))
-    for name, figures in statistics["inference_stats"].items():
-        mean = f"{figures['ns'] / figures['count'] / NANOSECONDS:.3f} ms" if figures["count"] else ""
-        row(rows, name, figures["count"], mean)
-    out.print(rows)

@@ -55,6 +55,21 @@ def policy_sentence(policy: dict[str, Any]) -> str:
     return "is moved by scope promote alone" if policy.get("protected") else "is moved by scope write"
 
 
+def release_sentence(release: dict[str, Any] | None) -> str:
+    """How canaries of an alias are watched."""
+    if not release:
+        return "has no release policy: its canaries are not watched"
+    if not (release["abort"] or release["promote"]):
+        return "has canaries watched, and moved by persons alone"
+    steps = " → ".join(f"{step} %" for step in release["steps"])
+    bake = f"{release['bake_minutes']} minutes and {release['least_requests']} calls at least"
+    loss = f"if a loss above {100 * release['tolerated_loss']:g} % is excluded"
+    metrics = ", ".join(release["metrics"]).replace("_", " ")
+    back = f"rolls worse canaries back by {metrics} (alpha {release['alpha']:g})" if release["abort"] else ""
+    on = f"goes on by itself, {steps}, {bake}, {loss}" if release["promote"] else "goes on by persons alone"
+    return f"{back}; {on}".removeprefix("; ")
+
+
 def when(time: Any) -> str:
     """A time as the API writes it, to the second."""
     return str(time or "")[:19].replace("T", " ")

@@ -1,0 +1,108 @@
+"""Each minute, canaries are judged by their counts, and moved; after each move, whoever is to be told is told.
+
+No route: whoever may invoke this function can do no more than have it look once more.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from shared import deadline, keys, metrics
+from shared.counts import read
+from shared.counts.counts import to_rows
+from shared.entry.wiring import config, log, store
+from shared.release import counted, notify, watch, webhook
+from shared.release.judge import RollBack, Wait
+from shared.release.notify import Message, Send
+from shared.release.watch import Canary, Looked
+
+logger = logging.getLogger(__name__)
+
+QUIET = 300.0  # seconds until this process looks again, where it found nothing to watch; a move wakes it
+APART = 60  # minutes by which the clocks of processes may be wrong, and their counts still be found
+
+
+class _Rest:
+    """Until when this process need not look. Time is the monotonic clock's."""
+
+    until = 0.0
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """An event of the store (a model was changed) or of the schedule. After an exception Lambda delivers it again."""
+    token = deadline.begin(context)
+    try:
+        if "Records" in event:
+            _Rest.until = 0.0
+            told = [_tell(record["s3"]["object"]["key"]) for record in event["Records"]]
+            return {"told": [one for one in told if one]}
+        return _look()
+    finally:
+        deadline.end(token)
+
+
+def _look() -> dict[str, Any]:
+    if time.monotonic() < _Rest.until:
+        return {"looked": []}
+    looked = watch.look(log(), _counts_of, int(time.time() // 60))
+    _Rest.until = 0.0 if looked else time.monotonic() + QUIET
+    return {"looked": [_report(one) for one in looked]}
+
+
+def _counts_of(canary: Canary) -> list[counted.Minute]:
+    """Of both versions, since the stage began. Raises Unavailable."""
+    first, last = canary.stage.began - APART, int(time.time() // 60) + APART
+    found = read.read(store(), read.Wanted(model=canary.model, alias=canary.alias, first=first, last=last))
+    if found.left_out or found.dropped:
+        missing = {"left_out": found.left_out, "dropped": found.dropped}
+        logger.warning("counts are missing", extra={"model": canary.model, "alias": canary.alias, **missing})
+    return counted.minutes(to_rows(found.table), canary.stage.roles, canary.stage.since)
+
+
+def _report(one: Looked) -> dict[str, Any]:
+    """A figure where a canary could not be judged or was rolled back, and a line for what is more than waiting."""
+    verdict = one.verdict
+    said: dict[str, Any] = {"model": one.model, "alias": one.alias}
+    if verdict is None:
+        metrics.emit("WatchFailed", 1, service="watch")
+        return said | {"verdict": None}
+    said |= {"verdict": type(verdict).__name__, "reason": verdict.reason, "obstacle": one.obstacle}
+    if isinstance(verdict, RollBack) and one.obstacle is None:
+        metrics.emit("RolledBack", 1, service="watch")
+    if not isinstance(verdict, Wait):
+        logger.info("verdict", extra=said)
+    return said
+
+
+def _tell(key: str) -> str | None:
+    """The id of the message that was sent; None where a change is none of the watcher's."""
+    named = keys.parse_changed(key)
+    message = notify.message_of(log(), *named) if named else None
+    if message is None:
+        return None
+    notify.tell(message, _ways())
+    logger.info("told", extra={"id": message.id, "subject": message.subject})
+    return message.id
+
+
+@cache
+def _ways() -> tuple[Send, ...]:
+    """How this deployment's people are told: by a topic, by a webhook, by both, or not at all."""
+    settings, ways = config(), list[Send]()
+    if settings.notify_topic:
+        from shared.release.topic import Topic  # boto3, for the few that are told
+
+        topic = Topic(settings.notify_topic, settings.endpoint_url)
+        ways.append(lambda message: topic.send(message.subject, message.text))
+    if settings.webhook_url:
+        ways.append(lambda message: _post(settings.webhook_url, settings.webhook_secret, message))
+    return tuple(ways)
+
+
+def _post(url: str, secret: str, message: Message) -> None:
+    webhook.send(url, secret, msgspec.json.encode(message))
