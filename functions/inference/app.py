@@ -1,4 +1,5 @@
-"""The data plane: Open Inference Protocol V2, and predictions in a task's own terms. It only reads the bucket.
+"""The data plane: Open Inference Protocol V2, and predictions in a task's own terms. It only reads the bucket,
+but for what it counted of calls, which it writes and cannot read.
 
 What a cold start waits for is started first, so the imports stand between the lines that start it (E402).
 """
