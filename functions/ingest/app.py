@@ -41,12 +41,16 @@ def _look(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     if event.get("look") == "uploads":
         return {"handled": bring_on(), "rechecked": []}
-    return _each(
-        marked=lambda: unfinished.mark_again(log().store), handled=bring_on, rechecked=lambda: _recheck(context)
-    )
+    parts: dict[str, Callable[[], Any]] = {
+        "marked": lambda: unfinished.mark_again(log().store),
+        "handled": bring_on,
+        "rechecked": lambda: _recheck(context),
+    }
+    outcomes = _each(parts)
+    return {"handled": outcomes["handled"], "rechecked": outcomes["rechecked"]}
 
 
-def _each(**parts: Callable[[], Any]) -> dict[str, Any]:
+def _each(parts: dict[str, Callable[[], Any]]) -> dict[str, Any]:
     """What each part returns, by name. What one raises keeps no other from its work, and is raised afterwards."""
     outcomes: dict[str, Any] = {}
     problems: list[Exception] = []
