@@ -95,7 +95,7 @@ class Sounds(OneInput):
         return {self.input_name: spectrograms}
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        return features.of_sounds(values, self.audio.sample_rate)
+        return features.of_sounds(list(values), self.audio.sample_rate)
 
 
 def _length(values: np.ndarray, rate: int) -> float:

@@ -128,7 +128,7 @@ class Tables(OneInput):
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
         numbers = [column.name for column in self.table.columns if column.type == "number"][:TOLD]
-        return features.of_rows(values, numbers)
+        return features.of_rows(list(values), numbers)
 
 
 def made_up(values: np.ndarray, columns: list[dict[str, Any]], random: np.random.Generator) -> np.ndarray:

@@ -116,7 +116,7 @@ class Texts:
         return torch.zeros(count, length, dtype=torch.int64), torch.ones(count, length, dtype=torch.int64)
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        return features.of_texts(values)
+        return features.of_texts(list(values))
 
 
 def _trained(values: Iterable[Any], vocabulary: int, cased: bool) -> Tokenizer:
