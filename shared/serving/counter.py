@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # calls that are put aside, with what they were asked and answered, before the next one is made to count them
 WAITING = 16
+LARGE = 4 << 20  # bytes of inputs that do not wait for the thread
 LEAST = 1.0  # seconds that a write needs; with less, it is left for the next time
 TICK = 1.0  # seconds between two looks of the thread
 
@@ -74,8 +75,13 @@ class Counter:
         self._started = False
 
     def observe(self, call: Call | FailedLoad) -> None:
+        is_large = False
+        if isinstance(call, Call):
+            # of tensors that are answered nothing is counted, and what waits must not add up
+            call = replace(call, answer=call.answer if isinstance(call.answer, Mapping) else None, repeat=None)
+            is_large = sum(array.nbytes for array in call.inputs.values()) > LARGE
         self._waiting.append((time.time(), call))
-        if len(self._waiting) >= WAITING:
+        if len(self._waiting) >= WAITING or (is_large and not self._afterwards):
             self.fold()
         if not (self._afterwards or self._started):
             self._start()

@@ -86,6 +86,17 @@ def test_what_waits_is_bounded() -> None:
         assert len(counter._waiting) < counters.WAITING
 
 
+def test_no_large_tensor_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Counter, "_start", lambda self: None)
+    counter = Counter(MemoryStore, afterwards=False)
+    large = np.zeros(2 << 20, np.float32)
+    counter.observe(Call(loaded=LOADED, route="infer", answer=[large], repeat=lambda other: large))
+    [(_, waiting)] = counter._waiting
+    assert isinstance(waiting, Call) and waiting.answer is None and waiting.repeat is None
+    counter.observe(Call(loaded=LOADED, route="infer", inputs={"x": large}))
+    assert not counter._waiting
+
+
 def test_elsewhere_a_thread_counts_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counters, "TICK", 0.01)
     store = MemoryStore()
