@@ -144,7 +144,8 @@ class SeaweedFS:
         command = [weed, f"-logdir={home}", "mini", f"-dir={home / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
         command += [f"-{name}={port}" for name, port in ports.items()]
         command += [f"-s3.config={home / 's3.json'}", "-master.telemetry=false", "-s3.port.iceberg=0"]
-        command += ["-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
+        # each bucket takes volumes of its own; by default there are as many as the disk's free space has room for
+        command += ["-s3.port.lance=0", "-webdav=false", "-admin.ui=false", "-volume.max=4000"]
         (home / "data").mkdir()
         self._home, self._command = home, command
         self.endpoint = f"http://127.0.0.1:{ports['s3.port']}"

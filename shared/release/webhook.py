@@ -65,6 +65,8 @@ def _attempt(address: SplitResult, head: dict[str, str], body: bytes) -> str | N
             connection.request("POST", path, body, head)
             status = connection.getresponse().status
             problems.append(None if 200 <= status < 300 else f"answered {status}")
+        except TimeoutError:  # of the socket, which has as long as the thread
+            problems.append(f"did not answer within {SECONDS:g} s")
         except (OSError, http.client.HTTPException) as error:
             problems.append(f"could not be reached ({type(error).__name__})")
         except Exception as error:  # a connection that was closed below it, when its time was over
