@@ -11,13 +11,11 @@ can come twice: each has an `id`.
 from __future__ import annotations
 
 import hmac
-import http.client
-import socket
-import threading
 import time
-from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 from urllib.parse import SplitResult, urlsplit
 
+from shared import outgoing
 from shared.errors import BadInput, Unavailable
 
 SECONDS = 3.0  # for one attempt: name, connection, answer's head
@@ -54,36 +52,20 @@ def headers(secret: str, body: bytes, at: int) -> dict[str, str]:
 
 
 def _attempt(address: SplitResult, head: dict[str, str], body: bytes) -> str | None:
-    """What went wrong. In a thread, as a name that is looked up and a slow answer do not end by a socket's timeout."""
-    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-    connection = kind(address.hostname or "", address.port, timeout=SECONDS)
-    problems: list[str | None] = []
+    """What went wrong; None if nothing did."""
+    connection = outgoing.connection(address.hostname or "", address.port, SECONDS, secure=address.scheme == "https")
+    path = (address.path or "/") + (f"?{address.query}" if address.query else "")
 
-    def post() -> None:
-        try:
-            path = (address.path or "/") + (f"?{address.query}" if address.query else "")
-            connection.request("POST", path, body, head)
-            status = connection.getresponse().status
-            problems.append(None if 200 <= status < 300 else f"answered {status}")
-        except TimeoutError:  # of the socket, which has as long as the thread
-            problems.append(f"did not answer within {SECONDS:g} s")
-        except (OSError, http.client.HTTPException) as error:
-            problems.append(f"could not be reached ({type(error).__name__})")
-        except Exception as error:  # a connection that was closed below it, when its time was over
-            problems.append(f"failed ({type(error).__name__})")
+    def post(opened: HTTPConnection) -> int:
+        opened.request("POST", path, body, head)
+        return opened.getresponse().status
 
-    thread = threading.Thread(target=post, daemon=True)
-    thread.start()
-    thread.join(SECONDS)
-    late = thread.is_alive()  # before the end, which Python's client takes for the end of the headers
-    _end(connection)
-    return f"did not answer within {SECONDS:g} s" if late else problems[0]
-
-
-def _end(connection: http.client.HTTPConnection) -> None:
-    """Close it, also while the thread waits for the next byte."""
-    held = connection.sock
-    if held is not None:
-        with suppress(OSError):
-            held.shutdown(socket.SHUT_RDWR)
-    connection.close()
+    try:
+        status = outgoing.within(SECONDS, connection, post)
+    except TimeoutError:
+        return f"did not answer within {SECONDS:g} s"
+    except (OSError, HTTPException) as error:
+        return f"could not be reached ({type(error).__name__})"
+    except Exception as error:  # of an address that Python's client does not take
+        return f"failed ({type(error).__name__})"
+    return None if 200 <= status < 300 else f"answered {status}"

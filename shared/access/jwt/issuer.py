@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-import socket
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -129,41 +126,23 @@ def _host(address: str) -> str | None:
 
 
 def fetch_bounded(address: str, seconds: float) -> bytes:
-    """The body at an address: no redirects, LARGEST bytes and `seconds` at most. Raises OSError, ValueError.
+    """The body at an address: no redirects, LARGEST bytes and `seconds` at most. Raises OSError, ValueError."""
+    from http.client import HTTPException  # with TLS, for the few calls that fetch keys
 
-    In a thread, since a server that sends a line of its headers now and then is within every timeout of a socket.
-    """
-    import http.client  # with TLS, for the few calls that fetch keys
+    from shared import outgoing
 
     match = ADDRESS.fullmatch(address)
     if match is None or seconds <= 0:
         raise ValueError("there was no time left, or the address is none")
-    secure = match[1] == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(match[2], int(match[3] or (443 if secure else 80)), timeout=seconds)
-    outcome: list[bytes | Exception] = []
-
-    def fetch() -> None:
-        try:
-            outcome.append(_read_body(connection, match[4] or "/"))
-        except Exception as error:
-            outcome.append(error)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=fetch, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
-        with suppress(OSError):  # what it waits for will not come
-            if connection.sock is not None:
-                connection.sock.shutdown(socket.SHUT_RDWR)
-        raise ValueError("its answer takes too long")
-    if isinstance(outcome[0], http.client.HTTPException):
-        raise ValueError(f"its answer cannot be read: {type(outcome[0]).__name__}") from outcome[0]
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]
+    port = int(match[3]) if match[3] else None
+    connection = outgoing.connection(match[2], port, seconds, secure=match[1] == "https")
+    path = match[4] or "/"
+    try:
+        return outgoing.within(seconds, connection, lambda opened: _read_body(opened, path))
+    except TimeoutError as error:
+        raise ValueError("its answer takes too long") from error
+    except HTTPException as error:
+        raise ValueError(f"its answer cannot be read: {type(error).__name__}") from error
 
 
 def _read_body(connection: HTTPConnection, path: str) -> bytes:
