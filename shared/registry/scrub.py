@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +20,7 @@ from msgspec import Struct
 from shared import keys
 from shared.clock import now
 from shared.errors import NotFound, Unavailable
+from shared.groups import in_groups
 from shared.registry import catalog, verify, witness
 from shared.registry.log import Log
 from shared.registry.witness import ScrubState, Seen
@@ -129,7 +129,7 @@ def _still_has(log: Log, model: str, seen: Seen) -> bool:
 def _scrub_blobs(store: Store, state: ScrubState, report: Report, in_time: Callable[[], bool]) -> None:
     infos = list_all(store, keys.BLOBS, after=keys.blob(state.blob) if state.blob else "")
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for group in _groups(infos):
+        for group in in_groups(infos, PARALLEL):
             if not in_time():
                 return
             for damage in pool.map(lambda info: _check_blob(store, info), group):
@@ -141,11 +141,6 @@ def _scrub_blobs(store: Store, state: ScrubState, report: Report, in_time: Calla
     state.rounded, state.round_began = state.round_began, 0.0
     state.models_done, state.blob, state.problems = False, None, 0
     report.complete = True
-
-
-def _groups(infos: Iterator[ObjectInfo]) -> Iterator[list[ObjectInfo]]:
-    while group := list(islice(infos, PARALLEL)):
-        yield group
 
 
 def _check_blob(store: Store, info: ObjectInfo) -> Damage | None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from shared import budget
 from shared.errors import BadInput
+from shared.groups import in_groups
 from shared.package.processing import Scores
 from shared.serving.explain import Options, class_index, heading, rounded
 from shared.serving.inputs import images
@@ -116,21 +117,17 @@ def _scores_of(loaded: Loaded, variants: Iterator[np.ndarray]) -> Iterator[np.nd
     first = next(variants)
     each = first.shape[0] * first.shape[1] * images.bytes_of_a_pixel(plan, tensor)
     size, variants = batching.per_run(loaded, each), itertools.chain([first], variants)
-    while group := list(itertools.islice(variants, size)):
+    for group in in_groups(variants, size):
         yield from _scores(loaded, group)
 
 
 def _scores(loaded: Loaded, variants: list[np.ndarray]) -> np.ndarray:
-    with budget.part():
-        return _scores_at_once(loaded, variants)
-
-
-def _scores_at_once(loaded: Loaded, variants: list[np.ndarray]) -> np.ndarray:
     tensor, plan = images.signature(loaded)
-    pixels = sum(variant.shape[0] * variant.shape[1] for variant in variants)
-    budget.take(pixels * images.bytes_of_a_pixel(plan, tensor), f"a tensor of {len(variants)} images")
-    values = np.stack([images.numbers(Image.fromarray(pixels), plan, tensor.datatype) for pixels in variants])
-    return classification.scores(loaded, {tensor.name: values})
+    size = sum(variant.shape[0] * variant.shape[1] for variant in variants)
+    with budget.part():
+        budget.take(size * images.bytes_of_a_pixel(plan, tensor), f"a tensor of {len(variants)} images")
+        values = np.stack([images.numbers(Image.fromarray(pixels), plan, tensor.datatype) for pixels in variants])
+        return classification.scores(loaded, {tensor.name: values})
 
 
 def _maps(loaded: Loaded) -> str | None:

@@ -8,13 +8,13 @@ The shares add up to the prediction less the mean of the reference rows that wer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from shared import budget
 from shared.errors import BadInput
+from shared.groups import in_groups
 from shared.serving.explain import Options, class_index, heading
 from shared.serving.inputs import tables
 from shared.serving.inputs.tables import Row
@@ -61,15 +61,10 @@ def shapley(
         order = order[::-1] if number % 2 else random.permutation(len(names))
         start = reference[int(random.integers(len(reference)))]
         path = _path(row, start, [names[i] for i in order])
-        values = np.concatenate([predict(group) for group in _groups(path)])
+        values = np.concatenate([predict(group) for group in in_groups(path, AT_ONCE)])
         shares[order] += np.diff(values)
         base += values[0]
     return shares / samples, float(base / samples)
-
-
-def _groups(path: Iterator[Row]) -> Iterator[list[Row]]:
-    while group := list(islice(path, AT_ONCE)):
-        yield group
 
 
 def _path(row: Row, start: Row, names: list[str]) -> Iterator[Row]:

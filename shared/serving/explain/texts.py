@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from shared import budget
 from shared.errors import BadInput
+from shared.groups import in_groups
 from shared.serving.explain import Options, class_index, heading
 from shared.serving.inputs import texts
 from shared.serving.loaded import Loaded
@@ -31,13 +31,9 @@ def explain(loaded: Loaded, value: Any, options: Options) -> dict[str, Any]:
         raise BadInput("the text has no words")
     size = batching.per_run(loaded, VARIANT * len(item))
     without: Iterator[str] = (item[:start] + item[end:] for start, end in [(0, 0), *parts])
-    rows: list[np.ndarray] = []
-    while group := list(itertools.islice(without, size)):
-        with budget.part():
-            budget.take(VARIANT * sum(len(text) for text in group), f"{len(group)} texts, each without a part,")
-            rows.append(_scores(loaded, group))
-        budget.take(2 * rows[-1].nbytes, f"the scores of {len(parts) + 1} texts")
-    scores = np.concatenate(rows)
+    scores = batching.gathered(
+        in_groups(without, size), lambda group: _scores(loaded, group), f"the scores of {len(parts) + 1} texts"
+    )
     index = class_index(loaded, scores[0], options)
     falls = scores[0, index] - scores[1:, index]
     return heading(loaded, scores[0], index, "leave-one-out") | {
@@ -56,4 +52,5 @@ def spans(text: str) -> list[tuple[int, int]]:
 
 
 def _scores(loaded: Loaded, group: list[str]) -> np.ndarray:
+    budget.take(VARIANT * sum(len(text) for text in group), f"{len(group)} texts, each without a part,")
     return classification.scores(loaded, texts.feeds(loaded, [*group])[0])

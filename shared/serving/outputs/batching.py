@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from shared import budget
 from shared.package.manifest import Tensor
 from shared.runtime.arrays import DTYPES
 from shared.serving.loaded import Loaded
+
+Group = TypeVar("Group")
 
 DEFAULT_BATCH = 32  # of a model that takes any number
 COPIES = 3  # of a row: as it was decoded, as numbers, and behind the wall
@@ -29,6 +33,19 @@ def _bytes(tensor: Tensor) -> int:
     """Of a row; 0 where its size is not fixed."""
     sizes = tensor.shape[1:]
     return math.prod(sizes) * DTYPES[tensor.datatype].itemsize if all(size > 0 for size in sizes) else 0
+
+
+def gathered(groups: Iterable[Group], compute: Callable[[Group], np.ndarray], what: str) -> np.ndarray:
+    """What is computed of each group, in one array. what: the whole, in the sentence that refuses it.
+
+    A group's memory is free when its part is there. The parts take twice their size: they are put together in the end.
+    """
+    parts: list[np.ndarray] = []
+    for group in groups:
+        with budget.part():
+            parts.append(compute(group))
+        budget.take(2 * parts[-1].nbytes, what)
+    return np.concatenate(parts)
 
 
 def _fixed_batch(inputs: list[Tensor]) -> int | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shared import budget
+from shared.groups import in_groups
 from shared.serving import protocol
 from shared.serving.inputs import tables
 from shared.serving.inputs.request import Inputs, Options
@@ -53,13 +54,12 @@ def outputs(loaded: Loaded, items: list[Row]) -> np.ndarray:
     name = classification.output(loaded)
     plan = tables.declared(loaded)
     size = batching.per_run(loaded, tables.row_bytes(plan))
-    parts: list[np.ndarray] = []
-    for start in range(0, len(items), size):
-        with budget.part():
-            parts.append(batching.run(loaded, tables.feeds(loaded, items[start : start + size], plan), [name])[name])
-        # once more: they are put together in the end
-        budget.take(2 * parts[-1].nbytes, f"the model's answer to {len(items):,} rows")
-    return np.concatenate(parts).reshape(len(items), -1)
+
+    def compute(rows: list[Row]) -> np.ndarray:
+        return batching.run(loaded, tables.feeds(loaded, rows, plan), [name])[name]
+
+    answers = batching.gathered(in_groups(items, size), compute, f"the model's answer to {len(items):,} rows")
+    return answers.reshape(len(items), -1)
 
 
 def values(numbers: np.ndarray) -> list[dict[str, Any]]:
