@@ -57,6 +57,9 @@ class Damaged(Unavailable):
     """A stored object is not what it was written as: another try does not help, and others may be whole."""
 
 
+UNREADABLE = (TooNew, Damaged)  # of one stored object; an outage of the store is neither
+
+
 class Numbers(Struct, frozen=True):
     """The format numbers of any stored form, which every release can read."""
 

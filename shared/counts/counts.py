@@ -58,11 +58,6 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
         for name in _TABLES:
             _add(getattr(self, name), getattr(other, name))
 
-    def copy(self) -> "Counts":
-        copied = Counts()
-        copied.add(self)
-        return copied
-
 
 _NUMBERS = tuple(name for name in Counts.__struct_fields__ if isinstance(getattr(Counts(), name), int))
 _TABLES = tuple(name for name in Counts.__struct_fields__ if name not in _NUMBERS)
@@ -109,12 +104,7 @@ Table = dict[tuple[Key, int], Counts]
 def add_rows(table: Table, rows: list[Row], minutes: int = 1) -> None:
     """Add rows to a table by key and time. minutes: the length of the table's steps."""
     for row in rows:
-        of = (row.key, row.at - row.at % minutes)
-        present = table.get(of)
-        if present is None:
-            table[of] = row.counts.copy()
-        else:
-            present.add(row.counts)
+        table.setdefault((row.key, row.at - row.at % minutes), Counts()).add(row.counts)
 
 
 def to_rows(table: Table) -> list[Row]:

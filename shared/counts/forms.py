@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from shared import formats
 from shared.counts.counts import Row
-from shared.errors import Unavailable
+from shared.formats import Damaged
 
 GZIP = "application/gzip"
 WINDOW = 31  # zlib's number for a gzip header
@@ -65,14 +65,14 @@ def pack(form: Struct) -> bytes:
 
 
 def unpack(decoder: msgspec.json.Decoder[Form], body: bytes, key: str) -> Form:
-    """Raises formats.TooNew for a form of a later release, Unavailable for what is damaged."""
+    """Raises TooNew for a form of a later release, Damaged."""
     unpacker = zlib.decompressobj(wbits=WINDOW)
     try:
         text = unpacker.decompress(body, MOST)
     except zlib.error as error:
-        raise Unavailable(f"{key} is damaged: {error}") from error
+        raise Damaged(f"{key} is damaged: {error}") from error
     if not unpacker.eof:
-        raise Unavailable(f"{key} is damaged: it is cut off, or larger than {MOST:,} bytes")
+        raise Damaged(f"{key} is damaged: it is cut off, or larger than {MOST:,} bytes")
     return formats.decode(decoder, text, key)
 
 

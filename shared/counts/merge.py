@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from msgspec import Struct
 
-from shared import deadline, keys
+from shared import keys
 from shared.counts import forms
 from shared.counts.counts import Row, Table, add_rows, to_rows
 from shared.counts.forms import Day, Hour, Raw
 from shared.counts.times import HOUR, day_of, hour_of
-from shared.errors import Unavailable as Damaged
-from shared.formats import TooNew
+from shared.formats import UNREADABLE, Damaged, TooNew
 from shared.storage.base import (
-    PARALLEL,
     AlreadyExists,
     ObjectNotFound,
     PreconditionFailed,
     Store,
-    Unavailable,
+    delete_many,
     get_many,
     list_all,
 )
@@ -66,9 +63,7 @@ def _merge_into(store: Store, hour: str, raws: list[str], done: Merged) -> None:
     for _ in range(ATTEMPTS):
         try:
             total, etag = read_hour(store, hour)
-        except Damaged as error:
-            if isinstance(error, Unavailable):
-                raise
+        except UNREADABLE as error:
             logger.error("counts damaged", extra={"key": keys.stats_hour(hour), "why": str(error)})
             done.found_damaged += 1
             return
@@ -88,7 +83,7 @@ def _merge_into(store: Store, hour: str, raws: list[str], done: Merged) -> None:
         done.added += len(added)
         done.left_out += len(damaged)
         done.found_damaged += len(new)
-        _delete(store, [key for key in raws if key not in damaged])
+        delete_many(store, [key for key in raws if key not in damaged])
         return
     logger.warning("counts not merged", extra={"hour": hour, "why": "other mergers were faster each time"})
 
@@ -102,7 +97,7 @@ def _added(total: Hour, bodies: dict[str, bytes]) -> tuple[list[str], list[str]]
     for key, body in bodies.items():
         try:
             raw = read_raw(key, body)
-        except Damaged as error:
+        except UNREADABLE as error:
             logger.error("counts damaged", extra={"key": key, "why": str(error)})
             damaged.append(key)
             continue
@@ -117,7 +112,7 @@ def _added(total: Hour, bodies: dict[str, bytes]) -> tuple[list[str], list[str]]
 
 
 def read_raw(key: str, body: bytes) -> Raw:
-    """Raises Unavailable for what is damaged, too new, or not of the hour that its key says."""
+    """Raises TooNew; Damaged, also for what is not of the hour that its key says."""
     raw = forms.unpack(forms.RAW, body, key)
     named = keys.parse_stats_raw(key)
     if named is None or any(hour_of(row.at) != named[0] for row in raw.rows):
@@ -132,17 +127,12 @@ def is_merged(total: Hour, key: str) -> bool:
 
 
 def read_hour(store: Store, hour: str) -> tuple[Hour, str | None]:
-    """The sum of an hour and its ETag; an empty one and None where there is none. Raises Unavailable."""
+    """The sum of an hour and its ETag; an empty one and None where there is none. Raises TooNew, Damaged."""
     try:
         found = store.get(keys.stats_hour(hour))
     except ObjectNotFound:
         return Hour(), None
     return forms.unpack(forms.HOUR, found.body, keys.stats_hour(hour)), found.etag
-
-
-def _delete(store: Store, raws: list[str]) -> None:
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(deadline.carry(store.delete), raws))
 
 
 def make_days(store: Store, day: str) -> None:
@@ -155,9 +145,7 @@ def make_days(store: Store, day: str) -> None:
         return
     try:
         hours = {hour: read_hour(store, hour)[0] for hour in listed}
-    except Unavailable:
-        raise
-    except Damaged as error:
+    except UNREADABLE as error:
         logger.error("counts damaged", extra={"key": keys.stats_hour(day), "why": str(error)})
         return
     models = sorted({row.model for total in hours.values() for row in total.rows})
@@ -175,8 +163,6 @@ def make_days(store: Store, day: str) -> None:
             _keep_expired(made, read_day(store, model, day))
         except TooNew:
             continue  # of a release that may know more of it
-        except Unavailable:
-            raise
         except Damaged as error:
             logger.error("counts damaged", extra={"key": keys.stats_day(model, day), "why": str(error)})
         store.put(keys.stats_day(model, day), forms.pack(made), content_type=forms.GZIP)
@@ -191,7 +177,7 @@ def _keep_expired(made: Day, present: Day) -> None:
 
 
 def read_day(store: Store, model: str, day: str) -> Day:
-    """An empty one where there is none. Raises Unavailable, TooNew for one of a later release."""
+    """An empty one where there is none. Raises TooNew, Damaged."""
     key = keys.stats_day(model, day)
     try:
         return forms.unpack(forms.DAY, store.get(key).body, key)

@@ -16,7 +16,7 @@ from shared.counts import merge
 from shared.counts.counts import Row, Table, add_rows
 from shared.counts.forms import Day, Hour
 from shared.counts.times import DAY, HOUR, day_of, hour_of, minute_of
-from shared.errors import Unavailable as Damaged
+from shared.formats import UNREADABLE
 from shared.storage.base import Store, Unavailable, get_many, list_all
 
 logger = logging.getLogger(__name__)
@@ -117,9 +117,7 @@ def _add_day(store: Store, day: str, etags: dict[str, str], wanted: Wanted, foun
     """Add the rows of a day's object; False where it was not made of the hours as they are now."""
     try:
         made: Day = merge.read_day(store, wanted.model, day)
-    except Unavailable:
-        raise
-    except Damaged:  # a cache: the hours have the same, as long as there are all
+    except UNREADABLE:  # a cache: the hours have the same, as long as there are all
         return False
     if not made.hours or not etags.items() <= made.hours.items():
         return False
@@ -140,9 +138,7 @@ def _add_hour(store: Store, hour: str, raws: list[str], wanted: Wanted, found: F
         return
     try:
         total = merge.read_hour(store, hour)[0]
-    except Unavailable:
-        raise
-    except Damaged as error:
+    except UNREADABLE as error:
         logger.error("counts damaged", extra={"key": keys.stats_hour(hour), "why": str(error)})
         found.left_out += 1
         total = Hour()
@@ -155,7 +151,7 @@ def _add_hour(store: Store, hour: str, raws: list[str], wanted: Wanted, found: F
             raise _Again
         try:
             raw = merge.read_raw(key, one.body)
-        except Damaged:
+        except UNREADABLE:
             unread.add(key)
             continue
         unread.discard(key)

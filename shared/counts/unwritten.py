@@ -59,11 +59,7 @@ class Unwritten:
         """Add the minutes of each hour up to one row: sums of hours stay right, their minutes are not known."""
         coarse: Table = {}
         for (key, at), counts in self._table.items():
-            of = (key, at - at % HOUR)
-            if of in coarse:
-                coarse[of].add(counts)
-            else:
-                coarse[of] = counts
+            coarse.setdefault((key, at - at % HOUR), Counts()).add(counts)
         self._table = coarse
 
     def is_due(self) -> bool:

@@ -25,7 +25,15 @@ from shared.registry import models
 from shared.registry.fold import Broken
 from shared.registry.log import Log
 from shared.registry.state import Alias, Head
-from shared.storage.base import PARALLEL, AlreadyExists, ObjectNotFound, PreconditionFailed, Store, list_all
+from shared.storage.base import (
+    PARALLEL,
+    AlreadyExists,
+    ObjectNotFound,
+    PreconditionFailed,
+    Store,
+    delete_many,
+    list_all,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -140,8 +148,7 @@ def compact(log: Log) -> None:
         for revision in revisions
         if name in summaries and 0 < revision <= summaries[name].revision
     ]
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(deadline.carry(log.store.delete), covered))
+    delete_many(log.store, covered)
 
 
 def _read_index(store: Store) -> tuple[Index, str | None, dict[str, list[int]]]:

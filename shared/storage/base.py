@@ -178,6 +178,14 @@ def get_many(store: Store, keys: Sequence[str], *, missing: bytes | None = None)
         return list(pool.map(deadline.carry(read), keys))
 
 
+def delete_many(store: Store, keys: Sequence[str]) -> None:
+    """Delete objects at the same time; no error for those that do not exist."""
+    from concurrent.futures import ThreadPoolExecutor  # as in get_many
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        list(pool.map(deadline.carry(store.delete), keys))
+
+
 def list_all(store: Store, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
     """All objects whose keys start with `prefix`, in order, page by page. after: only later keys."""
     token = None

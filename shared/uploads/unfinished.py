@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from shared import keys
 from shared.errors import BadInput, NotFound
-from shared.formats import DAMAGED, Damaged, TooNew
+from shared.formats import DAMAGED, UNREADABLE
 from shared.storage.base import ObjectNotFound, Store, get_many, list_all
 from shared.uploads import inbox, states
 from shared.uploads.attempts import MAX_ATTEMPTS, leased
@@ -76,7 +76,7 @@ def mark_again(store: Store) -> int:
             if not _has_ended(store, session):
                 store.put(keys.unfinished(session.model, upload_id), b"")
                 missing += 1
-        except (NotFound, BadInput, TooNew, Damaged):
+        except (NotFound, BadInput, *UNREADABLE):
             continue  # expired since the listing, half written, another object, damaged, or of a later release
     return missing
 
