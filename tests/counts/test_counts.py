@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import msgspec
 import numpy as np
@@ -50,11 +51,11 @@ def test_every_member_is_added(a: Counts) -> None:
 
 
 @given(st.lists(strategies.row, max_size=8), st.randoms())
-def test_rows_come_to_the_same_table_in_any_order_and_grouping(rows: list[Row], random: object) -> None:
+def test_rows_come_to_the_same_table_in_any_order_and_grouping(rows: list[Row], random: Random) -> None:
     whole: Table = {}
     add_rows(whole, rows)
     shuffled = list(rows)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     parts: Table = {}
     for start in range(0, len(shuffled), 3):
         part: Table = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from shared.counts.times import DAY, day_of, hour_of, minute_of
 from shared.storage.base import Unavailable
 from shared.storage.memory import MemoryStore
 from tests.counts import strategies
+from tests.failing import WRITES, Call, FailingStore, Fault, Plan
 
 NOON = minute_of("20260131T12")
 KEY = Key("m", 1, "production", 3)
@@ -104,26 +106,16 @@ def test_what_is_merged_and_read_is_what_was_written(rows: list[Row], seed: int)
         assert read.read(store, whole).table == by_hour
 
 
-class Dying:
-    """A store whose process ends before or after its n-th operation that writes."""
+def dying(operation: int, *, after: bool) -> Plan:
+    """A process ends before or after its n-th operation that writes."""
+    numbers = itertools.count()
 
-    def __init__(self, store: MemoryStore, operation: int, *, after: bool) -> None:
-        self._store, self._left, self._after = store, operation, after
+    def plan(call: Call) -> Fault | None:
+        if call.operation not in WRITES or next(numbers) < operation:
+            return None
+        return Fault(after=Unavailable("dead")) if after else Fault(before=Unavailable("dead"))
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("put", "delete"):
-            return getattr(self._store, name)
-
-        def write(*args: Any, **options: Any) -> Any:
-            self._left -= 1
-            if self._left < 0 and not self._after:
-                raise Unavailable("dead")
-            result = getattr(self._store, name)(*args, **options)
-            if self._left < 0:
-                raise Unavailable("dead")
-            return result
-
-        return write
+    return plan
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -134,7 +126,7 @@ def test_a_merger_may_die_at_any_point(operation: int, after: bool) -> None:
         put(store, number)
         put(store, number + 10, NOON + 70)
     with suppress(Unavailable):
-        merge.merge(Dying(store, operation, after=after))  # type: ignore[arg-type]
+        merge.merge(FailingStore(store, dying(operation, after=after)))
     assert seen(store) == 6
     merge.merge(store)
     assert (seen(store), raws(store)) == (6, [])

@@ -16,6 +16,7 @@ from shared.counts.unwritten import Unwritten
 from shared.errors import Unavailable as Damaged
 from shared.storage.base import Unavailable
 from shared.storage.memory import MemoryStore
+from tests.failing import Call, FailingStore, Fault
 
 KEY = Key("m", 1, "production", 3)
 NOON = minute_of("20260131T12")
@@ -91,23 +92,19 @@ def test_a_write_that_failed_is_repeated_with_the_same_bytes(lost: str) -> None:
     inner = MemoryStore()
     failing = True
 
-    class Lossy:
-        def put(self, key: str, body: bytes, **options: str) -> str:
-            if failing and lost == "before":
-                raise Unavailable("no connection")
-            etag = inner.put(key, body)
-            if failing:
-                raise Unavailable("no answer")
-            return etag
+    def plan(call: Call) -> Fault | None:
+        if not failing:
+            return None
+        return Fault(before=Unavailable("no connection")) if lost == "before" else Fault(after=Unavailable("no answer"))
 
     counted = Unwritten(Clock(NOON))
     counted.add(KEY, NOON, Counts(requests=1))
     for _ in range(3):
         with pytest.raises(Unavailable):
-            counted.write(Lossy())  # type: ignore[arg-type]
+            counted.write(FailingStore(inner, plan))
         counted.add(KEY, NOON, Counts(requests=1))
     failing = False
-    counted.write(Lossy())  # type: ignore[arg-type]
+    counted.write(FailingStore(inner, plan))
     assert summed(inner) == {(KEY, NOON): Counts(requests=4)}
     assert len(stored(inner)) == 2
 

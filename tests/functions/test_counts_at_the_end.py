@@ -18,6 +18,7 @@ import pytest
 from shared import keys
 from shared.counts import forms
 from shared.counts.counts import Counts
+from shared.storage.base import Store
 from shared.storage.s3 import S3Store
 from tests import servers
 from tests.functions.test_cold_start import event
@@ -62,10 +63,10 @@ def extensions() -> Iterator[tuple[str, queue.Queue]]:
     server.shutdown()
 
 
-def counted(store: object) -> list[Counts]:
+def counted(store: Store) -> list[Counts]:
     """Of each raw object, oldest first."""
-    found = store.list_page(keys.STATS_RAW).objects  # type: ignore[attr-defined]
-    raws = [forms.unpack(forms.RAW, store.get(info.key).body, info.key) for info in found]  # type: ignore[attr-defined]
+    infos = store.list_page(keys.STATS_RAW).objects
+    raws = [forms.unpack(forms.RAW, store.get(info.key).body, info.key) for info in infos]
     assert all((row.model, row.version, row.alias) == ("m", 1, "production") for raw in raws for row in raw.rows)
     return [row.counts for raw in raws for row in raw.rows]
 

@@ -14,7 +14,6 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from typing import Any
 
 from shared import keys
 from shared.counts import merge, read
@@ -22,51 +21,39 @@ from shared.counts.counts import Counts, Key
 from shared.counts.read import Wanted
 from shared.counts.times import minute_of
 from shared.counts.unwritten import EVERY, Unwritten
-from shared.storage.base import Unavailable
+from shared.storage.base import Store, Unavailable
 from shared.storage.memory import MemoryStore
+from tests.failing import WRITES, Call, FailingStore, Fault, Plan
 
 BEGIN = minute_of("20260131T08") * 60.0
 MODELS = ("a", "b", "c")
 Log = Counter[tuple[Key, int]]
 
 
-class Unreliable:
-    """A store for one writer or merger: of its writes, some are refused, and of some the reply is lost."""
+def unreliable(world: World, share: float) -> Plan:
+    """Of a writer's or a merger's writes, some are refused, and of some the reply is lost."""
 
-    def __init__(self, world: World, share: float) -> None:
-        self._world, self._share = world, share
+    def plan(call: Call) -> Fault | None:
+        draw = world.random.random() if call.operation in WRITES else 1.0
+        if draw < share / 2:
+            return Fault(before=Unavailable("refused"))
+        return Fault(after=Unavailable("the reply was lost")) if draw < share else None
 
-    def __getattr__(self, name: str) -> Any:
-        operation = getattr(self._world.store, name)
-        if name not in ("put", "delete"):
-            return operation
-
-        def write(*args: Any, **options: Any) -> Any:
-            draw = self._world.random.random()
-            if draw < self._share / 2:
-                raise Unavailable("refused")
-            result = operation(*args, **options)
-            if draw < self._share:
-                raise Unavailable("the reply was lost")
-            return result
-
-        return write
+    return plan
 
 
-class Overtaken(Unreliable):
-    """A store for a merger: before some of its operations a process writes, and another merger does all its work."""
+def overtaken(world: World, share: float) -> Plan:
+    """The same of a merger: before some of its operations a process writes, and another merger does all its work."""
+    itself = unreliable(world, share)
 
-    def __getattr__(self, name: str) -> Any:
-        operation = super().__getattr__(name)
+    def plan(call: Call) -> Fault | None:
+        if world.random.random() < 0.05:
+            world.random.choice(world.processes).write()
+            with suppress(Unavailable):
+                merge.merge(FailingStore(world.store, unreliable(world, share)))
+        return itself(call)
 
-        def overtaken(*args: Any, **options: Any) -> Any:
-            if self._world.random.random() < 0.05:
-                self._world.random.choice(self._world.processes).write()
-                with suppress(Unavailable):
-                    merge.merge(Unreliable(self._world, self._share))  # type: ignore[arg-type]
-            return operation(*args, **options)
-
-        return overtaken
+    return plan
 
 
 class Process:
@@ -75,7 +62,7 @@ class Process:
     def __init__(self, world: World) -> None:
         self._world = world
         self._ahead = world.random.choice([0.0, world.random.uniform(-2, 2), world.random.uniform(-7200, 7200)])
-        self._store = Unreliable(world, 0.05)
+        self.store: Store = FailingStore(world.store, unreliable(world, 0.05))
         self.counted = Unwritten(self.clock)
         self.landed: Log = Counter()
         self.calls: list[tuple[float, Key]] = []
@@ -94,7 +81,7 @@ class Process:
 
     def write(self) -> None:
         with suppress(Unavailable):
-            self.counted.write(self._store)  # type: ignore[arg-type]
+            self.counted.write(self.store)
 
     def forgotten(self) -> list[tuple[float, Key]]:
         """What a kill takes along: calls that are in no object whose writing took effect."""
@@ -106,9 +93,8 @@ class Process:
             if key not in present and not self._world.is_merged(key):
                 for row in merge.read_raw(key, body).rows:
                     lost[row.key, row.at] += row.counts.requests
-        newest_first = sorted(self.calls, reverse=True)
         forgotten = []
-        for at, of in newest_first:
+        for at, of in sorted(self.calls, reverse=True):  # the newest first
             if lost[of, int(at // 60)] > 0:
                 lost[of, int(at // 60)] -= 1
                 forgotten.append((at, of))
@@ -163,17 +149,17 @@ class World:
     def merge(self) -> None:
         self.merges += 1
         with suppress(Unavailable):
-            merge.merge(Overtaken(self, 0.05))  # type: ignore[arg-type]
+            merge.merge(FailingStore(self.store, overtaken(self, 0.05)))
 
-    def found(self) -> Log:
+    def requests(self) -> Log:
         """By the reader, from the store as it is."""
-        found: Log = Counter()
+        requests: Log = Counter()
         for model in MODELS:
             wanted = Wanted(model=model, first=int(BEGIN // 60) - 1440, last=int(BEGIN // 60) + 1440)
             for of, counts in read.read(self.store, wanted).table.items():
-                found[of] += counts.requests
+                requests[of] += counts.requests
                 assert counts.ns["total"] == 5 * counts.requests
-        return found
+        return requests
 
 
 def check(seed: int, calls: int, processes: int = 50, merges: int = 300) -> World:
@@ -183,10 +169,10 @@ def check(seed: int, calls: int, processes: int = 50, merges: int = 300) -> Worl
     world = World(seed, calls, processes, merges)
     world.run(calls)
     expected = world.log - world.lost
-    assert world.found() == expected
+    assert world.requests() == expected
     merge.merge(world.store)
     assert world.store.list_page(keys.STATS_RAW).objects == []
-    assert world.found() == expected
+    assert world.requests() == expected
     return world
 
 
@@ -197,7 +183,7 @@ def lost_since_written(seed: int) -> float:
     for _ in range(3000):
         world.now += world.random.expovariate(1.0)
         process = world.random.choice(world.processes)
-        process._store = world.store  # type: ignore[assignment]
+        process.store = world.store
         process.call()
         for at, _ in process.forgotten():
             assert process.counted._written is not None
@@ -211,7 +197,9 @@ def main() -> None:
     world = check(1, calls)
     lost = sum(world.lost.values())
     print(f"{calls:,} calls, {world.killed} processes killed with {lost:,} calls that they had not written")
-    print(f"{sum(world.found().values()):,} read, each key and minute as in the log less those; {world.merges} merges")
+    print(
+        f"{sum(world.requests().values()):,} read, each key and minute as in the log less those; {world.merges} merges"
+    )
     print(f"{time.perf_counter() - started:.0f} s; a write at least each {EVERY:.0f} s of calls")
 
 

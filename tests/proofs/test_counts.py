@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from shared.counts import merge, unwritten
+from shared.storage.base import Store
 from tests.proofs import counts as proof
 
 CALLS, PROCESSES, MERGES = 1500, 8, 60
@@ -46,11 +47,11 @@ def test_a_writer_that_takes_a_new_name_for_each_attempt_is_found_out(monkeypatc
     """Negative control: a reply that was lost counts twice."""
     numbers = itertools.count(10**6)
 
-    def renaming(self: unwritten.Unwritten, store: object) -> None:
+    def renaming(self: unwritten.Unwritten, store: Store) -> None:
         while self._begun:
             key, body = self._begun[0]
             key = f"{key.rpartition('-')[0]}-{next(numbers)}"
-            store.put(key, body)  # type: ignore[attr-defined]
+            store.put(key, body)
             del self._begun[0]
 
     monkeypatch.setattr(unwritten.Unwritten, "_put", renaming)
