@@ -34,7 +34,7 @@ def measure(seconds: float) -> dict[str, Any]:
     store = MemoryStore()
     publish(store, "m", linear([[1.0], [0.0]]), "upload-1")
     served = Models(Log(store), ttl=1e9, capacity=2**30)
-    app.models = lambda: served  # type: ignore[assignment]
+    app.models = lambda: served  # type: ignore[assignment]  # a cached function
     counter = Counter(lambda: store, afterwards=True)
     counter._unwritten = Unwritten(lambda: 0.0)
     silent = list(calls.observers._observers)
@@ -69,10 +69,10 @@ def measure(seconds: float) -> dict[str, Any]:
 
 def alone(counter: Counter) -> float:
     """Microseconds of what a caller waits for: a call put aside, its line of phases and its note for the log."""
-    kept: list[Any] = []
-    calls.observers._observers = [kept.append]
+    observed: list[Any] = []
+    calls.observers._observers = [observed.append]
     app.handler(infer_event(), None)
-    [call] = kept
+    [call] = observed
     notes: dict[str, Any] = {}
 
     def once() -> None:
@@ -103,8 +103,7 @@ def timed(work: Any) -> float:
 
 def one_write(counter: Counter, store: MemoryStore) -> None:
     app.handler(infer_event(), None)
-    for observer in (counter.observe,):
-        calls.observers._observers = [observer]
+    calls.observers._observers = [counter.observe]
     counter.fold()
     counter.unwritten.write(store)
 

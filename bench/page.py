@@ -19,14 +19,17 @@ def stamp(quick: bool = False) -> dict[str, Any]:
     return {"date": time.strftime("%Y-%m-%d", time.gmtime()), "commit": commit, "quick": quick, "machine": machine()}
 
 
-def measured(run: dict[str, Any], versions: dict[str, str] | None = None, note: str = "") -> str:
-    """The line below a title. run: what `stamp` noted; of older runs the commit is not known."""
+def measured(run: dict[str, Any], versions: dict[str, str] | None = None, note: str = "", *, timed: bool = True) -> str:
+    """The line below a title. run: what `stamp` noted; of older runs the commit is not known.
+
+    timed: the figures are times, which a busy machine changes, and not counts.
+    """
     commit = f", commit {run['commit']}" if run.get("commit") else ""
     load = run["machine"]["load_average"]
     text = f"{run['date']}{commit}; {described(run['machine'])}; load average {load:.2f} before the run."
     text += " " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "." if versions else ""
     text += f" {note}" if note else ""
-    if load > 1:
+    if timed and load > 1:
         text += " **The machine was busy with other work: not to be quoted.**"
     return text + (" **A quick run: too small to quote.**" if run.get("quick") else "")
 

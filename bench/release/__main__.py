@@ -157,9 +157,7 @@ def text(result: dict[str, Any]) -> str:
         for stable, one in result["on"].items()
     ]
     return PAGE.format(
-        measured=page.measured(result["stamp"]).replace(
-            " **The machine was busy with other work: not to be quoted.**", ""
-        ),
+        measured=page.measured(result["stamp"], timed=False),
         seed=SEED,
         most=MOST,
         loss=100 * LOSS,

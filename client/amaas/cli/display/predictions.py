@@ -12,7 +12,6 @@ from amaas.cli.display.tables import line, row, table
 Json = dict[str, Any]
 BAR = 30
 PARTS_SHOWN = 20
-NANOSECONDS = 1e6  # per millisecond
 
 
 def predictions(out: Console, answer: Json) -> None:
