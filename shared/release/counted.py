@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from shared.counts.counts import Counts, Row
 from shared.registry.releases import SERVER_ERRORS, SHADOW_DIFFERS, SLOW
 from shared.registry.verdicts import Roles
 from shared.release.evidence import Block
@@ -37,28 +38,6 @@ class Minute(NamedTuple):
     minute: int
     canary: Group
     stable: Group
-
-
-class Counts(Protocol):
-    """Sums of calls, as shared/counts has them. latency: calls by bin of their duration, by phase."""
-
-    requests: int
-    server_errors: int
-    latency: dict[str, dict[int, int]]
-    shadow: dict[str, int]
-
-
-class Row(Protocol):
-    """Counts of a version's calls by an alias in a minute."""
-
-    @property
-    def version(self) -> int: ...
-    @property
-    def since(self) -> int: ...
-    @property
-    def at(self) -> int: ...
-    @property
-    def counts(self) -> Counts: ...
 
 
 def minutes(rows: Iterable[Row], roles: Roles, since: int) -> list[Minute]:

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.counts.counts import Counts, Row
 from shared.registry.verdicts import Roles
 from shared.release.counted import Group, Minute, blocks, minutes
 from shared.release.evidence import Block
 
-
-@dataclass
-class Counts:
-    requests: int = 0
-    server_errors: int = 0
-    latency: dict[str, dict[int, int]] = field(default_factory=dict)
-    shadow: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass
-class Row:
-    version: int
-    at: int
-    counts: Counts
-    since: int = 7
-
-
 ROLES = Roles(1, 2, 10)
+
+
+def row(version: int, at: int, requests: int, server_errors: int = 0, since: int = 7, **others: dict) -> Row:
+    counts = Counts(requests=requests, server_errors=server_errors, **others)
+    return Row(model="m", version=version, alias="production", since=since, at=at, counts=counts)
 
 
 def test_rows_of_both_versions_make_a_minute() -> None:
     rows = [
-        Row(2, 60, Counts(5, 1, {"run": {30: 5}, "load": {60: 1}})),
-        Row(1, 60, Counts(45, 2, {"run": {30: 44, 31: 1}}, {"compared": 6, "different": 3, "failed": 2})),
-        Row(1, 59, Counts(50)),
-        Row(3, 59, Counts(1, 1)),  # neither of them: of a person's call by number, say
-        Row(2, 60, Counts(9, 9), since=6),  # another stage, which a slow process still counts for
+        row(2, 60, 5, 1, latency={"run": {30: 5}, "load": {60: 1}}),
+        row(1, 60, 45, 2, latency={"run": {30: 44, 31: 1}}, shadow={"compared": 6, "different": 3, "failed": 2}),
+        row(1, 59, 50),
+        row(3, 59, 1, 1),  # neither of them: of a person's call by number, say
+        row(2, 60, 9, 9, since=6),  # another stage, which a slow process still counts for
     ]
     first, second = minutes(rows, ROLES, 7)
     assert (first.minute, first.canary, first.stable.calls) == (59, Group(), 50)
