@@ -157,16 +157,16 @@ def read_tensors(area: Any, half: slice, length: int, tensors: Sequence[Tensor])
     position = half.start + length
     for tensor in tensors:
         position += -position % ALIGNMENT
-        elements = count(tensor)
+        count = _count(tensor)
         if not 0 <= tensor.size <= half.stop - position:
             raise Unreadable(f"a tensor of {tensor.size} bytes")
         if tensor.datatype == "BYTES":
             if tensor.size > TEXT_BYTES:
                 raise Unreadable(f"{tensor.size} bytes of texts")
-            yield _texts(bytes(area[position : position + tensor.size]), elements).reshape(tensor.shape)
+            yield _texts(bytes(area[position : position + tensor.size]), count).reshape(tensor.shape)
         else:
             dtype = DTYPES[tensor.datatype]
-            if elements * dtype.itemsize != tensor.size:
+            if count * dtype.itemsize != tensor.size:
                 raise Unreadable(f"{tensor.size} bytes of {tensor.datatype} in the shape {tensor.shape}")
             yield np.ndarray(tensor.shape, dtype, area, position if tensor.size else half.start)
         position += tensor.size
@@ -175,22 +175,22 @@ def read_tensors(area: Any, half: slice, length: int, tensors: Sequence[Tensor])
 def room(tensor: Tensor) -> int:
     """Bytes that a tensor takes once it is read. Raises Unreadable."""
     if tensor.datatype == "BYTES":
-        if (texts := count(tensor)) > MOST_TEXTS:
+        if (texts := _count(tensor)) > MOST_TEXTS:
             raise Unreadable(f"{texts} texts")
         return texts * TEXT + max(0, tensor.size) * CHARACTER
     return max(0, tensor.size)
 
 
-def count(tensor: Tensor) -> int:
+def _count(tensor: Tensor) -> int:
     """Elements. Raises Unreadable for what is no shape or no datatype."""
     if tensor.datatype not in DATATYPES:
         raise Unreadable("a tensor of a datatype that there is not")
     if len(tensor.shape) > MOST_DIMENSIONS or any(size < 0 for size in tensor.shape):
         raise Unreadable("a tensor of a shape that there is not")
     # of an element at least a byte; without zeros, as NumPy computes strides of the other dimensions, too
-    if (elements := math.prod(size or 1 for size in tensor.shape)) > AREA_BYTES:
-        raise Unreadable(f"a tensor of {elements} elements")
-    return 0 if 0 in tensor.shape else elements
+    if (count := math.prod(size or 1 for size in tensor.shape)) > AREA_BYTES:
+        raise Unreadable(f"a tensor of {count} elements")
+    return 0 if 0 in tensor.shape else count
 
 
 def _texts(encoded: bytes, count: int) -> np.ndarray:

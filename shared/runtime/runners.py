@@ -75,7 +75,7 @@ class Runner:
             ours.close()
             os.close(file)
             raise Unavailable(f"no process can be started for the model: {error}; try again") from error
-        self._file = file
+        self._file: int | None = file
         self._channel = ours
         self._poll = select.poll()
         self._poll.register(ours, select.POLLIN)
@@ -94,7 +94,7 @@ class Runner:
 
     def _in_area(self) -> int:
         """Bytes of memory, whoever wrote to it."""
-        return 0 if self._file < 0 else os.fstat(self._file).st_blocks * BLOCK
+        return 0 if self._file is None else os.fstat(self._file).st_blocks * BLOCK
 
     @property
     def is_idle(self) -> bool:
@@ -157,13 +157,12 @@ class Runner:
     def _close(self) -> None:
         """At once, as the errors of a call refer to it for longer than it is of use."""
         self._channel.close()
-        if not self.area.closed:
-            with suppress(BufferError):  # a tensor that is being read
-                self.area.close()
+        with suppress(BufferError):  # a tensor that is being read
+            self.area.close()
         for descriptor in (self._file, self._process):
-            if descriptor is not None and descriptor >= 0:
+            if descriptor is not None:
                 os.close(descriptor)
-        self._file, self._process = -1, None
+        self._file = self._process = None
 
 
 def _watched(pid: int) -> int | None:

@@ -151,9 +151,10 @@ class Models:
         resolved = self.resolve(model, reference, key)
         head, version, stale, alias, since = resolved
         resolved_ns = time.perf_counter_ns()
-        fresh = identity(model, version) not in self._kept
+        session_key = identity(model, version)
+        fresh = session_key not in self._kept
         try:
-            entry = self._session(model, version)
+            entry = self._session(model, version, session_key)
         except Exception as error:
             failed(resolved, error)
             raise
@@ -169,12 +170,11 @@ class Models:
             self._kept.make_room(resident(session))
         return session
 
-    def _session(self, model: str, version: Version) -> Entry:
+    def _session(self, model: str, version: Version, key: Identity) -> Entry:
         """Single flight: of several threads that need a model at once, one loads it and the others wait.
 
         Where it fails, the next of them tries, as a later call would.
         """
-        key = identity(model, version)
         with self._lock:
             if entry := self._present(key):
                 return entry

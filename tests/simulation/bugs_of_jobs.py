@@ -22,9 +22,9 @@ CACHE = [
     Bug("stale answers do not say so", MODELS + "_resolve_stale", "split_key, int(stale))", "split_key, None)", STALE),
     Bug(
         "sessions by model alone",
-        MODELS + "_session",
-        "key = identity(model, version)",
-        "key = (model,)",
+        MODELS + "load",
+        "session_key = identity(model, version)",
+        "session_key = (model,)",
         TESTS,
     ),
     Bug("manifests are not told apart", "shared.serving.kept:identity", " version.manifest,", "", TESTS),
