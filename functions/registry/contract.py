@@ -49,6 +49,7 @@ class RollbackRequest(TransitionRequest, forbid_unknown_fields=True, kw_only=Tru
 
 Percent = Annotated[int, Meta(ge=1, le=ALL)]
 Metric = Literal["server_errors", "slow", "shadow_differs"]
+USUAL = ReleasePolicy()
 
 
 class ReleaseRules(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -59,13 +60,13 @@ class ReleaseRules(Struct, forbid_unknown_fields=True, kw_only=True):
     bad, as a fraction. alpha: how probable a wrong rollback may be. abort: go back by itself. promote: go on by itself.
     """
 
-    steps: Annotated[list[Percent], Meta(min_length=1, max_length=10)] = field(default_factory=lambda: [5, 25, 50, ALL])
-    bake_minutes: Annotated[int, Meta(ge=1, le=7 * 24 * 60)] = 30
-    least_requests: Annotated[int, Meta(ge=1, le=10**7)] = 200
-    tolerated_loss: Annotated[float, Meta(ge=0.0005, le=0.5)] = 0.01
-    alpha: Annotated[float, Meta(ge=1e-9, le=0.1)] = 0.01
-    abort: bool = True
-    promote: bool = False
+    steps: Annotated[list[Percent], Meta(min_length=1, max_length=10)] = field(default_factory=lambda: [*USUAL.steps])
+    bake_minutes: Annotated[int, Meta(ge=1, le=7 * 24 * 60)] = USUAL.bake_minutes
+    least_requests: Annotated[int, Meta(ge=1, le=10**7)] = USUAL.least_requests
+    tolerated_loss: Annotated[float, Meta(ge=0.0005, le=0.5)] = USUAL.tolerated_loss
+    alpha: Annotated[float, Meta(ge=1e-9, le=0.1)] = USUAL.alpha
+    abort: bool = USUAL.abort
+    promote: bool = USUAL.promote
     metrics: Annotated[list[Metric], Meta(min_length=1, max_length=len(METRICS))] = field(
         default_factory=lambda: ["server_errors"]
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shared import keys
-from shared.registry.fold import Broken
+from shared.registry.fold import Broken, target_of
 from shared.registry.log import Log, decode, digest
 from shared.registry.state import Head, Record, Target
 from shared.storage.base import get_many
@@ -28,7 +28,7 @@ def targets(log: Log, head: Head, alias: str) -> list[Target]:
     for record in _backwards(log, head):
         target = record.aliases.get(alias)
         if record.kind in ("approve", "step") and target is not None:
-            approved.append(_target(target).serving)
+            approved.append(target_of(target).serving)
         if alias in record.policies:
             before = log.state_at(head, record.revision - 1)
             if before.policy(alias).two_person:  # another change of the policy: two persons were needed already
@@ -50,10 +50,6 @@ def release(log: Log, head: Head, alias: str) -> bool:
             return record.kind == "approve"
         since = record.evidence.since
     return False
-
-
-def _target(stored: int | Target) -> Target:
-    return Target(version=stored) if isinstance(stored, int) else stored
 
 
 def _backwards(log: Log, head: Head) -> Iterator[Record]:

@@ -82,7 +82,7 @@ def _move(head: Head, record: Record) -> Head:
     for name, to in record.aliases.items():
         before = aliases.pop(name, None)
         if to is not None:
-            target = Target(version=to) if isinstance(to, int) else to
+            target = target_of(to)
             aliases[name] = Alias(
                 version=target.version,
                 split=target.split,
@@ -94,6 +94,11 @@ def _move(head: Head, record: Record) -> Head:
     # an approval refers to the target that the requester saw: requests made before the alias moved are void
     requests = {number: r for number, r in head.requests.items() if r.alias not in record.aliases}
     return replace(head, aliases=aliases, versions=versions, requests=requests)
+
+
+def target_of(stored: int | Target) -> Target:
+    """The target of its stored form: see aliases.compact."""
+    return Target(version=stored) if isinstance(stored, int) else stored
 
 
 def _trail(before: Alias | None, target: Target, is_rollback: bool) -> list[Target]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from msgspec.structs import asdict
+
 from shared import keys
 from shared.clock import now
 from shared.errors import Conflict
@@ -30,11 +32,10 @@ def delete(store: Store, upload_id: str, by: str, prepare: Callable[[Upload], No
     purged = store.purge(f"{keys.upload_objects(upload_id)}files/")
     if inbox.is_inbox(session):
         purged += sum((store.purge(key) for key in session.keys.values()), Purged())
-    receipt = Deletion(by, now(), purged.objects, purged.versions, purged.bytes, purged.kept)
+    receipt = Deletion(by, now(), **asdict(purged))
     noted = states.note_deletion(store, session, receipt)
     prepare(noted)
     store.purge(keys.upload_session(upload_id))
     extra = {"what": "upload", "upload": upload_id, "model": session.model, "by": by}
-    counts = {"objects": purged.objects, "versions": purged.versions, "bytes": purged.bytes, "kept": purged.kept}
-    logger.info("deleted", extra={**extra, **counts})
+    logger.info("deleted", extra=extra | asdict(purged))
     return noted

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from shared import batch_keys
 from shared.clock import now
@@ -43,12 +44,10 @@ def delete(store: Store, job: Job, by: str, prepare: Callable[[Deletion], None] 
     parts = store.list_page(folder, delimiter="/").prefixes
     purged = sum((store.purge(prefix) for prefix in parts), Purged())
     prepare(_receipt(job, by, purged))
-    receipt = _receipt(job, by, purged + store.purge(folder))
-    counts = {"objects": receipt.objects, "versions": receipt.versions, "bytes": receipt.bytes, "kept": receipt.kept}
-    logger.info("deleted", extra={"what": "batch job", "job": job.id, "model": job.model, "by": by, **counts})
-    return receipt
+    purged += store.purge(folder)
+    logger.info("deleted", extra={"what": "batch job", "job": job.id, "model": job.model, "by": by, **asdict(purged)})
+    return _receipt(job, by, purged)
 
 
 def _receipt(job: Job, by: str, purged: Purged) -> Deletion:
-    counts = {"objects": purged.objects, "versions": purged.versions, "bytes": purged.bytes, "kept": purged.kept}
-    return Deletion(job=job.id, model=job.model, by=by, at=now(), **counts)
+    return Deletion(job=job.id, model=job.model, by=by, at=now(), **asdict(purged))

@@ -6,6 +6,7 @@ import logging
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from shared import keys
 from shared.clock import now
@@ -43,7 +44,7 @@ def delete_data(store: Store, job: Job, by: str) -> Deletion:
         raise Conflict(f"training job {job.id!r} is {state}: cancel it, or wait for its end, and delete its data then")
     prefixes = (keys.training_checkpoints(job.id), keys.training_reports(job.id), keys.training_metrics(job.id))
     purged = sum((store.purge(prefix) for prefix in prefixes), Purged())
-    counts = {"objects": purged.objects, "versions": purged.versions, "bytes": purged.bytes, "kept": purged.kept}
+    counts = asdict(purged)
     receipt = Deletion(job=job.id, model=job.model, by=by, at=now(), **counts)
     if purged != Purged() or read_record(store, job.id, "deletion", DELETION) is None:
         store.put(keys.training_record(job.id, "deletion"), msgspec.json.encode(receipt), content_type=JSON)
