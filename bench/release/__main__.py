@@ -78,17 +78,17 @@ def share(hits: int, n: int) -> dict[str, Any]:
 
 
 def equal_quality(runs: int, random: np.random.Generator) -> dict[str, Any]:
-    found = {}
+    shares = {}
     for name, traffic in EQUAL.items():
         paths = canaries.log_e(traffic.counts(runs, random))
-        found[f"the watcher: {name}"] = share(int((paths.max(axis=1) >= NEEDED).sum()), runs)
+        shares[f"the watcher: {name}"] = share(int((paths.max(axis=1) >= NEEDED).sum()), runs)
         if name.startswith("1 %, 500 calls a minute"):
             triples = np.exp(paths[: runs // 3 * 3].reshape(-1, 3, paths.shape[1])).mean(axis=1)
             stopped = int((triples.max(axis=1) >= 1 / ALPHA).sum())
-            found[f"the watcher, mean of three metrics: {name}"] = share(stopped, len(triples))
+            shares[f"the watcher, mean of three metrics: {name}"] = share(stopped, len(triples))
     for name, stops in usual(0.01, runs, random).items():
-        found[name] = share(int(np.isfinite(stops).sum()), runs)
-    return found
+        shares[name] = share(int(np.isfinite(stops).sum()), runs)
+    return shares
 
 
 def usual(rate: float, runs: int, random: np.random.Generator) -> dict[str, np.ndarray]:
@@ -105,7 +105,7 @@ def usual(rate: float, runs: int, random: np.random.Generator) -> dict[str, np.n
 
 
 def worse_canaries(runs: int, random: np.random.Generator) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    stops_by_rule: dict[str, dict[str, Any]] = {}
     for rate in BAD:
         stops = {}
         for calls in (10, 50):
@@ -113,25 +113,28 @@ def worse_canaries(runs: int, random: np.random.Generator) -> dict[str, dict[str
             stops[f"the watcher, {calls} calls a minute"] = canaries.calls_until_stopped(counts, NEEDED)
         for name, calls_until in (stops | usual(rate, runs, random)).items():
             stopped = float(np.isfinite(calls_until).mean())
-            found.setdefault(name, {})[f"{rate:g}"] = {"median": float(np.median(calls_until)), "stopped": stopped}
-    return found
+            stops_by_rule.setdefault(name, {})[f"{rate:g}"] = {
+                "median": float(np.median(calls_until)),
+                "stopped": stopped,
+            }
+    return stops_by_rule
 
 
 def going_on(runs: int, random: np.random.Generator) -> dict[str, Any]:
-    found = {}
+    by_rate = {}
     for stable in (0.0, 0.001, 0.01):
         result = {}
         for name, more in (("equal", 0.0), ("worse", LOSS)):
             counts = Traffic(stable, stable + more, calls=500, minutes=120).counts(runs, random)
             until = canaries.calls_until_stopped(counts, NEEDED, LOSS)
             result[name] = {"median": float(np.median(until)), "said": float(np.isfinite(until).mean())}
-        found[f"{stable:g}"] = result
-    return found
+        by_rate[f"{stable:g}"] = result
+    return by_rate
 
 
 def late_writers(runs: int, random: np.random.Generator) -> dict[str, Any]:
     """Equal canaries, a fifth of whose processes write ten minutes late: every look takes other counts of the past."""
-    found = []
+    highest = []
     for start in range(0, runs, canaries.AT_ONCE):
         some = min(canaries.AT_ONCE, runs - start)
         counts = Traffic(0.01, 0.01, calls=500, minutes=80).counts(some, random)
@@ -141,8 +144,8 @@ def late_writers(runs: int, random: np.random.Generator) -> dict[str, Any]:
             for n, bad in ((counts.canary, counts.canary_bad), (counts.stable, counts.stable_bad))
         )
         late = Block(late_bad + late_good, late_bad, late_stable_bad + late_stable_good, late_stable_bad)
-        found.append(canaries.log_e_late(counts, late, 10).max(axis=1))
-    return share(int((np.concatenate(found) >= NEEDED).sum()), runs)
+        highest.append(canaries.log_e_late(counts, late, 10).max(axis=1))
+    return share(int((np.concatenate(highest) >= NEEDED).sum()), runs)
 
 
 def text(result: dict[str, Any]) -> str:

@@ -99,8 +99,8 @@ class Watched:
         both = (self.waiting[0] > 0) & (self.waiting[2] > 0)
         block = Block(*(np.where(both, part, 0)[:, None] for part in self.waiting))
         likelihood = evidence.log_likelihood(block, self.canary, self.stable)
-        found = _of_pairs(block, self.canary, self.stable, likelihood, self.loss)
-        self.log_e = self.log_e + evidence.log_mean_of(self.bets, found)
+        log_e_of_pairs = _of_pairs(block, self.canary, self.stable, likelihood, self.loss)
+        self.log_e = self.log_e + evidence.log_mean_of(self.bets, log_e_of_pairs)
         self.bets = evidence.learned(self.bets, likelihood, self.first, block)  # of an empty block: as they were
         self.waiting[:, both] = 0
 

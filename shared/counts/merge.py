@@ -129,10 +129,10 @@ def is_merged(total: Hour, key: str) -> bool:
 def read_hour(store: Store, hour: str) -> tuple[Hour, str | None]:
     """The sum of an hour and its ETag; an empty one and None where there is none. Raises TooNew, Damaged."""
     try:
-        found = store.get(keys.stats_hour(hour))
+        stored = store.get(keys.stats_hour(hour))
     except ObjectNotFound:
         return Hour(), None
-    return forms.unpack(forms.HOUR, found.body, keys.stats_hour(hour)), found.etag
+    return forms.unpack(forms.HOUR, stored.body, keys.stats_hour(hour)), stored.etag
 
 
 def make_days(store: Store, day: str) -> None:
@@ -153,27 +153,27 @@ def make_days(store: Store, day: str) -> None:
         table: Table = {}
         for total in hours.values():
             add_rows(table, [row for row in total.rows if row.model == model], HOUR)
-        made = Day(
+        sums = Day(
             rows=to_rows(table),
             hours=dict(listed),
             left_out={hour: len(total.left_out) for hour, total in hours.items() if total.left_out},
             dropped={hour: total.dropped for hour, total in hours.items() if total.dropped},
         )
         try:
-            _keep_expired(made, read_day(store, model, day))
+            _keep_expired(sums, read_day(store, model, day))
         except TooNew:
             continue  # of a release that may know more of it
         except Damaged as error:
             logger.error("counts damaged", extra={"key": keys.stats_day(model, day), "why": str(error)})
-        store.put(keys.stats_day(model, day), forms.pack(made), content_type=forms.GZIP)
+        store.put(keys.stats_day(model, day), forms.pack(sums), content_type=forms.GZIP)
 
 
-def _keep_expired(made: Day, present: Day) -> None:
-    gone = set(present.hours) - set(made.hours)
+def _keep_expired(sums: Day, present: Day) -> None:
+    gone = set(present.hours) - set(sums.hours)
     rows: list[Row] = [row for row in present.rows if hour_of(row.at) in gone]
-    made.rows = sorted([*made.rows, *rows], key=lambda row: (row.key, row.at))
+    sums.rows = sorted([*sums.rows, *rows], key=lambda row: (row.key, row.at))
     for name in ("hours", "left_out", "dropped"):
-        getattr(made, name).update({hour: value for hour, value in getattr(present, name).items() if hour in gone})
+        getattr(sums, name).update({hour: value for hour, value in getattr(present, name).items() if hour in gone})
 
 
 def read_day(store: Store, model: str, day: str) -> Day:

@@ -44,7 +44,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
         )
 
 
-class Found(Struct):
+class Selection(Struct):
     """left_out: objects that cannot be read, so that what they have counted is missing; dropped: requests that were
     not counted. Both are of all models in the hours that were read.
     """
@@ -61,7 +61,7 @@ class _Again(Exception):
     """A raw object was merged while it was read."""
 
 
-def read(store: Store, wanted: Wanted) -> Found:
+def read(store: Store, wanted: Wanted) -> Selection:
     """Raises Unavailable."""
     for _ in range(ATTEMPTS):
         try:
@@ -71,21 +71,21 @@ def read(store: Store, wanted: Wanted) -> Found:
     raise Unavailable("the counts were merged each time that they were read; try again")
 
 
-def _read(store: Store, wanted: Wanted) -> Found:
+def _read(store: Store, wanted: Wanted) -> Selection:
     raws: dict[str, list[str]] = {}
     for hour, key in _raws(store, wanted):
         raws.setdefault(hour, []).append(key)
     etags = dict(_hours(store, wanted))
-    found = Found()
+    selection = Selection()
     open_hours = {*etags, *raws}
     if wanted.step >= HOUR:
         for day in sorted({day_of(minute) for minute in range(wanted.first, wanted.last, HOUR)}):
             known = {hour: etag for hour, etag in etags.items() if hour.startswith(day)}
-            if not any(hour.startswith(day) for hour in raws) and _add_day(store, day, known, wanted, found):
+            if not any(hour.startswith(day) for hour in raws) and _add_day(store, day, known, wanted, selection):
                 open_hours -= set(known)
     for hour in sorted(open_hours):
-        _add_hour(store, hour, raws.get(hour, []), wanted, found)
-    return found
+        _add_hour(store, hour, raws.get(hour, []), wanted, selection)
+    return selection
 
 
 def _raws(store: Store, wanted: Wanted) -> Iterator[tuple[str, str]]:
@@ -113,19 +113,19 @@ def _hours(store: Store, wanted: Wanted) -> Iterator[tuple[str, str]]:
             yield hour, info.etag
 
 
-def _add_day(store: Store, day: str, etags: dict[str, str], wanted: Wanted, found: Found) -> bool:
+def _add_day(store: Store, day: str, etags: dict[str, str], wanted: Wanted, selection: Selection) -> bool:
     """Add the rows of a day's object; False where it was not made of the hours as they are now."""
     try:
-        made: Day = merge.read_day(store, wanted.model, day)
+        cached: Day = merge.read_day(store, wanted.model, day)
     except UNREADABLE:  # a cache: the hours have the same, as long as there are all
         return False
-    if not made.hours or not etags.items() <= made.hours.items():
+    if not cached.hours or not etags.items() <= cached.hours.items():
         return False
-    found.add(made.rows, wanted)
-    for hour, number in made.left_out.items():
-        found.left_out += number if _overlaps(hour, wanted) else 0
-    for hour, number in made.dropped.items():
-        found.dropped += number if _overlaps(hour, wanted) else 0
+    selection.add(cached.rows, wanted)
+    for hour, number in cached.left_out.items():
+        selection.left_out += number if _overlaps(hour, wanted) else 0
+    for hour, number in cached.dropped.items():
+        selection.dropped += number if _overlaps(hour, wanted) else 0
     return True
 
 
@@ -133,17 +133,17 @@ def _overlaps(hour: str, wanted: Wanted) -> bool:
     return wanted.first - HOUR < minute_of(hour) < wanted.last
 
 
-def _add_hour(store: Store, hour: str, raws: list[str], wanted: Wanted, found: Found) -> None:
+def _add_hour(store: Store, hour: str, raws: list[str], wanted: Wanted, selection: Selection) -> None:
     if not _overlaps(hour, wanted):
         return
     try:
         total = merge.read_hour(store, hour)[0]
     except UNREADABLE as error:
         logger.error("counts damaged", extra={"key": keys.stats_hour(hour), "why": str(error)})
-        found.left_out += 1
+        selection.left_out += 1
         total = Hour()
-    found.add(total.rows, wanted)
-    found.dropped += total.dropped
+    selection.add(total.rows, wanted)
+    selection.dropped += total.dropped
     missing = [key for key in raws if not merge.is_merged(total, key)]
     unread = set(total.left_out)
     for key, one in zip(missing, get_many(store, missing, missing=GONE), strict=True):
@@ -155,6 +155,6 @@ def _add_hour(store: Store, hour: str, raws: list[str], wanted: Wanted, found: F
             unread.add(key)
             continue
         unread.discard(key)
-        found.add(raw.rows, wanted)
-        found.dropped += raw.dropped
-    found.left_out += len(unread)
+        selection.add(raw.rows, wanted)
+        selection.dropped += raw.dropped
+    selection.left_out += len(unread)

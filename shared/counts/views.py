@@ -15,7 +15,7 @@ from shared.errors import BadInput
 from shared.paging import NextPage
 
 if TYPE_CHECKING:
-    from shared.counts.read import Found, Wanted
+    from shared.counts.read import Selection, Wanted
 
 STEPS = {"minute": 1, "hour": HOUR, "day": DAY}
 MOST_MINUTES, MOST_DAYS = 2 * DAY, 400 * DAY  # of a series by the minute; of any other
@@ -115,8 +115,8 @@ def span(since: str, until: str | None, step: str | None, now: float) -> tuple[i
 
 
 def _minute(text: str, end: int, name: str) -> int:
-    if found := re.fullmatch(r"(\d{1,6})([mhd])", text, re.ASCII):
-        return end - int(found[1]) * UNITS[found[2]]
+    if match := re.fullmatch(r"(\d{1,6})([mhd])", text, re.ASCII):
+        return end - int(match[1]) * UNITS[match[2]]
     from datetime import UTC, datetime
 
     try:
@@ -132,12 +132,12 @@ def _minute(text: str, end: int, name: str) -> int:
     return minute
 
 
-def stats(found: "Found", wanted: "Wanted", step: str, limit: int, after: str | None) -> ModelCounts:
+def stats(selection: "Selection", wanted: "Wanted", step: str, limit: int, after: str | None) -> ModelCounts:
     """Raises BadInput for a cursor that is none of ours."""
     sums: dict[Key, Counts] = {}
-    for (key, _), counts in found.table.items():
+    for (key, _), counts in selection.table.items():
         sums.setdefault(key, Counts()).add(counts)
-    entries = sorted(found.table, key=lambda entry: (entry[1], entry[0]))
+    entries = sorted(selection.table, key=lambda entry: (entry[1], entry[0]))
     if after is not None:
         start = _parse(after, wanted.model)
         entries = [entry for entry in entries if (entry[1], entry[0]) > start]
@@ -149,9 +149,9 @@ def stats(found: "Found", wanted: "Wanted", step: str, limit: int, after: str | 
         step=step,
         quantile_error=round(bins.ERROR, 4),
         sums=[_sum(key, sums[key]) for key in sorted(sums)],
-        series=[_point(key, at, found.table[key, at]) for key, at in page],
-        left_out=found.left_out,
-        dropped=found.dropped,
+        series=[_point(key, at, selection.table[key, at]) for key, at in page],
+        left_out=selection.left_out,
+        dropped=selection.dropped,
         next=_cursor(page[-1]) if more else None,
     )
 
@@ -162,10 +162,10 @@ def _cursor(entry: tuple[Key, int]) -> str:
 
 
 def _parse(after: str, model: str) -> tuple[int, Key]:
-    found = re.fullmatch(r"(\d{1,12})\.(\d{1,12})\.(\d{1,12})\.([a-z0-9-]{0,32})", after, re.ASCII)
-    if found is None:
+    match = re.fullmatch(r"(\d{1,12})\.(\d{1,12})\.(\d{1,12})\.([a-z0-9-]{0,32})", after, re.ASCII)
+    if match is None:
         raise BadInput("the query's next is no cursor: give `next` of the previous page")
-    return int(found[1]), Key(model, int(found[2]), found[4], int(found[3]))
+    return int(match[1]), Key(model, int(match[2]), match[4], int(match[3]))
 
 
 def _point(key: Key, at: int, counts: Counts) -> CountedStep:

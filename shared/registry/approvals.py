@@ -97,14 +97,14 @@ def _require_room(head: Head) -> None:
 
 def open_policies(log: Log, head: Head) -> dict[int, Policy]:
     """The policies that open requests ask for, by their numbers. Reads nothing where no request can be for a policy."""
-    found = {}
+    wanted_policies = {}
     for number, request in head.requests.items():
         # a move to where the alias points already is never requested
         if request.alias in head.aliases and head.aliases[request.alias].target == request.target:
             wanted = _request_record(log, head.model, number).wanted_policy
             if wanted is not None:
-                found[number] = wanted
-    return found
+                wanted_policies[number] = wanted
+    return wanted_policies
 
 
 def approve(log: Log, model: str, number: int, change: Change) -> Head:

@@ -42,13 +42,13 @@ class Minute(NamedTuple):
 
 def minutes(rows: Iterable[Row], roles: Roles, since: int) -> list[Minute]:
     """Of an alias' rows, those of its stage, by minute. Of another `since` is another stage, whatever the time."""
-    found: dict[int, dict[int, Group]] = {}
+    versions_at: dict[int, dict[int, Group]] = {}
     for row in rows:
         if row.since == since:
-            found.setdefault(row.at, {})[row.version] = group(row.counts)
+            versions_at.setdefault(row.at, {})[row.version] = group(row.counts)
     return [
         Minute(at, versions.get(roles.canary, Group()), versions.get(roles.stable, Group()))
-        for at, versions in sorted(found.items())
+        for at, versions in sorted(versions_at.items())
     ]
 
 
@@ -73,13 +73,13 @@ def blocks(minutes: Iterable[Minute], metric: str) -> list[Block]:
     Which minutes are put together depends on numbers of calls only, never on how many were bad. What is left at the end
     waits for the minutes to come.
     """
-    found, block = [], Block()
+    whole, block = [], Block()
     for part in _slow(minutes) if metric == SLOW else _events(minutes, metric):
         block = Block(*(total + more for total, more in zip(block, part, strict=True)))
         if block.canary and block.stable:
-            found.append(block)
+            whole.append(block)
             block = Block()
-    return found
+    return whole
 
 
 def _events(minutes: Iterable[Minute], metric: str) -> Iterator[Block]:

@@ -106,8 +106,8 @@ def learned(bets: Floats, likelihood: Floats, first: Floats, block: Block) -> Fl
     """The bets after a block. The pairs are in the last axis; axes before it, if any, are of other canaries."""
     forgotten = np.minimum(FORGOTTEN * block.canary, MOST_FORGOTTEN)
     after = bets * np.exp(likelihood - likelihood.max(axis=-1, keepdims=True))
-    kept: Floats = (1 - forgotten) * after / after.sum(axis=-1, keepdims=True) + forgotten * first
-    return kept
+    bets_after: Floats = (1 - forgotten) * after / after.sum(axis=-1, keepdims=True) + forgotten * first
+    return bets_after
 
 
 def _require_counts(block: Block) -> None:

@@ -71,9 +71,9 @@ def count(counts: Counts, call: Call) -> None:
     compute = OF_KIND.get(loaded.manifest.input_kind or "")
     if not edges or compute is None:
         return
-    found = {name: values for name, values in compute(call, list(edges)).items() if name in edges}
-    counts.items += max((len(values) for values in found.values()), default=0)
-    for name, values in found.items():
+    features = {name: values for name, values in compute(call, list(edges)).items() if name in edges}
+    counts.items += max((len(values) for values in features.values()), default=0)
+    for name, values in features.items():
         histogram = counts.features.setdefault(name, {})
         for value in values.tolist():
             number = bins.place(value, edges[name])
@@ -84,9 +84,9 @@ def _edges(loaded: Loaded) -> dict[str, list[float]]:
     """The edges of the reference's bins by feature: of what a package says, what can be used."""
     known: dict[str, list[float]] | None = loaded.parts.get(PARSED)
     if known is None:
-        said = (loaded.manifest.reference or {}).get("features")
-        said = said if isinstance(said, dict) else {}
-        known = {name: one["edges"] for name, one in list(said.items())[:MOST_FEATURES] if _usable(one)}
+        described = (loaded.manifest.reference or {}).get("features")
+        described = described if isinstance(described, dict) else {}
+        known = {name: one["edges"] for name, one in list(described.items())[:MOST_FEATURES] if _usable(one)}
         loaded.parts[PARSED] = known
     return known
 

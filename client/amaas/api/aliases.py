@@ -92,8 +92,8 @@ def _policy(
     **change: Any,
 ) -> Json:
     """The body that says a policy; what is not said is left out."""
-    said = {"protected": protected, "two_person": two_person, **change}
-    body = {name: value for name, value in said.items() if value is not None}
+    members = {"protected": protected, "two_person": two_person, **change}
+    body = {name: value for name, value in members.items() if value is not None}
     body |= {name: True for name, value in (("default", default), ("below_default", below_default)) if value}
     if release is not None:
         body["release"] = {} if release is True else release or None

@@ -56,8 +56,8 @@ class Models(Connection):
         since, until: a time (2026-01-31T17:00:00Z), or so long ago: 90m, 24h, 30d. step: minute, hour or day; omitted,
         the finest that suits the span. version, alias: only calls of these.
         """
-        given = {"since": since, "until": until, "step": step, "version": version, "alias": alias}
-        query = {name: str(value) for name, value in given.items() if value is not None}
+        parameters = {"since": since, "until": until, "step": step, "version": version, "alias": alias}
+        query = {name: str(value) for name, value in parameters.items() if value is not None}
         answer = self._call("getModelCounts", {"model": model}, params=query | {"limit": "5000"})
         while answer["next"]:
             more = self._call(

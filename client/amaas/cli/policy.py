@@ -48,17 +48,17 @@ def policy(
 
     A canary is split off with `amaas split`. What is left out stays as it is.
     """
-    said = {
+    changes = {
         name: list(value) if name == "metrics" else value for name, value in rules.items() if value not in (None, ())
     }
-    if off and (on or said):
+    if off and (on or changes):
         raise click.UsageError("--off goes without rules")
     with context.client() as client:
         present: Json = (client.get_model(model).get("policies") or {}).get(alias) or {}
-        if not (on or off or said):
+        if not (on or off or changes):
             context.report(present.get("release"), model, f"{alias} {release_sentence(present.get('release'))}")
             return
-        release: Json | bool = False if off else {**(present.get("release") or {}), **said}
+        release: Json | bool = False if off else {**(present.get("release") or {}), **changes}
         if request:
             waiting = client.create_policy_request(model, alias, release=release, reason=reason)
             number = waiting["request"]
