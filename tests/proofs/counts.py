@@ -13,7 +13,9 @@ import random
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from unittest import mock
 
 from shared import keys
 from shared.counts import merge, read
@@ -21,7 +23,7 @@ from shared.counts.counts import Counts, Key
 from shared.counts.read import Wanted
 from shared.counts.times import minute_of
 from shared.counts.unwritten import EVERY, Unwritten
-from shared.storage.base import Store, Unavailable
+from shared.storage.base import Object, ObjectNotFound, Store, Unavailable
 from shared.storage.memory import MemoryStore
 from tests.failing import WRITES, Call, FailingStore, Fault, Plan
 
@@ -64,6 +66,7 @@ class Process:
         self._ahead = world.random.choice([0.0, world.random.uniform(-2, 2), world.random.uniform(-7200, 7200)])
         self.store: Store = FailingStore(world.store, unreliable(world, 0.05))
         self.counted = Unwritten(self.clock)
+        self.counted._process = world.random.randbytes(8).hex()  # the order of a list of keys is of the seed, too
         self.landed: Log = Counter()
         self.calls: list[tuple[float, Key]] = []
 
@@ -162,6 +165,32 @@ class World:
         return requests
 
 
+@contextmanager
+def one_after_another() -> Iterator[None]:
+    """What the merger and the reader do in several threads, in one: which draw is whose is of the seed, too."""
+
+    def get_many(store: Store, names: Sequence[str], *, missing: bytes) -> list[Object]:
+        objects = []
+        for name in names:
+            try:
+                objects.append(store.get(name))
+            except ObjectNotFound:
+                objects.append(Object(missing, ""))
+        return objects
+
+    def delete_many(store: Store, names: Sequence[str]) -> None:
+        for name in names:
+            store.delete(name)
+
+    with (
+        mock.patch.object(merge, "get_many", get_many),
+        mock.patch.object(merge, "delete_many", delete_many),
+        mock.patch.object(read, "get_many", get_many),
+    ):
+        yield
+
+
+@one_after_another()
 def check(seed: int, calls: int, processes: int = 50, merges: int = 300) -> World:
     """Raises AssertionError unless what is read is the log less what the killed had not written; before a last merge
     and after it.
