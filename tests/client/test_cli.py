@@ -262,6 +262,18 @@ def test_what_is_piped_is_plain_and_not_wrapped(service: Service, log: Log) -> N
     assert "\x1b" not in result.stdout and not result.stderr
 
 
+def test_a_piped_row_is_whole_however_wide_another_one_is(service: Service, run: Run) -> None:
+    scopes = [f"infer:{'long' * 12}-{n}" for n in range(20)]
+    run("token", "create", "wide", *(word for scope in scopes for word in ("--scope", scope)))
+    run("token", "create", "narrow", "--scope", "infer:fashion-*", "--scope", "read:fashion-mnist")
+    env = {"AMAAS_URL": service.api_url, "AMAAS_TOKEN": service.tokens["ann"], "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "amaas", "token", "ls"]
+    rows = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+    [wide] = [row for row in rows if "wide" in row]
+    assert all(scope in wide for scope in scopes)
+    assert any("narrow" in row and "infer:fashion-*, read:fashion-mnist" in row for row in rows)
+
+
 def test_progress_is_shown_on_standard_error_of_a_terminal(
     run: Run, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

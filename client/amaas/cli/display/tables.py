@@ -13,15 +13,19 @@ from rich.text import Text
 from amaas.cli.display.terminal import Terminal
 from amaas.cli.display.text import clean
 
-PIPED_WIDTH = 200  # columns without a terminal: lines that are piped into grep must not be wrapped
+PIPED_WIDTH = 200  # columns without a terminal
 UPLOAD_COLORS = {"registered": "green", "rejected": "red", "failed": "red", "expired": "red"}
 JOB_COLORS = {"succeeded": "green", "done": "green", "failed": "red", "cancelled": "red"}
 
 
 def console() -> Console:
-    """Standard output. Names and labels come from others: no markup is read from them."""
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-    return Terminal(markup=False, highlight=False, emoji=False, width=width)
+    """Standard output. Names and labels come from others: no markup is read from them.
+
+    Without a terminal no row is wrapped: it may be piped into grep.
+    """
+    piped = not (sys.stdout.isatty() or "COLUMNS" in os.environ)
+    width = PIPED_WIDTH if piped else None
+    return Terminal(markup=False, highlight=False, emoji=False, width=width, whole_rows=piped)
 
 
 def line(out: Console, bold: Any, *rest: Any) -> None:
