@@ -162,24 +162,7 @@ def test_an_input_that_kills_the_worker_is_its_own_failure(cloud: Cloud, client:
     assert [answer["index"] for answer in answers if "prediction" in answer] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
 
 
-def test_a_job_whose_execution_is_stopped_from_outside_is_failed_and_resumed(
-    cloud: Cloud, client: Client, tmp_path: Path
-) -> None:
-    register_unguarded(cloud, "slow")
-    rows = [{"inputs": {"a": [-(2**63)], "b": [-1]}} for _ in range(8)]  # each of them costs a few workers
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    job = client.create_batch_job("slow", tmp_path / "rows.jsonl", version=1)["id"]
-    machine = cloud.aws("stepfunctions")
-    [arn] = [entry["stateMachineArn"] for entry in machine.list_state_machines()["stateMachines"]]
-    machine.stop_execution(executionArn=f"{arn.replace(':stateMachine:', ':execution:')}:{job}-1", cause="by hand")
-    state = client.wait_for_batch_job(job, timeout=120)
-    assert state["state"] == "failed" and "aborted: by hand" in state["error"], state
-    assert client.list_batch_jobs("slow")[0]["state"] == "failed"
-    assert client.start_batch_job(job)["state"] in ("planning", "running")
-    assert client.cancel_batch_job(job)["state"] == "cancelled"
-
-
-# ---- the worker itself is killed
+# ---- executions and workers that are ended
 
 
 def slow_model() -> bytes:
@@ -191,6 +174,23 @@ def slow_model() -> bytes:
     nodes += [helper.make_node("ReduceMax", [f"m{count}"], ["y"], keepdims=0)]
     shape = numpy_helper.from_array(np.array([size, size]), "shape")
     return corpus.model(nodes, [corpus.value("x", [1, 1])], [corpus.value("y", [])], initializers=[weight, shape])
+
+
+def test_a_job_whose_execution_is_stopped_from_outside_is_failed_and_resumed(
+    cloud: Cloud, client: Client, tmp_path: Path
+) -> None:
+    register_unguarded(cloud, "slow", slow_model(), [Tensor("x", "FP32", [1, 1])])
+    rows = [{"inputs": {"x": [[float(n)]]}} for n in range(40)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    job = client.create_batch_job("slow", tmp_path / "rows.jsonl", version=1, chunk=2)["id"]
+    machine = cloud.aws("stepfunctions")
+    [arn] = [entry["stateMachineArn"] for entry in machine.list_state_machines()["stateMachines"]]
+    machine.stop_execution(executionArn=f"{arn.replace(':stateMachine:', ':execution:')}:{job}-1", cause="by hand")
+    state = client.wait_for_batch_job(job, timeout=120)
+    assert state["state"] == "failed" and "aborted: by hand" in state["error"], state
+    assert client.list_batch_jobs("slow")[0]["state"] == "failed"
+    assert client.start_batch_job(job)["state"] in ("planning", "running")
+    assert client.cancel_batch_job(job)["state"] == "cancelled"
 
 
 def test_every_input_is_answered_though_the_worker_is_killed(cloud: Cloud, client: Client, tmp_path: Path) -> None:
