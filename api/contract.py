@@ -63,7 +63,9 @@ PATH = {
 # where a transition changes a version, an alias would be ambiguous
 VERSION_NUMBER = Param("version", Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}$")], "the version's number")
 
-KEY = Param("x-request-key", str, "sticky key for split aliases; defaults to the token's id")
+KEY = Param(
+    "x-request-key", str, "requests with the same key get the same version of a split alias; one without a key draws it"
+)
 IDEMPOTENCY = Param(
     "Idempotency-Key",
     Annotated[str, Meta(pattern=f"^{idempotency.KEY}$")],

@@ -282,9 +282,9 @@ def _model(request: Request) -> tuple[str, str | None]:
     return request.params["model"], request.params.get("version")
 
 
-def _split_key(request: Request) -> str:
-    """Callers with the same key get the same version of a split alias: the header's, else the caller's token."""
-    return request.headers.get("x-request-key") or request.caller
+def _split_key(request: Request) -> str | None:
+    """Requests with the same key get the same version of a split alias; one without a key draws its own."""
+    return request.headers.get("x-request-key") or None
 
 
 def _body(request: Request) -> bytes:

@@ -89,7 +89,7 @@ class Models:
     def resolve(self, model: str, reference: str | None, key: str | None = None) -> Resolved:
         """The model's state, at most `ttl` seconds old, and the version that answers. Raises NotFound, Unavailable.
 
-        While the store is away, the state may be older: see the module's docstring. key: callers with the same key get
+        While the store is away, the state may be older: see the module's docstring. key: requests with the same key get
         the same version of a split alias; with none, each call draws. What an older state does not know is looked for
         in the present one: a version may be called as soon as it is there.
         """
