@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 from shared import keys, metrics
 from shared.uploads import attempts
-from tests.cloud.template import TEMPLATE, deployed, region
+from tests.cloud.template import ROOT, TEMPLATE, deployed, region
 
 __all__ = ["region"]  # a fixture
 
@@ -30,6 +31,32 @@ def test_alarms_on_uploads_fall_back_by_themselves() -> None:
         assert (alarms[name]["Statistic"], alarms[name]["TreatMissingData"]) == ("Sum", "notBreaching")
         assert not alarms[name]["MetricName"].startswith("Approximate")
     assert alarms["UploadsFailedAlarm"]["MetricName"] in metrics.UNITS
+
+
+def test_the_page_for_who_is_on_call_says_of_each_alarm_what_to_do() -> None:
+    page = (ROOT / "docs" / "operations" / "on-call.md").read_text()
+    named = re.findall(r"^\|.*", page, re.MULTILINE)
+    explained = {name for row in named for name in re.findall(r"`(\w+Alarm)`", row.split("|")[1])}
+    assert explained == {name for name in TEMPLATE["Resources"] if name.endswith("Alarm")}
+
+
+def test_each_scheduled_function_rings_when_it_fails() -> None:
+    resources = TEMPLATE["Resources"]
+    watched = {
+        dimension["Value"]["Ref"]
+        for one in resources.values()
+        if one["Type"] == "AWS::CloudWatch::Alarm" and one["Properties"]["MetricName"] == "Errors"
+        for dimension in one["Properties"]["Dimensions"]
+    }
+    elsewhere = {"IngestFunction": "IngestFailedAlarm", "ScrubFunction": "ScrubLateAlarm"}
+    assert set(elsewhere.values()) <= resources.keys()
+    scheduled = {
+        name
+        for name, one in resources.items()
+        for event in one.get("Properties", {}).get("Events", {}).values()
+        if event["Type"] == "Schedule"
+    }
+    assert scheduled - watched == elsewhere.keys()
 
 
 def test_the_looks_come_often_and_have_time() -> None:
