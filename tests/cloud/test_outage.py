@@ -56,7 +56,8 @@ def proxy(cloud: Cloud) -> Iterator[Proxy]:
         proxy.trouble("pass")
 
 
-# functions that callers wait for; others are started by events and by schedule, meanwhile, too
+# functions that callers wait for. Others are started by events and by schedule, meanwhile, too, and raise, so as to be
+# called again: the embedded cloud ends a process whose handler has raised, as Lambda does not
 CALLED = ("Authorize", "Inference", "Registry", "Upload", "BatchFunction", "Tokens")
 
 

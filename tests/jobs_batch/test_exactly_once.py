@@ -75,7 +75,7 @@ def test_the_process_dies_at_each_call_and_the_run_is_repeated(after: bool) -> N
 
 
 @given(st.integers(0, 2**32), st.integers(1, 12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_faults_by_chance_any_order_and_second_deliveries(seed: int, chunk: int) -> None:
     rng, store = random.Random(seed), MemoryStore()
     a_job(store, FILES, chunk=chunk)

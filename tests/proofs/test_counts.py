@@ -28,7 +28,7 @@ def test_a_merger_that_does_not_know_what_it_has_is_found_out(monkeypatch: pytes
     """Negative control: without the names of what was merged, an object that turns up again counts twice."""
     monkeypatch.setattr(merge, "is_merged", lambda total, key: False)
     with pytest.raises(AssertionError):
-        all(proof.check(seed, CALLS, PROCESSES, MERGES) for seed in range(12))
+        proof.check(0, CALLS, PROCESSES, MERGES)
 
 
 def test_a_merger_that_does_not_look_what_others_wrote_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ def test_a_merger_that_does_not_look_what_others_wrote_is_found_out(monkeypatch:
 
     monkeypatch.setattr(proof.MemoryStore, "put", careless)
     with pytest.raises(AssertionError):
-        all(proof.check(seed, CALLS, PROCESSES, MERGES) for seed in range(12))
+        proof.check(3, CALLS, PROCESSES, MERGES)  # a merger is overtaken there just as it writes
 
 
 def test_a_writer_that_takes_a_new_name_for_each_attempt_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,4 +56,4 @@ def test_a_writer_that_takes_a_new_name_for_each_attempt_is_found_out(monkeypatc
 
     monkeypatch.setattr(unwritten.Unwritten, "_put", renaming)
     with pytest.raises(AssertionError):
-        all(proof.check(seed, CALLS, PROCESSES, MERGES) for seed in range(12))
+        proof.check(0, CALLS, PROCESSES, MERGES)

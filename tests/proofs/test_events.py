@@ -122,7 +122,7 @@ SCHEDULES = COPIES.flatmap(
 )
 
 
-@pytest.mark.parametrize("examples", [150, pytest.param(3000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [60, pytest.param(3000, marks=pytest.mark.soak)])
 def test_duplicated_and_reordered_events(examples: int) -> None:
     @settings(
         max_examples=examples,
