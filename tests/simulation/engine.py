@@ -89,6 +89,7 @@ class Process:
         return self._fault
 
     def _main(self, run: Callable[[], Any]) -> None:
+        self.engine.threads.add(threading.get_ident())
         self._turn.acquire()
         try:
             if not self._killed:
@@ -96,13 +97,15 @@ class Process:
         except BaseException as error:
             self.error = error
         self.ended = True
+        self.engine.threads.discard(threading.get_ident())
         self._stopped.release()
 
 
 class Engine:
     """Virtual time, and what is to happen when. now: seconds since the epoch.
 
-    failure: why the run has to end, noted where an exception would meet code that catches it.
+    failure: why the run has to end, noted where an exception would meet code that catches it. threads: its own, by
+    their identifiers, and those of its processes.
     """
 
     def __init__(self, seed: int) -> None:
@@ -111,6 +114,7 @@ class Engine:
         self.running: Process | None = None
         self.failure: BaseException | None = None
         self.steps = self.processes = 0
+        self.threads = {threading.get_ident()}
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
 
@@ -158,13 +162,20 @@ class Serial:
 
 @contextmanager
 def virtual(engine: Engine) -> Iterator[None]:
-    """Clocks, sleeps, random numbers and thread pools of the whole program are the engine's."""
+    """Clocks, sleeps, random numbers and thread pools of all that the engine runs are the engine's.
+
+    Not those of other threads: one that is left of another test must not take turns in this world.
+    """
+
+    def of_world(virtual: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *given: (virtual if threading.get_ident() in engine.threads else real)(*given)
+
     product = [module for name, module in sys.modules.items() if name.startswith(("shared.", "functions."))]
     replaced: list[tuple[Any, str, Any]] = [
-        (time, "time", engine.time),
-        (time, "monotonic", lambda: engine.now),
-        (time, "sleep", engine.sleep),
-        (os, "urandom", engine.bytes),
+        (time, "time", of_world(engine.time, time.time)),
+        (time, "monotonic", of_world(lambda: engine.now, time.monotonic)),
+        (time, "sleep", of_world(engine.sleep, time.sleep)),
+        (os, "urandom", of_world(engine.bytes, os.urandom)),
     ]
     pools = [module for module in product if hasattr(module, "ThreadPoolExecutor")]
     replaced += [(module, "ThreadPoolExecutor", Serial) for module in (concurrent.futures, *pools)]

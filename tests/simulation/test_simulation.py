@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.simulation.__main__ import run
 from tests.simulation.bugs import BUGS, find_all, in_proof, in_worlds, named
+from tests.simulation.engine import Engine, Process, virtual
 from tests.simulation.seeded import Bug, function_of
 
 # found in one of the first worlds: enough of them to see that rules are checked, in seconds
@@ -32,6 +35,32 @@ def quiet() -> Iterator[None]:
 def test_worlds_break_no_rule(first: int, count: int) -> None:
     for seed in range(first, first + count):
         run(seed)
+
+
+def test_a_thread_of_another_test_takes_no_turn_in_a_world() -> None:
+    engine, begun, slept = Engine(0), threading.Event(), threading.Event()
+    engine.now = 5.0
+    times: list[float] = []
+
+    def other() -> None:
+        begun.wait(5)
+        time.sleep(0.01)
+        times.append(time.time())
+        slept.set()
+
+    def of_world() -> float:
+        begun.set()
+        assert slept.wait(5), "it was stopped"
+        return time.time()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with virtual(engine):
+        process = Process(engine, of_world)
+        process.resume()
+    thread.join()
+    assert (process.ended, process.result) == (True, 5.0), process.error
+    assert times[0] > 1e9
 
 
 def test_a_seed_determines_the_run() -> None:
