@@ -130,8 +130,8 @@ simulation: $(ENVS)/dev/.ready ## worlds in which everything goes wrong, from se
 trust: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/fuzz/.ready $(ENVS)/schemathesis/.ready ## long proofs, and their page bench/results/trust.md: make trust ROWS="8 14" (python -m bench.trust --help lists the rows)
 	@nice $(ENVS)/dev/bin/python -m bench.trust $(or $(ROWS),$(error ROWS is not given: python -m bench.trust --help lists them)) --write
 
-cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/schemathesis/.ready $(ENVS)/training/.ready tools-run ## the template, and the whole product on an embedded cloud of the tests' own
-	@$(ENVS)/dev/bin/pytest tests/cloud
+cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/schemathesis/.ready $(ENVS)/training/.ready tools-run ## the template, and the whole product on two embedded clouds of the tests' own
+	@$(ENVS)/dev/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/cloud
 
 anywhere: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## make run in a fresh clone with an empty Python; a killed cloud; a full disk
 	@$(ENVS)/dev/bin/pytest tests/anywhere
