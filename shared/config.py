@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 
@@ -45,6 +46,8 @@ class Config(Struct, frozen=True):
     prefetch: models to load before the first call; None: those of the models layer, if it has one, or only small ones.
     trusted_models, trusted_signers: which models run in the process that answers, see serving/wall.py. model_memory:
     bytes that each other model may take beside its file. require_filter: not without the system-call filter.
+    inference_memory: MB that the function which predicts has. prices: of what it takes, see cost/prices.py; empty: as
+    remembered.
     call_memory: bytes that one prediction may take of the process that answers, beside the model; see budget.py.
     max_upload_bytes: largest single file of a package. upload_ttl: lifetime of upload URLs in seconds.
     """
@@ -82,6 +85,8 @@ class Config(Struct, frozen=True):
     model_memory: int = 1024 * MiB
     require_filter: bool = True
     call_memory: int = CALL_MEMORY
+    inference_memory: int = 1769
+    prices: str = ""
 
     @property
     def max_package_bytes(self) -> int:
@@ -127,6 +132,7 @@ class Config(Struct, frozen=True):
             model_memory=int(env.get("MODEL_MEMORY_MIB", "1024")) * MiB,
             require_filter=env.get("REQUIRE_SYSTEM_CALL_FILTER", "true") != "false",
             call_memory=_call_memory(env),
+            **_cost(env),
         )
 
 
@@ -134,6 +140,11 @@ def _call_memory(env: Mapping[str, str]) -> int:
     """A share of what Lambda says that the function has."""
     function = env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     return int(function) * MiB // CALL_SHARE if function else CALL_MEMORY
+
+
+def _cost(env: Mapping[str, str]) -> dict[str, Any]:
+    """What the function that computes costs is told of the one that predicts."""
+    return {"inference_memory": int(env.get("INFERENCE_MEMORY_MB", "1769")), "prices": env.get("PRICES", "")}
 
 
 def _keys(text: str) -> tuple[bytes, ...]:

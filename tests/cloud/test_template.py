@@ -30,8 +30,8 @@ from tools import build
 __all__ = ["region"]  # a fixture
 
 FUNCTIONS = ["upload", "ingest", "registry", "inference", "sweep", "scrub", "tokens", "authorize", "publickey"]
-FUNCTIONS += ["counts", "watch", "batch", "batchplan", "batchwork", "training", "trainingstate"]
-WITH_ROUTES = ["upload", "registry", "inference", "tokens", "batch", "training"]
+FUNCTIONS += ["counts", "watch", "figures", "batch", "batchplan", "batchwork", "training", "trainingstate"]
+WITH_ROUTES = ["upload", "registry", "figures", "inference", "tokens", "batch", "training"]
 
 
 def api(**parameters: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def test_three_functions_sign_records_one_signs_tokens_and_readers_have_the_publ
             assert variables["SIGNING_KEY"] == {"Fn::If": ["Signs", key["Resource"], ""]}
         else:
             assert "SIGNING_KEY" not in variables
-        if name in ("ingest", "registry", "inference", "sweep", "scrub", "watch", "batch", "batchwork"):
+        if name in ("ingest", "registry", "inference", "sweep", "scrub", "watch", "figures", "batch", "batchwork"):
             assert variables["PUBLIC_KEYS"]["Fn::If"][:2] == [
                 "Signs",
                 {"Fn::Sub": "${PublicKey.Value},${FormerPublicKeys}"},

@@ -43,6 +43,8 @@ ROUTES = {
     "updateModel": ("PATCH", "/models/{model}"),
     "deleteModel": ("DELETE", "/models/{model}"),
     "restoreModel": ("POST", "/models/{model}/restore"),
+    "getModelCost": ("GET", "/models/{model}/cost"),
+    "listModelCosts": ("GET", "/costs"),
     "createUploadSession": ("POST", "/models/{model}/uploads"),
     "listUploads": ("GET", "/models/{model}/uploads"),
     "getUpload": ("GET", "/uploads/{upload_id}"),

@@ -12,6 +12,7 @@ from amaas.cli.base import HELP
 MODULES = {
     "aliases": ("alias", "approve", "promote", "protect", "reject", "rollback", "split"),
     "batch": ("batch",),
+    "cost": ("cost",),
     "history": ("diff", "history", "verify"),
     "models": ("delete", "edit", "ls", "restore", "retire", "show", "signature", "status", "versions"),
     "optimize": ("optimize",),
