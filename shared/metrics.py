@@ -32,6 +32,7 @@ UNITS = {
     "ModelUnfiltered": COUNT,  # models loaded without the system-call filter, where that is allowed
     "ProcessorMismatch": COUNT,  # versions not served, since they answer differently on this kind of processor
     "WatchFailed": COUNT,  # canaries that could not be judged
+    "Drifted": COUNT,  # versions whose calls differ from what they were made of, in each window
     "RolledBack": COUNT,  # canaries that the watcher rolled back
     "ScrubFailed": COUNT,  # records and blobs that are not as they were written
     "ScrubAge": NONE,  # days in which every record and blob was read again

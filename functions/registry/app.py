@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from functions.registry import contract, description
+from functions.registry import contract, description, traffic
 from functions.registry.contract import (
     CompareQuery,
     HistoryQuery,
@@ -15,13 +15,11 @@ from functions.registry.contract import (
     RollbackRequest,
     SetAliasRequest,
     SetPolicyRequest,
-    StatsQuery,
     TransitionRequest,
     UpdateModelRequest,
     VersionsQuery,
 )
 from shared.access import scopes
-from shared.counts.views import ModelCounts
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import log
 from shared.registry import (
@@ -152,12 +150,7 @@ def get_history(request: Request, query: HistoryQuery) -> record_views.History:
     return history
 
 
-@handler.route("GET", MODEL + "/stats", id="getModelCounts", scope="read", query=StatsQuery, gives=ModelCounts)
-def get_counts(request: Request, query: StatsQuery) -> ModelCounts:
-    """What was counted of a model's calls: sums by version and alias, and how they went on"""
-    from shared.counts import answer  # no other route waits for it
-
-    return answer.answer(log().store, models.get(log(), _name(request)).model, **asdict(query))
+traffic.add_routes(handler, lambda: log())
 
 
 # ---- aliases

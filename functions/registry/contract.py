@@ -167,6 +167,15 @@ class StatsQuery(Struct):
     limit: Annotated[int, limit(5000)] = 1000
 
 
+class DriftQuery(Struct):
+    since: Annotated[
+        str, Meta(max_length=40, description="a time (2026-01-31T17:00:00Z), or so long ago: 6h, 7d; of whole hours")
+    ] = "1d"
+    until: Annotated[str | None, Meta(description="a time, or so long ago; omitted: now")] = None
+    version: Annotated[Number | None, Meta(description="only calls of this version")] = None
+    alias: Annotated[str | None, Meta(description="only calls by this alias; empty: only by a version's number")] = None
+
+
 def number(params: dict[str, str], name: str) -> int:
     """A number in a path. Raises BadInput."""
     text = params[name]

@@ -1,4 +1,5 @@
-"""Each minute, canaries are judged by their counts, and moved; after each move, whoever is to be told is told.
+"""Each minute, canaries are judged by their counts, and moved; after each move, whoever is to be told is told. Each
+hour, calls are compared with what their versions were made of.
 
 No route: whoever may invoke this function can do no more than have it look once more.
 """
@@ -41,6 +42,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             _Rest.until = 0.0
             told = [_tell(record["s3"]["object"]["key"]) for record in event["Records"]]
             return {"told": [one for one in told if one]}
+        if event.get("drift"):
+            return _look_for_drift()
         return _look()
     finally:
         deadline.end(token)
@@ -52,6 +55,22 @@ def _look() -> dict[str, Any]:
     looked = watch.look(log(), _counts_of, int(time.time() // 60))
     _Rest.until = 0.0 if looked else time.monotonic() + QUIET
     return {"looked": [_report(one) for one in looked]}
+
+
+def _look_for_drift() -> dict[str, Any]:
+    """A figure, and a line, for each version and window with drift; an alarm rings by the figure."""
+    from shared.drift import look  # once an hour: the look of each minute does not wait for it
+
+    seen = look.look(log(), int(time.time() // 60))
+    drifted = []
+    for one in seen:
+        if one.verdict is None or one.verdict.state != "drift":
+            continue
+        said = {"model": one.model, "version": one.version, "window": one.window, "since": one.since}
+        metrics.emit("Drifted", 1, service="watch")
+        logger.info("drift", extra=said | {"severity": one.verdict.severity, "reason": one.verdict.reason})
+        drifted.append([one.model, one.version, one.window])
+    return {"drifted": drifted, "looked": len(seen)}
 
 
 def _counts_of(canary: Canary) -> list[counted.Minute]:

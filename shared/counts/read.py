@@ -26,7 +26,9 @@ GONE = merge.GONE
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Which rows of a model: first, last: minutes, the last one excluded. step: minutes that a row is to stand for."""
+    """Which rows: first, last: minutes, the last one excluded. step: minutes that a row is to stand for. model: empty
+    for all of them.
+    """
 
     model: str
     first: int
@@ -37,7 +39,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
     def has(self, row: Row) -> bool:
         return (
-            row.model == self.model
+            self.model in ("", row.model)
             and self.first <= row.at < self.last
             and self.version in (None, row.version)
             and self.alias in (None, row.alias)
@@ -78,7 +80,7 @@ def _read(store: Store, wanted: Wanted) -> Selection:
     etags = dict(_hours(store, wanted))
     selection = Selection()
     open_hours = {*etags, *raws}
-    if wanted.step >= HOUR:
+    if wanted.step >= HOUR and wanted.model:
         for day in sorted({day_of(minute) for minute in range(wanted.first, wanted.last, HOUR)}):
             known = {hour: etag for hour, etag in etags.items() if hour.startswith(day)}
             if not any(hour.startswith(day) for hour in raws) and _add_day(store, day, known, wanted, selection):
@@ -102,7 +104,7 @@ def _raws(store: Store, wanted: Wanted) -> Iterator[tuple[str, str]]:
 def _hours(store: Store, wanted: Wanted) -> Iterator[tuple[str, str]]:
     """Hours with their ETags; where days are read, all those of each day."""
     first, last = hour_of(wanted.first), hour_of(wanted.last - 1)
-    if wanted.step >= HOUR:
+    if wanted.step >= HOUR and wanted.model:
         first, last = hour_of(wanted.first - wanted.first % DAY), f"{last[:8]}T23"
     before = keys.stats_hour(first)[:-2]  # "…T" sorts before all hours of the day
     for info in list_all(store, keys.STATS_HOURS, after=before):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.counts import bins
-from shared.counts.counts import MOST_LABELS, OTHER, SCORES, Counts, Key
+from shared.counts import bins, labels
+from shared.counts.counts import OTHER, SCORES, Counts, Key
 from shared.errors import AmaasError
 from shared.package.manifest import Manifest
 from shared.serving import features
@@ -97,14 +97,8 @@ def _count_predictions(counts: Counts, loaded: Loaded, answer: Any) -> None:
 
 
 def _named(manifest: Manifest, parts: dict[str, Any]) -> frozenset[str]:
-    """The labels that are counted by name: those that were frequent when the model was made, else the first ones.
-
-    They follow from the version alone, so that what two processes counted fits together.
-    """
+    """The labels that are counted by name."""
     named: frozenset[str] | None = parts.get(NAMED)
     if named is None:
-        known = ((manifest.reference or {}).get("scores") or {}).get("labels") or {}
-        ranks = {label: -number for label, number in known.items() if isinstance(number, (int, float))}
-        ranked = sorted(manifest.labels, key=lambda label: ranks.get(label, 0))
-        named = parts[NAMED] = frozenset(ranked[:MOST_LABELS])
+        named = parts[NAMED] = frozenset(labels.named(manifest))
     return named

@@ -66,6 +66,23 @@ class Models(Connection):
             answer = more | {"series": answer["series"] + more["series"]}
         return answer
 
+    def get_model_drift(
+        self,
+        model: str,
+        *,
+        since: str = "1d",
+        until: str | None = None,
+        version: int | None = None,
+        alias: str | None = None,
+    ) -> Json:
+        """Whether calls differ from what each version was made of: `versions`, each with a `state` and its `columns`.
+
+        state: drift, quiet, or waiting for items. since, until: as of get_model_counts, in whole hours.
+        """
+        parameters = {"since": since, "until": until, "version": version, "alias": alias}
+        query = {name: str(value) for name, value in parameters.items() if value is not None}
+        return self._call("getModelDrift", {"model": model}, params=query)
+
     def update_model(
         self, model: str, *, card: str | None = None, tags: list[str] | None = None, **change: Any
     ) -> Json:

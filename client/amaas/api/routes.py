@@ -30,6 +30,7 @@ ROUTES = {
     "compareVersions": ("GET", "/models/{model}/diff"),
     "getHistory": ("GET", "/models/{model}/history"),
     "getModelCounts": ("GET", "/models/{model}/stats"),
+    "getModelDrift": ("GET", "/models/{model}/drift"),
     "setAlias": ("PUT", "/models/{model}/aliases/{alias}"),
     "rollbackAlias": ("POST", "/models/{model}/aliases/{alias}/rollback"),
     "deleteAlias": ("DELETE", "/models/{model}/aliases/{alias}"),

@@ -13,6 +13,7 @@ MODULES = {
     "aliases": ("alias", "approve", "promote", "protect", "reject", "rollback", "split"),
     "batch": ("batch",),
     "cost": ("cost",),
+    "drift": ("drift",),
     "history": ("diff", "history", "verify"),
     "models": ("delete", "edit", "ls", "restore", "retire", "show", "signature", "status", "versions"),
     "optimize": ("optimize",),

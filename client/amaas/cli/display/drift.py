@@ -1,0 +1,57 @@
+"""A model's drift: a line for each version, and its columns as a table, the largest effect first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from amaas.cli.display.tables import line, row, table
+
+Json = dict[str, Any]
+COLORS = {"none": "green", "moderate": "yellow", "major": "red"}
+FIGURES = ("items", "PSI", "by chance below", "KS", "reference", "calls")
+
+
+def show(answer: Json, out: Console, *, bins: bool) -> None:
+    if not answer["versions"]:
+        line(out, answer["model"], f"no calls from {answer['since']} to {answer['until']}")
+    for version in answer["versions"]:
+        named = f"{answer['model']}@{version['version']}"
+        line(out, named, f"{version['state']}: {version['reason']} ({version['requests']:,} requests)")
+        columns = sorted(version["columns"], key=lambda column: -(column["effect"] or 0))
+        if columns:
+            rows = table("column", "of", "severity", *FIGURES[:4], right=FIGURES)
+            for column in columns:
+                _column(rows, column)
+            out.print(rows)
+        for column in columns if bins else []:
+            if column["severity"] != "none":
+                _bins(out, column)
+    if answer["left_out"]:
+        line(out, "incomplete:", f"{answer['left_out']} stored objects of this span cannot be read")
+    if answer["dropped"]:
+        line(out, "incomplete:", f"{answer['dropped']:,} calls were not counted, as a process had too many to remember")
+
+
+def _column(rows: Any, column: Json) -> None:
+    known = column["psi"] is not None
+    severity = Text(column["severity"], COLORS[column["severity"]]) if known else "too few items"
+    figures = [_number(column[name]) for name in ("psi", "threshold", "distance")]
+    row(rows, column["name"], column["of"], severity, f"{column['items']:,}", *figures)
+
+
+def _bins(out: Console, column: Json) -> None:
+    rows = table(column["name"], *FIGURES[4:], right=FIGURES)
+    for one in column["bins"]:
+        row(rows, one["bin"], _percent(one["reference"]), _percent(one["share"]))
+    out.print(rows)
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"
+
+
+def _percent(share: float | None) -> str:
+    return "too few" if share is None else f"{100 * share:.1f} %"
