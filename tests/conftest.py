@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 
 import pytest
+
+if find_spec("hypothesis"):  # the environment 'training' does without it
+    from hypothesis import HealthCheck, settings
+
+    # how long something takes is no property of it: machines differ, and are busy
+    settings.register_profile("amaas", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("amaas")
 
 # a developer's own credentials must never reach a test
 for name in list(os.environ):
