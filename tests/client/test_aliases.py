@@ -182,6 +182,8 @@ def test_a_release_policy(amaas: Run) -> None:
     amaas("policy", "m", "--steps", "a,b", code=2)
     amaas("policy", "m", "--off", "--promote", code=2)
     assert "has no release policy" in amaas("policy", "m", "--off").stdout
+    assert "rolls worse canaries back" in amaas("policy", "m", "--on").stdout  # by the defaults alone
+    amaas("policy", "m", "--off")
     assert "persons alone" in amaas("policy", "m", "--on", "--no-abort").stdout
 
 

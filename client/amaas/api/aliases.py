@@ -96,5 +96,5 @@ def _policy(
     body = {name: value for name, value in members.items() if value is not None}
     body |= {name: True for name, value in (("default", default), ("below_default", below_default)) if value}
     if release is not None:
-        body["release"] = {} if release is True else release or None
+        body["release"] = {} if release is True else None if release is False else release  # {}: the defaults
     return body
