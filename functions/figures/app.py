@@ -1,4 +1,4 @@
-"""What follows from counts: costs. It only reads, and has numpy, which the control plane does without."""
+"""What follows from counts: costs, and how canaries do. It only reads, and has numpy, which the control plane lacks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from shared.cost.prices import parse
 from shared.entry.http import Request, Routes
 from shared.entry.wiring import config
 from shared.entry.wiring import reading as log
+from shared.release import views as release
 
 handler = Routes("figures")
 MODEL = "/models/{model}"
@@ -37,6 +38,14 @@ def list_costs(request: Request, query: CostsQuery) -> views.CostList:
     return answer.of_models(
         log(), _rates(), permitted, since=query.since, until=query.until, limit=query.limit, next=query.next
     )
+
+
+@handler.route("GET", MODEL + "/aliases/{alias}/release", id="getRelease", scope="read", gives=release.Release)
+def get_release(request: Request) -> release.Release:
+    """What the watcher would decide of an alias now, and the evidence so far; it decides nothing by that"""
+    from shared.release import answer as releases  # numpy, which no other route waits for
+
+    return releases.of_alias(log(), request.params["model"], request.params["alias"])
 
 
 def _rates() -> Rates:

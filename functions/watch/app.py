@@ -14,10 +14,9 @@ from typing import Any
 import msgspec
 
 from shared import deadline, keys, metrics
-from shared.counts import read
-from shared.counts.counts import to_rows
 from shared.entry.wiring import config, log, store
-from shared.release import counted, notify, watch, webhook
+from shared.release import notify, stored, watch, webhook
+from shared.release.counted import Minute
 from shared.release.judge import RollBack, Wait
 from shared.release.notify import Message, Send
 from shared.release.watch import Canary, Looked
@@ -25,7 +24,6 @@ from shared.release.watch import Canary, Looked
 logger = logging.getLogger(__name__)
 
 QUIET = 300.0  # seconds until this process looks again, where it found nothing to watch; a move wakes it
-APART = 60  # minutes by which the clocks of processes may be wrong, and their counts still be found
 
 
 class _Rest:
@@ -73,14 +71,13 @@ def _look_for_drift() -> dict[str, Any]:
     return {"drifted": drifted, "looked": len(seen)}
 
 
-def _counts_of(canary: Canary) -> list[counted.Minute]:
+def _counts_of(canary: Canary) -> list[Minute]:
     """Of both versions, since the stage began. Raises Unavailable."""
-    first, last = canary.stage.began - APART, int(time.time() // 60) + APART
-    found = read.read(store(), read.Wanted(model=canary.model, alias=canary.alias, first=first, last=last))
-    if found.left_out or found.dropped:
-        missing = {"left_out": found.left_out, "dropped": found.dropped}
+    counts = stored.counts_of(store(), canary, int(time.time() // 60))
+    if counts.left_out or counts.dropped:
+        missing = {"left_out": counts.left_out, "dropped": counts.dropped}
         logger.warning("counts are missing", extra={"model": canary.model, "alias": canary.alias, **missing})
-    return counted.minutes(to_rows(found.table), canary.stage.roles, canary.stage.since)
+    return counts.minutes
 
 
 def _report(one: Looked) -> dict[str, Any]:

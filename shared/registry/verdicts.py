@@ -57,36 +57,47 @@ def roll_back(log: Log, model: str, alias: str, evidence: Evidence, reason: str)
 
     Where moves take two persons, to what two have let it be, and no further (approved.py).
     """
-
-    def decide(head: Head) -> Record:
-        release = _judged(head, alias, evidence)
-        if not release.abort:
-            raise _Obstacle("rollbacks by evidence were switched off")
-        target = _without_canary(log, head, alias, evidence)
-        unarchived = aliases.require_usable(log, head, target)
-        return Record(kind="rollback", by=WATCHER, aliases={alias: aliases.compact(target)}, unarchived=unarchived)
-
-    return _append(log, model, alias, evidence, reason, decide)
+    return _append(log, model, alias, evidence, reason, lambda head: _back(log, head, alias, evidence))
 
 
 def go_on(log: Log, model: str, alias: str, step: int, evidence: Evidence, reason: str) -> Outcome:
     """Give the canary `step` percent of the calls. Its shadow, if the alias has one, stays."""
+    return _append(log, model, alias, evidence, reason, lambda head: _on(log, head, alias, step, evidence))
 
-    def decide(head: Head) -> Record:
-        release = _judged(head, alias, evidence)
-        if not release.promote or release != evidence.policy:
-            raise _Obstacle("the release policy was changed")
-        if any(request.alias == alias for request in head.requests.values()):
-            raise _Obstacle("a move request of this alias is open")
-        if head.policy(alias).two_person and not approved.release(log, head, alias):
-            raise _Obstacle("two persons have not approved this release: the canary's split was not requested")
-        present = head.aliases[alias]
-        weights = {evidence.stable: ALL - step, evidence.canary: step}
-        target = Target.of(weights, present.shadow if present.shadow != evidence.canary else None)
-        unarchived = aliases.require_usable(log, head, target)
-        return Record(kind="step", by=WATCHER, aliases={alias: aliases.compact(target)}, unarchived=unarchived)
 
-    return _append(log, model, alias, evidence, reason, decide)
+def obstacle(log: Log, head: Head, alias: str, step: int | None, evidence: Evidence) -> str | None:
+    """Why a verdict would not be carried out as the model is now; None if it would. step: None for a rollback."""
+    try:
+        _back(log, head, alias, evidence) if step is None else _on(log, head, alias, step, evidence)
+    except _Obstacle as found:
+        return str(found)
+    return None
+
+
+def _back(log: Log, head: Head, alias: str, evidence: Evidence) -> Record:
+    """Raises _Obstacle."""
+    release = _judged(head, alias, evidence)
+    if not release.abort:
+        raise _Obstacle("rollbacks by evidence were switched off")
+    target = _without_canary(log, head, alias, evidence)
+    unarchived = aliases.require_usable(log, head, target)
+    return Record(kind="rollback", by=WATCHER, aliases={alias: aliases.compact(target)}, unarchived=unarchived)
+
+
+def _on(log: Log, head: Head, alias: str, step: int, evidence: Evidence) -> Record:
+    """Raises _Obstacle."""
+    release = _judged(head, alias, evidence)
+    if not release.promote or release != evidence.policy:
+        raise _Obstacle("the release policy was changed")
+    if any(request.alias == alias for request in head.requests.values()):
+        raise _Obstacle("a move request of this alias is open")
+    if head.policy(alias).two_person and not approved.release(log, head, alias):
+        raise _Obstacle("two persons have not approved this release: the canary's split was not requested")
+    present = head.aliases[alias]
+    weights = {evidence.stable: ALL - step, evidence.canary: step}
+    target = Target.of(weights, present.shadow if present.shadow != evidence.canary else None)
+    unarchived = aliases.require_usable(log, head, target)
+    return Record(kind="step", by=WATCHER, aliases={alias: aliases.compact(target)}, unarchived=unarchived)
 
 
 def _judged(head: Head, alias: str, evidence: Evidence) -> ReleasePolicy:

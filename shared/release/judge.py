@@ -68,15 +68,38 @@ def carried(moved: Record, roles: Roles) -> float:
     return before.log_e_worse
 
 
-def judge(policy: ReleasePolicy, stage: Stage, minutes: Iterable[Minute], now: int) -> Verdict:
+class Weighed(NamedTuple):
+    """What counts say. final: the minutes that are taken. metrics: by name; log_e: of all, with what was carried."""
+
+    final: list[Minute]
+    metrics: dict[str, Comparison]
+    log_e: float
+
+    @property
+    def calls(self) -> int:
+        """Of the canary."""
+        return sum(one.canary.calls for one in self.final)
+
+
+def weigh(policy: ReleasePolicy, stage: Stage, minutes: Iterable[Minute], now: int) -> Weighed:
     """minutes: all since the stage began, in any order. now: minutes since the epoch."""
     final = counted.settled(minutes, now)
-    calls = sum(one.canary.calls for one in final)
-    if not calls:
-        return Wait(f"no calls of version {stage.roles.canary} since {as_minute(stage.began)}: waits for some")
     losses = sorted({*LOSSES, policy.tolerated_loss})
     metrics = {name: compare(counted.blocks(final, name), losses) for name in policy.metrics}
-    log_e = stage.carried + log_mean_e([one.log_e_worse for one in metrics.values()])
+    return Weighed(final, metrics, stage.carried + log_mean_e([one.log_e_worse for one in metrics.values()]))
+
+
+def judge(policy: ReleasePolicy, stage: Stage, minutes: Iterable[Minute], now: int) -> Verdict:
+    """As `weigh` and `decide`."""
+    return decide(policy, stage, weigh(policy, stage, minutes, now), now)
+
+
+def decide(policy: ReleasePolicy, stage: Stage, weighed: Weighed, now: int) -> Verdict:
+    """now: minutes since the epoch."""
+    final, metrics, log_e = weighed
+    calls = weighed.calls
+    if not calls:
+        return Wait(f"no calls of version {stage.roles.canary} since {as_minute(stage.began)}: waits for some")
     worse = log_e >= -math.log(policy.alpha)
     evidence = _evidence(policy, stage, final, metrics, log_e, worse)
     if worse:
@@ -84,11 +107,16 @@ def judge(policy: ReleasePolicy, stage: Stage, minutes: Iterable[Minute], now: i
         return RollBack(reason, evidence) if policy.abort else Wait(f"{reason}; persons alone roll it back", evidence)
     if obstacle := _not_yet(policy, stage, now - stage.began, calls, metrics):
         return Wait(obstacle, evidence)
-    step = min(one for one in policy.steps if one > stage.roles.weight or one == ALL)
+    step = next_step(policy, stage.roles)
     reason = f"no loss above {100 * policy.tolerated_loss:g} % after {calls:,} calls of version {stage.roles.canary}"
     if not policy.promote:
         return Wait(f"{reason}: ready for {step} %, to which a person moves it", evidence)
     return GoOn(reason, step, replace(evidence, verdict="no-loss"))
+
+
+def next_step(policy: ReleasePolicy, roles: Roles) -> int:
+    """The canary's weight after the present one, in percent."""
+    return min(one for one in policy.steps if one > roles.weight or one == ALL)
 
 
 def _not_yet(

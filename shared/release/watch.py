@@ -73,12 +73,27 @@ def _look(model: str, alias: str, log: Log, counts_of: CountsOf, now: int) -> Lo
     return Looked(model, alias, verdict, outcome.obstacle)
 
 
+def unwatched(head: Head, alias: str) -> str | None:
+    """Why an alias of a model is not watched; None if it is."""
+    present = head.aliases.get(alias)
+    if present is None or not head.alive:
+        return "there is no such alias"
+    if head.policy(alias).release is None:
+        return "it has no release policy: nothing says how its canaries are to be judged"
+    if not present.split:
+        return f"all of its calls go to version {present.version}: there is no canary"
+    if len(present.split) != 2:
+        return f"its calls are split among {len(present.split)} versions, and two are compared"
+    return None
+
+
 def find(log: Log, head: Head, alias: str) -> Canary | None:
     """An alias as the judge sees it; None if it is not watched. Raises Unavailable if its last move cannot be read."""
-    present, policy = head.aliases.get(alias), head.policy(alias).release
-    roles = verdicts.roles(present) if present is not None else None
-    if present is None or policy is None or roles is None or not head.alive:
+    if unwatched(head, alias) is not None:
         return None
+    present, policy = head.aliases[alias], head.policy(alias).release
+    roles = verdicts.roles(present)
+    assert policy is not None and roles is not None  # as unwatched says
     moved = log.records(head.model, present.since, present.since)
     if not moved:
         raise Unavailable(f"record {present.since} of model {head.model!r} cannot be read")

@@ -43,7 +43,7 @@ FUNCTIONS: list[tuple[str, Callable[..., Any]]] = [
     (r"/tokens.*", tokens_app.handler),
     (r"/batch(/.*)?|/models/[^/]+/batch", batch.handler),
     (r"/training-jobs.*", training.handler),
-    (r"/models/[^/]+/cost|/costs", figures.handler),
+    (r"/models/[^/]+/(cost|aliases/[^/]+/release)|/costs", figures.handler),
     (r"/models.*", registry.handler),
 ]
 

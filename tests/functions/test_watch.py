@@ -12,7 +12,7 @@ import pytest
 from functions.watch import app as watching
 from shared import keys
 from shared.config import Config
-from shared.counts import forms
+from shared.counts import forms, read
 from shared.counts.counts import Counts, Row
 from shared.counts.times import hour_of
 from shared.errors import Unavailable
@@ -117,7 +117,7 @@ def test_a_move_wakes_it(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_be_judged_rings(
     log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(watching.read, "read", lambda *args: 1 / 0)
+    monkeypatch.setattr(read, "read", lambda *args: 1 / 0)
     assert look() == [{"model": "m", "alias": "production", "verdict": None}]
     assert '"WatchFailed":1' in capsys.readouterr().out.replace(" ", "")
     assert target(log) == "1: 90, 2: 10"

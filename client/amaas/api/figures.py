@@ -1,4 +1,4 @@
-"""What follows from the counts of a model's calls: what they cost."""
+"""What follows from the counts of a model's calls: what they cost, and how a canary does."""
 
 from __future__ import annotations
 
@@ -39,3 +39,10 @@ class Figures(Connection):
             more = self._call("listModelCosts", params=query | {"next": answer["next"]})
             answer = more | {"models": answer["models"] + more["models"]}
         return answer
+
+    def get_release(self, model: str, alias: str = "production") -> Json:
+        """How an alias' canary does: `verdict` (wait, roll-back, go-on; None: not watched), `reason`, `evidence`.
+
+        Nothing is moved by asking.
+        """
+        return self._call("getRelease", {"model": model, "alias": alias})

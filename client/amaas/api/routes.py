@@ -46,6 +46,7 @@ ROUTES = {
     "restoreModel": ("POST", "/models/{model}/restore"),
     "getModelCost": ("GET", "/models/{model}/cost"),
     "listModelCosts": ("GET", "/costs"),
+    "getRelease": ("GET", "/models/{model}/aliases/{alias}/release"),
     "createUploadSession": ("POST", "/models/{model}/uploads"),
     "listUploads": ("GET", "/models/{model}/uploads"),
     "getUpload": ("GET", "/uploads/{upload_id}"),

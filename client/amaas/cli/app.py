@@ -19,6 +19,7 @@ MODULES = {
     "optimize": ("optimize",),
     "policy": ("policy",),
     "predict": ("explain", "infer", "predict"),
+    "release": ("release",),
     "stats": ("stats",),
     "tokens": ("token",),
     "training": ("train",),

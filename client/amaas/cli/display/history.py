@@ -76,7 +76,7 @@ def evidence_sentence(evidence: Json) -> str:
     )
     if worse:
         needed = 1 / policy["alpha"]
-        return f"worse: {counts}; e-value {_e_value(evidence['log_e_worse'])}, needed were {needed:,.0f}"
+        return f"worse: {counts}; e-value {e_value(evidence['log_e_worse'])}, needed were {needed:,.0f}"
     return f"no loss above {100 * policy['tolerated_loss']:g} %: {counts}"
 
 
@@ -84,7 +84,7 @@ def _share(bad: int, calls: int) -> str:
     return f"{bad:,} of {calls:,} ({100 * bad / max(calls, 1):.2g} %)"
 
 
-def _e_value(log_e: float) -> str:
+def e_value(log_e: float) -> str:
     """An e-value in two digits, or its power of ten."""
     digits = log_e / math.log(10)
     return f"{math.exp(log_e):.2g}" if digits < 4 else f"10^{digits:.0f}"
