@@ -28,6 +28,7 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
     the event, work after the answer (shadows, these counts), and the start of a process.
     scores: items by their top score, bins 0 to 19. labels: items by their best label. items: that have features;
     features: items by bins of the version's reference, see bins.place; an item is one image, text, row or sound.
+    placed: calls whose items have features; out_of_range: those of them with an item outside of the reference's range.
     shadow: compared, different, failed, dropped. absent members are zero.
     """
 
@@ -49,6 +50,8 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
     labels: dict[str, int] = field(default_factory=dict)
     items: int = 0
     features: dict[str, Histogram] = field(default_factory=dict)
+    placed: int = 0
+    out_of_range: int = 0
     shadow: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: "Counts") -> None:

@@ -54,7 +54,8 @@ class CountedSum(_Keyed, kw_only=True):
     the model; cache_hits: calls that found it loaded. billed_ms: of the calls, rounded up one by one; the start of
     processes and work after answers come on top. scores: items by their best score, in 20 bins from 0 to 1. labels:
     items by their best label, 64 of the model's and `other`. features: items by bins of the version's reference: 0 is
-    below all of them, the highest above, -1 stands for an absent value. shadow: compared (the same), different,
+    below all of them, the highest above, -1 stands for an absent value. placed: calls whose items have features;
+    out_of_range: those of them with an item below or above. shadow: compared (the same), different,
     failed, dropped.
     """
 
@@ -73,6 +74,8 @@ class CountedSum(_Keyed, kw_only=True):
     labels: dict[str, int]
     items: int
     features: dict[str, dict[str, int]]
+    placed: int
+    out_of_range: int
     shadow: dict[str, int]
 
 
@@ -190,6 +193,8 @@ def _sum(key: Key, counts: Counts) -> CountedSum:
         labels=counts.labels,
         items=counts.items,
         features={name: _texts(values) for name, values in counts.features.items()},
+        placed=counts.placed,
+        out_of_range=counts.out_of_range,
         shadow=counts.shadow,
     )
 

@@ -8,8 +8,8 @@ No member has its default left out: what an old record means must not change wit
 from msgspec import Struct, field
 
 ALL = 100  # percent
-SERVER_ERRORS, SLOW, SHADOW_DIFFERS = "server_errors", "slow", "shadow_differs"
-METRICS = (SERVER_ERRORS, SLOW, SHADOW_DIFFERS)
+SERVER_ERRORS, SLOW, SHADOW_DIFFERS, OUT_OF_RANGE = "server_errors", "slow", "shadow_differs", "out_of_range"
+METRICS = (SERVER_ERRORS, SLOW, SHADOW_DIFFERS, OUT_OF_RANGE)
 WATCHER = "watcher"  # who changes aliases by evidence; tokens' ids are longer
 
 

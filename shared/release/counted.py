@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from shared.counts.counts import Counts, Row
-from shared.registry.releases import SERVER_ERRORS, SHADOW_DIFFERS, SLOW
+from shared.registry.releases import OUT_OF_RANGE, SERVER_ERRORS, SHADOW_DIFFERS, SLOW
 from shared.registry.verdicts import Roles
 from shared.release.evidence import Block
 
@@ -58,6 +58,7 @@ def group(counts: Counts) -> Group:
     events = {
         SERVER_ERRORS: (counts.requests, counts.server_errors),
         SHADOW_DIFFERS: (counts.shadow.get("compared", 0) + different, different),  # `compared` are those without one
+        OUT_OF_RANGE: (counts.placed, counts.out_of_range),
     }
     return Group(counts.requests, events, counts.latency.get("run", {}))
 

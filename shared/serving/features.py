@@ -65,7 +65,7 @@ def _number(value: Any) -> float:
 
 
 def count(counts: Counts, call: Call) -> None:
-    """Count the features of a call's inputs, where its version has a reference."""
+    """Count the features of a call's inputs, where its version has a reference. counts: of this call alone."""
     loaded = call.loaded
     edges = _edges(loaded)
     compute = OF_KIND.get(loaded.manifest.input_kind or "")
@@ -78,6 +78,16 @@ def count(counts: Counts, call: Call) -> None:
         for value in values.tolist():
             number = bins.place(value, edges[name])
             histogram[number] = histogram.get(number, 0) + 1
+    if counts.items:
+        counts.placed, counts.out_of_range = 1, int(_is_outside(counts, edges))
+
+
+def _is_outside(counts: Counts, edges: Mapping[str, Sequence[float]]) -> bool:
+    """Whether any item of a call is below or above a feature's bins.
+
+    By calls, as versions are drawn for them: the items of one call are no events of their own.
+    """
+    return any(histogram.keys() & {0, len(edges[name])} for name, histogram in counts.features.items())
 
 
 def _edges(loaded: Loaded) -> dict[str, list[float]]:

@@ -92,6 +92,25 @@ def test_a_good_one_goes_on_and_a_metric_that_is_open_is_waited_for(log: Log) ->
     assert asked()["verdict"] == "wait" and "waits for more calls" in asked()["reason"]
 
 
+def test_inputs_out_of_range_are_a_bad_event_where_a_policy_says_so(log: Log) -> None:
+    rules = ReleasePolicy(bake_minutes=3, least_requests=5, metrics=("out_of_range",))
+    aliases.set_policy(log, "m", "production", None, ANN, rules)
+    since = models.get(log, "m").aliases["production"].since
+    at = int(time.time() // 60) - 3
+    rows = [
+        Row(model="m", version=version, alias="production", since=since, at=at, counts=counts)
+        for version, counts in (
+            (1, Counts(requests=90, placed=80, out_of_range=1)),
+            (2, Counts(requests=20, placed=20, out_of_range=15)),
+        )
+    ]
+    log.store.put(keys.stats_raw(hour_of(at), 0, "0" * 16, 1), forms.pack(forms.Raw(rows=rows)))
+    state = asked()
+    metric = state["evidence"]["metrics"]["out_of_range"]
+    assert (state["verdict"], metric["canary"], metric["stable"]) == ("roll-back", 20, 80)
+    assert "out of range in 15 of 20 calls, beside 1 of 80" in state["reason"]
+
+
 def test_what_stands_in_the_way_is_said(log: Log) -> None:
     """An open move request, which the watcher does not overtake."""
     count(log, bad=0)

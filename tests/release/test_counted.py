@@ -30,8 +30,8 @@ def test_rows_of_both_versions_make_a_minute() -> None:
     assert (first.minute, first.canary, first.stable.calls) == (59, Group(), 50)
     assert second == Minute(
         60,
-        Group(5, {"server_errors": (5, 1), "shadow_differs": (0, 0)}, {30: 5}),
-        Group(45, {"server_errors": (45, 2), "shadow_differs": (9, 3)}, {30: 44, 31: 1}),
+        Group(5, {"server_errors": (5, 1), "shadow_differs": (0, 0), "out_of_range": (0, 0)}, {30: 5}),
+        Group(45, {"server_errors": (45, 2), "shadow_differs": (9, 3), "out_of_range": (0, 0)}, {30: 44, 31: 1}),
     )
     assert blocks([first, second], "server_errors") == [Block(5, 1, 95, 2)]
     assert blocks([first, second], "shadow_differs") == []

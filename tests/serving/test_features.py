@@ -123,6 +123,24 @@ def test_of_tables_the_rows_of_the_call_are_seen() -> None:
     } == counts.features
 
 
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("17,1.5\n18,1\n", (1, 0)),
+        ("17,1.5\n900,1\n901,1\n", (1, 1)),  # two items of one call
+        ("-1,1\n", (1, 1)),
+        ("17,\n", (1, 0)),  # absent is not outside
+    ],
+)
+def test_a_call_is_out_of_range_where_an_item_is(rows: str, expected: tuple[int, int]) -> None:
+    seen = table()
+    seen = replace(seen, session=TimedSession(seen.session))
+    tasks.predict(seen, f"age,height\n{rows}".encode(), "text/csv", {})
+    counts = counted(seen)
+    assert (counts.placed, counts.out_of_range) == expected
+    assert (counted(seen, route="explain").placed, counted(packages.loaded(linear([[1.0]]))).placed) == (0, 0)
+
+
 def test_of_texts_and_sounds_their_items_are_seen() -> None:
     loaded = replace(packages.loaded(tiny_classifier()), parts={}, items=["four", "a" * 30])
     text = Manifest(

@@ -33,7 +33,10 @@ def steps_of(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--loss", "tolerated_loss", type=float, help="How many more of its calls may be bad: 0.01 is 1 %.")
 @click.option("--alpha", type=float, help="How probable a wrong rollback may be: 0.01 is 1 %.")
 @click.option(
-    "--metric", "metrics", multiple=True, help="What is bad: server_errors, slow, shadow_differs; repeatable."
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="What is bad: server_errors, slow, shadow_differs, out_of_range; repeatable.",
 )
 @click.option("--abort/--no-abort", default=None, help="Roll a worse canary back without a person.")
 @click.option("--promote/--no-promote", default=None, help="Go on to the next step without a person.")
