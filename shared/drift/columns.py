@@ -43,12 +43,13 @@ def _feature(name: str, described: Any, counted: Mapping[int, int]) -> Column | 
     if reference is None:
         return None
     edges, names = described.get("edges"), described.get("names")
-    absent = described.get("absent")
-    gaps = (absent, counted.get(-1, 0)) if isinstance(absent, int) and 0 <= absent < MOST else None
+    (other,) = _numbers([described.get("other", 0)]) or [0]
+    absent = _numbers([described.get("absent")])
+    gaps = None if absent is None else (absent[0], counted.get(-1, 0))
     if _is_names(names) and len(names) == len(reference):
         return Column(
             name=name,
-            reference=[*reference, 0],
+            reference=[*reference, other],
             counts=[counted.get(number, 0) for number in range(len(names) + 1)],
             names=[*names, OTHER],
             absent=gaps,

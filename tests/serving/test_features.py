@@ -14,7 +14,7 @@ from shared.counts import bins
 from shared.counts.counts import Counts
 from shared.package import processing
 from shared.package.manifest import Manifest, Tensor
-from shared.serving import counting, features, tasks
+from shared.serving import counting, features, scripts, tasks
 from shared.serving.inputs import images
 from shared.serving.loaded import Loaded
 from shared.serving.observe import Call, TimedSession
@@ -91,6 +91,52 @@ def test_of_a_tensor_that_a_caller_made_up_nothing_breaks() -> None:
     assert counted(loaded, inputs={"image": large}).items == 1
     assert counted(loaded, inputs={"image": large.reshape(1, 1, 4500, 1000)}).items == 0
     assert counted(loaded, route="explain", inputs={"image": odd}).features == {}
+
+
+def test_of_images_rotation_noise_and_color_are_seen() -> None:
+    stripes = np.zeros((1, 8, 8, 1), np.uint8)
+    stripes[:, ::2] = 255
+    lying, standing = features.of_pixels(stripes), features.of_pixels(stripes.transpose(0, 2, 1, 3))
+    assert (lying["upright"][0], standing["upright"][0]) == (1.0, 0.0)
+    assert lying["sharpness"][0] == standing["sharpness"][0] == 0.5
+    flat = features.of_pixels(np.full((2, 8, 8, 3), 9, np.uint8))
+    assert (flat["sharpness"].tolist(), flat["upright"].tolist()) == ([0, 0], [0.5, 0.5])
+    assert flat["saturation"].tolist() == [0, 0]
+    red = features.of_pixels(np.broadcast_to(np.array([255, 0, 0], np.uint8), (1, 8, 8, 3)))
+    assert red["saturation"][0] == 1
+    assert features.of_pixels(np.zeros((1, 1, 1, 1), np.uint8))["sharpness"][0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("Grüße, Šárka!", "Latin"),
+        ("Привет, world", "Cyrillic"),
+        ("καλημέρα", "Greek"),
+        ("שלום", "Hebrew"),
+        ("مرحبا", "Arabic"),
+        ("नमस्ते", "Devanagari"),
+        ("안녕하세요", "Korean"),
+        ("こんにちは 世界", "Chinese or Japanese"),
+        ("สวัสดี", "other scripts"),
+        ("12.5 % … 🙂", "no letters"),
+        ("", "no letters"),
+        ("\ud800a", "Latin"),
+    ],
+)
+def test_the_script_of_a_text(text: str, script: str) -> None:
+    assert scripts.script(text) == script
+
+
+def test_categories_of_tables_are_counted_by_their_number() -> None:
+    loaded = table()
+    named = {"city": {"names": ["Ulm", "1"], "counts": [1, 1]}, "bad": {"names": [1]}, "worse": {"names": []}}
+    reference = {"features": {**loaded.manifest.reference["features"], **named}}
+    loaded = replace(loaded, manifest=replace(loaded.manifest, reference=reference), parts={})
+    loaded.note([{"city": "Ulm"}, {"city": 1}, {"city": "Bonn"}, {"city": ""}, {"age": 20}])
+    counts = counted(loaded)
+    assert counts.features["city"] == {0: 1, 1: 1, 2: 1, -1: 2}
+    assert set(counts.features) == {"age", "height", "city"}
 
 
 def table() -> Loaded:

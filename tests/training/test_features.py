@@ -18,15 +18,21 @@ from shared.serving import counting
 from shared.serving.inputs import images
 from shared.serving.loaded import Loaded
 from shared.serving.observe import Call
+from tests.training.test_kinds import chosen
 from training.kinds.images import Images
 from training.kinds.tables import Tables
-from training.report.card import _histogram
+from training.kinds.texts import Texts
+from training.report.card import _frequencies, _histogram
 
 
 def served(kind: str, preprocess: dict[str, Any], reference: dict[str, Any], tensor: Tensor) -> Loaded:
     digest = "0" * 64
     version = Version(version=1, task=kind, manifest=digest, source=digest, model=digest, size=1, upload="u")
-    plan: Any = {"image-classification": processing.Image, "tabular": processing.Table}[kind]
+    plan: Any = {
+        "image-classification": processing.Image,
+        "tabular": processing.Table,
+        "text-classification": processing.Text,
+    }[kind]
     manifest = Manifest(
         task=kind, inputs=[tensor], preprocess=msgspec.convert(preprocess, plan), reference={"features": reference}
     )
@@ -62,6 +68,9 @@ def test_images(mode: str) -> None:
     feeds, _ = images.feeds(loaded, files)
     counts = counting.of_call(Call(loaded=loaded, route="predict", inputs=feeds, answer={}))
     assert counts.features == expected(features, reference)
+    assert set(features) == {"brightness", "contrast", "sharpness", "upright"} | (
+        {"saturation"} if channels == 3 else set()
+    )
     assert sum(counts.features["brightness"].values()) == counts.items == 20
 
 
@@ -75,3 +84,35 @@ def test_tables() -> None:
     counts = counting.of_call(Call(loaded=loaded, route="predict", answer={}))
     assert counts.features == expected(features, reference)
     assert counts.features["height"][-1] == 13
+
+
+def test_categories_of_tables() -> None:
+    columns = [{"name": "city", "type": "category", "categories": ["Bonn", "Ulm"], "unknown": -1, "missing": ""}]
+    cities = ["Ulm", "Ulm", "Bonn", "Köln", None]
+    names, values = Tables({"columns": columns}, {}).categories(np.array([{"city": city} for city in cities]))["city"]
+    reference = {"city": _frequencies(names, values)}
+    assert reference["city"] == {"names": ["Bonn", "Ulm"], "counts": [1, 2], "other": 1, "absent": 1}
+    loaded = served("tabular", {"columns": columns}, reference, Tensor("features", "FP32", [-1, 2]))
+    loaded.note([{"city": city or ""} for city in cities])
+    counts = counting.of_call(Call(loaded=loaded, route="predict", answer={}))
+    assert counts.features == {"city": {0: 1, 1: 2, 2: 1, -1: 1}}
+
+
+def test_texts() -> None:
+    values = np.array(["one two three", "two three four", "three xyz", "шесть"] * 9, object)
+    kind = Texts.fit(values[:2], {}, chosen().preparation)
+    features, (names, scripts) = kind.features(values), kind.categories(values)["script"]
+    reference: dict[str, Any] = histograms(features)
+    reference["unknown_tokens"] |= kind.feature_details()["unknown_tokens"]
+    reference["script"] = _frequencies(names, scripts)
+    assert (reference["script"]["counts"][names.index("Cyrillic")], reference["script"]["other"]) == (9, 0)
+    assert features["unknown_tokens"][3] > features["unknown_tokens"][0] == 0
+    tensor = Tensor("input_ids", "INT64", [-1, -1])
+    loaded = served("text-classification", kind.preprocess, reference, tensor)
+    sent = values[:30]
+    loaded.note(sent.tolist())
+    feeds = {name: part.numpy() for name, part in kind.inputs(kind.encode(sent), slice(None)).items()}
+    counts = counting.of_call(Call(loaded=loaded, route="predict", inputs=feeds, answer={}))
+    plain = kind.features(sent)
+    assert {name: counts.features[name] for name in plain} == expected(plain, reference)
+    assert counts.features["script"][names.index("Latin")] == 23

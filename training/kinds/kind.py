@@ -58,3 +58,9 @@ class Kind(Protocol):
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
         """Simple features of each item [N], for drift detection and for accuracy by slice."""
+
+    def categories(self, values: np.ndarray) -> dict[str, tuple[list[str], list[str | None]]]:
+        """Features that have no order, for drift detection: the names that are counted; each item's, or None."""
+
+    def feature_details(self) -> dict[str, dict[str, Any]]:
+        """What serving has to know of features besides their bins, by name."""

@@ -32,3 +32,9 @@ class OneInput:
 
     def example(self, count: int) -> tuple[torch.Tensor, ...]:
         return (torch.zeros(count, *self.shape),)
+
+    def categories(self, values: np.ndarray) -> dict[str, tuple[list[str], list[str | None]]]:
+        return {}
+
+    def feature_details(self) -> dict[str, dict[str, Any]]:
+        return {}

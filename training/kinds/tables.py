@@ -130,6 +130,11 @@ class Tables(OneInput):
         numbers = [column.name for column in self.table.columns if column.type == "number"][:TOLD]
         return features.of_rows(list(values), numbers)
 
+    def categories(self, values: np.ndarray) -> dict[str, tuple[list[str], list[str | None]]]:
+        named = [column for column in self.table.columns if column.type == "category"][:TOLD]
+        of = features.of_categories(list(values), [column.name for column in named])
+        return {column.name: ([str(name) for name in column.categories], of[column.name]) for column in named}
+
 
 def made_up(values: np.ndarray, columns: list[dict[str, Any]], random: np.random.Generator) -> np.ndarray:
     """ROWS rows, each cell drawn by itself: a number near a quantile of its column, a category by its frequency.

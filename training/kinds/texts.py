@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from shared.package import processing
 from shared.runtime import tokens
-from shared.serving import features
+from shared.serving import features, scripts
 from shared.serving.inputs import texts
 from training.errors import TrainingError
 from training.kinds.kind import Inputs
@@ -116,7 +116,18 @@ class Texts:
         return torch.zeros(count, length, dtype=torch.int64), torch.ones(count, length, dtype=torch.int64)
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        return features.of_texts(list(values))
+        lengths = features.of_texts(list(values))
+        if self.unknown is None or not len(values):
+            return lengths
+        encoded = self.encode(values)
+        ids, mask = (encoded[name].numpy() for name in (self.text.ids, self.text.mask))
+        return lengths | features.of_tokens(ids, mask, self.unknown)
+
+    def categories(self, values: np.ndarray) -> dict[str, tuple[list[str], list[str | None]]]:
+        return {name: (scripts.SCRIPTS, of) for name, of in features.of_scripts(list(values)).items()}
+
+    def feature_details(self) -> dict[str, dict[str, Any]]:
+        return {} if self.unknown is None else {features.UNKNOWN_TOKENS: {"token": self.unknown}}
 
 
 def _trained(values: Iterable[Any], vocabulary: int, cased: bool) -> Tokenizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,13 +139,29 @@ def reference(network: torch.nn.Module, data: Dataset, kind: Kind) -> dict[str, 
     """Histograms over the validation set that later traffic can be compared with: plain features, and the top score."""
     scores = softmax(outputs(network, kind, kind.encode(data.validation[0]), "cpu"))
     predicted = np.bincount(scores.argmax(1), minlength=len(data.labels))
-    features = kind.features(data.validation[0])
+    features, details = kind.features(data.validation[0]), kind.feature_details()
+    numbers = {
+        name: _histogram(values) | {"absent": int(np.isnan(values).sum())} | details.get(name, {})
+        for name, values in features.items()
+        if np.isfinite(values).any()
+    }
     return {
-        "features": {name: _histogram(values) for name, values in features.items() if np.isfinite(values).any()},
+        "features": numbers | {name: _frequencies(*one) for name, one in kind.categories(data.validation[0]).items()},
         "scores": {
             "top": _histogram(scores.max(1), (0.0, 1.0)),
             "labels": dict(zip(data.labels, predicted.tolist(), strict=True)),
         },
+    }
+
+
+def _frequencies(names: list[str], values: list[str | None]) -> dict[str, Any]:
+    numbers = Counter(values)
+    counts = [numbers[name] for name in names]
+    return {
+        "names": names,
+        "counts": counts,
+        "other": len(values) - numbers[None] - sum(counts),
+        "absent": numbers[None],
     }
 
 
