@@ -28,6 +28,7 @@ MODEL = "outage"
 FUNCTIONS = ("InferenceFunction", "AuthorizeFunction", "RegistryFunction", "UploadFunction", "BatchFunction")
 MAX_STALE = 6  # seconds, where the default is an hour
 LONGEST = 29.0  # seconds: Globals in template.yaml; the gateway gives up then, too
+ON_THE_WAY = 5.0  # seconds that a busy machine takes from here to the function and back, at most
 INPUT = {"inputs": {"x": [[1, 0]]}}
 SEED = 20261128
 
@@ -77,7 +78,7 @@ class Caller:
         assert answer.status_code not in (500, 502, 504), f"{method} {path}: {answer.status_code} {answer.text}"
         if answer.status_code == 503:
             assert int(answer.headers["Retry-After"]) >= 1
-        assert self.longest < LONGEST
+        assert self.longest < LONGEST + ON_THE_WAY
         return answer
 
     def predict(self, reference: str | None = None, model: str = MODEL) -> tuple[float | None, int | None]:
