@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 TERMS = 100  # of Kolmogorov's series, which needs 4 where it matters
 STEPS = 200  # of a bisection: more than a float has bits
@@ -29,6 +30,7 @@ def chi2_survival(value: float, freedom: int) -> float:
     return min(total, 1.0)
 
 
+@lru_cache(maxsize=512)
 def chi2_quantile(alpha: float, freedom: int) -> float:
     """What χ² is above with the probability alpha, by bisection."""
     low, high = 0.0, float(freedom)
