@@ -23,6 +23,7 @@ MODULES = {
     "stats": ("stats",),
     "tokens": ("token",),
     "training": ("train",),
+    "tune": ("tune",),
     "uploads": ("push", "redrive", "upload", "uploads"),
 }
 

@@ -1,4 +1,4 @@
-"""What calls cost: a table by version or model, then what it rests on, and what is not in it."""
+"""What calls cost: a table by version, model or memory size, then what it rests on, and what is not in it."""
 
 from __future__ import annotations
 
@@ -82,3 +82,23 @@ def _money(amount: float | None) -> str | None:
     if amount is None:
         return None
     return f"{amount:,.2f}" if amount >= 100 else f"{amount:.3g}" if amount >= 1e-4 or not amount else f"{amount:.1e}"
+
+
+def of_sizes(answer: Json, out: Console) -> None:
+    """Of a sweep: what was measured at each memory size, and which ones suit."""
+    prices, advice = answer["prices"], answer["advice"]
+    line(out, f"{answer['model']}@{answer['version']}", f"by memory size, in {prices['currency']}")
+    right = ("MB", "median ms", "p95 ms", "start ms", "used MB", "per 1,000 calls")
+    rows = table(*right, "", right=right)
+    for one in answer["sizes"]:
+        times = (None if one[name] is None else f"{one[name]:,.1f}" for name in ("median_ms", "p95_ms", "start_ms"))
+        remark = one["failure"] or (None if one["fits"] else "nearly full")
+        row(rows, one["memory_mb"], *times, one["used_mb"], _money(one["per_1000"]), remark)
+    out.print(rows)
+    named = (("cheapest:", "cheapest"), ("fastest within 10 % of it:", "fastest"), ("smallest that fits:", "smallest"))
+    for heading, name in named:
+        line(out, heading, "not known" if advice[name] is None else f"{advice[name]} MB")
+    for note in answer["not_known"]:
+        line(out, "not known:", note)
+    line(out, "prices:", f"{prices['region']}, {prices['date']} ({prices['source']})")
+    line(out, "then:", "make deploy with InferenceMemory set to the size that you choose")
