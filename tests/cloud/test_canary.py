@@ -95,10 +95,10 @@ def test_a_version_that_fails_for_some_inputs_is_rolled_back_by_real_traffic(clo
     assert cloud.api.get(release).json()["stage"]["canary"] == 2
     with Traffic(cloud, model, bodies) as traffic:
         until(lambda: alias(cloud, model)["version"] == 1 and not alias(cloud, model).get("split"), PATIENCE)
-        before = traffic.answered["?", 503]
-        time.sleep(3)  # beyond the alias' time to live
-        after = traffic.answered["?", 503]
-    assert before > 0 and after - before <= 2, "nobody fails once it is back, but who was under way"
+        time.sleep(4)  # beyond the alias' time to live, and what was under way
+        failed = traffic.answered["?", 503]
+        time.sleep(2)
+    assert traffic.answered["?", 503] == failed > 0, "nobody fails once it is back"
     history = cloud.api.get(f"/models/{model}/history?verify=true").json()
     record = history["records"][0]
     assert history["verified"] is True
