@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench import page
-from bench.drift import data, quiet, streams
+from bench.drift import accuracy, data, quiet, streams
 from bench.machine import ROOT
 
 SEED = 18
@@ -35,6 +35,14 @@ within {most} hours; in brackets the share that was found, where it is not all o
 with replacement, so "nothing" has the difference of two halves of a set: of 285 rows each, that is a real one.
 
 {delays}
+
+## Accuracy without labels
+
+Fashion-MNIST's test split: one half made the calibration table, {items:,} calls each of the other, {estimates} times.
+Within: runs whose 95 % interval has the accuracy of these calls. Doubtful: runs in which inputs or labels drift, and it
+says so.
+
+{accuracy}
 """
 
 
@@ -56,6 +64,7 @@ def measure(quick: bool) -> dict[str, Any]:
                 hours[str(rate)] = found
             result["delays"].append({"kind": kind, "change": name, "hours": hours})
             print(result["delays"][-1], flush=True)
+    result["accuracy"] = accuracy.measure(random, quick)
     return result
 
 
@@ -70,7 +79,12 @@ def text(result: dict[str, Any]) -> str:
     delays = [
         [one["kind"], one["change"], *(_median(one["hours"][str(rate)]) for rate in RATES)] for one in result["delays"]
     ]
+    shares = ("accuracy", "estimate", "mean_score", "inside", "doubtful")
+    estimates = [[one["change"], *(f"{100 * one[name]:.1f} %" for name in shares)] for one in result["accuracy"]]
     return PAGE.format(
+        items=accuracy.ITEMS,
+        estimates=accuracy.RUNS,
+        accuracy=page.table(["change", "accuracy", "mean estimate", "mean top score", "within", "doubtful"], estimates),
         measured=page.measured(result["stamp"], timed=False),
         seed=SEED,
         rule=quiet.RULE,

@@ -39,6 +39,11 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def images(random: np.random.Generator) -> tuple[Manifest, dict[str, Pool]]:
+    manifest, pools, _ = labeled_images(random)
+    return manifest, pools
+
+
+def labeled_images(random: np.random.Generator) -> tuple[Manifest, dict[str, Pool], dict[str, np.ndarray]]:
     """Fashion-MNIST's test split, answered by the model that ships. The reference of its inputs is of as many training
     images as there are for validation, with the features that packages have today; that of its answers is its own.
     """
@@ -58,21 +63,23 @@ def images(random: np.random.Generator) -> tuple[Manifest, dict[str, Pool]]:
         )
         return Pool(features.of_pixels(pixels), scores.max(1), scores.argmax(1), manifest.labels).fit(reference)
 
-    pools = {"nothing": pool(test)} | {name: pool(changed) for name, changed in _changed_images(test, labels, random)}
-    return _with(manifest, reference), pools
+    changes = {"nothing": (test, labels), **{name: rest for name, *rest in _changed_images(test, labels, random)}}
+    pools = {name: pool(pixels) for name, (pixels, _) in changes.items()}
+    return with_reference(manifest, reference), pools, {name: truth for name, (_, truth) in changes.items()}
 
 
 def _changed_images(
     test: np.ndarray, labels: np.ndarray, random: np.random.Generator
-) -> Iterator[tuple[str, np.ndarray]]:
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     for deviation in (10, 30):
         noisy = test + random.normal(0, deviation, test.shape)
-        yield f"noise, deviation {deviation} of 255", np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+        yield f"noise, deviation {deviation} of 255", np.clip(np.rint(noisy), 0, 255).astype(np.uint8), labels
     for angle in (15, 90):
         turned = [np.asarray(Image.fromarray(one[..., 0]).rotate(angle, Image.Resampling.BILINEAR)) for one in test]
-        yield f"rotation by {angle}°", np.stack(turned)[..., None]
-    yield "a missing class (Trouser)", test[labels != 1]
-    yield "half of a class is missing (Trouser)", test[(labels != 1) | (random.random(len(labels)) < 0.5)]
+        yield f"rotation by {angle}°", np.stack(turned)[..., None], labels
+    others, half = labels != 1, (labels != 1) | (random.random(len(labels)) < 0.5)
+    yield "a missing class (Trouser)", test[others], labels[others]
+    yield "half of a class is missing (Trouser)", test[half], labels[half]
 
 
 def texts(random: np.random.Generator) -> tuple[Manifest, dict[str, Pool]]:
@@ -135,7 +142,7 @@ def rows(random: np.random.Generator) -> tuple[Manifest, dict[str, Pool]]:
     return Manifest(task="tabular", reference=reference), pools
 
 
-def _with(manifest: Manifest, reference: dict[str, object]) -> Manifest:
+def with_reference(manifest: Manifest, reference: dict[str, object]) -> Manifest:
     from msgspec.structs import replace
 
     return replace(manifest, reference=reference)

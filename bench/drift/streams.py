@@ -40,8 +40,11 @@ class Pool:
 
     def counts(self, n: int, random: np.random.Generator) -> Counts:
         size = len(next(iter(self.numbers.values())))
-        chosen = random.integers(0, size, n)
-        counts = Counts(requests=n, items=n)
+        return self.counted(random.integers(0, size, n))
+
+    def counted(self, chosen: np.ndarray) -> Counts:
+        """Of items by their numbers."""
+        counts = Counts(requests=len(chosen), items=len(chosen))
         counts.features = {name: _histogram(numbers[chosen]) for name, numbers in self.numbers.items()}
         if self.scores is not None:
             counts.scores = _histogram(np.minimum((self.scores[chosen] * SCORES).astype(int), SCORES - 1))

@@ -176,6 +176,12 @@ class DriftQuery(Struct):
     alias: Annotated[str | None, Meta(description="only calls by this alias; empty: only by a version's number")] = None
 
 
+class AccuracyQuery(DriftQuery):
+    since: Annotated[
+        str, Meta(max_length=40, description="a time (2026-01-31T17:00:00Z), or so long ago: 6h, 7d; of whole hours")
+    ] = "7d"
+
+
 def number(params: dict[str, str], name: str) -> int:
     """A number in a path. Raises BadInput."""
     text = params[name]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from msgspec.structs import asdict
 
-from functions.registry.contract import DriftQuery, StatsQuery
+from functions.registry.contract import AccuracyQuery, DriftQuery, StatsQuery
+from shared.accuracy.views import ModelAccuracy
 from shared.counts.views import ModelCounts
 from shared.drift.views import ModelDrift
 from shared.entry.http import Request, Routes
@@ -28,5 +29,14 @@ def add_routes(handler: Routes, log: Callable[[], Log]) -> None:
     def get_drift(request: Request, query: DriftQuery) -> ModelDrift:
         """Whether calls differ from what each version was made of: inputs, scores and labels"""
         from shared.drift import answer
+
+        return answer.answer(log(), request.params["model"], **asdict(query))
+
+    @handler.route(
+        "GET", MODEL + "/accuracy", id="getModelAccuracy", scope="read", query=AccuracyQuery, gives=ModelAccuracy
+    )
+    def get_accuracy(request: Request, query: AccuracyQuery) -> ModelAccuracy:
+        """How often each version's answers are right, estimated from their scores"""
+        from shared.accuracy import answer
 
         return answer.answer(log(), request.params["model"], **asdict(query))

@@ -1,4 +1,4 @@
-"""`amaas drift`: whether calls differ from what a version was made of."""
+"""`amaas drift` and `amaas accuracy`: whether a model still fits its calls."""
 
 from __future__ import annotations
 
@@ -30,3 +30,17 @@ def test_drift_shows_which_columns_differ_and_how(run: Run, log: Log) -> None:
     assert "incomplete: 1 stored objects" in run("drift", "pets").stdout
     refused = run("drift", "pets", "--since", "yesterday")
     assert (refused.exit_code, "is no time" in refused.stderr) == (1, True)
+
+
+def test_accuracy_shows_an_estimate_and_how_sure_it_is(run: Run, log: Log) -> None:
+    table = {"counts": [50] * 20, "right": [45] * 20}
+    push(log, "pets", labels=["cat", "dog"], reference={"scores": {"calibration": table}})
+    assert run("accuracy", "pets").stdout.startswith("pets no calls from ")
+    minute = int(time.time() // 60)
+    for number, scores in enumerate(({18: 60}, {19: 340})):
+        row = Row(model="pets", version=1, alias="production", since=2, at=minute, counts=Counts(scores=scores))
+        log.store.put(keys.stats_raw(hour_of(minute), 0, "0" * 16, number), forms.pack(forms.Raw(rows=[row])))
+        shown = run("accuracy", "pets").stdout
+        assert shown.startswith("pets@1 waiting: 60 answers" if number == 0 else "pets@1 estimated: 89.2 % (")
+    assert "of 400 answers are right, 90.0 % on the test split" in shown
+    assert answered(run, "accuracy", "pets@1", "--since", "1d")["versions"][0]["items"] == 400

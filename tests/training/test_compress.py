@@ -66,6 +66,9 @@ def test_a_step_writes_a_package_with_figures_of_its_own(
     assert f"{details['size']['after']:,} bytes instead of" in after["card"] and "its parent's" in after["card"]
     assert ("larger than before" in after["card"]) == (details["size"]["after"] > details["size"]["before"])
     assert sum(after["reference"]["scores"]["top"]["counts"]) == len(found.validation[1])
+    table = after["reference"]["scores"]["calibration"]
+    assert sum(table["counts"]) == len(found.test[1])
+    assert sum(table["right"]) / len(found.test[1]) == pytest.approx(after["metrics"]["test_accuracy"], abs=1e-4)
     assert (out / "notes.txt").read_text() == "kept"
     assert not (out / "curves.png").exists(), "the parent's training was not the child's"
     assert {key: after[key] for key in ("inputs", "outputs", "labels", "preprocess", "dataset")} == {

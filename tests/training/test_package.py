@@ -39,6 +39,10 @@ def test_a_package_is_whole(folder: Path, tmp_path: Path, run: Run) -> None:
         sum(described["reference"]["features"]["brightness"]["counts"]) == described["dataset"]["splits"]["validation"]
     )
     assert sum(described["reference"]["scores"]["labels"].values()) == described["dataset"]["splits"]["validation"]
+    calibration = described["reference"]["scores"]["calibration"]
+    assert sum(calibration["counts"]) == described["dataset"]["splits"]["test"]
+    share = sum(calibration["right"]) / sum(calibration["counts"])
+    assert share == pytest.approx(described["metrics"]["test_accuracy"], abs=1e-4)
     check_graph(out, described)
     replay(out, described)
     golden = np.load(out / "golden.npz", allow_pickle=False)

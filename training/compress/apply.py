@@ -23,12 +23,12 @@ from training.served import served
 
 @dataclass(frozen=True)
 class Measured:
-    """A model with what it answers. scores: by split, empty without a data set. logits: of the validation split."""
+    """A model with what it answers. scores: by split, empty without a data set. logits: by split."""
 
     body: bytes
     golden: Arrays
     scores: dict[str, dict[str, Any]]
-    logits: np.ndarray | None
+    logits: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def measured(parent: Package, body: bytes, data: EvaluationData, batch: int = me
         if part:
             logits[split] = next(iter(measure.outputs(running, part.inputs, batch).values()))
             scores[split] = measure.scored(logits[split], part.labels, parent.manifest["labels"])
-    return Measured(body, measure.outputs(running, data.golden), scores, logits.get("validation"))
+    return Measured(body, measure.outputs(running, data.golden), scores, logits)
 
 
 def attempt(parent: Package, before: Measured, step: Step, data: EvaluationData, options: Options) -> Outcome:
@@ -146,7 +146,7 @@ def described(parent: Package, outcome: Outcome, data: EvaluationData) -> tuple[
         "lineage": describe.lineage(parent, outcome.step, details),
         "golden": entry,
     }
-    reference = describe.reference(parent, data.validation, outcome.model.logits)
+    reference = describe.reference(parent, data.test, outcome.model.logits)
     return manifest | ({"reference": reference} if reference else {}), arrays
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from training.compress.evaluation_data import EvaluationData, Labeled
 from training.compress.steps import Step
 from training.package import Package
-from training.report.quality import softmax
+from training.report.quality import by_score, softmax
 
 VERSIONS = ("onnx", "onnxruntime", "numpy")
 
@@ -46,17 +46,24 @@ def lineage(parent: Package, step: Step, details: dict[str, Any]) -> dict[str, A
     }
 
 
-def reference(parent: Package, validation: Labeled | None, logits: np.ndarray | None) -> dict[str, Any] | None:
-    """The parent's histograms to compare traffic with; those of the scores anew, where there are validation data."""
+def reference(parent: Package, test: Labeled | None, logits: dict[str, np.ndarray]) -> dict[str, Any] | None:
+    """The parent's histograms to compare traffic with; what is of scores anew, where there are data. logits: by split.
+
+    How often which score is right holds for one model only: without data nothing is said of it.
+    """
     old: dict[str, Any] = parent.manifest.get("reference") or {}
     scores = old.get("scores") or {}
-    if not old or validation is None or logits is None or "top" not in scores:
-        return old or None
-    top = softmax(logits).max(1)
+    scores = {name: value for name, value in scores.items() if name != "calibration"}
+    if not old or "validation" not in logits or "top" not in scores:
+        return (old | {"scores": scores} if scores else old) or None
+    validation = logits["validation"]
+    top = softmax(validation).max(1)
     edges = scores["top"]["edges"]
     counts, _ = np.histogram(top, bins=np.asarray(edges))
     labels = parent.manifest["labels"]
-    predicted = np.bincount(logits.argmax(1), minlength=len(labels)).tolist()
+    predicted = np.bincount(validation.argmax(1), minlength=len(labels)).tolist()
+    if test is not None and "test" in logits:
+        scores["calibration"] = by_score(softmax(logits["test"]), np.asarray(test.labels))
     fresh = {"top": {"edges": edges, "counts": counts.tolist()}, "labels": dict(zip(labels, predicted, strict=True))}
     return old | {"scores": scores | fresh}
 

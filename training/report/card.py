@@ -12,7 +12,7 @@ import torch
 from training.data.dataset import Dataset
 from training.kinds.kind import Kind
 from training.report.evaluate import outputs
-from training.report.quality import softmax
+from training.report.quality import by_score, softmax
 
 BINS = 20
 ITEMS = {"image": "images", "text": "texts", "audio": "sounds", "table": "rows"}
@@ -136,7 +136,9 @@ def _privacy(metrics: dict[str, Any]) -> str:
 
 
 def reference(network: torch.nn.Module, data: Dataset, kind: Kind) -> dict[str, Any]:
-    """Histograms over the validation set that later traffic can be compared with: plain features, and the top score."""
+    """What later traffic can be compared with: histograms of plain features and top scores over the validation set, and
+    how often which top score is right, of the test set.
+    """
     scores = softmax(outputs(network, kind, kind.encode(data.validation[0]), "cpu"))
     predicted = np.bincount(scores.argmax(1), minlength=len(data.labels))
     features, details = kind.features(data.validation[0]), kind.feature_details()
@@ -150,6 +152,9 @@ def reference(network: torch.nn.Module, data: Dataset, kind: Kind) -> dict[str, 
         "scores": {
             "top": _histogram(scores.max(1), (0.0, 1.0)),
             "labels": dict(zip(data.labels, predicted.tolist(), strict=True)),
+            "calibration": by_score(
+                softmax(outputs(network, kind, kind.encode(data.test[0]), "cpu")), np.asarray(data.test[1])
+            ),
         },
     }
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from shared.counts.counts import SCORES
+
 BINS = 15  # of the calibration
 FEWEST = 20  # items of a slice that is told
 
@@ -73,6 +75,20 @@ def calibration(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     ]
     error = sum(one["count"] / len(labels) * abs(one["accuracy"] - one["score"]) for one in bins)
     return {"error": float(error), "bins": bins}
+
+
+def by_score(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Items, and how many of them are right, by bins of the top score, as shared/counts/counts.py has them.
+
+    From it the service estimates accuracy without labels (shared/accuracy/estimate.py).
+    """
+    top, right = scores.max(1), scores.argmax(1) == labels
+    at = np.minimum((top * SCORES).astype(int), SCORES - 1)
+    return {
+        "split": "test",
+        "counts": np.bincount(at, minlength=SCORES).tolist(),
+        "right": np.bincount(at[right], minlength=SCORES).tolist(),
+    }
 
 
 def slices(features: dict[str, np.ndarray], right: np.ndarray) -> list[dict[str, Any]]:

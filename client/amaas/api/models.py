@@ -83,6 +83,23 @@ class Models(Connection):
         query = {name: str(value) for name, value in parameters.items() if value is not None}
         return self._call("getModelDrift", {"model": model}, params=query)
 
+    def get_model_accuracy(
+        self,
+        model: str,
+        *,
+        since: str = "7d",
+        until: str | None = None,
+        version: int | None = None,
+        alias: str | None = None,
+    ) -> Json:
+        """How often each version's answers are right, without labels: `versions`, with `estimate`, `low` and `high`.
+
+        state: estimated, doubtful (calls drift), or waiting. since, until: as of get_model_drift.
+        """
+        parameters = {"since": since, "until": until, "version": version, "alias": alias}
+        query = {name: str(value) for name, value in parameters.items() if value is not None}
+        return self._call("getModelAccuracy", {"model": model}, params=query)
+
     def update_model(
         self, model: str, *, card: str | None = None, tags: list[str] | None = None, **change: Any
     ) -> Json:

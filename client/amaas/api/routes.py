@@ -31,6 +31,7 @@ ROUTES = {
     "getHistory": ("GET", "/models/{model}/history"),
     "getModelCounts": ("GET", "/models/{model}/stats"),
     "getModelDrift": ("GET", "/models/{model}/drift"),
+    "getModelAccuracy": ("GET", "/models/{model}/accuracy"),
     "setAlias": ("PUT", "/models/{model}/aliases/{alias}"),
     "rollbackAlias": ("POST", "/models/{model}/aliases/{alias}/rollback"),
     "deleteAlias": ("DELETE", "/models/{model}/aliases/{alias}"),

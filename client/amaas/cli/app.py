@@ -13,7 +13,7 @@ MODULES = {
     "aliases": ("alias", "approve", "promote", "protect", "reject", "rollback", "split"),
     "batch": ("batch",),
     "cost": ("cost",),
-    "drift": ("drift",),
+    "drift": ("accuracy", "drift"),
     "history": ("diff", "history", "verify"),
     "models": ("delete", "edit", "ls", "restore", "retire", "show", "signature", "status", "versions"),
     "optimize": ("optimize",),

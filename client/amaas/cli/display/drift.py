@@ -1,4 +1,4 @@
-"""A model's drift: a line for each version, and its columns as a table, the largest effect first."""
+"""A model's drift: a line for each version, its columns as a table, the largest effect first; and its accuracy."""
 
 from __future__ import annotations
 
@@ -29,6 +29,26 @@ def show(answer: Json, out: Console, *, bins: bool) -> None:
         for column in columns if bins else []:
             if column["severity"] != "none":
                 _bins(out, column)
+    _incomplete(out, answer)
+
+
+def show_accuracy(answer: Json, out: Console) -> None:
+    """A line for each version."""
+    if not answer["versions"]:
+        line(out, answer["model"], f"no calls from {answer['since']} to {answer['until']}")
+    for version in answer["versions"]:
+        named = f"{answer['model']}@{version['version']}"
+        if version["estimate"] is None:
+            line(out, named, f"{version['state']}: {version['reason']}")
+            continue
+        low, high = _percent(version["low"]), _percent(version["high"])
+        estimate = f"{_percent(version['estimate'])} ({low} to {high}) of {version['items']:,} answers are right"
+        trained = f"{_percent(version['trained'])} on the test split"
+        line(out, named, f"{version['state']}: {estimate}, {trained}; {version['reason']}")
+    _incomplete(out, answer)
+
+
+def _incomplete(out: Console, answer: Json) -> None:
     if answer["left_out"]:
         line(out, "incomplete:", f"{answer['left_out']} stored objects of this span cannot be read")
     if answer["dropped"]:
