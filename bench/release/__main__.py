@@ -54,6 +54,8 @@ Until a loss above {loss:g} % is excluded, with 500 calls a minute: median numbe
 that was said of canaries that are worse by exactly that much, which is to be at most 1 %. {loss_runs:,} canaries each.
 
 {on}
+
+Drift and accuracy without labels: [drift.md](drift.md).
 """
 
 
