@@ -137,8 +137,9 @@ def documented() -> dict[str, list[str]]:
     return {row[1].strip(" `"): re.findall(r"`(\w+)`", row[3].partition(";")[0]) for row in rows}
 
 
-# of canaries that were judged and counts that were added up, which this function has none of; see test_watch.py
-OTHERS = ("verdict", "told", "counts merged")
+# of canaries and inputs that were judged, and counts that were added up, which this function has none of; see
+# tests/functions/test_watch.py and tests/drift
+OTHERS = ("verdict", "told", "drift", "counts merged")
 
 
 @pytest.mark.parametrize("message", [message for message in documented() if message not in OTHERS])
