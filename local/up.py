@@ -77,7 +77,7 @@ def write_access(endpoint: str, outputs: dict[str, str]) -> dict[str, Any]:
         "token": _known_token(),
         "bucket": outputs["Bucket"],
         "endpoint_url": endpoint,
-        "console_url": None,
+        "console_url": f"{outputs['ApiUrl']}/console",
     }
     if not access["token"] or publish.call(access, "GET", "/models?limit=1")[0] in (401, 403):
         access["token"] = first_token(endpoint, outputs["TokensFunctionName"])
@@ -116,6 +116,7 @@ def _run_built(module: str, *arguments: str) -> str:
 def report(access: dict[str, Any]) -> None:
     say("ready")
     print(f"  API       {access['api_url']}")
+    print(f"  console   {access['console_url']}")
     print(f"  token     {access['token']}")
     print(f"  bucket    s3://{access['bucket']} at {access['endpoint_url']}")
     print(f"  all this  {ACCESS}")

@@ -55,6 +55,9 @@ def function(name: str, target: Path) -> None:
         shutil.copy(file, copy)
     if name in OWN_PACKAGES:
         install(f"{name}.txt", target)
+    static = ROOT / "functions" / name / "static"
+    if static.is_dir():
+        shutil.copytree(static, target / static.relative_to(ROOT))
     if name == "registry":
         describe(target / "functions" / name / "openapi.json")
     finish(target, "/var/task")

@@ -30,7 +30,7 @@ def test_three_functions_sign_records_one_signs_tokens_and_readers_have_the_publ
     for name in FUNCTIONS:
         function = TEMPLATE["Resources"][f"{name.capitalize()}Function"]["Properties"]
         variables = function.get("Environment", {}).get("Variables", {})
-        if "kms:Sign" in json.dumps(function["Policies"]):
+        if "kms:Sign" in json.dumps(function.get("Policies", [])):
             [key] = [statement for policy in function["Policies"] for statement in _signing(policy)]
             signers[name] = key["Resource"]["Fn::GetAtt"][0]
             assert variables["SIGNING_KEY"] == {"Fn::If": ["Signs", key["Resource"], ""]}
@@ -145,3 +145,11 @@ def test_limits_are_the_same_for_who_creates_tokens_and_who_lets_them_in() -> No
     )
     assert resources["StandardPlan"]["Properties"]["UsagePlanName"] == {"Fn::Sub": "${AWS::StackName}-standard"}
     assert variables[0]["DEPLOYMENT"] == {"Ref": "AWS::StackName"}
+
+
+def test_the_function_without_a_token_may_nothing_and_is_throttled() -> None:
+    function = TEMPLATE["Resources"]["ConsoleFunction"]["Properties"]
+    assert "Policies" not in function and "Environment" not in function
+    settings = TEMPLATE["Resources"]["Api"]["Properties"]["MethodSettings"]
+    rates = {one["ResourcePath"]: one["ThrottlingRateLimit"] for one in settings}
+    assert (rates["/console"], rates["/console/{build}/{name}"]) == (10, 100)

@@ -1,0 +1,79 @@
+"""Chromium by Playwright, and the console in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+import functions.tokens.app
+from shared import metrics
+from shared.config import Config
+from shared.storage.memory import MemoryStore
+from tests.console import world
+from tests.functions.conftest import store
+from tools import browser as chromium
+
+__all__ = ["store"]  # a fixture
+ROOT = Path(__file__).resolve().parents[2]
+BROWSER = ROOT / ".local" / "browser"
+AXE = BROWSER / "axe-core" / "package" / "axe.min.js"
+ARGUMENTS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-dev-shm-usage"]
+Opened = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = BROWSER / "chromium" / "chromium"
+    with sync_playwright() as playwright:
+        environment = chromium.environment(BROWSER / "chromium")
+        started = playwright.chromium.launch(executable_path=str(program), env=environment, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def service(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[world.ConsoleService]:
+    for name in ("batch", "tokens", "training"):
+        app = __import__(f"functions.{name}.app", fromlist=["app"])
+        monkeypatch.setattr(app, "store", lambda: store)
+        monkeypatch.setattr(app, "config", lambda: Config(bucket="amaas"))
+    monkeypatch.setattr(metrics, "event", lambda *line: None)
+    service = world.ConsoleService(store)
+    monkeypatch.setattr(functions.batch.app, "log", lambda: service.log)
+    world.build(service)
+    yield service
+    service.close()
+
+
+def _is_problem(line: ConsoleMessage) -> bool:
+    """Models of the tests are not signed, which the API says with a 404, and the browser notes."""
+    return line.type == "error" and not line.location["url"].endswith("/signature")
+
+
+@pytest.fixture
+def opened(browser: Browser, service: world.ConsoleService) -> Iterator[Opened]:
+    """Opens a page of the console, signed in unless told otherwise. It fails the test if the page met an error."""
+    problems: list[str] = []
+    contexts = []
+
+    def open_page(path: str = "", *, token: str | None = "ann", **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda line: problems.append(line.text) if _is_problem(line) else None)
+        page.goto(f"{service.api_url}/console#{path}")
+        if token is not None:
+            page.get_by_label("Token").fill(service.tokens[token])
+            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("navigation", name="Console").wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert problems == []

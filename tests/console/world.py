@@ -1,0 +1,123 @@
+"""What the console is shown on: the functions' own handlers on an in-memory store that has lived a little.
+
+`fashion` is the bundled model, twice; its canary was rolled back by the watcher's own function, on counts that say why.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from functions.console import app as console
+from shared import keys
+from shared.counts import forms
+from shared.counts.counts import Counts, Row
+from shared.counts.times import hour_of
+from shared.package import manifest
+from shared.registry import aliases, blobs, verdicts, versions
+from shared.registry.log import Log
+from shared.registry.releases import Evidence, Measured, ReleasePolicy
+from shared.registry.state import Change, Policy, Target, Version
+from shared.storage.memory import MemoryStore
+from tests.client.gateway import Call, Service
+from tests.support import load_event
+
+LAYERS = Path(__file__).parents[2] / "layers" / "models"
+ANN = Change(by="ann", name="ann")
+HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script> [here](javascript:window.hacked=1)'
+
+
+class ConsoleService(Service):
+    """The service with the console below /v1/console, as the gateway has it: without a token."""
+
+    def answer(self, call: Call) -> tuple[int, dict[str, str], bytes]:
+        if not call.path.startswith("/console"):
+            return super().answer(call)
+        event = load_event("apigateway_proxy") | {"httpMethod": "GET", "path": call.path, "headers": call.headers}
+        event["queryStringParameters"] = None
+        event["requestContext"] |= {"path": f"/v1{call.path}", "domainName": "127.0.0.1"}
+        reply = console.handler(event, None)
+        body = base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()
+        return reply["statusCode"], reply["headers"], body
+
+    @staticmethod
+    def body(reply: dict[str, Any]) -> bytes:
+        """What a browser makes of a handler's reply."""
+        sent = base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()
+        return gzip.decompress(sent) if reply["headers"].get("Content-Encoding") == "gzip" else sent
+
+
+def register(log: Log, model: str, package: str, **changes: Any) -> int:
+    """A version of a bundled model's package, with some members of its manifest changed."""
+    folder = LAYERS / package
+    declared = manifest.decode((folder / "amaas.json").read_bytes())
+    written = {
+        path.name: blobs.write(log.store, path.read_bytes())
+        for path in folder.iterdir()
+        if path.suffix not in (".json", ".md") and "golden" not in path.name
+    }
+    body = (folder / "model.onnx").read_bytes()
+    stored = manifest.encode(msgspec.structs.replace(declared, name=model, **changes))
+    number = log.read(model).latest + 1
+    version = Version(
+        version=0,
+        task=declared.task,
+        manifest=blobs.write(log.store, stored),
+        source=written["model.onnx"],
+        model=written["model.onnx"],
+        size=len(body),
+        upload=f"upload-{model}-{number}",
+        files=written,
+    )
+    return versions.register(log, model, version, ANN).version
+
+
+def count(store: MemoryStore, number: int, model: str, version: int, since: int, ago: int, **counts: Any) -> None:
+    """Counts of one minute, `ago` minutes before now."""
+    at = int(time.time() // 60) - ago
+    row = Row(model=model, version=version, alias="production", since=since, at=at, counts=Counts(**counts))
+    store.put(keys.stats_raw(hour_of(at), 0, "0" * 16, number), forms.pack(forms.Raw(rows=[row])))
+
+
+def build(service: Service) -> None:
+    """Fill the service's store."""
+    log, store = service.log, service.store
+    register(log, "fashion", "fashion-mnist", tags=["images", "demo"])
+    register(log, "fashion", "fashion-mnist", metrics={"test_accuracy": 0.871}, card="Worse on dark images.")
+    register(log, "wine", "wine", tags=["tables"])
+    register(log, "hostile", "wine", card=HOSTILE, tags=["<b>bold</b>"], licence=HOSTILE)
+    for number in range(40):
+        register(log, f"sensor-{number:02d}", "wine", tags=["plant"])
+    rules = ReleasePolicy()
+    aliases.set_policy(log, "fashion", "production", Policy(protected=True), ANN, rules)
+    for split in ({1: 1}, {1: 90, 2: 10}):
+        aliases.move(log, "fashion", "production", Target.of(split, None), ANN)
+    since = log.read("fashion").aliases["production"].since
+    for number in range(40):
+        latency = {"total": {350 + number % 9: 45}, "run": {300: 45}}
+        calls = {"requests": 45, "latency": latency, "labels": {"Coat": 30, "Bag": 15}, "billed_ms": 450}
+        count(store, 2 * number, "fashion", 1, since, 3 + number, **calls)
+        few = {"total": {355 + number % 9: 5}, "run": {310: 5}}
+        count(store, 2 * number + 1, "fashion", 2, since, 3 + number, requests=5, server_errors=1, latency=few)
+    judged = Evidence(
+        verdict="worse",
+        since=since,
+        stable=1,
+        canary=2,
+        log_e_worse=9.4,
+        carried=0.0,
+        first="2026-11-28T10:00:00Z",
+        last="2026-11-28T10:40:00Z",
+        metrics={
+            "server_errors": Measured(canary=200, canary_bad=40, stable=1800, stable_bad=2, log_e=9.4, loss_bound=None)
+        },
+        policy=rules,
+    )
+    verdicts.roll_back(log, "fashion", "production", judged, "version 2 fails more often than version 1")
+    aliases.move(log, "fashion", "candidate", Target.of({1: 75, 2: 25}, None), ANN)
+    aliases.move(log, "wine", "production", Target.of({1: 1}, None), ANN)
