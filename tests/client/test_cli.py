@@ -262,11 +262,12 @@ def test_what_is_piped_is_plain_and_not_wrapped(service: Service, log: Log) -> N
     assert "\x1b" not in result.stdout and not result.stderr
 
 
-def test_a_piped_row_is_whole_however_wide_another_one_is(service: Service, run: Run) -> None:
+@pytest.mark.parametrize("columns", [{}, {"COLUMNS": "80"}], ids=["", "COLUMNS"])
+def test_a_piped_row_is_whole_however_wide_another_one_is(service: Service, run: Run, columns: dict[str, str]) -> None:
     scopes = [f"infer:{'long' * 12}-{n}" for n in range(20)]
     run("token", "create", "wide", *(word for scope in scopes for word in ("--scope", scope)))
     run("token", "create", "narrow", "--scope", "infer:fashion-*", "--scope", "read:fashion-mnist")
-    env = {"AMAAS_URL": service.api_url, "AMAAS_TOKEN": service.tokens["ann"], "PATH": "/usr/bin:/bin"}
+    env = {"AMAAS_URL": service.api_url, "AMAAS_TOKEN": service.tokens["ann"], "PATH": "/usr/bin:/bin"} | columns
     command = [sys.executable, "-m", "amaas", "token", "ls"]
     rows = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
     [wide] = [row for row in rows if "wide" in row]

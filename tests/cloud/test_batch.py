@@ -180,7 +180,7 @@ def test_a_job_whose_execution_is_stopped_from_outside_is_failed_and_resumed(
     cloud: Cloud, client: Client, tmp_path: Path
 ) -> None:
     register_unguarded(cloud, "slow", slow_model(), [Tensor("x", "FP32", [1, 1])])
-    rows = [{"inputs": {"x": [[float(n)]]}} for n in range(40)]
+    rows = [{"inputs": {"x": [[float(n)]]}} for n in range(400)]  # a minute of work, of which little is done
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     job = client.create_batch_job("slow", tmp_path / "rows.jsonl", version=1, chunk=2)["id"]
     machine = cloud.aws("stepfunctions")

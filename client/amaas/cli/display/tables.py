@@ -21,10 +21,10 @@ JOB_COLORS = {"succeeded": "green", "done": "green", "failed": "red", "cancelled
 def console() -> Console:
     """Standard output. Names and labels come from others: no markup is read from them.
 
-    Without a terminal no row is wrapped: it may be piped into grep.
+    Without a terminal no row is wrapped, whatever COLUMNS says: it may be piped into grep.
     """
-    piped = not (sys.stdout.isatty() or "COLUMNS" in os.environ)
-    width = PIPED_WIDTH if piped else None
+    piped = not sys.stdout.isatty()
+    width = PIPED_WIDTH if piped and "COLUMNS" not in os.environ else None
     return Terminal(markup=False, highlight=False, emoji=False, width=width, whole_rows=piped)
 
 
