@@ -7,11 +7,10 @@ import time
 from shared.accuracy import estimate, views
 from shared.accuracy.estimate import Estimate
 from shared.counts import read
-from shared.counts.counts import Counts
+from shared.counts.counts import Counts, by_version
 from shared.counts.read import Wanted
 from shared.counts.times import HOUR, to_text
 from shared.counts.views import span
-from shared.drift import answer as drifts
 from shared.drift import verdict
 from shared.drift.columns import BEST_LABEL
 from shared.drift.histograms import LEAST_ITEMS
@@ -36,7 +35,7 @@ def answer(
     first, last, _ = span(since, until, "hour", time.time())
     wanted = Wanted(model=head.model, first=first, last=last, step=HOUR, version=version, alias=alias)
     selection = read.read(log.store, wanted)
-    called = drifts.by_version(selection.table)
+    called = by_version(selection.table)
     return views.ModelAccuracy(
         model=head.model,
         since=to_text(first),

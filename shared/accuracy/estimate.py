@@ -14,10 +14,10 @@ from msgspec import Struct
 
 from shared.counts.bins import Histogram
 from shared.counts.counts import SCORES
+from shared.drift import columns
 from shared.package.manifest import Manifest
 
 LEAST = 30  # items of the test split in each part: bins are joined until there are so many
-MOST = 10**12  # items in a bin that a package may claim
 Z = 1.959964  # of a 95 % interval
 
 
@@ -57,9 +57,8 @@ def calibration(manifest: Manifest) -> Calibration | None:
 
 
 def _numbers(values: Any) -> list[int] | None:
-    if not isinstance(values, list) or len(values) != SCORES:
-        return None
-    return values if all(type(value) is int and 0 <= value < MOST for value in values) else None
+    items = columns.numbers(values)
+    return items if items is not None and len(items) == SCORES else None
 
 
 def estimate(table: Calibration, scores: Histogram) -> Estimate | None:

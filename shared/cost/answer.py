@@ -14,7 +14,7 @@ from shared.cost.cost import Amounts, Rates
 from shared.cost.prices import Instance
 from shared.counts import read
 from shared.counts import views as counted
-from shared.counts.counts import Counts
+from shared.counts.counts import Counts, by_version
 from shared.counts.times import to_text
 from shared.registry import catalog, models
 from shared.registry.log import Log
@@ -114,9 +114,7 @@ def _span(since: str, until: str | None) -> Span:
 def _price(log: Log, head: Head, rates: Rates, span: Span, sizes: Mapping[str, int] | None) -> Priced:
     wanted = read.Wanted(model=head.model, first=span.first, last=span.last, step=span.minutes)
     selection = read.read(log.store, wanted)
-    counts: dict[int, Counts] = {}
-    for (key, _), one in selection.table.items():
-        counts.setdefault(key.version, Counts()).add(one)
+    counts = by_version(selection.table)
     amounts = {number: cost.of_calls(one, rates) for number, one in counts.items()}
     stored = None if sizes is None else dict.fromkeys(counts, 0) | blobs.of_versions(log, head, sizes)
     for number, size in (stored or {}).items():

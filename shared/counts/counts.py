@@ -110,6 +110,14 @@ def add_rows(table: Table, rows: list[Row], minutes: int = 1) -> None:
         table.setdefault((row.key, row.at - row.at % minutes), Counts()).add(row.counts)
 
 
+def by_version(table: Table) -> dict[int, Counts]:
+    """Of one model's table: sums over aliases and time."""
+    sums: dict[int, Counts] = {}
+    for (key, _), counts in table.items():
+        sums.setdefault(key.version, Counts()).add(counts)
+    return sums
+
+
 def to_rows(table: Table) -> list[Row]:
     return [
         Row(model=key.model, version=key.version, alias=key.alias, since=key.since, at=at, counts=counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from shared.counts import read
-from shared.counts.counts import Counts, Table
+from shared.counts.counts import Counts, by_version
 from shared.counts.read import Wanted
 from shared.counts.times import HOUR, to_text
 from shared.counts.views import span
@@ -47,14 +47,6 @@ def answer(
         left_out=selection.left_out,
         dropped=selection.dropped,
     )
-
-
-def by_version(table: Table) -> dict[int, Counts]:
-    """Sums over aliases and time."""
-    sums: dict[int, Counts] = {}
-    for (key, _), counts in table.items():
-        sums.setdefault(key.version, Counts()).add(counts)
-    return sums
 
 
 def judged(log: Log, head: Head, number: int, counts: Counts, first: int) -> Verdict:

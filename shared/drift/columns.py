@@ -39,12 +39,12 @@ def outputs(manifest: Manifest, counts: Counts, baseline: Counts | None = None) 
 
 
 def _feature(name: str, described: Any, counted: Mapping[int, int]) -> Column | None:
-    reference = _numbers(described.get("counts")) if isinstance(described, dict) else None
+    reference = numbers(described.get("counts")) if isinstance(described, dict) else None
     if reference is None:
         return None
     edges, names = described.get("edges"), described.get("names")
-    (other,) = _numbers([described.get("other", 0)]) or [0]
-    absent = _numbers([described.get("absent")])
+    (other,) = numbers([described.get("other", 0)]) or [0]
+    absent = numbers([described.get("absent")])
     gaps = None if absent is None else (absent[0], counted.get(-1, 0))
     if _is_names(names) and len(names) == len(reference):
         return Column(
@@ -64,7 +64,7 @@ def _top(described: Any) -> list[int] | None:
     """The reference's top scores, if their bins are those of counts."""
     if not isinstance(described, dict):
         return None
-    reference, edges = _numbers(described.get("counts")), described.get("edges", [])
+    reference, edges = numbers(described.get("counts")), described.get("edges", [])
     if reference is None or len(reference) != SCORES or not _is_scale(edges) or len(edges) != SCORES + 1:
         return None
     fits = all(abs(edge - number / SCORES) < 1e-6 for number, edge in enumerate(edges))
@@ -83,7 +83,7 @@ def _scores(reference: list[int] | None, counts: Counts) -> Column | None:
 
 
 def _labels(manifest: Manifest, reference: Any, counts: Counts) -> Column | None:
-    if not isinstance(reference, dict) or _numbers(list(reference.values())) is None:
+    if not isinstance(reference, dict) or numbers(list(reference.values())) is None:
         return None
     named = labels.named(manifest)
     others = sum(reference.values()) - sum(reference.get(label, 0) for label in named)
@@ -96,7 +96,8 @@ def _labels(manifest: Manifest, reference: Any, counts: Counts) -> Column | None
     )
 
 
-def _numbers(values: Any) -> list[int] | None:
+def numbers(values: Any) -> list[int] | None:
+    """Items in bins, as a package has them; None for anything else."""
     if not isinstance(values, list) or not all(type(value) is int and 0 <= value < MOST for value in values):
         return None
     return values

@@ -125,11 +125,12 @@ def count(counts: Counts, call: Call) -> None:
     if not known or compute is None:
         return
     computed = compute(call, known)
-    counts.items += max((len(values) for name, values in computed.items() if name in known), default=0)
-    for name, values in computed.items():
-        histogram = counts.features.setdefault(name, {}) if name in known else {}
+    described = {name: values for name, values in computed.items() if name in known}
+    counts.items += max((len(values) for values in described.values()), default=0)
+    for name, values in described.items():
+        histogram = counts.features.setdefault(name, {})
         for value in values if isinstance(values, list) else values.tolist():
-            number = _place(value, known.get(name))
+            number = _place(value, known[name])
             histogram[number] = histogram.get(number, 0) + 1
     if counts.items:
         counts.placed, counts.out_of_range = 1, int(_is_outside(counts, known))
@@ -147,11 +148,11 @@ def _is_outside(counts: Counts, known: Mapping[str, Bins]) -> bool:
     )
 
 
-def _place(value: Any, of: Bins | None) -> int:
+def _place(value: Any, of: Bins) -> int:
     """As bins.place has it; among names, the number of the name, and behind the last one for any other text."""
     if isinstance(of, dict):
         return -1 if value is None else of.get(value, len(of))
-    return bins.place(value, of) if of else 0
+    return bins.place(value, of)
 
 
 def _bins(loaded: Loaded) -> dict[str, Bins]:
