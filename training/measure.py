@@ -38,6 +38,14 @@ def outputs(running: Session, inputs: Arrays, batch: int = BATCH) -> Arrays:
     return joined
 
 
+def batch_of(manifest: dict[str, Any]) -> int:
+    """How many rows a package's model is measured with at once. Scales of dynamic forms are taken over what is asked at
+    once: theirs are asked one by one, as calls do.
+    """
+    step = ((manifest.get("lineage") or {}).get("details") or {}).get("step")
+    return 1 if step == "dynamic" else BATCH
+
+
 def rows_of(inputs: Arrays) -> int:
     counts = {len(values) for values in inputs.values() if values.ndim}
     if len(counts) != 1 or 0 in counts:

@@ -2,7 +2,7 @@
 
 One definition for both: training/kinds computes its features here. Serving counts them after the answer, in the
 reference's bins; no value is kept. Of images they are computed from the tensor that the model was fed, from which the
-pixels follow exactly; of others from the items that the call had, Loaded.items.
+pixels follow exactly, and from their sizes before; of others from the items that the call had, Loaded.items.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PARSED = "bins of the reference"  # of a loaded model's parts, which have no spa
 MOST_ITEMS = 32  # of a call
 MOST_NUMBERS = 2_000_000  # of a call's tensors, that are looked at: they take 25 times their number in bytes
 MOST_FEATURES, MOST_EDGES = 64, 201
-UNKNOWN_TOKENS, SCRIPT = "unknown_tokens", "script"
+UNKNOWN_TOKENS, SCRIPT, SIDE = "unknown_tokens", "script", "side"
 SILENT = 1e-5  # the level below which a sound counts as silent: -100 dB
 
 
@@ -57,6 +57,14 @@ def _roughness(pixels: np.ndarray, axis: int) -> np.ndarray:
     """The mean absolute difference of neighbors along an axis, by image; 0 where there is one pixel only."""
     steps = np.abs(np.diff(pixels.astype(np.float32), axis=axis)).reshape(len(pixels), -1)
     return steps.mean(1, dtype=np.float64) if steps.shape[1] else np.zeros(len(pixels))
+
+
+def of_sizes(sizes: Sequence[tuple[int, int]]) -> Features:
+    """Of images (width, height) as they came: the side in pixels of a square as large, and how wide they are for that,
+    from 0 to 1: 0.5 is square.
+    """
+    widths, heights = np.array(sizes, np.float64).reshape(-1, 2).T
+    return {SIDE: np.sqrt(widths * heights), "width_share": widths / (widths + heights)}
 
 
 def of_texts(texts: Sequence[Any]) -> Features:
@@ -187,8 +195,12 @@ def _usable(histogram: Any) -> bool:
 
 
 def _of_images(call: Call, known: Mapping[str, Bins]) -> Mapping[str, Computed]:
+    sizes = [(item.width, item.height) for item in _items(call)] if SIDE in known else []
+    return {**_of_tensor(call), **(of_sizes(sizes) if sizes else {})}
+
+
+def _of_tensor(call: Call) -> Features:
     """pixel = (value * std + mean) / scale, rounded: what the tensor was made of, to the last pixel."""
-    del known
     plan = call.loaded.manifest.preprocess
     if not isinstance(plan, processing.Image) or len(call.inputs) != 1 or not plan.scale:
         return {}

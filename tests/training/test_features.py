@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,10 +20,12 @@ from shared.serving.inputs import images
 from shared.serving.loaded import Loaded
 from shared.serving.observe import Call
 from tests.training.test_kinds import chosen
+from training.data import images as training_images
+from training.data.source import Options
 from training.kinds.images import Images
 from training.kinds.tables import Tables
 from training.kinds.texts import Texts
-from training.report.card import _frequencies, _histogram
+from training.report.reference import _frequencies, _histogram
 
 
 def served(kind: str, preprocess: dict[str, Any], reference: dict[str, Any], tensor: Tensor) -> Loaded:
@@ -96,6 +99,33 @@ def test_categories_of_tables() -> None:
     loaded.note([{"city": city or ""} for city in cities])
     counts = counting.of_call(Call(loaded=loaded, route="predict", answer={}))
     assert counts.features == {"city": {0: 1, 1: 2, 2: 1, -1: 1}}
+
+
+def test_sizes_of_images_before_they_are_resized(tmp_path: Path) -> None:
+    sizes = [(8, 8), (16, 8), (8, 32), (9, 9)]
+    for number, (width, height) in enumerate(sizes):
+        file = tmp_path / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.new("L", (width, height)).save(file)
+    source = training_images.from_folder(tmp_path, Options(size=(8, 8)), [])
+    kind = Images.fit(source.splits["train"][0], source.details, chosen().preparation)
+    features = kind.file_features(source.details)
+    assert sorted(features["side"].tolist()) == [8.0, 9.0, 128**0.5, 16.0]
+    assert sorted(features["width_share"].tolist()) == [0.2, 0.5, 0.5, 2 / 3]
+    reference = histograms(features)
+    loaded = served("image-classification", kind.preprocess, reference, Tensor("image", "FP32", [-1, 1, 8, 8]))
+    feeds, _ = images.feeds(loaded, [file.read_bytes() for file in tmp_path.rglob("*.png")])
+    counts = counting.of_call(Call(loaded=loaded, route="predict", inputs=feeds, answer={}))
+    assert counts.features == expected(features, reference)
+
+
+def test_images_that_were_brought_to_one_size_say_nothing_of_it(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / name / "1.png")
+    source = training_images.from_folder(tmp_path, Options(), [])
+    assert Images.fit(source.splits["train"][0], source.details, chosen().preparation).file_features({}) == {}
+    assert source.details == {}
 
 
 def test_texts() -> None:

@@ -91,21 +91,13 @@ def _labeled(
     parent: Package, name: str, root: Path, seed: int | None, inputs: Arrays | None, rows: int
 ) -> EvaluationData:
     """With a data set. inputs: to calibrate with, in place of its training split."""
-    from training.kinds import choose  # brings PyTorch, which nothing without a data set needs
-
-    try:
-        kind = choose.declared(parent.manifest, parent.folder)
-    except TrainingError as error:
-        raise TrainingError(
-            f"--data cannot be used: {error}. Omit it, and give prepared inputs in --calibration"
-        ) from error
     seed = provenance.seed(parent.manifest, seed)
-    data = _load(parent, name, root, seed, kind)
+    kind, data = trained_on(parent, name, root, seed)
     values, labels = data.train
-    validation, test = (Labeled(_inputs(kind, part[0]), part[1]) for part in (data.validation, data.test))
+    validation, test = (Labeled(prepared(kind, part[0]), part[1]) for part in (data.validation, data.test))
     augmentation = provenance.augmentation(parent.manifest)
     about = {"name": data.about["name"], "seed": seed, "test_items": len(test.labels), "augmentation": augmentation}
-    calibration = _rows(inputs, slice(rows)) if inputs else _inputs(kind, values[spread(labels, rows)])
+    calibration = _rows(inputs, slice(rows)) if inputs else prepared(kind, values[spread(labels, rows)])
 
     def examples() -> Examples:
         return Examples(kind, kind.encode(values), labels, augmentation)
@@ -120,6 +112,19 @@ def _labeled(
         examples=examples,
         own=inputs is None,
     )
+
+
+def trained_on(parent: Package, name: str, root: Path, seed: int) -> tuple[Kind, datasets.Dataset]:
+    """What a package does with its inputs, and its data set. Raises TrainingError where the data are others."""
+    from training.kinds import choose  # brings PyTorch, which nothing without a data set needs
+
+    try:
+        kind = choose.declared(parent.manifest, parent.folder)
+    except TrainingError as error:
+        raise TrainingError(
+            f"--data cannot be used: {error}. Omit it, and give prepared inputs in --calibration"
+        ) from error
+    return kind, _load(parent, name, root, seed, kind)
 
 
 def _load(parent: Package, name: str, root: Path, seed: int, kind: Kind) -> datasets.Dataset:
@@ -137,7 +142,8 @@ def _load(parent: Package, name: str, root: Path, seed: int, kind: Kind) -> data
     return data
 
 
-def _inputs(kind: Kind, values: np.ndarray) -> Arrays:
+def prepared(kind: Kind, values: np.ndarray) -> Arrays:
+    """The network's inputs for values of a split."""
     return {name: value.numpy() for name, value in kind.inputs(kind.encode(values), slice(None)).items()}
 
 

@@ -34,8 +34,9 @@ def decoded(
     """Images [N, H, W, C] uint8 with C 1 where all are gray, else 3, brought to options.size (height, width)."""
     mode = "L" if all(_mode(item) in GRAY for part in items.values() for item in part) else "RGB"
     decoded_parts: dict[str, list[tuple[Item, np.ndarray]]] = {}
+    sizes: list[tuple[int, int]] = []
     for split, part in items.items():
-        read = ((item, _image(item, mode, options.size, report)) for item in part)
+        read = ((item, _image(item, mode, options.size, report, sizes)) for item in part)
         decoded_parts[split] = [(item, image) for item, image in read if image is not None]
     every_class(targets(item.target for item, _ in decoded_parts["train"]), labels, "image", "folder")
     shape = _one_size([image for part in decoded_parts.values() for _, image in part])
@@ -47,7 +48,8 @@ def decoded(
         for split, part in decoded_parts.items()
     }
     names = {split: [item.name for item, _ in part] for split, part in decoded_parts.items()}
-    return Source("image", splits, labels, about, names)
+    # where all have one size, they were brought to it before, and say nothing of what images are like
+    return Source("image", splits, labels, about, names, {"sizes": sizes} if len(set(sizes)) > 1 else {})
 
 
 def _file(item: Item) -> Path | io.BytesIO:
@@ -63,14 +65,19 @@ def _mode(item: Item) -> str:
         return "L"
 
 
-def _image(item: Item, mode: str, size: tuple[int, int] | None, report: Report) -> np.ndarray | None:
-    """[H, W, C], turned upright, in one color mode, then resized: the order in which serving does it."""
+def _image(
+    item: Item, mode: str, size: tuple[int, int] | None, report: Report, sizes: list[tuple[int, int]]
+) -> np.ndarray | None:
+    """[H, W, C], turned upright, in one color mode, then resized: the order in which serving does it. sizes: gets its
+    width and height before.
+    """
     try:
         with Image.open(_file(item)) as image:
             plain = colors.convert(ImageOps.exif_transpose(image), mode)
     except UNREADABLE as error:
         report.append({"item": item.name, "reason": "unreadable", "detail": str(error)[:200]})
         return None
+    sizes.append(plain.size)
     if size and plain.size != (size[1], size[0]):
         plain = plain.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.atleast_3d(np.asarray(plain))

@@ -29,7 +29,8 @@ class Source:
     labels: the classes' names by index. about: name, licence, source, and copyright or synthetic where they apply.
     names: what the report calls the items of a split; else "split/index".
     groups: what each item of a split belongs to, as a patient, a speaker, an article: no group is in two splits.
-    details: audio, {"sample_rate": Hz}; table, {"columns": names, "types": {name: number or category}, "target": name}.
+    details: image, {"sizes": (width, height) of each, before it was resized}, where they differ; audio,
+    {"sample_rate": Hz}; table, {"columns": names, "types": {name: number or category}, "target": name}.
     """
 
     kind: KindName

@@ -115,6 +115,9 @@ class Images(OneInput):
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
         return features.of_pixels(values)
 
+    def file_features(self, details: dict[str, Any]) -> dict[str, np.ndarray]:
+        return features.of_sizes(details["sizes"]) if "sizes" in details else {}
+
 
 def statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel of uint8 images [N, H, W, C], as shares of 255, to 4 digits."""

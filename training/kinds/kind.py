@@ -17,7 +17,8 @@ class Kind(Protocol):
 
     reading: options of data.load, without which files would come in another size, or at another rate.
     tensors: amaas.json's inputs. shape: of one item, as networks are called with. axes: per input, its axes that vary
-    beside the first, by name. description: for messages.
+    beside the first, by name. description: for messages. fitted_features: those of whose values the training split says
+    nothing of other items, since what computes them was fitted to it.
     """
 
     name: KindName
@@ -26,6 +27,7 @@ class Kind(Protocol):
     files: dict[str, bytes]
     shape: tuple[int, ...]
     description: str
+    fitted_features: tuple[str, ...]
 
     @property
     def reading(self) -> dict[str, Any]: ...
@@ -58,6 +60,9 @@ class Kind(Protocol):
 
     def features(self, values: np.ndarray) -> dict[str, np.ndarray]:
         """Simple features of each item [N], for drift detection and for accuracy by slice."""
+
+    def file_features(self, details: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Features of the items as they came, of all splits, that the values do not show. details: as in Source."""
 
     def categories(self, values: np.ndarray) -> dict[str, tuple[list[str], list[str | None]]]:
         """Features that have no order, for drift detection: the names that are counted; each item's, or None."""

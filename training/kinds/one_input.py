@@ -15,6 +15,7 @@ class OneInput:
 
     input_name: str
     shape: tuple[int, ...]
+    fitted_features: tuple[str, ...] = ()
 
     @property
     def tensors(self) -> list[dict[str, Any]]:
@@ -32,6 +33,9 @@ class OneInput:
 
     def example(self, count: int) -> tuple[torch.Tensor, ...]:
         return (torch.zeros(count, *self.shape),)
+
+    def file_features(self, details: dict[str, Any]) -> dict[str, np.ndarray]:
+        return {}
 
     def categories(self, values: np.ndarray) -> dict[str, tuple[list[str], list[str | None]]]:
         return {}

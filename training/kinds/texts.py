@@ -28,6 +28,7 @@ class Texts:
     name: KindName = "text"
     task = "text-classification"
     description = "texts"
+    fitted_features: tuple[str, ...] = (features.UNKNOWN_TOKENS,)
 
     def __init__(self, preprocess: dict[str, Any], tokenizer: bytes) -> None:
         self.preprocess, self.files = preprocess, {FILE: tokenizer}
@@ -122,6 +123,9 @@ class Texts:
         encoded = self.encode(values)
         ids, mask = (encoded[name].numpy() for name in (self.text.ids, self.text.mask))
         return lengths | features.of_tokens(ids, mask, self.unknown)
+
+    def file_features(self, details: dict[str, Any]) -> dict[str, np.ndarray]:
+        return {}
 
     def categories(self, values: np.ndarray) -> dict[str, tuple[list[str], list[str | None]]]:
         return {name: (scripts.SCRIPTS, of) for name, of in features.of_scripts(list(values)).items()}

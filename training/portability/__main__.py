@@ -57,9 +57,7 @@ def scored(opened: Package, material: EvaluationData) -> list[dict[str, Any]]:
     """
     assert material.test is not None
     body = package.serialized(opened.model)
-    dynamic = ((opened.manifest.get("lineage") or {}).get("details") or {}).get("step") == "dynamic"
-    # scales of dynamic forms are taken over what is asked at once: items are scored one by one, as they are asked for
-    questions = {TEST: Question(body, material.test.inputs, 1 if dynamic else measure.BATCH)}
+    questions = {TEST: Question(body, material.test.inputs, measure.batch_of(opened.manifest))}
     if opened.golden:
         questions[GOLDEN] = Question(body, opened.golden)
     here, rows = answers(questions), []

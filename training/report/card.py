@@ -1,8 +1,7 @@
-"""What a package says of its model: amaas.json, the model card (Mitchell et al. 2019), and the drift reference."""
+"""What a package says of its model: amaas.json, and the model card (Mitchell et al. 2019)."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +11,8 @@ import torch
 from training.data.dataset import Dataset
 from training.kinds.kind import Kind
 from training.report.evaluate import outputs
-from training.report.quality import by_score, softmax
+from training.report.reference import reference
 
-BINS = 20
 ITEMS = {"image": "images", "text": "texts", "audio": "sounds", "table": "rows"}
 SLICES = 12  # that the card shows; amaas.json has them all
 
@@ -42,6 +40,10 @@ def manifest(
     network: torch.nn.Module, data: Dataset, kind: Kind, metrics: dict[str, Any], statement: Statement
 ) -> dict[str, Any]:
     """The content of amaas.json, but for the golden set."""
+
+    def logits(values: np.ndarray) -> np.ndarray:
+        return outputs(network, kind, kind.encode(values), "cpu")
+
     counts = {split: len(getattr(data, split)[1]) for split in ("train", "validation", "test")}
     return {
         "name": statement.name,
@@ -58,7 +60,7 @@ def manifest(
         "licence": statement.licence or data.about["licence"],
         "card": card(data, kind, metrics, counts, statement),
         "lineage": {"parent": None, "step": "distil" if statement.teacher else "train", "details": statement.details},
-        "reference": reference(network, data, kind),
+        "reference": reference(logits, data, kind, private="privacy" in metrics),
     }
 
 
@@ -133,47 +135,3 @@ def _privacy(metrics: dict[str, Any]) -> str:
         f"noise {spent['noise_multiplier']:g}, clipping at {spent['clip']:g}, {spent['accountant']}). Not counted: "
         "scaling, vocabulary and cleaning, which looked at the training split, and the choice of the best epoch.\n"
     )
-
-
-def reference(network: torch.nn.Module, data: Dataset, kind: Kind) -> dict[str, Any]:
-    """What later traffic can be compared with: histograms of plain features and top scores over the validation set, and
-    how often which top score is right, of the test set.
-    """
-    scores = softmax(outputs(network, kind, kind.encode(data.validation[0]), "cpu"))
-    predicted = np.bincount(scores.argmax(1), minlength=len(data.labels))
-    features, details = kind.features(data.validation[0]), kind.feature_details()
-    numbers = {
-        name: _histogram(values) | {"absent": int(np.isnan(values).sum())} | details.get(name, {})
-        for name, values in features.items()
-        if np.isfinite(values).any()
-    }
-    return {
-        "features": numbers | {name: _frequencies(*one) for name, one in kind.categories(data.validation[0]).items()},
-        "scores": {
-            "top": _histogram(scores.max(1), (0.0, 1.0)),
-            "labels": dict(zip(data.labels, predicted.tolist(), strict=True)),
-            "calibration": by_score(
-                softmax(outputs(network, kind, kind.encode(data.test[0]), "cpu")), np.asarray(data.test[1])
-            ),
-        },
-    }
-
-
-def _frequencies(names: list[str], values: list[str | None]) -> dict[str, Any]:
-    numbers = Counter(values)
-    counts = [numbers[name] for name in names]
-    return {
-        "names": names,
-        "counts": counts,
-        "other": len(values) - numbers[None] - sum(counts),
-        "absent": numbers[None],
-    }
-
-
-def _histogram(values: np.ndarray, span: tuple[float, float] | None = None) -> dict[str, list[Any]]:
-    """Over their own span, where none is given; absent values are left out."""
-    known = values[np.isfinite(values)]
-    if span is None and known.min() >= 0 and known.max() <= 1:
-        span = (0.0, 1.0)
-    counts, edges = np.histogram(known, bins=BINS, range=span)
-    return {"edges": [float(f"{edge:.6g}") for edge in edges], "counts": counts.tolist()}

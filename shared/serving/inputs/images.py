@@ -72,6 +72,7 @@ def feeds(loaded: Loaded, bodies: list[bytes]) -> tuple[dict[str, np.ndarray], l
             raise BadInput("images of different sizes cannot go to this model in one call: it does not resize them")
         _fill(values[number], view.image, plan)
         placements.append(view.placement)
+    loaded.note(placements)
     return {tensor.name: values}, placements
 
 
