@@ -1,7 +1,8 @@
 """Each minute, canaries are judged by their counts, and moved; after each move, whoever is to be told is told. Each
 hour, calls are compared with what their versions were made of.
 
-No route: whoever may invoke this function can do no more than have it look once more.
+No route: whoever may invoke this function can do no more than have it look once more; for drift, as of another time,
+too: {"drift": true, "minute": minutes since the epoch}.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             told = [_tell(record["s3"]["object"]["key"]) for record in event["Records"]]
             return {"told": [one for one in told if one]}
         if event.get("drift"):
-            return _look_for_drift()
+            return _look_for_drift(int(event.get("minute") or time.time() // 60))
         return _look()
     finally:
         deadline.end(token)
@@ -55,11 +56,11 @@ def _look() -> dict[str, Any]:
     return {"looked": [_report(one) for one in looked]}
 
 
-def _look_for_drift() -> dict[str, Any]:
+def _look_for_drift(now: int) -> dict[str, Any]:
     """A figure, and a line, for each version and window with drift; an alarm rings by the figure."""
     from shared.drift import look  # once an hour: the look of each minute does not wait for it
 
-    seen = look.look(log(), int(time.time() // 60))
+    seen = look.look(log(), now)
     drifted = []
     for one in seen:
         if one.verdict is None or one.verdict.state != "drift":

@@ -107,6 +107,13 @@ def test_the_day_has_items_that_the_hour_lacks(store: MemoryStore) -> None:
     assert drifted() == [["m", 1, "day"]]
 
 
+def test_a_look_as_of_another_time(store: MemoryStore) -> None:
+    count(store, LAST, cats=0.1)
+    assert drifted() == []
+    later = watching.handler({"drift": True, "minute": LAST + HOUR}, None)["drifted"]
+    assert later == [["m", 1, "hour"], ["m", 1, "day"]]
+
+
 def test_what_is_not_over_yet_and_what_a_wrong_clock_counted_ahead_waits(store: MemoryStore) -> None:
     count(store, LAST, cats=0.1)
     count(store, LAST + 5 * HOUR, cats=0.1)
