@@ -42,5 +42,5 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def write(folder: Path, name: str, result: dict[str, Any], text: str) -> None:
     """The figures as JSON, from which bench.charts draws, and the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     (folder / f"{name}.md").write_text(text)

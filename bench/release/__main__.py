@@ -116,7 +116,7 @@ def worse_canaries(runs: int, random: np.random.Generator) -> dict[str, dict[str
         for name, calls_until in (stops | usual(rate, runs, random)).items():
             stopped = float(np.isfinite(calls_until).mean())
             stops_by_rule.setdefault(name, {})[f"{rate:g}"] = {
-                "median": float(np.median(calls_until)),
+                "median": _median(calls_until),
                 "stopped": stopped,
             }
     return stops_by_rule
@@ -129,7 +129,7 @@ def going_on(runs: int, random: np.random.Generator) -> dict[str, Any]:
         for name, more in (("equal", 0.0), ("worse", LOSS)):
             counts = Traffic(stable, stable + more, calls=500, minutes=120).counts(runs, random)
             until = canaries.calls_until_stopped(counts, NEEDED, LOSS)
-            result[name] = {"median": float(np.median(until)), "said": float(np.isfinite(until).mean())}
+            result[name] = {"median": _median(until), "said": float(np.isfinite(until).mean())}
         by_rate[f"{stable:g}"] = result
     return by_rate
 
@@ -158,7 +158,7 @@ def text(result: dict[str, Any]) -> str:
     ]
     worse = [[name, *(_stop(rates[f"{rate:g}"]) for rate in BAD)] for name, rates in result["worse"].items()]
     on = [
-        [f"{100 * float(stable):g} %", f"{one['equal']['median']:,.0f}", f"{100 * one['worse']['said']:.2f} %"]
+        [f"{100 * float(stable):g} %", _or_never(one["equal"]["median"]), f"{100 * one['worse']['said']:.2f} %"]
         for stable, one in result["on"].items()
     ]
     return PAGE.format(
@@ -174,8 +174,18 @@ def text(result: dict[str, Any]) -> str:
     )
 
 
-def _stop(one: dict[str, float]) -> str:
-    median = f"{one['median']:,.0f}" if math.isfinite(one["median"]) else "never"
+def _median(calls: np.ndarray) -> float | None:
+    """None where fewer than half have an end."""
+    median = float(np.median(calls))
+    return median if math.isfinite(median) else None
+
+
+def _or_never(median: float | None) -> str:
+    return "never" if median is None else f"{median:,.0f}"
+
+
+def _stop(one: dict[str, Any]) -> str:
+    median = _or_never(one["median"])
     return median if one["stopped"] > 0.9995 else f"{median} ({100 * one['stopped']:.1f} %)"
 
 
