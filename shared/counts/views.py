@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from shared.counts import bins
 from shared.counts.bins import Histogram
 from shared.counts.counts import PHASES, SCORES, Counts, Key
+from shared.counts.disclosure import suppressed
 from shared.counts.times import DAY, HOUR, to_text
 from shared.errors import BadInput
 from shared.paging import NextPage
@@ -54,7 +55,8 @@ class CountedSum(_Keyed, kw_only=True):
     the model; cache_hits: calls that found it loaded. billed_ms: of the calls, rounded up one by one; the start of
     processes and work after answers come on top. scores: items by their best score, in 20 bins from 0 to 1. labels:
     items by their best label, 64 of the model's and `other`. features: items by bins of the version's reference: 0 is
-    below all of them, the highest above, -1 stands for an absent value. placed: calls whose items have features;
+    below all of them, the highest above, -1 stands for an absent value; bins with few items (10), which could tell of
+    single ones, are left out. placed: calls whose items have features;
     out_of_range: those of them with an item below or above. shadow: compared (the same), different,
     failed, dropped.
     """
@@ -192,7 +194,7 @@ def _sum(key: Key, counts: Counts) -> CountedSum:
         scores=[counts.scores.get(number, 0) for number in range(SCORES)] if counts.scores else [],
         labels=counts.labels,
         items=counts.items,
-        features={name: _texts(values) for name, values in counts.features.items()},
+        features={name: _told(values) for name, values in counts.features.items()},
         placed=counts.placed,
         out_of_range=counts.out_of_range,
         shadow=counts.shadow,
@@ -210,8 +212,10 @@ def _keyed(key: Key, counts: Counts) -> dict[str, Any]:
     }
 
 
-def _texts(histogram: Histogram) -> dict[str, int]:
-    return {str(number): histogram[number] for number in sorted(histogram)}
+def _told(histogram: Histogram) -> dict[str, int]:
+    numbers = sorted(histogram)
+    hidden = suppressed([histogram[number] for number in numbers])
+    return {str(number): histogram[number] for place, number in enumerate(numbers) if place not in hidden}
 
 
 def _quantiles(counts: Counts, phase: str) -> Quantiles:

@@ -6,12 +6,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from shared.counts.disclosure import suppressed
 from shared.drift.histograms import Part
 from shared.drift.verdict import Compared, Severity, State, Verdict
-
-# items that a bin must have before its share is told: health statistics publish no cell of 10 or fewer (CMS), since in
-# a small one a person can be made out by who knows the others
-LEAST_TOLD = 11
 
 
 class DriftBin(Struct, kw_only=True):
@@ -101,16 +98,11 @@ def _column(one: Compared) -> ColumnDrift:
 
 
 def bins(parts: list[Part]) -> list[DriftBin]:
-    """Shares of parts, but for those with too few items; where that is a single one, which would follow from the
-    others, the next smallest is not told either. What neither side has is left out.
-    """
+    """Shares of parts, but for those with too few items (counts/disclosure.py). What neither side has is left out."""
     parts = [part for part in parts if part.count or part.reference]
     counts = [part.count for part in parts]
     items, reference_items = max(sum(counts), 1), max(sum(part.reference for part in parts), 1)
-    order = sorted(range(len(parts)), key=lambda number: counts[number])
-    hidden = [number for number in order if counts[number] < LEAST_TOLD]
-    if len(hidden) == 1:
-        hidden = order[:2]
+    hidden = suppressed(counts)
     return [
         DriftBin(
             bin=part.name,

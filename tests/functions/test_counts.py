@@ -162,3 +162,10 @@ def test_a_span_begins_and_ends_at_whole_steps(
 def test_a_span_of_nothing_is_refused() -> None:
     with pytest.raises(BadInput):
         span("0m", None, None, NOON * 60.0)
+
+
+def test_bins_of_inputs_with_few_items_are_not_told(store: MemoryStore) -> None:
+    put(store, 1, 5, items=121, features={"brightness": {-1: 10, 0: 40, 3: 11, 4: 60}, "contrast": {2: 100, 3: 21}})
+    [one] = asked()["sums"]
+    assert one["features"] == {"brightness": {"0": 40, "4": 60}, "contrast": {"2": 100, "3": 21}}
+    assert one["items"] == 121
