@@ -198,7 +198,11 @@ def test_a_second_of_slow_down_is_not_seen(cloud: Cloud, proxy: Proxy, caller: C
     assert min(hits) > 0
 
 
-BAD_NETWORK = ["refuse", "half_close", "delay", "truncate", "internal_error"]
+BAD_NETWORK = [
+    "half_close",
+    "truncate",
+    *(pytest.param(mode, marks=pytest.mark.soak) for mode in ("refuse", "delay", "internal_error")),
+]
 
 
 @pytest.mark.parametrize("mode", BAD_NETWORK)

@@ -64,7 +64,11 @@ def amaas(cloud: Cloud, *words: str) -> Any:
     return json.loads(done.stdout) if "--json" in words else done.stdout
 
 
-@pytest.mark.parametrize("bundled", KINDS)
+# of all kinds, tests/training goes from files to packages in each run
+LONG = ("languages", "spoken-digits")
+
+
+@pytest.mark.parametrize("bundled", [pytest.param(name, marks=[pytest.mark.soak] * (name in LONG)) for name in KINDS])
 def test_trained_pushed_checked_registered_and_asked(cloud: Cloud, bundled: str, tmp_path: Path) -> None:
     data, options, (sent, content_type), right = KINDS[bundled]
     model = f"trained-{bundled}"
