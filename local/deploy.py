@@ -110,8 +110,9 @@ def _inputs() -> Iterator[Path]:
 
 
 def _parameters(endpoint: str) -> dict[str, str]:
-    # each worker of a batch job is a process here
-    return {"PythonRuntime": RUNTIME, "EndpointUrl": endpoint, "BatchConcurrency": "2"}
+    # Each worker of a batch job is a process here. A stack keeps its parameters' values where none are given: that of
+    # RequireQuotaKey was empty in stacks of before, which the template does not allow any more
+    return {"PythonRuntime": RUNTIME, "EndpointUrl": endpoint, "BatchConcurrency": "2", "RequireQuotaKey": "true"}
 
 
 def _response_arguments(response: dict[str, Any]) -> dict[str, Any]:
