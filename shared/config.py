@@ -46,8 +46,8 @@ class Config(Struct, frozen=True):
     prefetch: models to load before the first call; None: those of the models layer, if it has one, or only small ones.
     trusted_models, trusted_signers: which models run in the process that answers, see serving/wall.py. model_memory:
     bytes that each other model may take beside its file. require_filter: not without the system-call filter.
-    inference_memory: MB that the function which predicts has. prices: of what it takes, see cost/prices.py; empty: as
-    remembered.
+    memory_mb: of this function, as Lambda says it; None elsewhere. inference_memory: of the one that predicts.
+    prices: of what it takes, see cost/prices.py; empty: as remembered.
     call_memory: bytes that one prediction may take of the process that answers, beside the model; see budget.py.
     max_upload_bytes: largest single file of a package. upload_ttl: lifetime of upload URLs in seconds.
     """
@@ -85,6 +85,7 @@ class Config(Struct, frozen=True):
     model_memory: int = 1024 * MiB
     require_filter: bool = True
     call_memory: int = CALL_MEMORY
+    memory_mb: int | None = None
     inference_memory: int = 1769
     prices: str = ""
 
@@ -143,8 +144,13 @@ def _call_memory(env: Mapping[str, str]) -> int:
 
 
 def _cost(env: Mapping[str, str]) -> dict[str, Any]:
-    """What the function that computes costs is told of the one that predicts."""
-    return {"inference_memory": int(env.get("INFERENCE_MEMORY_MB", "1769")), "prices": env.get("PRICES", "")}
+    """What is counted of this function, and what the one that computes costs is told of the one that predicts."""
+    own = env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    return {
+        "memory_mb": int(own) if own else None,
+        "inference_memory": int(env.get("INFERENCE_MEMORY_MB", "1769")),
+        "prices": env.get("PRICES", ""),
+    }
 
 
 def _keys(text: str) -> tuple[bytes, ...]:

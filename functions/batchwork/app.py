@@ -43,7 +43,7 @@ COUNTS = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
 @cache
 def counter() -> Counter:
-    return Counter(store, afterwards=True)
+    return Counter(store, afterwards=True, memory_mb=lambda: config().memory_mb)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

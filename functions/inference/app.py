@@ -95,7 +95,9 @@ from shared.serving.observe import Call  # noqa: E402
 
 after = registration.result()  # None outside Lambda, and where Lambda takes no extension
 ready_ns = time.perf_counter_ns() - begun_ns
-counter = Counter(lambda: models().log.store, ready_ns=ready_ns, afterwards=after is not None)
+counter = Counter(
+    lambda: models().log.store, ready_ns=ready_ns, afterwards=after is not None, memory_mb=lambda: config().memory_mb
+)
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     calls.observe_for_counts(counter)
     if after:

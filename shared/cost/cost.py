@@ -54,7 +54,11 @@ class Rates(NamedTuple):
 
     @property
     def millisecond(self) -> float:
-        return self.memory_mb / 1024 * self.prices.of_gb_second() / 1000
+        return self.of_mb_ms(self.memory_mb)
+
+    def of_mb_ms(self, amount: float) -> float:
+        """What milliseconds cost, times the MB of memory that the function had in them."""
+        return amount / 1024 * self.prices.of_gb_second() / 1000
 
     @property
     def vcpus(self) -> float:
@@ -74,12 +78,18 @@ def over_http(counts: Counts) -> int:
 def of_calls(counts: Counts, rates: Rates) -> Amounts:
     prices, calls = rates.prices, over_http(counts)
     return Amounts(
-        compute=counts.billed_ms * rates.millisecond,
-        starts=counts.cold_ms * rates.millisecond,
+        compute=rates.of_mb_ms(_mb_ms(counts.billed_ms, counts.billed_by_mb, rates)),
+        starts=rates.of_mb_ms(_mb_ms(counts.cold_ms, counts.cold_by_mb, rates)),
         calls=calls * prices.million_calls / 1e6,
         gateway=calls * prices.million_gateway_calls / 1e6,
         transfer=counts.bytes_out / GIB * prices.transfer_gb,
     )
+
+
+def _mb_ms(total_ms: int, by_mb: dict[str, int], rates: Rates) -> float:
+    """Milliseconds times MB; those of processes that did not know their memory have that of today."""
+    unknown = max(total_ms - sum(by_mb.values()), 0)
+    return unknown * rates.memory_mb + sum(int(memory) * ms for memory, ms in by_mb.items())
 
 
 def of_storage(stored_bytes: int, minutes: float, prices: Prices) -> float:

@@ -22,7 +22,6 @@ NOT_INCLUDED = [
     "free tiers and discounts",
 ]
 ASSUMED = [
-    "the function had its present memory for the whole span",
     "answers are transferred to the internet, as large as their bodies; inside of the region that is free",
     "a batch job's calls are rounded up to whole milliseconds one by one",
     "a blob that several versions have is counted for the first of them",

@@ -25,7 +25,8 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
     latency: durations by phase, bins.py; ns: their sums. cold: first calls of a process; cold_ms: the times that these
     processes took to be ready. loads: calls that loaded the model; the others found it loaded.
     billed_ms: for each call, from its event to its answer, rounded up to whole ms, as Lambda bills. Not in it: reading
-    the event, work after the answer (shadows, these counts), and the start of a process.
+    the event, work after the answer (shadows, these counts), and the start of a process. billed_by_mb, cold_by_mb:
+    both times by the MB of memory that the function had; what they lack is of processes that did not know.
     scores: items by their top score, bins 0 to 19. labels: items by their best label. items: that have features;
     features: items by bins of the version's reference, see bins.place; an item is one image, text, row or sound.
     placed: calls whose items have features; out_of_range: those of them with an item outside of the reference's range.
@@ -46,6 +47,8 @@ class Counts(Struct, kw_only=True, omit_defaults=True):
     bytes_in: int = 0
     bytes_out: int = 0
     billed_ms: int = 0
+    billed_by_mb: dict[str, int] = field(default_factory=dict)
+    cold_by_mb: dict[str, int] = field(default_factory=dict)
     scores: Histogram = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
     items: int = 0

@@ -20,6 +20,7 @@ from shared.serving.loaded import Loaded
 from shared.serving.observe import Call, FailedLoad, TimedSession
 
 if TYPE_CHECKING:
+    from shared.counts.counts import Counts
     from shared.counts.unwritten import Unwritten
     from shared.storage.base import Store
 
@@ -61,11 +62,22 @@ def counted(
 
 
 class Counter:
-    """Of one process. Safe to share between threads. ready_ns: what the process took before its first call."""
+    """Of one process. Safe to share between threads. ready_ns: what the process took before its first call.
 
-    def __init__(self, store: Callable[[], Store], *, ready_ns: int = 0, afterwards: bool = False) -> None:
+    memory_mb: of the function, None where that is not known.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[], Store],
+        *,
+        ready_ns: int = 0,
+        afterwards: bool = False,
+        memory_mb: Callable[[], int | None] = lambda: None,
+    ) -> None:
         """afterwards: another part of the process calls `work` after each answer; else a thread does."""
         self._store = store
+        self._memory_mb = memory_mb
         self._ready_ns = ready_ns
         self._waiting: deque[tuple[float, Call | FailedLoad]] = deque()
         self._afterwards = afterwards
@@ -102,6 +114,12 @@ class Counter:
                 self._unwritten = self._unwritten or Unwritten()
         return self._unwritten
 
+    def _note_memory(self, counts: Counts) -> None:
+        memory = self._memory_mb()
+        if memory is not None:
+            counts.billed_by_mb = {str(memory): counts.billed_ms}
+            counts.cold_by_mb = {str(memory): counts.cold_ms} if counts.cold_ms else {}
+
     def fold(self) -> None:
         """Count what was put aside."""
         from shared.serving import counting
@@ -116,6 +134,7 @@ class Counter:
             counts = counting.of_call(call) if isinstance(call, Call) else counting.of_failed_load(call)
             if cold:
                 counts.cold, counts.cold_ms = 1, self._ready_ns // 10**6
+            self._note_memory(counts)
             key = counting.key_of(call.loaded if isinstance(call, Call) else call.resolved)
             self.unwritten.add(key, int(at // 60), counts)
 

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from api.document import ERRORS, document
-from local import deploy
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
@@ -111,14 +110,6 @@ def test_aws_never_runs_without_the_quota() -> None:
     assert rule["Assertions"][0]["Assert"] == {"Fn::Equals": [{"Ref": "RequireQuotaKey"}, "true"]}
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
     assert "RequireQuotaKey=true" in config["default"]["deploy"]["parameters"]["parameter_overrides"]
-
-
-def test_a_value_that_is_not_allowed_any_more_is_given_by_every_deployment() -> None:
-    """Else a stack that has it keeps it, and cannot be upgraded: of RequireQuotaKey, release 0.1 had it empty."""
-    assert TEMPLATE["Parameters"]["RequireQuotaKey"]["AllowedValues"] == ["true"]
-    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
-    assert "RequireQuotaKey=true" in config["default"]["deploy"]["parameters"]["parameter_overrides"]
-    assert deploy._parameters("")["RequireQuotaKey"] == "true"
 
 
 def test_the_authorizers_key_is_the_plans_key() -> None:

@@ -1,10 +1,12 @@
-"""The template's part in that everything ends: what expires, what looks, what rings."""
+"""The template's part in that everything ends: what expires, what looks, what rings; and that stacks go on."""
 
 from __future__ import annotations
 
 import json
 import re
+import tomllib
 
+from local import deploy
 from shared import keys, metrics
 from shared.uploads import attempts
 from tests.cloud.template import ROOT, TEMPLATE, deployed, region
@@ -97,3 +99,11 @@ def test_the_dashboard_shows_figures_that_there_are() -> None:
     widgets = json.loads(body)["widgets"]
     ours = [metric[1] for one in widgets for metric in one["properties"].get("metrics", []) if metric[0] == "Amaas"]
     assert ours and set(ours) <= set(metrics.UNITS)
+
+
+def test_a_value_that_is_not_allowed_any_more_is_given_by_every_deployment() -> None:
+    """Else a stack that has it keeps it, and cannot be upgraded: of RequireQuotaKey, release 0.1 had it empty."""
+    assert TEMPLATE["Parameters"]["RequireQuotaKey"]["AllowedValues"] == ["true"]
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    assert "RequireQuotaKey=true" in config["default"]["deploy"]["parameters"]["parameter_overrides"]
+    assert deploy._parameters("")["RequireQuotaKey"] == "true"

@@ -45,6 +45,15 @@ def test_a_batch_jobs_calls_pass_no_gateway_and_are_no_invocations() -> None:
     assert amounts.gateway == pytest.approx(40 * 4e-6) and amounts.compute == pytest.approx(2 * 0.00002)
 
 
+def test_calls_are_paid_for_by_the_memory_that_their_process_had() -> None:
+    by_mb = {"billed_by_mb": {"512": 2000, "2048": 1000}, "cold_by_mb": {"512": 400}}
+    counts = Counts(requests=10, billed_ms=4000, cold_ms=500, **by_mb)
+    amounts = cost.of_calls(counts, RATES)
+    second = 0.00002
+    assert amounts.compute == pytest.approx((2 * 0.5 + 1 * 2 + 1 * 2) * second), "one second of a process of before"
+    assert amounts.starts == pytest.approx((0.4 * 0.5 + 0.1 * 2) * second)
+
+
 def test_failed_calls_are_paid_for_and_are_no_answers() -> None:
     counts = Counts(requests=10, client_errors=2, server_errors=3)
     assert (cost.answers(counts), cost.of_calls(counts, RATES).calls) == (5, pytest.approx(10e-6))

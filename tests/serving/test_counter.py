@@ -37,7 +37,7 @@ def written(store: MemoryStore) -> dict[Key, Counts]:
 
 def test_a_call_is_counted_by_version_alias_and_its_revision() -> None:
     store = MemoryStore()
-    counter = Counter(lambda: store, ready_ns=3_000_000, afterwards=True)
+    counter = Counter(lambda: store, ready_ns=3_000_000, afterwards=True, memory_mb=lambda: 512)
     counter.observe(
         Call(loaded=LOADED, route="infer", input_ns=5010, infer_ns=1_200_000, output_ns=300, bytes_in=7, bytes_out=9)
     )
@@ -53,6 +53,7 @@ def test_a_call_is_counted_by_version_alias_and_its_revision() -> None:
     assert (counts.cold, counts.cold_ms, counts.loads) == (1, 3, 1)
     assert (counts.bytes_in, counts.bytes_out) == (7, 9)
     assert counts.billed_ms == 2 + 1 + 1 + 1
+    assert (counts.billed_by_mb, counts.cold_by_mb) == ({"512": counts.billed_ms}, {"512": 3})
     assert set(counts.latency) == set(PHASES)
     assert {phase: sum(bins.values()) for phase, bins in counts.latency.items()} == dict.fromkeys(PHASES, 2) | {
         "total": 4
