@@ -98,7 +98,7 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 .PHONY: test console-tests fuzz simulation trust at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
-test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready $(if $(filter tests/console%,$(T)),.local/browser/.ready)
+test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready $(if $(filter tests/console%,$(T)),browser)
 	@$(if $(filter tests/training%,$(T)),OMP_NUM_THREADS=1 $(ENVS)/training,$(ENVS)/dev)/bin/pytest $(T)
 else
 test: lint types unit at-once ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
@@ -115,11 +115,10 @@ format: $(ENVS)/dev/.ready ## write the sources as the formatter and the import 
 	@$(ENVS)/dev/bin/ruff check --fix --exit-zero --quiet . && $(ENVS)/dev/bin/ruff format .
 
 # MiniStack, in the environment 'cloud', is one of the stores under test
-unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready ## everything that needs no deployment
-	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/anywhere --ignore tests/training --ignore tests/console tests
+unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready browser ## everything that needs no deployment
+	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/anywhere --ignore tests/training tests
 
-# by itself: Chromium comes from npm's registry, which not every machine that has PyPI reaches
-console-tests: $(ENVS)/dev/.ready .local/browser/.ready ## the console in Chromium: what people do in it, axe-core, sizes
+console-tests: $(ENVS)/dev/.ready browser ## the console in Chromium: what people do in it, axe-core, sizes
 	@$(ENVS)/dev/bin/pytest tests/console
 
 soak: $(ENVS)/dev/.ready tools-run ## the slow proofs: more writers, more faults, longer runs
@@ -208,7 +207,7 @@ build-%:
 
 # ---- tools
 
-.PHONY: lock clean room tools-run FORCE
+.PHONY: lock clean room browser tools-run FORCE
 lock: .local/uv/.ready ## choose the newest versions that fit, and write them to requirements/*.txt
 	@"$$PYTHON" tools/lock.py "$$UV"
 
@@ -237,11 +236,9 @@ tools-run: $(ENVS)/cloud/.ready $(ENVS)/sam/.ready $(ENVS)/build/.ready $(ENVS)/
 	@touch $@
 PIP_INSTALL := install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 
-# Chromium for the console's tests, from npm's registry: Playwright's own downloads come from elsewhere
-.local/browser/.ready: requirements/browser.json tools/browser.py | $(ENVS)/dev/.ready
-	@echo "setting up the browser of the console's tests"
-	@$(ENVS)/dev/bin/python -m tools.browser $(@D)
-	@touch $@
+# Chromium for the console's tests: this machine's, or Debian's in a folder. Looked for each time: it may have come, or gone
+browser: $(ENVS)/dev/.ready
+	@$(ENVS)/dev/bin/python -m tools.browser .local/browser
 
 # One environment per tool: their requirements contradict each other. The embedded cloud must not lose its own as it runs.
 $(ENVS)/%/.ready: requirements/%.txt .local/python | .local/uv/.ready
