@@ -130,7 +130,7 @@ fuzz: $(ENVS)/fuzz/.ready ## search for bytes that are not borne: make fuzz TARG
 simulation: $(ENVS)/dev/.ready ## worlds in which everything goes wrong, from seeds: make simulation FIRST=0 COUNT=1000
 	@$(ENVS)/dev/bin/python -m tests.simulation $(or $(FIRST),0) $(or $(COUNT),200)
 
-trust: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/fuzz/.ready $(ENVS)/schemathesis/.ready ## long proofs, and their page bench/results/trust.md: make trust ROWS="8 14" (python -m bench.trust --help lists the rows)
+trust: $(ENVS)/dev/.ready $(ENVS)/fuzz/.ready $(ENVS)/schemathesis/.ready tools-run ## long proofs, and their page bench/results/trust.md: make trust ROWS="8 14" (python -m bench.trust --help lists the rows)
 	@nice $(ENVS)/dev/bin/python -m bench.trust $(or $(ROWS),$(error ROWS is not given: python -m bench.trust --help lists them)) --write
 
 cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/schemathesis/.ready $(ENVS)/training/.ready tools-run ## the template, and the whole product on two embedded clouds of the tests' own

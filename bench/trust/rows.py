@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.trust import api, calls, chain, gate, logs, searches, suites, worlds
+from bench.trust import api, calls, chain, counted, gate, logs, searches, suites, worlds
 from bench.trust.proof import Proof
 from tests.simulation.bugs import BUGS
 
@@ -142,6 +142,10 @@ _ROWS = [
         "17", "The collector beside writers: interleavings of their calls of the store", "interleavings", MEMORY,
         10_000,
         logs.collection, "three careless ones", logs.careless_collection,
+    ),
+    Proof(
+        "counts", "Calls counted by 50 processes with clocks up to two hours off, kills, lost replies", "calls", MEMORY,
+        1_000_000, counted.calls, "a merger that does not know what it has", counted.merged_twice,
     ),
     Proof(
         "days", "Simulated days of the whole product, with every kind of fault", "days", "simulated worlds", 10_000,
