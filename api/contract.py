@@ -102,3 +102,4 @@ ANSWERED_BY = (
     ),
     STALE,
 )
+ANSWER_ID = Param("x-amaas-answer-id", str, "of an answer with classes: names it in POST /models/{model}/feedback")

@@ -17,8 +17,9 @@ from shared.serving.describe import RELEASE
 
 ABOUT = """Models in a bucket, served. Every answer that is no success is `{"error": "what happened, and what to do"}`.
 
-Scopes: `infer`, `read`, `write`, `promote` and `train` (all three imply `read`), `admin` (implies all), each for all
-models or for a pattern, as in `infer:fashion-*`; `data`, for data sets that an operator stored, as in `data:receipts`.
+Scopes: `infer`, `label` (what answers should have been), `read`, `write`, `promote` and `train` (all three imply
+`read`), `admin` (implies all), each for all models or for a pattern, as in `infer:fashion-*`; `data`, for data sets
+that an operator stored, as in `data:receipts`.
 `x-amaas-scope` of an operation says which one of them a token needs, for the path's model where it has one, and for the
 body's where that names one. A deployment may take JWTs of an issuer in the place of tokens.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api import inference as types
-from api.contract import ACCEPTED, ANSWERED_BY, BYTES, ENCODED, JSON_LENGTH, KEY, STALE, Contract, Error
+from api.contract import ACCEPTED, ANSWER_ID, ANSWERED_BY, BYTES, ENCODED, JSON_LENGTH, KEY, STALE, Contract, Error
 from shared.entry.http import JSON
 from shared.serving import explain
 from shared.serving.inputs.request import Options
@@ -40,7 +40,7 @@ INFER = Contract(
 )
 PREDICT = Contract(
     gives={200: types.PredictResponse},
-    answer_headers=ANSWERED_BY,
+    answer_headers=(*ANSWERED_BY, ANSWER_ID),
     query=Options,
     headers=(KEY, ENCODED, ACCEPTED),
     body=MODEL_INPUT,

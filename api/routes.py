@@ -11,6 +11,7 @@ FUNCTIONS = {
     "inference": "The data plane: the Open Inference Protocol V2, and predictions in a task's own terms",
     "registry": "The control plane: models, versions, aliases, approvals, history",
     "figures": "What follows from counts: costs, and how a canary does",
+    "feedback": "Labels for answers, given later",
     "upload": "The way in for packages",
     "batch": "Many inputs, or large ones",
     "training": "Jobs that train a model and push it",

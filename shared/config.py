@@ -48,6 +48,7 @@ class Config(Struct, frozen=True):
     bytes that each other model may take beside its file. require_filter: not without the system-call filter.
     memory_mb: of this function, as Lambda says it; None elsewhere. inference_memory: of the one that predicts.
     prices: of what it takes, see cost/prices.py; empty: as remembered.
+    label_days: for how long after an answer its label is taken.
     call_memory: bytes that one prediction may take of the process that answers, beside the model; see budget.py.
     max_upload_bytes: largest single file of a package. upload_ttl: lifetime of upload URLs in seconds.
     """
@@ -85,6 +86,7 @@ class Config(Struct, frozen=True):
     model_memory: int = 1024 * MiB
     require_filter: bool = True
     call_memory: int = CALL_MEMORY
+    label_days: int = 90
     memory_mb: int | None = None
     inference_memory: int = 1769
     prices: str = ""
@@ -144,12 +146,13 @@ def _call_memory(env: Mapping[str, str]) -> int:
 
 
 def _cost(env: Mapping[str, str]) -> dict[str, Any]:
-    """What is counted of this function, and what the one that computes costs is told of the one that predicts."""
+    """What is counted of this function, and what is told to those that compute costs and take labels."""
     own = env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     return {
         "memory_mb": int(own) if own else None,
         "inference_memory": int(env.get("INFERENCE_MEMORY_MB", "1769")),
         "prices": env.get("PRICES", ""),
+        "label_days": int(env.get("LABEL_DAYS", "90")),
     }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from amaas.api.aliases import Aliases
 from amaas.api.batch import BatchJobs
+from amaas.api.feedback import Feedback
 from amaas.api.figures import Figures
 from amaas.api.history import History
 from amaas.api.inference import Inference
@@ -52,7 +53,7 @@ RENAMED = {
 }
 
 
-class Client(Models, History, Aliases, Figures, Uploads, Inference, BatchJobs, TrainingJobs, Tokens):
+class Client(Models, History, Aliases, Figures, Feedback, Uploads, Inference, BatchJobs, TrainingJobs, Tokens):
     """A connection to one deployment; a context manager. Raises ApiError, Rejected, NotConnected (all AmaasError).
 
     url, token: by default AMAAS_URL and AMAAS_TOKEN, else those of the nearest .local/amaas.json. timeout: seconds to

@@ -17,9 +17,10 @@ from shared.jobs.batch import job as jobs
 from shared.jobs.batch import plan
 from shared.jobs.batch.plan import Chunk
 from shared.jobs.batch.work import ChunkFailed, NotFinished, process, record_error
-from shared.serving import tasks
+from shared.serving import answer_ids, tasks
 from shared.serving.counter import Counter, counted
 from shared.serving.layer import Layer
+from shared.serving.loaded import Loaded
 from shared.serving.models import Models
 from shared.serving.wall import Wall
 
@@ -84,11 +85,17 @@ def _predict(job: jobs.Job, run: int, chunk: Chunk, context: Any) -> dict[str, A
     loaded = models().load(job.model, str(job.version))
 
     def predict(body: bytes, content_type: str) -> dict[str, Any]:
+        def compute(seen: Loaded) -> dict[str, Any]:
+            return tasks.predict(seen, body, content_type, job.options)
+
         left = deadline.remaining()
         with deadline.within(FOR_EVER if left is None else left - WRITING):
-            if not COUNTS:
-                return tasks.predict(loaded, body, content_type, job.options)
-            return counted(counter(), loaded, body, lambda seen: tasks.predict(seen, body, content_type, job.options))
+            if COUNTS:
+                answer = counted(counter(), loaded, body, compute)
+            else:
+                answer = compute(loaded)
+        answer_id = answer_ids.of_answer(loaded, answer)
+        return answer if answer_id is None else answer | {"answer_id": answer_id}
 
     try:
         return process(

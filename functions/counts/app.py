@@ -1,4 +1,4 @@
-"""Every few minutes: what processes have counted of calls is added up.
+"""Every few minutes: what processes have counted of calls, and what labels were given, is added up.
 
 Nobody waits for it: until then, readers add up by themselves.
 """
@@ -13,6 +13,7 @@ from shared import deadline, metrics
 from shared.counts import merge
 from shared.counts.times import DAY, day_of
 from shared.entry.wiring import store
+from shared.feedback import stored
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +29,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
                 merge.make_days(store(), day)
             return {"days": days}
         done = merge.merge(store())
+        labels = stored.merge(store())
     finally:
         deadline.end(token)
     if done.found_damaged:
         metrics.emit("CountsDamaged", done.found_damaged, service="counts")
+    if labels.left_out:
+        metrics.emit("CountsDamaged", labels.left_out, service="counts")
+    if labels.added:
+        logger.info("labels merged", extra={"objects": labels.added, "left_out": labels.left_out})
     if done.added:
         logger.info("counts merged", extra={"objects": done.added, "left_out": done.left_out})
     return {"added": done.added, "left_out": done.left_out, "damaged": done.found_damaged}

@@ -20,6 +20,7 @@ from shared.serving.observe import Call, FailedLoad, Observers, TimedSession
 from shared.serving.protocol import ParsedRequest
 from shared.serving.stats import Stats
 
+ANSWER_ID = "x-amaas-answer-id"
 observers, stats = Observers(), Stats()
 observers.subscribe(stats.observe)
 
@@ -128,7 +129,13 @@ def answer(
         repeat=compute if call.repeatable else None,
     )
     observers.notify(done)
-    return _response(done, reply)
+    response = _response(done, reply)
+    if call.route == "predict":
+        from shared.serving import answer_ids  # which other routes do without
+
+        if (answer_id := answer_ids.of_answer(loaded, computed)) is not None:
+            response.headers[ANSWER_ID] = answer_id
+    return response
 
 
 def _notify_failure(call: Pending, error: Exception) -> None:

@@ -48,7 +48,7 @@ class RollbackRequest(TransitionRequest, forbid_unknown_fields=True, kw_only=Tru
 
 
 Percent = Annotated[int, Meta(ge=1, le=ALL)]
-Metric = Literal["server_errors", "slow", "shadow_differs", "out_of_range"]
+Metric = Literal["server_errors", "slow", "shadow_differs", "out_of_range", "wrong_label"]
 USUAL = ReleasePolicy()
 
 

@@ -4,6 +4,7 @@
     pattern  =  1 to 100 of the characters of model names, and "*" for any run of them; no "..", no "?", no "["
 
 infer              call any model           infer:fashion-*    call models whose name matches
+label              say what answers should have been: of a watched canary, that decides
 read               catalog, history, states of uploads
 write              upload, retire, edit, move aliases that are not protected; implies read
 promote            move protected aliases, `production` above all, and approve such moves; implies read
@@ -26,9 +27,10 @@ import msgspec
 from shared.errors import BadInput, Forbidden, Unavailable
 from shared.formats import DAMAGED
 
-SCOPES = ("infer", "read", "write", "promote", "train", "data", "admin")
+SCOPES = ("infer", "label", "read", "write", "promote", "train", "data", "admin")
 IMPLIES = {
     "infer": {"infer"},
+    "label": {"label"},
     "read": {"read"},
     "write": {"write", "read"},
     "promote": {"promote", "read"},

@@ -7,16 +7,21 @@ import time
 from shared.accuracy import estimate, views
 from shared.accuracy.estimate import Estimate
 from shared.counts import read
-from shared.counts.counts import Counts, by_version
+from shared.counts.counts import Counts, Table, by_version
 from shared.counts.read import Wanted
-from shared.counts.times import HOUR, to_text
+from shared.counts.times import DAY, HOUR, to_text
 from shared.counts.views import span
 from shared.drift import verdict
 from shared.drift.columns import BEST_LABEL
 from shared.drift.histograms import LEAST_ITEMS
+from shared.feedback import measured, stored
+from shared.feedback.labels import Labels
+from shared.feedback.labels import judged as labels_of
+from shared.feedback.measured import MeasuredWeek
 from shared.package.manifest import Manifest
 from shared.registry import models, versions
 from shared.registry.log import Log
+from shared.registry.state import Head
 
 
 def answer(
@@ -36,6 +41,7 @@ def answer(
     wanted = Wanted(model=head.model, first=first, last=last, step=HOUR, version=version, alias=alias)
     selection = read.read(log.store, wanted)
     called = by_version(selection.table)
+    labels = stored.read(log.store, head.model, first // DAY, (last - 1) // DAY)
     return views.ModelAccuracy(
         model=head.model,
         since=to_text(first),
@@ -45,9 +51,32 @@ def answer(
             for number in sorted(called)
             if head.has_version(number)
         ],
+        measured=_measured(log, head, labels.labels, selection.table, wanted),
         left_out=selection.left_out,
         dropped=selection.dropped,
+        labels_left_out=labels.left_out,
+        labels_dropped=labels.labels.dropped,
     )
+
+
+def _measured(log: Log, head: Head, labels: Labels, table: Table, wanted: Wanted) -> list[MeasuredWeek]:
+    judged = [
+        one
+        for one in labels_of(labels)
+        if wanted.first <= one.answer.minute < wanted.last
+        and wanted.version in (None, one.answer.version)
+        and wanted.alias in (None, one.answer.alias)
+        and head.has_version(one.answer.version)
+    ]
+    answered: dict[tuple[int, int], int] = {}
+    for (key, at), counts in table.items():
+        place = key.version, measured.week_of(at)
+        answered[place] = answered.get(place, 0) + sum(counts.scores.values())
+    names = {
+        number: models.manifest(log, versions.get(log, head, number)).labels
+        for number in {one.answer.version for one in judged}
+    }
+    return measured.by_week(judged, answered, names)
 
 
 def of_version(number: int, manifest: Manifest, counts: Counts) -> views.VersionAccuracy:

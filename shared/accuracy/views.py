@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from shared.feedback.measured import MeasuredWeek
+
 State = Literal["estimated", "doubtful", "waiting"]
 Share = Annotated[float | None, Meta(description="from 0 to 1, or null")]
 
@@ -28,11 +30,17 @@ class VersionAccuracy(Struct, kw_only=True):
 
 
 class ModelAccuracy(Struct, kw_only=True):
-    """left_out, dropped: as in the counts."""
+    """measured: by the labels that callers gave, newest week first. left_out, dropped: as in the counts.
+
+    labels_left_out, labels_dropped: objects with labels that cannot be read; labels beyond those that a day holds.
+    """
 
     model: str
     since: str
     until: str
     versions: list[VersionAccuracy]
+    measured: list[MeasuredWeek]
     left_out: int
     dropped: int
+    labels_left_out: int
+    labels_dropped: int

@@ -9,7 +9,8 @@ from msgspec import Struct, field
 
 ALL = 100  # percent
 SERVER_ERRORS, SLOW, SHADOW_DIFFERS, OUT_OF_RANGE = "server_errors", "slow", "shadow_differs", "out_of_range"
-METRICS = (SERVER_ERRORS, SLOW, SHADOW_DIFFERS, OUT_OF_RANGE)
+WRONG_LABEL = "wrong_label"
+METRICS = (SERVER_ERRORS, SLOW, SHADOW_DIFFERS, OUT_OF_RANGE, WRONG_LABEL)
 WATCHER = "watcher"  # who changes aliases by evidence; tokens' ids are longer
 
 

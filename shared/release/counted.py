@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from shared.counts.counts import Counts, Row
-from shared.registry.releases import OUT_OF_RANGE, SERVER_ERRORS, SHADOW_DIFFERS, SLOW
+from shared.feedback.labels import Judged
+from shared.registry.releases import OUT_OF_RANGE, SERVER_ERRORS, SHADOW_DIFFERS, SLOW, WRONG_LABEL
 from shared.registry.verdicts import Roles
 from shared.release.evidence import Block
 
@@ -23,6 +24,7 @@ LEAST_TIMES = 100  # of the stable version, before a percentile of them is anyth
 
 class Group(NamedTuple):
     """One version's part of a minute. events: (n, bad) by metric. times: calls by bin of their duration, rising.
+    items: that were answered with a class.
 
     Not of loading: a canary loads more often, having fewer calls.
     """
@@ -30,6 +32,7 @@ class Group(NamedTuple):
     calls: int = 0
     events: Mapping[str, tuple[int, int]] = {}
     times: Mapping[int, int] = {}
+    items: int = 0
 
 
 class Minute(NamedTuple):
@@ -60,7 +63,33 @@ def group(counts: Counts) -> Group:
         SHADOW_DIFFERS: (counts.shadow.get("compared", 0) + different, different),  # `compared` are those without one
         OUT_OF_RANGE: (counts.placed, counts.out_of_range),
     }
-    return Group(counts.requests, events, counts.latency.get("run", {}))
+    return Group(counts.requests, events, counts.latency.get("run", {}), sum(counts.scores.values()))
+
+
+def with_labels(minutes: Iterable[Minute], judged: Iterable[Judged], roles: Roles, since: int) -> list[Minute]:
+    """With those answers of the stage whose label was given, in the minutes in which they were answered.
+
+    Of a minute, no more labels are taken than answers were counted in it: whoever invents answers wins nothing.
+    """
+    labeled: dict[tuple[int, int], list[int]] = {}
+    for one in judged:
+        if one.answer.since == since:
+            sums = labeled.setdefault((one.answer.minute, one.answer.version), [0, 0])
+            sums[0] += 1
+            sums[1] += not one.is_right
+    return [
+        one._replace(
+            canary=_labeled(one.canary, labeled.get((one.minute, roles.canary))),
+            stable=_labeled(one.stable, labeled.get((one.minute, roles.stable))),
+        )
+        for one in minutes
+    ]
+
+
+def _labeled(group: Group, sums: list[int] | None) -> Group:
+    if sums is None or sums[0] > group.items:
+        return group
+    return group._replace(events={**group.events, WRONG_LABEL: (sums[0], sums[1])})
 
 
 def settled(minutes: Iterable[Minute], now: int) -> list[Minute]:

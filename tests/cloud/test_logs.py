@@ -139,7 +139,7 @@ def documented() -> dict[str, list[str]]:
 
 # of canaries and inputs that were judged, and counts that were added up, which this function has none of; see
 # tests/functions/test_watch.py and tests/drift
-OTHERS = ("verdict", "told", "drift", "counts merged")
+OTHERS = ("verdict", "told", "drift", "counts merged", "labels merged")
 
 
 @pytest.mark.parametrize("message", [message for message in documented() if message not in OTHERS])
@@ -209,7 +209,7 @@ def test_one_parameter_moves_every_logger(level: str, ours: int, theirs: int, tm
 
 def test_the_template_has_lambda_write_json_at_the_level_of_the_parameter() -> None:
     functions = [one for one in deployed().values() if one["Type"] == "AWS::Lambda::Function"]
-    assert len(functions) == 18
+    assert len(functions) == 19
     for function in functions:
         logging = function["Properties"]["LoggingConfig"]
         assert logging.pop("LogGroup")

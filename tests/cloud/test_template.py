@@ -177,7 +177,8 @@ def test_rights_end_at_named_prefixes_of_the_one_bucket(name: str) -> None:
 
 # what each function may remove, and no other may remove anything
 REMOVED = {
-    "counts": {"stats/raw/*"},
+    "counts": {"stats/raw/*", "feedback/raw/*"},
+    "feedback": {"feedback/*"},
     "watch": {"catalogue/changed/*"},
     "sweep": {"blobs/*", "catalogue/changed/*"},
     "ingest": {"catalogue/changed/*", "unfinished/*"},
@@ -216,7 +217,8 @@ def test_the_bucket_is_private_encrypted_versioned_and_outlives_the_stack() -> N
     assert properties["BucketEncryption"]
     expiring = {rule["Prefix"] for rule in properties["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule}
     counts = {"stats/raw/", "stats/hours/", "stats/models/"}
-    assert expiring == {"uploads/", "batch/", "training/", "idempotency/", "limits/"} | counts, (
+    labels = {"feedback/raw/", "feedback/days/"}
+    assert expiring == {"uploads/", "batch/", "training/", "idempotency/", "limits/"} | counts | labels, (
         "nothing else that is current may ever expire"
     )
 

@@ -15,6 +15,7 @@ from shared.storage.memory import MemoryStore
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     import functions.authorize.app
+    import functions.feedback.app
     import functions.figures.app
     import functions.inference.app
     import functions.ingest.app
@@ -26,12 +27,18 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     log = Log(made, on_commit=catalog.compact_sometimes)
     models = Models(log, ttl=0, capacity=10**9)
     monkeypatch.setattr(functions.inference.app, "models", lambda: models)
-    with_settings = (functions.figures.app, functions.ingest.app, functions.tokens.app, functions.upload.app)
+    with_settings = (
+        functions.feedback.app,
+        functions.figures.app,
+        functions.ingest.app,
+        functions.tokens.app,
+        functions.upload.app,
+    )
     for app in (functions.authorize.app, *with_settings):
         monkeypatch.setattr(app, "config", lambda: config)
-    for app in (functions.figures.app, functions.ingest.app, functions.registry.app):
+    for app in (functions.feedback.app, functions.figures.app, functions.ingest.app, functions.registry.app):
         monkeypatch.setattr(app, "log", lambda: log)
-    for app in (functions.authorize.app, functions.tokens.app, functions.upload.app):
+    for app in (functions.authorize.app, functions.feedback.app, functions.tokens.app, functions.upload.app):
         monkeypatch.setattr(app, "store", lambda: made)
     monkeypatch.setattr(functions.authorize.app, "usage", Usage())
     return made

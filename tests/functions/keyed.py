@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from functions.batch import app as batch
+from functions.feedback import app as feedback
 from functions.registry import app as registry
 from functions.tokens import app as tokens
 from functions.training import app as training
@@ -48,7 +49,8 @@ class World:
         aliases.move(self.log, "m", "staging", Target(version=2), OTHER)
         monkeypatch.setattr(registry, "log", lambda: self.log)
         monkeypatch.setattr(batch, "log", lambda: self.log)
-        for app in (batch, tokens, training, upload):
+        monkeypatch.setattr(feedback, "log", lambda: self.log)
+        for app in (batch, feedback, tokens, training, upload):
             monkeypatch.setattr(app, "store", lambda: self.store)
             monkeypatch.setattr(app, "config", lambda: Config(bucket="amaas"))
         monkeypatch.setattr(batch, "machine", lambda: Machine())
@@ -170,6 +172,10 @@ CALLS: dict[str, tuple[Any, Prepare, str, str, dict[str, Any], dict[str, Any]]] 
     "redriveUploads": (
         upload, a_failed_upload, "POST", "/uploads/redrive", {"uploads": ["{upload_id}"]},
         {"uploads": ["019c4f2a3b0-1f0e9d8c7b6a5948"]},
+    ),
+    "giveLabels": (
+        feedback, nothing, "POST", "/models/m/feedback", {"labels": [{"answer_id": "an id", "label": "1"}]},
+        {"labels": [{"answer_id": "an id", "label": "2"}]},
     ),
     "deleteUpload": (upload, a_failed_upload, "DELETE", "/uploads/{upload_id}", {}, {"reason": "private"}),
     "deleteBatchJobData": (batch, a_job, "DELETE", "/batch/{job}/data", {}, {"reason": "private"}),

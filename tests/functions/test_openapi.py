@@ -93,6 +93,7 @@ BODIES: dict[str, Any] = {
     "createTrainingJob": {"model": "m", "data": "fashion-mnist"},
     "createToken": {"name": "shop", "scopes": ["read"]},
     "redriveUploads": {"uploads": ["an-upload"]},
+    "giveLabels": {"labels": [{"answer_id": "an-id", "label": "cat"}]},
 }
 
 

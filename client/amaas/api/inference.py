@@ -16,6 +16,7 @@ from amaas.errors import AmaasError, ApiError
 MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"BM": "image/bmp"}
 RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 BINARY = "application/octet-stream"
+ANSWER_ID = "x-amaas-answer-id"
 
 
 class Inference(Connection):
@@ -33,7 +34,8 @@ class Inference(Connection):
 
         input: a file, its bytes, or a JSON object. version: a number or an alias; by default production. content_type:
         by default from the first bytes, else from the file's name. options: of the task, as {"top_k": "3"}. key:
-        sticky key for a split alias; requests with the same one go to the same version.
+        sticky key for a split alias; requests with the same one go to the same version. An answer with classes has an
+        `answer_id`, by which give_labels can say later what it should have been.
         """
         headers = {"x-request-key": key} if key else {}
         prediction: Json = self._send("predict", (model, version), (input, content_type), headers, options)
@@ -93,9 +95,13 @@ class Inference(Connection):
     ) -> Any:
         body, guessed = _body(content[0])
         headers = {"Content-Type": content[1] or guessed} | headers
-        return self._call(
-            *of_version(operation, *target), retry=True, content=body, headers=headers, params=options or {}
+        method, path = route(*of_version(operation, *target))
+        response = transport.request(
+            self._http, method, path, retry=True, raw=True, content=body, headers=headers, params=options or {}
         )
+        answer = transport.content(self._http, response)
+        answer_id = response.headers.get(ANSWER_ID)
+        return answer | {"answer_id": answer_id} if answer_id and isinstance(answer, dict) else answer
 
     def _is(self, operation: str, member: str) -> bool:
         try:

@@ -48,6 +48,8 @@ ROUTES = {
     "getModelCost": ("GET", "/models/{model}/cost"),
     "listModelCosts": ("GET", "/costs"),
     "getRelease": ("GET", "/models/{model}/aliases/{alias}/release"),
+    "giveLabels": ("POST", "/models/{model}/feedback"),
+    "deleteLabels": ("DELETE", "/models/{model}/feedback"),
     "createUploadSession": ("POST", "/models/{model}/uploads"),
     "listUploads": ("GET", "/models/{model}/uploads"),
     "getUpload": ("GET", "/uploads/{upload_id}"),

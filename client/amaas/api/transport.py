@@ -47,7 +47,7 @@ def request(
             time.sleep(backoff(attempt))
             continue
         if response.is_success:
-            return response if raw else _content(http, response)
+            return response if raw else content(http, response)
         pause = _pause(response, attempt)
         if last or not _may_repeat(response, repeatable) or pause > LONGEST_WAIT:
             raise ApiError(response.status_code, _message(http, response))
@@ -92,7 +92,8 @@ def _retry_after(header: str) -> float | None:
         return None
 
 
-def _content(http: httpx.Client, response: httpx.Response) -> Any:
+def content(http: httpx.Client, response: httpx.Response) -> Any:
+    """A response's JSON, or the bytes of an image."""
     if response.headers.get("content-type", "").startswith("image/"):
         return response.content
     try:

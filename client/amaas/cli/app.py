@@ -14,6 +14,7 @@ MODULES = {
     "batch": ("batch",),
     "cost": ("cost",),
     "drift": ("accuracy", "drift"),
+    "labels": ("label",),
     "history": ("diff", "history", "verify"),
     "models": ("delete", "edit", "ls", "restore", "retire", "show", "signature", "status", "versions"),
     "optimize": ("optimize",),

@@ -36,7 +36,7 @@ def steps_of(context: click.Context, parameter: click.Parameter, value: str | No
     "--metric",
     "metrics",
     multiple=True,
-    help="What is bad: server_errors, slow, shadow_differs, out_of_range; repeatable.",
+    help="What is bad: server_errors, slow, shadow_differs, out_of_range, wrong_label; repeatable.",
 )
 @click.option("--abort/--no-abort", default=None, help="Roll a worse canary back without a person.")
 @click.option("--promote/--no-promote", default=None, help="Go on to the next step without a person.")

@@ -41,7 +41,7 @@ def token() -> None:
     "scopes",
     multiple=True,
     required=True,
-    help="infer, read, write, promote, train, data or admin; for some names only, infer:PATTERN.",
+    help="infer, label, read, write, promote, train, data or admin; for some names only, infer:PATTERN.",
 )
 @click.option(
     "--days",

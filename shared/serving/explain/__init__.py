@@ -19,6 +19,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from shared.errors import BadInput
+from shared.serving.inputs.request import no_nulls
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import classification
 
@@ -47,6 +48,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def read_options(query: dict[str, str]) -> Options:
     """Raises BadInput."""
     try:
+        no_nulls({name: value for name, value in query.items() if name != "label"})  # a class may be called so
         return msgspec.convert(query, Options, strict=False)
     except msgspec.ValidationError as error:
         raise BadInput(f"the options do not fit: {error}; there are {', '.join(Options.__struct_fields__)}") from error

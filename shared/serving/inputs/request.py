@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -76,10 +77,18 @@ def _decode(body: bytes) -> Body:
 
 
 def options(values: dict[str, Any]) -> Options:
+    no_nulls(values)
     try:
         return msgspec.convert(values, Options, strict=False)
     except msgspec.ValidationError as error:
         raise BadInput(f"the options do not fit: {error}; there are top_k, threshold and dimensions") from error
+
+
+def no_nulls(query: Mapping[str, Any]) -> None:
+    """msgspec takes the text `null` for None where no text is expected; a query has no null. Raises BadInput."""
+    for name, value in query.items():
+        if value == "null":
+            raise BadInput(f"the query's {name[:40]} does not fit: omit it, or give a value that is not null")
 
 
 def _decode_text(body: bytes) -> str:

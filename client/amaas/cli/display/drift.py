@@ -1,4 +1,4 @@
-"""A model's drift: a line for each version, its columns as a table, the largest effect first; and its accuracy."""
+"""A model's drift: a line for each version, its columns as a table, the largest effect first; accuracy, and labels."""
 
 from __future__ import annotations
 
@@ -45,7 +45,24 @@ def show_accuracy(answer: Json, out: Console) -> None:
         estimate = f"{_percent(version['estimate'])} ({low} to {high}) of {version['items']:,} answers are right"
         trained = f"{_percent(version['trained'])} on the test split"
         line(out, named, f"{version['state']}: {estimate}, {trained}; {version['reason']}")
+    for week in answer["measured"]:
+        _week(out, answer["model"], week)
     _incomplete(out, answer)
+
+
+def _week(out: Console, model: str, week: Json) -> None:
+    low, high = _percent(week["low"]), _percent(week["high"])
+    text = f"measured: {_percent(week['accuracy'])} ({low} to {high}) of {week['items']:,} labeled answers are right"
+    mixed_up = ", ".join(f"{one['predicted']} for {one['label']} {one['items']:,}" for one in week["confusions"])
+    parts = [text, f"mostly {mixed_up}" if mixed_up else "", week["doubt"] or ""]
+    line(out, f"{model}@{week['version']}, week of {week['week']}", "; ".join(part for part in parts if part))
+
+
+def show_labels(answer: Json, out: Console) -> None:
+    """What became of labels that were given."""
+    line(out, "accepted", f"{answer['accepted']:,}")
+    for one in answer["refused"]:
+        line(out, f"refused, number {one['index'] + 1}", one["error"])
 
 
 def _incomplete(out: Console, answer: Json) -> None:
