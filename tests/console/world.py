@@ -77,18 +77,44 @@ def register(log: Log, model: str, package: str, **changes: Any) -> int:
     return versions.register(log, model, version, ANN).version
 
 
-def count(store: MemoryStore, number: int, model: str, version: int, since: int, ago: int, **counts: Any) -> None:
-    """Counts of one minute, `ago` minutes before now."""
+def count(store: MemoryStore, number: int, key: tuple[str, int, str, int], ago: int, **counts: Any) -> None:
+    """Counts of one minute, `ago` minutes before now, as object `number`. key: model, version, alias, since."""
     at = int(time.time() // 60) - ago
-    row = Row(model=model, version=version, alias="production", since=since, at=at, counts=Counts(**counts))
+    model, version, alias, since = key
+    row = Row(model=model, version=version, alias=alias, since=since, at=at, counts=Counts(**counts))
     store.put(keys.stats_raw(hour_of(at), 0, "0" * 16, number), forms.pack(forms.Raw(rows=[row])))
+
+
+def reference() -> dict[str, Any]:
+    """The bundled model's, with a calibration table, which `amaas train` writes."""
+    declared = manifest.decode((LAYERS / "fashion-mnist" / "amaas.json").read_bytes()).reference
+    assert declared is not None
+    top = declared["scores"]["top"]["counts"]
+    right = [round(count * min(1, 0.3 + number / 27)) for number, count in enumerate(top)]
+    return {**declared, "scores": {**declared["scores"], "calibration": {"counts": top, "right": right}}}
+
+
+def inputs(described: dict[str, Any], shift: int) -> dict[str, Any]:
+    """What is counted of a fifth as many items as the reference has, brighter by `shift` bins."""
+    features = {}
+    for name, one in described["features"].items():
+        moved = shift if name == "brightness" else 0
+        last = len(one["counts"])
+        features[name] = dict[int, int]()
+        for number, items in enumerate(one["counts"], start=1):
+            place = min(number + moved, last)
+            features[name][place] = features[name].get(place, 0) + items // 5
+    scores = {number: items // 5 for number, items in enumerate(described["scores"]["top"]["counts"])}
+    return {"items": sum(scores.values()), "features": features, "scores": scores}
 
 
 def build(service: Service) -> None:
     """Fill the service's store."""
     log, store = service.log, service.store
-    register(log, "fashion", "fashion-mnist", tags=["images", "demo"])
-    register(log, "fashion", "fashion-mnist", metrics={"test_accuracy": 0.871}, card="Worse on dark images.")
+    described = {"reference": reference()}
+    register(log, "fashion", "fashion-mnist", tags=["images", "demo"], **described)
+    worse = {"metrics": {"test_accuracy": 0.871}, "card": "Worse on dark images."}
+    register(log, "fashion", "fashion-mnist", **worse, **described)
     register(log, "wine", "wine", tags=["tables"])
     register(log, "hostile", "wine", card=HOSTILE, tags=["<b>bold</b>"], licence=HOSTILE)
     for number in range(40):
@@ -99,11 +125,18 @@ def build(service: Service) -> None:
         aliases.move(log, "fashion", "production", Target.of(split, None), ANN)
     since = log.read("fashion").aliases["production"].since
     for number in range(40):
-        latency = {"total": {350 + number % 9: 45}, "run": {300: 45}}
-        calls = {"requests": 45, "latency": latency, "labels": {"Coat": 30, "Bag": 15}, "billed_ms": 450}
-        count(store, 2 * number, "fashion", 1, since, 3 + number, **calls)
-        few = {"total": {355 + number % 9: 5}, "run": {310: 5}}
-        count(store, 2 * number + 1, "fashion", 2, since, 3 + number, requests=5, server_errors=1, latency=few)
+        latency = {"total": {50 + number % 9: 45}, "run": {42: 45}}
+        best = {
+            label: 4 + (place + number) % 2 for place, label in enumerate(described["reference"]["scores"]["labels"])
+        }
+        calls = {"requests": 45, "latency": latency, "labels": best, "billed_ms": 450}
+        count(store, 2 * number, ("fashion", 1, "production", since), 3 + number, **calls)
+        few = {"total": {53 + number % 9: 5}, "run": {44: 5}}
+        failing = {"requests": 5, "server_errors": 1, "latency": few}
+        count(store, 2 * number + 1, ("fashion", 2, "production", since), 3 + number, **failing)
+    for version, shift in ((1, 0), (2, 5)):
+        seen = inputs(reference(), shift)
+        count(store, 100 + version, ("fashion", version, "production", since), 3, **seen)
     judged = Evidence(
         verdict="worse",
         since=since,
@@ -119,5 +152,11 @@ def build(service: Service) -> None:
         policy=rules,
     )
     verdicts.roll_back(log, "fashion", "production", judged, "version 2 fails more often than version 1")
+    aliases.set_policy(log, "fashion", "candidate", None, ANN, rules)
     aliases.move(log, "fashion", "candidate", Target.of({1: 75, 2: 25}, None), ANN)
+    began = log.read("fashion").aliases["candidate"].since
+    for number in range(20):
+        for version, requests in ((1, 15), (2, 5)):
+            key = ("fashion", version, "candidate", began)
+            count(store, 200 + 2 * number + version, key, 3 + number, requests=requests)
     aliases.move(log, "wine", "production", Target.of({1: 1}, None), ANN)

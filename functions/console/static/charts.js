@@ -1,5 +1,5 @@
 // Charts, drawn as SVG in the page's own colors: each line has a dash and a name of its own, and a table behind it.
-import { Table, bytes, figure, html, hue, percent, useEffect, useRef, useState } from "./core.js";
+import { Table, bytes, count, figure, html, hue, percent, useEffect, useRef, useState } from "./core.js";
 
 export const DASHES = ["none", "6 3", "2 3", "9 3 2 3", "1 4", "12 4"];
 
@@ -14,11 +14,11 @@ function useWidth() {
   return [place, width];
 }
 
-/** Round values from 0 (or `low`) to at least `high`, about `wanted` of them. */
-export function ticks(low, high, wanted = 4) {
+/** Round values from 0 (or `low`) to at least `high`, about `wanted` of them. least: between two of them. */
+export function ticks(low, high, wanted = 4, least = 0) {
   const raw = Math.max(high - low, 1e-12) / wanted;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].find((one) => one * power >= raw * 0.999) * power;
+  const step = Math.max(least, [1, 2, 2.5, 5, 10].find((one) => one * power >= raw * 0.999) * power);
   const first = Math.floor(low / step) * step;
   return Array.from({ length: Math.ceil((high - first) / step - 1e-9) + 1 }, (_, i) => first + i * step);
 }
@@ -35,7 +35,7 @@ export function Lines({ title, series, show = figure, x = clock, axis = "Time (U
   const all = series.flatMap((one) => one.points);
   const values = all.map(([, value]) => value).filter((value) => value !== null && value !== undefined);
   if (!values.length) return html`<figure class="chart" ref=${place}><figcaption><h2>${title}</h2></figcaption><p class="empty">Nothing was measured in this span.</p></figure>`;
-  const marks = ticks(Math.min(0, ...values), Math.max(...values, 1e-9));
+  const marks = ticks(Math.min(0, ...values), Math.max(...values, 1e-9), 4, show === count ? 1 : 0);
   const [low, high] = [marks[0], marks[marks.length - 1]];
   const [first, last] = [Math.min(...all.map(([at]) => at)), Math.max(...all.map(([at]) => at))];
   const left = 14 + 6.6 * Math.max(...marks.map((one) => show(one).length));
@@ -83,4 +83,20 @@ export function Scatter({ points }) {
       ${xs.map((one) => html`<text x=${px(one)} y=${height - 10} text-anchor="middle">${bytes(one)}</text>`)}
       ${drawn.map((one) => html`<g class=${`v${hue(one.version)}`}><circle class="dot" cx=${px(one.size)} cy=${py(one.accuracy)} r=${one.latency && slowest ? 4 + 8 * (one.latency / slowest) : 5} fill-opacity=".75" /><text class="name" x=${px(one.size) + 14} y=${py(one.accuracy) + 4}>v${one.version}</text></g>`)}
     </svg><figcaption class="quiet">Accuracy over size; the larger the circle, the longer a run takes.</figcaption><details class="table"><summary>Table: size, latency, accuracy</summary>${table}</details></figure>`;
+}
+
+/** Values with their intervals, all on one axis of shares. rows: {name, color, value, low, high, mark}. mark: what a bar across says. */
+export function Intervals({ title, rows, mark }) {
+  const [place, width] = useWidth();
+  const values = rows.flatMap((one) => [one.low, one.high, one.mark]).filter((value) => value !== null && value !== undefined);
+  const pad = Math.max(0.01, (Math.max(...values) - Math.min(...values)) * 0.15);
+  const marks = ticks(Math.max(0, Math.min(...values) - pad), Math.min(1, Math.max(...values) + pad), width < 420 ? 3 : 5).filter((one) => one <= 1.0001);
+  const [low, high] = [marks[0], marks[marks.length - 1]];
+  const px = (value) => 44 + ((value - low) / (high - low || 1)) * (width - 74);
+  const height = 34 * rows.length + 34;
+  return html`<figure class="chart card" ref=${place}><figcaption><h3>${title}</h3></figcaption><svg viewBox=${`0 0 ${width} ${height}`} height=${height} role="img" aria-label=${`${title}, with 95 % intervals. The table below has the values.`}>
+      ${marks.map((one) => html`<g><line class="grid" x1=${px(one)} x2=${px(one)} y1="6" y2=${height - 24} /><text x=${px(one)} y=${height - 8} text-anchor="middle">${percent(one, high - low < 0.1 ? 1 : 0)}</text></g>`)}
+      ${rows.map((one, i) => { const y = 24 + 34 * i; return html`<g class=${`v${one.color}`}><text class="name" x="0" y=${y + 4}>${one.name}</text><line class="line" x1=${px(one.low)} x2=${px(one.high)} y1=${y} y2=${y} /><circle class="dot" cx=${px(one.value)} cy=${y} r="4.5" />
+        ${one.mark !== null && html`<line class="across" x1=${px(one.mark)} x2=${px(one.mark)} y1=${y - 10} y2=${y + 10} />`}</g>`; })}
+    </svg><p class="quiet">Dot and line: the estimate with its 95 % interval. Bar across: ${mark}.</p></figure>`;
 }

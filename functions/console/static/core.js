@@ -241,6 +241,9 @@ export function Ask({ label, title, children, act, done, kind = "", disabled = f
   </form></dialog>`;
 }
 
+/** How far back: the address has it as `since`. spans: names by value. */
+export const Spans = ({ since, spans }) => html`<p class="row spans" role="group" aria-label="Span">${Object.entries(spans).map(([value, name]) => html`<button type="button" aria-pressed=${String(value === since)} onClick=${() => setQuery({ since: value })}>${name}</button>`)}</p>`;
+
 /** A page of a list at a time. next: the cursor of the page behind, which the address gets as `next`. */
 export const Pager = ({ next, first }) => (next || first) && html`<nav class="pager" aria-label="Pages">
   ${first && html`<button type="button" onClick=${() => setQuery({ next: null })}>First page</button>`}

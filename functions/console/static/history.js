@@ -1,8 +1,9 @@
 // Records of a model's history as sentences, and the evidence that the watcher left in some of them.
 import { Facts, Table, Tag, Target, When, count, figure, html, percent } from "./core.js";
 
-const METRICS = { server_errors: "server errors", slow: "slow calls", shadow_differs: "other answers than the shadow" };
+export const METRICS = { server_errors: "server errors", slow: "slow calls", shadow_differs: "other answers than the shadow", out_of_range: "inputs out of range", wrong_label: "wrong labels" };
 
+export const clock = (at) => at.slice(0, 16).replace("T", " ");
 const target = (value) => (value === null ? html`<${Tag} kind="warn">deleted<//>` : html`<${Target} of=${typeof value === "number" ? { version: value } : value} />`);
 const moved = (aliases) => Object.entries(aliases ?? {}).map(([alias, value]) => html`<span class="alias"><span>${alias} →</span> ${target(value)}</span>`);
 
@@ -32,11 +33,11 @@ export function Evidence({ of: evidence }) {
     <${Table} label="Evidence" rows=${Object.entries(evidence.metrics)} columns=${[
       ["Bad calls", ([metric]) => name(metric)],
       [`v${evidence.canary} (canary)`, ([, one]) => `${count(one.canary_bad)} of ${count(one.canary)}`, "number"],
-      ["", ([, one]) => percent(one.canary_bad / one.canary), "number"],
+      ["Share", ([, one]) => percent(one.canary_bad / one.canary), "number"],
       [`v${evidence.stable} (stable)`, ([, one]) => `${count(one.stable_bad)} of ${count(one.stable)}`, "number"],
-      ["", ([, one]) => percent(one.stable_bad / one.stable), "number"],
+      ["Share", ([, one]) => percent(one.stable_bad / one.stable), "number"],
       ["At most worse by", ([, one]) => (one.loss_bound === null ? "not known yet" : percent(one.loss_bound)), "number"]]} />
-    <p class="quiet">Counted from ${evidence.first} to ${evidence.last}, since revision ${evidence.since}.</p></div>`;
+    <p class="quiet">Counted from ${clock(evidence.first)} to ${clock(evidence.last)} UTC, since revision ${evidence.since}.</p></div>`;
 }
 
 export const Timeline = ({ records, model }) => html`<ol class="timeline">${records.map((record) => {

@@ -1,8 +1,8 @@
 // What was counted of a model's calls: by version, and how it went on, with a table behind each chart.
-import { Loaded, Table, at, bytes, count, get, html, hue, ms, percent, setQuery, useLoad } from "./core.js";
+import { Loaded, Spans, Table, at, bytes, count, get, html, hue, ms, percent, useLoad } from "./core.js";
 import { Bars, Lines } from "./charts.js";
 
-const SPANS = { "1h": "Hour", "6h": "6 hours", "24h": "Day", "7d": "Week", "30d": "Month" };
+export const SPANS = { "1h": "Hour", "6h": "6 hours", "24h": "Day", "7d": "Week", "30d": "Month" };
 const STEPS = { minute: 60e3, hour: 3600e3, day: 86400e3 };
 
 /** Steps of one version as points, with what nobody called as a zero (calls) or a gap (durations). */
@@ -35,7 +35,7 @@ async function all(path, query, signal) {
 export default function Traffic({ model, query }) {
   const since = SPANS[query.since] ? query.since : "24h";
   const counts = useLoad((signal) => all(at`/models/${model.name}/stats`, { since }, signal), [model.name, since], { every: 30000 });
-  return html`<p class="row spans" role="group" aria-label="Span">${Object.entries(SPANS).map(([value, name]) => html`<button type="button" aria-pressed=${String(value === since)} onClick=${() => setQuery({ since: value })}>${name}</button>`)}</p>
+  return html`<${Spans} since=${since} spans=${SPANS} />
     <${Loaded} of=${counts}>${(data) => (data.sums.length ? html`<${Charts} data=${data} />` : html`<p class="empty">No calls were counted in this span. Counts come within a minute or two.</p>`)}<//>`;
 }
 
