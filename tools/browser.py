@@ -24,7 +24,11 @@ PACKAGES = ("chromium-headless-shell", "fonts-open-sans")
 WITHOUT = ("x11-utils", "xdg-utils")
 OLDEST = 120  # what the console itself asks for: color-mix(), <dialog>, module preloading, and some
 FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig><dir>{fonts}</dir><dir>/usr/share/fonts</dir><cachedir>{cache}</cachedir></fontconfig>
+<fontconfig><dir>{fonts}</dir><dir>/usr/share/fonts</dir><cachedir>{cache}</cachedir>
+<alias binding="same"><family>sans-serif</family><prefer><family>Open Sans</family></prefer></alias>
+<alias binding="same"><family>system-ui</family><prefer><family>Open Sans</family></prefer></alias>
+<alias binding="same"><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
+</fontconfig>
 """
 
 

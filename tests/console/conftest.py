@@ -9,7 +9,7 @@ from typing import Any
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 import functions.tokens.app
 from shared import metrics
@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BROWSER = ROOT / ".local" / "browser"
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+# a microphone that beeps, which pages get without a question
+ARGUMENTS += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 Opened = Callable[..., Page]
 
 
@@ -56,23 +58,37 @@ def service(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[wor
     service.close()
 
 
-def _is_problem(line: ConsoleMessage) -> bool:
-    """Models of the tests are not signed, which the API says with a 404, and the browser notes."""
-    return line.type == "error" and not line.location["url"].endswith("/signature")
+def settled(page: Page) -> Page:
+    """The page, when all that it shows has been loaded."""
+    page.wait_for_load_state("networkidle")
+    expect(page.locator(".loading")).to_have_count(0)
+    return page
+
+
+def _is_problem(line: ConsoleMessage, refused: bool) -> bool:
+    """Models of the tests are not signed, which the API says with a 404, and the browser notes.
+
+    refused: calls fail in this test.
+    """
+    noted = line.text.startswith("Failed to load resource")
+    return line.type == "error" and not (noted and (refused or line.location["url"].endswith("/signature")))
 
 
 @pytest.fixture
 def opened(browser: Browser, service: world.ConsoleService) -> Iterator[Opened]:
-    """Opens a page of the console, signed in unless told otherwise. It fails the test if the page met an error."""
+    """Opens a page of the console, signed in unless told otherwise. It fails the test if the page met an error.
+
+    refused: calls of the API may fail.
+    """
     problems: list[str] = []
     contexts = []
 
-    def open_page(path: str = "", *, token: str | None = "ann", **options: Any) -> Page:
+    def open_page(path: str = "", *, token: str | None = "ann", refused: bool = False, **options: Any) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}} | options)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda line: problems.append(line.text) if _is_problem(line) else None)
+        page.on("console", lambda line: problems.append(line.text) if _is_problem(line, refused) else None)
         page.goto(f"{service.api_url}/console#{path}")
         if token is not None:
             page.get_by_label("Token").fill(service.tokens[token])

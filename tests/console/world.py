@@ -29,6 +29,7 @@ from tests.support import load_event
 
 LAYERS = Path(__file__).parents[2] / "layers" / "models"
 ANN = Change(by="ann", name="ann")
+RULES = ReleasePolicy()
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script> [here](javascript:window.hacked=1)'
 
 
@@ -59,7 +60,7 @@ def register(log: Log, model: str, package: str, **changes: Any) -> int:
     written = {
         path.name: blobs.write(log.store, path.read_bytes())
         for path in folder.iterdir()
-        if path.suffix not in (".json", ".md") and "golden" not in path.name
+        if path.name not in ("amaas.json", "golden.npz")
     }
     body = (folder / "model.onnx").read_bytes()
     stored = manifest.encode(msgspec.structs.replace(declared, name=model, **changes))
@@ -110,33 +111,38 @@ def inputs(described: dict[str, Any], shift: int) -> dict[str, Any]:
 
 def build(service: Service) -> None:
     """Fill the service's store."""
-    log, store = service.log, service.store
-    described = {"reference": reference()}
-    register(log, "fashion", "fashion-mnist", tags=["images", "demo"], **described)
+    log = service.log
+    described = reference()
+    register(log, "fashion", "fashion-mnist", tags=["images", "demo"], reference=described)
     worse = {"metrics": {"test_accuracy": 0.871}, "card": "Worse on dark images."}
-    register(log, "fashion", "fashion-mnist", **worse, **described)
+    register(log, "fashion", "fashion-mnist", reference=described, **worse)
     register(log, "wine", "wine", tags=["tables"])
+    register(log, "languages", "languages", tags=["texts"])
+    register(log, "digits", "spoken-digits", tags=["sounds"])
     register(log, "hostile", "wine", card=HOSTILE, tags=["<b>bold</b>"], licence=HOSTILE)
     for number in range(40):
         register(log, f"sensor-{number:02d}", "wine", tags=["plant"])
-    rules = ReleasePolicy()
-    aliases.set_policy(log, "fashion", "production", Policy(protected=True), ANN, rules)
+    rolled_back(log, service.store, described)
+    watched(log, service.store)
+    aliases.move(log, "wine", "production", Target.of({1: 1}, None), ANN)
+
+
+def rolled_back(log: Log, store: MemoryStore, described: dict[str, Any]) -> None:
+    """A canary of production, and its end."""
+    aliases.set_policy(log, "fashion", "production", Policy(protected=True), ANN, RULES)
     for split in ({1: 1}, {1: 90, 2: 10}):
         aliases.move(log, "fashion", "production", Target.of(split, None), ANN)
     since = log.read("fashion").aliases["production"].since
+    stable, canary = ("fashion", 1, "production", since), ("fashion", 2, "production", since)
     for number in range(40):
         latency = {"total": {50 + number % 9: 45}, "run": {42: 45}}
-        best = {
-            label: 4 + (place + number) % 2 for place, label in enumerate(described["reference"]["scores"]["labels"])
-        }
+        best = {label: 4 + (place + number) % 2 for place, label in enumerate(described["scores"]["labels"])}
         calls = {"requests": 45, "latency": latency, "labels": best, "billed_ms": 450}
-        count(store, 2 * number, ("fashion", 1, "production", since), 3 + number, **calls)
+        count(store, 2 * number, stable, 3 + number, **calls)
         few = {"total": {53 + number % 9: 5}, "run": {44: 5}}
-        failing = {"requests": 5, "server_errors": 1, "latency": few}
-        count(store, 2 * number + 1, ("fashion", 2, "production", since), 3 + number, **failing)
-    for version, shift in ((1, 0), (2, 5)):
-        seen = inputs(reference(), shift)
-        count(store, 100 + version, ("fashion", version, "production", since), 3, **seen)
+        count(store, 2 * number + 1, canary, 3 + number, requests=5, server_errors=1, latency=few)
+    count(store, 101, stable, 3, **inputs(described, 0))
+    count(store, 102, canary, 3, **inputs(described, 5))
     judged = Evidence(
         verdict="worse",
         since=since,
@@ -149,14 +155,17 @@ def build(service: Service) -> None:
         metrics={
             "server_errors": Measured(canary=200, canary_bad=40, stable=1800, stable_bad=2, log_e=9.4, loss_bound=None)
         },
-        policy=rules,
+        policy=RULES,
     )
     verdicts.roll_back(log, "fashion", "production", judged, "version 2 fails more often than version 1")
-    aliases.set_policy(log, "fashion", "candidate", None, ANN, rules)
+
+
+def watched(log: Log, store: MemoryStore) -> None:
+    """A canary that has not had its time."""
+    aliases.set_policy(log, "fashion", "candidate", None, ANN, RULES)
     aliases.move(log, "fashion", "candidate", Target.of({1: 75, 2: 25}, None), ANN)
     began = log.read("fashion").aliases["candidate"].since
     for number in range(20):
         for version, requests in ((1, 15), (2, 5)):
             key = ("fashion", version, "candidate", began)
             count(store, 200 + 2 * number + version, key, 3 + number, requests=requests)
-    aliases.move(log, "wine", "production", Target.of({1: 1}, None), ANN)

@@ -22,7 +22,7 @@ function View({ where, account }) {
     load().then((module) => present && setView({ load, Shown: module.default }), (error) => present && setView({ load, error }));
     return () => { present = false; };
   }, [load]);
-  if (!load) return html`<h1>There is no such page</h1><p><a href=${to("/models")}>To the models</a></p>`;
+  if (!load) return html`<h1>There is no such page</h1><p class="spaced"><a href=${to("/models")}>To the models</a></p>`;
   if (view.load !== load) return html`<p class="quiet loading" role="status">Loading …</p>`;
   if (view.error) return html`<${Problem} error=${new Error("This part of the console could not be loaded. It may have been updated: load the page anew, and sign in again")} />`;
   return html`<${view.Shown} parts=${rest} query=${where.query} account=${account} />`;
@@ -40,13 +40,14 @@ function SignIn({ enter, message }) {
       setState({ error: error.status === 401 ? new Error("No valid token. It begins with amaas_, and is shown once when it is created") : error });
     }
   };
-  useEffect(() => { document.title = "Sign in · Amaas"; }, []);
+  // what is focused of itself is so once in a document, and one may be led back to here
+  useEffect(() => { document.title = "Sign in · Amaas"; document.getElementById("token").focus(); }, []);
   return html`<main class="signin" id="main"><div class="mark" aria-hidden="true"></div>
     <h1>Amaas</h1><p class="quiet">${apiAddress()}</p>
     <form onSubmit=${submit}>
       ${message && html`<p class="note" role="status">${message}</p>`}
       <label for="token">Token</label>
-      <input id="token" name="token" type="password" required autocomplete="off" spellcheck="false" autofocus aria-describedby="kept" />
+      <input id="token" name="token" type="password" required autocomplete="off" spellcheck=${false} autofocus aria-describedby="kept" />
       <button class="primary" disabled=${state.busy}>${state.busy ? "Signing in …" : "Sign in"}</button>
       ${state.error && html`<${Problem} error=${state.error} />`}
       <p id="kept" class="quiet">It stays in this page's memory and is forgotten when you close or reload it. An administrator makes one: <code>amaas token create</code></p>
@@ -66,8 +67,8 @@ function Console() {
     <header class="bar">
       <a class="brand" href=${to("/models")}><span class="mark" aria-hidden="true"></span>Amaas</a>
       <nav aria-label="Console">${Object.entries(PAGES).map(([path, [name]]) => html`<a href=${to(`/${path}`)} aria-current=${here === path ? "page" : undefined}>${name}</a>`)}</nav>
-      <details class="account"><summary><span>${account.name}</span></summary><div>
-        <p><b>${account.name}</b>${account.person && html`<br /><span class="quiet">of ${account.person}</span>`}</p>
+      <details class="account" onFocusOut=${(event) => { if (!event.currentTarget.contains(event.relatedTarget)) event.currentTarget.open = false; }} onKeyDown=${(event) => { if (event.key === "Escape") { event.currentTarget.open = false; event.currentTarget.querySelector("summary").focus(); } }}><summary><span>${account.name}</span></summary><div>
+        <p><b>${account.name}</b>${account.person && account.person !== account.id && html`<br /><span class="quiet">of ${account.person}</span>`}</p>
         <p class="quiet">Token ${account.id}</p>
         <ul>${account.scopes.map((scope) => html`<li><code>${scope}</code></li>`)}</ul>
         <button type="button" onClick=${leave}>Sign out</button></div></details>

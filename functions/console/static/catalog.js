@@ -15,11 +15,11 @@ export default function Catalog({ query }) {
   return html`<${Head} title="Models">
     <form class="search" role="search" onSubmit=${(event) => event.preventDefault()}>
       <label class="hidden" for="search">Search models</label>
-      <input id="search" type="search" value=${search} onInput=${type} placeholder="Name, task or tag" autocomplete="off" spellcheck="false" />
+      <input id="search" type="search" value=${search} onInput=${type} placeholder="Name, task or tag" autocomplete="off" spellcheck=${false} />
     </form><//>
     ${chosen.length > 0 && html`<p class="chosen">Only ${chosen.map(([name, value]) => html`<button type="button" aria-label=${`all again, not only ${name} ${value}`} onClick=${() => setQuery({ [name]: null, next: null })}>${name} ${value} <span aria-hidden="true">×</span></button>`)}</p>`}
     <${Loaded} of=${models}>${(data) => html`
-      <${Table} label="Models" rows=${data.models} empty=${search ? `No model has “${search}” in its name, task or tags.` : "No models yet. amaas push NAME FILE brings the first one."} columns=${[
+      <${Table} label="Models" rows=${data.models} empty=${search ? `No model has “${search}” in its name, task or tags.` : html`No models yet. <code>amaas push NAME FILE</code> brings the first one.`} columns=${[
         ["Model", (one) => html`<a href=${to(at`/models/${one.name}`)}><b>${one.name}</b></a>`],
         ["Task", (one) => html`<button type="button" class="plain" onClick=${() => setQuery({ task: one.task, next: null })}>${one.task}</button>`],
         ["Production", (one) => (one.aliases.production ? html`<${Target} of=${one.aliases.production} />` : html`<span class="quiet">none</span>`)],

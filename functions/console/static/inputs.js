@@ -67,8 +67,14 @@ function Text({ give }) {
   return html`<form class="form" onSubmit=${submit}><label>Text<textarea name="text" required></textarea></label><p><button class="primary">Predict</button></p></form>`;
 }
 
+/** What a number is on average, for the cell to begin with. */
+function usual({ mean, missing }) {
+  const value = mean ?? missing;
+  return typeof value === "number" ? Number(value.toPrecision(4)) : "";
+}
+
 function Row({ manifest, give }) {
-  const columns = manifest.preprocess.columns;
+  const columns = manifest.preprocess.columns.map((column) => ({ type: "number", ...column })); // a manifest leaves out what is usual
   const submit = (event) => {
     event.preventDefault();
     const form = new FormData(event.target);
@@ -76,8 +82,8 @@ function Row({ manifest, give }) {
     give({ body: { input: Object.fromEntries(cells) } });
   };
   return html`<form class="form" onSubmit=${submit}><div class="cells">${columns.map((column) => html`<label>${column.name}${column.type === "number"
-    ? html`<input name=${column.name} type="number" step="any" value=${typeof column.mean === "number" ? Number(column.mean.toPrecision(4)) : ""} />`
-    : (column.values ?? column.categories) ? html`<select name=${column.name}>${(column.values ?? column.categories).map((value) => html`<option>${value}</option>`)}</select>` : html`<input name=${column.name} />`}</label>`)}</div><p class="quiet">Each column begins with its mean; an empty one counts as missing.</p><p><button class="primary">Predict</button></p></form>`;
+    ? html`<input name=${column.name} type="number" step="any" value=${usual(column)} />`
+    : column.categories?.length ? html`<select name=${column.name}>${column.categories.map((value) => html`<option>${String(value)}</option>`)}</select>` : html`<input name=${column.name} />`}</label>`)}</div><p class="quiet">Each number begins with its mean. An empty cell counts as missing.</p><p><button class="primary">Predict</button></p></form>`;
 }
 
 function Sound({ give }) {
@@ -123,7 +129,7 @@ function Json({ manifest, give }) {
     event.preventDefault();
     try { setError(null); give({ body: JSON.parse(new FormData(event.target).get("json")) }); } catch (problem) { setError(new Error(`This is no JSON: ${problem.message}`)); }
   };
-  return html`<form class="form" onSubmit=${submit}><label>Request<textarea name="json" class="mono" spellcheck="false" required>${example}</textarea></label>${error && html`<${Problem} error=${error} />`}<p><button class="primary">Predict</button></p></form>`;
+  return html`<form class="form" onSubmit=${submit}><label>Request<textarea name="json" class="mono" spellcheck=${false} required>${example}</textarea></label>${error && html`<${Problem} error=${error} />`}<p><button class="primary">Predict</button></p></form>`;
 }
 
 export const INPUTS = { image: Image, text: Text, row: Row, sound: Sound, json: Json };

@@ -14,10 +14,10 @@ export default function Jobs({ parts: [kind, id], query }) {
 function List({ query }) {
   const batch = useLoad((signal) => get("/batch", { limit: 25, next: query.next }, signal), [query.next], { every: 10000 });
   const training = useLoad((signal) => get("/training-jobs", { limit: 25, next: query.trained }, signal), [query.trained], { every: 10000 });
-  return html`<section><h2>Training</h2><${Loaded} of=${training}>${(data) => html`<${Table} label="Training jobs" rows=${data.jobs} empty="No model was trained yet. amaas train NAME starts a job." columns=${[
+  return html`<section><h2>Training</h2><${Loaded} of=${training}>${(data) => html`<${Table} label="Training jobs" rows=${data.jobs} empty=${html`No model was trained yet. <code>amaas train NAME</code> starts a job.`} columns=${[
       ["Job", (one) => html`<a href=${to(at`/jobs/training/${one.id}`)}>${one.id}</a>`], ["Model", (one) => html`<a href=${to(at`/models/${one.model}`)}>${one.model}</a>`], ["State", (one) => html`<${State} of=${one} />`], ["Data", (one) => one.data, "wide"],
       ["What came of it", (one) => (one.version ? `v${one.version}` : one.reason ? sentence(one.reason) : "")], ["By", (one) => one.by, "wide"], ["Changed", (one) => html`<${When} at=${one.updated_at} />`]]} />`}<//></section>
-    <section><h2>Batch predictions</h2><${Loaded} of=${batch}>${(data) => html`<${Table} label="Batch jobs" rows=${data.jobs} empty="No batch was predicted yet. amaas batch NAME FILE starts one." columns=${[
+    <section><h2>Batch predictions</h2><${Loaded} of=${batch}>${(data) => html`<${Table} label="Batch jobs" rows=${data.jobs} empty=${html`No batch was predicted yet. <code>amaas batch NAME FILE</code> starts one.`} columns=${[
       ["Job", (one) => html`<span class="mono">${one.id}</span>`], ["Model", (one) => html`<a href=${to(at`/models/${one.model}`)}>${one.model}</a> v${one.version}`], ["State", (one) => html`<${State} of=${one} />`],
       ["Inputs", (one) => count(one.inputs), "number"], ["Done", (one) => count(one.done), "number"], ["Failed", (one) => count(one.failed), "number"], ["Created", (one) => html`<${When} at=${one.created_at} />`],
       ["", (one) => !ENDED.includes(one.state) && html`<${Ask} label="Cancel" title=${`Cancel job ${one.id}?`} reason=${false} done=${batch.reload} act=${() => call("DELETE", at`/batch/${one.id}`)} />`]]} /><${Pager} next=${data.next} first=${query.next} />`}<//></section>`;

@@ -8,11 +8,11 @@ export default function Tokens({ query, account }) {
   const create = async ({ name, scopes, days }) => setSecret(await call("POST", "/tokens", { body: { name, scopes: scopes.split(/[\s,]+/).filter(Boolean), ...(days ? { expires_in_days: Number(days) } : {}) } }));
   return html`<${Head} title="Tokens"><${Ask} label="New token" kind="primary" title="A new token" reason=${false} act=${create} done=${tokens.reload}>
       <label>Name<input name="name" required maxlength="100" autocomplete="off" /></label>
-      <label>Scopes <span class="quiet">such as read, infer:fashion-*, write:mine</span><input name="scopes" required autocomplete="off" spellcheck="false" /></label>
+      <label>Scopes <span class="quiet">such as read, infer:fashion-*, write:mine</span><input name="scopes" required autocomplete="off" spellcheck=${false} /></label>
       <label>Days until it expires <span class="quiet">empty: as the deployment says</span><input name="days" type="number" min="1" max="3650" /></label><//><//>
     ${secret && html`<div class="note" role="status"><p><b>${secret.name}</b>: <code>${secret.token}</code></p><p class="quiet">It is shown this once.</p><button type="button" onClick=${() => setSecret(null)}>I have kept it</button></div>`}
     <${Loaded} of=${tokens}>${(data) => html`<${Table} label="Tokens" rows=${data.tokens} columns=${[
       ["Name", (one) => html`<b>${one.name}</b>${one.id === account.id ? html` <${Tag}>yours<//>` : ""}`], ["State", state], ["Scopes", (one) => one.scopes.map((scope) => html`<${Tag}>${scope}<//>`)],
-      ["Person", (one) => one.person || html`<span class="quiet">–</span>`, "wide"], ["Last used", (one) => one.last_used ?? html`<span class="quiet">never</span>`, "wide"], ["Expires", (one) => (one.expires_at ? html`<${When} at=${one.expires_at} />` : "never"), "wide"],
+      ["Person", (one) => (one.person && one.person !== one.id ? one.person : "") || html`<span class="quiet">–</span>`, "wide"], ["Last used", (one) => one.last_used ?? html`<span class="quiet">never</span>`, "wide"], ["Expires", (one) => (one.expires_at ? html`<${When} at=${one.expires_at} />` : "never"), "wide"],
       ["", (one) => !one.revoked && html`<${Ask} label="Revoke" kind="danger" title=${`Revoke ${one.name}?`} done=${tokens.reload} act=${({ reason }) => call("DELETE", at`/tokens/${one.id}`, { body: { reason: reason || null } })}><p>Whoever has it is refused within seconds. This cannot be undone.</p><//>`]]} /><${Pager} next=${data.next} first=${query.next} />`}<//>`;
 }

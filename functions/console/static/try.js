@@ -81,5 +81,5 @@ function Result({ of: result, color }) {
 function Timing({ of: run }) {
   const phases = Object.entries(run.timing);
   const inside = phases.reduce((sum, [, duration]) => sum + duration, 0);
-  return html`<dl class="timing"><div><dt>Answer</dt><dd>${count(run.whole)} ms</dd></div>${phases.filter(([, duration]) => duration >= 0.0005).map(([phase, duration]) => html`<div><dt>${PHASES[phase] ?? phase}</dt><dd>${figure(duration)} ms</dd></div>`)}${phases.length > 0 && html`<div><dt>around it</dt><dd>${count(Math.max(0, run.whole - inside))} ms</dd></div>`}</dl>`;
+  return html`<dl class="timing"><div><dt>Answer</dt><dd>${count(run.whole)} ms</dd></div>${phases.filter(([, duration]) => duration >= 0.0005).map(([phase, duration]) => html`<div><dt>${PHASES[phase] ?? phase}</dt><dd>${figure(duration)} ms</dd></div>`)}${phases.length > 0 && html`<div><dt>on the way</dt><dd>${count(Math.max(0, run.whole - inside))} ms</dd></div>`}</dl>`;
 }
