@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training charts soak portability sweep bundled-models
+.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console charts soak portability sweep bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -75,6 +75,9 @@ bench-training: $(ENVS)/training/.ready ## training beside the classic tutorial'
 
 bench-quantize: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quantizing steps beside ONNX Runtime's defaults
 	@$(ENVS)/training/bin/python -m bench.quantize $(MEASURE)
+
+bench-console: $(ENVS)/dev/.ready tools-run browser ## what a first visit of the console takes: bytes, and milliseconds in Chromium
+	@$(ENVS)/dev/bin/python -m bench.console $(MEASURE)
 
 charts: $(ENVS)/bench/.ready ## draw the charts of bench/results anew, from the figures beside them
 	@$(ENVS)/bench/bin/python -m bench.charts
