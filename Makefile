@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console charts soak portability sweep bundled-models
+.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console pictures charts soak portability sweep bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -78,6 +78,9 @@ bench-quantize: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quan
 
 bench-console: $(ENVS)/dev/.ready tools-run browser ## what a first visit of the console takes: bytes, and milliseconds in Chromium
 	@$(ENVS)/dev/bin/python -m bench.console $(MEASURE)
+
+pictures: $(ENVS)/dev/.ready tools-run browser ## take the README's pictures of the console anew, from an embedded cloud of their own: docs/pictures
+	@$(ENVS)/dev/bin/python -m bench.console.pictures
 
 charts: $(ENVS)/bench/.ready ## draw the charts of bench/results anew, from the figures beside them
 	@$(ENVS)/bench/bin/python -m bench.charts

@@ -52,7 +52,7 @@ function Judged({ of: { stage, policy, verdict, reason, obstacle, evidence } }) 
   const calls = (bad, all) => html`${count(bad)} of ${count(all)} <span class="quiet wide">${all ? percent(bad / all) : ""}</span>`;
   return html`<p class="verdict" aria-live="polite"><${Tag} kind=${kind}>${word}<//> ${sentence(reason)}</p>
     ${obstacle && html`<p class="note warn">It is not moved all the same: ${obstacle}.</p>`}
-    <ol class="steps" aria-label="Steps of the release">${policy.steps.map((step) => html`<li class=${step < stage.weight ? "past" : ""} aria-current=${step === stage.weight ? "step" : undefined}>${step} %</li>`)}</ol>
+    <ol class="steps" aria-label="Steps of the release">${[...new Set([...policy.steps, stage.weight])].sort((a, b) => a - b).map((step) => html`<li class=${step < stage.weight ? "past" : ""} aria-current=${step === stage.weight ? "step" : undefined}>${figure(step)} %</li>`)}</ol>
     <${Meters} rows=${progress(stage, policy, evidence)} />
     <${Table} label=${`Evidence on ${v}`} rows=${Object.entries(evidence.metrics)} empty="No minute with calls is over yet." columns=${[
       ["Bad calls", ([name]) => METRICS[name] ?? name.replaceAll("_", " ")],
