@@ -83,6 +83,7 @@ def test_an_alias_is_split_and_given_to_one_version_with_a_reason(opened: Opened
 
 
 def test_by_keyboard_alone_from_the_token_to_a_rollback(opened: Opened, service: ConsoleService) -> None:
+    aliases.move(service.log, "fashion", "candidate", Target.of({2: 1}, None), world.ANN)
     page = opened("/models/fashion/release", token=None)
     expect(page.get_by_label("Token")).to_be_focused()
     page.keyboard.type(service.tokens["ann"])
@@ -91,10 +92,10 @@ def test_by_keyboard_alone_from_the_token_to_a_rollback(opened: Opened, service:
     page.get_by_role("heading", name="History").wait_for()
     for _ in range(60):
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == "All to v2":
+        if page.evaluate("document.activeElement.textContent") == "Roll back":
             break
     page.keyboard.press("Enter")
     page.keyboard.type("by keyboard")
     page.keyboard.press("Enter")
     expect(page.locator(".timeline")).to_contain_text("by keyboard")
-    assert service.log.read("fashion").aliases["candidate"].target.version == 2
+    assert service.log.read("fashion").aliases["candidate"].target.split == {1: 75, 2: 25}

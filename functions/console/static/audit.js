@@ -18,7 +18,7 @@ export default function Audit({ query }) {
   return html`<${Head} title="Audit"><form class="row" onSubmit=${submit}><label class="inline">Model <input name="search" value=${search} /></label><label class="inline">Who <input name="who" value=${who} /></label><button>Filter</button></form><//>
     <${Loaded} of=${records}>${(data) => {
       const shown = data.filter((record) => !who || `${record.name ?? ""} ${record.by}`.toLowerCase().includes(who.toLowerCase())).slice(0, 100);
-      return shown.length ? html`<p class="quiet spaced">The newest records of the ${MODELS} models that changed last. Each record is signed; <code>amaas history MODEL --verify</code> checks them all.</p>
+      return shown.length ? html`<p class="quiet spaced-below">The newest records of the ${MODELS} models that changed last. Each record is signed; <code>amaas history MODEL --verify</code> checks them all.</p>
         ${shown.map((record) => html`<${Timeline} key=${record.model + record.revision} records=${[record]} model=${html`<a href=${to(at`/models/${record.model}/release`)}>${record.model}</a>`} />`)}` : html`<p class="empty">Nothing happened that fits.</p>`;
     }}<//>`;
 }

@@ -5,7 +5,7 @@ import { Intervals } from "./charts.js";
 
 const SEVERITIES = { none: "good", moderate: "warn", major: "bad" };
 const RANKS = ["none", "moderate", "major"];
-const ACCURACIES = { estimated: "good", measured: "good", doubtful: "warn", waiting: "" };
+const ACCURACIES = { estimated: "good", doubtful: "warn", waiting: "" };
 const FIRST = 6; // columns that are drawn until more are asked for
 const fixed = (value) => (value === null ? "–" : value.toFixed(3));
 const few = html`<span class="quiet" title="fewer than 11 items, which could tell of single ones">too few</span>`;
@@ -28,17 +28,14 @@ function Accuracies({ versions }) {
   const told = versions.filter((one) => one.estimate !== null);
   const range = (one) => (one.low === null || one.low === undefined ? "–" : `${percent(one.low)} to ${percent(one.high)}`);
   const rows = told.map((one) => ({ name: `v${one.version}`, color: hue(one.version), value: one.estimate, low: one.low, high: one.high, mark: one.trained }));
-  const measured = versions.some((one) => one.measured);
   return html`<div class="two"><div class="stack">${versions.map((one) => html`<div class="card stack" data-accuracy=${one.version}>
       <p class="row between"><span><${Name} of=${one.version} /></span><${Tag} kind=${ACCURACIES[one.state] ?? ""}>${one.state}<//></p>
-      ${one.measured && html`<p><span class="big">${percent(one.measured.accuracy)}</span> <span class="quiet">measured on ${plural(one.measured.items, "labeled answer")}, ${range(one.measured)}</span></p>`}
       ${one.estimate !== null && html`<p><span class="big">${percent(one.estimate)}</span> <span class="quiet">estimated, ${range(one)}; on the test split ${percent(one.trained)}</span></p>`}
       <p>${sentence(one.reason)}</p></div>`)}</div>
     ${rows.length > 0 && html`<${Intervals} title="Estimated accuracy" rows=${rows} mark="on the test split" />`}</div>
     <details class="table"><summary>Table: accuracy</summary><${Table} label="Accuracy" rows=${versions} columns=${[
       ["Version", (one) => html`<b class="version">v${one.version}</b>`], ["State", (one) => one.state], ["Calls", (one) => count(one.requests), "number"], ["With a score", (one) => count(one.items), "number"],
-      ["Estimate", (one) => percent(one.estimate ?? NaN), "number"], ["95 % interval", range, "number"], ["Test split", (one) => percent(one.trained ?? NaN), "number"],
-      ...(measured ? [["Measured", (one) => percent(one.measured?.accuracy ?? NaN), "number"], ["Labeled", (one) => count(one.measured?.items), "number"]] : [])]} /></details>`;
+      ["Estimate", (one) => percent(one.estimate ?? NaN), "number"], ["95 % interval", range, "number"], ["Test split", (one) => percent(one.trained ?? NaN), "number"]]} /></details>`;
 }
 
 function Version({ of: version }) {

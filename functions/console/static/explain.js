@@ -6,7 +6,7 @@ export function Explanation({ of: explanation, input }) {
   const parts = explanation.attributions;
   const shown = Array.isArray(parts[0]) ? html`<${Heat} of=${explanation} picture=${input.picture} />`
     : parts[0]?.text !== undefined ? html`<${Words} parts=${parts} />` : html`<${Parts} parts=${parts} />`;
-  return html`<div class="spaced stack"><h3>Why “${explanation.label}”</h3>${shown}<p class="quiet">By ${explanation.method}. ${Array.isArray(parts[0]) ? "Warm: speaks for it; cool: against." : "Underlined or negative: speaks against it."}</p></div>`;
+  return html`<div class="spaced stack"><h3>Why “${explanation.label}”</h3>${shown}<p class="quiet">By ${explanation.method}. ${Array.isArray(parts[0]) ? "Warm: speaks for it; cool: against." : parts[0]?.text !== undefined ? "Underlined: speaks against it; bold: speaks most." : "Negative: speaks against it."}</p></div>`;
 }
 
 function Heat({ of: { attributions, image, seen }, picture }) {

@@ -34,7 +34,7 @@ export default function Model({ parts: [name, tab = "", ...rest], query, account
   return html`<${Head} title=${name} kind=${model.data?.task ?? "model"}>
       ${model.data && html`<div class="row">${model.data.tags.map((one) => html`<a class="tag" href=${to("/models", { tag: one })}>${one}</a>`)}</div>`}<//>
     <nav class="tabs" ref=${tabs} aria-label=${`Model ${name}`}>${Object.entries(TABS).map(([path, [label]]) => html`
-      <a href=${to(at`/models/${name}` + (path && `/${path}`))} aria-current=${tab === path ? "page" : undefined}>${label}</a>`)}</nav>
+      <a href=${to(at`/models/${name}` + (path && `/${path}`))} aria-current=${tab === path || (tab === "version" && !path) ? "page" : undefined}>${label}</a>`)}</nav>
     ${model.error?.status === 404 ? html`<p class="empty">There is no model ${name}, or this token may not read it. <a href=${to("/models")}>To the models</a></p>` : html`<${Loaded} of=${model}>${shown}<//>`}`;
 }
 
@@ -109,11 +109,11 @@ function Version({ model, number }) {
   const version = useLoad((signal) => get(at`/models/${model.name}/versions/${number}`, {}, signal), [model.name, number]);
   const signed = useLoad((signal) => get(at`/models/${model.name}/versions/${number}/signature`, {}, signal), [model.name, number]);
   return html`<p><a href=${to(at`/models/${model.name}`)}>All versions</a></p><${Loaded} of=${version}>${(one) => html`
-    <div class="row between spaced"><h2 class="big">Version ${one.version}</h2><a class="button" href=${to(at`/models/${model.name}/try`, { version: one.version })}>Try this version</a></div>
+    <div class="row between spaced spaced-below"><h2 class="big">Version ${one.version}</h2><a class="button" href=${to(at`/models/${model.name}/try`, { version: one.version })}>Try this version</a></div>
     <div class="two">
       <section class="card"><h2>Facts</h2><${Facts} of=${[["State", one.state], ["Created", html`<${When} at=${one.created_at} exact />`], ["By", one.by], ["Size", bytes(one.size)], ["License", one.licence], ["Upload", html`<code>${one.upload}</code>`], ["Data", typeof one.dataset === "string" ? one.dataset : one.dataset?.name]]} /></section>
       <section class="card"><h2>Metrics</h2>${metrics(one.metrics).length ? html`<${Facts} of=${metrics(one.metrics)} />` : html`<p class="quiet">None were measured.</p>`}</section>
-      <section class="card"><h2>Lineage</h2>${one.lineage ? html`<${Facts} of=${[["Step", one.lineage.step], ["Parent", one.lineage.parent && html`<code>${one.lineage.parent}</code>`], ...Object.entries(one.lineage.details ?? {}).filter(([, value]) => typeof value !== "object").map(([key, value]) => [key === "step" ? "Method" : named(key), figure(value, 4)])]} />` : html`<p class="quiet">It was uploaded as it is.</p>`}</section>
+      <section class="card"><h2>Lineage</h2>${one.lineage ? html`<${Facts} of=${[["Step", one.lineage.step], ["Parent", one.lineage.parent && html`<code>${one.lineage.parent}</code>`], ...Object.entries(one.lineage.details ?? {}).filter(([, value]) => typeof value !== "object").map(([key, value]) => [key === "step" ? "Kind" : named(key), figure(value, 4)])]} />` : html`<p class="quiet">It was uploaded as it is.</p>`}</section>
       <section class="card"><h2>Signature</h2>${signed.error ? html`<p class="quiet">${sentence(signed.error.message)}</p>` : html`<${Loaded} of=${signed}>${(data) => html`<p><${Tag} kind="good">signed<//> OpenSSF Model Signing, over ${count(Object.keys(data.files).length)} files.</p><p class="quiet"><code>amaas verify ${model.name}@${number}</code> checks it on your machine.</p>`}<//>`}</section>
     </div>
     <section><h2>Files</h2><${Table} label="Files" rows=${Object.entries(one.files)} columns=${[["File", ([name]) => html`<code>${name}</code>`], ["SHA-256", ([, digest]) => html`<${Digest} value=${digest} />`]]} /></section>
