@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import httpx
 from playwright.sync_api import expect
 
 from tests.client.gateway import Trouble
@@ -110,6 +111,19 @@ def test_without_a_network_it_says_so_and_comes_back(opened: Opened) -> None:
 
 def test_a_model_that_is_not_there_leads_back_to_those_that_are(opened: Opened) -> None:
     page = opened("/models/fashoin", refused=True)
+    expect(page.get_by_text("Nothing was uploaded yet.")).to_be_visible()
     expect(page.get_by_text("There is no model fashoin")).to_be_visible()
     page.get_by_role("link", name="To the models").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Models")
+
+
+def test_a_model_whose_first_upload_was_rejected_says_why(opened: Opened, service: ConsoleService) -> None:
+    headers = {"Authorization": f"Bearer {service.tokens['ann']}"}
+    announced = {"files": [{"name": "model.onnx", "size": 4}]}
+    session = httpx.post(f"{service.api_url}/models/bad-one/uploads", json=announced, headers=headers).json()
+    for file in session["files"]:
+        assert httpx.put(file["url"], content=b"bad!", headers=file["headers"]).is_success
+    page = opened("/models/bad-one/uploads", refused=True)
+    row = page.get_by_role("table", name="Uploads").locator("tbody tr")
+    expect(row).to_contain_text("rejected")
+    expect(row).to_contain_text("not_onnx This is not an ONNX model: export it again.")

@@ -35,7 +35,15 @@ export default function Model({ parts: [name, tab = "", ...rest], query, account
       ${model.data && html`<div class="row">${model.data.tags.map((one) => html`<a class="tag" href=${to("/models", { tag: one })}>${one}</a>`)}</div>`}<//>
     <nav class="tabs" ref=${tabs} aria-label=${`Model ${name}`}>${Object.entries(TABS).map(([path, [label]]) => html`
       <a href=${to(at`/models/${name}` + (path && `/${path}`))} aria-current=${tab === path || (tab === "version" && !path) ? "page" : undefined}>${label}</a>`)}</nav>
-    ${model.error?.status === 404 ? html`<p class="empty">There is no model ${name}, or this token may not read it. <a href=${to("/models")}>To the models</a></p>` : html`<${Loaded} of=${model}>${shown}<//>`}`;
+    ${model.error?.status === 404 ? html`<${Missing} name=${name} query=${query} />` : html`<${Loaded} of=${model}>${shown}<//>`}`;
+}
+
+/** No version of it was registered yet: why, its uploads say. */
+function Missing({ name, query }) {
+  const [view, setView] = useState({});
+  useEffect(() => { import("./uploads.js").then((module) => setView({ Uploads: module.default })); }, []);
+  return html`<p class="empty spaced-below">There is no model ${name}, or this token may not read it. <a href=${to("/models")}>To the models</a></p>
+    ${view.Uploads && html`<${view.Uploads} model=${{ name }} query=${query} />`}`;
 }
 
 function Overview({ model, query }) {
