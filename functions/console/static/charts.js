@@ -43,7 +43,8 @@ export function Lines({ title, series, show = figure, x = clock, axis = "Time (U
   const py = (value) => height - 24 - ((value - low) / (high - low)) * (height - 38);
   const path = (points) => points.map(([at, value], i) => (value === null ? "" : `${i && points[i - 1][1] !== null ? "L" : "M"}${px(at).toFixed(1)} ${py(value).toFixed(1)}`)).join("");
   const shown = Math.max(2, Math.min(6, Math.floor(width / 130)));
-  const times = Array.from({ length: shown }, (_, i) => first + ((last - first) * i) / (shown - 1));
+  const even = Array.from({ length: shown }, (_, i) => first + ((last - first) * i) / (shown - 1));
+  const times = x === clock ? even : [...new Set(even.map(Math.round))]; // epochs are whole
   const byTime = [...new Set(all.map(([at]) => at))].sort((a, b) => b - a);
   return html`<figure class="chart" ref=${place}><figcaption><h2>${title}</h2></figcaption>
     <ul class="legend">${series.map((one, i) => html`<li class=${`v${(one.color ?? i) % 6}`}><svg viewBox="0 0 26 8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" stroke-dasharray=${DASHES[(one.color ?? i) % 6]} /></svg>${one.name}</li>`)}</ul>

@@ -130,6 +130,8 @@ export const Problem = ({ error, again }) => html`<div class="note bad" role="al
 // ---- words and figures
 
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
+/** A member of a manifest, or an option, as a name for readers. */
+export const named = (member) => member.charAt(0).toUpperCase() + member.slice(1).replaceAll(/[_-]/g, " ");
 const GROUPED = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 export const count = (n) => (n === null || n === undefined ? "–" : GROUPED.format(n));
 export const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;

@@ -1,5 +1,5 @@
 // Batch predictions and training jobs, with the curves of the one that the address names.
-import { Ask, Facts, Head, Loaded, Pager, Table, Tag, When, at, call, count, figure, get, html, sentence, to, useLoad } from "./core.js";
+import { Ask, Facts, Head, Loaded, Pager, Table, Tag, When, at, call, count, figure, get, html, named, sentence, to, useLoad } from "./core.js";
 import { Lines } from "./charts.js";
 
 const KINDS = { done: "good", succeeded: "good", failed: "bad", incomplete: "warn", cancelled: "warn" };
@@ -30,9 +30,9 @@ function Training({ id }) {
     const line = (name, i) => ({ name: name.replaceAll("_", " "), color: i, points: data.metrics.map((row, n) => [row.epoch ?? n + 1, row[name] ?? null]) });
     const groups = [["Accuracy", numbers.filter((name) => /accuracy|f1|auc/.test(name))], ["Loss", numbers.filter((name) => /loss/.test(name))]].filter(([, names]) => names.length);
     return html`<${Head} title=${`Training of ${data.model}`} kind=${data.id}><${State} of=${data} /><//>
-      ${data.reason && html`<p class="note warn">${sentence(data.reason)}</p>`}
+      ${data.reason && html`<p class=${`note ${data.state === "failed" ? "bad" : "warn"}`}>${sentence(data.reason)}</p>`}
       <div class="two">${groups.map(([title, names]) => html`<${Lines} title=${title} series=${names.slice(0, 5).map(line)} x=${(at) => String(Math.round(at * 10) / 10)} axis="Epoch" />`)}</div>
-      <section class="card spaced"><h2>Facts</h2><${Facts} of=${[["Data", data.data], ["By", data.by], ["Attempts", count(data.attempts)], ["Created", html`<${When} at=${data.created_at} exact />`], ["Version", data.version && html`<a href=${to(at`/models/${data.model}/version/${data.version}`)}>v${data.version}</a>`], ...Object.entries(data.arguments).map(([name, value]) => [name.replaceAll("_", " "), typeof value === "object" ? JSON.stringify(value) : figure(value)])]} /></section>
+      <section class="card spaced"><h2>Facts</h2><${Facts} of=${[["Data", data.data], ["By", data.by], ["Attempts", count(data.attempts)], ["Created", html`<${When} at=${data.created_at} exact />`], ["Version", data.version && html`<a href=${to(at`/models/${data.model}/version/${data.version}`)}>v${data.version}</a>`], ...Object.entries(data.arguments).map(([name, value]) => [named(name), typeof value === "object" ? JSON.stringify(value) : figure(value)])]} /></section>
       ${!ENDED.includes(data.state) && html`<${Ask} label="Cancel" kind="danger" title="Cancel this job?" reason=${false} done=${job.reload} act=${() => call("DELETE", at`/training-jobs/${data.id}`)} />`}`;
   }}<//>`;
 }

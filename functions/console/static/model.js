@@ -1,5 +1,5 @@
 // A model: its tabs, and the first of them, which says what it is.
-import { Digest, Facts, Head, Loaded, Pager, Table, Tag, Target, When, at, bytes, count, figure, get, html, percent, sentence, setQuery, to, useEffect, useLoad, useRef, useState } from "./core.js";
+import { Digest, Facts, Head, Loaded, Pager, Table, Tag, Target, When, at, bytes, count, figure, get, html, named, percent, sentence, setQuery, to, useEffect, useLoad, useRef, useState } from "./core.js";
 import { Scatter } from "./charts.js";
 import { Markdown } from "./markdown.js";
 
@@ -48,12 +48,12 @@ function Missing({ name, query }) {
 
 function Overview({ model, query }) {
   const versions = useLoad((signal) => get(at`/models/${model.name}/versions`, { limit: 20, next: query.next }, signal), [model.name, model.revision, query.next]);
-  const named = (version) => Object.entries(model.aliases).filter(([, target]) => target.version === version || target.split?.[version]).map(([alias]) => alias);
+  const aliasesOf = (version) => Object.entries(model.aliases).filter(([, target]) => target.version === version || target.split?.[version]).map(([alias]) => alias);
   return html`<div class="columns"><div>
       <section><h2>Versions</h2><${Loaded} of=${versions}>${(data) => html`
         <${Table} label="Versions" rows=${data.versions} columns=${[
           ["Version", (one) => html`<a href=${to(at`/models/${model.name}/version/${one.version}`)}><b class="version">v${one.version}</b></a>`],
-          ["Aliases", (one) => named(one.version).map((alias) => html`<${Tag} kind=${alias === "production" ? "good" : ""}>${alias}<//>`)],
+          ["Aliases", (one) => aliasesOf(one.version).map((alias) => html`<${Tag} kind=${alias === "production" ? "good" : ""}>${alias}<//>`)],
           ["State", (one) => (one.state === "active" ? "active" : html`<${Tag} kind="warn">${one.state}<//>`), "wide"],
           ["Size", (one) => bytes(one.size), "number"],
           ["By", (one) => one.by, "wide"],
@@ -68,9 +68,6 @@ function Overview({ model, query }) {
       <section class="card"><h2>Facts</h2><${Facts} of=${[["Task", model.task], ["License", model.licence], ["Changed", html`<${When} at=${model.updated_at} />`], ["Revision", count(model.revision)], ...metrics(model.metrics)]} /></section>
     </aside></div>`;
 }
-
-/** A member of a manifest as a name for readers. */
-const named = (member) => member.charAt(0).toUpperCase() + member.slice(1).replaceAll("_", " ");
 
 /** Metrics that are one number, as names and texts. */
 export const metrics = (of) => Object.entries(of ?? {}).filter(([, value]) => typeof value === "number").map(([name, value]) => [named(name), measure(name, value)]);

@@ -1,0 +1,58 @@
+"""A training job: its curves as they grow, and its end."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+import functions.training.app as training
+from shared import keys
+from shared.config import Config
+from shared.jobs.training import job as jobs
+from tests.console.conftest import Opened, settled
+from tests.console.world import ConsoleService
+from tests.jobs_training.conftest import BUCKET, Queue
+
+
+@pytest.fixture
+def job(service: ConsoleService, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of a job that has trained two epochs."""
+    monkeypatch.setattr(training, "config", lambda: Config(bucket=BUCKET))
+    monkeypatch.setattr(training, "queue", Queue)
+    headers = {"Authorization": f"Bearer {service.tokens['ann']}"}
+    asked = {"model": "fashion", "data": "fashion-mnist", "arguments": {"epochs": 5}}
+    answer = httpx.post(f"{service.api_url}/training-jobs", json=asked, headers=headers)
+    assert answer.is_success, answer.text
+    number: str = answer.json()["id"]
+    jobs.write_report(service.store, number, 1, "running")
+    epochs(service, number, 2)
+    return number
+
+
+def epochs(service: ConsoleService, job: str, count: int) -> None:
+    rows = [
+        {"epoch": n, "training_loss": 1 / n, "validation_loss": 1.2 / n, "validation_accuracy": 1 - 0.4 / n}
+        for n in range(1, count + 1)
+    ]
+    service.store.put(keys.training_metrics(job), "\n".join(map(json.dumps, rows)).encode())
+
+
+def test_curves_grow_while_a_job_trains(opened: Opened, service: ConsoleService, job: str) -> None:
+    page = settled(opened("/jobs"))
+    page.get_by_role("table", name="Training jobs").get_by_role("link", name=job).click()
+    loss = page.locator("figure", has=page.get_by_role("heading", name="Loss"))
+    loss.locator("summary").click()
+    expect(loss.get_by_role("table").locator("tbody tr")).to_have_count(2)
+    expect(loss.locator(".legend")).to_contain_text("validation loss")
+    epochs(service, job, 3)
+    expect(loss.get_by_role("table").locator("tbody tr")).to_have_count(3, timeout=20_000)
+    expect(loss.get_by_role("table")).to_contain_text("0.4")
+
+
+def test_why_a_job_failed_is_said(opened: Opened, service: ConsoleService, job: str) -> None:
+    jobs.write_report(service.store, job, 1, "failed", "the loss became nan in epoch 3: give a smaller --lr")
+    page = settled(opened(f"/jobs/training/{job}"))
+    expect(page.locator(".note.bad")).to_contain_text("The loss became nan in epoch 3")
