@@ -11,6 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,13 +81,26 @@ def live_a_little(cloud: Cloud) -> None:
     for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "us-east-1")):
         os.environ[name] = value
     store = S3Store(cloud.access["bucket"], cloud.access["endpoint_url"])
-    first = int(time.time() // 60) - MINUTES - 3
+    first = int(time.time() // 60) - MINUTES
     for number in range(MINUTES):
         rows = [
             Row(model=MODEL, version=version, alias="production", since=since, at=first + number, counts=counts)
             for version, counts in ((1, minute(number, 72, 1)), (2, minute(number, 8, 2)))
         ]
         store.put(keys.stats_raw(hour_of(first + number), 0, "c" * 16, number), forms.pack(forms.Raw(rows=rows)))
+
+
+def start(cloud: Cloud) -> None:
+    """Two processes that answer, with both versions loaded: what is shown is not how long they take to start."""
+    image = (ROOT / "examples" / "images" / "fashion-0004-shirt.png").read_bytes()
+
+    def call(version: int) -> None:
+        path, headers = f"/models/{MODEL}/versions/{version}/predict", {"Content-Type": "image/png"}
+        assert cloud.api.post(path, content=image, headers=headers).is_success
+
+    with ThreadPoolExecutor(2) as together:
+        for _ in range(4):
+            list(together.map(call, (1, 2)))
 
 
 def minute(number: int, calls: int, version: int) -> Counts:

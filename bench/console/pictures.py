@@ -7,7 +7,7 @@ import io
 from PIL import Image
 from playwright.sync_api import Page
 
-from bench.console.deployment import MODEL, browsing, deployed, live_a_little, sign_in
+from bench.console.deployment import MODEL, browsing, deployed, live_a_little, sign_in, start
 from bench.machine import ROOT
 
 FOLDER = ROOT / "docs" / "pictures"
@@ -20,6 +20,7 @@ WAIT = 60_000  # ms
 def main() -> None:
     with deployed() as cloud, browsing() as browser:
         live_a_little(cloud)
+        start(cloud)
         context = browser.new_context(viewport=VIEW, reduced_motion="reduce", color_scheme="light")
         page = context.new_page()
         page.set_default_timeout(WAIT)
