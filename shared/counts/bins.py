@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 PER_OCTAVE = 4
 LAST = 35 * PER_OCTAVE  # 2^35 µs are nine hours: more than any call takes
 ERROR = 2 ** (1 / (2 * PER_OCTAVE)) - 1
+
+LARGEST = 1e300  # of an edge: an integer may be larger than any float
 
 Histogram = dict[int, int]
 
@@ -51,3 +55,12 @@ def place(value: float, edges: Sequence[float]) -> int:
     from bisect import bisect_right
 
     return bisect_right(edges, value)
+
+
+def is_scale(edges: Any) -> bool:
+    """Whether these can be the edges of bins, whatever a package says: finite numbers that do not fall."""
+    return (
+        isinstance(edges, list)
+        and all(isinstance(edge, (int, float)) and -LARGEST < edge < LARGEST for edge in edges)
+        and all(low <= high for low, high in pairwise(edges))
+    )

@@ -106,6 +106,8 @@ def span(since: str, until: str | None, step: str | None, now: float) -> tuple[i
     """
     last = int(now // 60) + 1 if until is None else _minute(until, int(now // 60) + 1, "until")
     first = _minute(since, last, "since")
+    if first < 0 or last <= 0:
+        raise BadInput("the query's span begins before 1970")
     if first >= last:
         raise BadInput("the query's since is not before its until")
     if step is None:

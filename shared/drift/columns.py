@@ -5,12 +5,10 @@ A package is anybody's: of what its `reference` says, what cannot be used is lef
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
-from shared.counts import labels
+from shared.counts import bins, labels
 from shared.counts.counts import OTHER, SCORES, Counts
 from shared.drift.histograms import Column
 from shared.package.manifest import Manifest
@@ -54,7 +52,7 @@ def _feature(name: str, described: Any, counted: Mapping[int, int]) -> Column | 
             names=[*names, OTHER],
             absent=gaps,
         )
-    if not (_is_scale(edges) and len(edges) == len(reference) + 1):
+    if not (bins.is_scale(edges) and len(edges) == len(reference) + 1):
         return None
     counts = [counted.get(number, 0) for number in range(len(edges) + 1)]
     return Column(name=name, reference=[0, *reference, 0], counts=counts, edges=edges, absent=gaps)
@@ -65,7 +63,7 @@ def _top(described: Any) -> list[int] | None:
     if not isinstance(described, dict):
         return None
     reference, edges = numbers(described.get("counts")), described.get("edges", [])
-    if reference is None or len(reference) != SCORES or not _is_scale(edges) or len(edges) != SCORES + 1:
+    if reference is None or len(reference) != SCORES or not bins.is_scale(edges) or len(edges) != SCORES + 1:
         return None
     fits = all(abs(edge - number / SCORES) < 1e-6 for number, edge in enumerate(edges))
     return reference if fits else None
@@ -101,14 +99,6 @@ def numbers(values: Any) -> list[int] | None:
     if not isinstance(values, list) or not all(type(value) is int and 0 <= value < MOST for value in values):
         return None
     return values
-
-
-def _is_scale(edges: Any) -> bool:
-    return (
-        isinstance(edges, list)
-        and all(isinstance(edge, (int, float)) and math.isfinite(edge) for edge in edges)
-        and all(low <= high for low, high in pairwise(edges))
-    )
 
 
 def _is_names(names: Any) -> bool:

@@ -131,7 +131,7 @@ class Counter:
                 return
             with self._lock:
                 cold, self._cold = self._cold, False
-            counts = counting.of_call(call) if isinstance(call, Call) else counting.of_failed_load(call)
+            counts = counting.of(call)
             if cold:
                 counts.cold, counts.cold_ms = 1, self._ready_ns // 10**6
             self._note_memory(counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from shared.serving import features
 from shared.serving.loaded import Loaded, Resolved
 from shared.serving.observe import Call, FailedLoad, status_of
 
+logger = logging.getLogger(__name__)
 NAMED = "labels that are counted by name"  # of a loaded model's parts, which have no spaces
 # routes whose answers are about what the caller sent, and not about variations of it
 ABOUT_INPUTS = ("infer", "predict", "batch")
@@ -23,7 +25,18 @@ def key_of(served: Loaded | Resolved) -> Key:
     return Key(model, served.version.version, served.alias, served.since)
 
 
-def of_call(call: Call) -> Counts:
+def of(call: Call | FailedLoad) -> Counts:
+    """Whatever its package says and its inputs are, a call is counted, if need be without what it was about."""
+    if isinstance(call, FailedLoad):
+        return of_failed_load(call)
+    try:
+        return of_call(call)
+    except Exception:
+        logger.exception("not counted whole", extra={"model": call.loaded.name, "version": call.loaded.version.version})
+        return of_call(call, about_inputs=False)
+
+
+def of_call(call: Call, *, about_inputs: bool = True) -> Counts:
     """The phases of a call that failed are not known: all of its time is counted as `total`."""
     loaded = call.loaded
     total = call.input_ns + call.infer_ns + call.output_ns
@@ -40,7 +53,7 @@ def of_call(call: Call) -> Counts:
     counts.runs = call.runs
     counts.loads = int(loaded.fresh)
     counts.bytes_in, counts.bytes_out = call.bytes_in, call.bytes_out
-    if call.error is None and call.route in ABOUT_INPUTS:
+    if about_inputs and call.error is None and call.route in ABOUT_INPUTS:
         _count_predictions(counts, loaded, call.answer)
         features.count(counts, call)
     return counts

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -186,12 +185,7 @@ def _usable_bins(histogram: Any) -> Bins | None:
 
 def _usable(histogram: Any) -> bool:
     edges = histogram.get("edges") if isinstance(histogram, dict) else None
-    return (
-        isinstance(edges, list)
-        and 2 <= len(edges) <= MOST_EDGES
-        and all(isinstance(edge, (int, float)) and math.isfinite(edge) for edge in edges)
-        and all(low <= high for low, high in pairwise(edges))
-    )
+    return isinstance(edges, list) and 2 <= len(edges) <= MOST_EDGES and bins.is_scale(edges)
 
 
 def _of_images(call: Call, known: Mapping[str, Bins]) -> Mapping[str, Computed]:

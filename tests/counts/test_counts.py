@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from random import Random
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.counts import bins
+from shared.counts import bins, labels
 from shared.counts.counts import Counts, Row, Table, add_rows, to_rows
+from shared.package.manifest import Manifest
 from tests.counts import strategies
 
 
@@ -107,3 +109,22 @@ def test_values_are_placed_as_numpy_has_it(values: list[float]) -> None:
 @pytest.mark.parametrize(("value", "number"), [(math.nan, -1), (math.inf, 3), (-math.inf, 0)])
 def test_what_is_no_number_has_a_bin_too(value: float, number: int) -> None:
     assert bins.place(value, [0.0, 0.5, 1.0]) == number
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        None, {}, [1], "x", {"scores": [1]}, {"scores": "x"}, {"scores": {"labels": [1]}}, {"scores": {"labels": "a"}},
+        {"scores": {"labels": {"cat": "many", "dog": None, "cow": float("nan")}}},
+    ],
+)  # fmt: skip
+def test_whatever_a_package_says_its_labels_have_names(reference: Any) -> None:
+    assert sorted(labels.named(Manifest(labels=["cat", "dog"], reference=reference))) == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    "edges", [[0, 10**400], [0, float("nan")], [0, float("inf")], [1, 0], ["0", "1"], "01", None, 5]
+)
+def test_what_are_no_edges(edges: Any) -> None:
+    assert not bins.is_scale(edges)
+    assert bins.is_scale([0, 0.5, 10**200])

@@ -21,11 +21,13 @@ function inline(text) {
 // an address of the web, or what was written: never a script
 const link = (target, name, whole) => (/^https?:\/\//.test(target) ? html`<a href=${target} rel="noreferrer noopener" target="_blank">${name}</a>` : whole);
 
+const HEADING = /^(#{1,6})\s+(.*)/;
+
 function block(lines) {
   const text = lines.join("\n");
   if (text.startsWith("```")) return html`<pre tabindex="0"><code>${lines.slice(1).filter((line) => !line.startsWith("```")).join("\n")}</code></pre>`;
-  const heading = /^(#{1,6})\s+(.*)/.exec(lines[0]);
-  if (heading) return html`<h3>${inline(heading[2])}</h3>${lines.length > 1 && block(lines.slice(1))}`;
+  const heading = HEADING.exec(lines[0]);
+  if (heading) return html`<h3>${inline(heading[2])}</h3>`;
   if (lines.every((line) => /^\s*\|.*\|\s*$/.test(line)) && lines.length > 1) return table(lines);
   if (/^\s*[-*+]\s/.test(lines[0])) return html`<ul>${items(lines, /^\s*[-*+]\s+/)}</ul>`;
   if (/^\s*\d+[.)]\s/.test(lines[0])) return html`<ol>${items(lines, /^\s*\d+[.)]\s+/)}</ol>`;
@@ -43,6 +45,7 @@ function items(lines, mark) {
 
 function table(lines) {
   const rows = lines.filter((line) => !/^\s*\|[\s:|-]+\|\s*$/.test(line)).map((line) => line.trim().slice(1, -1).split("|").map((cell) => cell.trim()));
+  if (rows.length === 0) return null;
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${`Table: ${rows[0].join(", ")}, ${rows[1]?.[0] ?? ""}`}><table><thead><tr>${rows[0].map((cell) => html`<th scope="col">${inline(cell)}</th>`)}</tr></thead>
     <tbody>${rows.slice(1).map((row) => html`<tr>${row.map((cell) => html`<td>${inline(cell)}</td>`)}</tr>`)}</tbody></table></div>`;
 }
@@ -52,6 +55,7 @@ export function Markdown({ text }) {
   let lines = [];
   let fenced = false;
   for (const line of text.split(/\r?\n/)) {
+    if (!fenced && HEADING.test(line)) { if (lines.length) blocks.push(lines); blocks.push([line]); lines = []; continue; }
     if (line.startsWith("```")) fenced = !fenced;
     if (line.trim() === "" && !fenced) { if (lines.length) blocks.push(lines); lines = []; } else lines.push(line);
   }

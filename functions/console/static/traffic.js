@@ -44,10 +44,10 @@ function Charts({ data }) {
   const lines = (value, absent) => versions.map((version) => ({ name: `v${version}`, color: hue(version), points: points(data, version, value, absent) }));
   const requests = total(data.sums, "requests");
   const cold = total(data.sums, "cold");
-  const labels = {};
+  const labels = Object.create(null); // names of classes are anybody's: one may be __proto__
   for (const sum of data.sums) for (const [label, n] of Object.entries(sum.labels)) labels[label] = (labels[label] ?? 0) + n;
   const top = Object.entries(labels).sort(([, a], [, b]) => b - a).slice(0, 10);
-  const errors = {};
+  const errors = Object.create(null);
   for (const sum of data.sums) for (const [kind, n] of Object.entries(sum.errors)) errors[kind] = (errors[kind] ?? 0) + n;
   return html`<dl class="figures">${[["Calls", count(requests)], ["Server errors", percent(total(data.sums, "server_errors") / requests, 2)], ["Callers' errors", percent(total(data.sums, "client_errors") / requests, 2)], ["Cold starts", count(cold)], ["Sent", bytes(total(data.sums, "bytes_out"))]].map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
     ${(data.left_out > 0 || data.dropped > 0 || data.cut) && html`<p class="note warn">Not all is here: ${data.left_out} stored objects cannot be read, ${count(data.dropped)} calls were not counted${data.cut ? ", and the span has more steps than are drawn: choose a shorter one" : ""}.</p>`}
