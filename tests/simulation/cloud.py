@@ -32,8 +32,15 @@ CONFIG = Config(bucket="simulated")
 ATTEMPTS, RETRY_AFTER = 3, (60.0, 120.0)
 # at which call an invocation is killed at the latest, where it is; others make few calls
 FATAL = {"ingest": 40, "sweep": 40, "batchplan": 20, "batchwork": 40}
+
+
+def _days(value: Any) -> int:
+    """As in the template: a number, or the parameter that it is the value of."""
+    return int(TEMPLATE["Parameters"][value["Ref"]]["Default"] if isinstance(value, dict) else value)
+
+
 EXPIRY = {
-    rule["Prefix"]: rule["ExpirationInDays"] * DAY
+    rule["Prefix"]: _days(rule["ExpirationInDays"]) * DAY
     for rule in TEMPLATE["Resources"]["Data"]["Properties"]["LifecycleConfiguration"]["Rules"]
     if "ExpirationInDays" in rule
 }
