@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import expect
 
 from shared.registry import aliases
@@ -22,7 +24,7 @@ def test_a_canary_shows_what_the_watcher_would_decide_and_on_what(opened: Opened
     page = settled(opened("/models/fashion/release"))
     card = page.locator("[data-alias=candidate]")
     expect(card.locator(".verdict")).to_contain_text("waits")
-    expect(card.locator(".verdict")).to_contain_text("0 of 30 minutes are over")
+    expect(card.locator(".verdict")).to_contain_text(re.compile(r"\d+ of 30 minutes are over"))
     expect(card.get_by_role("table", name="Evidence on v2")).to_contain_text("0 of 100")
     expect(card.locator(".meters")).to_contain_text("100 of 200")
 
@@ -62,6 +64,10 @@ def test_drift_names_the_column_and_why_accuracy_is_doubtful(opened: Opened) -> 
     expect(page.locator("[data-accuracy='1']")).to_contain_text("on the test split")
     expect(page.locator("[data-accuracy='2']")).to_contain_text("doubtful")
     expect(page.locator("[data-accuracy='2']")).to_contain_text("brightness")
+    measured = page.get_by_role("table", name="Accuracy measured by labels").locator("tbody tr")
+    expect(measured).to_have_count(1)
+    expect(measured).to_contain_text("75.0 %")
+    expect(measured).to_contain_text("Coat for Shirt 1")
 
 
 def test_an_alias_is_split_and_given_to_one_version_with_a_reason(opened: Opened, service: ConsoleService) -> None:

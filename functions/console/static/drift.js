@@ -16,7 +16,7 @@ export default function Drift({ model, query }) {
   const accuracy = useLoad(ask("accuracy"), [model.name, since], { every: 60000 });
   const drift = useLoad(ask("drift"), [model.name, since], { every: 60000 });
   return html`<${Spans} since=${since} spans=${SPANS} />
-    <section><h2>Accuracy</h2><${Loaded} of=${accuracy}>${(data) => html`<${Incomplete} of=${data} /><${Accuracies} versions=${data.versions} />`}<//></section>
+    <section><h2>Accuracy</h2><${Loaded} of=${accuracy}>${(data) => html`<${Incomplete} of=${data} /><${Accuracies} versions=${data.versions} /><${Measured} weeks=${data.measured} />`}<//></section>
     <section><h2>Drift</h2><${Loaded} of=${drift}>${(data) => html`<${Incomplete} of=${data} />${data.versions.length ? data.versions.map((one) => html`<${Version} key=${one.version} of=${one} />`) : html`<p class="empty">No calls were counted in this span.</p>`}`}<//></section>`;
 }
 
@@ -36,6 +36,15 @@ function Accuracies({ versions }) {
     <details class="table"><summary>Table: accuracy</summary><${Table} label="Accuracy" rows=${versions} columns=${[
       ["Version", (one) => html`<b class="version">v${one.version}</b>`], ["State", (one) => one.state], ["Calls", (one) => count(one.requests), "number"], ["With a score", (one) => count(one.items), "number"],
       ["Estimate", (one) => percent(one.estimate ?? NaN), "number"], ["95 % interval", range, "number"], ["Test split", (one) => percent(one.trained ?? NaN), "number"]]} /></details>`;
+}
+
+/** Of answers whose label was given later, how many were right: a row for each version and week. */
+function Measured({ weeks }) {
+  if (!weeks.length) return html`<p class="quiet spaced">No labels were given to answers of this span, which would say how often they were right.</p>`;
+  const mixed = (one) => one.confusions.map((pair) => `${pair.predicted} for ${pair.label} ${count(pair.items)}`).join(", ") || "–";
+  return html`<h3 class="spaced">Measured, by labels that were given</h3><${Table} label="Accuracy measured by labels" rows=${weeks} columns=${[
+    ["Version", (one) => html`<b class="version">v${one.version}</b>`], ["Week of", (one) => one.week], ["Right", (one) => html`<b>${percent(one.accuracy)}</b>`, "number"], ["95 % interval", (one) => `${percent(one.low)} to ${percent(one.high)}`, "number"],
+    ["Labels", (one) => `${count(one.items)} of ${count(one.answered)} answers`, "number wide"], ["Answered for what it was", mixed, "wide"], ["Doubt", (one) => one.doubt ?? "–", "wide"]]} />`;
 }
 
 function Version({ of: version }) {
