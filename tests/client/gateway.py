@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from functions.batch import app as batch
+from functions.feedback import app as feedback
 from functions.figures import app as figures
 from functions.inference import app as inference
 from functions.registry import app as registry
@@ -43,6 +44,7 @@ FUNCTIONS: list[tuple[str, Callable[..., Any]]] = [
     (r"/tokens.*", tokens_app.handler),
     (r"/batch(/.*)?|/models/[^/]+/batch", batch.handler),
     (r"/training-jobs.*", training.handler),
+    (r"/models/[^/]+/feedback", feedback.handler),
     (r"/models/[^/]+/(cost|aliases/[^/]+/release)|/costs", figures.handler),
     (r"/models.*", registry.handler),
 ]

@@ -40,6 +40,8 @@ def read_labels(path: Path) -> list[Json]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = _lines(text) if text.lstrip().startswith("{") else _table(text)
+        if not rows:
+            raise ValueError("it is empty")
         return [_label(row) for row in rows]
     except (OSError, ValueError, KeyError) as error:
         raise AmaasError(
