@@ -72,8 +72,6 @@ def parse(body: bytes, headers: dict[str, str]) -> ParsedRequest:
     if length is None:
         return ParsedRequest(_decode(body))
     size = _parse_header_length(length, len(body))
-    if not body:
-        raise BadInput("the body is empty: send the tensors' bytes")
     view = memoryview(body)
     return (
         ParsedRequest(_decode(view[:size]), view[size:]) if size else ParsedRequest(InferRequest([]), view, bare=True)
