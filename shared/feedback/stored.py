@@ -21,6 +21,7 @@ from shared.storage.base import (
     PreconditionFailed,
     Purged,
     Store,
+    Unavailable,
     delete_many,
     get_many,
     list_all,
@@ -55,15 +56,23 @@ def keep(store: Store, model: str, given: list[Given]) -> None:
 
 def read(store: Store, model: str, first: int, last: int) -> Read:
     """Labels of a model's answers of some days, the last one included. Raises Unavailable."""
-    result = Read(Labels())
+    for _ in range(ATTEMPTS):
+        result = _read(store, model, first, last)
+        if result is not None:
+            return result
+    raise Unavailable("the labels were merged each time that they were read; try again")
+
+
+def _read(store: Store, model: str, first: int, last: int) -> Read | None:
+    """None where a raw object is gone: it is in a day that was not there, or not so, when this began."""
     raws = [key for key in _raws(store, model) if first <= _named(key)[1] <= last]
     listed = list_all(store, keys.of_model(keys.DAYS, model))
     days = [info.key for info in listed if keys.of_day(model, first) <= info.key <= keys.of_day(model, last)]
     names = [*days, *raws]
-    tables = []
+    result, tables = Read(Labels()), []
     for key, stored in zip(names, get_many(store, names, missing=GONE), strict=True):
         if stored.body == GONE:
-            continue
+            return None
         try:
             tables.append(forms.unpack(LABELS, stored.body, key))
         except UNREADABLE as error:
