@@ -6,6 +6,8 @@ merges may be repeated, interrupted, and overtake each other.
 
 # no `from __future__ import annotations`: msgspec resolves the texts at import
 
+import hashlib
+import heapq
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ from shared.feedback import answers
 from shared.feedback.answers import Answer
 from shared.formats import Damaged
 
-MOST = 200_000  # labels of a model's answers of one day: what is over is dropped, and counted
+MOST = 200_000  # labels of a model's answers of one day: of more, a sample is kept
 
 
 class Given(Struct, frozen=True, array_like=True):
@@ -39,7 +41,7 @@ class Given(Struct, frozen=True, array_like=True):
 
 
 class Labels(Struct, tag_field="format", tag=1, omit_defaults=True, kw_only=True):
-    """As they are stored: of a call, or of a model's answers of one day. dropped: labels beyond MOST."""
+    """As they are stored: of a call, or of a model's answers of one day. dropped: beyond MOST, some perhaps twice."""
 
     given: list[Given] = field(default_factory=list)
     dropped: int = 0
@@ -74,9 +76,15 @@ def join(first: Labels, *more: Labels) -> Labels:
             known = latest.get(given.place)
             if known is None or (known.at, known.post, known.label) < (given.at, given.post, given.label):
                 latest[given.place] = given
-    kept = sorted(latest.values(), key=lambda given: (given.at, given.post, given.place))
-    # the earliest stay: a table that is full must not change with each new label
-    return Labels(given=kept[:MOST], dropped=max(one.dropped for one in (first, *more)) + max(len(kept) - MOST, 0))
+    every = list(latest.values())
+    kept = every if len(every) <= MOST else heapq.nsmallest(MOST, every, key=_lot)
+    dropped = max(one.dropped for one in (first, *more)) + len(every) - len(kept)
+    return Labels(given=sorted(kept, key=lambda given: (given.at, given.post, given.place)), dropped=dropped)
+
+
+def _lot(given: Given) -> bytes:
+    """By which items stay where there are too many: a sample that no order of arrival, and no other label, changes."""
+    return hashlib.sha256(given.place.encode()).digest()
 
 
 def judged(labels: Labels) -> Iterator[Judged]:

@@ -98,12 +98,18 @@ def test_tables_join_in_any_order_and_grouping(every: list[Given], chance: rando
     assert joined == labels.join(second, first) == labels.join(joined, first, second, joined)
 
 
-def test_a_full_table_keeps_what_it_has_and_says_what_it_drops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_too_many_a_sample_is_kept_whatever_the_order_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labels, "MOST", 3)
-    every = [Given(answers.encode(answer(number)), 0, 1, number, "a") for number in range(5)]
-    full = labels.join(Labels(given=every[:3]))
-    more = labels.join(full, Labels(given=every[3:]))
-    assert (more.given, more.dropped) == (full.given, 2)
+    every = [Given(answers.encode(answer(number)), 0, 1, number, "a") for number in range(8)]
+    whole = labels.join(Labels(given=every))
+    assert (len(whole.given), whole.dropped) == (3, 5)
+    by_parts = labels.join(*(Labels(given=[one]) for one in reversed(every)))
+    assert labels.join(labels.join(Labels(given=every[4:])), Labels(given=every[:4])).given == whole.given
+    assert by_parts.given == whole.given
+    again = Given(whole.given[0].answer_id, 0, 2, 99, "b")
+    relabeled = labels.join(whole, Labels(given=[again]))
+    assert {one.place for one in relabeled.given} == {one.place for one in whole.given}
+    assert again in relabeled.given
 
 
 class Dying(Exception):
