@@ -79,10 +79,7 @@ NAME = Param(
 REPLAYED = Param(
     "Idempotent-Replayed", Literal["true"], "this is the answer of an earlier call with the same Idempotency-Key"
 )
-# RFC 9110, 5.6.1: a list of codings may be empty
-ENCODED = Param(
-    "Content-Encoding", Literal["identity", "gzip", "deflate", ""], "how the body is compressed; empty: not", "identity"
-)
+ENCODED = Param("Content-Encoding", Literal["identity", "gzip", "deflate"], "how the body is compressed", "identity")
 ACCEPTED = Param("Accept-Encoding", str, "gzip and deflate are supported")
 JSON_LENGTH = Param(
     "Inference-Header-Content-Length",

@@ -35,7 +35,6 @@ INFER = Contract(
     answer_headers=ANSWERED_BY,
     headers=(JSON_LENGTH, KEY, ENCODED, ACCEPTED),
     body={JSON: InferRequest, OCTETS: BYTES},
-    body_required=False,  # a tensor without rows has no bytes: Inference-Header-Content-Length is 0 then
     examples={"tensor": {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]}]}},
     errors=(413, 415, 501),
 )

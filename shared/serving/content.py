@@ -37,7 +37,7 @@ def decompress(body: bytes, encoding: str | None) -> bytes:
 
     Raises Unsupported, BadInput when it is broken, TooLarge for a bomb.
     """
-    coding = (encoding or "identity").strip().lower()
+    coding = "identity" if encoding is None else encoding.strip().lower()
     if coding == "identity":
         return body
     if coding not in WINDOW:
