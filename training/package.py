@@ -102,7 +102,11 @@ def write(parent: Package, out: Path, body: bytes, manifest: Mapping[str, Any], 
     (out / MODEL).write_bytes(body)
     with (out / GOLDEN).open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **golden)
-    (out / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    write_manifest(out, manifest)
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 
 
 @contextmanager

@@ -9,7 +9,6 @@ The model, its figures and the golden set stay as they are; pushed again, it is 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -49,8 +48,7 @@ def renew(opened: Package, data: str, root: Path) -> None:
         return answers[opened.manifest["outputs"][0]["name"]]
 
     fresh = reference(logits, splits, kind, private=bool(opened.privacy))
-    path = opened.folder / package.MANIFEST
-    path.write_text(json.dumps(opened.manifest | {"reference": fresh}, indent=1, ensure_ascii=False) + "\n")
+    package.write_manifest(opened.folder, opened.manifest | {"reference": fresh})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import cache
 
 from shared.accuracy import estimate, views
 from shared.accuracy.estimate import Estimate
@@ -41,17 +43,22 @@ def answer(
     wanted = Wanted(model=head.model, first=first, last=last, step=HOUR, version=version, alias=alias)
     selection = read.read(log.store, wanted)
     called = by_version(selection.table)
+
+    @cache
+    def manifest(number: int) -> Manifest:
+        return models.manifest(log, versions.get(log, head, number))
+
     labels = stored.read(log.store, head.model, first // DAY, (last - 1) // DAY)
     return views.ModelAccuracy(
         model=head.model,
         since=to_text(first),
         until=to_text(last),
         versions=[
-            of_version(number, models.manifest(log, versions.get(log, head, number)), called[number])
+            of_version(number, manifest(number), called[number])
             for number in sorted(called)
             if head.has_version(number)
         ],
-        measured=_measured(log, head, labels.labels, selection.table, wanted),
+        measured=_measured(head, labels.labels, selection.table, wanted, manifest),
         left_out=selection.left_out,
         dropped=selection.dropped,
         labels_left_out=labels.left_out,
@@ -59,7 +66,10 @@ def answer(
     )
 
 
-def _measured(log: Log, head: Head, labels: Labels, table: Table, wanted: Wanted) -> list[MeasuredWeek]:
+def _measured(
+    head: Head, labels: Labels, table: Table, wanted: Wanted, manifest: Callable[[int], Manifest]
+) -> list[MeasuredWeek]:
+    """manifest: of a version, by its number."""
     judged = [
         one
         for one in labels_of(labels)
@@ -72,10 +82,7 @@ def _measured(log: Log, head: Head, labels: Labels, table: Table, wanted: Wanted
     for (key, at), counts in table.items():
         place = key.version, measured.week_of(at)
         answered[place] = answered.get(place, 0) + sum(counts.scores.values())
-    names = {
-        number: models.manifest(log, versions.get(log, head, number)).labels
-        for number in {one.answer.version for one in judged}
-    }
+    names = {number: manifest(number).labels for number in {one.answer.version for one in judged}}
     return measured.by_week(judged, answered, names)
 
 

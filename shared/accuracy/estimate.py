@@ -15,10 +15,10 @@ from msgspec import Struct
 from shared.counts.bins import Histogram
 from shared.counts.counts import SCORES
 from shared.drift import columns
+from shared.feedback.measured import Z
 from shared.package.manifest import Manifest
 
 LEAST = 30  # items of the test split in each part: bins are joined until there are so many
-Z = 1.959964  # of a 95 % interval
 
 
 class Calibration(Struct, frozen=True, kw_only=True):

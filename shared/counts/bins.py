@@ -16,6 +16,7 @@ PER_OCTAVE = 4
 LAST = 35 * PER_OCTAVE  # 2^35 µs are nine hours: more than any call takes
 ERROR = 2 ** (1 / (2 * PER_OCTAVE)) - 1
 
+SCORES = 20  # bins of a score, from 0 to 1
 LARGEST = 1e300  # of an edge: an integer may be larger than any float
 
 Histogram = dict[int, int]

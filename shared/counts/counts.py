@@ -10,10 +10,10 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from shared.counts.bins import SCORES as SCORES
 from shared.counts.bins import Histogram
 
 PHASES = ("resolve", "load", "pre", "run", "post", "total")
-SCORES = 20  # bins of the top score, from 0 to 1
 MOST_LABELS = 64  # of a model that are counted by name
 OTHER = "other"
 

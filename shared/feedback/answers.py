@@ -9,17 +9,18 @@ no more labels are believed of a version than it was counted to have answered (m
 
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
+from shared.counts.bins import SCORES
 from shared.errors import BadInput
 
 MOST_ITEMS = 256  # of an answer that can be labeled: the id goes into a header
 MOST_TEXT = 2048  # characters of an id
 NONE = -1  # the class of an item that was answered without one
-SCORES = 20  # bins of a score, as counts have them
 
 Natural = Annotated[int, Meta(ge=0, lt=2**40)]
 ClassNumber = Annotated[int, Meta(ge=NONE, lt=2**31)]
@@ -42,6 +43,19 @@ class Answer(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Answer)
+
+
+def class_numbers(labels: Sequence[str]) -> dict[str, int]:
+    """The number of each label; of one that two classes have, the first."""
+    return {name: number for number, name in reversed([*enumerate(labels)])}
+
+
+def class_number(label: str, numbers: Mapping[str, int], count: int) -> int | None:
+    """Of a label, as answers have it: classes without one are called by their number. count: of the labels."""
+    number = numbers.get(label)
+    if number is None and label.isascii() and label.isdigit() and len(label) <= 9 and int(label) >= count:
+        return int(label)
+    return number
 
 
 def nonce() -> bytes:

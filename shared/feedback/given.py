@@ -78,9 +78,8 @@ def _checked(one: GivenLabel, labels_of: LabelsOf, at: int, post: str, days: int
 
 
 def _class_number(label: str, labels: list[str], answer: Answer) -> int:
-    if label in labels:
-        return labels.index(label)
-    if label.isascii() and label.isdigit() and len(label) <= 9 and int(label) >= len(labels):
-        return int(label)
+    number = answers.class_number(label, answers.class_numbers(labels), len(labels))
+    if number is not None:
+        return number
     shown = ", ".join(labels[:5]) + (", …" if len(labels) > 5 else "")
     raise BadInput(f"this is no label of version {answer.version}: give one of {shown or 'its class numbers'}")

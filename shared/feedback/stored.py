@@ -13,6 +13,7 @@ from msgspec import Struct
 from shared import feedback_keys as keys
 from shared.clock import new_id
 from shared.counts import forms
+from shared.counts.merge import GONE
 from shared.feedback.labels import LABELS, Given, Labels, by_day, join
 from shared.formats import UNREADABLE
 from shared.storage.base import (
@@ -29,7 +30,6 @@ from shared.storage.base import (
 
 logger = logging.getLogger(__name__)
 
-GONE = b"gone"  # stands for an object that is not there: no stored one begins like this
 ATTEMPTS = 5  # against other mergers
 BATCH = 500  # raw objects that are added with one write of a day
 
@@ -69,17 +69,11 @@ def _read(store: Store, model: str, first: int, last: int) -> Read | None:
     listed = list_all(store, keys.of_model(keys.DAYS, model))
     days = [info.key for info in listed if keys.of_day(model, first) <= info.key <= keys.of_day(model, last)]
     names = [*days, *raws]
-    result, tables = Read(Labels()), []
-    for key, stored in zip(names, get_many(store, names, missing=GONE), strict=True):
-        if stored.body == GONE:
-            return None
-        try:
-            tables.append(forms.unpack(LABELS, stored.body, key))
-        except UNREADABLE as error:
-            logger.error("labels damaged", extra={"key": key, "why": str(error)})
-            result.left_out += 1
-    result.labels = join(Labels(), *tables)
-    return result
+    bodies = _bodies(store, names)
+    if GONE in bodies:
+        return None
+    tables = _tables(names, bodies)
+    return Read(join(Labels(), *tables.values()), len(names) - len(tables))
 
 
 def merge(store: Store) -> Merged:
@@ -112,31 +106,35 @@ def _merge_into(store: Store, place: str, raws: list[str], done: Merged) -> None
             logger.error("labels damaged", extra={"key": place, "why": str(error)})
             done.left_out += len(raws)
             return
-        tables, read = _tables(store, raws)
+        present = {key: body for key, body in zip(raws, _bodies(store, raws), strict=True) if body != GONE}
+        tables = _tables([*present], [*present.values()])
+        added = len(raws) - len(present) + len(tables)
         try:
-            body = forms.pack(join(total, *tables))
+            body = forms.pack(join(total, *tables.values()))
             store.put(place, body, if_absent=etag is None, if_match=etag, content_type=forms.GZIP)
         except (AlreadyExists, PreconditionFailed):
             continue
-        done.added += len(read)
-        done.left_out += len(raws) - len(read)
-        delete_many(store, read)
+        done.added += added
+        done.left_out += len(raws) - added
+        delete_many(store, [*tables])
         return
     logger.warning("labels not merged", extra={"key": place, "why": "other mergers were faster each time"})
 
 
-def _tables(store: Store, raws: list[str]) -> tuple[list[Labels], list[str]]:
-    """What raw objects hold, and the keys of those that can be read, or are gone."""
-    tables, read = [], []
-    for key, stored in zip(raws, get_many(store, raws, missing=GONE), strict=True):
+def _bodies(store: Store, names: list[str]) -> list[bytes]:
+    """GONE for what is not there."""
+    return [stored.body for stored in get_many(store, names, missing=GONE)]
+
+
+def _tables(names: list[str], bodies: list[bytes]) -> dict[str, Labels]:
+    """Those that can be read, by key."""
+    tables = {}
+    for key, body in zip(names, bodies, strict=True):
         try:
-            if stored.body != GONE:
-                tables.append(forms.unpack(LABELS, stored.body, key))
+            tables[key] = forms.unpack(LABELS, body, key)
         except UNREADABLE as error:
             logger.error("labels damaged", extra={"key": key, "why": str(error)})
-            continue
-        read.append(key)
-    return tables, read
+    return tables
 
 
 def _raws(store: Store, model: str | None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from shared.clock import now
 from shared.storage.base import Purged
@@ -23,12 +24,4 @@ class LabelsDeleted(Struct, frozen=True, kw_only=True):
 
 
 def deleted(model: str, by: str, purged: Purged) -> LabelsDeleted:
-    return LabelsDeleted(
-        model=model,
-        by=by,
-        at=now(),
-        objects=purged.objects,
-        versions=purged.versions,
-        bytes=purged.bytes,
-        kept=purged.kept,
-    )
+    return LabelsDeleted(model=model, by=by, at=now(), **asdict(purged))

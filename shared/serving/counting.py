@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.counts import bins, labels
-from shared.counts.counts import OTHER, SCORES, Counts, Key
+from shared.counts.counts import OTHER, Counts, Key
 from shared.errors import AmaasError
 from shared.package.manifest import Manifest
-from shared.serving import features
+from shared.serving import best, features
 from shared.serving.loaded import Loaded, Resolved
 from shared.serving.observe import Call, FailedLoad, status_of
 
@@ -93,19 +93,12 @@ def kind(error: Exception) -> str:
 
 def _count_predictions(counts: Counts, loaded: Loaded, answer: Any) -> None:
     """The best label of each item and its score, where the task answers with labels."""
-    if not isinstance(answer, Mapping):
-        return
-    results = answer.get("results", [answer])
     named = _named(loaded.manifest, loaded.parts)
-    for result in results if isinstance(results, list) else []:
-        predictions = result.get("predictions") if isinstance(result, Mapping) else None
-        best = predictions[0] if isinstance(predictions, list) and predictions else None
-        if not isinstance(best, Mapping) or not isinstance(best.get("score"), (int, float)) or "box" in best:
+    for item in best.of_items(answer):
+        if item is None or item.label is None:
             continue
-        number = min(max(int(best["score"] * SCORES), 0), SCORES - 1)
-        counts.scores[number] = counts.scores.get(number, 0) + 1
-        label = str(best.get("label"))
-        label = label if label in named else OTHER
+        counts.scores[item.score] = counts.scores.get(item.score, 0) + 1
+        label = item.label if item.label in named else OTHER
         counts.labels[label] = counts.labels.get(label, 0) + 1
 
 

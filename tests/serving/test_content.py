@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -21,8 +22,8 @@ def test_what_is_not_compressed_is_left_as_it_is(coding: str | None) -> None:
 @pytest.mark.parametrize(
     ("coding", "pack"), [("gzip", gzip.compress), ("GZIP", gzip.compress), ("deflate", zlib.compress)]
 )
-def test_what_is_compressed_is_unpacked(coding: str, pack: object) -> None:
-    assert content.decompress(pack(BODY), coding) == BODY  # type: ignore[operator]
+def test_what_is_compressed_is_unpacked(coding: str, pack: Callable[[bytes], bytes]) -> None:
+    assert content.decompress(pack(BODY), coding) == BODY
 
 
 @pytest.mark.parametrize("coding", ["", " ", "br", "gzip, gzip", "x" * 100])

@@ -9,7 +9,6 @@ quantized models are easily made that answer otherwise on the older ones. The go
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -106,8 +105,7 @@ def write(opened: Package, rows: list[dict[str, Any]]) -> None:
     paragraphs = [one for one in rest.strip().split("\n\n") if not one.startswith(MARK)]
     text = f"{MARK} {'; '.join(sentence(row) for row in rows)}."
     manifest["card"] = "\n\n".join([title, text, *paragraphs]) + "\n"
-    path = opened.folder / package.MANIFEST
-    path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    package.write_manifest(opened.folder, manifest)
 
 
 def _this() -> str:

@@ -43,7 +43,8 @@ def _features(data: Dataset, kind: Kind, private: bool) -> dict[str, Any]:
     unseen = data.validation[0]
     typical = unseen if private or len(unseen) >= ENOUGH else np.concatenate([unseen, data.train[0]])
     computed, details = kind.features(typical), kind.feature_details()
-    computed |= {name: values for name, values in kind.features(unseen).items() if name in kind.fitted_features}
+    if kind.fitted_features:
+        computed |= {name: values for name, values in kind.features(unseen).items() if name in kind.fitted_features}
     computed |= {} if private else kind.file_features(data.details)
     numbers = {
         name: _histogram(values) | {"absent": int(np.isnan(values).sum())} | details.get(name, {})
