@@ -9,7 +9,7 @@ import pytest
 
 from shared import keys
 from shared.errors import BadInput, Conflict, NotFound, Unavailable
-from shared.registry import aliases, models, verify, versions
+from shared.registry import aliases, heads, models, verify, versions
 from shared.registry import log as logs
 from shared.registry.fold import SEGMENT, Broken
 from shared.registry.heads import SNAPSHOT
@@ -45,6 +45,18 @@ def test_the_head_is_only_a_cache(log: Log, damage: str) -> None:
     push(log, "m")
     assert models.get(log, "m").latest == 16
     assert log.store.get(keys.head("m")).body != early
+
+
+def test_a_head_that_is_behind_does_not_overwrite_a_newer_one(log: Log) -> None:
+    """A writer that was paused between its record and the head: the newer head spares readers the walk."""
+    push(log, "m")
+    stored = log.store.get(keys.head("m"))
+    early = models.get(log, "m")
+    push(log, "m", 3)
+    newer = log.store.get(keys.head("m")).body
+    record = log.store.get(keys.log_record("m", early.revision)).body
+    heads.save(log.store, early, record, stored.etag, log.trusted)
+    assert log.store.get(keys.head("m")).body == newer
 
 
 def test_a_head_that_contradicts_the_log_is_not_believed(log: Log) -> None:

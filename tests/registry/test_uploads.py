@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from shared import keys
 from shared.errors import BadInput, NotFound
 from shared.storage.memory import MemoryStore
 from shared.uploads import inbox, states
+from tests.failing import Call, FailingStore, Fault
 
 
 @pytest.fixture
@@ -47,6 +49,32 @@ def test_inbox_events_about_one_object_share_one_upload(store: MemoryStore) -> N
     assert first == again
     assert other.upload_id > first.upload_id
     assert len(states.list_by_model(store, "m")[0]) == 2
+
+
+def test_a_session_whose_state_was_never_written_gets_one_when_it_is_opened_again(store: MemoryStore) -> None:
+    """Whoever wrote the session died before it wrote the state."""
+    opened = open_session(store)
+    store.delete(keys.upload_state("m", opened.upload_id))
+    later = replace(opened, created_at="2027-01-01T00:00:00.000Z", files=[])
+    assert states.write_session(store, later) == opened, "what was announced first"
+    assert states.read(store, opened.upload_id).state == "waiting"
+
+
+def test_an_upload_that_ended_meanwhile_is_not_opened_again(store: MemoryStore) -> None:
+    """Two open one session. The slower one wakes when the upload of the faster one has come to its end."""
+    opened = open_session(store)
+    state = keys.upload_state("m", opened.upload_id)
+    store.delete(state)
+
+    def wake_late(call: Call) -> Fault | None:
+        if (call.operation, call.key) == ("put", state):
+            states.write_session(store, opened)
+            states.advance(store, opened, "registered", version=1)
+        return None
+
+    states.write_session(FailingStore(store, wake_late), opened)
+    assert states.read(store, opened.upload_id).version == 1
+    assert not store.list_page("unfinished/").objects, "and it is not looked for any more"
 
 
 def test_uploads_of_a_model_are_paged_in_order(store: MemoryStore) -> None:

@@ -10,6 +10,7 @@ STALE = "tests/serving/test_stale.py"
 WORK, TRIED, RUNS = "shared.jobs.batch.work:", "shared.jobs.batch.attempts:Attempts.", "shared.jobs.batch.runs:"
 JOB, PLAN, PROGRESS = "shared.jobs.batch.job:", "shared.jobs.batch.plan:", "shared.jobs.batch.progress:"
 DEATHS, ONCE = "tests/jobs_batch/test_attempts.py", "tests/jobs_batch/test_exactly_once.py"
+WRITTEN = "tests/jobs_batch/test_written_once.py"
 
 CACHE = [
     Bug("a resolved alias is kept for ever", MODELS + "resolve", "< self._ttl:", "< 1e9:", TESTS),
@@ -68,9 +69,9 @@ CACHE = [
 ]
 
 BATCH = [
-    Bug("a chunk is done again", WORK + "process", "limit=1).objects:", "limit=1).objects and False:", ONCE),
-    Bug("outputs are overwritten", WORK + "_write_output", "if_absent=True, ", "", ONCE),
-    Bug("incomplete outputs", WORK + "_write_output", "if len(lines) != chunk.count:", "if False:", "tests/jobs_batch"),
+    Bug("a chunk is done again", WORK + "process", "limit=1).objects:", "limit=1).objects and False:", WRITTEN),
+    Bug("outputs are overwritten", WORK + "_write_output", "if_absent=True, ", "", WRITTEN),
+    Bug("incomplete outputs", WORK + "_write_output", "if len(lines) != chunk.count:", "if False:", WRITTEN),
     Bug("a cancelled run goes on", WORK + "process", "if jobs.is_cancelled(store, job.id, run):", "if False:", ONCE),
     Bug(
         "an input's error stops the others",
@@ -84,7 +85,7 @@ BATCH = [
         WORK + "predict_line",
         "except Exception:",
         "except ZeroDivisionError:",
-        "tests/jobs_batch",
+        WRITTEN,
     ),
     Bug(
         "the model's end is not tried twice",
@@ -93,18 +94,18 @@ BATCH = [
         "except (Unavailable, Crashed):\n        raise",
         "tests/jobs_batch",
     ),
-    Bug("the time is used up", WORK + "_predict_all", "remaining() < RESERVE", "False", "tests/jobs_batch"),
+    Bug("the time is used up", WORK + "_predict_all", "remaining() < RESERVE", "False", WRITTEN),
     Bug("a killer is tried for ever", TRIED + "begin", ">= DEATHS", ">= 10**9", DEATHS),
     Bug("one death is enough", TRIED + "begin", ">= DEATHS", ">= 1", DEATHS),
     Bug("ranges are not halved", TRIED + "_width", "min(killed) // 2", "min(killed)", DEATHS),
     Bug("ranges do not grow again", TRIED + "_width", "2 * self._last_part or rest", "1", DEATHS),
     Bug("parts are lost", TRIED + "store_part", "if not lines:", "if True:", DEATHS),
-    Bug("a part is overwritten", TRIED + "store_part", "if_absent=True, ", "", "tests/jobs_batch"),
+    Bug("a part is overwritten", TRIED + "store_part", "if_absent=True, ", "", WRITTEN),
     Bug("another run's deaths count", TRIED + "begin", " and mark.run == self._run", "", DEATHS),
     Bug("an end by itself is a death", TRIED + "close", 'self._end("over")', "pass", DEATHS),
     Bug("refusals are not counted", TRIED + "refused", "if before + 1 >= REFUSALS:", "if False:", DEATHS),
     Bug("a run is begun twice", JOB + "begin_run", "if_absent=True, ", "", "tests/jobs_batch/test_runs.py"),
-    Bug("an end is overwritten", JOB + "end_run", "if_absent=True, ", "", "tests/jobs_batch"),
+    Bug("an end is overwritten", JOB + "end_run", "if_absent=True, ", "", WRITTEN),
     Bug(
         "the first run is the last",
         JOB + "last_run",
@@ -145,7 +146,7 @@ BATCH = [
         RUNS + "cancel",
         "machine.stop(job.id, last.number)",
         "pass",
-        "tests/jobs_batch",
+        WRITTEN,
     ),
     Bug("the plan is made again", PLAN + "create", "if_absent=True, ", "", ONCE),
     Bug(
@@ -161,7 +162,7 @@ BATCH = [
         PROGRESS + "finish_run",
         "summary.chunks - len(list_finished(store, job.id)) if summary else None",
         "0",
-        "tests/jobs_batch",
+        WRITTEN,
     ),
     Bug("a page begins again", PROGRESS + "_failures", "skip = 0\n    return", "pass\n    return", "tests/jobs_batch"),
 ]

@@ -8,7 +8,7 @@ LOG, CATALOG, COLLECT = "shared.registry.log:Log.", "shared.registry.catalog:", 
 FOLD, STATE = "shared.registry.fold:", "shared.registry.state:"
 VERIFY, VERSIONS = "shared.registry.verify:", "shared.registry.versions:"
 STATEFUL = "tests/proofs/test_stateful.py::test_any_sequence_of_calls_with_any_fault"
-LOGS = "tests/registry/test_log.py"
+LOGS, MOVES = "tests/registry/test_log.py", "tests/registry/test_versions_and_aliases.py"
 ORDERS = "tests/proofs/test_collection.py"
 
 REGISTRY = [
@@ -35,7 +35,7 @@ REGISTRY = [
     Bug(
         "restoring a version keeps it retired", FOLD + "_version_changes", "number != record.restored", "True", STATEFUL
     ),
-    Bug("a rollback leaves its target in the trail", FOLD + "_trail", "positions[-1]]", "positions[-1] + 1]", STATEFUL),
+    Bug("a rollback leaves its target in the trail", FOLD + "_trail", "positions[-1]]", "positions[-1] + 1]", MOVES),
     Bug("the trail forgets", FOLD + "_trail", "[-TRAIL:]", "[-1:]", STATEFUL),
     Bug("requests outlive a move", FOLD + "_move", "r.alias not in record.aliases", "True", STATEFUL),
     Bug("deletion keeps requests", FOLD + "_apply_members", ', "requests": {}', "", STATEFUL),
@@ -108,7 +108,13 @@ REGISTRY = [
     Bug("uploaded models are collected", COLLECT + "_blobs_of", "version.source, ", ""),
     Bug("no second look at a blob", COLLECT + "_remove", "present.modified > before or ", "", ORDERS),
     Bug("whatever version of a blob goes", COLLECT + "_remove", ", version=present.version", "", ORDERS),
-    Bug("what a deleted model had is collected", COLLECT + "_blobs_of", ".timestamp() < before", ".timestamp() > 0"),
+    Bug(
+        "what a deleted model had is collected",
+        COLLECT + "_blobs_of",
+        ".timestamp() < before",
+        ".timestamp() > 0",
+        ORDERS,
+    ),
     Bug("nothing is collected", COLLECT + "collect", "info.modified < oldest_kept", "False"),
     Bug(
         "an old blob is not written again",

@@ -6,7 +6,8 @@ from tests.simulation.seeded import Bug
 
 STATES, ATTEMPTS = "shared.uploads.states:", "shared.uploads.attempts:"
 UNFINISHED, INBOX, PIPELINE = "shared.uploads.unfinished:", "shared.uploads.inbox:", "shared.ingest.pipeline:"
-ENDS = "tests/proofs/test_everything_ends.py"
+ENDS, INTERRUPTED = "tests/proofs/test_everything_ends.py", "tests/proofs/test_interrupted.py"
+LIFE = "tests/registry/test_uploads.py"
 
 UPLOADS = [
     Bug("an end state is left again", STATES + "update", "upload.state in FINAL", "False"),
@@ -17,6 +18,7 @@ UPLOADS = [
         STATES + "write_session",
         "_create_state(store, session)\n        return",
         "return",
+        LIFE,
     ),
     Bug(
         "no marker of an open upload",
@@ -24,11 +26,11 @@ UPLOADS = [
         'store.put(keys.unfinished(session.model, session.upload_id), b"")',
         "pass",
     ),
-    Bug("a second opening resets the state", STATES + "_create_state", "if_absent=True, ", ""),
+    Bug("a second opening resets the state", STATES + "_create_state", "if_absent=True, ", "", LIFE),
     Bug("a killed check holds its lease", ATTEMPTS + "leased", "now() < upload.lease.until", "True"),
     Bug("attempts are not counted", ATTEMPTS + "begin", "attempts=upload.attempts + 1", "attempts=1"),
     Bug("one attempt is all", ATTEMPTS + "interrupt", "upload.attempts < MAX_ATTEMPTS", "False"),
-    Bug("a running check is given up", ATTEMPTS + "begin", " and not leased(upload)", "", ENDS),
+    Bug("a running check is given up", ATTEMPTS + "begin", " and not leased(upload)", "", INTERRUPTED),
     Bug("markers outlive their uploads", STATES + "update", "_unmark(store, named)", "pass", ENDS),
     Bug(
         "interrupted uploads are left out",
@@ -82,11 +84,11 @@ INGEST = [
         "an error ends the look", PIPELINE + "check_unfinished", "except Exception:", "except ZeroDivisionError:", ENDS
     ),
     Bug(
-        "an outage ends the look",
+        "an outage is a fault of ours",
         PIPELINE + "check_unfinished",
         "except AmaasError as error:",
         "except ZeroDivisionError as error:",
-        ENDS,
+        INTERRUPTED,
     ),
     Bug("the digest is not compared", PIPELINE + "_fetch", "if file.sha256 not in (None, digest):", "if False:"),
     Bug("a push into a deleted model", PIPELINE + "_reject_deleted_model", "if models.reserved(head)", "if False"),
@@ -95,12 +97,14 @@ INGEST = [
         PIPELINE + "ingest",
         "upload = attempts.interrupt(log.store, session, type(error).__name__)",
         "pass",
+        ENDS,
     ),
     Bug(
         "an interruption is not raised",
         PIPELINE + "ingest",
         "                return _ended(upload)\n        raise",
         "                return _ended(upload)\n        return upload",
+        INTERRUPTED,
     ),
     Bug(
         "removed files are waited for",
