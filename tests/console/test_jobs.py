@@ -1,4 +1,4 @@
-"""A training job: its curves as they grow, and its end."""
+"""Jobs: a batch and its failures; a training's curves as they grow, and its end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from playwright.sync_api import expect
 import functions.training.app as training
 from shared import keys
 from shared.config import Config
+from shared.jobs.batch import job as batch_jobs
+from shared.jobs.batch.work import process
 from shared.jobs.training import job as jobs
+from tests.console import world
 from tests.console.conftest import Opened, settled
 from tests.console.world import ConsoleService
+from tests.jobs_batch.world import MANIFEST, chunks, echo, for_ever
 from tests.jobs_training.conftest import BUCKET, Queue
 
 
@@ -56,3 +60,17 @@ def test_why_a_job_failed_is_said(opened: Opened, service: ConsoleService, job: 
     jobs.write_report(service.store, job, 1, "failed", "the loss became nan in epoch 3: give a smaller --lr")
     page = settled(opened(f"/jobs/training/{job}"))
     expect(page.locator(".note.bad")).to_contain_text("The loss became nan in epoch 3")
+
+
+def test_a_batch_shows_how_far_it_is_and_why_inputs_failed(opened: Opened, service: ConsoleService) -> None:
+    page = settled(opened("/jobs"))
+    page.get_by_role("table", name="Batch jobs").get_by_role("link", name=world.BATCH).click()
+    expect(page.locator(".progress")).to_contain_text("30 of 60 inputs, 8 of them with an error of their own")
+    failures = page.get_by_role("table", name="Inputs with an error")
+    expect(failures.locator("tbody tr")).to_have_count(8)
+    expect(failures).to_contain_text("wines.jsonl:1")
+    expect(failures).to_contain_text("Refused, as asked.")
+    job = batch_jobs.read(service.store, world.BATCH)
+    process(service.store, job, 1, chunks(service.store, job)[1], MANIFEST, echo, for_ever)
+    expect(page.locator(".progress")).to_contain_text("60 of 60 inputs, 15 of them", timeout=20_000)
+    expect(failures.locator("tbody tr")).to_have_count(15)

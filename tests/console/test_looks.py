@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.console.conftest import AXE, Opened, settled
+from tests.console.world import BATCH, TRAINING
 
 PAGES = ["models", "models/fashion", "models/fashion/version/1", "models/fashion/release", "models/fashion/try"]
 PAGES += ["models/fashion/traffic?since=1h", "models/fashion/cost", "models/fashion/uploads"]
 PAGES += ["models/fashion/drift?since=6h"]
-PAGES += ["jobs", "costs", "audit", "tokens", "models/wine/try"]
+PAGES += ["jobs", f"jobs/batch/{BATCH}", f"jobs/training/{TRAINING}", "costs", "audit", "tokens", "models/wine/try"]
+NONE = "019f1000000-0000000000000000"
+MISSING = ["nowhere", "models/none", "models/fashion/version/99", "models/none/release", "models/none/try"]
+MISSING += ["models/none/traffic", "models/none/drift", f"jobs/batch/{NONE}", f"jobs/training/{NONE}"]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -27,22 +32,30 @@ def violations(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_core_finds_nothing(opened: Opened, scheme: str) -> None:
-    page = settled(opened("/models", color_scheme=scheme))
+    page = settled(opened("/models", color_scheme=scheme, refused=True))
     found = {}
-    for path in PAGES:
+    for path in PAGES + MISSING:
         page.evaluate("path => { location.hash = '/' + path }", path)
         found[path] = violations(settled(page))
     assert {path: problems for path, problems in found.items() if problems} == {}
 
 
 def test_nothing_is_wider_than_a_small_telephone(opened: Opened) -> None:
-    page = settled(opened("/models", viewport={"width": 360, "height": 740}))
+    page = settled(opened("/models", viewport={"width": 360, "height": 740}, refused=True))
     wide = []
-    for path in PAGES:
+    for path in PAGES + MISSING:
         page.evaluate("path => { location.hash = '/' + path }", path)
         if settled(page).evaluate("document.documentElement.scrollWidth") > 360:
             wide.append(path)
     assert wide == []
+
+
+@pytest.mark.parametrize("path", MISSING)
+def test_what_is_not_there_is_said_and_has_a_way_on(opened: Opened, path: str) -> None:
+    """A link that somebody kept, to what was deleted since."""
+    page = settled(opened(f"/{path}", refused=True))
+    expect(page.get_by_role("main")).to_contain_text(re.compile("there is no|has no version", re.I))
+    assert page.get_by_role("main").locator("a, button").count(), "nothing leads on"
 
 
 def test_the_first_view_is_small(opened: Opened) -> None:

@@ -14,13 +14,18 @@ from typing import Any
 import msgspec
 
 from functions.console import app as console
-from shared import keys
+from shared import batch_keys, keys
+from shared.clock import now
 from shared.counts import forms
 from shared.counts.counts import Counts, Row
 from shared.counts.times import hour_of
 from shared.feedback import stored
 from shared.feedback.answers import Answer, encode
 from shared.feedback.labels import Given
+from shared.jobs.batch import job as batch_jobs
+from shared.jobs.batch import plan
+from shared.jobs.batch.work import process
+from shared.jobs.training import job as training_jobs
 from shared.package import manifest
 from shared.registry import aliases, blobs, verdicts, versions
 from shared.registry.log import Log
@@ -28,11 +33,13 @@ from shared.registry.releases import Evidence, Measured, ReleasePolicy
 from shared.registry.state import Change, Policy, Target, Version
 from shared.storage.memory import MemoryStore
 from tests.client.gateway import Call, Service
+from tests.jobs_batch import world as batch
 from tests.support import load_event
 
 LAYERS = Path(__file__).parents[2] / "layers" / "models"
 ANN = Change(by="ann", name="ann")
 RULES = ReleasePolicy()
+BATCH, TRAINING = "019f1000000-00000000000000ba", "019f1000000-00000000000000fa"
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script> [here](javascript:window.hacked=1)'
 
 
@@ -129,6 +136,35 @@ def build(service: Service) -> None:
     watched(log, service.store)
     aliases.move(log, "wine", "production", Target.of({1: 1}, None), ANN)
     label(service.store)
+    predicted(service.store)
+    trained(service.store)
+
+
+def predicted(store: MemoryStore) -> None:
+    """A batch job of 60 rows that is half done; a quarter of its rows are refused."""
+    job = batch_jobs.Job(
+        id=BATCH, model="wine", version=1, by="ann", created_at=now(-300), prefix=f"batch/{BATCH}/in/", chunk=30
+    )
+    rows = [b'"refused"' if number % 4 == 0 else b'{"row": %d}' % number for number in range(60)]
+    store.put(batch_keys.batch_input(BATCH, "wines.jsonl"), b"\n".join(rows))
+    batch_jobs.create(store, job)
+    batch_jobs.begin_run(store, BATCH, 1, "ann")
+    plan.create(store, job)
+    process(store, job, 1, batch.chunks(store, job)[0], batch.MANIFEST, batch.echo, batch.for_ever)
+
+
+def trained(store: MemoryStore) -> None:
+    """A training job that failed in its third epoch."""
+    arguments = {"epochs": 5, "lr": 0.5}
+    training_jobs.create(
+        store,
+        training_jobs.Job(
+            id=TRAINING, model="fashion", data="fashion-mnist", by="ann", created_at=now(-900), arguments=arguments
+        ),
+    )
+    training_jobs.write_report(store, TRAINING, 1, "failed", "the loss became nan in epoch 3: give a smaller --lr")
+    rows = [b'{"epoch": %d, "training_loss": %f, "validation_loss": %f}' % (n, 1 / n, 1.2 / n) for n in (1, 2)]
+    store.put(keys.training_metrics(TRAINING), b"\n".join(rows))
 
 
 def label(store: MemoryStore) -> None:
