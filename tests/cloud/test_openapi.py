@@ -28,8 +28,7 @@ from tests.support import linear, tiny_classifier
 pytestmark = pytest.mark.cloud
 SCHEMATHESIS = ROOT / ".local" / "envs" / "schemathesis" / "bin" / "schemathesis"
 DOCUMENT = document()
-MODELS = [f"openapi-{what}" for what in ("moving", "retired", "tensors", "pictures", "doomed")]
-MOVING, RETIRED, TENSORS, PICTURES, DOOMED = MODELS
+MODELS = ("moving", "retired", "tensors", "pictures", "doomed")
 # No success here: what schemathesis reads, what needs a model of embeddings, a long job, or a queue for training.
 SELDOM = {
     ("GET", "/openapi.json"),
@@ -46,32 +45,37 @@ MANIFEST = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def own(cloud: Cloud) -> Iterator[dict[str, str]]:
-    """Models that nobody else uses, and the variables of schemathesis.toml: a batch job, tokens. Removed afterwards."""
-    tokens = _tokens(cloud)
+    """Models that nobody else uses, and the variables of schemathesis.toml: a batch job, tokens. Removed afterwards.
+
+    Of each test its own: what one has deleted, rejected or revoked, the next one could do to nothing.
+    """
+    tokens, mark = _tokens(cloud), new_id()[-6:]
+    models = {name.upper(): f"openapi-{name}-{mark}" for name in MODELS}
+    moving, retired, tensors, pictures, doomed = models.values()
     for weight in (1.0, 2.0):
-        for model in (MOVING, RETIRED):
+        for model in (moving, retired):
             upload = cloud.upload(model, {"model.onnx": linear([[weight], [1.0]])})
-    cloud.upload(TENSORS, {"model.onnx": linear([[1.0], [1.0]])})
-    cloud.upload(PICTURES, {"model.onnx": tiny_classifier(), "amaas.json": MANIFEST})
-    cloud.upload(DOOMED, {"model.onnx": linear([[1.0]])})
-    _post(cloud, f"/models/{MOVING}/aliases/canary", {"version": 1}, "PUT")
-    _post(cloud, f"/models/{RETIRED}/aliases/production", {"version": 2}, "PUT")  # so that version 1 can be retired
-    aliases = f"/models/{MOVING}/aliases"
+    cloud.upload(tensors, {"model.onnx": linear([[1.0], [1.0]])})
+    cloud.upload(pictures, {"model.onnx": tiny_classifier(), "amaas.json": MANIFEST})
+    cloud.upload(doomed, {"model.onnx": linear([[1.0]])})
+    _post(cloud, f"/models/{moving}/aliases/canary", {"version": 1}, "PUT")
+    _post(cloud, f"/models/{retired}/aliases/production", {"version": 2}, "PUT")  # so that version 1 can be retired
+    aliases = f"/models/{moving}/aliases"
     asked = [_post(cloud, f"{aliases}/{name}/requests", {"version": 2})["request"] for name in ("production", "spare")]
-    waiting = _post(cloud, f"/models/{PICTURES}/batch", {"files": [{"name": "a.png", "size": 1}]})
-    yield {
+    waiting = _post(cloud, f"/models/{pictures}/batch", {"files": [{"name": "a.png", "size": 1}]})
+    yield models | {
         "TOKEN": _post(cloud, "/tokens", {"name": "schemathesis", "scopes": ["admin"]})["token"],
         "REVOKED": _post(cloud, "/tokens", {"name": "to be revoked", "scopes": ["read"]})["id"],
         "UPLOAD": upload["upload_id"],
         "APPROVED": str(asked[0]),
         "REJECTED": str(asked[1]),
-        "JOB": _job(cloud, PICTURES),
+        "JOB": _job(cloud, pictures),
         "WAITING": waiting["id"],
-        "TRAINING": _training(cloud),
+        "TRAINING": _training(cloud, moving),
     }
-    for model in MODELS:
+    for model in models.values():
         cloud.api.request("DELETE", f"/models/{model}")
     made = [{"Key": key} for key in sorted(_tokens(cloud) - tokens)]
     cloud.s3.delete_objects(Bucket=cloud.access["bucket"], Delete={"Objects": made[:1000]})
@@ -96,9 +100,9 @@ def _job(cloud: Cloud, model: str) -> str:
     return str(ticket["id"])
 
 
-def _training(cloud: Cloud) -> str:
+def _training(cloud: Cloud, model: str) -> str:
     """A training job that waits: as the function notes it where there is a queue."""
-    job = Job(id=new_id(), model=MOVING, data="fashion-mnist", by="ann", created_at=now())
+    job = Job(id=new_id(), model=model, data="fashion-mnist", by="ann", created_at=now())
     key = keys.training_record(job.id, "job")
     cloud.s3.put_object(Bucket=cloud.access["bucket"], Key=key, Body=msgspec.json.encode(job))
     return job.id

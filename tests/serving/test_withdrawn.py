@@ -24,6 +24,8 @@ from shared.serving.layer import Layer
 from shared.serving.models import Models
 from shared.serving.observe import Call
 from shared.serving.shadow import Shadows
+from shared.serving.sources import Permit
+from shared.serving.wall import Wall
 from shared.storage.memory import MemoryStore
 from tests.serving.test_models import CountingStore
 from tests.support import linear
@@ -60,6 +62,17 @@ def store() -> CountingStore:
 
 def models(store: MemoryStore, layer: Layer | None = None) -> Models:
     return Models(Log(store), ttl=0.0, capacity=10**9, **({"layer": layer} if layer else {}))
+
+
+def test_a_model_is_not_opened_without_a_permit(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for the manifest and is told no: ONNX Runtime must not have seen a byte of the file."""
+    opened: list[str] = []
+    monkeypatch.setattr(Wall, "open", lambda *_, **__: opened.append("a session"))
+    permit = Permit()
+    permit.close()
+    with pytest.raises(Unavailable, match="is not served"):
+        models(store).sources.open(hashlib.sha256(inverse()).hexdigest(), permit)
+    assert opened == []
 
 
 def test_it_is_refused_with_what_to_do_and_others_go_on(store: CountingStore) -> None:
