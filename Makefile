@@ -101,11 +101,12 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test console-tests fuzz simulation trust at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
+.PHONY: test console-tests language decoder-models fuzz simulation trust at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
-test: $(if $(filter tests/training%,$(T)),$(ENVS)/training/.ready,$(ENVS)/dev/.ready) $(ENVS)/cloud/.ready $(ENVS)/bench/.ready $(if $(filter tests/console%,$(T)),browser)
-	@$(if $(filter tests/training%,$(T)),OMP_NUM_THREADS=1 $(ENVS)/training,$(ENVS)/dev)/bin/pytest $(T)
+TESTED_IN := $(if $(filter tests/training%,$(T)),training,$(if $(filter tests/language%,$(T)),language,dev))
+test: $(ENVS)/$(TESTED_IN)/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready $(if $(filter tests/console%,$(T)),browser)
+	@$(if $(filter dev,$(TESTED_IN)),,OMP_NUM_THREADS=1) $(ENVS)/$(TESTED_IN)/bin/pytest $(T)
 else
 test: lint types unit at-once ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
 endif
@@ -122,13 +123,22 @@ format: $(ENVS)/dev/.ready ## write the sources as the formatter and the import 
 
 # MiniStack, in the environment 'cloud', is one of the stores under test
 unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready browser ## everything that needs no deployment
-	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/anywhere --ignore tests/training tests
+	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/anywhere $(ELSEWHERE) tests
+
+# tests in environments of their own
+ELSEWHERE := --ignore tests/training --ignore tests/language
 
 console-tests: $(ENVS)/dev/.ready browser ## the console in Chromium: what people do in it, axe-core, sizes
 	@$(ENVS)/dev/bin/pytest tests/console
 
-soak: $(ENVS)/dev/.ready tools-run ## the slow proofs: more writers, more faults, longer runs
-	@$(ENVS)/dev/bin/pytest -m soak tests
+soak: $(ENVS)/dev/.ready tools-run language ## the slow proofs: more writers, more faults, longer runs, a real language model
+	@$(ENVS)/dev/bin/pytest -m soak $(ELSEWHERE) tests
+
+language: $(ENVS)/language/.ready ## SmolLM2 by our decoder, beside transformers
+	@OMP_NUM_THREADS=1 $(ENVS)/language/bin/pytest tests/language
+
+decoder-models: $(ENVS)/exports/.ready $(ENVS)/language/.ready ## make the tiny decoders of tests/decoders anew, by the exporters themselves
+	@$(ENVS)/exports/bin/python -m tests.decoders.make optimum && $(ENVS)/language/bin/python -m tests.decoders.make genai
 
 fuzz: $(ENVS)/fuzz/.ready ## search for bytes that are not borne: make fuzz TARGET=csv SECONDS=600 (tests/fuzz/targets.py lists the targets)
 	@$(ENVS)/fuzz/bin/python -m tests.fuzz $(or $(TARGET),$(error TARGET is not given)) $(or $(SECONDS),60)

