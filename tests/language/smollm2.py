@@ -36,8 +36,11 @@ def checkpoint(folder: Path) -> None:
     [gguf] = [file for file in metadata.files(PACKAGE) or () if file.name == FILE]
     source, name = str(Path(str(gguf.locate())).parent), {"gguf_file": FILE}
     AutoTokenizer.from_pretrained(source, **name).save_pretrained(folder)
-    # last: its config.json says that all is there
-    AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **name).save_pretrained(folder)
+    quantized = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **name)
+    del quantized.config.quantization_config  # it was: its tensors are FP32 now, and are to be stored as such
+    model = AutoModelForCausalLM.from_config(quantized.config, dtype=torch.float32)
+    model.load_state_dict(quantized.state_dict())
+    model.save_pretrained(folder)  # last: its config.json says that all is there
 
 
 if __name__ == "__main__":
