@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from tests.cloud.conftest import Cloud
 from tests.cloud.running import resource, until
 
 pytestmark = pytest.mark.cloud
+ENVIRONMENTS = ROOT / ".local" / "envs"
 PACKAGE, IMAGES = ROOT / "layers" / "models" / "fashion-mnist", ROOT / "examples" / "images"
 
 
@@ -49,3 +53,16 @@ def test_labels_that_come_later_say_how_often_a_version_was_right(cloud: Cloud) 
     assert receipt.status_code == 200, receipt.text
     assert receipt.json()["objects"] >= 1
     assert cloud.api.get("/models/labeled/accuracy").json()["measured"] == []
+
+
+def test_the_traffic_of_the_examples_is_answered_and_labeled(cloud: Cloud) -> None:
+    files = {path.name: path.read_bytes() for path in PACKAGE.iterdir()}
+    cloud.upload("clothes", files)
+    command = [str(ENVIRONMENTS / "client" / "bin" / "python"), "examples/traffic.py", "clothes", "2"]
+    access = {"AMAAS_URL": cloud.access["api_url"], "AMAAS_TOKEN": cloud.access["token"]}
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | access, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    match = re.fullmatch(r"version 1: (\d+) of 20 answers were right\n", done.stdout)
+    assert match, done.stdout
+    [week] = cloud.api.get("/models/clothes/accuracy").json()["measured"]
+    assert (week["items"], week["right"]) == (20, int(match[1]))
