@@ -11,9 +11,10 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from shared import budget, deadline
@@ -22,7 +23,7 @@ from shared.runtime import exchange
 from shared.runtime.exchange import ANSWERS, REQUESTS, Answer, Failure, Ready, Run, Unreadable
 from shared.runtime.runners import Crashed, Ended, Runner, TimedOut
 from shared.runtime.signature import OutOfMemory, Signature, Unloadable
-from shared.runtime.zygotes import Cutting, Order
+from shared.runtime.zygotes import Cutting, Decoding, Order
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +40,18 @@ RAISED: dict[str, Callable[[str], AmaasError]] = {
 class Confined:
     """As signature.Session. Calls take turns: a runner does one thing at a time."""
 
-    def __init__(self, model: int, order: Order, on_death: Callable[[str], Any] | None = None) -> None:
-        """model: a descriptor of the model's file, whose bytes do not change; this session closes it.
+    def __init__(self, files: Sequence[int], order: Order, on_death: Callable[[str], Any] | None = None) -> None:
+        """files: descriptors of the model's file, and of its weights', whose bytes do not change; this session closes
+        them.
 
         on_death: called with the name of a signal when the model has ended its runner, or with "deadline". Raises
         Unloadable, OutOfMemory, Crashed, TimedOut; Unavailable where the kernel refuses the filter that is required.
         """
-        self._model, self._order, self.on_death = model, order, on_death
+        self._files, self._order, self.on_death = tuple(files), order, on_death
         self._noun = "the model's tokenizer" if order.cutting else "the model"
         self._lock = threading.Lock()
         self._held: list[Runner] = []
-        self._finalizer = weakref.finalize(self, _let_go, model, self._held)
+        self._finalizer = weakref.finalize(self, _let_go, self._files, self._held)
         ready = self._started()
         self.inputs, self.optional, self.outputs = ready.inputs, ready.optional, ready.outputs
         self.filtered = ready.filtered
@@ -126,7 +128,7 @@ class Confined:
     def _started(self) -> Ready:
         """Start a runner, and have it load the model."""
         left = deadline.remaining()
-        runner = Runner(self._order, self._model)
+        runner = Runner(self._order, self._files)
         self._held.append(runner)
         reply = self._reply(runner, None, LOADING if left is None else left, "being loaded")
         if isinstance(reply, Ready):
@@ -175,11 +177,12 @@ class Confined:
             self.on_death(reason)
 
 
-def _let_go(model: int, held: list[Runner]) -> None:
+def _let_go(files: Sequence[int], held: list[Runner]) -> None:
     for runner in held:
         runner.leave()
     held.clear()
-    os.close(model)
+    for file in files:
+        os.close(file)
 
 
 def _error(failure: Failure) -> AmaasError:
@@ -196,7 +199,28 @@ def _error(failure: Failure) -> AmaasError:
 def load(path: str, *, threads: int, mapped: bool, memory: int, filtered: bool, **more: Any) -> Confined:
     """A confined session of the model in a file, which may be removed afterwards. See Order and Confined."""
     model = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    return Confined(model, Order(threads, mapped, memory, filtered), **more)
+    return Confined([model], Order(threads, mapped, memory, filtered), **more)
+
+
+def load_decoder(
+    path: str, data: Mapping[str, str], decoding: Decoding, *, threads: int, memory: int, filtered: bool
+) -> Confined:
+    """A confined session of the decoder in a file, as decoder.Reading has it. Raises what Confined does.
+
+    data: paths of the files with its weights, by the names that the graph has for them. memory: beside their sizes.
+    """
+    files: list[int] = []
+    try:
+        for place in (path, *data.values()):
+            files.append(os.open(place, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError:
+        for file in files:
+            os.close(file)
+        raise
+    # kernels have weights in an order of their own, beside the file's
+    memory += sum(os.fstat(file).st_size for file in files)
+    decoding = msgspec.structs.replace(decoding, files=tuple(data))
+    return Confined(files, Order(threads, mapped=True, memory=memory, filtered=filtered, decoding=decoding))
 
 
 def load_tokenizer(raw: bytes, cutting: Cutting, *, memory: int, filtered: bool) -> Confined:
@@ -204,4 +228,4 @@ def load_tokenizer(raw: bytes, cutting: Cutting, *, memory: int, filtered: bool)
     file = os.memfd_create("tokenizer", os.MFD_CLOEXEC)
     with open(file, "wb", closefd=False) as writer:
         writer.write(raw)
-    return Confined(file, Order(1, mapped=False, memory=memory, filtered=filtered, cutting=cutting))
+    return Confined([file], Order(1, mapped=False, memory=memory, filtered=filtered, cutting=cutting))

@@ -8,7 +8,8 @@ at once: some exports can read several at the beginning only, and fail, or are w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import mmap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from shared.errors import BadInput, TooLarge
 from shared.runtime import caches, onnx
 from shared.runtime.arrays import DTYPES
 from shared.runtime.caches import BRANCH, IDS, LOGITS, MASK, POSITIONS, Cache, Geometry
-from shared.runtime.signature import Unloadable
+from shared.runtime.signature import Signature, TensorSpec, Unloadable
+from shared.runtime.zygotes import Decoding
 
+FACTS = ("length", "vocabulary", "limit")  # of a decoder; limit: 0 where none is known
 BLOCK = 256  # tokens that are read at once: a deadline is looked at in between
 LOGIT_BYTES = 64 << 20  # of a block's logits, where the graph gives those of all its tokens
 ROOM = 256  # tokens by which caches that lie in one place grow, at least
@@ -72,6 +75,8 @@ class Decoder:
         """Forget all tokens but the first `length`. Raises BadInput where there are not so many."""
         if not 0 <= length <= self.length:
             raise BadInput(f"there are {self.length} tokens in the caches, and {length} are to be kept")
+        if length == self.length and length:
+            return
         if not self.in_place or not length:
             self._values = [_cut(cache, value, length) for cache, value in zip(self._caches, self._values, strict=True)]
             self._room = length
@@ -185,10 +190,44 @@ def _zeros(cache: Cache, length: int) -> np.ndarray:
 
 def _cut(cache: Cache, value: ort.OrtValue, length: int) -> ort.OrtValue:
     kept = value.numpy()[(slice(None),) * cache.axis + (slice(length),)]
-    return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(kept))
+    return ort.OrtValue.ortvalue_from_numpy(kept.copy())  # never a view of what is about to be given back
 
 
 def _last(logits: ort.OrtValue) -> np.ndarray:
     """Those of the last token, as a copy: the others are of no use to anybody."""
     last: np.ndarray = logits.numpy()[0, -1].astype(np.float32, copy=True)
     return last
+
+
+class Reading:
+    """A decoder as signature.Session, so that it can be behind the wall with its caches.
+
+    tokens: [tokens], of INT64, to be read; keep: [1], of INT64: how many that were read before stay. logits: those
+    behind the last one, [vocabulary], of FP32; none where there are not so many to keep, as in a new process, or no
+    tokens. facts: the numbers of FACTS, [3], of INT64.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self.inputs = [TensorSpec("tokens", "INT64", [-1]), TensorSpec("keep", "INT64", [1])]
+        self.optional: list[TensorSpec] = []
+        self.outputs = [TensorSpec("logits", "FP32", [-1]), TensorSpec("facts", "INT64", [len(FACTS)])]
+        self._signature = Signature(self.inputs, self.optional, self.outputs)
+
+    def run(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Raises BadInput, TooLarge."""
+        checked, decoder = self._signature.check(outputs, feeds), self._decoder
+        logits, keep = np.empty(0, np.float32), int(checked["keep"][0])
+        if keep <= decoder.length and len(checked["tokens"]):
+            decoder.rewind(keep)
+            logits = decoder.extend(checked["tokens"])
+        facts = np.array([decoder.length, decoder.vocabulary, decoder.limit or 0], np.int64)
+        given: dict[str, np.ndarray] = {"logits": logits, "facts": facts}
+        return [given[name] for name in outputs or given]
+
+
+def load(model: bytes, data: Mapping[str, mmap.mmap], decoding: Decoding, threads: int = 1) -> Reading:
+    """A session of a decoder's graph, with its weights in other files. Raises Unloadable."""
+    known = decoding.heads is not None and decoding.width is not None
+    geometry = Geometry(decoding.heads or 0, decoding.width or 0) if known else None
+    return Reading(Decoder(onnx.open_session(model, threads, data=data), geometry, decoding.limit))

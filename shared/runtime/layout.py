@@ -40,6 +40,17 @@ class Weight(NamedTuple):
     end: int
 
 
+class Reference(NamedTuple):
+    """A tensor of a model's graph that is in another file. length: in bytes; None: up to the file's end."""
+
+    name: str
+    type: int
+    shape: list[int]
+    location: str
+    offset: int
+    length: int | None
+
+
 def aligned(model: bytes) -> bytes:
     """The same model with the bytes of each large tensor at a multiple of ALIGNMENT; `model` itself if they are.
 
@@ -83,7 +94,33 @@ def weights(model: Data) -> list[Weight]:
     return [_weight(model, tensor, raw) for tensor in tensors if (raw := _aligned_raw(model, tensor))]
 
 
+def references(model: Data) -> list[Reference]:
+    """The tensors of the graph itself that are in other files. Raises ValueError as `aligned` does."""
+    [graph], _ = _split(fields(model, 0, len(model)), GRAPH)
+    tensors = [field for field in fields(model, graph.content, graph.end) if field.number == INITIALIZER]
+    return [reference for tensor in tensors if (reference := _referred(model, tensor))]
+
+
+def _referred(model: Data, tensor: Field) -> Reference | None:
+    entries: dict[str, str] = {}
+    for field in fields(model, tensor.content, tensor.end):
+        if field.number == EXTERNAL:
+            pair = {part.number: part for part in fields(model, field.content, field.end)}
+            key, value = (model[pair[n].content : pair[n].end].decode() if n in pair else "" for n in (1, 2))
+            entries[key] = value
+    if not entries:
+        return None
+    length = entries.get("length")
+    offset = int(entries.get("offset") or 0)
+    return Reference(*_described(model, tensor), entries.get("location", ""), offset, int(length) if length else None)
+
+
 def _weight(model: Data, tensor: Field, raw: Field) -> Weight:
+    return Weight(*_described(model, tensor), raw.content, raw.end)
+
+
+def _described(model: Data, tensor: Field) -> tuple[str, int, list[int]]:
+    """A tensor's name, type and shape."""
     name, kind = "", 0
     shape: list[int] = []
     for field in fields(model, tensor.content, tensor.end):
@@ -93,7 +130,7 @@ def _weight(model: Data, tensor: Field, raw: Field) -> Weight:
             kind, _ = _number(model, field.content, field.end)
         elif field.number == DIMENSIONS:  # one, or all of them packed
             shape += _numbers(model, field)
-    return Weight(name, kind, shape, raw.content, raw.end)
+    return name, kind, shape
 
 
 def _reference(model: Data, tensor: Field, raw: Field, location: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -102,16 +102,46 @@ def translated() -> Iterator[None]:
         raise BadInput(f"the model cannot run on this input: {_brief(error)}") from error
 
 
-def open_session(model: bytes | str, threads: int = 1, optimize: str = "all") -> ort.InferenceSession:
-    """ONNX Runtime's own session, for who binds values to it. Raises Unloadable."""
+def open_session(
+    model: bytes | str, threads: int = 1, optimize: str = "all", data: Mapping[str, mmap.mmap] | None = None
+) -> ort.InferenceSession:
+    """ONNX Runtime's own session, for who binds values to it. Raises Unloadable.
+
+    data: files that the graph refers to, by the names that it has for them; of a model in memory. They have to live as
+    long as the session, and none is opened.
+    """
     options = _options(threads, optimize)
     # decoders of ONNX Runtime GenAI call axes by one name that differ from the second token on: buffers that are
     # planned by these names do not fit then. Without the plan, a decoder is as fast, and as large
     options.enable_mem_reuse = False
     try:
+        if data and isinstance(model, bytes):
+            _give_files(model, data, options)
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
         raise _unloadable(error) from error
+
+
+def _give_files(model: bytes, data: Mapping[str, mmap.mmap], options: ort.SessionOptions) -> None:
+    """The tensors as values over the files, which are not copied; of what is no tensor of the graph itself, the files.
+
+    Raises ValueError for a tensor that is not where the graph says.
+    """
+    names, values = [], []
+    for reference in layout.references(model):
+        file = data.get(reference.location)
+        if file is None:
+            raise ValueError(f"tensor {reference.name!r} is in the file {reference.location!r}, which is not there")
+        end = len(file) if reference.length is None else reference.offset + reference.length
+        if not 0 <= reference.offset <= end <= len(file):
+            raise ValueError(f"tensor {reference.name!r} is beyond the end of {reference.location!r}")
+        weight = layout.Weight(reference.name, reference.type, reference.shape, reference.offset, end)
+        if (value := _weight(file, weight)) is not None:
+            names.append(reference.name)
+            values.append(value)
+    options.add_external_initializers(names, values)
+    views = [memoryview(file) for file in data.values()]
+    options.add_external_initializers_from_files_in_memory(list(data), views, [len(file) for file in data.values()])
 
 
 def load(model: bytes | str, threads: int = 1, optimize: str = "all", mapped: bool = True) -> Session:

@@ -125,13 +125,17 @@ def _size(array: np.ndarray) -> int:
     return sum(5 + len(text) for text in array.reshape(-1)) if array.dtype.kind == "O" else int(array.nbytes)
 
 
-def _prepare(order: Order) -> Callable[[mmap.mmap], Session]:
+def _prepare(order: Order, model: mmap.mmap, data: list[mmap.mmap]) -> Callable[[], Session]:
     """What loads the file; what that imports is imported here, as the sandbox can open no file."""
-    if (cutting := order.cutting) is None:
-        return lambda model: _load(model, order)
-    from shared.runtime import tokens  # of few models, and no part of the zygote: 30 ms
+    if (decoding := order.decoding) is not None:
+        from shared.runtime import decoder  # of few models, and no part of the zygote; as the next one
 
-    return lambda file: tokens.load(bytes(file), cutting)
+        return lambda: decoder.load(bytes(model), dict(zip(decoding.files, data, strict=True)), decoding, order.threads)
+    if (cutting := order.cutting) is not None:
+        from shared.runtime import tokens  # 30 ms
+
+        return lambda: tokens.load(bytes(model), cutting)
+    return lambda: _load(model, order)
 
 
 def _load(model: mmap.mmap, order: Order) -> Session:
@@ -140,25 +144,25 @@ def _load(model: mmap.mmap, order: Order) -> Session:
         return onnx.load_memory(model, order.threads, order.mapped)
 
 
-def main(order: Order, channel: int, area_file: int, model_file: int, zygote: int) -> NoReturn:
-    """In the forked process. zygote: the pid of the process that forked it."""
+def main(order: Order, channel: int, area_file: int, files: list[int], zygote: int) -> NoReturn:
+    """In the forked process. files: the model's, and those of its weights. zygote: the pid of who forked it."""
     sandbox.die_with_parent()
     if os.getppid() != zygote:
         os._exit(1)  # it died in between
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # of all processes of a function, this one is to die for lack of memory
     area = mmap.mmap(area_file, AREA_BYTES)
-    model = mmap.mmap(model_file, 0, access=mmap.ACCESS_READ)
-    os.close(area_file)
-    os.close(model_file)
-    load = _prepare(order)
+    model, *data = (mmap.mmap(file, 0, access=mmap.ACCESS_READ) for file in files)
+    for descriptor in (area_file, *files):
+        os.close(descriptor)
+    load = _prepare(order, model, data)
     runner = Runner(channel, area)
     sandbox.limit_resources(runner.address_space() + order.memory, threads=order.threads > 1)
     filtered = sandbox.filter_system_calls()
     if order.filtered and not filtered:
         runner.refuse()
     try:
-        runner.serve(lambda: load(model), filtered)
+        runner.serve(load, filtered)
     finally:
         sys.stderr = None
         os._exit(1)

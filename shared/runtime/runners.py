@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 
 from shared.errors import AmaasError, OutOfTime, Unavailable
@@ -60,8 +61,8 @@ class Ended(Exception):
 class Runner:
     """One runner. Of one thread at a time."""
 
-    def __init__(self, order: Order, model: int) -> None:
-        """model: a descriptor of the model's file. Raises Unavailable when no process can be started."""
+    def __init__(self, order: Order, files: Sequence[int]) -> None:
+        """files: descriptors of the model's file, and of its weights'. Raises Unavailable when none can be started."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         file = os.memfd_create("amaas", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
@@ -70,7 +71,7 @@ class Runner:
             fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
             self.area = mmap.mmap(file, AREA_BYTES)
             with theirs:
-                self._zygote, self.pid = _fork(order, theirs, file, model)
+                self._zygote, self.pid = _fork(order, theirs, file, files)
         except OSError as error:
             ours.close()
             os.close(file)
@@ -179,12 +180,12 @@ def _anonymous(pid: int) -> int:
     return (int(pages) - int(shared)) * PAGE
 
 
-def _fork(order: Order, channel: socket.socket, area: int, model: int) -> tuple[Zygote, int]:
+def _fork(order: Order, channel: socket.socket, area: int, files: Sequence[int]) -> tuple[Zygote, int]:
     """With the present zygote; with a new one, where that is dead."""
     for _ in range(2):
         present = zygote()
         try:
-            return present, present.fork(order, channel, area, model)
+            return present, present.fork(order, channel, area, files)
         except OSError:
             replace(present)
     raise BrokenPipeError("the process that others are forked from does not start")

@@ -21,6 +21,7 @@ from shared.runtime.zygotes import Cutting
 MAX_TOKENS = 16_384  # of a text that neither the package nor its tokenizer cuts
 PADS = ("[PAD]", "<pad>", "<|endoftext|>", "</s>")
 TEXTS, PAIRED = "texts", "paired"
+TEXT, IDS = "text", "ids"
 # What is told of each token, by output: its number in the vocabulary; 0 for padding; 1 in the second text of a pair;
 # 1 for what the tokenizer has added; its place in the text, [start, end) in characters.
 MEMBERS: dict[str, Callable[[tokenizers.Encoding], Any]] = {
@@ -65,19 +66,56 @@ class Tokenizer:
         return [self._tokenizer.decode([vocabulary[token] for token in tokens]), "".join(tokens)]
 
 
-def load(raw: bytes, cutting: Cutting) -> Tokenizer:
+class PlainTokenizer:
+    """As signature.Session: of one text its tokens, or of tokens their text, whichever is given and asked for.
+
+    text: [1], of BYTES. ids: [tokens], of INT64. Nothing is cut, filled up or added. Special tokens are read where a
+    text has them, and left out of the text that is made.
+    """
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.inputs: list[TensorSpec] = []
+        self.optional = [TensorSpec(TEXT, "BYTES", [-1]), TensorSpec(IDS, "INT64", [-1])]
+        self.outputs = [TensorSpec(TEXT, "BYTES", [-1]), TensorSpec(IDS, "INT64", [-1])]
+        self._signature = Signature(self.inputs, self.optional, self.outputs)
+
+    def run(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """The tokens of `text`, or the text of `ids`. Raises BadInput."""
+        checked = self._signature.check(outputs, feeds)
+        if outputs == [IDS] and list(checked) == [TEXT] and len(checked[TEXT]) == 1:
+            with _translate_errors("the model's tokenizer cannot take this text"):
+                return [np.array(self._tokenizer.encode(checked[TEXT][0], add_special_tokens=False).ids, np.int64)]
+        if outputs == [TEXT] and list(checked) == [IDS]:
+            with _translate_errors("the model's tokenizer has no text for these tokens"):
+                return [np.array([self._tokenizer.decode(checked[IDS].tolist())], object)]
+        raise BadInput("a text is asked for its tokens, or tokens are for their text")
+
+
+def load(raw: bytes, cutting: Cutting) -> Tokenizer | PlainTokenizer:
     """A session of a tokenizer.json. Raises Unloadable with the library's reason."""
     try:
         with _translate_errors("it is no tokenizer"):
+            if cutting.plain:
+                return PlainTokenizer(parse_plain(raw))
             return Tokenizer(parse(raw, cutting))
     except BadInput as error:
         raise Unloadable(str(error)) from error.__cause__
 
 
-def parse(raw: bytes, cutting: Cutting) -> tokenizers.Tokenizer:
-    """A tokenizer from its JSON, set to cut and pad. Raises what the library does."""
+def parse_plain(raw: bytes) -> tokenizers.Tokenizer:
+    """A tokenizer from its JSON, that neither cuts nor pads. Raises what the library does."""
     # threads of its own would compete with the model's, on the one CPU of a function; the sandbox has none
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    parsed = tokenizers.Tokenizer.from_buffer(raw)
+    parsed.no_truncation()
+    parsed.no_padding()
+    return parsed
+
+
+def parse(raw: bytes, cutting: Cutting) -> tokenizers.Tokenizer:
+    """A tokenizer from its JSON, set to cut and pad. Raises what the library does."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # as above
     parsed = tokenizers.Tokenizer.from_buffer(raw)
     longest = cutting.longest or cutting.fixed or (parsed.truncation or {}).get("max_length")
     if longest:

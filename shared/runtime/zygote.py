@@ -19,11 +19,12 @@ from contextlib import suppress
 import msgspec
 
 from shared.runtime import runner
-from shared.runtime.zygotes import End, Order
+from shared.runtime.zygotes import MOST_FILES, End, Order
 
 SOCKET = 3
 LC_ALL_MASK = 0x1FBF
-DESCRIPTORS = 3  # of a runner: its socket, the area, the model
+DESCRIPTORS = 3 + MOST_FILES  # of a runner: its socket, the area, the model, and files of its weights
+MESSAGE = 64 << 10  # bytes: names of files are the largest part
 MESSAGES: msgspec.msgpack.Decoder[Order | End] = msgspec.msgpack.Decoder(Order | End)
 
 
@@ -58,7 +59,7 @@ def _leave_files() -> None:
 
 def _serve(channel: socket.socket, runners: set[int]) -> bool:
     """Answer one message. False when there will be no more."""
-    body, descriptors, _, _ = socket.recv_fds(channel, 4096, DESCRIPTORS)
+    body, descriptors, _, _ = socket.recv_fds(channel, MESSAGE, DESCRIPTORS)
     if not body:
         return False
     message = MESSAGES.decode(body)
@@ -69,8 +70,8 @@ def _serve(channel: socket.socket, runners: set[int]) -> bool:
     pid = os.fork()
     if pid == 0:
         channel.close()
-        own, area, model = descriptors
-        runner.main(message, own, area, model, zygote)
+        own, area, *files = descriptors
+        runner.main(message, own, area, files, zygote)
     runners.add(pid)
     for descriptor in descriptors:
         os.close(descriptor)

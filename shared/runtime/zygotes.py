@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -22,6 +23,7 @@ ZYGOTE = "shared.runtime.zygote"  # the module that is executed; it is named her
 # Variables for the interpreter, the libraries and the C library's memory. No secrets, and nothing of the deployment.
 INHERITED = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+MOST_FILES = 64  # of one model's weights
 STARTING = 30.0  # seconds for the zygote to answer: its imports, on a machine that is busy
 
 
@@ -29,12 +31,24 @@ class Cutting(Struct, frozen=True, array_like=True):
     """How a tokenizer makes rows of texts, in tokens. longest: what is longer is cut; None: as the tokenizer has it.
 
     fixed: the length of all rows, where the model has one. whole: rows are as long as `longest`, not as the longest
-    text of a call.
+    text of a call. plain: one text at a time, of a decoder: nothing is cut, filled up or added, and it goes back, too.
     """
 
     longest: int | None = None
     fixed: int | None = None
     whole: bool = False
+    plain: bool = False
+
+
+class Decoding(Struct, frozen=True, array_like=True):
+    """That the file is a decoder's graph. files: the names that it has for those with its weights, whose descriptors
+    come behind its own. heads, width, limit: see decoder.Decoder; heads and width both or neither.
+    """
+
+    files: tuple[str, ...] = ()
+    heads: int | None = None
+    width: int | None = None
+    limit: int | None = None
 
 
 class Order(Struct, frozen=True, array_like=True, tag=1):
@@ -42,7 +56,7 @@ class Order(Struct, frozen=True, array_like=True, tag=1):
 
     mapped: weights may stay in the model's file. memory: bytes of address space for it, beside model and area.
     filtered: do without a model rather than without the system-call filter. cutting: the file is a tokenizer, and this
-    is how it cuts; None: it is a model.
+    is how it cuts; None: it is a model. decoding: of a decoder; None: it is another model.
     """
 
     threads: int
@@ -50,6 +64,7 @@ class Order(Struct, frozen=True, array_like=True, tag=1):
     memory: int
     filtered: bool
     cutting: Cutting | None = None
+    decoding: Decoding | None = None
 
 
 class End(Struct, frozen=True, array_like=True, tag=2):
@@ -75,13 +90,13 @@ class Zygote:
         self._lock = threading.Lock()
         self._left: deque[int] = deque()
 
-    def fork(self, order: Order, channel: socket.socket, area: int, model: int) -> int:
-        """The pid of a new runner. Raises OSError when the zygote is dead."""
+    def fork(self, order: Order, channel: socket.socket, area: int, files: Sequence[int]) -> int:
+        """The pid of a new runner. files: the model's, then those of its weights. Raises OSError if it is dead."""
         body = msgspec.msgpack.encode(order)
         with self._lock:
             while self._left:
                 self._end(self._left.popleft())
-            socket.send_fds(self._channel, [body], [channel.fileno(), area, model])
+            socket.send_fds(self._channel, [body], [channel.fileno(), area, *files])
             return self._receive()
 
     def end(self, pid: int) -> int:

@@ -18,10 +18,10 @@ CALLERS = "what a caller sent"
 MANY = 60 << 20
 
 
-def main(order: Order, channel: int, area_file: int, model_file: int, zygote: int) -> NoReturn:
+def main(order: Order, channel: int, area_file: int, files: list[int], zygote: int) -> NoReturn:
     sandbox.die_with_parent()
     area = mmap.mmap(area_file, AREA_BYTES)
-    deed = mmap.mmap(model_file, 0, access=mmap.ACCESS_READ)[:]
+    deed = mmap.mmap(files[0], 0, access=mmap.ACCESS_READ)[:]
     taken = runner.Runner(channel, area)
     sandbox.limit_resources(taken.address_space() + order.memory)
     filtered = sandbox.filter_system_calls()

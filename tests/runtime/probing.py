@@ -112,10 +112,10 @@ def opening(*arguments: Any) -> NoReturn:
     confine(*arguments)
 
 
-def preparing(order: Order) -> Callable[[mmap.mmap], NoReturn]:
+def preparing(order: Order, model: mmap.mmap, data: list[mmap.mmap]) -> Callable[[], NoReturn]:
     """Whatever a model's or a tokenizer's runner imports is there."""
-    prepare(order)
-    return look
+    prepare(order, model, data)
+    return lambda: look(model)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def confine(model: bytes, order: Order = ORDER, **more: Any) -> Confined:
     """A confined session, whose model was never in a gate."""
     file = os.memfd_create("model", os.MFD_CLOEXEC)
     os.write(file, model)
-    return Confined(file, order, **more)
+    return Confined([file], order, **more)
 
 
 KINDS: dict[str, Callable[[bytes], Session]] = {"direct": onnx.load, "confined": confine}

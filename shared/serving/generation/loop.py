@@ -39,7 +39,9 @@ class Reader(Protocol):
     limit: int | None
     block: int
 
-    def extend(self, tokens: Sequence[int]) -> np.ndarray: ...
+    def extend(self, tokens: Sequence[int]) -> np.ndarray:
+        """Raises Forgotten where what was read before is not there any more."""
+        ...
 
     def rewind(self, length: int) -> None: ...
 
@@ -71,6 +73,10 @@ class End(Struct, frozen=True):
     completion_tokens: int
 
 
+class Forgotten(Exception):
+    """The reader's process is another one since: it has to read all from the beginning."""
+
+
 class Conversation:
     """A decoder with what it has read: what a prompt has in common with the one before is not read again.
 
@@ -88,8 +94,6 @@ class Conversation:
         The last one is read in any case: its logits are where the answer begins.
         """
         shared = _common(self._tokens, prompt[:-1]) if owner == self._owner else 0
-        if self.reader.length != len(self._tokens):  # the process that has the caches is another one since
-            shared = 0
         self._owner, self._tokens = None, []  # nobody's, if this call ends in between
         self.reader.rewind(shared)
         self._owner, self._tokens = owner, list(prompt[:shared])
@@ -98,7 +102,11 @@ class Conversation:
     def read(self, tokens: Sequence[int]) -> np.ndarray:
         """The logits after these tokens. An error leaves nothing: the caches may have a part of them."""
         try:
-            logits = self.reader.extend(tokens)
+            try:
+                logits = self.reader.extend(tokens)
+            except Forgotten:
+                self.reader.rewind(0)
+                logits = self.reader.extend([*self._tokens, *tokens])
         except BaseException:
             self._owner, self._tokens = None, []
             raise
