@@ -94,7 +94,7 @@ def test_a_token_that_is_revoked_meanwhile_leads_back_to_the_sign_in(opened: Ope
     page = settled(opened("/jobs", refused=True))
     service.trouble.append(Trouble("GET", r"/models\b", 401, b'{"error": "no valid token"}'))
     page.get_by_role("link", name="Models").click()
-    expect(page.get_by_role("status")).to_contain_text("no longer let in")
+    expect(page.locator(".signin .note")).to_contain_text("no longer let in")
     expect(page.get_by_label("Token")).to_be_focused()
 
 

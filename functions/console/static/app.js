@@ -1,5 +1,5 @@
 // The frame around all views: who is signed in, where one can go, and the view that the address names.
-import { Problem, apiAddress, get, html, onSignedOut, setToken, to, useAddress, useEffect, useState } from "./core.js";
+import { Problem, SELF, apiAddress, get, html, keepFocus, onSignedOut, setToken, to, useAddress, useEffect, useState } from "./core.js";
 import { render } from "./htm-preact.js";
 
 // path below #/, and the module that shows it, loaded when it is first wanted. A view is its default export
@@ -33,10 +33,12 @@ function SignIn({ enter, message }) {
   const submit = async (event) => {
     event.preventDefault();
     const given = new FormData(event.target).get("token").trim();
+    if (state.busy) return;
     setState({ busy: true });
     setToken(given);
-    try { enter(await get("/tokens/self")); } catch (error) {
+    try { enter(await get(SELF)); } catch (error) {
       setToken("");
+      document.getElementById("token").select();
       setState({ error: error.status === 401 ? new Error("No valid token. It begins with amaas_, and is shown once when it is created") : error });
     }
   };
@@ -47,9 +49,9 @@ function SignIn({ enter, message }) {
     <form onSubmit=${submit}>
       ${message && html`<p class="note" role="status">${message}</p>`}
       <label for="token">Token</label>
-      <input id="token" name="token" type="password" required autocomplete="off" spellcheck=${false} autofocus aria-describedby="kept" />
-      <button class="primary" disabled=${state.busy}>${state.busy ? "Signing in …" : "Sign in"}</button>
-      ${state.error && html`<${Problem} error=${state.error} />`}
+      <input id="token" name="token" type="password" required autocomplete="off" spellcheck=${false} autofocus aria-invalid=${state.error ? "true" : undefined} aria-describedby="problem kept" />
+      <button class="primary" aria-disabled=${state.busy ? "true" : undefined}>${state.busy ? "Signing in …" : "Sign in"}</button>
+      <div id="problem">${state.error && html`<${Problem} error=${state.error} />`}</div>
       <p id="kept" class="quiet">It stays in this page's memory and is forgotten when you close or reload it. An administrator makes one: <code>amaas token create</code></p>
     </form></main>`;
 }
@@ -62,20 +64,22 @@ function Console() {
   if (!account) return html`<${SignIn} enter=${setAccount} message=${message} />`;
   const leave = () => { setToken(""); setMessage("You have signed out."); setAccount(null); };
   const here = where.parts[0] ?? "models";
-  const skip = (event) => { event.preventDefault(); document.querySelector("#main h1, #main").focus(); };
+  const skip = (event) => { event.preventDefault(); (document.querySelector("#main h1") ?? document.getElementById("main")).focus(); };
   return html`<a class="skip" href="#main" onClick=${skip}>To the content</a>
     <header class="bar">
       <a class="brand" href=${to("/models")}><span class="mark" aria-hidden="true"></span>Amaas</a>
       <nav aria-label="Console">${Object.entries(PAGES).map(([path, [name]]) => html`<a href=${to(`/${path}`)} aria-current=${here === path ? "page" : undefined}>${name}</a>`)}</nav>
-      <details class="account" onFocusOut=${(event) => { if (!event.currentTarget.contains(event.relatedTarget)) event.currentTarget.open = false; }} onKeyDown=${(event) => { if (event.key === "Escape") { event.currentTarget.open = false; event.currentTarget.querySelector("summary").focus(); } }}><summary><span>${account.name}</span></summary><div>
+      <details class="account" onfocusout=${(event) => { if (!event.currentTarget.contains(event.relatedTarget)) event.currentTarget.open = false; }} onKeyDown=${(event) => { if (event.key === "Escape") { event.currentTarget.open = false; event.currentTarget.querySelector("summary").focus(); } }}><summary><span>${account.name}</span></summary><div>
         <p><b>${account.name}</b>${account.person && account.person !== account.id && html`<br /><span class="quiet">of ${account.person}</span>`}</p>
         <p class="quiet">Token ${account.id}</p>
         <ul>${account.scopes.map((scope) => html`<li><code>${scope}</code></li>`)}</ul>
         <button type="button" onClick=${leave}>Sign out</button></div></details>
     </header>
+    <p class="hidden" role="status" id="said"></p>
     <main id="main" tabindex="-1"><${View} where=${where} account=${account} /></main>`;
 }
 
 const place = document.getElementById("console");
 place.textContent = "";
+keepFocus(place);
 render(html`<${Console} />`, place);

@@ -1,5 +1,5 @@
 // All models that the token may read: searched, and a page at a time. Both are in the address.
-import { Head, Loaded, Pager, Table, Tag, Target, When, at, count, get, html, setQuery, to, useEffect, useLoad, useRef } from "./core.js";
+import { Head, Loaded, Pager, Table, Tag, Target, When, at, count, get, html, plural, setQuery, tell, to, useEffect, useLoad, useRef } from "./core.js";
 
 export default function Catalog({ query }) {
   const { search = "", task = "", tag = "", next = "" } = query;
@@ -11,6 +11,8 @@ export default function Catalog({ query }) {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setQuery({ search: value, next: null }, { replace: true }), 200);
   };
+  const shown = models.data?.models.length;
+  useEffect(() => { if (shown !== undefined) tell(`${plural(shown, "model")}${models.data.next ? ", more on the next page" : ""}`); }, [models.data]);
   const chosen = [["task", task], ["tag", tag]].filter(([, value]) => value);
   return html`<${Head} title="Models">
     <form class="search" role="search" onSubmit=${(event) => event.preventDefault()}>

@@ -5,6 +5,7 @@ export { html, useEffect, useRef, useState };
 
 // ---- the API, with a token that only this variable has: closing or reloading the page forgets it
 
+export const SELF = "/tokens/self"; // what a token may do: asked when somebody signs in with it
 const ROOT = new URL("../../", import.meta.url); // of .../console/BUILD/core.js
 let token = "";
 let signedOut = () => {};
@@ -45,7 +46,7 @@ export async function call(method, path, { query = {}, body, headers = {}, raw =
     const text = await answer.text();
     let message = text || `The API answered with status ${answer.status}.`;
     try { message = JSON.parse(text).error ?? message; } catch { /* not of ours: the text as it is */ }
-    if (answer.status === 401) signedOut("This token is no longer let in: sign in again.");
+    if (answer.status === 401 && path !== SELF) signedOut("This token is no longer let in: sign in again.");
     throw new ApiError(answer.status, String(message));
   }
   return raw ? answer : answer.json();
@@ -170,14 +171,19 @@ export function When({ at: value, exact = false }) {
 
 // ---- parts of pages
 
-/** A page's head: its name gets the focus when the page changes, so that a reader hears where it is. */
-export function Head({ title, kind, children }) {
+let shownPath = ""; // of the page whose heading got the focus last
+
+/** A page's head: its name gets the focus when the page changes, so that a reader hears where it is. page: of several with one title. */
+export function Head({ title, kind, page, children }) {
   const heading = useRef(null);
+  const path = address().parts.join("/");
   useEffect(() => {
-    document.title = `${title} · Amaas`;
-    if (document.activeElement === document.body || document.activeElement?.closest("nav, main") === null) return;
-    heading.current?.focus({ preventScroll: true });
-  }, [title]);
+    document.title = [page, title, "Amaas"].filter(Boolean).join(" · ");
+    const active = document.activeElement;
+    const changed = shownPath !== path || active === document.body; // which it is if the link that led here is gone
+    shownPath = path;
+    if (changed && !active?.closest("#main input, #main select, #main textarea, dialog")) heading.current?.focus({ preventScroll: true });
+  }, [title, page, path]);
   return html`<header class="head"><div>
     ${kind && html`<p class="kind">${kind}</p>`}<h1 tabindex="-1" ref=${heading}>${title}</h1></div>
     ${children}</header>`;
@@ -204,7 +210,7 @@ export const Tag = ({ kind = "", children }) => html`<span class=${`tag ${kind}`
 export function Digest({ value }) {
   const [copied, setCopied] = useState(false);
   const copy = () => navigator.clipboard?.writeText(value).then(() => { setCopied(true); setTimeout(() => setCopied(false), 1500); }, () => {});
-  return html`<button type="button" class="digest" title=${value} aria-label=${`copy digest ${value.slice(0, 12)}`} onClick=${copy}>${copied ? "copied" : value.slice(0, 12)}</button>`;
+  return html`<button type="button" class="digest" title=${value} aria-label=${copied ? "copied" : `copy digest ${value.slice(0, 12)}`} onClick=${copy}>${copied ? "copied" : value.slice(0, 12)}</button>`;
 }
 
 /** The color of a version, the same on every page. */
@@ -219,28 +225,62 @@ export function Target({ of: target }) {
   return html`<span class="split">${split.map(([version, weight]) => html`<span><i class=${`swatch v${hue(version)}`} aria-hidden="true"></i><b class="version">v${version}</b> ${figure((weight / whole) * 100)} %</span>`)}</span>${shadow}`;
 }
 
-/** What is done to a model, asked once more in a dialog, with a reason. act: gets it; throws ApiError. */
-export function Ask({ label, title, children, act, done, kind = "", disabled = false, reason = true }) {
+/**
+ * What is done to a model, asked once more in a dialog, with a reason. act: gets it; throws ApiError. of: what it is
+ * done to, where several buttons have one label. keep: the way out. final: it cannot be undone. opened: called when the
+ * dialog opens.
+ */
+export function Ask({ label, title, children, act, done, kind = "", of = "", keep = "Cancel", final = false, opened, reason = true }) {
   const dialog = useRef(null);
   const [state, setState] = useState({});
   const close = () => dialog.current.close();
   const submit = async (event) => {
     event.preventDefault();
+    if (state.busy) return; // the button stays enabled: one that is not loses the focus
     const form = new FormData(event.target);
     setState({ busy: true });
     try {
       await act(Object.fromEntries(form));
       setState({});
       close();
+      tell(`${title.replace("?", "")}: done.`);
       done?.();
     } catch (error) { setState({ error }); }
   };
-  return html`<button type="button" class=${kind} disabled=${disabled} onClick=${() => { setState({}); dialog.current.showModal(); }}>${label}</button>
-  <dialog ref=${dialog} aria-label=${title}><form onSubmit=${submit}><h2>${title}</h2>${children}
+  const open = () => { setState({}); dialog.current.querySelector("form").reset(); opened?.(); dialog.current.showModal(); };
+  // what cannot be undone is not done by Enter in the first field
+  const type = (event) => { if (final && event.key === "Enter" && event.target.tagName === "INPUT") event.preventDefault(); };
+  return html`<button type="button" class=${kind} aria-label=${of && `${label} ${of}`} onClick=${open}>${label}</button>
+  <dialog ref=${dialog} aria-label=${title}><form onSubmit=${submit} onKeyDown=${type}><h2>${title}</h2>${children}
     ${reason && html`<label>Reason <span class="quiet">kept in the history</span><input name="reason" maxlength="2000" autocomplete="off" /></label>`}
     ${state.error && html`<${Problem} error=${state.error} />`}
-    <p class="actions"><button type="button" onClick=${close}>Cancel</button><button class=${`primary ${kind}`} disabled=${state.busy}>${label}</button></p>
+    <p class="actions"><button type="button" autofocus=${final} onClick=${close}>${keep}</button><button class=${`primary ${kind}`} aria-disabled=${state.busy ? "true" : undefined}>${label}</button></p>
   </form></dialog>`;
+}
+
+// ---- for who does not see the page change
+
+/** Have a screen reader say it. The element is there from the beginning: what is inserted with its text is not read. */
+export function tell(text) {
+  const place = document.getElementById("said");
+  if (place) place.textContent = text;
+}
+
+/** What has the focus may go with its part of the page: then the heading of what is left around it gets the focus. */
+export function keepFocus(root) {
+  let around = []; // what had the focus last, and all that it was in, from the inside
+  root.addEventListener("focusin", (event) => {
+    around = [];
+    for (let one = event.target; one && one !== root; one = one.parentElement) around.push(one);
+  });
+  new MutationObserver(() => {
+    if (!around.length || document.activeElement !== document.body || (around[0].isConnected && !around[0].disabled)) return;
+    const left = around.find((one) => one.isConnected && one.matches("section, main, dialog[open]") && one.querySelector("h1, h2, h3"));
+    const heading = (left ?? root).querySelector("h1, h2, h3");
+    if (!heading) return; // nothing is shown yet
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+  }).observe(root, { childList: true, subtree: true, attributes: true, attributeFilter: ["disabled"] });
 }
 
 /** How far back: the address has it as `since`. spans: names by value. */

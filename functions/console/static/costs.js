@@ -1,7 +1,7 @@
 // What calls cost: of each model, and of one model by version, for 1,000 answers, and from when an instance is cheaper.
 import { Facts, Head, Loaded, Pager, Spans, Table, at, bytes, count, figure, get, html, to, useLoad } from "./core.js";
 
-const PARTS = { compute: "Computing", starts: "Cold starts", calls: "Calls", gateway: "Gateway", transfer: "Transfer", storage: "Storage" };
+const PARTS = { compute: "Computing", starts: "Cold starts", calls: "Call fees", gateway: "Gateway", transfer: "Transfer", storage: "Storage" };
 const SPANS = { "24h": "Day", "7d": "Week", "30d": "Month" };
 const money = (amount, currency = "") => (amount === null || amount === undefined || !Number(amount) ? html`<span class="quiet">–</span>` : `${figure(Number(amount), 3)} ${currency}`);
 

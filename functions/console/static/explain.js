@@ -1,5 +1,5 @@
 // What of an input speaks for the answer: a heat map on the image, marked words, bars of columns and stretches.
-import { html, percent, figure, useEffect, useRef } from "./core.js";
+import { Table, html, percent, figure, useEffect, useRef } from "./core.js";
 import { Bars } from "./charts.js";
 
 export function Explanation({ of: explanation, input }) {
@@ -31,7 +31,8 @@ function Heat({ of: { attributions, image, seen }, picture }) {
 
 function Words({ parts }) {
   const most = Math.max(...parts.map((part) => Math.abs(part.attribution)), 1e-9);
-  return html`<p class="words">${parts.map((part) => html`<span class=${`${part.attribution >= 0 ? "plus" : "minus"} ${Math.abs(part.attribution) > most / 2 ? "strong" : ""}`} title=${figure(part.attribution)}>${part.text}</span> `)}</p>`;
+  return html`<p class="words">${parts.map((part) => html`<span class=${`${part.attribution >= 0 ? "plus" : "minus"} ${Math.abs(part.attribution) > most / 2 ? "strong" : ""}`} >${part.text}</span> `)}</p>
+    <details class="table"><summary>Table: words</summary><${Table} label="Words and what they add to the score" rows=${parts} columns=${[["Word", (part) => part.text], ["Adds", (part) => `${part.attribution >= 0 ? "+" : "−"}${percent(Math.abs(part.attribution))}`, "number"]]} /></details>`;
 }
 
 const Parts = ({ parts }) => html`<${Bars} label="Attributions" rows=${[...parts].sort((a, b) => Math.abs(b.attribution) - Math.abs(a.attribution)).slice(0, 10).map((part) => [part.column ?? `${figure(part.start)} to ${figure(part.end)} s`, part.attribution, part.attribution >= 0 ? 0 : 1])} show=${(value) => `${value >= 0 ? "+" : "−"}${percent(Math.abs(value))}`} />`;

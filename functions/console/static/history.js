@@ -44,7 +44,7 @@ export const Timeline = ({ records, model }) => html`<ol class="timeline">${reco
   const [kind, text] = said(record);
   return html`<li class=${kind} key=${record.revision}><p class="what">${model ?? ""} ${text}</p>
     ${record.reason && html`<p class="reason">${record.reason}</p>`}
-    <p class="who"><${When} at=${record.at} /> · ${record.name ?? record.by} · revision ${record.revision}</p>
+    <p class="who"><${When} at=${record.at} exact /> UTC · ${record.name ?? record.by} · revision ${record.revision}</p>
     ${record.evidence && html`<details class="table"><summary>Evidence of this verdict</summary><${Evidence} of=${record.evidence} /></details>`}</li>`;
 })}</ol>`;
 

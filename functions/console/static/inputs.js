@@ -35,6 +35,7 @@ function Draw({ give }) {
   const [status, setStatus] = useState("Pen up");
   const clear = () => { const context = canvas.current.getContext("2d"); context.fillStyle = "#000"; context.fillRect(0, 0, 280, 280); };
   useEffect(clear, []);
+  const wipe = () => { clear(); pen.current = { x: 140, y: 140, down: false }; setStatus("Cleared, pen up in the middle"); };
   const line = (x, y) => {
     const context = canvas.current.getContext("2d");
     Object.assign(context, { strokeStyle: "#fff", lineWidth: 18, lineCap: "round", lineJoin: "round" });
@@ -49,8 +50,9 @@ function Draw({ give }) {
   const move = (event) => { if (!pen.current.down || !event.buttons) return; const [x, y] = place(event); line(x, y); Object.assign(pen.current, { x, y }); };
   const release = () => { if (pen.current.down) { pen.current.down = false; send(); } };
   const type = (event) => {
-    const step = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] }[event.key];
-    if (event.key === " ") { pen.current.down = !pen.current.down; setStatus(pen.current.down ? "Pen down" : "Pen up"); if (!pen.current.down) send(); } else if (!step) return;
+    const far = event.shiftKey ? 40 : 10;
+    const step = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] }[event.key];
+    if (event.key === " ") { pen.current.down = !pen.current.down; setStatus(pen.current.down ? "Pen down" : "Pen up"); if (pen.current.down) line(pen.current.x, pen.current.y); else send(); } else if (!step) return;
     event.preventDefault();
     if (!step) return;
     const [x, y] = [Math.min(280, Math.max(0, pen.current.x + step[0])), Math.min(280, Math.max(0, pen.current.y + step[1]))];
@@ -58,8 +60,8 @@ function Draw({ give }) {
     Object.assign(pen.current, { x, y });
     setStatus(`${pen.current.down ? "Pen down" : "Pen up"} at ${x}, ${y}`);
   };
-  return html`<canvas class="draw" ref=${canvas} width="280" height="280" tabindex="0" role="application" aria-label="Drawing: arrows move the pen, space puts it down and lifts it" aria-describedby="pen" onPointerDown=${press} onPointerMove=${move} onPointerUp=${release} onKeyDown=${type}></canvas>
-    <p class="row between"><span id="pen" class="quiet" role="status">${status}</span><button type="button" onClick=${clear}>Clear</button></p>`;
+  return html`<canvas class="draw" ref=${canvas} width="280" height="280" tabindex="0" role="application" aria-label="Drawing: arrows move the pen, with shift further; space puts it down and lifts it" aria-describedby="pen" onPointerDown=${press} onPointerMove=${move} onPointerUp=${release} onBlur=${release} onKeyDown=${type}></canvas>
+    <p class="row between"><span id="pen" class="quiet" role="status">${status}</span><button type="button" onClick=${wipe}>Clear</button></p>`;
 }
 
 function Text({ give }) {

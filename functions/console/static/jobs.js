@@ -27,7 +27,7 @@ function List({ query }) {
 /** A job's page, with a head and a way on while there is no job to show. */
 const Whole = ({ of: job, title, id, children }) => html`${job.data === undefined && html`<${Head} title=${title} kind=${id}><a href=${to("/jobs")}>All jobs</a><//>`}<${Loaded} of=${job}>${children}<//>`;
 
-const Cancel = ({ job, path, done }) => !ENDED.includes(job.state) && html`<${Ask} label="Cancel" kind="danger" title=${`Cancel job ${job.id}?`} reason=${false} done=${done} act=${() => call("DELETE", path)} />`;
+const Cancel = ({ job, path, done }) => !ENDED.includes(job.state) && html`<${Ask} label="Cancel job" of=${job.id} keep="Keep running" final kind="danger" title=${`Cancel job ${job.id}?`} reason=${false} done=${done} act=${() => call("DELETE", path)} />`;
 
 function Batch({ id, query }) {
   const job = useLoad((signal) => get(at`/batch/${id}`, {}, signal), [id], { every: 4000 });

@@ -31,9 +31,9 @@ export default function Model({ parts: [name, tab = "", ...rest], query, account
     if (!load) return html`<${Overview} model=${data} query=${query} />`;
     return loaded.tab === tab ? html`<${loaded.Shown} model=${data} query=${query} account=${account} reload=${model.reload} />` : html`<p class="quiet loading" role="status">Loading …</p>`;
   };
-  return html`<${Head} title=${name} kind=${model.data?.task ?? "model"}>
+  return html`<${Head} title=${name} page=${tab === "version" ? `v${rest[0]}` : TABS[tab]?.[0]} kind=${model.data?.task ?? "model"}>
       ${model.data && html`<div class="row">${model.data.tags.map((one) => html`<a class="tag" href=${to("/models", { tag: one })}>${one}</a>`)}</div>`}<//>
-    <nav class="tabs" ref=${tabs} aria-label=${`Model ${name}`}>${Object.entries(TABS).map(([path, [label]]) => html`
+    <nav class="tabs" ref=${tabs} onfocusin=${(event) => event.target.scrollIntoView({ block: "nearest", inline: "nearest" })} aria-label=${`Model ${name}`}>${Object.entries(TABS).map(([path, [label]]) => html`
       <a href=${to(at`/models/${name}` + (path && `/${path}`))} aria-current=${tab === path || (tab === "version" && !path) ? "page" : undefined}>${label}</a>`)}</nav>
     ${model.error?.status === 404 ? html`<${Missing} name=${name} query=${query} />` : html`<${Loaded} of=${model}>${shown}<//>`}`;
 }

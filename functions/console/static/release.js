@@ -22,8 +22,8 @@ function Alias({ model, alias, target, done }) {
     ${split && html`<${Shares} split=${target.split} /><${Canary} model=${model} alias=${alias} target=${target} done=${done} />`}
     ${policy?.release && html`<details class="table"><summary>How canaries of it are watched</summary><${Rules} of=${policy.release} /></details>`}
     <div class="row"><${Move} model=${model} alias=${alias} target=${target} policy=${policy} done=${done} />
-      ${split && !policy?.two_person && Object.keys(target.split).map((version) => html`<${Ask} label=${`All to v${version}`} title=${`Give ${alias} to version ${version} alone?`} done=${done} act=${({ reason }) => call("PUT", at`/models/${model.name}/aliases/${alias}`, { body: { version: Number(version), reason: reason || null, expect_revision: model.revision } })} />`)}
-      ${target.previous !== null && !policy?.two_person && html`<${Ask} kind="danger" label="Roll back" title=${`Roll ${alias} back?`} done=${done} act=${({ reason }) => call("POST", at`/models/${model.name}/aliases/${alias}/rollback`, { body: { reason: reason || null } })}><p>It points to <b>${target.previous_split ? Object.entries(target.previous_split).map(([v, w]) => `v${v}: ${w}`).join(", ") : `v${target.previous}`}</b> then, within seconds. Calls that are under way are answered as they began.</p><//>`}
+      ${split && !policy?.two_person && Object.keys(target.split).map((version) => html`<${Ask} label=${`All to v${version}`} of=${`of ${alias}`} title=${`Give ${alias} to version ${version} alone?`} done=${done} act=${({ reason }) => call("PUT", at`/models/${model.name}/aliases/${alias}`, { body: { version: Number(version), reason: reason || null, expect_revision: model.revision } })} />`)}
+      ${target.previous !== null && !policy?.two_person && html`<${Ask} kind="danger" label="Roll back" of=${alias} keep="Leave it" title=${`Roll ${alias} back?`} done=${done} act=${({ reason }) => call("POST", at`/models/${model.name}/aliases/${alias}/rollback`, { body: { reason: reason || null } })}><p>It points to <b>${target.previous_split ? Object.entries(target.previous_split).map(([v, w]) => `v${v}: ${w}`).join(", ") : `v${target.previous}`}</b> then, within seconds. Calls that are under way are answered as they began.</p><//>`}
     </div></div>`;
 }
 
@@ -98,9 +98,10 @@ function Move({ model, alias, target, policy, done }) {
     const body = { ...where, reason: reason || null, expect_revision: model.revision };
     return policy?.two_person ? call("POST", at`/models/${model.name}/aliases/${name}/requests`, { body }) : call("PUT", at`/models/${model.name}/aliases/${name}`, { body });
   };
-  return html`<${Ask} label=${alias ? (policy?.two_person ? "Request a move" : "Move") : "New alias"} title=${alias ? `Where is ${alias} to point?` : "A new alias"} act=${act} done=${done}>
-    ${!alias && html`<label>Name<input required pattern="[a-z][a-z0-9\\-]*" maxlength="32" value=${name} onInput=${(event) => setName(event.target.value)} /></label>`}
+  const opened = () => { setShare(10); setChosen(versions[0]); setName(alias); };
+  return html`<${Ask} label=${alias ? (policy?.two_person ? "Request a move" : "Move") : "New alias"} of=${alias && `of ${alias}`} opened=${opened} title=${alias ? `Where is ${alias} to point?` : "A new alias"} act=${act} done=${done}>
+    ${!alias && html`<label>Name <span class="quiet">small letters, digits and -</span><input required pattern="[a-z][a-z0-9\\-]*" maxlength="32" value=${name} onInput=${(event) => setName(event.target.value)} /></label>`}
     <label>Version<select value=${chosen} onChange=${(event) => setChosen(event.target.value)}>${versions.map((one) => html`<option value=${one}>v${one}${one === stable ? " (now)" : ""}</option>`)}</select></label>
-    ${stable !== undefined && Number(chosen) !== stable && html`<label>Share of the calls: ${figure(Number(share))} %<input type="range" min="1" max="100" value=${share} onInput=${(event) => setShare(Number(event.target.value))} /></label>
-      <p class="quiet">${canary ? `Version ${stable} keeps the other ${100 - share} %.` : `Version ${stable} gets no calls any more.`} ${policy?.release ? "The canary is watched." : ""}</p>`}<//>`;
+    ${stable !== undefined && Number(chosen) !== stable && html`<label>Share of the calls, in percent<input type="range" min="1" max="100" value=${share} aria-valuetext=${`${share} %`} onInput=${(event) => setShare(Number(event.target.value))} /><input type="number" min="1" max="100" required aria-label="Share in percent, as a number" value=${share} onInput=${(event) => setShare(Math.min(100, Math.max(1, Number(event.target.value) || 1)))} /></label>
+      <p class="quiet">${canary ? `Version ${stable} keeps the other ${100 - share} %.` : `Version ${stable} gets no calls any more.`} ${canary && policy?.release ? "The canary is watched." : ""}</p>`}<//>`;
 }
