@@ -8,11 +8,12 @@ printed at the end, as the answers have it. It needs the client only: .local/env
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import Counter
 from pathlib import Path
 
-from amaas import Client
+from amaas import AmaasError, Client
 
 LABELS = {"ankle-boot": "Ankle boot", "t-shirt-top": "T-shirt/top"}
 
@@ -36,4 +37,11 @@ def main(model: str, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 40)
+    parser = argparse.ArgumentParser(description="Calls a model that sorts clothes, and labels its answers.")
+    parser.add_argument("model")
+    parser.add_argument("rounds", nargs="?", type=int, default=40, help="of ten pictures each; %(default)s if left out")
+    chosen = parser.parse_args()
+    try:
+        main(chosen.model, chosen.rounds)
+    except AmaasError as error:
+        sys.exit(f"traffic: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from typing import Any
 
@@ -120,7 +121,7 @@ def report(access: dict[str, Any]) -> None:
     print(f"  token     {access['token']}")
     print(f"  bucket    s3://{access['bucket']} at {access['endpoint_url']}")
     print(f"  all this  {ACCESS}")
-    print(f"  try       {tool('client', 'amaas')} ls")
+    print(f"  try       {shlex.quote(tool('client', 'amaas'))} ls")
 
 
 def _known_token() -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from shared.clock import as_minute
-from shared.registry.releases import ALL, Evidence, Measured, ReleasePolicy
+from shared.registry.releases import ALL, WRONG_LABEL, Evidence, Measured, ReleasePolicy
 from shared.registry.state import Record
 from shared.registry.verdicts import Roles
 from shared.release import counted
@@ -99,7 +99,10 @@ def decide(policy: ReleasePolicy, stage: Stage, weighed: Weighed, now: int) -> V
     final, metrics, log_e = weighed
     calls = weighed.calls
     if not calls:
-        return Wait(f"no calls of version {stage.roles.canary} since {as_minute(stage.began)}: waits for some")
+        return Wait(
+            f"no calls of version {stage.roles.canary} since {as_minute(stage.began)} are "
+            "counted: a minute counts once the next one is over, too"
+        )
     worse = log_e >= -math.log(policy.alpha)
     evidence = _evidence(policy, stage, final, metrics, log_e, worse)
     if worse:
@@ -123,6 +126,12 @@ def _not_yet(
     policy: ReleasePolicy, stage: Stage, elapsed: int, calls: int, metrics: dict[str, Comparison]
 ) -> str | None:
     """What is missing before the next step; None if nothing is. elapsed: minutes."""
+    labels = metrics.get(WRONG_LABEL)
+    if labels is not None and not labels.calls.canary:
+        return (
+            f"version {stage.roles.canary} has had {calls:,} calls, and there are no labels of both versions' answers: "
+            "`amaas label give` says what they should have been"
+        )
     if elapsed < policy.bake_minutes:
         return f"{elapsed} of {policy.bake_minutes} minutes are over"
     if calls < policy.least_requests:

@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from shared.registry.releases import ReleasePolicy
 from shared.registry.state import Record
@@ -112,15 +113,17 @@ def test_only_a_watchers_step_with_the_same_versions_hands_evidence_on() -> None
 # ---- waiting
 
 
+LABELS = replace(POLICY, metrics=("wrong_label",))
 GOOD = [Minute(n, group(50), group(950)) for n in range(40)]
 
 
 @pytest.mark.parametrize(
     ("minutes", "now", "policy", "words"),
     [
-        ([], 5, POLICY, "no calls of version 2 since 1970-01-01T00:00Z: waits for some"),
+        ([], 5, POLICY, "no calls of version 2 since 1970-01-01T00:00Z are counted: a minute counts once"),
         ([Minute(0, group(0), group(500))], 50, POLICY, "no calls of version 2"),
         (GOOD[:8], 9, POLICY, "9 of 10 minutes are over"),
+        (GOOD[:8], 9, LABELS, "version 2 has had 400 calls, and there are no labels of both versions' answers: `amaas"),
         (GOOD[:1], 30, POLICY, "version 2 has had 50 of 100 calls"),
         (GOOD[:2], 30, POLICY, "server errors of version 2 may still be 2 % more: 0 of 100 calls, beside 0 of 1,900"),
         (GOOD, 60, ReleasePolicy(), "ready for 25 %, to which a person moves it"),
