@@ -36,7 +36,8 @@ def steps_of(context: click.Context, parameter: click.Parameter, value: str | No
     "--metric",
     "metrics",
     multiple=True,
-    help="What is bad: server_errors, slow, shadow_differs, out_of_range, wrong_label; repeatable.",
+    type=click.Choice(["server_errors", "slow", "shadow_differs", "out_of_range", "wrong_label"]),
+    help="What is bad, instead of what was before; repeatable.",
 )
 @click.option("--abort/--no-abort", default=None, help="Roll a worse canary back without a person.")
 @click.option("--promote/--no-promote", default=None, help="Go on to the next step without a person.")

@@ -19,7 +19,7 @@ def show(state: Json, out: Console) -> None:
     line(out, f"{state['model']} {state['alias']}", f"points to {target_sentence(state['target'])}")
     stage = state["stage"]
     if stage is None:
-        line(out, "not watched:", state["reason"])
+        line(out, "not watched:", f"{state['reason']} (`amaas history {state['model']}` says how it came)")
         if state["policy"] is None:
             line(out, "what to do:", f"amaas policy {state['model']} --alias {state['alias']} --on")
         else:
