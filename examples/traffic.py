@@ -22,16 +22,16 @@ def main(model: str, rounds: int) -> None:
     called, right = Counter[int](), Counter[int]()
     with Client() as client:
         for number in range(rounds):
-            given = []
+            labels = []
             for picture in sorted((Path(__file__).parent / "images").glob("fashion-*.png")):
                 name = picture.stem.split("-", 2)[2]
                 label = LABELS.get(name, name.capitalize())
                 # in a split, the key decides which version answers: another one for each call
                 answer = client.predict(model, picture, key=f"{number}-{name}")
-                given.append({"answer_id": answer["answer_id"], "label": label})
+                labels.append({"answer_id": answer["answer_id"], "label": label})
                 called[answer["version"]] += 1
                 right[answer["version"]] += answer["predictions"][0]["label"] == label
-            client.give_labels(model, given)
+            client.give_labels(model, labels)
     for version in sorted(called):
         print(f"version {version}: {right[version]} of {called[version]} answers were right")
 

@@ -30,6 +30,7 @@ PRESENT = re.compile(r"present(?:_key_values|_key_value|)[._](.+)")
 BATCH, LENGTH = -1, -2  # of a Cache's shape
 HEADS, WIDTH = re.compile(r"head"), re.compile(r"dim|width|size|embed")
 DATATYPES = ("FP32", "FP16")
+BLOCK = 256  # tokens that are read at once: a deadline is looked at in between
 
 
 class Geometry(Struct, frozen=True):
@@ -48,8 +49,8 @@ class Cache(Struct, frozen=True):
     shape: tuple[int, ...]
 
     def dimensions(self, batch: int, length: int) -> list[int]:
-        known = {BATCH: batch, LENGTH: length}
-        return [known.get(size, size) for size in self.shape]
+        sizes = {BATCH: batch, LENGTH: length}
+        return [sizes.get(size, size) for size in self.shape]
 
     @property
     def axis(self) -> int:
@@ -72,8 +73,8 @@ class Layout(Struct, frozen=True):
 
 def layout_of(inputs: Iterable[Any], outputs: Iterable[Any], geometry: Geometry | None = None) -> Layout:
     """Of ONNX Runtime's arguments, with name, type and shape. Raises Unloadable for what is no decoder."""
-    given = {argument.name: argument for argument in outputs}
-    presents = {match[1]: name for name in given if (match := PRESENT.fullmatch(name))}
+    by_name = {argument.name: argument for argument in outputs}
+    presents = {match[1]: name for name in by_name if (match := PRESENT.fullmatch(name))}
     caches, integers = [], {}
     for argument in inputs:
         if match := PAST.fullmatch(argument.name):
@@ -89,8 +90,8 @@ def layout_of(inputs: Iterable[Any], outputs: Iterable[Any], geometry: Geometry 
                 f"the graph takes {argument.name!r}, which no decoder that is known has: export the model with "
                 "Optimum's task text-generation-with-past, or with ONNX Runtime GenAI's builder"
             )
-    _require_decoder(caches, presents, integers, given)
-    logits = given[LOGITS]
+    _require_decoder(caches, presents, integers, by_name)
+    logits = by_name[LOGITS]
     _datatype(logits, DATATYPES)
     vocabulary = logits.shape[-1] if isinstance(logits.shape[-1], int) else None
     keep = next((name for name in KEEP if name in integers), None)
@@ -98,9 +99,9 @@ def layout_of(inputs: Iterable[Any], outputs: Iterable[Any], geometry: Geometry 
 
 
 def _require_decoder(
-    caches: list[Cache], presents: dict[str, str], integers: dict[str, str], given: dict[str, Any]
+    caches: list[Cache], presents: dict[str, str], integers: dict[str, str], by_name: dict[str, Any]
 ) -> None:
-    missing = [name for name, there in ((IDS, IDS in integers), (LOGITS, LOGITS in given)) if not there]
+    missing = [name for name, there in ((IDS, IDS in integers), (LOGITS, LOGITS in by_name)) if not there]
     if missing:
         raise Unloadable(f"the graph has no {' and no '.join(missing)}: it is no decoder of tokens")
     if not caches:
@@ -114,13 +115,13 @@ def _require_decoder(
 
 def _cache(argument: Any, present: str, geometry: Geometry | None) -> Cache:
     shape = [_size(size, argument.name, place, len(argument.shape)) for place, size in enumerate(argument.shape)]
-    known: dict[str, int | None] = {
+    declared: dict[str, int | None] = {
         "heads": geometry.heads if geometry else None,
         "width": geometry.width if geometry else None,
     }
     sizes: list[int] = []
     for size in shape:
-        value = known[size] if isinstance(size, str) else size
+        value = declared[size] if isinstance(size, str) else size
         if value is None:
             raise Unloadable(
                 f"the graph leaves the {size} of {argument.name!r} open, and no config.json says them: add the "

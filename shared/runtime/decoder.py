@@ -18,12 +18,11 @@ import onnxruntime as ort
 from shared.errors import BadInput, TooLarge
 from shared.runtime import caches, onnx
 from shared.runtime.arrays import DTYPES
-from shared.runtime.caches import BRANCH, IDS, LOGITS, MASK, POSITIONS, Cache, Geometry
+from shared.runtime.caches import BLOCK, BRANCH, IDS, LOGITS, MASK, POSITIONS, Cache, Geometry
 from shared.runtime.signature import Signature, TensorSpec, Unloadable
 from shared.runtime.zygotes import Decoding
 
 FACTS = ("length", "vocabulary", "limit")  # of a decoder; limit: 0 where none is known
-BLOCK = 256  # tokens that are read at once: a deadline is looked at in between
 LOGIT_BYTES = 64 << 20  # of a block's logits, where the graph gives those of all its tokens
 ROOM = 256  # tokens by which caches that lie in one place grow, at least
 TRIAL = np.array([0, 1, 0], np.int64)  # tokens that any vocabulary has
@@ -222,12 +221,12 @@ class Reading:
             decoder.rewind(keep)
             logits = decoder.extend(checked["tokens"])
         facts = np.array([decoder.length, decoder.vocabulary, decoder.limit or 0], np.int64)
-        given: dict[str, np.ndarray] = {"logits": logits, "facts": facts}
-        return [given[name] for name in outputs or given]
+        values: dict[str, np.ndarray] = {"logits": logits, "facts": facts}
+        return [values[name] for name in outputs or values]
 
 
 def load(model: bytes, data: Mapping[str, mmap.mmap], decoding: Decoding, threads: int = 1) -> Reading:
     """A session of a decoder's graph, with its weights in other files. Raises Unloadable."""
-    known = decoding.heads is not None and decoding.width is not None
-    geometry = Geometry(decoding.heads or 0, decoding.width or 0) if known else None
+    heads, width = decoding.heads, decoding.width
+    geometry = None if heads is None or width is None else Geometry(heads, width)
     return Reading(Decoder(onnx.open_session(model, threads, data=data), geometry, decoding.limit))

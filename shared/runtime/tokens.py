@@ -103,11 +103,15 @@ def load(raw: bytes, cutting: Cutting) -> Tokenizer | PlainTokenizer:
         raise Unloadable(str(error)) from error.__cause__
 
 
-def parse_plain(raw: bytes) -> tokenizers.Tokenizer:
-    """A tokenizer from its JSON, that neither cuts nor pads. Raises what the library does."""
+def _read(raw: bytes) -> tokenizers.Tokenizer:
     # threads of its own would compete with the model's, on the one CPU of a function; the sandbox has none
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    parsed = tokenizers.Tokenizer.from_buffer(raw)
+    return tokenizers.Tokenizer.from_buffer(raw)
+
+
+def parse_plain(raw: bytes) -> tokenizers.Tokenizer:
+    """A tokenizer from its JSON, that neither cuts nor pads. Raises what the library does."""
+    parsed = _read(raw)
     parsed.no_truncation()
     parsed.no_padding()
     return parsed
@@ -115,8 +119,7 @@ def parse_plain(raw: bytes) -> tokenizers.Tokenizer:
 
 def parse(raw: bytes, cutting: Cutting) -> tokenizers.Tokenizer:
     """A tokenizer from its JSON, set to cut and pad. Raises what the library does."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # as above
-    parsed = tokenizers.Tokenizer.from_buffer(raw)
+    parsed = _read(raw)
     longest = cutting.longest or cutting.fixed or (parsed.truncation or {}).get("max_length")
     if longest:
         parsed.enable_truncation(longest)

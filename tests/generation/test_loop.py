@@ -57,7 +57,7 @@ def for_ever() -> float:
 
 def said(parrot: Parrot, prompt: str = "abc", **options: object) -> tuple[str, End, list[Piece]]:
     settings = {"max_tokens": 100, "ends": frozenset({END}), "sampling": Sampling(temperature=0)} | options
-    request = Request(prompt=tokens_of(prompt), **settings)  # type: ignore[arg-type]
+    request = Request(prompt=tokens_of(prompt), **settings)
     *pieces, end = generate(Conversation(parrot), request, decode, for_ever)
     assert isinstance(end, End)
     return "".join(piece.text for piece in pieces), end, pieces
@@ -102,8 +102,8 @@ def test_the_text_ends_before_the_call_does() -> None:
     parrot = Parrot("hello")
     request = Request(prompt=tokens_of("abc"), max_tokens=100, sampling=Sampling(temperature=0))
     *pieces, end = generate(Conversation(parrot), request, decode, lambda: next(left))
-    assert (end.reason, end.cause) == ("length", "deadline")  # type: ignore[union-attr]
-    assert "".join(piece.text for piece in pieces) == "hell"  # type: ignore[union-attr]
+    assert (end.reason, end.cause) == ("length", "deadline")
+    assert "".join(piece.text for piece in pieces) == "hell"
 
 
 def test_a_prompt_is_read_in_blocks_as_far_as_there_is_time() -> None:
@@ -130,7 +130,7 @@ def test_what_a_prompt_has_in_common_with_the_one_before_is_read_once() -> None:
             prompt=tokens_of(prompt), max_tokens=10, ends=frozenset({END}), sampling=Sampling(temperature=0)
         )
         *pieces, end = generate(conversation, request, decode, for_ever, owner=owner)
-        assert "".join(piece.text for piece in pieces) == "yes"  # type: ignore[union-attr]
+        assert "".join(piece.text for piece in pieces) == "yes"
         assert isinstance(end, End)
         return end
 
@@ -150,13 +150,13 @@ def test_a_reader_that_leaves_and_one_that_fails_leave_nothing_half_read() -> No
     request = Request(prompt=tokens_of("abc"), max_tokens=100, sampling=Sampling(temperature=0))
     pieces = generate(conversation, request, decode, for_ever, owner="ann")
     next(pieces)
-    pieces.close()  # type: ignore[attr-defined]
+    pieces.close()
     parrot.failing = True
     with pytest.raises(BadInput):
         generate(conversation, request, decode, for_ever, owner="ann")
     parrot.failing = False
     *_, end = generate(conversation, request, decode, for_ever, owner="ann")
-    assert end.cached_tokens == 0  # type: ignore[union-attr]
+    assert end.cached_tokens == 0
 
 
 class Alternating:
@@ -179,5 +179,5 @@ def test_a_grammar_says_which_tokens_may_come() -> None:
     guide = Alternating(5)
     request = Request(prompt=tokens_of("abc"), max_tokens=100, ends=frozenset({END}), sampling=Sampling(seed=1))
     *pieces, end = generate(Conversation(Parrot("hello")), request, decode, for_ever, guide=guide)
-    assert "".join(piece.text for piece in pieces) == "ababa"  # type: ignore[union-attr]
-    assert end.cause == "end"  # type: ignore[union-attr]
+    assert "".join(piece.text for piece in pieces) == "ababa"
+    assert end.cause == "end"

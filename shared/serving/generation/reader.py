@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from shared.runtime.caches import BLOCK
 from shared.runtime.signature import Session, Unloadable
 from shared.serving.generation.loop import Forgotten
-
-BLOCK = 256  # tokens of a prompt that are read at once: the time is looked at in between
 
 
 class SessionReader:
