@@ -131,6 +131,11 @@ def _prepare(order: Order, model: mmap.mmap, data: list[mmap.mmap]) -> Callable[
         from shared.runtime import decoder  # of few models, and no part of the zygote; as the next one
 
         return lambda: decoder.load(bytes(model), dict(zip(decoding.files, data, strict=True)), decoding, order.threads)
+    if order.cutting is not None and order.cutting.plain:
+        from shared.runtime import language
+
+        language.warm_up()
+        return lambda: language.load(bytes(model))
     if (cutting := order.cutting) is not None:
         from shared.runtime import tokens  # 30 ms
 

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import tokenizers
 
-from shared.errors import BadInput, TooLarge
+from shared.errors import AmaasError, BadInput, TooLarge
 from shared.runtime.signature import Signature, TensorSpec, Unloadable
 from shared.runtime.zygotes import Cutting
 
 MAX_TOKENS = 16_384  # of a text that neither the package nor its tokenizer cuts
 PADS = ("[PAD]", "<pad>", "<|endoftext|>", "</s>")
 TEXTS, PAIRED = "texts", "paired"
-TEXT, IDS = "text", "ids"
 # What is told of each token, by output: its number in the vocabulary; 0 for padding; 1 in the second text of a pair;
 # 1 for what the tokenizer has added; its place in the text, [start, end) in characters.
 MEMBERS: dict[str, Callable[[tokenizers.Encoding], Any]] = {
@@ -51,12 +50,12 @@ class Tokenizer:
         checked = self._signature.check(outputs, feeds)
         texts = iter(checked[TEXTS].tolist())
         items = [(next(texts), next(texts)) if paired else next(texts) for paired in checked[PAIRED].tolist()]
-        with _translate_errors("the model's tokenizer cannot take this text"):
+        with translated_errors("the model's tokenizer cannot take this text"):
             encodings = self._tokenizer.encode_batch(items)
         longest = max(len(encoding.ids) for encoding in encodings)
         if longest > MAX_TOKENS and not self._tokenizer.truncation:
             raise TooLarge(f"the text has {longest:,} tokens, more than {MAX_TOKENS:,}; send a part of it")
-        with _translate_errors("the model's tokenizer makes rows of different lengths"):
+        with translated_errors("the model's tokenizer makes rows of different lengths"):
             return [np.array([MEMBERS[name](e) for e in encodings], np.int64) for name in outputs or MEMBERS]
 
     def vocabulary_texts(self) -> list[str]:
@@ -66,38 +65,10 @@ class Tokenizer:
         return [self._tokenizer.decode([vocabulary[token] for token in tokens]), "".join(tokens)]
 
 
-class PlainTokenizer:
-    """As signature.Session: of one text its tokens, or of tokens their text, whichever is given and asked for.
-
-    text: [1], of BYTES. ids: [tokens], of INT64. Nothing is cut, filled up or added. Special tokens are read where a
-    text has them, and left out of the text that is made.
-    """
-
-    def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self.inputs: list[TensorSpec] = []
-        self.optional = [TensorSpec(TEXT, "BYTES", [-1]), TensorSpec(IDS, "INT64", [-1])]
-        self.outputs = [TensorSpec(TEXT, "BYTES", [-1]), TensorSpec(IDS, "INT64", [-1])]
-        self._signature = Signature(self.inputs, self.optional, self.outputs)
-
-    def run(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """The tokens of `text`, or the text of `ids`. Raises BadInput."""
-        checked = self._signature.check(outputs, feeds)
-        if outputs == [IDS] and list(checked) == [TEXT] and len(checked[TEXT]) == 1:
-            with _translate_errors("the model's tokenizer cannot take this text"):
-                return [np.array(self._tokenizer.encode(checked[TEXT][0], add_special_tokens=False).ids, np.int64)]
-        if outputs == [TEXT] and list(checked) == [IDS]:
-            with _translate_errors("the model's tokenizer has no text for these tokens"):
-                return [np.array([self._tokenizer.decode(checked[IDS].tolist())], object)]
-        raise BadInput("a text is asked for its tokens, or tokens are for their text")
-
-
-def load(raw: bytes, cutting: Cutting) -> Tokenizer | PlainTokenizer:
+def load(raw: bytes, cutting: Cutting) -> Tokenizer:
     """A session of a tokenizer.json. Raises Unloadable with the library's reason."""
     try:
-        with _translate_errors("it is no tokenizer"):
-            if cutting.plain:
-                return PlainTokenizer(parse_plain(raw))
+        with translated_errors("it is no tokenizer"):
             return Tokenizer(parse(raw, cutting))
     except BadInput as error:
         raise Unloadable(str(error)) from error.__cause__
@@ -137,11 +108,11 @@ def _padding(tokenizer: tokenizers.Tokenizer) -> dict[str, Any]:
 
 
 @contextmanager
-def _translate_errors(what: str) -> Iterator[None]:
+def translated_errors(what: str) -> Iterator[None]:
     """The library's errors as BadInput. It raises Exception itself; what Rust panics with is not even that."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, MemoryError):
+    except (KeyboardInterrupt, SystemExit, MemoryError, AmaasError):
         raise
     except BaseException as error:
         raise BadInput(f"{what}: {str(error)[:200]}") from error

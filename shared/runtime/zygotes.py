@@ -31,7 +31,7 @@ class Cutting(Struct, frozen=True, array_like=True):
     """How a tokenizer makes rows of texts, in tokens. longest: what is longer is cut; None: as the tokenizer has it.
 
     fixed: the length of all rows, where the model has one. whole: rows are as long as `longest`, not as the longest
-    text of a call. plain: one text at a time, of a decoder: nothing is cut, filled up or added, and it goes back, too.
+    text of a call. plain: a decoder's, one text at a time, with its chats and grammars: see language.Language.
     """
 
     longest: int | None = None

@@ -83,7 +83,11 @@ class Wall(Struct, frozen=True):
         return confined.load(path, threads=threads, mapped=mapped, memory=self.memory, filtered=self.filtered)
 
     def open_tokenizer(self, raw: bytes, cutting: Cutting, *, direct: bool) -> Session:
-        """A session of a tokenizer.json, as `open` has it of a model; see tokens.Tokenizer."""
+        """A session of a tokenizer.json, as `open` has it of a model; see tokens.Tokenizer, language.Language."""
+        if direct and cutting.plain:
+            from shared.runtime import language
+
+            return language.load(raw)
         if direct:
             from shared.runtime import tokens
 

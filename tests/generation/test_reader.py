@@ -13,7 +13,7 @@ import onnx as format_
 import pytest
 
 from shared.errors import BadInput, TooLarge
-from shared.runtime import confined, decoder, tokens
+from shared.runtime import confined, decoder, language
 from shared.runtime.confined import Confined
 from shared.runtime.runners import Crashed
 from shared.runtime.signature import Unloadable
@@ -92,7 +92,7 @@ def test_a_process_that_died_between_two_tokens_is_made_up_for(parts: Path) -> N
 
     def said(kill_after: int | None) -> list[int]:
         chosen = []
-        for number, piece in enumerate(generate(conversation, request, lambda _: "", lambda: 1e9, owner="ann")):
+        for number, piece in enumerate(generate(conversation, request, lambda *_: ("", ""), lambda: 1e9, owner="ann")):
             if isinstance(piece, Piece):
                 chosen.append(piece.choice.token)
             if number == kill_after:
@@ -123,13 +123,13 @@ def test_a_death_in_the_middle_is_an_error_of_that_call_alone(parts: Path, monke
     def dies(outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         raise Crashed("the model ended its process", "SIGSEGV")
 
-    pieces = generate(conversation, request, lambda _: "", lambda: 1e9, owner="ann")
+    pieces = generate(conversation, request, lambda *_: ("", ""), lambda: 1e9, owner="ann")
     next(pieces)
     monkeypatch.setattr(session, "run", dies)
     with pytest.raises(Crashed):
         next(pieces)
     monkeypatch.setattr(session, "run", real)
-    *_, end = generate(conversation, request, lambda _: "", lambda: 1e9, owner="ann")
+    *_, end = generate(conversation, request, lambda *_: ("", ""), lambda: 1e9, owner="ann")
     assert isinstance(end, End) and end.cached_tokens == 0
 
 
@@ -175,8 +175,9 @@ def test_what_is_no_decoder_says_so(tmp_path: Path) -> None:
 def test_texts_and_tokens(wall: bool) -> None:
     raw = bytes_tokenizer().to_str().encode()
     load = (lambda: confined.load_tokenizer(raw, PLAIN, memory=256 * MiB, filtered=True)) if wall else None
-    texts = Texts(load() if load else tokens.load(raw, PLAIN))
-    assert texts.decode(texts.encode("naïve 😀")) == "naïve 😀"
+    texts = Texts(load() if load else language.load(raw))
+    ids = texts.encode("naïve 😀")
+    assert texts.decode(ids, 2) == ("na", "naïve 😀")
     assert len(texts.encode("a" * 50_000)) == 50_000, "of a prompt nothing is cut"
-    assert texts.encode("") == [] and texts.decode([]) == ""
-    assert texts.decode([10**6]) == "", "what is no token has no text"
+    assert texts.encode("") == [] and texts.decode([]) == ("", "")
+    assert texts.decode([10**6]) == ("", ""), "what is no token has no text"

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from shared.serving.generation.texts import REPLACED, StopStrings, TextStream
+from shared.serving.generation.texts import REPLACED, Decode, StopStrings, TextStream
 
 
 @cache
@@ -31,8 +31,12 @@ def words_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def decode(tokens: list[int]) -> str:
-    return str(bytes_tokenizer().decode(tokens))
+def decode(tokens: list[int], known: int = 0) -> tuple[str, str]:
+    return decoded_by(bytes_tokenizer())(tokens, known)
+
+
+def decoded_by(tokenizer: Tokenizer) -> Decode:
+    return lambda tokens, known: (str(tokenizer.decode(tokens[:known])), str(tokenizer.decode(tokens)))
 
 
 def streamed(tokens: list[int], whole: bool = False) -> list[str]:
@@ -69,7 +73,7 @@ def test_bytes_that_are_no_text_do_not_hold_it_back_for_ever(tokens: list[int]) 
 
 def test_a_first_word_keeps_the_space_that_it_has_behind_the_prompt() -> None:
     tokenizer = words_tokenizer()
-    alone, behind = TextStream(tokenizer.decode), TextStream(tokenizer.decode, [0])
+    alone, behind = TextStream(decoded_by(tokenizer)), TextStream(decoded_by(tokenizer), [0])
     assert [alone.push(1), alone.push(2), alone.push(0)] == ["sea", "s", " the"]
     assert [behind.push(1), behind.push(2)] == [" sea", "s"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from shared.runtime.caches import BLOCK
@@ -47,16 +48,35 @@ class SessionReader:
 
 
 class Texts:
-    """A tokenizer's session (tokens.PlainTokenizer), as texts to tokens and back."""
+    """A decoder's texts: the session of shared.runtime.language.Language."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def encode(self, text: str) -> list[int]:
-        """Raises BadInput."""
-        tokens: list[int] = self._session.run(["ids"], {"text": np.array([text], object)})[0].tolist()
-        return tokens
+    def encode(self, text: str, *, whole: bool = False) -> list[int]:
+        """The text's tokens. whole: with those that the tokenizer puts before and behind it. Raises BadInput."""
+        return self._ids({"prompt" if whole else "text": np.array([text], object)})
 
-    def decode(self, tokens: list[int]) -> str:
-        """Without special tokens. Raises BadInput."""
-        return str(self._session.run(["text"], {"ids": np.array(tokens, np.int64)})[0][0])
+    def chat(self, template: str, messages: list[dict[str, Any]], variables: dict[str, Any]) -> list[int]:
+        """The tokens of what a template makes of messages. Raises BadInput, with the template's own words."""
+        body = msgspec.json.encode({"template": template, "messages": messages, "variables": variables})
+        return self._ids({"chat": np.array([body.decode()], object)})
+
+    def decode(self, tokens: list[int], known: int = 0) -> tuple[str, str]:
+        """The text of the first `known` tokens, and of all of them, without special ones. Raises BadInput."""
+        feeds = {"ids": np.array(tokens, np.int64), "known": np.array([known], np.int64)}
+        first, text = self._session.run(["text"], feeds)[0].tolist()
+        return str(first), str(text)
+
+    def mask(self, grammar: str, chosen: list[int]) -> np.ndarray:
+        """Which tokens may follow the chosen ones: [vocabulary], of bool. Raises BadInput."""
+        feeds: dict[str, Any] = {"grammar": np.array([grammar], object), "chosen": np.array(chosen, np.int64)}
+        return self._session.run(["mask"], feeds)[0].astype(bool)
+
+    def size(self) -> int:
+        """The highest number of a token, and one."""
+        return int(self._session.run(["facts"], {})[0][0])
+
+    def _ids(self, feeds: dict[str, Any]) -> list[int]:
+        tokens: list[int] = self._session.run(["ids"], feeds)[0].tolist()
+        return tokens

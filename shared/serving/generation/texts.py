@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 REPLACED = "\ufffd"  # what decoders give for bytes that are no character (yet)
 # A character has four bytes at most, and a token one at least: what is no character after these will not become one.
 PARTS = 4
-Decode = Callable[[list[int]], str]
+# the text of the first so many tokens, and of all of them, without special ones: asked for at once, of another process
+Decode = Callable[[list[int], int], tuple[str, str]]
 
 
 class TextStream:
-    """decode: the text of some tokens, without special ones. before: tokens that the text follows: of some tokenizers,
-    the first token of a text loses its space.
-    """
+    """before: tokens that the text follows: of some tokenizers, the first token of a text loses its space."""
 
     def __init__(self, decode: Decode, before: Sequence[int] = ()) -> None:
         self._decode = decode
@@ -27,8 +26,7 @@ class TextStream:
     def push(self, token: int) -> str:
         """What is now certain of the text, which may be nothing."""
         self._tokens.append(token)
-        before = self._decode(self._tokens[: self._known])
-        text = self._decode(self._tokens)
+        before, text = self._decode(self._tokens, self._known)
         waiting = len(self._tokens) - self._known
         if text.endswith(REPLACED) and waiting < PARTS:
             return ""
@@ -39,8 +37,8 @@ class TextStream:
 
     def rest(self) -> str:
         """What was held back, where the text has come to its end by itself: bytes that are no character are shown."""
-        before = self._decode(self._tokens[: self._known])
-        return self._decode(self._tokens)[len(before) :]
+        before, text = self._decode(self._tokens, self._known)
+        return text[len(before) :]
 
 
 class StopStrings:
