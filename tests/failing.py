@@ -135,6 +135,9 @@ class FailingStore:
     def download(self, key: str, path: str) -> str:
         return str(self._do("download", key, path))
 
+    def upload(self, key: str, path: str) -> None:
+        self._do("upload", key, path)
+
     def presign_put(
         self, key: str, *, expires: int, size: int | None, sha256: str | None
     ) -> tuple[str, dict[str, str]]:

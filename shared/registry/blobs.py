@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 
 from shared import keys
@@ -19,15 +20,27 @@ def write(store: Store, body: bytes) -> str:
     refers to it. An object of another size is damaged, and replaced.
     """
     digest = hashlib.sha256(body).hexdigest()
-    key = keys.blob(digest)
-    try:
-        present = store.head(key)
-    except ObjectNotFound:
-        store.put(key, body)
-        return digest
-    if present.size != len(body) or time.time() - present.modified > GRACE / 2:
-        store.put(key, body)
+    if _is_due(store, digest, len(body)):
+        store.put(keys.blob(digest), body)
     return digest
+
+
+def write_file(store: Store, path: str) -> str:
+    """As `write`, of a file's bytes, which need not fit into memory."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if _is_due(store, digest, os.path.getsize(path)):
+        store.upload(keys.blob(digest), path)
+    return digest
+
+
+def _is_due(store: Store, digest: str, size: int) -> bool:
+    """Whether a blob is to be written: it is not there, not whole, or old."""
+    try:
+        present = store.head(keys.blob(digest))
+    except ObjectNotFound:
+        return True
+    return present.size != size or time.time() - present.modified > GRACE / 2
 
 
 def exists(store: Store, digest: str) -> bool:

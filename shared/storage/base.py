@@ -134,6 +134,10 @@ class Store(Protocol):
         """Write the object's bytes to a new file and return their SHA-256 (hex). Raises ObjectNotFound."""
         ...
 
+    def upload(self, key: str, path: str) -> None:
+        """Write an object of a file's bytes, however large: in parts, and all of them or none."""
+        ...
+
     def presign_put(
         self, key: str, *, expires: int, size: int | None, sha256: str | None
     ) -> tuple[str, dict[str, str]]:

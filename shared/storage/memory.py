@@ -106,6 +106,10 @@ class MemoryStore:
             file.write(body)
         return hashlib.sha256(body).hexdigest()
 
+    def upload(self, key: str, path: str) -> None:
+        with open(path, "rb") as file:
+            self.put(key, file.read())
+
     def presign_put(
         self, key: str, *, expires: int, size: int | None, sha256: str | None
     ) -> tuple[str, dict[str, str]]:

@@ -19,6 +19,7 @@ from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import aws
+from shared.storage import parts
 from shared.storage.attempts import UNLIMITED, Attempts, Passing
 from shared.storage.base import (
     AlreadyExists,
@@ -160,6 +161,13 @@ class S3Store:
 
     def download(self, key: str, path: str) -> str:
         return str(self._call(key, "get_object", partial(_write_file, path), Key=key))
+
+    def upload(self, key: str, path: str) -> None:
+        if os.path.getsize(path) > parts.PART:
+            parts.upload(self._call, key, path)
+            return
+        with open(path, "rb") as file:
+            self.put(key, file.read())
 
     def presign_put(
         self, key: str, *, expires: int, size: int | None, sha256: str | None
