@@ -12,7 +12,7 @@ import onnx
 from onnx import ModelProto, numpy_helper
 
 from bench.trust.proof import LIMIT, Outcome, replaced
-from shared.ingest import supervisor
+from shared.ingest import outcome, supervisor
 from shared.ingest.supervisor import check_model
 from shared.ingest.verdict import Verdict
 from shared.runtime import onnx as runtime
@@ -117,6 +117,6 @@ def _same(expected: list[np.ndarray], actual: list[np.ndarray] | None) -> bool:
 
 def refuse_everything(seed: int) -> Outcome:
     """A gate with a file's size for a limit that is far too small."""
-    rejects = lambda *_: supervisor._rejected("too_large", "a limit of no bytes")  # noqa: E731 - a broken one, of one line
+    rejects = lambda *_: outcome.rejected("too_large", "a limit of no bytes")  # noqa: E731 - a broken one, of one line
     with replaced((supervisor, "_reject_by_size", rejects)):
         return benign(5, seed)

@@ -13,16 +13,18 @@ from msgspec import Struct
 
 from shared.errors import AmaasError, BadInput
 from shared.ingest import supervisor
-from shared.ingest.supervisor import check_model, smoke_test
+from shared.ingest.supervisor import check_decoder, check_model, smoke_test
 from shared.ingest.verdict import Limits, Refused, Verdict
 from shared.package import manifest, processing
 from shared.package.manifest import Manifest, Tensor
+from shared.package.tasks import TEXT_GENERATION
 from shared.registry import blobs, withdrawn
 from shared.registry.log import Log
 from shared.registry.state import Version
 from shared.runtime import samples
 from shared.serving import forms, tasks
 from shared.signing import model_signing
+from shared.storage.base import Store
 from shared.uploads.sessions import MANIFEST_FILE, MODEL_FILE
 
 # The model as it will be served, for the smoke test. No file of a package may start with a dot, so no name can clash.
@@ -37,16 +39,27 @@ class Rejected(Exception):
         self.code = code
 
 
+class Stored(Struct, frozen=True):
+    """Bytes that are a blob already."""
+
+    digest: str
+
+
+Content = bytes | Path | Stored
+
+
 class Candidate(Struct, frozen=True):
     """A package that passed all checks.
 
     source: the model as it was uploaded. model: as it will be served. files: the others that serving needs, by name.
+    size: bytes of what is loaded. Files that a Content names have to be there until they are stored.
     """
 
     manifest: Manifest
-    source: bytes
-    model: bytes
-    files: dict[str, bytes]
+    source: Content
+    model: Content
+    files: dict[str, Content]
+    size: int
 
 
 def read_manifest(path: Path, limits: Limits) -> Manifest:
@@ -62,6 +75,8 @@ def check_package(model: str, declared: Manifest, files: Mapping[str, Path], lim
 
     model: the name to register it under. files: with all that `declared` names. folder: writable, for temporary files.
     """
+    if declared.served_task == TEXT_GENERATION:
+        return _check_decoder(model, declared, files, limits, folder)
     verdict = check_model(
         {name: path for name, path in files.items() if name != MANIFEST_FILE}, msgspec.to_builtins(declared), limits
     )
@@ -71,12 +86,33 @@ def check_package(model: str, declared: Manifest, files: Mapping[str, Path], lim
     if tasks.in_own_terms(completed):
         completed = _run_smoke_test(completed, files, verdict, limits, folder)
     source = files[MODEL_FILE].read_bytes()
-    extra = {name: files[name].read_bytes() for name in processing.files(completed.preprocess)}
+    extra: dict[str, Content] = {name: files[name] for name in processing.files(completed.preprocess)}
     if verdict.samples is not None:
         extra[samples.FILE] = verdict.samples
     if verdict.wide is not None:
         extra[forms.WIDE] = verdict.wide
-    return Candidate(completed, source, verdict.optimized or source, extra)
+    served = verdict.optimized or source
+    return Candidate(completed, source, served, extra, len(served))
+
+
+def _check_decoder(
+    model: str, declared: Manifest, files: Mapping[str, Path], limits: Limits, folder: Path
+) -> Candidate:
+    """Of a package that generates text, whose weights stay in files of their own. Raises Rejected."""
+    package = {name: path for name, path in files.items() if name != MANIFEST_FILE}
+    spill = folder / forms.WEIGHTS
+    verdict = check_decoder(package, msgspec.to_builtins(declared), spill, limits)
+    if not verdict.accepted:
+        raise Rejected(verdict.code, verdict.reason)
+    completed = _complete(model, declared, verdict)
+    present = {**files, forms.WEIGHTS: spill}
+    extra: dict[str, Content] = {
+        name: present[name] for name in (*processing.files(completed.preprocess), *verdict.weights)
+    }
+    served: Content = files[MODEL_FILE] if verdict.optimized is None else verdict.optimized
+    size = sum(present[name].stat().st_size for name in verdict.weights)
+    size += files[MODEL_FILE].stat().st_size if verdict.optimized is None else len(verdict.optimized)
+    return Candidate(completed, files[MODEL_FILE], served, extra, size)
 
 
 def store_blobs(log: Log, candidate: Candidate, upload: str) -> Version:
@@ -85,20 +121,27 @@ def store_blobs(log: Log, candidate: Candidate, upload: str) -> Version:
     upload: id of the upload that the package came with.
     """
     model = candidate.manifest.name or ""
-    source, served = blobs.write(log.store, candidate.source), blobs.write(log.store, candidate.model)
+    source, served = _store(log.store, candidate.source), _store(log.store, candidate.model)
     manifest_digest = blobs.write(log.store, manifest.encode(candidate.manifest))
-    extra = {name: blobs.write(log.store, body) for name, body in candidate.files.items()}
+    extra = {name: _store(log.store, content) for name, content in candidate.files.items()}
     return Version(
         version=0,
         task=candidate.manifest.task,
         manifest=manifest_digest,
         source=source,
         model=served,
-        size=len(candidate.model),
+        size=candidate.size,
         upload=upload,
         package=_sign(log, model, {MODEL_FILE: served, MANIFEST_FILE: manifest_digest, **extra}),
         files=extra,
     )
+
+
+def _store(store: Store, content: Content) -> str:
+    """The blob's digest."""
+    if isinstance(content, Stored):
+        return content.digest
+    return blobs.write_file(store, str(content)) if isinstance(content, Path) else blobs.write(store, content)
 
 
 def _run_smoke_test(
@@ -156,6 +199,7 @@ def _complete(model: str, declared: Manifest, verdict: Verdict) -> Manifest:
                 "operators": verdict.operators,
                 "parameters": verdict.parameters,
                 "runtime": verdict.runtime,
+                **({"generation": verdict.generation} if verdict.generation else {}),
             },
         )
     )

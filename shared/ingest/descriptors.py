@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 
 from shared.config import MiB
@@ -24,3 +25,8 @@ def read(descriptor: int, offset: int = 0, length: int | None = None) -> bytes:
         chunks.append(chunk)
         offset += len(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def mapped(descriptor: int) -> mmap.mmap:
+    """The file in memory, to be read. Its size is told, as Python would ask a system call that the sandbox refuses."""
+    return mmap.mmap(descriptor, size(descriptor), access=mmap.ACCESS_READ)

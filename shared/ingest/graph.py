@@ -29,11 +29,7 @@ SMALL = 4096  # elements: a tensor that is a shape or a count is smaller
 
 def parse(data: bytes) -> Any:
     """The ModelProto. Raises Refused (not_onnx), which names what the bytes look like instead."""
-    for magic, kind in MAGIC.items():
-        if data.startswith(magic):
-            raise Refused("not_onnx", f"model.onnx is {kind}, not an ONNX model; export the model to ONNX")
-    if data[4:8] == b"ORTM":
-        raise Refused("not_onnx", "model.onnx is in ONNX Runtime's own ORT format; upload the ONNX model instead")
+    require_onnx(data)
     model = ModelProto()
     try:
         model.ParseFromString(data)
@@ -44,6 +40,15 @@ def parse(data: bytes) -> Any:
     if not model.HasField("graph") or not model.opset_import:
         raise Refused("not_onnx", "model.onnx holds no ONNX graph; export the model to ONNX")
     return model
+
+
+def require_onnx(data: bytes) -> None:
+    """Raises Refused (not_onnx) where the first bytes of a file are those of something else."""
+    for magic, kind in MAGIC.items():
+        if data.startswith(magic):
+            raise Refused("not_onnx", f"model.onnx is {kind}, not an ONNX model; export the model to ONNX")
+    if data[4:8] == b"ORTM":
+        raise Refused("not_onnx", "model.onnx is in ONNX Runtime's own ORT format; upload the ONNX model instead")
 
 
 def normal(domain: str) -> str:

@@ -195,13 +195,15 @@ def _register(log: Log, config: Config, session: UploadSession, limits: Limits) 
         if inbox.is_inbox(session) and (known := _known_version(log, session, files)):
             return known
         candidate = check_package(session.model, _read_manifest(session, files, limits), files, limits, Path(folder))
-    # blobs are written only when every check has passed: a rejected package leaves nothing behind
-    return versions.register(log, session.model, store_blobs(log, candidate, session.upload_id), Change(by=session.by))
+        # blobs are written only when every check has passed: a rejected package leaves nothing behind
+        version = store_blobs(log, candidate, session.upload_id)
+    return versions.register(log, session.model, version, Change(by=session.by))
 
 
 def _known_version(log: Log, session: UploadSession, files: dict[str, Path]) -> Version | None:
     """The version that an object of the inbox is already: its bucket was restored from a copy, or it was put again."""
-    digest = hashlib.sha256(files[MODEL_FILE].read_bytes()).hexdigest()
+    with files[MODEL_FILE].open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     for version in log.read(session.model).versions.values():
         if version.source == digest and inbox.brought(log.store, session, version.upload):
             return version
@@ -241,7 +243,7 @@ def _require_room(sizes: dict[str, int], config: Config, limits: Limits, folder:
                 "too_large", f"{name} has {size:,} bytes, more than the {most:,} that are allowed; make it smaller"
             )
     total, disk = sum(sizes.values()), shutil.disk_usage(folder)
-    allowed = min(limits.model_bytes + limits.golden_bytes, disk.total)
+    allowed = min(max(limits.model_bytes + limits.golden_bytes, config.max_package_bytes), disk.total)
     if total - sizes.get(MANIFEST_FILE, 0) > allowed:
         raise Rejected(
             "too_large",

@@ -16,9 +16,9 @@ import msgspec
 from msgspec import Struct
 
 from shared.errors import AmaasError
-from shared.ingest.candidate import Candidate, Rejected, check_package, store_blobs
+from shared.ingest.candidate import Candidate, Content, Rejected, Stored, check_package, store_blobs
 from shared.ingest.verdict import Limits
-from shared.package import manifest, processing
+from shared.package import manifest
 from shared.package.manifest import Manifest
 from shared.registry import blobs, catalog, versions, withdrawn
 from shared.registry.log import Log
@@ -83,25 +83,30 @@ def recheck(log: Log, model: str, version: Version, limits: Limits) -> Outcome:
     described = manifest.decode(blobs.read(log.store, version.manifest))
     refused = None
     try:
-        candidate = _check_source(log, model, version, described, limits)
+        served = _check_source(log, model, version, described, limits)
     except Rejected as error:
         refused = str(error)
-        candidate = _withdraw(log, version, described, error)
-    served = store_blobs(log, candidate, version.upload)
+        served = store_blobs(log, _withdraw(version, described, error), version.upload)
     versions.recheck(log, model, msgspec.structs.replace(served, version=version.version), CHANGE)
     return Outcome(model, version.version, refused)
 
 
-def _check_source(log: Log, model: str, version: Version, described: Manifest, limits: Limits) -> Candidate:
+def _check_source(log: Log, model: str, version: Version, described: Manifest, limits: Limits) -> Version:
     with tempfile.TemporaryDirectory(prefix="amaas-recheck-") as folder:
         files = {MODEL_FILE: Path(folder) / MODEL_FILE}
         blobs.download(log.store, version.source, str(files[MODEL_FILE]))
-        for name in processing.files(described.preprocess):
+        for name, digest in _own_files(version).items():
             files[name] = Path(folder) / name
-            blobs.download(log.store, version.files[name], str(files[name]))
+            blobs.download(log.store, digest, str(files[name]))
         declared = msgspec.structs.replace(described, golden=_inline_golden_set(described), gate=None)
         tolerant = msgspec.structs.replace(limits, any_tolerance=True)  # no reason to take a served version away
-        return check_package(model, declared, files, tolerant, Path(folder))
+        candidate = check_package(model, declared, files, tolerant, Path(folder))
+        return store_blobs(log, candidate, version.upload)
+
+
+def _own_files(version: Version) -> dict[str, str]:
+    """Those that came with the package: names of others, which were derived from its model, start with a dot."""
+    return {name: digest for name, digest in version.files.items() if not name.startswith(".")}
 
 
 def _inline_golden_set(described: Manifest) -> manifest.Golden | None:
@@ -110,13 +115,12 @@ def _inline_golden_set(described: Manifest) -> manifest.Golden | None:
     return msgspec.structs.replace(golden, file=None) if golden and golden.cases else None
 
 
-def _withdraw(log: Log, version: Version, described: Manifest, error: Rejected) -> Candidate:
+def _withdraw(version: Version, described: Manifest, error: Rejected) -> Candidate:
     """The version as it was, with the reason why it is no longer served."""
     gate = (described.gate or {}) | {
         "edition": withdrawn.EDITION,
         "refused": {"code": error.code, "reason": str(error)},
     }
-    # without samples and wide form, whose names start with a dot: they were derived from a model that is not served
-    files = {name: blobs.read(log.store, digest) for name, digest in version.files.items() if not name.startswith(".")}
-    model = blobs.read(log.store, version.model)
-    return Candidate(msgspec.structs.replace(described, gate=gate), blobs.read(log.store, version.source), model, files)
+    files: dict[str, Content] = {name: Stored(digest) for name, digest in _own_files(version).items()}
+    described = msgspec.structs.replace(described, gate=gate)
+    return Candidate(described, Stored(version.source), Stored(version.model), files, version.size)

@@ -21,10 +21,9 @@ from typing import Any
 import msgspec
 
 import shared
-from shared import metrics
 from shared.config import MiB
-from shared.errors import Unavailable
-from shared.ingest.verdict import FILTER_MISSING, Limits, Reading, Refused, Verdict
+from shared.ingest.outcome import MAX_REPORT, rejected, report_filter, to_verdict
+from shared.ingest.verdict import Limits, Reading, Refused, Verdict
 from shared.package.manifest import Manifest
 from shared.runtime import sandbox
 
@@ -36,14 +35,6 @@ INHERITED = (
 )  # variables for the interpreter; no secrets
 # executed as processes of their own; named here for the build, too
 WORKER, READER = "shared.ingest.worker", "shared.ingest.reader"
-MAX_REPORT = 16 * MiB  # bytes of the worker's answer beside the two forms of the model
-ANSWER_PARTS = 3  # the verdict, the model, its wide form
-# what a crash in native code ends with; SIGXCPU and SIGKILL are limits that the worker ran into
-CRASH_SIGNALS = (signal.SIGFPE, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP)
-
-
-class SystemCallFilterMissing(Unavailable):
-    """The kernel takes no filter of system calls, and the deployment gives no verdict without one."""
 
 
 def check_model(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: Limits | None = None) -> Verdict:
@@ -78,13 +69,47 @@ def smoke_test(
     return _run_worker(files, {"served": {"manifest": manifest, "ran": ran}}, limits or Limits(), purpose)
 
 
+def check_decoder(
+    files: Mapping[str, Path], manifest: dict[str, Any], spill: Path, limits: Limits | None = None
+) -> Verdict:
+    """Check a package that generates text; as check_model, in one worker for all of it.
+
+    spill: a file that does not exist: it gets the weights, where they are inside of model.onnx, and is empty otherwise.
+    """
+    started, size = time.monotonic(), sum(path.stat().st_size for path in files.values())
+    limits = _sized(limits or Limits(), size)
+    spill.touch(exist_ok=False)
+    task = {"generated": {"manifest": manifest}}
+    purpose = "to load the model, and to generate a few tokens"
+    verdict = _run_worker(files, task, limits, purpose, spill) if "model.onnx" in files else _no_model(files)
+    seconds = round(time.monotonic() - started, 3)
+    return msgspec.structs.replace(verdict, size=size, seconds=seconds)
+
+
+def _sized(limits: Limits, size: int) -> Limits:
+    """For a model of so many bytes, each of which is read for each token, and which kernels have once more."""
+    gigabytes = size / 1e9
+    return msgspec.structs.replace(
+        limits,
+        memory=limits.memory + int(2.5 * size),
+        cpu=limits.cpu + 10 + int(100 * gigabytes),
+        wall=limits.wall + 30 + 200 * gigabytes,
+        elements=max(limits.elements, size * 4),
+        spill_bytes=size + size // 8 + 2**20,
+    )
+
+
+def _no_model(files: Mapping[str, Path]) -> Verdict:
+    return rejected("not_onnx", f"the package has no model.onnx, only {sorted(files)}; add the model")
+
+
 def _reject_by_size(files: Mapping[str, Path], size: int, limits: Limits) -> Verdict | None:
     """A verdict that needs no worker; None if the package has to be checked."""
     if "model.onnx" not in files:
-        return _rejected("not_onnx", f"the package has no model.onnx, only {sorted(files)}; add the model")
+        return _no_model(files)
     allowed = limits.model_bytes + limits.golden_bytes
     if size > allowed:
-        return _rejected(
+        return rejected(
             "too_large", f"the package has {size:,} bytes, more than the {allowed:,} allowed; quantize the model"
         )
     return None
@@ -101,25 +126,33 @@ def read_manifest(path: Path, limits: Limits | None = None) -> Manifest:
         ended = "in time" if status is None else f"with status {status}"
         why = f"amaas.json cannot be read: the process that tried did not end {ended}; make it smaller and simpler"
         raise Refused("bad_manifest", why) from None
-    _report_filter(reading.seccomp, limits, nothing_read=reading.manifest is None and reading.refusal is None)
+    report_filter(reading.seccomp, limits, nothing_read=reading.manifest is None and reading.refusal is None)
     if reading.manifest is None:
         raise Refused("bad_manifest", reading.refusal or "amaas.json cannot be read; write it again")
     return reading.manifest
 
 
-def _run_worker(files: Mapping[str, Path], task: dict[str, Any], limits: Limits, purpose: str) -> Verdict:
+def _run_worker(
+    files: Mapping[str, Path], task: dict[str, Any], limits: Limits, purpose: str, spill: Path | None = None
+) -> Verdict:
     """task: members of the worker's job beside files and limits. purpose: as in "to run the model", for messages."""
     deadline, most = time.monotonic() + limits.wall, MAX_REPORT + limits.model_bytes * 3
-    answer, status = _run(WORKER, files, {"limits": limits, **task}, deadline, most)
-    return _to_verdict(answer, status, limits, purpose)
+    answer, status = _run(WORKER, files, {"limits": limits, **task}, deadline, most, spill)
+    return to_verdict(answer, status, limits, purpose)
 
 
 def _run(
-    module: str, files: Mapping[str, Path], settings: dict[str, Any], deadline: float, most: int
+    module: str,
+    files: Mapping[str, Path],
+    settings: dict[str, Any],
+    deadline: float,
+    most: int,
+    spill: Path | None = None,
 ) -> tuple[bytes, int | None]:
-    """The answer of a process that runs a module of this room, and its exit status, as _to_verdict takes it.
+    """The answer of a process that runs a module of this room, and its exit status, as outcome.to_verdict takes it.
 
     The job has the settings, `files` as open descriptors, and `answer`, where to write. most: bytes of the answer.
+    spill: a file that the process may write, as the job's `spill`.
     """
     with ExitStack() as stack:
         stack.enter_context(sandbox.unreadable())
@@ -127,8 +160,11 @@ def _run(
         reader, writer = os.pipe()
         stack.callback(os.close, reader)
         job = {"files": descriptors, "answer": writer, **settings}
+        if spill is not None:
+            job["spill"] = stack.enter_context(spill.open("r+b")).fileno()
         try:
-            process = _start(module, job, [*descriptors.values(), writer], stack)
+            inherited = [*descriptors.values(), writer, *([job["spill"]] if spill else [])]
+            process = _start(module, job, inherited, stack)
         finally:
             os.close(writer)  # or the pipe would never end: this process would hold its other end, too
         try:
@@ -198,85 +234,3 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     except (ProcessLookupError, PermissionError):
         pass
     process.wait()
-
-
-def _to_verdict(answer: bytes, status: int | None, limits: Limits, purpose: str) -> Verdict:
-    """status: the worker's exit status, -N for signal N; None if it did not end in time."""
-    parsed = _parse_answer(answer)
-    if parsed is not None:
-        confined, nothing_read = parsed[0].runtime.get("seccomp"), parsed[0].code == FILTER_MISSING
-        _report_filter(confined, limits, nothing_read=nothing_read)
-    if parsed is not None and (verdict := _after_extremes(*parsed, status)) is not None:
-        return verdict
-    if status is None:
-        return _rejected(
-            "wall_limit", f"the check was stopped after {limits.wall:g} s; make the model smaller or simpler"
-        )
-    if status != 0:
-        return _reject_by_status(status, limits, purpose)
-    return _rejected("crashed", "the check ended without a verdict; export the model again")
-
-
-def _report_filter(confined: bool | None, limits: Limits, *, nothing_read: bool) -> None:
-    """Count a process without a filter, for the alarm. Raises SystemCallFilterMissing where nothing was read."""
-    if limits.sandbox and confined is False:
-        metrics.emit("SystemCallFilterMissing", 1, service="sandbox")
-    if nothing_read:
-        raise SystemCallFilterMissing(
-            "the kernel takes no filter of system calls, so nothing of the package was read; run the function where "
-            "there is one, or deploy with RequireSystemCallFilter=false, which relies on the other walls alone"
-        )
-
-
-def _parse_answer(answer: bytes) -> tuple[Verdict, list[str]] | None:
-    """The verdict, and descriptions of the extreme calls begun after it; None if the worker did not get that far."""
-    parts, start = [], 0
-    for _ in range(ANSWER_PARTS):
-        end = start + 8 + int.from_bytes(answer[start : start + 8], "little")
-        if len(answer) < max(end, start + 8):
-            return None
-        parts.append(answer[start + 8 : end])
-        start = end
-    body, optimized, wide = parts
-    if len(body) + len(answer) - start > MAX_REPORT:  # all but the models is decoded
-        return None
-    try:
-        verdict = msgspec.json.decode(body, type=Verdict)
-    except msgspec.MsgspecError:
-        return None
-    calls = answer[start:].decode(errors="replace").splitlines()
-    return msgspec.structs.replace(verdict, optimized=optimized or None, wide=wide or None), calls
-
-
-def _after_extremes(verdict: Verdict, calls: list[str], status: int | None) -> Verdict | None:
-    """The verdict in the light of how the worker ended; None if it ended badly and no extreme call explains that.
-
-    A call that was too slow or too large does not end the service, so only a crash turns the verdict into a rejection.
-    """
-    if status == 0 or (calls and (status is None or -status not in CRASH_SIGNALS)):
-        return verdict
-    if not calls or status is None:
-        return None
-    return _rejected(
-        "dies_on_values",
-        f"a call with {calls[-1]} ends the process that runs the model ({signal.Signals(-status).name}), and with it "
-        "everyone's calls; keep such values from the operator that cannot take them (Clip, Where, Max), or export the "
-        "model without it",
-    )
-
-
-def _reject_by_status(status: int, limits: Limits, purpose: str) -> Verdict:
-    if status == -signal.SIGXCPU:
-        return _rejected("cpu_limit", f"it took more than {limits.cpu} s of CPU {purpose}; make the model smaller")
-    if status == -signal.SIGKILL:
-        return _rejected("memory_limit", "the check ran out of memory and was killed; make the model smaller")
-    if status < 0:
-        name = signal.Signals(-status).name
-        return _rejected("crashed", f"the process that was started {purpose} crashed ({name}); make the package anew")
-    return _rejected(
-        "crashed", f"the process that was started {purpose} ended with status {status}; make the package anew"
-    )
-
-
-def _rejected(code: str, reason: str) -> Verdict:
-    return Verdict(accepted=False, code=code, reason=reason)

@@ -19,6 +19,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     memory: bytes of address space of the worker. cpu, wall: seconds; cpu without the worker's imports. model_bytes: the
     model and its weight files. nodes: with functions expanded. depth: of graphs within graphs. elements: of any one
     tensor whose shape is fixed. output_bytes: of one answer (Lambda returns at most 6 MB). golden_bytes: unpacked.
+    spill_bytes: that the worker may write to a file it is given, 0 for none.
     any_tolerance: whether a golden set may tolerate everything, as those of versions from before that was refused.
     require_filter: no verdict where the kernel takes no system-call filter. scan, sandbox: only tests turn these
     off, to show that the other layers of defense hold alone.
@@ -34,6 +35,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     loop_trips: int = 10_000
     output_bytes: int = 6_000_000
     golden_bytes: int = 64 * MiB
+    spill_bytes: int = 0
     any_tolerance: bool = False
     require_filter: bool = True
     scan: bool = True
@@ -51,8 +53,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     processors that sum in 32 bits, where it is faster; None if there is one form only.
     probe: "ran", or "inconclusive" if the model ran on none of the generated inputs. ran: shapes of the inputs that it
     ran on, by name. labels: class labels from the graph. reference: how far the answers are from the model's own
-    arithmetic. samples: what to replay on other kinds of processors, encoded (shared/runtime/samples.py). seconds: wall
-    time.
+    arithmetic. samples: what to replay on other kinds of processors, encoded (shared/runtime/samples.py). weights: of a
+    decoder, the files that they are in. generation: what was tried of it. seconds: wall time.
     """
 
     accepted: bool
@@ -76,6 +78,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     labels: list[str] | None = None
     reference: dict[str, Any] = field(default_factory=dict)
     samples: bytes | None = None
+    weights: tuple[str, ...] = ()
+    generation: dict[str, Any] | None = None
     seconds: float = 0.0
 
 

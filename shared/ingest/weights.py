@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from onnx import TensorProto
@@ -53,6 +53,19 @@ def inline(model: Any, files: Mapping[str, int]) -> bool:
             leaf.ClearField("external_data")
             changed = True
     return changed
+
+
+def check_extents(model: Any, files: Mapping[str, int]) -> tuple[str, ...]:
+    """The files that the tensors of a model are in, after `check`. Raises Refused for one that is beyond its file."""
+    sizes: dict[str, int] = {}
+    for leaf in graph.leaves(model):
+        if type(leaf).__name__ != "TensorProto" or leaf.data_location != TensorProto.EXTERNAL:
+            continue
+        location, offset, length = _extent(leaf, _product(leaf.dims))
+        size = sizes.setdefault(location, descriptors.size(files[location]))
+        if offset + length > size:
+            raise _beyond(leaf, location)
+    return tuple(sorted(sizes))
 
 
 def _parts(leaf: Any) -> tuple[Any, ...]:
@@ -155,13 +168,22 @@ def _extent(tensor: Any, count: int) -> tuple[str, int, int]:
 
 
 def _read(tensor: Any, files: Mapping[str, int]) -> bytes:
-    count = 1
-    for dim in tensor.dims:
-        count *= dim
-    location, offset, length = _extent(tensor, count)
+    location, offset, length = _extent(tensor, _product(tensor.dims))
     if offset + length > descriptors.size(files[location]):
-        raise Refused(
-            "external_data",
-            f"tensor {tensor.name[:80]!r} reaches beyond the end of {location!r}; upload the complete file",
-        )
+        raise _beyond(tensor, location)
     return descriptors.read(files[location], offset, length)
+
+
+def _product(dims: Iterable[int]) -> int:
+    """Exact, of whatever size."""
+    count = 1
+    for dim in dims:
+        count *= dim
+    return count
+
+
+def _beyond(tensor: Any, location: str) -> Refused:
+    return Refused(
+        "external_data",
+        f"tensor {tensor.name[:80]!r} reaches beyond the end of {location!r}; upload the complete file",
+    )

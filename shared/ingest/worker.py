@@ -1,6 +1,7 @@
 """The worker: the process that reads untrusted models. The supervisor starts it; it confines itself before reading.
 
-It runs the checks of a model (`shared.ingest.checks`), or the smoke test of a package (`shared.ingest.smoke`).
+It runs the checks of a model (`shared.ingest.checks`), the smoke test of a package (`shared.ingest.smoke`), or all of
+one that generates text (`shared.ingest.decoders`).
 
 Job on standard input, answer on the file descriptor named in the job: the verdict as JSON, the model to serve if it is
 not the uploaded one, and its wide form if there is one, 8 bytes of length before each; then a line before each call of
@@ -35,14 +36,25 @@ class Served(msgspec.Struct):
     ran: dict[str, list[int]]
 
 
+class Generated(msgspec.Struct):
+    """For a package that generates text: its manifest as declared."""
+
+    manifest: dict[str, Any]
+
+
 class Job(msgspec.Struct):
-    """files: name in the package → open file descriptor. golden: the member of amaas.json, if there."""
+    """files: name in the package → open file descriptor. golden: the member of amaas.json, if there.
+
+    spill: another descriptor, to write weights to.
+    """
 
     files: dict[str, int]
     limits: Limits
     answer: int
     golden: dict[str, Any] | None = None
     served: Served | None = None
+    generated: Generated | None = None
+    spill: int = -1
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -74,7 +86,13 @@ def main() -> None:
 
 
 def _prepare(job: Job) -> Work:
-    # each of the two imports a lot that the other does not need
+    # each of the three imports a lot that the others do not need
+    if job.generated is not None:
+        from shared.ingest import decoders
+
+        declared = msgspec.convert(job.generated.manifest, Manifest)
+        decoders.prepare()
+        return Work(partial(decoders.check, job.files, job.spill, declared, job.limits), decoders.versions())
     if job.served is None:
         from shared.ingest import checks
 
@@ -96,7 +114,7 @@ def _confine(limits: Limits) -> bool:
     codecs.lookup("cp437")
     ctypes.CDLL(None).newlocale(LC_ALL_MASK, b"C.UTF-8", None)  # the C library keeps it loaded
     os.rmdir(os.getcwd())  # a relative path then leads nowhere
-    sandbox.limit_resources(limits.memory, limits.cpu)
+    sandbox.limit_resources(limits.memory, limits.cpu, file_bytes=limits.spill_bytes)
     return sandbox.filter_system_calls() if limits.sandbox else False
 
 

@@ -40,12 +40,16 @@ class GoldenCase(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Golden(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Inputs with the outputs they must give: in a file of the package (npz), or written out as cases."""
+    """Inputs with the outputs they must give: in a file of the package (npz), or written out as cases.
+
+    agree: of a model that generates text, the share of tokens that must be its likeliest; see ingest/decoders.py.
+    """
 
     file: str | None = None
     cases: Annotated[list[GoldenCase], Meta(max_length=1000)] = field(default_factory=list)
     rtol: Annotated[float, Meta(ge=0)] = 1e-3
     atol: Annotated[float, Meta(ge=0)] = 1e-4
+    agree: Annotated[float, Meta(ge=0.5, le=1)] = 0.97
 
 
 class Lineage(Struct, frozen=True, kw_only=True):

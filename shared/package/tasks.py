@@ -21,6 +21,7 @@ class Task(Struct, frozen=True):
     explained: bool = False
 
 
+TEXT_GENERATION = "text-generation"
 TENSOR = "tensor"  # no meaning is declared: tensors in, tensors out
 TASKS = {
     "image-classification": Task(("image",), ("scores",), explained=True),
@@ -31,5 +32,6 @@ TASKS = {
     "audio-classification": Task(("audio",), ("scores",), explained=True),
     "tabular": Task(("table",), ("scores",), required=("preprocess",), explained=True),
     "tabular-regression": Task(("table",), required=("preprocess",), explained=True),
+    TEXT_GENERATION: Task(("prompt",), ("generation",), required=("preprocess",)),
     TENSOR: Task(),
 }

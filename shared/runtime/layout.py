@@ -8,7 +8,7 @@ TensorProto).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from mmap import mmap
 from typing import NamedTuple
 
@@ -81,10 +81,30 @@ def mapped(model: Data, location: str) -> bytes | None:
         if field.number != INITIALIZER or not (raw := _aligned_raw(model, field)):
             continue
         references += 1
-        chunks += [model[copied : field.start], _reference(model, field, raw, location)]
+        chunks += [model[copied : field.start], _reference(model, field, raw, location, raw.content)]
         copied = field.end
     body = b"".join([*chunks, model[copied : graph.end]])
     return b"".join([_join(model, others), _head(GRAPH, len(body)), body]) if references else None
+
+
+def externalized(model: Data, location: str, write: Callable[[memoryview | bytes], None]) -> bytes:
+    """The model with its large tensors replaced by references into another file, to which they are written, aligned.
+
+    location: that file's name; it is empty. Raises ValueError as `aligned` does, and what `write` raises.
+    """
+    [graph], others = _split(fields(model, 0, len(model)), GRAPH)
+    chunks, copied, end = [], graph.content, 0  # copied: as in `mapped`. end: of the other file
+    for field in fields(model, graph.content, graph.end):
+        if field.number != INITIALIZER or not (raw := _raw(model, field)):
+            continue
+        gap = -end % ALIGNMENT
+        write(b"\0" * gap)
+        with memoryview(model) as view, view[raw.content : raw.end] as part:
+            write(part)
+        chunks += [model[copied : field.start], _reference(model, field, raw, location, end + gap)]
+        copied, end = field.end, end + gap + raw.end - raw.content
+    body = b"".join([*chunks, model[copied : graph.end]])
+    return b"".join([_join(model, others), _head(GRAPH, len(body)), body])
 
 
 def weights(model: Data) -> list[Weight]:
@@ -133,9 +153,9 @@ def _described(model: Data, tensor: Field) -> tuple[str, int, list[int]]:
     return name, kind, shape
 
 
-def _reference(model: Data, tensor: Field, raw: Field, location: str) -> bytes:
+def _reference(model: Data, tensor: Field, raw: Field, location: str, offset: int) -> bytes:
     _, rest = _split(fields(model, tensor.content, tensor.end), RAW)
-    external_data = {"location": location, "offset": str(raw.content), "length": str(raw.end - raw.content)}
+    external_data = {"location": location, "offset": str(offset), "length": str(raw.end - raw.content)}
     entries = [_nested(1, key.encode()) + _nested(2, value.encode()) for key, value in external_data.items()]
     described = [field for field in rest if field.number != DOC]
     body = _join(model, described) + b"".join(_nested(EXTERNAL, entry) for entry in entries)
@@ -169,7 +189,11 @@ def _raw(model: Data, tensor: Field) -> Field | None:
     """The bytes of a large tensor, if they are in one field of it and in no other file."""
     if tensor.end - tensor.content < LARGE:
         return None
-    data = [field for field in fields(model, tensor.content, tensor.end) if field.number in (RAW, EXTERNAL, LOCATION)]
+    data = [
+        field
+        for field in fields(model, tensor.content, tensor.end)
+        if field.number in (RAW, EXTERNAL) or (field.number == LOCATION and _number(model, field.content, field.end)[0])
+    ]
     single = len(data) == 1 and data[0].number == RAW
     return data[0] if single and data[0].end - data[0].content >= LARGE else None
 

@@ -50,10 +50,11 @@ POISON = (100, 101)  # MADV_HWPOISON, MADV_SOFT_OFFLINE: of pages that another p
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
-def limit_resources(memory: int, cpu_seconds: int | None = None, *, threads: bool = False) -> None:
-    """Limit this process: memory in bytes of address space, cpu_seconds from now on; no files, no core dumps.
+def limit_resources(memory: int, cpu_seconds: int | None = None, *, threads: bool = False, file_bytes: int = 0) -> None:
+    """Limit this process: memory in bytes of address space, cpu_seconds from now on; no core dumps.
 
-    threads: it starts some. They count as processes, of which there are none otherwise.
+    threads: it starts some. They count as processes, of which there are none otherwise. file_bytes: up to which it may
+    write an open file; 0: none.
     """
     _limit(resource.RLIMIT_AS, memory)
     if cpu_seconds is not None:
@@ -62,7 +63,7 @@ def limit_resources(memory: int, cpu_seconds: int | None = None, *, threads: boo
         # SIGXCPU, so that the supervisor sees the cause; then SIGKILL
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
     _limit(resource.RLIMIT_NOFILE, 32)
-    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_FSIZE, file_bytes)
     _limit(resource.RLIMIT_CORE, 0)
     if not threads:
         _limit(resource.RLIMIT_NPROC, 0)

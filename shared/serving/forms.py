@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from shared.registry.state import Version
 
-WIDE = ".wide"  # its name among the files of a version; no file of a package is called so
+# names among the files of a version; no file of a package is called so
+WIDE = ".wide"
+WEIGHTS = ".weights"  # of a decoder whose file had its weights inside
 
 
 def digests(version: Version) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from shared.ingest import extremes, supervisor
+from shared.ingest import extremes, outcome
 from shared.ingest.supervisor import check_model
 from shared.ingest.verdict import Limits, Verdict
 from shared.runtime import onnx
@@ -73,16 +73,16 @@ def test_a_model_that_only_fails_or_fills_memory_is_accepted(tmp_path: Path) -> 
 def test_slow_calls_do_not_change_the_verdict() -> None:
     accepted = Verdict(accepted=True, code="accepted", reason="")
     for status in (None, -24, -9):
-        assert supervisor._after_extremes(accepted, ["input 'x' filled with NaN"], status) == accepted
-    assert supervisor._after_extremes(accepted, [], -24) is None
-    assert supervisor._after_extremes(accepted, [], None) is None
-    rejected = supervisor._after_extremes(accepted, ["another", "input 'x' filled with NaN"], -11)
+        assert outcome._after_extremes(accepted, ["input 'x' filled with NaN"], status) == accepted
+    assert outcome._after_extremes(accepted, [], -24) is None
+    assert outcome._after_extremes(accepted, [], None) is None
+    rejected = outcome._after_extremes(accepted, ["another", "input 'x' filled with NaN"], -11)
     assert rejected is not None and rejected.code == "dies_on_values" and "'x' filled with NaN" in rejected.reason
 
 
 def test_a_truncated_answer_has_no_verdict() -> None:
-    assert supervisor._parse_answer(b"") is None
-    assert supervisor._parse_answer((5).to_bytes(8, "little") + b"{}") is None
+    assert outcome._parse_answer(b"") is None
+    assert outcome._parse_answer((5).to_bytes(8, "little") + b"{}") is None
 
 
 def test_calls_are_of_every_kind() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from shared.errors import AmaasError, BadInput
 from shared.ingest import supervisor
-from shared.ingest.supervisor import SystemCallFilterMissing
+from shared.ingest.outcome import SystemCallFilterMissing
 from shared.ingest.verdict import Limits, Refused
 from shared.package import bounds, manifest
 

@@ -37,9 +37,10 @@ def test_files_that_are_too_large_together_are_rejected() -> None:
     store = NoDownloads()
     session = sent(store, **{"model.onnx": BODY, "a.bin": bytes(600), "b.bin": bytes(600)})
     limits = Limits(model_bytes=1000, golden_bytes=100)
-    upload = pipeline.ingest(Log(store), CONFIG, session, limits)
+    config = Config(bucket="unused", max_upload_bytes=600)  # and 1,200 of a package
+    upload = pipeline.ingest(Log(store), config, session, limits)
     assert (upload.state, upload.code) == ("rejected", "too_large")
-    assert "1,100" in str(upload.reason) and "together" in str(upload.reason)
+    assert "1,200" in str(upload.reason) and "together" in str(upload.reason)
 
 
 def test_one_file_over_the_deployments_limit_is_rejected() -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from amaas.api import huggingface
 from amaas.errors import AmaasError
 
 MODEL, MANIFEST = "model.onnx", "amaas.json"
@@ -15,8 +19,35 @@ REFERENCES = ("file", "tokenizer", "reference")  # members of golden and preproc
 WEIGHTS = (".data", ".bin", ".weights", ".onnx_data")
 
 
+@contextmanager
+def opened(path: Path, graph: str | None = None) -> Iterator[dict[str, Path]]:
+    """The files to send, by their names in the package, while they are needed: see `files`.
+
+    Of a language model as exporters leave it, some are derived. graph: which of its models. Raises AmaasError.
+    """
+    if not path.is_dir() or not huggingface.is_language_model(path):
+        yield files(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="amaas-push-") as folder:
+        yield _of_language_model(path, graph, Path(folder))
+
+
+def _of_language_model(path: Path, chosen: str | None, derived: Path) -> dict[str, Path]:
+    """derived: a folder for what is not in the model's own as it is sent."""
+    graph = huggingface.graph(path, chosen)
+    described, template = huggingface.derive(path)
+    own = path / MANIFEST
+    described |= manifest({MANIFEST: own}) if own.is_file() else {}
+    (derived / MANIFEST).write_text(json.dumps(described), encoding="utf-8")
+    package = {MODEL: graph, MANIFEST: derived / MANIFEST, **huggingface.weights(graph)}
+    if template is not None:
+        (derived / huggingface.TEMPLATE).write_text(template, encoding="utf-8")
+        package[huggingface.TEMPLATE] = derived / huggingface.TEMPLATE
+    return package | {huggingface.TOKENIZER: path / huggingface.TOKENIZER} | _referenced(path, described)
+
+
 def files(path: Path) -> dict[str, Path]:
-    """The files to send, by their names in the package: of a folder, or of a single .onnx file. Raises AmaasError."""
+    """Of a package's folder, or of a single .onnx file. Raises AmaasError."""
     if path.is_file():
         return {MODEL: path}
     if not path.is_dir():

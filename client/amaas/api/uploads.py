@@ -19,21 +19,23 @@ class Uploads(Connection):
         path: str | Path,
         model: str | None = None,
         *,
+        graph: str | None = None,
         on_progress: Callable[[int, int], None] | None = None,
         wait: bool = True,
         timeout: float = 300,
     ) -> Json:
-        """Upload a package folder or an .onnx file, and wait until the service has checked it.
+        """Upload a package, a language model's folder or an .onnx file, and wait until the service has checked it.
 
-        model: by default, the name in amaas.json, else that of the file or folder. on_progress(bytes sent, bytes in
-        all) is called from the sending threads. timeout: seconds to wait for the result. Returns the upload's state.
-        Raises Rejected with the reason.
+        model: by default, the name in amaas.json, else that of the file or folder. graph: of a language model's folder
+        with several, the file to push. on_progress(bytes sent, bytes in all) is called from the sending threads.
+        timeout: seconds to wait for the result. Returns the upload's state. Raises Rejected with the reason.
         """
         source = Path(path)
-        files = package.files(source)
-        name = model or package.model_name(source, files)
-        session = self._call_once("createUploadSession", {"model": name}, json={"files": package.announcement(files)})
-        transfer.send(session["files"], files, on_progress)
+        with package.opened(source, graph) as files:
+            name = model or package.model_name(source, files)
+            announced = {"files": package.announcement(files)}
+            session = self._call_once("createUploadSession", {"model": name}, json=announced)
+            transfer.send(session["files"], files, on_progress)
         upload = session["upload_id"]
         return self.wait_for_upload(upload, timeout) if wait else self.get_upload(upload)
 

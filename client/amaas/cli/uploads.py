@@ -17,17 +17,21 @@ timeout_option = click.option(
 @verb(verbs)
 @click.argument("path", type=click.Path(exists=True))
 @click.option("--model", help="The model's name. Default: the one in amaas.json, else that of the file or folder.")
+@click.option(
+    "--graph", help="Of a language model's folder with several ONNX files: which, such as onnx/model_q4.onnx."
+)
 @click.option("--no-wait", is_flag=True, help="Do not wait for the result of the checks.")
 @timeout_option
-def push(context: Context, path: str, model: str | None, no_wait: bool, timeout: float) -> None:
+def push(context: Context, path: str, model: str | None, graph: str | None, no_wait: bool, timeout: float) -> None:
     """Upload a package, and wait until it is a version.
 
-    PATH is a package folder or an .onnx file.
+    PATH is a package folder, an .onnx file, or the folder of a language model with config.json, tokenizer.json and
+    ONNX, as Optimum, onnx-community and ONNX Runtime GenAI leave it.
     """
     from amaas.cli.display.progress import upload_progress
 
     with context.client() as client, upload_progress(model or path, quiet=context.as_json) as on_progress:
-        state = client.push(path, model, on_progress=on_progress, wait=not no_wait, timeout=timeout)
+        state = client.push(path, model, graph=graph, on_progress=on_progress, wait=not no_wait, timeout=timeout)
     _report(context, state)
 
 

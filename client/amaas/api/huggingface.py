@@ -1,0 +1,174 @@
+"""A language model's folder as exporters leave it, on this side: which of its files are sent, and as what.
+
+Of a folder in Hugging Face's form (Optimum, onnx-community: config.json) or ONNX Runtime GenAI's (genai_config.json),
+with tokenizer.json and one decoder. What an amaas.json in the folder says goes before what is derived here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from amaas.errors import AmaasError
+
+TOKENIZER, TEMPLATE = "tokenizer.json", "chat_template.jinja"
+CONFIGS = ("config.json", "genai_config.json")
+FOLDERS = (".", "onnx")
+# the first of them is taken where nobody says which
+GRAPHS = ("model.onnx", "decoder_model_merged.onnx", "model_merged.onnx")
+SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
+# what models that were trained on calls of tools write around one; their templates say so
+TOOLS = ("<tool_call>", "</tool_call>")
+# generation_config.json → postprocess
+SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+CONTEXTS = ("max_position_embeddings", "n_positions", "max_sequence_length", "context_length", "n_ctx")
+CARD = 200_000  # characters
+
+
+def is_language_model(folder: Path) -> bool:
+    """Whether a folder is a language model's, as exporters leave them."""
+    return (folder / TOKENIZER).is_file() and any((folder / name).is_file() for name in CONFIGS)
+
+
+def graph(folder: Path, chosen: str | None = None) -> Path:
+    """The decoder's file: the chosen one, `model.onnx`, or the only one. Raises AmaasError that lists them."""
+    found = [path for inner in FOLDERS for path in sorted((folder / inner).glob("*.onnx"))]
+    if chosen is not None:
+        path = folder / chosen
+        if path.is_file():
+            return path
+        raise AmaasError(f"{path} does not exist: there are {_listed(folder, found)}")
+    for name in GRAPHS:
+        for path in found:
+            if path.name == name:
+                return path
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise AmaasError(
+            f"{folder} is a language model without ONNX: export it first, for instance with "
+            "`python -m onnxruntime_genai.models.builder -i FOLDER -o OUT -p int8 -e cpu`, and push OUT"
+        )
+    raise AmaasError(f"{folder} has several models: say which by --graph: {_listed(folder, found)}")
+
+
+def _listed(folder: Path, paths: list[Path]) -> str:
+    return ", ".join(str(path.relative_to(folder)) for path in paths) or "none"
+
+
+def weights(model: Path) -> dict[str, Path]:
+    """The files beside a graph that have its weights, by the names that the graph has for them."""
+    return {
+        path.name: path
+        for path in sorted(model.parent.iterdir())
+        if path.is_file() and path.name.startswith((f"{model.name}_data", f"{model.name}.data", f"{model.stem}.data"))
+    }
+
+
+def derive(folder: Path) -> tuple[dict[str, Any], str | None]:
+    """The manifest of a folder, and its chat template, if it has one. Raises AmaasError."""
+    tokens = _read(folder / "tokenizer_config.json")
+    template = _template(folder, tokens)
+    config, sampling = _read(folder / "config.json"), _read(folder / "generation_config.json")
+    genai = _read(folder / "genai_config.json")
+    after = _of_genai(genai) if genai and not config else _of_config(config, sampling)
+    after["ends"] = sorted({*after.get("ends", []), *_end_of(folder, tokens)})
+    before: dict[str, Any] = {"kind": "prompt", "tokenizer": TOKENIZER}
+    special = {name: text for name in SPECIAL if (text := _content(tokens.get(name))) is not None}
+    before |= {"special": special} if special else {}
+    if template is not None:
+        before["template"] = TEMPLATE
+        before |= {"tools": [f"{TOOLS[0]}\n", f"\n{TOOLS[1]}"]} if TOOLS[0] in template else {}
+    manifest: dict[str, Any] = {"task": "text-generation", "preprocess": before, "postprocess": after}
+    return manifest | _described(folder), template
+
+
+def _of_config(config: dict[str, Any], sampling: dict[str, Any]) -> dict[str, Any]:
+    text = config.get("text_config") or config
+    after: dict[str, Any] = {"ends": _numbers(sampling.get("eos_token_id", text.get("eos_token_id")))}
+    queries = text.get("num_attention_heads", text.get("n_head"))
+    heads = text.get("num_key_value_heads") or queries
+    hidden = text.get("hidden_size", text.get("n_embd"))
+    width = text.get("head_dim") or (hidden // queries if hidden and queries else None)
+    after |= {"heads": heads, "width": width} if heads and width else {}
+    context = next((text[name] for name in CONTEXTS if isinstance(text.get(name), int)), None)
+    after |= {"context": context} if context else {}
+    after |= {"window": window} if (window := _window(text)) else {}
+    return after | _sampling(sampling)
+
+
+def _window(text: dict[str, Any]) -> int | None:
+    """Of all layers alike; where layers differ, the graph has to say it."""
+    window, kinds = text.get("sliding_window"), set(text.get("layer_types") or ["sliding_attention"])
+    alike = kinds == {"sliding_attention"} and text.get("use_sliding_window", True)
+    return window if isinstance(window, int) and alike and text.get("model_type") != "gemma2" else None
+
+
+def _of_genai(genai: dict[str, Any]) -> dict[str, Any]:
+    model, search = genai.get("model") or {}, genai.get("search") or {}
+    decoder = model.get("decoder") or {}
+    after: dict[str, Any] = {"ends": _numbers(model.get("eos_token_id"))}
+    heads, width = decoder.get("num_key_value_heads"), decoder.get("head_size")
+    after |= {"heads": heads, "width": width} if heads and width else {}
+    after |= {"context": model["context_length"]} if isinstance(model.get("context_length"), int) else {}
+    return after | _sampling(search)
+
+
+def _sampling(values: dict[str, Any]) -> dict[str, Any]:
+    """What calls get that do not say otherwise: the likeliest token, unless the folder says to sample."""
+    if not values.get("do_sample"):
+        return {"temperature": 0.0}
+    numbers = {name: values[name] for name in SAMPLING if isinstance(values.get(name), int | float)}
+    return {"temperature": 1.0} | numbers
+
+
+def _end_of(folder: Path, tokens: dict[str, Any]) -> list[int]:
+    """The number of the tokenizer's eos_token, which ends a chat's answer where generation_config.json is silent."""
+    end = _content(tokens.get("eos_token"))
+    added = _read(folder / TOKENIZER).get("added_tokens") or []
+    return [int(one["id"]) for one in added if end is not None and one.get("content") == end]
+
+
+def _numbers(value: Any) -> list[int]:
+    return [number for number in (value if isinstance(value, list) else [value]) if isinstance(number, int)]
+
+
+def _content(token: Any) -> str | None:
+    """Of a token as tokenizer_config.json has it: a text, or an object with one."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else None
+
+
+def _template(folder: Path, tokens: dict[str, Any]) -> str | None:
+    for name in (TEMPLATE, "chat_template.json"):
+        if (folder / name).is_file():
+            text = (folder / name).read_text(encoding="utf-8")
+            return str(json.loads(text).get("chat_template")) if name.endswith(".json") else text
+    template = tokens.get("chat_template")
+    if isinstance(template, list):  # several, by name
+        by_name = {one.get("name"): one.get("template") for one in template if isinstance(one, dict)}
+        template = by_name.get("default")
+    return template if isinstance(template, str) else None
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """The model's card, and the licence in its head."""
+    readme = folder / "README.md"
+    if not readme.is_file():
+        return {}
+    card = readme.read_text(encoding="utf-8", errors="replace")[:CARD]
+    head = card.split("---")[1] if card.startswith("---") and card.count("---") > 1 else ""
+    licence = next((line.partition(":")[2].strip() for line in head.splitlines() if line.startswith("license:")), "")
+    return {"card": card} | ({"licence": licence} if licence else {})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object of the folder; empty where there is none. Raises AmaasError."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise AmaasError(f"{path} is not valid JSON: {error}") from error
+    return content if isinstance(content, dict) else {}
