@@ -176,6 +176,15 @@ def test_a_routes_limit_of_time_cuts_the_answer(deployed: Deployed, tmp_path: Pa
         assert client.post("/soon", json={"parts": 2, "pause": 4}).status_code == 504
 
 
+def test_a_functions_own_time_cuts_the_answer_and_ends_the_process(deployed: Deployed) -> None:
+    lines: list[dict[str, Any]] = []
+    with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+        lines.extend(deployed.lines("/brief", parts=300, pause=0.1))
+    assert 0 < len(lines) < 300
+    until(lambda: not Path(f"/proc/{lines[0]['pid']}").exists())
+    assert next(deployed.lines("/brief", parts=1))["pid"] != lines[0]["pid"]
+
+
 def test_without_the_wrapper_the_same_code_answers_whole(deployed: Deployed) -> None:
     lines = list(deployed.lines("/plain", parts=3, pause=0.2))
     assert [line["number"] for line in lines] == [0, 1, 2]

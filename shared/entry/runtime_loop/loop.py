@@ -102,7 +102,7 @@ class Loop:
         upload: Upload | None = None
         trailers: dict[str, str] = {}
         try:
-            while not trailers:
+            while True:
                 try:
                     part = next(streamed.parts, None)
                 except Exception as error:
