@@ -175,7 +175,7 @@ def _spawn(port: int) -> None:
 
 def _program() -> str:
     """A digest of the sources that a cloud is started from: a pull may change them."""
-    sources = [Path(__file__).with_name(name).read_bytes() for name in ("embedded.py", "guardian.py")]
+    sources = [Path(__file__).with_name(name).read_bytes() for name in ("embedded.py", "guardian.py", "streaming.py")]
     return hashlib.sha256(b"".join([*sources, os.environ.get(PROCESSOR, "").encode()])).hexdigest()
 
 

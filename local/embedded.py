@@ -1,4 +1,4 @@
-"""Runs MiniStack with four changes that make it behave as AWS does.
+"""Runs MiniStack with five changes that make it behave as AWS does.
 
 - Where an API's binary types are "*/*", every body is binary. MiniStack looks for the type of a body in the headers and
   takes one without Content-Type for text, which destroys what a client such as tritonclient sends; without Accept it
@@ -8,6 +8,7 @@
 - The key that an authorizer names (`usageIdentifierKey`) is the call's: rate, burst and quota of its usage plans hold.
   MiniStack knows the header x-api-key only, which an API with `ApiKeySourceType: AUTHORIZER` does not look at.
 - No function outlives the cloud: see guardian.py.
+- Answers are streamed where a route says so: see streaming.py.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ HERE = Path(sys.path.pop(0))  # this folder: its modules are no part of the clou
 # E402: before the line above, these names could mean modules of this folder. Only the cloud's environment has them.
 import ministack.services.apigateway_v1 as gateway  # type: ignore[import-not-found]  # noqa: E402
 import ministack.services.s3 as s3  # type: ignore[import-not-found]  # noqa: E402
+
+sys.path.append(str(HERE.parent))
+from local import streaming  # noqa: E402
+
+sys.path.pop()
 
 # Bytes that stay free: accepted uploads still have to be checked, and the control plane to be saved at the end.
 RESERVE = int(os.environ.get("AMAAS_DISK_RESERVE", 128 * 2**20))
@@ -134,6 +140,7 @@ gateway._check_api_key = key_of_authorizer
 gateway._api_key_from_request = lambda headers: None
 s3._atomic_write = write_or_record
 s3.handle_request = handle_or_refuse
+streaming.install()
 if __name__ == "__main__":
     guardian = guard()  # must live as long as this process: it has the pipe
     # the Python that MiniStack starts for each function; another one emulates another processor

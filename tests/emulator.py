@@ -31,12 +31,16 @@ RUNTIME += ["jmespath", "dateutil", "six", "urllib3"]
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What is deployed: code folder, handler, layers in their order, environment variables."""
+    """What is deployed: code folder, handler, layers in their order, environment variables.
+
+    wrapper: AWS_LAMBDA_EXEC_WRAPPER, which starts another client than Amazon's.
+    """
 
     code: Path
     handler: str
     layers: list[Path] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
+    wrapper: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def start(function: Function, event: dict[str, Any], runtime_dir: Path, log: Pat
     started = time.perf_counter()
     with running(function, runtime_dir, log) as (port, process):
         try:
-            connection = _connected(port, process)
+            connection = connected(port, process)
             answer = _ask(connection, body)
             wall = time.perf_counter() - started
             cpu, rss = used(process.pid)
@@ -87,7 +91,11 @@ def running(function: Function, runtime_dir: Path, log: Path) -> Iterator[tuple[
     """The emulator's port, and its process; the function starts with the first call, in the same session."""
     port, api = free_ports(2)
     command = [str(emulator()), "--log-level", "error", "--runtime-interface-emulator-address", f"{HOST}:{port}"]
-    command += ["--runtime-api-address", f"{HOST}:{api}", sys.executable, "-S", "-m", "awslambdaric", function.handler]
+    command += ["--runtime-api-address", f"{HOST}:{api}"]
+    if function.wrapper:  # as the managed runtime's own bootstrap calls it
+        command += [str(function.wrapper), sys.executable, "/var/runtime/bootstrap.py"]
+    else:
+        command += [sys.executable, "-S", "-m", "awslambdaric", function.handler]
     environment = _environment(function, runtime_dir)
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -128,7 +136,7 @@ def _environment(function: Function, runtime_dir: Path) -> dict[str, str]:
     }
 
 
-def _connected(port: int, process: subprocess.Popen[bytes]) -> http.client.HTTPConnection:
+def connected(port: int, process: subprocess.Popen[bytes]) -> http.client.HTTPConnection:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and process.poll() is None:
         connection = http.client.HTTPConnection(HOST, port, timeout=60)

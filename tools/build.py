@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ MODELS = ROOT / "layers" / "models"
 PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}  # by Lambda's name
 # of functions; a lock may also be another environment's, as training.txt is
 OWN_PACKAGES = ("ingest", "batchplan", "publickey", "trainingstate")
+# of functions that stream: they are started by our own loop, which none of their modules imports
+STREAMING: tuple[str, ...] = ()
+LOOP = ROOT / "shared" / "entry" / "runtime_loop"
 PACKAGED = 315_532_800  # 1980-01-01, the earliest time that a zip archive can carry
 
 # Parts of packages that no function imports.
@@ -49,10 +53,9 @@ def function(name: str, target: Path) -> None:
 
     A change elsewhere leaves the artifact as it is, to the byte, so that a deployment does not restart the function.
     """
-    for file in closure.of_function(name):
-        copy = target / file.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, copy)
+    copy(closure.of_function(name), target)
+    if name in STREAMING:
+        loop(target)
     if name in OWN_PACKAGES:
         install(f"{name}.txt", target)
     static = ROOT / "functions" / name / "static"
@@ -61,6 +64,20 @@ def function(name: str, target: Path) -> None:
     if name == "registry":
         describe(target / "functions" / name / "openapi.json")
     finish(target, "/var/task")
+
+
+def loop(target: Path) -> None:
+    """Copy the client of Lambda's Runtime API, and the script that starts it: AWS_LAMBDA_EXEC_WRAPPER is its path."""
+    modules = closure.reached("shared.entry.runtime_loop.__main__")
+    copy([*(closure.modules()[name] for name in modules), LOOP / "start"], target)
+
+
+def copy(files: Iterable[Path], target: Path) -> None:
+    """Copy files of this repository to where they are in it, with their permissions: Lambda executes the script."""
+    for file in files:
+        place = target / file.relative_to(ROOT)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
 
 
 def describe(file: Path) -> None:

@@ -1,0 +1,61 @@
+"""Answers that are sent while they are made: a handler returns one in place of API Gateway's proxy format.
+
+Whoever sends one calls `close` when it is over, however it is over: a client that leaves ends the work for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from shared.entry import proxy
+
+_streams = False  # of this process
+
+
+class Streamed(Struct, frozen=True):
+    """status and headers are sent with the first part; so while there is none, the call can still fail as a whole.
+
+    parts: usually a generator. An empty first part has the headers sent at once. headers: without Content-Length.
+    """
+
+    status: int
+    headers: dict[str, str]
+    parts: Iterator[bytes]
+
+    def close(self) -> None:
+        """End the making of parts: a generator comes to its `finally`. Raises what is raised there."""
+        close = getattr(self.parts, "close", None)
+        if close is not None:
+            close()
+
+
+def buffered(streamed: Streamed) -> dict[str, Any]:
+    """The whole answer in API Gateway's proxy format, for where nothing streams. Raises what making a part raises."""
+    try:
+        body = b"".join(streamed.parts)
+    finally:
+        streamed.close()
+    names = {name.lower(): value for name, value in streamed.headers.items()}
+    kind = names.get("content-type", "")
+    is_text = (kind.startswith("text/") or "json" in kind) and "content-encoding" not in names
+    text = body.decode() if is_text else proxy.to_base64(body)
+    return {
+        "statusCode": streamed.status,
+        "headers": streamed.headers,
+        "body": text,
+        "isBase64Encoded": not is_text,
+    }
+
+
+def streams_here() -> bool:
+    """Whether a handler of this process may return a Streamed: only the loop in runtime_loop.py knows what it is."""
+    return _streams
+
+
+def begin_to_stream() -> None:
+    """To be called once, by the loop that sends answers of this process."""
+    global _streams
+    _streams = True
