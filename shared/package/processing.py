@@ -1,7 +1,7 @@
 """What a package declares to happen before and after the model: data, never code, one struct per kind.
 
-`preprocess` is an Image, Text, Audio or Table; `postprocess` is Scores, Boxes, Entities or a Vector. Their member
-`kind` says which; if omitted, it is the first that the task allows. shared/serving does what is written here.
+`preprocess` is an Image, Text, Audio or Table; `postprocess` is Scores, Boxes, Entities, a Vector or Entailment. Their
+member `kind` says which; if omitted, it is the first that the task allows. shared/serving does what is written here.
 """
 
 # annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
@@ -46,13 +46,15 @@ class Text(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fi
     """How text becomes token ids. tokenizer: a file of the package in the form of Hugging Face's `tokenizers`.
 
     Without a tokenizer the model takes the text itself. max_length: tokens, the special ones included; what is longer
-    is cut. padding: to the longest text of a call, or to max_length. prefix: put before each text, as in "query: ".
+    is cut. padding: to the longest text of a call, or to max_length. prefix: put before each text, as in "passage: ";
+    query_prefix: in its place before the query of /v1/rerank, for embedding models that have one for queries.
     """
 
     tokenizer: FileName | None = None
     max_length: Length | None = None
     padding: Literal["longest", "max_length"] = "longest"
     prefix: Annotated[str, Meta(max_length=1000)] = ""
+    query_prefix: Annotated[str, Meta(max_length=1000)] | None = None
     ids: str = "input_ids"
     mask: str = "attention_mask"
     types: str = "token_type_ids"
@@ -124,6 +126,7 @@ class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     """One score per class: the best top_k with at least `threshold`. output: where they are; omitted, the first.
 
     activation: what makes scores of the model's numbers; omitted, softmax, but none for tables, whose models have it.
+    Of a single score, softmax would make 1 of any number: it is sigmoid then.
 
     maps: an output with a map per class, [N, classes, h, w], for explanations.
     """
@@ -179,8 +182,26 @@ class Vector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     output: str | None = None
 
 
+class Entailment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="entailment"):
+    """Labels that are told apart by inference: does the text, the premise, entail the sentence that a label makes?
+
+    template: that sentence, with {} for the label. entailment, contradiction: places of these classes in the model's
+    output, which has logits; as in `id2label` of its config.json. contradiction is for models of three classes and
+    more; of two, it is the other one. multi_label: each label is scored by itself, entailment against contradiction,
+    instead of all of them against each other. top_k, threshold: as in Scores.
+    """
+
+    entailment: Annotated[int, Meta(ge=0, le=999)]
+    contradiction: Annotated[int, Meta(ge=0, le=999)] | None = None
+    template: Annotated[str, Meta(pattern=r"\{\}", max_length=1000)] = "This example is {}."
+    multi_label: bool = False
+    top_k: Positive = 100
+    threshold: float | None = None
+    output: str | None = None
+
+
 Before = Image | Text | Audio | Table
-After = Scores | Boxes | Entities | Vector
+After = Scores | Boxes | Entities | Vector | Entailment
 
 
 def fill_kinds(described: Any) -> Any:
