@@ -47,6 +47,21 @@ class Error(Struct):
     error: Annotated[str, Meta(min_length=1)]
 
 
+class OpenaiError(Struct):
+    """An error as OpenAI's clients read it."""
+
+    message: Annotated[str, Meta(min_length=1)]
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenaiErrorAnswer(Struct):
+    """Every answer below /v1 that is no success: what happened, and what to do. The gateway's own are an Error."""
+
+    error: OpenaiError
+
+
 PATH = {
     param.name: param
     for param in (

@@ -8,14 +8,27 @@ from typing import Any
 
 import msgspec
 
-from api.contract import IDEMPOTENCY, KEY, NAME, PATH, REPLAYED, VERSION_NUMBER, Contract, Error, Param
+from api.contract import (
+    IDEMPOTENCY,
+    KEY,
+    NAME,
+    PATH,
+    REPLAYED,
+    VERSION_NUMBER,
+    Contract,
+    Error,
+    OpenaiErrorAnswer,
+    Param,
+)
 from api.inference_routes import CONTRACTS
 from api.routes import FUNCTIONS, routes
 from api.schemas import NARROWER, Schemas
+from shared import errors
 from shared.entry.http import JSON, Route
 from shared.serving.describe import RELEASE
 
-ABOUT = """Models in a bucket, served. Every answer that is no success is `{"error": "what happened, and what to do"}`.
+ABOUT = """Models in a bucket, served. Every answer that is no success is `{"error": "what happened, and what to do"}`;
+below `/v1`, where OpenAI's clients call, it is an object of that name with these words as its `message`.
 
 Scopes: `infer`, `label` (what answers should have been), `read`, `write`, `promote` and `train` (all three imply
 `read`), `admin` (implies all), each for all models or for a pattern, as in `infer:fashion-*`; `data`, for data sets
@@ -40,6 +53,8 @@ ERRORS = {
     503: ("Unavailable", "A dependency is out of reach, or what is stored is damaged: try again."),
     504: ("TimedOut", "No answer within the time that the gateway waits: send less at a time."),
 }
+# of errors, by how their names begin; among OpenAI's there are those of the gateway, which has one form
+FORMS: dict[str, Any] = {"": Error, "Openai": (OpenaiErrorAnswer, Error)}
 ALWAYS = (400, 401, 403, 413, 429, 500, 502, 503, 504)
 HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
@@ -65,7 +80,11 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "amaas_<id>_<secret>"}},
-            "responses": {name: _error(status, about, schemas) for status, (name, about) in ERRORS.items()},
+            "responses": {
+                form + name: _error(status, about, of, schemas)
+                for form, of in FORMS.items()
+                for status, (name, about) in ERRORS.items()
+            },
             "schemas": schemas.components,
         },
     }
@@ -100,7 +119,7 @@ def _types(route: Route, described: Contract) -> list[Any]:
     responses = [one for of in described.gives.values() for one in (of if isinstance(of, tuple) else (of,))]
     bodies = [of for of in described.body.values() if not isinstance(of, dict)]
     params = [*_in_path(route), *_in_query(described), *described.headers, *described.answer_headers]
-    return [Error, *responses, *bodies, *(param.type for param in params)]
+    return [Error, OpenaiErrorAnswer, *responses, *bodies, *(param.type for param in params)]
 
 
 def _in_path(route: Route) -> list[Param]:
@@ -170,8 +189,9 @@ def _about(param: Param, schemas: Schemas) -> dict[str, Any]:
 def _responses(route: Route, described: Contract, schemas: Schemas) -> dict[str, Any]:
     responses = {str(status): _success(of, described, schemas) for status, of in described.gives.items()}
     implied = {404} if "{" in route.template else set()  # where the path names something
+    form = "Openai" if route.template.startswith(errors.OPENAI) else ""
     for status in sorted({*ALWAYS, *described.errors, *implied}):
-        responses.setdefault(str(status), {"$ref": f"#/components/responses/{ERRORS[status][0]}"})
+        responses.setdefault(str(status), {"$ref": f"#/components/responses/{form}{ERRORS[status][0]}"})
     return dict(sorted(responses.items()))
 
 
@@ -183,6 +203,6 @@ def _success(of: Any, described: Contract, schemas: Schemas) -> dict[str, Any]:
     return {"description": about or "As asked.", "content": content} | ({"headers": headers} if headers else {})
 
 
-def _error(status: int, about: str, schemas: Schemas) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": about, "content": {JSON: {"schema": schemas[Error]}}}
+def _error(status: int, about: str, of: Any, schemas: Schemas) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": about, "content": {JSON: {"schema": schemas[of]}}}
     return response | ({"headers": HEADERS[status]} if status in HEADERS else {})

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.package.manifest import Tensor
+from shared.serving import rerank
 from shared.serving.inputs import request
 from shared.serving.tasks import embedding
 
@@ -116,6 +117,14 @@ class InferResponse(Struct, kw_only=True):
 
 class PredictOptions(request.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a caller may ask for beside the response's default."""
+
+
+class PredictQuery(PredictOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same in a query, which has no lists."""
+
+    labels: Annotated[
+        str | None, Meta(description="of zero-shot models: between which to choose, with commas in between")
+    ] = None
 
 
 class PredictRequest(Struct, kw_only=True):
@@ -227,3 +236,29 @@ class EmbeddingsResponse(Struct, kw_only=True):
     data: list[Embedding]
     model: str
     usage: EmbeddingsUsage
+
+
+class RerankRequest(rerank.Request, frozen=True):
+    """model: a name, or name@version or name@alias. top_n: so many of the best; omitted, all of them."""
+
+
+class RerankResult(Struct, kw_only=True):
+    """index: of the document in the request. document: where return_documents asks for it."""
+
+    index: int
+    relevance_score: float
+    document: rerank.RerankDocument | UnsetType = UNSET
+
+
+class RerankUsage(Struct):
+    """Tokens that the model read, special ones included; a query counts with each document that it is paired with."""
+
+    total_tokens: int
+
+
+class RerankResponse(Struct, kw_only=True):
+    """results: best first."""
+
+    model: str
+    results: list[RerankResult]
+    usage: RerankUsage

@@ -8,7 +8,6 @@ from api import inference as types
 from api.contract import ACCEPTED, ANSWER_ID, ANSWERED_BY, BYTES, ENCODED, JSON_LENGTH, KEY, STALE, Contract, Error
 from shared.entry.http import JSON
 from shared.serving import explain
-from shared.serving.inputs.request import Options
 from shared.serving.protocol.message import InferRequest
 
 OCTETS = "application/octet-stream"
@@ -41,7 +40,7 @@ INFER = Contract(
 PREDICT = Contract(
     gives={200: types.PredictResponse},
     answer_headers=(*ANSWERED_BY, ANSWER_ID),
-    query=Options,
+    query=types.PredictQuery,
     headers=(KEY, ENCODED, ACCEPTED),
     body=MODEL_INPUT,
     examples={"image": {"input": PNG}, "images": {"inputs": [PNG, PNG], "parameters": {"top_k": 1}}},
@@ -83,6 +82,14 @@ CONTRACTS = {
         headers=(KEY, ENCODED, ACCEPTED),
         body={JSON: types.EmbeddingsRequest},
         examples={"texts": {"model": "minilm", "input": ["a text", "another one"]}},
+        errors=(404, 413, 415),
+    ),
+    "rerank": Contract(
+        gives={200: types.RerankResponse},
+        answer_headers=ANSWERED_BY,
+        headers=(KEY, ENCODED, ACCEPTED),
+        body={JSON: types.RerankRequest},
+        examples={"texts": {"model": "reranker", "query": "a cat", "documents": ["it purrs", "it barks"], "top_n": 1}},
         errors=(404, 413, 415),
     ),
 }

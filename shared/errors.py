@@ -16,6 +16,33 @@ AmaasError
 └── OutOfTime     504  the call's deadline has passed (deadline.py)
 """
 
+from __future__ import annotations
+
+from typing import Any
+
+OPENAI = "/v1/"  # where paths begin whose clients are those of OpenAI's API and its relatives: they read another form
+# of an error, by its status; of others it is the request's, or the server's
+OPENAI_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+def body_for(path: str, status: int, message: str) -> dict[str, Any]:
+    """The body of an error's answer, in the form that clients of the path read."""
+    if not path.startswith(OPENAI):
+        return {"error": message}
+    kind = OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+def message_in(body: Any) -> Any:
+    """What `body_for` was told, of either form; anything else as it is."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    return error.get("message", error) if isinstance(error, dict) else error
+
 
 class AmaasError(Exception):
     """Base of all expected errors; anything else that reaches the handler is a bug and answered with 500."""

@@ -87,9 +87,9 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     register_before_snapshot(prefetching.join)
     register_after_restore(models().forget)  # aliases move while a snapshot sleeps
 
-from functions.inference import calls  # noqa: E402
+from functions.inference import calls, requests  # noqa: E402
 from functions.inference.calls import Pending  # noqa: E402
-from shared.serving import content, protocol  # noqa: E402
+from shared.serving import protocol  # noqa: E402
 from shared.serving.counter import Counter  # noqa: E402
 from shared.serving.observe import Call  # noqa: E402
 
@@ -170,7 +170,7 @@ def metadata(request: Request) -> Response:
 @handler.route("GET", V2 + VERSION + "/ready", id="getVersionReady", scope="infer")
 def ready(request: Request) -> Response:
     """Can the model be called?"""
-    name, reference = _model(request)
+    name, reference = requests.model_in_path(request)
     loaded = models().load_if_ready(name, reference)
     if loaded is None:
         return Response({"name": name, "ready": False}, 503)
@@ -241,11 +241,24 @@ def embeddings(request: Request) -> Response:
     from shared.serving.tasks import embedding  # with Pillow, which the cold start of other calls does without
 
     started_ns = time.perf_counter_ns()
-    body = embedding.read_request(_body(request))
-    name, _, reference = body.model.partition("@")
-    request.require("infer", name)  # the route's own check of the scope does not know the body
-    call = _pending(request, "embeddings", started_ns, (name, reference or None))
+    body = embedding.read_request(requests.body(request))
+    call = _pending(request, "embeddings", started_ns, requests.model_in_body(request, body.model))
     return calls.answer(call, lambda loaded: embedding.openai(loaded, body), embedding.encoder(body))
+
+
+@handler.route("POST", "/v1/rerank", id="rerank", scope="infer", models="each")
+def rerank(request: Request) -> Response:
+    """Which of the documents answer the query best, in the form of Cohere's and Jina's APIs: the body names the model
+
+    For cross-encoders, which are models of text-classification that give a pair of texts one score, or two classes of
+    which the second is relevant; and for embedding models of texts, by the cosine.
+    """
+    from shared.serving import rerank as ranking
+
+    started_ns = time.perf_counter_ns()
+    body = ranking.read_request(requests.body(request))
+    call = _pending(request, "rerank", started_ns, requests.model_in_body(request, body.model))
+    return calls.answer(call, lambda loaded: ranking.answer(loaded, body))
 
 
 def _answer_in_task(
@@ -253,7 +266,7 @@ def _answer_in_task(
 ) -> Response:
     """What /predict and /explain share: a body of any content type, answered by the model's task."""
     started_ns = time.perf_counter_ns()
-    body = _body(request)
+    body = requests.body(request)
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     call = _pending(request, route, started_ns, repeatable=repeatable)
     return calls.answer(call, lambda loaded: compute(loaded, body, content_type, query))
@@ -267,8 +280,8 @@ def _pending(
     repeatable: bool = True,
 ) -> Pending:
     """A call of a model that is loaded for it. model: name and reference, where they are not in the path."""
-    name, reference = model or _model(request)
-    loaded = models().load(name, reference, _split_key(request), calls.failed_load(request, route, started_ns))
+    name, reference = model or requests.model_in_path(request)
+    loaded = models().load(name, reference, requests.split_key(request), calls.failed_load(request, route, started_ns))
     calls.note(request, name, loaded.version.version, loaded.alias)
     return Pending(
         loaded, route, started_ns, request.headers.get("accept-encoding"), len(request.body), repeatable=repeatable
@@ -276,18 +289,4 @@ def _pending(
 
 
 def _resolve(request: Request) -> Resolved:
-    return models().resolve(*_model(request), _split_key(request))
-
-
-def _model(request: Request) -> tuple[str, str | None]:
-    """The model's name, and the version or alias, None for the default one."""
-    return request.params["model"], request.params.get("version")
-
-
-def _split_key(request: Request) -> str | None:
-    """Requests with the same key get the same version of a split alias; one without a key draws its own."""
-    return request.headers.get("x-request-key") or None
-
-
-def _body(request: Request) -> bytes:
-    return content.decompress(request.body, request.headers.get("content-encoding"))
+    return models().resolve(*requests.model_in_path(request), requests.split_key(request))

@@ -1,6 +1,6 @@
 """One call of a model: run it, encode its answer, and notify the observers, also of a call that failed.
 
-The handlers in app.py say what is called; everything that infer, predict, explain and embeddings share is here.
+The handlers in app.py say what is called; everything that infer, predict, explain, embeddings and rerank share is here.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from shared.errors import AmaasError, BadInput
 from shared.ingest import decoder_graph, descriptors
 from shared.ingest.decoder_graph import DecoderGraph
 from shared.ingest.verdict import Limits, Refused, Verdict
+from shared.package.generation import Generation, Prompt
 from shared.package.manifest import Golden, GoldenCase, Manifest
-from shared.package.processing import Generation, Prompt
 from shared.runtime import decoder, language, onnx, processor
 from shared.runtime.signature import OutOfMemory, Unloadable
 from shared.runtime.zygotes import Decoding

@@ -1,8 +1,8 @@
 """What a package declares to happen before and after the model: data, never code, one struct per kind.
 
-`preprocess` is an Image, Text, Audio, Table or Prompt; `postprocess` is Scores, Boxes, Entities, a Vector or
-Generation. Their member `kind` says which; if omitted, it is the first that the task allows. shared/serving does what
-is written here.
+`preprocess` is an Image, Text, Audio, Table or Prompt; `postprocess` is Scores, Boxes, Entities, a Vector, Entailment
+or Generation. Their member `kind` says which; if omitted, it is the first that the task allows. shared/serving does
+what is written here.
 """
 
 # annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
@@ -12,13 +12,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from shared.errors import BadInput
+from shared.package.fields import FileName, Fraction, Length, Positive, Size
+from shared.package.generation import Generation, Prompt
 from shared.package.tasks import TASKS, TENSOR
-
-Positive = Annotated[int, Meta(ge=1, le=16384)]
-Length = Annotated[int, Meta(ge=1, le=1_000_000)]
-Size = Annotated[list[Positive], Meta(min_length=2, max_length=2)]
-FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
-Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
@@ -47,32 +43,18 @@ class Text(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fi
     """How text becomes token ids. tokenizer: a file of the package in the form of Hugging Face's `tokenizers`.
 
     Without a tokenizer the model takes the text itself. max_length: tokens, the special ones included; what is longer
-    is cut. padding: to the longest text of a call, or to max_length. prefix: put before each text, as in "query: ".
+    is cut. padding: to the longest text of a call, or to max_length. prefix: put before each text, as in "passage: ";
+    query_prefix: in its place before the query of /v1/rerank, for embedding models that have one for queries.
     """
 
     tokenizer: FileName | None = None
     max_length: Length | None = None
     padding: Literal["longest", "max_length"] = "longest"
     prefix: Annotated[str, Meta(max_length=1000)] = ""
+    query_prefix: Annotated[str, Meta(max_length=1000)] | None = None
     ids: str = "input_ids"
     mask: str = "attention_mask"
     types: str = "token_type_ids"
-
-
-class Prompt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="prompt"):
-    """How chats and texts become tokens of a decoder. tokenizer: as Text has it.
-
-    template: a file of the package that makes a text of messages, as Hugging Face's chat_template.jinja; without one,
-    the model has no chats. special: what a template is given by name, such as `bos_token`. tools: what stands before
-    and behind a call of a tool in a text, as the model was trained: {"name": …, "arguments": …} is between them.
-    """
-
-    tokenizer: FileName
-    template: FileName | None = None
-    special: Annotated[dict[str, Annotated[str, Meta(max_length=200)]], Meta(max_length=20)] = field(
-        default_factory=dict
-    )
-    tools: Annotated[list[Annotated[str, Meta(max_length=200)]], Meta(min_length=2, max_length=2)] | None = None
 
 
 class Audio(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="audio"):
@@ -141,6 +123,7 @@ class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     """One score per class: the best top_k with at least `threshold`. output: where they are; omitted, the first.
 
     activation: what makes scores of the model's numbers; omitted, softmax, but none for tables, whose models have it.
+    Of a single score, softmax would make 1 of any number: it is sigmoid then.
 
     maps: an output with a map per class, [N, classes, h, w], for explanations.
     """
@@ -196,34 +179,26 @@ class Vector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     output: str | None = None
 
 
-class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="generation"):
-    """What follows a prompt, token by token. ends: tokens that end a text. context: tokens that the model can have.
+class Entailment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="entailment"):
+    """Labels that are told apart by inference: does the text, the premise, entail the sentence that a label makes?
 
-    max_tokens: that a call may ask for, and gets where it asks for none. The others are for calls that do not say:
-    see serving/generation/sampling.py. stop: strings that end a text.
-
-    heads, width: of keys and values, where the graph leaves them open; window: the tokens that each layer looks back
-    on, where the graph does not say it, and config.json does.
+    template: that sentence, with {} for the label. entailment, contradiction: places of these classes in the model's
+    output, which has logits; as in `id2label` of its config.json. contradiction is for models of three classes and
+    more; of two, it is the other one. multi_label: each label is scored by itself, entailment against contradiction,
+    instead of all of them against each other. top_k, threshold: as in Scores.
     """
 
-    ends: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=100)] = field(default_factory=list)
-    context: Annotated[int, Meta(ge=8, le=10_000_000)] | None = None
-    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
-    temperature: Annotated[float, Meta(ge=0, le=2)] = 1.0
-    top_k: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
-    min_p: Fraction = 0.0
-    repetition_penalty: Annotated[float, Meta(gt=0, le=10)] = 1.0
-    stop: Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(max_length=16)] = field(
-        default_factory=list
-    )
-    heads: Annotated[int, Meta(ge=1, le=1024)] | None = None
-    width: Annotated[int, Meta(ge=1, le=4096)] | None = None
-    window: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
+    entailment: Annotated[int, Meta(ge=0, le=999)]
+    contradiction: Annotated[int, Meta(ge=0, le=999)] | None = None
+    template: Annotated[str, Meta(pattern=r"\{\}", max_length=1000)] = "This example is {}."
+    multi_label: bool = False
+    top_k: Positive = 100
+    threshold: float | None = None
+    output: str | None = None
 
 
 Before = Image | Text | Audio | Table | Prompt
-After = Scores | Boxes | Entities | Vector | Generation
+After = Scores | Boxes | Entities | Vector | Entailment | Generation
 
 
 def fill_kinds(described: Any) -> Any:

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 class Call(Struct, frozen=True, kw_only=True):
     """One call of a model, whether it was answered or failed.
 
-    loaded: the version that answered, and its model, task, alias and shadow. route: infer, predict, explain or
-    embeddings. error: why there is no answer. bytes_in, bytes_out: of the bodies, as they came and went.
+    loaded: the version that answered, and its model, task, alias and shadow. route: infer, predict, explain,
+    embeddings or rerank. error: why there is no answer. bytes_in, bytes_out: of the bodies, as they came and went.
 
     input_ns, infer_ns, output_ns: of reading the request, of the model's runs, of writing the response; of a call that
     failed, all its time is input_ns. runs: of the model. inputs: what it was fed in the last of them, by name: the

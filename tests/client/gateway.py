@@ -39,7 +39,7 @@ from tests.support import load_event
 
 UNKNOWN_TOKEN = {"error": "no valid token: send the header Authorization: Bearer amaas_..."}
 FUNCTIONS: list[tuple[str, Callable[..., Any]]] = [
-    (r"/v2(/.*)?|.*/(predict|explain)", inference.handler),
+    (r"/v2(/.*)?|/v1/.*|.*/(predict|explain)", inference.handler),
     (r".*/uploads|/uploads/[^/]+", upload.handler),
     (r"/tokens.*", tokens_app.handler),
     (r"/batch(/.*)?|/models/[^/]+/batch", batch.handler),

@@ -1,4 +1,4 @@
-"""Two small models that the inference function really serves."""
+"""Small models that the inference function really serves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import msgspec
 from shared.package import manifest
 from shared.registry import blobs, versions
 from shared.registry.log import Log
+from shared.runtime import onnx
 from tests.registry.conftest import ANN, a_version
+from tests.serving import packages
 from tests.support import linear, tiny_classifier
 
 # four by four pixels
@@ -32,8 +34,29 @@ def served(log: Log) -> None:
     _register(log, "sum", linear([[1.0], [10.0]]), inputs=[pair], outputs=[pair | {"name": "y", "shape": [-1, 1]}])
 
 
-def _register(log: Log, name: str, model: bytes, **described: Any) -> None:
+def ranking(log: Log) -> None:
+    """pairs, which scores pairs of texts; topics, which chooses between any labels."""
+    session = onnx.load(packages.overlap([-1.0, 1.0]))
+    signature = {
+        side: [{"name": spec.name, "datatype": spec.datatype, "shape": spec.shape} for spec in specs]
+        for side, specs in (("inputs", session.inputs), ("outputs", session.outputs))
+    }
+    files = {"tokenizer.json": packages.tokenizer().to_str().encode()}
+    for name, described in (
+        ("pairs", {"task": "text-classification"}),
+        ("topics", {"task": "zero-shot-classification", "postprocess": {"entailment": 1}}),
+    ):
+        plan = {"preprocess": {"tokenizer": "tokenizer.json"}} | described | signature
+        _register(log, name, packages.overlap([-1.0, 1.0]), files, **plan)
+
+
+def _register(log: Log, name: str, model: bytes, files: dict[str, bytes] | None = None, **described: Any) -> None:
     body = manifest.encode(manifest.decode(msgspec.json.encode({"name": name} | described)))
-    stored = {"manifest": blobs.write(log.store, body), "model": blobs.write(log.store, model), "size": len(model)}
+    stored: dict[str, Any] = {
+        "manifest": blobs.write(log.store, body),
+        "model": blobs.write(log.store, model),
+        "size": len(model),
+    }
+    stored["files"] = {file: blobs.write(log.store, content) for file, content in (files or {}).items()}
     version = a_version(f"upload-{name}", described.get("task", "tensor"))
     versions.register(log, name, msgspec.structs.replace(version, **stored), ANN)

@@ -29,10 +29,11 @@ pytestmark = pytest.mark.cloud
 SCHEMATHESIS = ROOT / ".local" / "envs" / "schemathesis" / "bin" / "schemathesis"
 DOCUMENT = document()
 MODELS = ("moving", "retired", "tensors", "pictures", "doomed")
-# No success here: what schemathesis reads, what needs a model of embeddings, a long job, or a queue for training.
+# No success here: what schemathesis reads, what needs a model of texts, a long job, or a queue for training.
 SELDOM = {
     ("GET", "/openapi.json"),
     ("POST", "/v1/embeddings"),
+    ("POST", "/v1/rerank"),
     ("DELETE", "/batch/{job}"),
     ("POST", "/training-jobs"),
     # of an alias that two persons move, and of another person's request

@@ -55,7 +55,12 @@ def make_routes() -> Routes:
     def conflict(request: Request) -> None:
         raise Conflict("it moved; look again")
 
+    @routes.route("GET", "/v1/conflict", id="conflictBelow", scope=None)
+    def conflict_below(request: Request) -> None:
+        raise Conflict("it moved; look again")
+
     @routes.route("GET", "/bug", id="bug", scope=None)
+    @routes.route("GET", "/v1/bug", id="bugBelow", scope=None)
     def bug(request: Request) -> None:
         raise ZeroDivisionError("secret detail")
 
@@ -117,6 +122,32 @@ def test_one_error_shape(handler: Routes) -> None:
         assert list(answer.json) == ["error"]
         assert answer.headers["Content-Type"] == "application/json"
         assert "secret detail" not in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "kind"),
+    [
+        ("/v1/nothing", 404, "not_found_error"),
+        ("/v1/conflict", 409, "invalid_request_error"),
+        ("/v1/bug", 500, "server_error"),
+    ],
+)
+def test_another_error_shape_where_openais_clients_call(handler: Routes, path: str, status: int, kind: str) -> None:
+    answer = call(handler, "GET", path)
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/json")
+    [error] = answer.json.values()
+    message = error.pop("message")
+    assert message and "secret detail" not in message
+    assert error == {"type": kind, "param": None, "code": None}
+
+
+def test_the_log_has_the_reason_of_either_shape(capsys: pytest.CaptureFixture) -> None:
+    handler = make_routes()
+    for path in ("/bug", "/v1/bug"):
+        call(handler, "GET", path)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    reasons = [line["reason"] for line in lines if line["message"] == "call"]
+    assert len(reasons) == 2 and all(reason.startswith("internal error; ") for reason in reasons)
 
 
 def test_the_largest_body_passes(handler: Routes) -> None:

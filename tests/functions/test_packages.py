@@ -41,7 +41,7 @@ def test_a_package_with_a_tokenizer(store: MemoryStore) -> None:
     assert many.json["data"][0]["embedding"] == pytest.approx(one.json["embedding"], abs=1e-6)
     assert many.headers["x-amaas-version"] == "1"
     other = call(inference.handler, "POST", "/v1/embeddings", body, scopes="infer:other")
-    assert (other.status, "words" in other.json["error"]) == (403, True)
+    assert (other.status, "words" in other.json["error"]["message"]) == (403, True)
     assert call(inference.handler, "POST", "/v1/embeddings", {"model": "nobody", "input": "a"}).status == 404
     digest = call(registry.handler, "GET", "/models/words/versions/1").json["files"]["tokenizer.json"]
     assert json.loads(store.get(f"blobs/sha256/{digest}").body)["model"]["type"] == "WordLevel"

@@ -70,6 +70,7 @@ def theirs(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> dict[str, str
 def body(route: Route, names: dict[str, str]) -> dict[str, Any]:
     bodies: dict[str, dict[str, Any]] = {
         "createEmbeddings": {"model": "theirs", "input": "x"},
+        "rerank": {"model": "theirs", "query": "x", "documents": ["y"]},
         "createTrainingJob": {"model": "theirs", "data": "digits"},
         "addBatchJobFiles": {"files": [{"name": "a", "size": 1}]},
         "createToken": {"name": "x", "scopes": ["read"]},

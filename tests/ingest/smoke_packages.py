@@ -11,6 +11,7 @@ from tests.serving import packages
 from tests.serving.packages import proto
 
 TOKENS = {"preprocess": processing.Text(tokenizer="tokenizer.json")}
+ENTAILS = {"postprocess": processing.Entailment(entailment=1)}
 TOKENIZER = packages.tokenizer().to_str().encode()
 LISTENS = {
     "preprocess": processing.Audio(sample_rate=8000, seconds=0.5),

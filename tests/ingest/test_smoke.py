@@ -22,6 +22,7 @@ from tests.ingest.conftest import package
 from tests.ingest.smoke_packages import (
     AB,
     BOXES,
+    ENTAILS,
     LISTENS,
     TOKENIZER,
     TOKENS,
@@ -30,7 +31,7 @@ from tests.ingest.smoke_packages import (
     without_unknown,
     words,
 )
-from tests.serving.packages import constant, lookup, loudness
+from tests.serving.packages import constant, lookup, loudness, overlap
 from tests.support import linear, tiny_classifier
 
 Smoke = Callable[..., Verdict]
@@ -83,6 +84,14 @@ def smoke(tmp_path: Path) -> Smoke:
         ),
         (lookup(4), {"task": "embedding", **TOKENS}, tokenizer_file()),
         (lookup(2), {"task": "token-classification", "labels": ["O", "B-X"], **TOKENS}, tokenizer_file()),
+        (overlap([-1.0, 1.0]), {"task": "text-classification", "labels": ["no", "yes"], **TOKENS}, tokenizer_file()),
+        (overlap([1.0]), {"task": "text-classification", **TOKENS}, tokenizer_file()),
+        (overlap([0.0, 1.0]), {"task": "zero-shot-classification", **ENTAILS, **TOKENS}, tokenizer_file()),
+        (
+            overlap([0.0, 1.0]),
+            {"task": "zero-shot-classification", "labels": ["a", "b", "c"], **ENTAILS, **TOKENS},
+            tokenizer_file(),
+        ),
         (lookup(4, mask=False, batch=2, length=16), {"task": "embedding", **TOKENS}, tokenizer_file()),
         (lookup(4), {"task": "embedding", **TOKENS}, tokenizer_file(without_unknown())),
         (loudness(4000), {"task": "audio-classification", "labels": ["loud", "quiet"], **LISTENS}, {}),
@@ -127,6 +136,13 @@ def test_a_package_that_answers(smoke: Smoke, model: bytes, members: dict[str, A
             tokenizer_file(),
             "task_failed",
             "5 cannot be had",
+        ),
+        (
+            overlap([1.0]),
+            {"task": "zero-shot-classification", **ENTAILS, **TOKENS},
+            tokenizer_file(),
+            "task_failed",
+            "entailment is 1, the model has classes 0 to 0",
         ),
         (tiny_classifier(), {"task": "image-classification", "labels": ["a"]}, {}, "labels_mismatch", "1 labels"),
         (

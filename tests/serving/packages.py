@@ -96,3 +96,26 @@ def loudness(length: int) -> bytes:
     ]
     numbers = {"each": 1 / length, "zero": 0, "least": 0.01}
     return proto(nodes, inputs, outputs, {name: np.array([[n]], np.float32) for name, n in numbers.items()})
+
+
+def overlap(weights: list[float]) -> bytes:
+    """Pairs of texts, as tokens [N, T] → logits [N, classes]: how many words they share, times each class' weight."""
+    words = np.eye(len(VOCABULARY), dtype=np.float32)
+    words[: len(VOCABULARY) - len(WORDS)] = 0  # what is no word is in both
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["N", "T"]) for name in names]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", len(weights)])]
+    nodes = [
+        helper.make_node("Gather", ["words", "input_ids"], ["seen"]),
+        helper.make_node("Cast", ["token_type_ids"], ["types"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["types", "last"], ["second"]),
+        helper.make_node("Mul", ["seen", "second"], ["of_second"]),
+        helper.make_node("Sub", ["seen", "of_second"], ["of_first"]),
+        helper.make_node("ReduceSum", ["of_first", "tokens"], ["one"], keepdims=0),
+        helper.make_node("ReduceSum", ["of_second", "tokens"], ["other"], keepdims=0),
+        helper.make_node("Mul", ["one", "other"], ["shared"]),
+        helper.make_node("MatMul", ["shared", "weights"], ["logits"]),
+    ]
+    repeated = np.repeat(np.array([weights], np.float32), len(VOCABULARY), 0)
+    constants = {"words": words, "last": np.array([2]), "tokens": np.array([1]), "weights": repeated}
+    return proto(nodes, inputs, outputs, constants)

@@ -33,7 +33,8 @@ class Inference(Connection):
         """A prediction in the terms of the model's task.
 
         input: a file, its bytes, or a JSON object. version: a number or an alias; by default production. content_type:
-        by default from the first bytes, else from the file's name. options: of the task, as {"top_k": "3"}. key:
+        by default from the first bytes, else from the file's name. options: of the task, as {"top_k": "3"}, or for a
+        zero-shot model {"labels": "sports,politics"}. key:
         sticky key for a split alias; requests with the same one go to the same version. An answer with classes has an
         `answer_id`, by which give_labels can say later what it should have been.
         """
@@ -58,6 +59,29 @@ class Inference(Connection):
         headers = {"Accept": "image/png"} if picture else {}
         explanation: Json | bytes = self._send("explain", (model, version), (input, content_type), headers, options)
         return explanation
+
+    def rerank(
+        self,
+        model: str,
+        query: str,
+        documents: Sequence[str],
+        version: int | str | None = None,
+        *,
+        top_n: int | None = None,
+        return_documents: bool = False,
+        key: str | None = None,
+    ) -> Json:
+        """`results`: `index` and `relevance_score` of the documents, the one that answers the query best first.
+
+        top_n: so many of them. return_documents: with their texts. version, key: as predict.
+        """
+        named = model if version is None else f"{model}@{version}"
+        body: Json = {"model": named, "query": query, "documents": list(documents)}
+        if top_n is not None:
+            body["top_n"] = top_n
+        if return_documents:
+            body["return_documents"] = True
+        return self._call("rerank", retry=True, json=body, headers={"x-request-key": key} if key else {})
 
     def infer(self, model: str, body: Json, version: int | str | None = None) -> Json:
         """An inference request of the Open Inference Protocol, with JSON tensors."""

@@ -21,6 +21,7 @@ ROUTES = {
     "explainVersion": ("POST", "/models/{model}/versions/{version}/explain"),
     "explain": ("POST", "/models/{model}/explain"),
     "createEmbeddings": ("POST", "/v1/embeddings"),
+    "rerank": ("POST", "/v1/rerank"),
     "getApiDescription": ("GET", "/openapi.json"),
     "listModels": ("GET", "/models"),
     "getModel": ("GET", "/models/{model}"),

@@ -104,7 +104,8 @@ def content(http: httpx.Client, response: httpx.Response) -> Any:
 
 def _message(http: httpx.Client, response: httpx.Response) -> str:
     try:
-        return str(response.json()["error"])
+        error = response.json()["error"]
+        return str(error["message"] if isinstance(error, dict) else error)  # of the routes below /v1
     except (ValueError, KeyError, TypeError):
         text = " ".join(response.text.split())[:200]
         return f"{http.base_url} answered {response.status_code}: {text or 'an empty body'}; is the address right?"

@@ -19,7 +19,7 @@ MODULES = {
     "models": ("delete", "edit", "ls", "restore", "retire", "show", "signature", "status", "versions"),
     "optimize": ("optimize",),
     "policy": ("policy",),
-    "predict": ("explain", "infer", "predict"),
+    "predict": ("explain", "infer", "predict", "rerank"),
     "release": ("release",),
     "stats": ("stats",),
     "tokens": ("token",),

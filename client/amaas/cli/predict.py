@@ -14,6 +14,9 @@ from amaas.cli.base import Context, reference, verb
 Reference = tuple[str, str | None]
 verbs = click.Group()
 model_argument = click.argument("model", callback=reference, metavar="MODEL[@VERSION]")
+key_option = click.option(
+    "--key", help="Sticky key for a split alias: requests with the same one go to the same version."
+)
 type_option = click.option("--type", "content_type", help="Content type of the input. Default: by its bytes or name.")
 
 
@@ -23,7 +26,8 @@ type_option = click.option("--type", "content_type", help="Content type of the i
 @click.option("--data", help="The input itself, instead of a file.")
 @type_option
 @click.option("--top-k", type=click.IntRange(1), help="How many labels to answer.")
-@click.option("--key", help="Sticky key for a split alias: requests with the same one go to the same version.")
+@click.option("--labels", help="For zero-shot models: between which to choose, as in sports,politics.")
+@key_option
 def predict(
     context: Context,
     model: Reference,
@@ -31,6 +35,7 @@ def predict(
     data: str | None,
     content_type: str | None,
     top_k: int | None,
+    labels: str | None,
     key: str | None,
 ) -> None:
     """Predict for INPUT: a file, or - for standard input."""
@@ -39,7 +44,7 @@ def predict(
     if (input is None) == (data is None):
         raise click.UsageError("give either INPUT or --data")
     content = _data(data, content_type) if data is not None else _content(str(input))
-    options = {"top_k": str(top_k)} if top_k else {}
+    options = ({"top_k": str(top_k)} if top_k else {}) | ({"labels": labels} if labels else {})
     name, version = model
     with context.client() as client:
         answer = client.predict(name, content, version, content_type=content_type, options=options, key=key)
@@ -80,6 +85,28 @@ def explain(
         context.report({"picture": out}, name, f"the reasons are in {out}")
     else:
         context.answer(answer, lambda console: display.explanation(console, answer))
+
+
+@verb(verbs)
+@model_argument
+@click.argument("query")
+@click.argument("documents", nargs=-1, required=True)
+@click.option("--top", type=click.IntRange(1), help="How many documents to answer. Default: all of them.")
+@key_option
+def rerank(
+    context: Context, model: Reference, query: str, documents: tuple[str, ...], top: int | None, key: str | None
+) -> None:
+    """Rank DOCUMENTS by how well they answer QUERY.
+
+    DOCUMENTS are texts, or - for those on the lines of standard input.
+    """
+    from amaas.cli.display import predictions as display
+
+    texts = [line for line in sys.stdin.read().splitlines() if line.strip()] if documents == ("-",) else [*documents]
+    name, version = model
+    with context.client() as client:
+        answer = client.rerank(name, query, texts, version, top_n=top, return_documents=True, key=key)
+    context.answer(answer, lambda out: display.ranking(out, answer))
 
 
 @verb(verbs)

@@ -17,7 +17,6 @@ from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
 
 WORD = re.compile(r"\w+|[^\w\s]+")
-VARIANT = 12  # bytes of a character: in any alphabet, with a prefix, and on its way to the tokenizer
 MOST = 256  # parts that are left out, one at a time; of longer texts, neighbors together
 
 
@@ -29,7 +28,7 @@ def explain(loaded: Loaded, value: Any, options: Options) -> dict[str, Any]:
     parts = spans(item)
     if not parts:
         raise BadInput("the text has no words")
-    size = batching.per_run(loaded, VARIANT * len(item))
+    size = batching.per_run(loaded, texts.CHARACTER * len(item))
     without: Iterator[str] = (item[:start] + item[end:] for start, end in [(0, 0), *parts])
     scores = batching.gathered(
         in_groups(without, size), lambda group: _scores(loaded, group), f"the scores of {len(parts) + 1} texts"
@@ -52,5 +51,5 @@ def spans(text: str) -> list[tuple[int, int]]:
 
 
 def _scores(loaded: Loaded, group: list[str]) -> np.ndarray:
-    budget.take(VARIANT * sum(len(text) for text in group), f"{len(group)} texts, each without a part,")
+    budget.take(texts.CHARACTER * sum(len(text) for text in group), f"{len(group)} texts, each without a part,")
     return classification.scores(loaded, texts.feeds(loaded, [*group])[0])

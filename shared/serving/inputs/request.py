@@ -14,9 +14,11 @@ import msgspec
 from msgspec import UNSET, Meta, Struct
 
 from shared.errors import BadInput, Unsupported
-from shared.package.processing import Positive
+from shared.package.fields import Positive
 
 MOST = 1024
+MOST_LABELS = 100  # that a call brings: each is a run of the model for each input
+Label = Annotated[str, Meta(min_length=1, max_length=200)]
 FILES = {"image": "image/png or image/jpeg", "audio": "audio/wav or audio/flac"}
 
 
@@ -28,6 +30,17 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="the least score of what is in the answer")
     ] = None
     dimensions: Annotated[Positive | None, Meta(description="how many numbers of an embedding")] = None
+    labels: Annotated[
+        str | Annotated[list[Label], Meta(min_length=1, max_length=MOST_LABELS)] | None,
+        Meta(description="of zero-shot models: between which to choose; a text has them with commas in between"),
+    ] = None
+    template: Annotated[
+        Annotated[str, Meta(pattern=r"\{\}", max_length=1000)] | None,
+        Meta(description="of zero-shot models: the sentence that a label makes, with {} for the label"),
+    ] = None
+    multi_label: Annotated[
+        bool | None, Meta(description="of zero-shot models: several labels may be right, each is scored by itself")
+    ] = None
 
 
 class Body(Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +94,7 @@ def options(values: dict[str, Any]) -> Options:
     try:
         return msgspec.convert(values, Options, strict=False)
     except msgspec.ValidationError as error:
-        raise BadInput(f"the options do not fit: {error}; there are top_k, threshold and dimensions") from error
+        raise BadInput(f"the options do not fit: {error}; there are {', '.join(Options.__struct_fields__)}") from error
 
 
 def no_nulls(query: Mapping[str, Any]) -> None:

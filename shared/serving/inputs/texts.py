@@ -24,6 +24,7 @@ from shared.serving.wall import counting_deaths, watch
 Item = str | tuple[str, str]
 Tokens = Mapping[str, np.ndarray]
 MAX_CHARACTERS = 1_000_000  # of one text
+CHARACTER = 12  # bytes of one: in any alphabet, with a prefix, and on its way to the tokenizer
 POSITIONS = "position_ids"
 
 

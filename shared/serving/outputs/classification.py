@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from shared import budget
 from shared.errors import BadInput
-from shared.package.processing import Scores
+from shared.package.processing import Entailment, Scores
 from shared.serving.inputs.request import Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching
@@ -44,7 +44,10 @@ def scores(loaded: Loaded, feeds: dict[str, np.ndarray]) -> np.ndarray:
     if values.dtype.kind not in "fiu" or values.size % total or not values.size:
         raise BadInput(f"output {name!r} of shape {list(values.shape)} is no row of scores per input")
     budget.take(values.size * WIDE, f"the output {name!r} of {values.size:,} numbers")
-    return activate(values.astype(np.float64).reshape(total, -1), declared(loaded).activation)
+    rows = values.astype(np.float64).reshape(total, -1)
+    activation = declared(loaded).activation
+    # a softmax of one score is 1, whatever it was
+    return activate(rows, "sigmoid" if activation == "softmax" and rows.shape[1] == 1 else activation)
 
 
 def activate(values: np.ndarray, activation: str | None) -> np.ndarray:
@@ -72,7 +75,11 @@ def classes(loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> ran
 
 def best_labels(loaded: Loaded, row: np.ndarray, options: Options) -> list[dict[str, Any]]:
     """The best labels of one row of scores, best first."""
-    plan, labels = declared(loaded), loaded.manifest.labels
+    return best_of(loaded.manifest.labels, row, declared(loaded), options)
+
+
+def best_of(labels: list[str], row: np.ndarray, plan: Scores | Entailment, options: Options) -> list[dict[str, Any]]:
+    """The best of these labels by a row with a score for each, best first."""
     threshold = options.threshold if options.threshold is not None else plan.threshold
     best = np.argsort(-row, kind="stable")[: options.top_k or plan.top_k]
     if threshold is not None:

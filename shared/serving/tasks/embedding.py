@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from shared import budget
 from shared.errors import BadInput
-from shared.package import processing
+from shared.package import fields
 from shared.package.processing import Vector
 from shared.serving.inputs import images, sounds, texts
 from shared.serving.inputs.request import MOST, Options
@@ -30,7 +30,7 @@ class Request(Struct, frozen=True):
     model: str
     input: str | Annotated[list[str], Meta(min_length=1, max_length=MOST)]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: processing.Positive | None = None
+    dimensions: fields.Positive | None = None
     user: str | None = None
 
 

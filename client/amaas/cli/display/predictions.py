@@ -27,6 +27,14 @@ def predictions(out: Console, answer: Json) -> None:
     out.print(rows)
 
 
+def ranking(out: Console, answer: Json) -> None:
+    line(out, answer["model"], f"{len(answer['results'])} documents")
+    rows = table("score", "place", "document", right=("score", "place"), header=False)
+    for one in answer["results"]:
+        row(rows, f"{one['relevance_score']:.4f}", str(one["index"]), one["document"]["text"])
+    out.print(rows)
+
+
 def bar(share: float) -> str:
     """A bar of at most BAR characters, in steps of an eighth of one. share: 0 to 1."""
     eighths = round(BAR * 8 * min(max(share, 0.0), 1.0))

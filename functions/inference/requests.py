@@ -1,0 +1,31 @@
+"""What a request says of the call that it asks for: of which model, for which version of a split alias, with what."""
+
+from __future__ import annotations
+
+from shared.entry.http import Request
+from shared.serving import content
+
+
+def model_in_path(request: Request) -> tuple[str, str | None]:
+    """The model's name, and the version or alias, None for the default one."""
+    return request.params["model"], request.params.get("version")
+
+
+def model_in_body(request: Request, model: str) -> tuple[str, str | None]:
+    """The same of a body's model, NAME or NAME@REFERENCE, which the route's own check of the scope could not know.
+
+    Raises Forbidden.
+    """
+    name, _, reference = model.partition("@")
+    request.require("infer", name)
+    return name, reference or None
+
+
+def split_key(request: Request) -> str | None:
+    """Requests with the same key get the same version of a split alias; one without a key draws its own."""
+    return request.headers.get("x-request-key") or None
+
+
+def body(request: Request) -> bytes:
+    """Decompressed. Raises BadInput, TooLarge, Unsupported."""
+    return content.decompress(request.body, request.headers.get("content-encoding"))
