@@ -87,8 +87,9 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     register_before_snapshot(prefetching.join)
     register_after_restore(models().forget)  # aliases move while a snapshot sleeps
 
-from functions.inference import calls, requests  # noqa: E402
+from functions.inference import calls  # noqa: E402
 from functions.inference.calls import Pending  # noqa: E402
+from shared.entry import requests  # noqa: E402
 from shared.serving import protocol  # noqa: E402
 from shared.serving.counter import Counter  # noqa: E402
 from shared.serving.observe import Call  # noqa: E402

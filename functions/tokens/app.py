@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 class TokenRoutes(Routes):
     """The routes, and what only an operator may ask for: an event of the gateway has no member `operator`."""
 
-    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+    def __call__(self, event: dict[str, Any], context: Any) -> Any:
         if "operator" in event:
             return operator.carry_out(store(), seals(config()), config().token_days, event["operator"], _keyring())
         return super().__call__(event, context)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any, Literal
 
@@ -18,8 +18,9 @@ from msgspec import Struct
 from shared import deadline, errors, metrics
 from shared.access import context as contexts
 from shared.access import scopes as scope_rules
-from shared.entry import proxy
+from shared.entry import proxy, streamed
 from shared.entry.request import Request as Request
+from shared.entry.streamed import Streamed
 from shared.storage.base import Store
 
 JSON = proxy.JSON
@@ -29,11 +30,15 @@ logger = logging.getLogger(__name__)
 
 
 class Response(Struct, frozen=True):
-    """A response. body: bytes are sent as they are, anything else as JSON."""
+    """A response. body: bytes are sent as they are, anything else as JSON.
+
+    parts: what is sent instead of a body, while it is made; its `finally` is where the call's work ends.
+    """
 
     body: Any
     status: int = 200
     headers: dict[str, str] = {}
+    parts: Iterator[bytes] | None = None
 
 
 def _no_store() -> Store:
@@ -153,7 +158,7 @@ class Routes:
 
         return register
 
-    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any] | Streamed:
         started = time.perf_counter()
         route: Route | None = None
         request: Request | None = None
@@ -173,13 +178,37 @@ class Routes:
             problem = error
         finally:
             deadline.end(token)
-        reply = proxy.render(response.status, response.headers, response.body)
         notes = request.notes if request else {}
-        self._log(event, route, response, problem, (time.perf_counter() - started) * 1000, notes)
+        if response.parts is not None:
+            parts = self._parts(event, context, response.parts, partial(self._log, event, route, notes=notes), started)
+            return streamed.answer(Streamed(response.status, response.headers, parts))
+        reply = proxy.render(response.status, response.headers, response.body)
+        self._log(event, route, response, problem, (time.perf_counter() - started) * 1000, notes=notes)
         if problem is not None:
             _let_go(problem)
         self._answered()
         return reply
+
+    def _parts(
+        self, event: dict[str, Any], context: Any, parts: Iterator[bytes], log: Callable[..., None], started: float
+    ) -> Iterator[bytes]:
+        """The parts of an answer, with the call's deadline; and its line in the log when it is over.
+
+        What is raised in mid-stream is a fault: whoever sends the parts cuts the answer off.
+        """
+        token = deadline.begin(context)
+        problem: Exception | None = None
+        try:
+            yield from parts
+        except Exception as error:
+            logger.exception("broken off", extra={"request_id": event.get("requestContext", {}).get("requestId", "?")})
+            problem = error
+            raise
+        finally:
+            deadline.end(token)
+            status = 200 if problem is None else 500
+            log(Response({"error": "the answer broke off"}, status), problem, (time.perf_counter() - started) * 1000)
+            self._answered()
 
     def _request(self, event: dict[str, Any]) -> tuple[Route, Request]:
         route, params = self._find_route(event["httpMethod"], event["path"])
@@ -227,6 +256,7 @@ class Routes:
         response: Response,
         problem: Exception | None,
         elapsed: float,
+        *,
         notes: dict[str, Any],
     ) -> None:
         """Log one line with a call's figures and properties. Never bodies, tokens, or values that the caller chose.

@@ -50,6 +50,16 @@ def buffered(streamed: Streamed) -> dict[str, Any]:
     }
 
 
+def answer(streamed: Streamed) -> Streamed | dict[str, Any]:
+    """What a handler returns: the parts where this process can send them, else all at once, or that they broke off."""
+    if streams_here():
+        return streamed
+    try:
+        return buffered(streamed)
+    except Exception:  # whoever makes the parts has logged it
+        return proxy.render(500, {}, {"error": "the answer broke off: try again"})
+
+
 def streams_here() -> bool:
     """Whether a handler of this process may return a Streamed: only the loop in runtime_loop.py knows what it is."""
     return _streams

@@ -230,3 +230,13 @@ def load(model: bytes, data: Mapping[str, mmap.mmap], decoding: Decoding, thread
     heads, width = decoding.heads, decoding.width
     geometry = None if heads is None or width is None else Geometry(heads, width)
     return Reading(Decoder(onnx.open_session(model, threads, data=data), geometry, decoding.limit))
+
+
+def load_files(path: str, data: Mapping[str, str], decoding: Decoding, threads: int = 1) -> Reading:
+    """As `load`, from paths; the files may be removed afterwards."""
+    maps = {}
+    for name, place in data.items():
+        with open(place, "rb") as file:
+            maps[name] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    with open(path, "rb") as file:
+        return load(file.read(), maps, decoding, threads)

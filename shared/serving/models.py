@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from shared import deadline, keys
-from shared.errors import AmaasError, NotFound, Unavailable
+from shared.errors import AmaasError, BadInput, NotFound, Unavailable
 from shared.package import manifest as manifests
 from shared.package.manifest import Manifest
+from shared.package.tasks import TEXT_GENERATION
 from shared.registry import withdrawn
 from shared.registry.log import Log
 from shared.registry.state import Head, Version
@@ -70,13 +71,15 @@ class Models:
         threads: int = 1,
         max_stale: float = 3600.0,
         wall: Wall | None = None,
+        generates: bool = False,
     ) -> None:
-        """max_stale: 0 for none."""
+        """max_stale: 0 for none. generates: models that generate text are loaded, and no others."""
         self.log = log
         self._wall = wall or Wall()
         self.sources = Sources(layer, log.store, threads, self._wall)
         self._ttl = ttl
         self._max_stale = max_stale
+        self._generates = generates
         self._clock = clock
         self._heads: dict[str, tuple[float, Head]] = {}
         self._manifests: dict[str, Manifest] = {}
@@ -203,6 +206,7 @@ class Models:
 
     def _open(self, model: str, version: Version) -> Entry:
         started = time.perf_counter()
+        self._require_kind(model, version)
         if version.manifest in self._manifests:  # a withdrawn version is not downloaded for every call
             self._permitted(version)
         refusal = ""
@@ -220,8 +224,25 @@ class Models:
         self._refused[identity(model, version)] = refusal
         raise Unavailable(refusal)
 
+    def _require_kind(self, model: str, version: Version) -> None:
+        """Raises BadInput for a version that another function serves."""
+        generates = version.task == TEXT_GENERATION and self.manifest(version).served_task == TEXT_GENERATION
+        if generates and not self._generates:
+            raise BadInput(
+                f"{model!r} generates text, which this route does not: POST /v1/chat/completions, /v1/completions, "
+                f"/models/{model}/predict or /v2/models/{model}/generate"
+            )
+        if self._generates and not generates:
+            raise BadInput(
+                f"{model!r} is of the task {version.task}, and generates no text: POST /models/{model}/predict or "
+                f"/v2/models/{model}/infer"
+            )
+
     def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
         """One form of a version, loaded as soon as the manifest permits it; its size in bytes."""
+        if self._generates:
+            manifest = self._permitted(version)
+            return *self.sources.open_decoder(version, manifest), manifest
         permit = Permit()
         trusted = self._wall.trusts(version, self.sources.read)
         opening = Later(lambda: self.sources.open(digest, permit, trusted=trusted))

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import tempfile
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from shared.errors import Unavailable
+from shared.package import processing
+from shared.package.generation import Generation
 from shared.registry import blobs
 from shared.serving.layer import Layer
 from shared.serving.wall import Wall
 from shared.storage.base import Store
 
 if TYPE_CHECKING:
+    from shared.package.manifest import Manifest
     from shared.registry.state import Version
     from shared.runtime.signature import Session
     from shared.runtime.zygotes import Cutting
@@ -73,6 +77,25 @@ class Sources:
             logger.error("a model of the models layer is damaged: the store's is used", extra={"why": str(error)})
             opened = None
         return opened or self._open_stored(digest, permit, trusted)
+
+    def open_decoder(self, version: Version, manifest: Manifest) -> tuple[Session, int]:
+        """A session of a version that generates text (decoder.Reading), and its size in bytes. Raises Unavailable."""
+        from shared.runtime.zygotes import Decoding
+
+        after = manifest.postprocess if isinstance(manifest.postprocess, Generation) else Generation()
+        beside = processing.files(manifest.preprocess)
+        names = [name for name in version.files if name not in beside]
+        facts = (manifest.gate or {}).get("generation") or {}
+        decoding = Decoding(tuple(names), after.heads, after.width, facts.get("context"))
+        trusted = self._wall.trusts(version, self.read)
+        folder = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - as below
+        with tempfile.TemporaryDirectory(prefix="amaas-decoder-", dir=folder) as room:
+            path, data = os.path.join(room, "model.onnx"), {name: os.path.join(room, name) for name in names}
+            blobs.download(self._store, version.model, path)
+            for name, place in data.items():
+                blobs.download(self._store, version.files[name], place)
+            session = self._wall.open_decoder(path, data, decoding, direct=trusted, threads=self._threads)
+        return session, version.size
 
     def read(self, digest: str) -> bytes:
         """Another file of the package. Raises Unavailable."""

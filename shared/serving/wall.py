@@ -6,7 +6,7 @@ By default, this process runs only what came with the deployment itself, in the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.registry.state import Version
     from shared.runtime.confined import Confined
     from shared.runtime.signature import Session
-    from shared.runtime.zygotes import Cutting
+    from shared.runtime.zygotes import Cutting, Decoding
 
 LAYER, NONE, SIGNED = "layer", "none", "signed"
 DEADLINE = "deadline"  # as confined.Confined calls it
@@ -81,6 +81,18 @@ class Wall(Struct, frozen=True):
         from shared.runtime import confined
 
         return confined.load(path, threads=threads, mapped=mapped, memory=self.memory, filtered=self.filtered)
+
+    def open_decoder(
+        self, path: str, data: Mapping[str, str], decoding: Decoding, *, direct: bool, threads: int
+    ) -> Session:
+        """A session of the decoder in a file, as decoder.Reading has it; as `open`. data: see confined.load_decoder."""
+        if direct:
+            from shared.runtime import decoder
+
+            return decoder.load_files(path, data, decoding, threads)
+        from shared.runtime import confined
+
+        return confined.load_decoder(path, data, decoding, threads=threads, memory=self.memory, filtered=self.filtered)
 
     def open_tokenizer(self, raw: bytes, cutting: Cutting, *, direct: bool) -> Session:
         """A session of a tokenizer.json, as `open` has it of a model; see tokens.Tokenizer, language.Language."""
