@@ -54,7 +54,7 @@ class RuntimeApi:
     """GETs wait for `call` or `restore`; POSTs are put into `posts`.
 
     leave_after: bytes of a streamed body after which the connection is closed, as by a client that leaves. status: of
-    replies to POSTs.
+    replies to POSTs. chunked: calls are given in chunks, as Lambda gives large ones. cut: only so much of a reply.
     """
 
     def __init__(self) -> None:
@@ -64,6 +64,8 @@ class RuntimeApi:
         self.gets: list[str] = []
         self.leave_after: int | None = None
         self.status = 202
+        self.chunked = False
+        self.cut: int | None = None
         self.restored = threading.Event()
         self._calls: queue.Queue[tuple[dict[str, str], bytes]] = queue.Queue()
         self._number = 0
@@ -122,7 +124,14 @@ class RuntimeApi:
         else:
             lines, body = self._calls.get()
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        connection.sendall(f"HTTP/1.1 200 OK\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        if self.chunked:
+            pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)]
+            sent = b"".join(b"%X\r\n%b\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+            head += "Transfer-Encoding: chunked\r\n"
+        else:
+            sent = body
+            head += f"Content-Length: {len(body)}\r\n"
+        connection.sendall((f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + sent)[: self.cut])
 
     def _take(self, connection: socket.socket, post: Post) -> None:
         streamed = post.headers.get("Transfer-Encoding") == "chunked"

@@ -194,6 +194,23 @@ def test_a_refused_answer_is_logged_and_the_process_goes_on(tmp_path: Path) -> N
         assert [(line["message"], line["status"]) for line in function.lines()] == [("answer refused", 413)] * 2
 
 
+def test_a_large_call_may_come_in_chunks(tmp_path: Path) -> None:
+    with running(tmp_path, SOURCE) as function:
+        function.api.chunked = True
+        event = {"a": "é" * 3_000_000}
+        assert function.api.call(event).json()["event"] == event
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("cut", [0, 40, 1500, -5])
+def test_the_process_ends_when_a_call_is_cut_off(tmp_path: Path, chunked: bool, cut: int) -> None:
+    with running(tmp_path, SOURCE) as function:
+        function.api.chunked, function.api.cut = chunked, cut
+        function.api.begin({"a": "x" * 5000})
+        assert function.end() == 1
+        assert function.api.posts.empty()
+
+
 def test_the_process_ends_when_lambda_has_no_calls_for_it(tmp_path: Path) -> None:
     with running(tmp_path, SOURCE) as function:
         deadline = time.monotonic() + PATIENCE

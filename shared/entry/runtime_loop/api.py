@@ -1,13 +1,13 @@
 """Requests to Lambda's Runtime API, with sockets: importing http.client takes 25 ms of each cold start.
 
-Each is a connection of its own, as the address is in the same machine: a reply ends where its connection does.
+Each is a connection of its own, as the address is in the same machine.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, NamedTuple
 
 API = "/2018-06-01/runtime"
 
@@ -28,15 +28,14 @@ class Api:
 
     def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Reply:
         """One request with its whole body. Without a limit of time: the next call may be hours away."""
-        # 1.0, so the end of the reply is the end of the connection
         lines = {**(headers or {}), "Content-Length": str(len(body))}
         with self._connect() as connection:
-            connection.sendall(self._head(method, path, "1.0", lines) + body)
+            connection.sendall(self._head(method, path, lines) + body)
             return _reply(connection)
 
     def upload(self, path: str, headers: Mapping[str, str]) -> Upload:
         connection = self._connect()
-        connection.sendall(self._head("POST", path, "1.1", headers))
+        connection.sendall(self._head("POST", path, headers))
         return Upload(connection)
 
     def _connect(self) -> socket.socket:
@@ -45,8 +44,8 @@ class Api:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small parts are not kept back
         return connection
 
-    def _head(self, method: str, path: str, version: str, headers: Mapping[str, str]) -> bytes:
-        lines = [f"{method} {API}{path} HTTP/{version}", f"Host: {self._address}"]
+    def _head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        lines = [f"{method} {API}{path} HTTP/1.1", f"Host: {self._address}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
@@ -75,10 +74,28 @@ class Upload:
 
 
 def _reply(connection: socket.socket) -> Reply:
-    said = b"".join(iter(lambda: connection.recv(1 << 16), b""))
-    head, _, body = said.partition(b"\r\n\r\n")
-    status, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if not status.startswith("HTTP/") or len(body) < int(headers.get("content-length", 0)):
-        raise OSError(f"the Runtime API's reply is cut off: {said[:300]!r}")
-    return Reply(int(status.split()[1]), headers, body)
+    with connection.makefile("rb") as file:
+        status = file.readline().split()
+        headers: dict[str, str] = {}
+        while line := file.readline().strip():
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.lower()] = value.strip()
+        if "chunked" in headers.get("transfer-encoding", "").lower():
+            body = b"".join(_chunks(file))
+        else:
+            body = file.read(int(headers.get("content-length", -1)))
+    if len(status) < 2 or len(body) < int(headers.get("content-length", 0)):
+        raise OSError(f"the Runtime API's reply is cut off: {status} {headers}")
+    return Reply(int(status[1]), headers, body)
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while True:
+        try:
+            size = int(file.readline(), 16)
+        except ValueError as error:
+            raise OSError("the Runtime API's reply is cut off") from error
+        if size == 0:
+            return
+        yield file.read(size)
+        file.readline()

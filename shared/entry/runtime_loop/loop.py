@@ -27,7 +27,6 @@ STREAMING = {
     "Lambda-Runtime-Function-Response-Mode": "streaming",
     "Transfer-Encoding": "chunked",
     "Trailer": f"{ERROR_TYPE}, {ERROR_BODY}",
-    "Connection": "close",
 }
 JSON = {"Content-Type": "application/json"}
 INVOCATION = "lambda-runtime-invocation-id"  # is given back with the answer, where Lambda has sent it
