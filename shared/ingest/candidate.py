@@ -71,7 +71,7 @@ def check_package(model: str, declared: Manifest, files: Mapping[str, Path], lim
     if tasks.in_own_terms(completed):
         completed = _run_smoke_test(completed, files, verdict, limits, folder)
     source = files[MODEL_FILE].read_bytes()
-    extra = {name: files[name].read_bytes() for name in processing.files(completed.preprocess)}
+    extra = {name: files[name].read_bytes() for name in processing.files(completed.preprocess, completed.postprocess)}
     if verdict.samples is not None:
         extra[samples.FILE] = verdict.samples
     if verdict.wide is not None:
@@ -109,7 +109,7 @@ def _run_smoke_test(
     if verdict.optimized is not None:
         model = folder / OPTIMIZED_FILE
         model.write_bytes(verdict.optimized)
-    extra = {name: files[name] for name in processing.files(completed.preprocess)}
+    extra = {name: files[name] for name in processing.files(completed.preprocess, completed.postprocess)}
     outcome = smoke_test({**extra, MODEL_FILE: model}, msgspec.to_builtins(completed), verdict.ran, limits)
     if not outcome.accepted:
         raise Rejected(outcome.code, outcome.reason)

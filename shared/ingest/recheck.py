@@ -96,7 +96,7 @@ def _check_source(log: Log, model: str, version: Version, described: Manifest, l
     with tempfile.TemporaryDirectory(prefix="amaas-recheck-") as folder:
         files = {MODEL_FILE: Path(folder) / MODEL_FILE}
         blobs.download(log.store, version.source, str(files[MODEL_FILE]))
-        for name in processing.files(described.preprocess):
+        for name in processing.files(described.preprocess, described.postprocess):
             files[name] = Path(folder) / name
             blobs.download(log.store, version.files[name], str(files[name]))
         declared = msgspec.structs.replace(described, golden=_inline_golden_set(described), gate=None)
