@@ -34,8 +34,10 @@ def check(package: Path) -> Verdict:
 def extra_files(package: Path) -> list[Path]:
     """The other files that serving needs, such as a tokenizer."""
     manifest_file = package / "amaas.json"
-    plan = manifest.decode(manifest_file.read_bytes()).preprocess if manifest_file.exists() else None
-    return [package / name for name in processing.files(plan)]
+    if not manifest_file.exists():
+        return []
+    declared = manifest.decode(manifest_file.read_bytes())
+    return [package / name for name in processing.files(declared.preprocess, declared.postprocess)]
 
 
 def write(folder: Path, body: bytes) -> str:

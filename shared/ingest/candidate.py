@@ -86,7 +86,8 @@ def check_package(model: str, declared: Manifest, files: Mapping[str, Path], lim
     if tasks.in_own_terms(completed):
         completed = _run_smoke_test(completed, files, verdict, limits, folder)
     source = files[MODEL_FILE].read_bytes()
-    extra: dict[str, Content] = {name: files[name] for name in processing.files(completed.preprocess)}
+    named = processing.files(completed.preprocess, completed.postprocess)
+    extra: dict[str, Content] = {name: files[name] for name in named}
     if verdict.samples is not None:
         extra[samples.FILE] = verdict.samples
     if verdict.wide is not None:
@@ -107,7 +108,8 @@ def _check_decoder(
     completed = _complete(model, declared, verdict)
     present = {**files, forms.WEIGHTS: spill}
     extra: dict[str, Content] = {
-        name: present[name] for name in (*processing.files(completed.preprocess), *verdict.weights)
+        name: present[name]
+        for name in (*processing.files(completed.preprocess, completed.postprocess), *verdict.weights)
     }
     served: Content = files[MODEL_FILE] if verdict.optimized is None else verdict.optimized
     size = sum(present[name].stat().st_size for name in verdict.weights)
@@ -152,7 +154,7 @@ def _run_smoke_test(
     if verdict.optimized is not None:
         model = folder / OPTIMIZED_FILE
         model.write_bytes(verdict.optimized)
-    extra = {name: files[name] for name in processing.files(completed.preprocess)}
+    extra = {name: files[name] for name in processing.files(completed.preprocess, completed.postprocess)}
     outcome = smoke_test({**extra, MODEL_FILE: model}, msgspec.to_builtins(completed), verdict.ran, limits)
     if not outcome.accepted:
         raise Rejected(outcome.code, outcome.reason)

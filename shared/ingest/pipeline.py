@@ -258,7 +258,7 @@ def _read_manifest(session: UploadSession, files: dict[str, Path], limits: Limit
     if MANIFEST_FILE not in files:
         return Manifest(name=session.model)
     declared = read_manifest(files[MANIFEST_FILE], limits)
-    for name in processing.files(declared.preprocess):
+    for name in processing.files(declared.preprocess, declared.postprocess):
         if name not in files:
             raise Rejected("bad_manifest", f"amaas.json names the file {name!r}, which is not in the package; add it")
         if files[name].stat().st_size > MAX_EXTRA_FILE:

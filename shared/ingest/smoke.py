@@ -16,11 +16,13 @@ import numpy as np
 from shared.errors import AmaasError, BadInput, Unavailable
 from shared.ingest import descriptors
 from shared.ingest.verdict import Refused, Verdict
+from shared.package import processing
 from shared.package.manifest import Manifest, Tensor
-from shared.package.processing import Table, Text
+from shared.package.processing import Table
 from shared.registry.state import Version
 from shared.runtime import onnx
 from shared.serving import tasks
+from shared.serving.inputs import towers
 from shared.serving.inputs.examples import Example, Shapes
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching
@@ -40,7 +42,7 @@ def prepare(manifest: Manifest) -> None:
 def judge(files: Mapping[str, int], manifest: Manifest, ran: Shapes) -> Verdict:
     """One answer, or why there is none. Raises Refused, OutOfMemory.
 
-    files: the model as it is served, and what `preprocess` names, open. manifest: as it will be served. ran: shapes of
+    files: the model as it is served, and what the manifest names, open. manifest: as it will be served. ran: shapes of
     inputs that the model is known to run on, by name; empty when none is.
     """
     session = Watched(onnx.load(descriptors.read(files[MODEL])), manifest.inputs)
@@ -101,13 +103,13 @@ def _loaded(files: Mapping[str, int], manifest: Manifest, session: Watched) -> L
 
 
 def _check_tokenizer(loaded: Loaded) -> None:
-    plan = loaded.manifest.preprocess
-    if not isinstance(plan, Text) or plan.tokenizer is None:
+    plan = processing.text_plan(loaded.manifest.preprocess, loaded.manifest.postprocess)
+    if plan is None or plan.tokenizer is None:
         return
     from shared.serving.inputs import texts
 
     try:
-        texts.load_tokenizer(loaded)
+        texts.load_tokenizer(towers.of_texts(loaded))
     except Unavailable as error:
         reason = f"{plan.tokenizer} is no tokenizer that can be read: {error.__cause__}; save it with the library again"
         raise Refused("bad_tokenizer", reason[:600]) from error

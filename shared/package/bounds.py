@@ -96,7 +96,9 @@ def _texts(manifest: Any) -> Iterator[str]:
     for member, text, most in (("name", manifest.name, TAG), ("licence", manifest.licence, LICENCE)):
         if text and len(text) > most:
             yield f"{member} has {len(text):,} characters, at most {most:,} are allowed"
-    for member, plan in (("preprocess", manifest.preprocess), ("postprocess", manifest.postprocess)):
+    inner = getattr(manifest.postprocess, "text", None)
+    plans = (("preprocess", manifest.preprocess), ("postprocess", manifest.postprocess), ("postprocess.text", inner))
+    for member, plan in plans:
         for name in plan.__struct_fields__ if plan else ():
             value = getattr(plan, name)
             if isinstance(value, str) and len(value) > LABEL:

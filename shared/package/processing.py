@@ -1,8 +1,8 @@
 """What a package declares to happen before and after the model: data, never code, one struct per kind.
 
-`preprocess` is an Image, Text, Audio, Table or Prompt; `postprocess` is Scores, Boxes, Entities, a Vector, Entailment
-or Generation. Their member `kind` says which; if omitted, it is the first that the task allows. shared/serving does
-what is written here.
+`preprocess` is an Image, Text, Audio, Table or Prompt; `postprocess` is Scores, Boxes, Entities, a Vector, Entailment,
+Similarity or Generation. Their member `kind` says which; if omitted, it is the first that the task allows.
+shared/serving does what is written here.
 """
 
 # annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
@@ -197,8 +197,24 @@ class Entailment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     output: str | None = None
 
 
+class Similarity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="similarity"):
+    """Labels that are told apart by how near an image is to the sentence that each makes: a model with two towers.
+
+    text: how these sentences become tokens; the image is made as `preprocess` says. output: logits [images, sentences];
+    omitted, logits_per_image. template, top_k, threshold: as in Entailment. multi_label: each label is scored by itself
+    (sigmoid, as SigLIP was trained), instead of all of them against each other (softmax, as CLIP was).
+    """
+
+    text: Text
+    template: Annotated[str, Meta(pattern=r"\{\}", max_length=1000)] = "This is a photo of {}."
+    multi_label: bool = False
+    top_k: Positive = 100
+    threshold: float | None = None
+    output: str = "logits_per_image"
+
+
 Before = Image | Text | Audio | Table | Prompt
-After = Scores | Boxes | Entities | Vector | Entailment | Generation
+After = Scores | Boxes | Entities | Vector | Entailment | Similarity | Generation
 
 
 def fill_kinds(described: Any) -> Any:
@@ -225,12 +241,20 @@ def fill_kinds(described: Any) -> Any:
     return filled
 
 
-def files(before: Before | None) -> list[str]:
+def text_plan(before: Before | None, after: After | None) -> Text | None:
+    """How texts become tokens, those of callers or those that labels make; None where there are none."""
+    if isinstance(after, Similarity):
+        return after.text
+    return before if isinstance(before, Text) else None
+
+
+def files(before: Before | None, after: After | None) -> list[str]:
     """The files of the package that serving needs."""
-    if isinstance(before, Text):
-        return [before.tokenizer] if before.tokenizer else []
     if isinstance(before, Prompt):
         return [name for name in (before.tokenizer, before.template) if name]
+    plan = text_plan(before, after)
+    if plan is not None:
+        return [plan.tokenizer] if plan.tokenizer else []
     if isinstance(before, Table):
         return [before.reference] if before.reference else []
     return []

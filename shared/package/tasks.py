@@ -27,7 +27,7 @@ TASKS = {
     "image-classification": Task(("image",), ("scores",), explained=True),
     "object-detection": Task(("image",), ("boxes",)),
     "text-classification": Task(("text",), ("scores",), explained=True),
-    "zero-shot-classification": Task(("text",), ("entailment",)),
+    "zero-shot-classification": Task(("text", "image"), ("entailment", "similarity")),
     "token-classification": Task(("text",), ("entities",)),
     "embedding": Task(("text", "image", "audio"), ("vector",)),
     "audio-classification": Task(("audio",), ("scores",), explained=True),

@@ -83,7 +83,7 @@ class Sources:
         from shared.runtime.zygotes import Decoding
 
         after = manifest.postprocess if isinstance(manifest.postprocess, Generation) else Generation()
-        beside = processing.files(manifest.preprocess)
+        beside = processing.files(manifest.preprocess, manifest.postprocess)
         names = [name for name in version.files if name not in beside]
         facts = (manifest.gate or {}).get("generation") or {}
         decoding = Decoding(tuple(names), after.heads, after.width, facts.get("context"))

@@ -68,12 +68,13 @@ def test_a_folder_without_a_name_gives_its_own(client: Client, package: Path) ->
 def test_files_that_the_manifest_names_are_sent(client: Client, service: Service, package: Path) -> None:
     """Tokenizer, reference rows, golden set: under whatever names, and nothing else that lies there."""
     named = {"preprocess": {"tokenizer": "words.json", "reference": "rows.csv"}, "golden": {"file": "cases.npz"}}
+    named |= {"postprocess": {"kind": "similarity", "text": {"tokenizer": "labels.json"}}}
     (package / "amaas.json").write_text(json.dumps({"name": "fashion"} | named))
-    for name in ("words.json", "rows.csv", "cases.npz", "notes.txt"):
+    for name in ("words.json", "labels.json", "rows.csv", "cases.npz", "notes.txt"):
         (package / name).write_text(name)
     client.push(package)
     sent = set(service.sent_files())
-    assert sent >= {"model.onnx", "amaas.json", "words.json", "rows.csv", "cases.npz"}
+    assert sent >= {"model.onnx", "amaas.json", "words.json", "labels.json", "rows.csv", "cases.npz"}
     assert "notes.txt" not in sent
 
 

@@ -19,6 +19,7 @@ from shared.storage.memory import MemoryStore
 from tests.functions.test_flow import push
 from tests.functions.test_packages import embedder
 from tests.serving import packages
+from tests.serving.test_towers import RED, png
 from tests.support import Answer, call, linear
 
 DOCUMENTS = ["bob went to new york", "the cat sat on a mat", "anna and a cat"]
@@ -159,3 +160,46 @@ def test_packages_that_choose_between_labels(store: MemoryStore, changes: dict, 
         ("rejected", code) if code else ("registered", state.get("code") or "")
     )
     assert why in (state.get("reason") or "")
+
+
+TOWERS = {
+    "task": "zero-shot-classification",
+    "preprocess": {"kind": "image", "size": [4, 4]},
+    "postprocess": {"kind": "similarity", "text": {"tokenizer": "tokenizer.json"}},
+}
+
+
+def towers(**described: Any) -> dict[str, bytes]:
+    return package([1.0], **TOWERS | described) | {"model.onnx": packages.towers()}
+
+
+def test_images_are_classified_by_labels_that_come_with_the_call(store: MemoryStore) -> None:
+    state = push(store, "clip", towers())
+    assert state["state"] == "registered", state
+    assert call(registry.handler, "GET", "/models/clip/versions/1").json["gate"]["task"] == "ran"
+    image = {"headers": {"Content-Type": "image/png"}}
+    answer = call(inference.handler, "POST", "/models/clip/predict", png(RED), query={"labels": "mat,cat"}, **image)
+    assert answer.status == 200, answer.body
+    assert [one["label"] for one in answer.json["predictions"]] == ["cat", "mat"]
+    refused = call(inference.handler, "POST", "/models/clip/predict", png(RED), **image)
+    assert (refused.status, "has no labels of its own" in refused.json["error"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "why"),
+    [
+        ({"postprocess": {"kind": "similarity", "text": {}}}, "task_failed", "names no tokenizer"),
+        ({"postprocess": {"kind": "similarity", "text": {"tokenizer": "other.json"}}}, "bad_manifest", "other.json"),
+        ({"postprocess": {"kind": "similarity"}}, "bad_manifest", "text"),
+        (
+            {"postprocess": TOWERS["postprocess"] | {"output": "text_embeds"}},
+            "task_failed",
+            "is no table of logits",
+        ),
+        ({"preprocess": None}, "task_failed", "which of its classes is entailment"),
+    ],
+)
+def test_packages_of_two_towers(store: MemoryStore, changes: dict, code: str, why: str) -> None:
+    state = push(store, "clip", towers(**changes))
+    assert (state["state"], state["code"]) == ("rejected", code)
+    assert why in state["reason"]

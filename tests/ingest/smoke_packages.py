@@ -12,6 +12,10 @@ from tests.serving.packages import proto
 
 TOKENS = {"preprocess": processing.Text(tokenizer="tokenizer.json")}
 ENTAILS = {"postprocess": processing.Entailment(entailment=1)}
+NEAR = {
+    "preprocess": processing.Image(size=[4, 4]),
+    "postprocess": processing.Similarity(text=processing.Text(tokenizer="tokenizer.json")),
+}
 TOKENIZER = packages.tokenizer().to_str().encode()
 LISTENS = {
     "preprocess": processing.Audio(sample_rate=8000, seconds=0.5),

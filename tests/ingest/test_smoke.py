@@ -24,6 +24,7 @@ from tests.ingest.smoke_packages import (
     BOXES,
     ENTAILS,
     LISTENS,
+    NEAR,
     TOKENIZER,
     TOKENS,
     any_size,
@@ -31,7 +32,7 @@ from tests.ingest.smoke_packages import (
     without_unknown,
     words,
 )
-from tests.serving.packages import constant, lookup, loudness, overlap
+from tests.serving.packages import constant, lookup, loudness, overlap, towers
 from tests.support import linear, tiny_classifier
 
 Smoke = Callable[..., Verdict]
@@ -92,6 +93,7 @@ def smoke(tmp_path: Path) -> Smoke:
             {"task": "zero-shot-classification", "labels": ["a", "b", "c"], **ENTAILS, **TOKENS},
             tokenizer_file(),
         ),
+        (towers(), {"task": "zero-shot-classification", **NEAR}, tokenizer_file()),
         (lookup(4, mask=False, batch=2, length=16), {"task": "embedding", **TOKENS}, tokenizer_file()),
         (lookup(4), {"task": "embedding", **TOKENS}, tokenizer_file(without_unknown())),
         (loudness(4000), {"task": "audio-classification", "labels": ["loud", "quiet"], **LISTENS}, {}),
@@ -143,6 +145,13 @@ def test_a_package_that_answers(smoke: Smoke, model: bytes, members: dict[str, A
             tokenizer_file(),
             "task_failed",
             "entailment is 1, the model has classes 0 to 0",
+        ),
+        (
+            towers(),
+            {"task": "zero-shot-classification", **NEAR},
+            tokenizer_file(b"{}"),
+            "bad_tokenizer",
+            "tokenizer.json",
         ),
         (tiny_classifier(), {"task": "image-classification", "labels": ["a"]}, {}, "labels_mismatch", "1 labels"),
         (

@@ -119,3 +119,26 @@ def overlap(weights: list[float]) -> bytes:
     repeated = np.repeat(np.array([weights], np.float32), len(VOCABULARY), 0)
     constants = {"words": words, "last": np.array([2]), "tokens": np.array([1]), "weights": repeated}
     return proto(nodes, inputs, outputs, constants)
+
+
+def towers(scale: float = 4.0, images: int | str = "I") -> bytes:
+    """Images [I, 3, 4, 4] and tokens [T, L] → logits [I, T]: the mean red of an image goes with `cat`, green with
+    `mat`, blue with `bob`; and an output of text vectors before it.
+    """
+    colors = np.zeros((len(VOCABULARY), 3), np.float32)
+    for channel, word in enumerate(("cat", "mat", "bob")):
+        colors[VOCABULARY[word], channel] = scale
+    inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["T", "L"])]
+    inputs += [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, [images, 3, 4, 4])]
+    inputs += [helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["T", "L"])]
+    outputs = [helper.make_tensor_value_info("text_embeds", TensorProto.FLOAT, ["T", 3])]
+    outputs += [helper.make_tensor_value_info("logits_per_image", TensorProto.FLOAT, [images, "T"])]
+    nodes = [
+        helper.make_node("Gather", ["colors", "input_ids"], ["tokens"]),
+        helper.make_node("ReduceSum", ["tokens", "second"], ["text_embeds"], keepdims=0),
+        helper.make_node("GlobalAveragePool", ["pixel_values"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["image_embeds"]),
+        helper.make_node("Transpose", ["text_embeds"], ["columns"]),
+        helper.make_node("MatMul", ["image_embeds", "columns"], ["logits_per_image"]),
+    ]
+    return proto(nodes, inputs, outputs, {"colors": colors, "second": np.array([1])})

@@ -15,7 +15,7 @@ from amaas.errors import AmaasError
 
 MODEL, MANIFEST = "model.onnx", "amaas.json"
 STANDARD = (MODEL, MANIFEST, "golden.npz")
-REFERENCES = ("file", "tokenizer", "reference")  # members of golden and preprocess that hold the name of a file
+REFERENCES = ("file", "tokenizer", "reference")  # members that hold the name of a file
 WEIGHTS = (".data", ".bin", ".weights", ".onnx_data")
 
 
@@ -66,7 +66,9 @@ def _advice(path: Path) -> str:
 
 def _referenced(path: Path, manifest: dict[str, Any]) -> dict[str, Path]:
     """The files that the manifest names and that exist, from the folder itself only: names have no folders in them."""
-    members = [manifest.get("golden"), manifest.get("preprocess")]
+    after = manifest.get("postprocess")
+    towers = after.get("text") if isinstance(after, dict) else None
+    members = [manifest.get("golden"), manifest.get("preprocess"), towers]
     names = [member.get(key) for member in members if isinstance(member, dict) for key in REFERENCES]
     flat = [name for name in names if isinstance(name, str) and Path(name).name == name]
     return {name: path / name for name in flat if (path / name).is_file()}

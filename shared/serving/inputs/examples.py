@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import msgspec
 
 from shared.errors import BadInput
+from shared.package import processing
 from shared.package.manifest import Manifest
 from shared.package.processing import Column, Table
 from shared.serving.loaded import Loaded
@@ -67,7 +68,7 @@ def prepare(manifest: Manifest) -> None:
 
         with suppress(BadInput):  # csv, and the codec of its text
             tables.parse_csv(b"a\n1\n", manifest.preprocess)
-    elif kind == "text":
+    if processing.text_plan(manifest.preprocess, manifest.postprocess) is not None:
         from shared.runtime import tokens  # noqa: F401 - as above
 
 

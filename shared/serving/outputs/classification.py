@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from shared import budget
 from shared.errors import BadInput
-from shared.package.processing import Entailment, Scores
+from shared.package.processing import Entailment, Scores, Similarity
 from shared.serving.inputs.request import Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching
@@ -78,7 +78,9 @@ def best_labels(loaded: Loaded, row: np.ndarray, options: Options) -> list[dict[
     return best_of(loaded.manifest.labels, row, declared(loaded), options)
 
 
-def best_of(labels: list[str], row: np.ndarray, plan: Scores | Entailment, options: Options) -> list[dict[str, Any]]:
+def best_of(
+    labels: list[str], row: np.ndarray, plan: Scores | Entailment | Similarity, options: Options
+) -> list[dict[str, Any]]:
     """The best of these labels by a row with a score for each, best first."""
     threshold = options.threshold if options.threshold is not None else plan.threshold
     best = np.argsort(-row, kind="stable")[: options.top_k or plan.top_k]
