@@ -19,7 +19,7 @@ import msgspec
 from shared import logs
 
 NAMESPACE = "Amaas"
-COUNT, MILLISECONDS, NONE = "Count", "Milliseconds", "None"
+COUNT, MILLISECONDS, NONE, PER_SECOND = "Count", "Milliseconds", "None", "Count/Second"
 # every figure that there is, with its unit
 UNITS = {
     "Duration": MILLISECONDS,  # of a call, from the event to the answer
@@ -43,6 +43,10 @@ UNITS = {
     "ShadowFailed": COUNT,
     "ShadowDropped": COUNT,
     "ShadowDuration": MILLISECONDS,
+    "PromptTokens": COUNT,  # of each text that was generated, and the next three
+    "CompletionTokens": COUNT,
+    "TimeToFirstToken": MILLISECONDS,  # from the beginning of the prompt's reading, where the model is loaded
+    "TokensPerSecond": PER_SECOND,  # behind the first one
 }
 
 

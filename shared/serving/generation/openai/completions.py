@@ -21,7 +21,7 @@ KIND = "text_completion"
 class CompletionRequest(Options, frozen=True, kw_only=True):
     """prompt: a text, or its tokens; or a list of one of them."""
 
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: str | list[str | int | list[int]]
     logprobs: int | None = None
     echo: bool | None = None
     suffix: str | None = None
@@ -47,12 +47,15 @@ def prepare(engine: Engine, request: CompletionRequest) -> Completion:
 
 
 def _tokens(engine: Engine, prompt: Any) -> list[int]:
+    """Raises BadInput for what is no prompt, or several."""
     if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
         if len(prompt) != 1:
-            raise BadInput(f"{len(prompt)} prompts in a call: send one, or a batch job for many")
+            raise BadInput(f"there are {len(prompt)} prompts in the call: send one, or a batch job for many")
         prompt = prompt[0]
     if isinstance(prompt, str):
         return engine.texts.encode(prompt, whole=True)
+    if not all(isinstance(token, int) for token in prompt):
+        raise BadInput("the prompt is neither a text nor a list of numbers of tokens")
     return list(prompt)
 
 

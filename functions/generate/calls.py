@@ -1,0 +1,135 @@
+"""One call of a model that generates text: its answer, at once or part by part, counted when it is over."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from shared import errors, metrics
+from shared.entry.http import Request, Response
+from shared.errors import AmaasError
+from shared.serving.counter import Counter
+from shared.serving.generation import engine as engines
+from shared.serving.generation.engine import Ask
+from shared.serving.generation.loop import End, Piece
+from shared.serving.generation.openai import answers
+from shared.serving.generation.openai.answers import Timed
+from shared.serving.generation.openai.options import EVENTS, event
+from shared.serving.loaded import Loaded
+from shared.serving.observe import Call, Observers
+
+logger = logging.getLogger(__name__)
+observers = Observers()
+Pieces = Iterator[Piece | End]
+
+
+def observe_for_counts(counter: Counter) -> None:
+    observers.subscribe(counter.observe)
+    observers.subscribe_to_failed_loads(counter.observe)
+    observers.after_answer(counter.work)
+
+
+class Generating:
+    """A call whose model is loaded. route: as it is counted."""
+
+    def __init__(self, request: Request, loaded: Loaded, route: str, started_ns: int) -> None:
+        self.loaded = loaded
+        self._request, self._route, self._started_ns = request, route, started_ns
+        try:
+            self.engine = engines.of(loaded)
+        except Exception as error:
+            self._notify(error)
+            raise
+
+    def failing(self, work: Callable[[], Any]) -> Any:
+        """What `work` gives; an error of it is one of this call."""
+        try:
+            return work()
+        except Exception as error:
+            self._notify(error)
+            raise
+
+    def answer(
+        self,
+        prompt: list[int],
+        ask: Ask,
+        whole: Callable[[Pieces], Any],
+        events: Callable[[Pieces], Iterator[bytes]],
+        *,
+        streams: bool,
+    ) -> Response:
+        """The whole answer, or its events. Raises what reading the prompt raises."""
+        times = Timed(time.monotonic())
+        pieces = self.failing(lambda: self.engine.generate(prompt, ask, self._request.caller))
+        pieces = answers.timed(pieces, times)
+        if streams:
+            return Response(None, headers=EVENTS | self._headers(), parts=self._parts(events(pieces), times))
+        content = self.failing(lambda: whole(pieces))
+        self._notify(None, times)
+        ended = {"x-amaas-ended": times.end.cause} if times.end else {}
+        return Response(content, headers=self._headers() | ended)
+
+    def done(self, content: Any) -> Response:
+        """An answer that was made by itself."""
+        self._notify(None)
+        return Response(content, headers=self._headers())
+
+    def _parts(self, events: Iterator[bytes], times: Timed) -> Iterator[bytes]:
+        """The events. One that breaks off says so in its last one, and counts as a fault of the version."""
+        problem: Exception | None = None
+        try:
+            yield from events
+        except Exception as error:
+            problem = error
+            known = isinstance(error, AmaasError)
+            yield event(
+                errors.body_for("/v1/", getattr(error, "status", 500), str(error) if known else "internal error")
+            )
+            raise
+        finally:
+            self._notify(problem, times)
+
+    def _headers(self) -> dict[str, str]:
+        loaded = self.loaded
+        stale = {} if loaded.stale is None else {"x-amaas-stale": str(loaded.stale)}
+        versions = {"x-amaas-version": str(loaded.version.version), "x-amaas-revision": str(loaded.revision)}
+        return versions | stale
+
+    def _notify(self, error: Exception | None, times: Timed | None = None) -> None:
+        elapsed = time.perf_counter_ns() - self._started_ns
+        end = times.end if times else None
+        run_ns = int(times.last * 1e9) if times and error is None else 0
+        observers.notify(
+            Call(
+                loaded=self.loaded,
+                route=self._route,
+                error=error,
+                bytes_in=len(self._request.body),
+                input_ns=elapsed - run_ns,
+                infer_ns=run_ns,
+                runs=end.completion_tokens if end else 0,
+            )
+        )
+        if times and end:
+            self._tell(times, end)
+
+    def _tell(self, times: Timed, end: End) -> None:
+        """Figures of one text, and the line's context."""
+        generating = times.last - (times.first or 0.0)
+        figures: dict[str, float] = {
+            "PromptTokens": end.prompt_tokens,
+            "CompletionTokens": end.completion_tokens,
+            "TimeToFirstToken": round((times.first or times.last) * 1000, 1),
+        }
+        if end.completion_tokens > 1 and generating > 0:
+            figures["TokensPerSecond"] = round((end.completion_tokens - 1) / generating, 1)
+        context = {
+            "model": self.loaded.name,
+            "version": self.loaded.version.version,
+            "cached_tokens": end.cached_tokens,
+            "ended": end.cause,
+            "request_id": self._request.id,
+        }
+        metrics.event("text", figures, {"service": "generate"}, context)
