@@ -53,8 +53,9 @@ class Post:
 class RuntimeApi:
     """GETs wait for `call` or `restore`; POSTs are put into `posts`.
 
-    leave_after: bytes of a streamed body after which the connection is closed, as by a client that leaves. status: of
-    replies to POSTs. chunked: calls are given in chunks, as Lambda gives large ones. cut: only so much of a reply.
+    leave_after: bytes of a streamed body after which the connection is closed, as by a client that leaves; refuse: it
+    is replied to instead, and stays open. status: of replies to POSTs. chunked: calls are given in chunks, as Lambda
+    gives large ones. cut: only so much of a reply.
     """
 
     def __init__(self) -> None:
@@ -63,7 +64,9 @@ class RuntimeApi:
         self.posts: queue.Queue[Post] = queue.Queue()
         self.gets: list[str] = []
         self.leave_after: int | None = None
+        self.refuse = False
         self.status = 202
+        self.ended = threading.Event()
         self.chunked = False
         self.cut: int | None = None
         self.restored = threading.Event()
@@ -89,6 +92,7 @@ class RuntimeApi:
         return name
 
     def close(self) -> None:
+        self.ended.set()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -143,6 +147,9 @@ class RuntimeApi:
             left = streamed and self.leave_after is not None and len(post.body) >= self.leave_after
             if not piece or left:
                 self.posts.put(post)
+                if piece and self.refuse:
+                    connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+                    self.ended.wait(PATIENCE)
                 return
         self.posts.put(post)
         connection.sendall(f"HTTP/1.1 {self.status} Whatever\r\nContent-Length: 0\r\n\r\n".encode())

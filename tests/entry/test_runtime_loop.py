@@ -54,6 +54,28 @@ def handler(event, context):
     }
 """
 
+# an iterator that lives on, so that only `close` ends it
+KEPT = """
+from shared.entry.streamed import Streamed
+
+class Parts:
+    closed = 0
+    left = [b"ab"]
+    def __iter__(self):
+        return self
+    def __next__(self):
+        if not self.left:
+            raise StopIteration
+        return self.left.pop()
+    def close(self):
+        self.closed += 1
+
+parts = Parts()
+
+def handler(event, context):
+    return Streamed(200, {}, parts) if event else {"closed": parts.closed}
+"""
+
 
 def streamed(post: Any) -> tuple[dict[str, Any], list[bytes], dict[str, str]]:
     """Prelude, parts and trailers of what was posted."""
@@ -142,14 +164,21 @@ def test_an_error_before_the_first_byte_is_an_error_of_the_call(tmp_path: Path, 
         assert function.lines()[0]["stackTrace"]
 
 
-def test_a_client_that_leaves_ends_the_making(tmp_path: Path) -> None:
+@pytest.mark.parametrize("refuse", [False, True])
+def test_a_client_that_leaves_ends_the_making(tmp_path: Path, refuse: bool) -> None:
     with running(tmp_path, SOURCE) as function:
-        function.api.leave_after = 150  # the prelude and some parts
+        function.api.leave_after, function.api.refuse = 150, refuse  # the prelude and some parts
         function.api.call(GATEWAY | {"parts": ["x" * 20] * 1000, "pause": 0.02})
         function.api.leave_after = None
         assert streamed(function.api.call(GATEWAY | {"parts": ["d"]}))[1] == [b"d"]
         assert (tmp_path / "closed").read_text() == "xx"
         assert [line["message"] for line in function.lines()] == ["answer not sent to its end"]
+
+
+def test_any_iterator_of_parts_is_closed(tmp_path: Path) -> None:
+    with running(tmp_path, KEPT) as function:
+        assert streamed(function.api.call(GATEWAY))[1] == [b"ab"]
+        assert function.api.call({}).json() == {"closed": 1}
 
 
 def test_an_ordinary_answer_to_the_gateway_has_the_same_form(tmp_path: Path) -> None:

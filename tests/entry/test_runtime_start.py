@@ -32,6 +32,7 @@ def handler(event, context):
     logging.getLogger("shared.x").info("two\\nlines", extra={"n": 1})
     logging.getLogger("other").error("é")
     metrics.emit("Errors", 1)
+    print("a plain line")
     return None
 """
 
@@ -107,6 +108,7 @@ def test_the_log_is_lines_of_json_with_the_call_that_wrote_them(tmp_path: Path) 
     assert (info["message"], info["n"], info["level"], info["requestId"]) == ("two\nlines", 1, "INFO", "call-1")
     assert (error["message"], error["level"]) == ("é", "ERROR")
     assert figure["Errors"] == 1 and "_aws" in figure
+    assert "\na plain line\n" in function.log.read_text()
 
 
 def test_the_embedded_clouds_log_has_the_same_lines(tmp_path: Path) -> None:
