@@ -26,8 +26,9 @@ class Param(Struct, frozen=True):
 class Contract(Struct, frozen=True, kw_only=True):
     """What a route says beside its decorator, where types of the contract must not be imported to answer it.
 
-    gives: by status. media: content types of a success beside JSON, with their schemas. body: content types with their
-    types or schemas. query: a Struct, whose members may be in the query. answer_headers: of a success.
+    gives: by status; None where a success is no JSON. media: content types of a success beside JSON, with their
+    schemas. body: content types with their types or schemas. query: a Struct, whose members may be in the query.
+    answer_headers: of a success.
     """
 
     gives: dict[int, Any]

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from api import generation_routes, inference_routes
 from api.contract import (
     IDEMPOTENCY,
     KEY,
@@ -20,7 +21,6 @@ from api.contract import (
     OpenaiErrorAnswer,
     Param,
 )
-from api.inference_routes import CONTRACTS
 from api.routes import FUNCTIONS, routes
 from api.schemas import NARROWER, Schemas
 from shared import errors
@@ -37,6 +37,8 @@ that an operator stored, as in `data:receipts`.
 body's where that names one. A deployment may take JWTs of an issuer in the place of tokens.
 
 Each token has limits, which `GET /tokens/self` shows; beyond one, the answer is 429 and names it."""
+# of routes whose decorators do not say it, as their functions import none of these types
+CONTRACTS = inference_routes.CONTRACTS | generation_routes.CONTRACTS
 ERRORS = {
     400: ("BadInput", "The request is wrong; the message says what."),
     401: ("Unauthenticated", "No token, or one that is unknown, expired or revoked."),
@@ -91,7 +93,7 @@ def document() -> dict[str, Any]:
 
 
 def contract(route: Route) -> Contract:
-    """What a route's decorator says, or, of the inference function's, api/inference_routes.py. Raises KeyError."""
+    """What a route's decorator says, or CONTRACTS. Raises KeyError."""
     if route.gives is None:
         if route.id not in CONTRACTS:
             raise KeyError(f"{route.method} {route.template}: say in its decorator what it `gives`")
@@ -116,7 +118,8 @@ def _must_say_something(of: Any) -> bool:
 
 def _types(route: Route, described: Contract) -> list[Any]:
     """All types that an operation mentions."""
-    responses = [one for of in described.gives.values() for one in (of if isinstance(of, tuple) else (of,))]
+    given = [of for of in described.gives.values() if of is not None]
+    responses = [one for of in given for one in (of if isinstance(of, tuple) else (of,))]
     bodies = [of for of in described.body.values() if not isinstance(of, dict)]
     params = [*_in_path(route), *_in_query(described), *described.headers, *described.answer_headers]
     return [Error, OpenaiErrorAnswer, *responses, *bodies, *(param.type for param in params)]
@@ -198,7 +201,8 @@ def _responses(route: Route, described: Contract, schemas: Schemas) -> dict[str,
 def _success(of: Any, described: Contract, schemas: Schemas) -> dict[str, Any]:
     first = of[0] if isinstance(of, tuple) else of
     about = inspect.cleandoc(first.__doc__ or "") if hasattr(first, "__struct_fields__") else ""
-    content = {JSON: {"schema": schemas[of]}} | {media: {"schema": schema} for media, schema in described.media.items()}
+    content = {} if of is None else {JSON: {"schema": schemas[of]}}
+    content |= {media: {"schema": schema} for media, schema in described.media.items()}
     headers = {header.name: _about(header, schemas) for header in described.answer_headers}
     return {"description": about or "As asked.", "content": content} | ({"headers": headers} if headers else {})
 

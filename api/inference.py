@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api.generation import Reason, Usage
 from shared.package.manifest import Tensor
 from shared.serving import rerank
 from shared.serving.inputs import request
@@ -127,12 +128,24 @@ class PredictQuery(PredictOptions, frozen=True, kw_only=True, forbid_unknown_fie
     ] = None
 
 
+class PredictParameters(PredictOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """In a body. The members of its own are of models that generate text: see GenerateRequest."""
+
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+
+
 class PredictRequest(Struct, kw_only=True):
     """One `input`, or many `inputs`: texts, rows, files in base64; of a model without a task, tensors by name."""
 
     input: Any = UNSET
     inputs: Any = UNSET
-    parameters: PredictOptions | UnsetType = UNSET
+    parameters: PredictParameters | UnsetType = UNSET
 
 
 class Prediction(Struct):
@@ -175,6 +188,9 @@ class PredictResult(Struct, kw_only=True):
     entities: list[Entity] | UnsetType = UNSET
     embedding: list[float] | UnsetType = UNSET
     value: Any = UNSET
+    text: str | UnsetType = UNSET
+    finish_reason: Reason | UnsetType = UNSET
+    usage: Usage | UnsetType = UNSET
 
 
 class PredictResponse(PredictResult, kw_only=True):

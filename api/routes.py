@@ -9,6 +9,7 @@ from shared.entry.http import Route, Routes
 # in the order of the description
 FUNCTIONS = {
     "inference": "The data plane: the Open Inference Protocol V2, and predictions in a task's own terms",
+    "generate": "Text generation, as OpenAI's and Triton's clients call it",
     "registry": "The control plane: models, versions, aliases, approvals, history",
     "figures": "What follows from counts: costs, and how a canary does",
     "feedback": "Labels for answers, given later",

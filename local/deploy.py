@@ -112,7 +112,8 @@ def _inputs() -> Iterator[Path]:
 def _parameters(endpoint: str) -> dict[str, str]:
     # Each worker of a batch job is a process here. A stack keeps its parameters' values where none are given: that of
     # RequireQuotaKey was empty in stacks of before, which the template does not allow any more
-    return {"PythonRuntime": RUNTIME, "EndpointUrl": endpoint, "BatchConcurrency": "2", "RequireQuotaKey": "true"}
+    more = {"BatchConcurrency": "2", "RequireQuotaKey": "true", "MaxUploadBytes": str(3 * 2**30)}
+    return {"PythonRuntime": RUNTIME, "EndpointUrl": endpoint, **more}
 
 
 def _response_arguments(response: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class Config(Struct, frozen=True):
     prices: of what it takes, see cost/prices.py; empty: as remembered.
     label_days: for how long after an answer its label is taken.
     call_memory: bytes that one prediction may take of the process that answers, beside the model; see budget.py.
+    generate_function: name of the function that generates text, or empty.
     threads: that one operator of a model that generates text is computed with.
     max_upload_bytes: largest single file of a package. upload_ttl: lifetime of upload URLs in seconds.
     """
@@ -65,6 +66,7 @@ class Config(Struct, frozen=True):
     upload_ttl: int = 3600
     cache_bytes: int = 1024 * MiB
     threads: int = 1
+    generate_function: str = ""
     signing_key: str | None = None
     public_keys: tuple[bytes, ...] = ()
     accept_unsigned: bool = False
@@ -132,6 +134,7 @@ class Config(Struct, frozen=True):
             training_definition=env.get("TRAINING_DEFINITION", ""),
             prefetch=tuple(env["PREFETCH"].split()) if env.get("PREFETCH", "*") != "*" else None,
             cache_bytes=int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
+            generate_function=env.get("GENERATE_FUNCTION", ""),
             threads=int(env.get("MODEL_THREADS", "1")),
             trusted_models=env.get("TRUSTED_MODELS") or "layer",
             trusted_signers=_keys(env.get("TRUSTED_SIGNERS", "")),

@@ -20,11 +20,11 @@ from tools import closure
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
 MODELS = ROOT / "layers" / "models"
-PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}  # by Lambda's name
+PLATFORMS = {"x86_64": "x86_64-manylinux_2_31", "arm64": "aarch64-manylinux_2_31"}  # by Lambda's name
 # of functions; a lock may also be another environment's, as training.txt is
 OWN_PACKAGES = ("ingest", "batchplan", "publickey", "trainingstate")
 # of functions that stream: they are started by our own loop, which none of their modules imports
-STREAMING: tuple[str, ...] = ()
+STREAMING = ("generate",)
 LOOP = ROOT / "shared" / "entry" / "runtime_loop"
 PACKAGED = 315_532_800  # 1980-01-01, the earliest time that a zip archive can carry
 

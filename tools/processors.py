@@ -94,7 +94,7 @@ def _arm64() -> Emulated:
     root = debian.unpacked(FOLDER / "arm64", "arm64", "bookworm", names)
     packages = root / "packages"
     if not (packages / ".ready").exists():
-        target = ["--target", str(packages), "--python-platform", "aarch64-manylinux_2_28"]
+        target = ["--target", str(packages), "--python-platform", "aarch64-manylinux_2_31"]
         locks = [f"--requirements=requirements/{name}.txt" for name in ("core", "runtime")]
         uv = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".local" / "uv" / "bin" / "uv")
         version = ["--python-version", ARM_PYTHON.removeprefix("python")]

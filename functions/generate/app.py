@@ -14,7 +14,7 @@ from typing import Any
 from functions.generate import calls
 from functions.generate.calls import Generating
 from shared import budget
-from shared.config import Config
+from shared.config import Config, MiB
 from shared.entry import extension, requests
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, reading
@@ -30,6 +30,7 @@ from shared.serving.wall import Wall
 
 begun_ns = time.perf_counter_ns()
 V2 = "/v2/models/{model}"
+UNKNOWN_MEMORY = 3008  # MB, where nobody says what the function has
 VERSION = "/versions/{version}"
 
 
@@ -40,7 +41,7 @@ def models() -> Models:
     return Models(
         reading(),
         ttl=settings.alias_ttl,
-        capacity=settings.cache_bytes,
+        capacity=(settings.memory_mb or UNKNOWN_MEMORY) * MiB * 6 // 10,
         max_stale=settings.max_stale,
         threads=settings.threads,
         wall=Wall.of(settings),

@@ -60,7 +60,7 @@ registration = Later(lambda: extension.begin(_work_after_answer))
 from shared import budget  # noqa: E402
 from shared.entry.http import Request, Response, Routes  # noqa: E402
 from shared.entry.wiring import config, reading  # noqa: E402
-from shared.serving.models import Models  # noqa: E402
+from shared.serving.models import GeneratesText, Models  # noqa: E402
 
 
 @cache
@@ -218,7 +218,14 @@ def predict(request: Request) -> Response:
     """
     from shared.serving import tasks
 
-    return _answer_in_task(request, "predict", tasks.predict, request.query)
+    try:
+        return _answer_in_task(request, "predict", tasks.predict, request.query)
+    except GeneratesText:
+        if not config().generate_function:
+            raise
+        from shared.entry.forward import forward  # boto3
+
+        return forward(request, config().generate_function, config().endpoint_url)
 
 
 @handler.route("POST", "/models/{model}/explain", id="explain", scope="infer")

@@ -50,6 +50,10 @@ PREFETCH = 25.0
 Failed = Callable[[Resolved, Exception], None]
 
 
+class GeneratesText(BadInput):
+    """The version is of those that the function for them serves."""
+
+
 class _Load(Struct):
     """A model that some thread loads. threads: how many load it or wait for it."""
 
@@ -153,6 +157,7 @@ class Models:
             self._wall.prepare()
         resolved = self.resolve(model, reference, key)
         head, version, stale, alias, since = resolved
+        self._require_kind(model, version)
         resolved_ns = time.perf_counter_ns()
         session_key = identity(model, version)
         fresh = session_key not in self._kept
@@ -206,7 +211,6 @@ class Models:
 
     def _open(self, model: str, version: Version) -> Entry:
         started = time.perf_counter()
-        self._require_kind(model, version)
         if version.manifest in self._manifests:  # a withdrawn version is not downloaded for every call
             self._permitted(version)
         refusal = ""
@@ -225,10 +229,10 @@ class Models:
         raise Unavailable(refusal)
 
     def _require_kind(self, model: str, version: Version) -> None:
-        """Raises BadInput for a version that another function serves."""
+        """Raises BadInput for a version that another function serves, which says nothing of the version."""
         generates = version.task == TEXT_GENERATION and self.manifest(version).served_task == TEXT_GENERATION
         if generates and not self._generates:
-            raise BadInput(
+            raise GeneratesText(
                 f"{model!r} generates text, which this route does not: POST /v1/chat/completions, /v1/completions, "
                 f"/models/{model}/predict or /v2/models/{model}/generate"
             )

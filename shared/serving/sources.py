@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -89,7 +88,9 @@ class Sources:
         decoding = Decoding(tuple(names), after.heads, after.width, facts.get("context"))
         trusted = self._wall.trusts(version, self.read)
         folder = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - as below
-        with tempfile.TemporaryDirectory(prefix="amaas-decoder-", dir=folder) as room:
+        from tempfile import TemporaryDirectory  # which no other model needs
+
+        with TemporaryDirectory(prefix="amaas-decoder-", dir=folder) as room:
             path, data = os.path.join(room, "model.onnx"), {name: os.path.join(room, name) for name in names}
             blobs.download(self._store, version.model, path)
             for name, place in data.items():

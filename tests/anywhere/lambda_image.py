@@ -117,7 +117,7 @@ def _install_runtime(root: Path) -> None:
         "--target",
         str(root / "var/runtime"),
     ]
-    command += ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:"]
+    command += ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_31", "--only-binary", ":all:"]
     _run(*command, "--constraints", str(ROOT / "requirements" / "sam.txt"), "awslambdaric", "boto3")
 
 

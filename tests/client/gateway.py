@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 from functions.batch import app as batch
 from functions.feedback import app as feedback
 from functions.figures import app as figures
+from functions.generate import app as generate
 from functions.inference import app as inference
 from functions.registry import app as registry
 from functions.tokens import app as tokens_app
@@ -39,6 +40,7 @@ from tests.support import load_event
 
 UNKNOWN_TOKEN = {"error": "no valid token: send the header Authorization: Bearer amaas_..."}
 FUNCTIONS: list[tuple[str, Callable[..., Any]]] = [
+    (r"/v1/(chat/completions|completions|models(/.*)?)|/v2/models/.*/generate(_stream)?", generate.handler),
     (r"/v2(/.*)?|/v1/.*|.*/(predict|explain)", inference.handler),
     (r".*/uploads|/uploads/[^/]+", upload.handler),
     (r"/tokens.*", tokens_app.handler),

@@ -29,9 +29,9 @@ from tools import build
 
 __all__ = ["region"]  # a fixture
 
-FUNCTIONS = ["upload", "ingest", "registry", "inference", "sweep", "scrub", "tokens", "authorize", "publickey"]
+FUNCTIONS = ["upload", "ingest", "registry", "inference", "generate", "sweep", "scrub", "tokens", "authorize", "publickey"]
 FUNCTIONS += ["counts", "watch", "figures", "console", "batch", "batchplan", "batchwork", "training", "trainingstate"]
-WITH_ROUTES = ["upload", "registry", "figures", "console", "inference", "tokens", "batch", "training"]
+WITH_ROUTES = ["upload", "registry", "figures", "console", "inference", "generate", "tokens", "batch", "training"]
 
 
 def api(**parameters: str) -> dict[str, Any]:
@@ -167,6 +167,9 @@ def test_rights_end_at_named_prefixes_of_the_one_bucket(name: str) -> None:
             continue
         if listed(statement["Action"])[0].startswith("sqs:"):
             assert (name, statement["Resource"]) == ("upload", {"Fn::GetAtt": ["IngestFailures", "Arn"]})
+            continue
+        if listed(statement["Action"]) == ["lambda:InvokeFunction"]:
+            assert (name, statement["Resource"]) == ("inference", {"Fn::GetAtt": ["GenerateFunction", "Arn"]})
             continue
         if listed(statement["Action"])[0] == "s3:ListBucket":
             assert statement["Condition"]["StringLikeIfExists"]["s3:prefix"]

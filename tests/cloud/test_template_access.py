@@ -16,11 +16,12 @@ from tests.cloud.test_template import FUNCTIONS
 __all__ = ["region"]  # a fixture
 
 
-@pytest.mark.parametrize(("name", "written"), [("inference", ["stats/raw/*"]), ("authorize", ["access/used/*"])])
+@pytest.mark.parametrize(("name", "written"), [("inference", ["stats/raw/*"]), ("generate", ["stats/raw/*"]), ("authorize", ["access/used/*"])])
 def test_what_every_call_runs_through_only_reads(name: str, written: list[str]) -> None:
     """But for what it counted of calls, and for the day on which a token was used."""
     actions = {action for statement in statements(name) for action in listed(statement["Action"])}
-    assert actions - {"s3:PutObject"} == {"s3:GetObject", "s3:ListBucket"}
+    passed_on = {"lambda:InvokeFunction"} if name == "inference" else set()  # /predict, to generate
+    assert actions - {"s3:PutObject"} - passed_on == {"s3:GetObject", "s3:ListBucket"}
     places = [one["Resource"]["Fn::Sub"] for one in statements(name) if "s3:PutObject" in listed(one["Action"])]
     assert places == [f"${{Data.Arn}}/{place}" for place in written]
 
@@ -36,7 +37,8 @@ def test_three_functions_sign_records_one_signs_tokens_and_readers_have_the_publ
             assert variables["SIGNING_KEY"] == {"Fn::If": ["Signs", key["Resource"], ""]}
         else:
             assert "SIGNING_KEY" not in variables
-        if name in ("ingest", "registry", "inference", "sweep", "scrub", "watch", "figures", "batch", "batchwork"):
+        readers = ("inference", "generate", "sweep", "scrub", "watch", "figures", "batch", "batchwork")
+        if name in ("ingest", "registry", *readers):
             assert variables["PUBLIC_KEYS"]["Fn::If"][:2] == [
                 "Signs",
                 {"Fn::Sub": "${PublicKey.Value},${FormerPublicKeys}"},

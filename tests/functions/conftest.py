@@ -17,6 +17,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     import functions.authorize.app
     import functions.feedback.app
     import functions.figures.app
+    import functions.generate.app
     import functions.inference.app
     import functions.ingest.app
     import functions.registry.app
@@ -27,6 +28,8 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     log = Log(made, on_commit=catalog.compact_sometimes)
     models = Models(log, ttl=0, capacity=10**9)
     monkeypatch.setattr(functions.inference.app, "models", lambda: models)
+    generating = Models(log, ttl=0, capacity=10**9, generates=True)
+    monkeypatch.setattr(functions.generate.app, "models", lambda: generating)
     with_settings = (
         functions.feedback.app,
         functions.figures.app,

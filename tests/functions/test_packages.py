@@ -125,7 +125,7 @@ def test_predictions_take_and_give_compressed_bodies(store: MemoryStore) -> None
         ({"postProcess": {"top_k": 1}}, "did you mean 'postprocess'"),
         ({"task": "classification"}, "there is no task 'classification'; there are image-classification"),
         ({"task": ["tabular"]}, "Expected `str`, got `array` - at `$.task`"),
-        ({"task": "text-generation"}, "or omit `task`: then the model takes and gives tensors"),
+        ({"task": "text-to-image"}, "or omit `task`: then the model takes and gives tensors"),
         ({"x-our-own": 1, "trained_by": "ann"}, ""),
     ],
 )

@@ -71,6 +71,8 @@ def body(route: Route, names: dict[str, str]) -> dict[str, Any]:
     bodies: dict[str, dict[str, Any]] = {
         "createEmbeddings": {"model": "theirs", "input": "x"},
         "rerank": {"model": "theirs", "query": "x", "documents": ["y"]},
+        "createChatCompletion": {"model": "theirs", "messages": [{"role": "user", "content": "x"}]},
+        "createCompletion": {"model": "theirs", "prompt": "x"},
         "createTrainingJob": {"model": "theirs", "data": "digits"},
         "addBatchJobFiles": {"files": [{"name": "a", "size": 1}]},
         "createToken": {"name": "x", "scopes": ["read"]},
