@@ -92,6 +92,7 @@ BODIES: dict[str, Any] = {
     "explain": {"inputs": {"x": [[1.0, 2.0]]}},
     "createEmbeddings": {"model": "m", "input": "a text"},
     "rerank": {"model": "m", "query": "a text", "documents": ["another one"]},
+    "rerankV2": {"model": "m", "query": "a text", "documents": ["another one"]},
     "setAlias": {"version": 1},
     "createMoveRequest": {"version": 1},
     "createUploadSession": {"files": [{"name": "model.onnx", "size": 1}]},
