@@ -56,6 +56,14 @@ EXPLAIN = Contract(
     examples={"image": {"input": PNG}},
     errors=(413, 415, 501),
 )
+RERANK = Contract(
+    gives={200: types.RerankResponse},
+    answer_headers=ANSWERED_BY,
+    headers=(KEY, ENCODED, ACCEPTED),
+    body={JSON: types.RerankRequest},
+    examples={"texts": {"model": "reranker", "query": "a cat", "documents": ["it purrs", "it barks"], "top_n": 1}},
+    errors=(404, 413, 415),
+)
 CONTRACTS = {
     "getServer": Contract(gives={200: types.ServerMetadata}),
     "getServerLive": Contract(gives={200: types.ServerHealth}),
@@ -84,12 +92,6 @@ CONTRACTS = {
         examples={"texts": {"model": "minilm", "input": ["a text", "another one"]}},
         errors=(404, 413, 415),
     ),
-    "rerank": Contract(
-        gives={200: types.RerankResponse},
-        answer_headers=ANSWERED_BY,
-        headers=(KEY, ENCODED, ACCEPTED),
-        body={JSON: types.RerankRequest},
-        examples={"texts": {"model": "reranker", "query": "a cat", "documents": ["it purrs", "it barks"], "top_n": 1}},
-        errors=(404, 413, 415),
-    ),
+    "rerank": RERANK,
+    "rerankV2": RERANK,
 }

@@ -51,8 +51,9 @@ class AmaasError(Exception):
     # seconds after which the same call may succeed; None where it will not, as it is
     retry_after: int | None = None
 
-    def body(self) -> dict[str, str]:
-        return {"error": str(self)}
+    def body(self, path: str = "") -> dict[str, Any]:
+        """As an answer to who called the path."""
+        return body_for(path, self.status, str(self))
 
 
 class BadInput(AmaasError):

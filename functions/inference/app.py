@@ -255,6 +255,7 @@ def embeddings(request: Request) -> Response:
 
 
 @handler.route("POST", "/v1/rerank", id="rerank", scope="infer", models="each")
+@handler.route("POST", "/v2/rerank", id="rerankV2", scope="infer", models="each")  # where Cohere's newer clients call
 def rerank(request: Request) -> Response:
     """Which of the documents answer the query best, in the form of Cohere's and Jina's APIs: the body names the model
 

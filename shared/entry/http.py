@@ -169,12 +169,13 @@ class Routes:
             response = route.call(request, self._store)
         except errors.AmaasError as error:
             retry = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-            response, problem = _error(event, error.status, str(error), retry), error
+            response, problem = Response(error.body(event["path"]), error.status, retry), error
         except Exception as error:
             # a bug must not end the process, and callers must not see internals
             request_id = event.get("requestContext", {}).get("requestId", "?")
             logger.exception("unexpected", extra={"request_id": request_id})
-            response = _error(event, 500, f"internal error; if it persists, report request {request_id}")
+            message = f"internal error; if it persists, report request {request_id}"
+            response = Response(errors.body_for(event["path"], 500, message), 500)
             problem = error
         finally:
             deadline.end(token)
@@ -286,10 +287,6 @@ class Routes:
             # form, which has no error
             details["reason"] = errors.message_in(response.body)
         metrics.event("call", figures, {"service": self._service}, details)
-
-
-def _error(event: dict[str, Any], status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(errors.body_for(event["path"], status, message), status, headers or {})
 
 
 def _let_go(problem: BaseException | None) -> None:

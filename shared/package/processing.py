@@ -9,7 +9,7 @@ shared/serving does what is written here.
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from shared.errors import BadInput
 from shared.package.fields import FileName, Fraction, Length, Positive, Size
@@ -51,7 +51,8 @@ class Text(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fi
     max_length: Length | None = None
     padding: Literal["longest", "max_length"] = "longest"
     prefix: Annotated[str, Meta(max_length=1000)] = ""
-    query_prefix: Annotated[str, Meta(max_length=1000)] | None = None
+    # absent in what is stored, where a package has none: the last release can read that
+    query_prefix: Annotated[str, Meta(max_length=1000)] | UnsetType = UNSET
     ids: str = "input_ids"
     mask: str = "attention_mask"
     types: str = "token_type_ids"

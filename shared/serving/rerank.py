@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
 from shared import budget
@@ -153,7 +153,7 @@ def _by_vectors(loaded: Loaded, query: str, documents: list[str]) -> Scored:
 def _for_queries(loaded: Loaded) -> Loaded:
     """The model with the prefix of queries, where its package has another for them than for documents."""
     plan = texts.plan_of(loaded)
-    if plan.query_prefix is None:
+    if plan.query_prefix is UNSET:
         return loaded
     return replace(loaded, manifest=replace(loaded.manifest, preprocess=replace(plan, prefix=plan.query_prefix)))
 

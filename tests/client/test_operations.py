@@ -18,6 +18,7 @@ PART_OF = {
     "getServerReady": "status",
     "inferVersion": "infer",
     "predictVersion": "predict",
+    "rerankV2": "rerank",
     "rollbackAlias": "rollback",
     "setAlias": "promote",
 }

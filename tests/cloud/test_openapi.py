@@ -34,6 +34,7 @@ SELDOM = {
     ("GET", "/openapi.json"),
     ("POST", "/v1/embeddings"),
     ("POST", "/v1/rerank"),
+    ("POST", "/v2/rerank"),
     ("DELETE", "/batch/{job}"),
     ("POST", "/training-jobs"),
     # of an alias that two persons move, and of another person's request

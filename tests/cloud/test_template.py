@@ -29,7 +29,18 @@ from tools import build
 
 __all__ = ["region"]  # a fixture
 
-FUNCTIONS = ["upload", "ingest", "registry", "inference", "generate", "sweep", "scrub", "tokens", "authorize", "publickey"]
+FUNCTIONS = [
+    "upload",
+    "ingest",
+    "registry",
+    "inference",
+    "generate",
+    "sweep",
+    "scrub",
+    "tokens",
+    "authorize",
+    "publickey",
+]
 FUNCTIONS += ["counts", "watch", "figures", "console", "batch", "batchplan", "batchwork", "training", "trainingstate"]
 WITH_ROUTES = ["upload", "registry", "figures", "console", "inference", "generate", "tokens", "batch", "training"]
 

@@ -16,7 +16,10 @@ from tests.cloud.test_template import FUNCTIONS
 __all__ = ["region"]  # a fixture
 
 
-@pytest.mark.parametrize(("name", "written"), [("inference", ["stats/raw/*"]), ("generate", ["stats/raw/*"]), ("authorize", ["access/used/*"])])
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("inference", ["stats/raw/*"]), ("generate", ["stats/raw/*"]), ("authorize", ["access/used/*"])],
+)
 def test_what_every_call_runs_through_only_reads(name: str, written: list[str]) -> None:
     """But for what it counted of calls, and for the day on which a token was used."""
     actions = {action for statement in statements(name) for action in listed(statement["Action"])}

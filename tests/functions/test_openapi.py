@@ -96,6 +96,7 @@ BODIES: dict[str, Any] = {
     "createCompletion": {"model": "m", "prompt": "a text"},
     "generate": {"text_input": "a text"},
     "generateStream": {"text_input": "a text"},
+    "rerankV2": {"model": "m", "query": "a text", "documents": ["another one"]},
     "setAlias": {"version": 1},
     "createMoveRequest": {"version": 1},
     "createUploadSession": {"files": [{"name": "model.onnx", "size": 1}]},

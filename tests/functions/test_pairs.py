@@ -60,6 +60,9 @@ def test_documents_are_ranked_by_a_cross_encoder(store: MemoryStore) -> None:
     body = gzip.compress(json.dumps({"model": "ranker", "query": "cat", "documents": DOCUMENTS}).encode())
     packed = call(inference.handler, "POST", "/v1/rerank", body, headers={"Content-Encoding": "gzip"})
     assert order(packed) == [1, 2, 0]
+    as_cohere = {"model": "ranker", "query": "cat", "documents": DOCUMENTS}
+    assert call(inference.handler, "POST", "/v2/rerank", as_cohere, scopes="infer:ranker").json == packed.json
+    assert call(inference.handler, "POST", "/v2/rerank", as_cohere, scopes="infer:other").status == 403
 
 
 def test_documents_are_ranked_by_an_embedding_model(store: MemoryStore) -> None:

@@ -24,6 +24,7 @@ from tests.support import call, linear, s3_event
 
 MINE = " ".join(f"{scope}:mine*" for scope in SCOPES)
 EVERYTHING = " ".join(SCOPES)
+RANKED = {"model": "theirs", "query": "x", "documents": ["y"]}
 ROUTES = [(function, route) for function, route in api.routes() if route.models is not None]
 
 
@@ -70,7 +71,8 @@ def theirs(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> dict[str, str
 def body(route: Route, names: dict[str, str]) -> dict[str, Any]:
     bodies: dict[str, dict[str, Any]] = {
         "createEmbeddings": {"model": "theirs", "input": "x"},
-        "rerank": {"model": "theirs", "query": "x", "documents": ["y"]},
+        "rerank": RANKED,
+        "rerankV2": RANKED,
         "createChatCompletion": {"model": "theirs", "messages": [{"role": "user", "content": "x"}]},
         "createCompletion": {"model": "theirs", "prompt": "x"},
         "createTrainingJob": {"model": "theirs", "data": "digits"},

@@ -106,6 +106,11 @@ OUTSIDE = {
     "a category": described(
         task="tabular", preprocess={"columns": [{"name": "a", "type": "category", "categories": ["x" * 1001]}]}
     ),
+    "a name in the plan of a tower": described(
+        task="zero-shot-classification",
+        preprocess={"kind": "image"},
+        postprocess={"kind": "similarity", "text": {"ids": "x" * 1001}},
+    ),
     "a name in a plan": described(task="text-classification", preprocess={"ids": "x" * 1001}),
 }
 

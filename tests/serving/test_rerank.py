@@ -10,7 +10,8 @@ import pytest
 
 from shared import budget
 from shared.errors import BadInput, TooLarge
-from shared.package import processing
+from shared.package import manifest, processing
+from shared.package.manifest import Manifest
 from shared.serving import rerank
 from shared.serving.inputs import texts
 from shared.serving.loaded import Loaded
@@ -83,6 +84,13 @@ def test_queries_have_a_prefix_of_their_own() -> None:
     assert told["results"] == ask(vectors(), "york cat", ["paris mat", "paris a"])["results"]
     both = ask(vectors(preprocess=processing.Text(tokenizer="tokenizer.json", prefix="paris ")), "cat", ["mat", "a"])
     assert both["results"] == ask(vectors(), "paris cat", ["paris mat", "paris a"])["results"]
+
+
+def test_a_package_without_one_is_stored_as_before() -> None:
+    stored = manifest.encode(Manifest(task="embedding", preprocess=PLAN))
+    assert b"query_prefix" not in stored
+    plan = processing.Text(tokenizer="tokenizer.json", query_prefix="")
+    assert manifest.decode(manifest.encode(Manifest(task="embedding", preprocess=plan))).preprocess == plan
 
 
 def test_documents_in_either_form_and_as_many_as_are_asked_for() -> None:

@@ -21,6 +21,7 @@ ROUTES = {
     "explainVersion": ("POST", "/models/{model}/versions/{version}/explain"),
     "explain": ("POST", "/models/{model}/explain"),
     "createEmbeddings": ("POST", "/v1/embeddings"),
+    "rerankV2": ("POST", "/v2/rerank"),
     "rerank": ("POST", "/v1/rerank"),
     "createChatCompletion": ("POST", "/v1/chat/completions"),
     "createCompletion": ("POST", "/v1/completions"),
