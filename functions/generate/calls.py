@@ -85,7 +85,7 @@ class Generating:
             problem = error
             known = isinstance(error, AmaasError)
             yield event(
-                errors.body_for("/v1/", getattr(error, "status", 500), str(error) if known else "internal error")
+                errors.body_for(errors.OPENAI, getattr(error, "status", 500), str(error) if known else "internal error")
             )
             raise
         finally:

@@ -94,4 +94,4 @@ def event(content: Any) -> bytes:
 
 
 DONE = b"data: [DONE]\n\n"
-EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+EVENTS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
