@@ -63,6 +63,7 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "language": (["requirements/language.in"], [], []),
     "zoo": (["requirements/zoo.in"], [], []),
     "kserve": (["requirements/kserve.in"], [], KSERVE_LEAVES_OUT),
+    "openai": (["requirements/openai.in"], [], []),
     "schemathesis": (["requirements/schemathesis.in"], [], []),
     # the inference benchmark's peers, each with the ONNX Runtime that we serve with
     **{f"peer-{name}": ([f"requirements/peer-{name}.in"], ["core", "runtime"], []) for name in PEERS},

@@ -1,0 +1,90 @@
+"""OpenAI's client, LiteLLM and LangChain, unmodified, in an environment of their own, against the running gateway."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.cloud.conftest import ROOT, Cloud
+from tests.decoders import folders
+
+pytestmark = pytest.mark.cloud
+
+PYTHON = ROOT / ".local" / "envs" / "openai" / "bin" / "python"
+COMMAND = ROOT / ".local" / "envs" / "client" / "bin" / "amaas"
+
+
+@pytest.fixture(scope="module")
+def said(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the clients heard of a tiny model, which was pushed by its folder as it is."""
+    folder = folders.write(tmp_path_factory.mktemp("pushed") / "tiny", "llama-optimum", context=2000)
+    access = {"url": cloud.access["api_url"], "token": cloud.access["token"], "model": "tiny-chat"}
+    environment = {"AMAAS_URL": access["url"], "AMAAS_TOKEN": access["token"], "PATH": "/usr/bin:/bin"}
+    pushed = [str(COMMAND), "push", str(folder), "--model", "tiny-chat"]
+    done = subprocess.run(pushed, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    script = [str(PYTHON), str(ROOT / "tests" / "cloud" / "openai_calls.py")]
+    asked = json.dumps(access)
+    done = subprocess.run(script, input=asked, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def is_switch(value: dict[str, Any]) -> bool:
+    return set(value) == {"on", "n"} and isinstance(value["on"], bool) and value["n"] in (1, 2)
+
+
+def test_a_chat_and_its_usage(said: dict[str, Any]) -> None:
+    assert "tiny-chat" in said["models"]
+    assert said["whole"]["text"] and said["whole"]["usage"]["completion_tokens"] <= 12
+
+
+def test_the_first_words_come_before_the_last_are_made(said: dict[str, Any]) -> None:
+    streamed = said["streamed"]
+    assert streamed["tokens"] >= 300 and streamed["parts"] > 200
+    assert streamed["first"] < 0.5 * streamed["last"]
+
+
+def test_streams_at_the_same_time_are_each_their_own(said: dict[str, Any]) -> None:
+    first, second, third = said["at once"]
+    assert first == third != second
+
+
+def test_json_by_schema_and_calls_of_tools(said: dict[str, Any]) -> None:
+    assert is_switch(said["schema"])
+    assert said["tool"]["name"] == "turn" and is_switch(said["tool"]["arguments"])
+
+
+def test_logprobs(said: dict[str, Any]) -> None:
+    assert all(token and logprob < 0 and likely == 2 for token, logprob, likely in said["logprobs"])
+
+
+def test_a_completion_whole_and_streamed(said: dict[str, Any]) -> None:
+    whole, streamed = said["completion"]
+    assert whole and whole == streamed
+
+
+def test_refusals_are_the_client_s_own_errors(said: dict[str, Any]) -> None:
+    name, status, message = said["refusals"]["nobody"]
+    assert (name, status) == ("NotFoundError", 404) and "nobody" in message
+    assert said["refusals"]["two"][:2] == ["BadRequestError", 400]
+    assert said["refusals"]["long"][1] == 413 and "2,000" in said["refusals"]["long"][2]
+
+
+def test_a_client_that_leaves_holds_up_nobody(said: dict[str, Any]) -> None:
+    assert said["leaves"] == said["whole"]["text"]
+
+
+def test_langchain(said: dict[str, Any]) -> None:
+    chained = said["langchain"]
+    assert chained["text"] == chained["stream"] == said["whole"]["text"]
+    [(name, arguments)] = chained["tool"]
+    assert name == "turn" and is_switch(arguments) and is_switch(chained["structured"])
+
+
+def test_litellm(said: dict[str, Any]) -> None:
+    assert said["litellm"] == {"text": said["whole"]["text"], "stream": said["whole"]["text"]}
