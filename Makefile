@@ -28,10 +28,17 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console pictures charts soak portability sweep bundled-models
+.PHONY: run smollm2 stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console pictures charts soak portability sweep bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
-run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once
+run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once (LLM=1 adds a language model)
 	@$(ENVS)/cloud/bin/python -m local.up
+	@$(if $(LLM),$(MAKE) --no-print-directory smollm2)
+
+# FP32: the form that answers best; make language shows how others compare
+smollm2: $(ENVS)/language/.ready $(ENVS)/client/.ready
+	@$(ENVS)/language/bin/python -m tests.language.smollm2 .local/language
+	@cp .local/language/hf/*config.json .local/language/fp32/ && $(ENVS)/client/bin/amaas push .local/language/fp32 --model smollm2
+	@$(ENVS)/client/bin/amaas predict smollm2 --data "What is the capital of France?" --type text/plain
 
 stop: ## stop the embedded cloud; what it holds is kept for the next run
 	@"$$PYTHON" -m local.cloud stop

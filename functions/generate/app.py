@@ -30,6 +30,7 @@ from shared.serving.wall import Wall
 
 begun_ns = time.perf_counter_ns()
 V2 = "/v2/models/{model}"
+UNHURRIED = 300.0  # seconds: as the template has them
 UNKNOWN_MEMORY = 3008  # MB, where nobody says what the function has
 VERSION = "/versions/{version}"
 
@@ -69,12 +70,23 @@ if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
         after.at_end(counter.finish)
 
 
+class Hurried:
+    """Lambda's context, with no more time than who passes a call on has."""
+
+    def __init__(self, context: Any, seconds: float | None) -> None:
+        left = context.get_remaining_time_in_millis() / 1000 if context else UNHURRIED
+        self._end = time.monotonic() + min(left, UNHURRIED if seconds is None else seconds)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int((self._end - time.monotonic()) * 1000)
+
+
 class GenerateRoutes(Routes):
     """The routes, and what the inference function passes on: /predict of a model that generates text."""
 
     def __call__(self, event: dict[str, Any], context: Any) -> Any:
         if "forwarded" in event:
-            return forwarded(event["forwarded"], context)
+            return forwarded(event["forwarded"], Hurried(context, event.get("seconds")))
         return super().__call__(event, context)
 
 

@@ -6,10 +6,12 @@ import json
 from functools import cache
 from typing import Any
 
-from shared import aws
+from shared import aws, deadline
 from shared.entry import proxy
 from shared.entry.http import Request, Response
 from shared.errors import AmaasError, Unavailable
+
+WAY = 1.0  # seconds
 
 
 @cache
@@ -23,7 +25,8 @@ def _client(endpoint_url: str | None) -> Any:
 def forward(request: Request, function: str, endpoint_url: str | None) -> Response:
     """The other function's answer. Raises Unavailable where it gave none.
 
-    function: its name; it is called with `{"forwarded": event}`, which no gateway sends.
+    function: its name; it is called with `{"forwarded": event, "seconds": …}`, which no gateway sends: how long this
+    call may take still, less what the answer needs on its way.
     """
     event = {
         "httpMethod": request.method,
@@ -34,8 +37,10 @@ def forward(request: Request, function: str, endpoint_url: str | None) -> Respon
         "isBase64Encoded": True,
         "requestContext": request.context,
     }
+    left = deadline.remaining()
+    passed_on = {"forwarded": event} | ({} if left is None else {"seconds": left - WAY})
     try:
-        reply = _client(endpoint_url).invoke(FunctionName=function, Payload=json.dumps({"forwarded": event}).encode())
+        reply = _client(endpoint_url).invoke(FunctionName=function, Payload=json.dumps(passed_on).encode())
         answer = json.loads(reply["Payload"].read())
     except AmaasError:
         raise

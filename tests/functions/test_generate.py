@@ -264,6 +264,9 @@ def test_predict_takes_a_text_and_gives_one(monkeypatch: pytest.MonkeyPatch) -> 
     assert (one["model"], one["version"], len(one["text"]), one["finish_reason"]) == ("tiny", 1, 4, "length")
     many = predict({"inputs": ["hi", {"messages": HI}], "parameters": {"max_tokens": 4}})
     assert [result["text"] for result in many["results"]] == [one["text"], one["text"]]
+    hurried = event | {"headers": {}, "body": json.dumps({"input": "hi"}), "isBase64Encoded": False}
+    late = json.loads(app.handler({"forwarded": hurried, "seconds": 1.5}, None)["body"])
+    assert "could be read in the time" in late["error"], "of who passes it on"
     assert "max_tokens" in predict({"input": "hi", "parameters": {"max_tokens": 0}})["error"]
     assert "input" in predict({})["error"] and "not" in predict("x", "image/png")["error"]
 

@@ -127,7 +127,7 @@ def test_a_grammar_says_which_tokens_may_follow(texts: Texts) -> None:
     ("schema", "reason"),
     [
         ({"type": "string", "minLength": 5, "maxLength": 2}, "minLength"),
-        ({"$ref": "http://example.com/x"}, "retriev"),
+        ({"$ref": "http://example.com/x"}, "not present in a registry"),
         ({"type": "strange"}, "Invalid type"),
         ({"allOf": [{"type": "string"}, {"type": "integer"}]}, "incompatible"),
         (True, "object"),
