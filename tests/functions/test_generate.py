@@ -3,76 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from functions.generate import app, calls
-from functions.inference import app as inference
+from functions.generate import app
 from shared.entry import streamed
 from shared.entry.streamed import Streamed
-from shared.errors import BadInput
-from shared.serving.generation import engine as engines
 from shared.serving.observe import Call
 from shared.storage.memory import MemoryStore
 from tests.decoders import folders
 from tests.functions import generating
-from tests.functions.test_flow import push as upload
-from tests.support import Answer, call, caller, linear, load_event
+from tests.functions.generating import (
+    CHAT,
+    GENERATE,
+    HI,
+    PERSON,
+    TEXT,
+    TOOL,
+    ask,
+    ask_of,
+    counted,
+    events,
+    models,
+    pushed,
+    text_of,
+)
+from tests.support import call, caller, load_event
 
-HI = [{"role": "user", "content": "hi"}]
-CHAT, TEXT, GENERATE = "/v1/chat/completions", "/v1/completions", "/v2/models/tiny/generate"
-PERSON = {
-    "type": "object",
-    "properties": {"on": {"type": "boolean"}, "n": {"enum": [1, 2]}},
-    "required": ["on", "n"],
-    "additionalProperties": False,
-}
-TOOL = {"type": "function", "function": {"name": "look", "parameters": PERSON}}
-
-
-@pytest.fixture(scope="module")
-def pushed(tmp_path_factory: pytest.TempPathFactory) -> MemoryStore:
-    store = MemoryStore()
-    generating.tiny(store, tmp_path_factory.mktemp("tiny"))
-    return store
-
-
-@pytest.fixture(autouse=True)
-def models(store: MemoryStore, pushed: MemoryStore) -> None:
-    store._objects.update(pushed._objects)
-
-
-@pytest.fixture
-def counted() -> Iterator[list[Call]]:
-    seen: list[Call] = []
-    calls.observers.subscribe(seen.append)
-    yield seen
-    calls.observers._observers.remove(seen.append)
-
-
-def ask_of(path: str = CHAT, **body: Any) -> Answer:
-    asked: dict[str, Any] = {CHAT: {"model": "tiny", "messages": HI}, TEXT: {"model": "tiny", "prompt": "hi"}}.get(
-        path, {"text_input": "hi"}
-    )
-    return call(app.handler, "POST", path, {**asked, **body})
-
-
-ask = ask_of
-
-
-def events(answer: Answer) -> list[Any]:
-    """What the events say; [DONE] is left out, and has to be the last one under /v1."""
-    blocks = answer.body.decode().strip().split("\n\n")
-    assert all(block.startswith("data: ") for block in blocks)
-    return [json.loads(block[6:]) for block in blocks if block != "data: [DONE]"]
-
-
-def text_of(answer: Answer) -> str:
-    return str(answer.json["choices"][0]["message"]["content"])
+__all__ = ["counted", "models", "pushed"]  # fixtures
 
 
 def test_a_chat_is_answered_in_openais_form() -> None:
@@ -179,59 +140,6 @@ def test_a_tool_is_called_with_arguments_by_its_schema(store: MemoryStore, tmp_p
     assert "tool_calls" not in ask(max_tokens=3, tools=[TOOL], tool_choice="none").json["choices"][0]["message"]
 
 
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        ({"n": 2}, "one answer"),
-        ({"logit_bias": {"1": 2}}, "logit_bias"),
-        ({"messages": []}, "messages"),
-        ({"messages": [{"role": "robot", "content": "x"}]}, "role"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "image_url"),
-        ({"temperature": 3}, "temperature"),
-        ({"max_tokens": 0}, "max_tokens"),
-        ({"stop": [""]}, "stop"),
-        ({"top_logprobs": 99, "logprobs": True}, "99"),
-        ({"response_format": {"type": "json_schema"}}, "no schema"),
-        ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "other"}}}, "other"),
-        ({"tools": [TOOL], "response_format": {"type": "json_object"}}, "one of them"),
-        ({"functions": [{}]}, "tools"),
-        ({"modalities": ["audio"]}, "text"),
-    ],
-)
-def test_what_cannot_be_is_said_in_openais_form(body: dict[str, Any], reason: str) -> None:
-    answer = ask(**body)
-    assert answer.status == 400 and reason in answer.json["error"]["message"]
-    assert answer.json["error"]["type"] == "invalid_request_error"
-
-
-def test_a_schema_that_no_text_can_be_of_is_refused_before_the_first_byte() -> None:
-    schema = {"type": "string", "minLength": 5, "maxLength": 2}
-    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    answer = ask(response_format=wanted, stream=True)
-    assert answer.status == 400 and "minLength" in answer.json["error"]["message"]
-    assert ask(max_tokens=1).status == 200
-
-
-def test_a_prompt_beyond_the_context_is_413_with_numbers() -> None:
-    answer = ask(messages=[{"role": "user", "content": "x" * 500}])
-    assert answer.status == 413
-    message = answer.json["error"]["message"]
-    assert "the prompt has 50" in message and "can have 128 with its answer" in message
-    longest = "x" * 126
-    [choice] = ask(TEXT, prompt=longest, max_tokens=50).json["choices"]
-    assert len(choice["text"]) == 2 and choice["finish_reason"] == "length", "as much as the context has room for"
-    assert ask(TEXT, prompt="x", max_tokens=1).json["usage"]["prompt_tokens"] == 1
-
-
-def test_a_template_s_own_words_come_to_the_caller(store: MemoryStore, tmp_path: Path) -> None:
-    folder = folders.write(tmp_path / "strict")
-    template = "{% if messages|length > 1 %}{{ raise_exception('one at a time') }}{% endif %}{{ messages[0].content }}"
-    (folder / "chat_template.jinja").write_text(template)
-    generating.push(store, folder, "strict")
-    answer = ask(model="strict", messages=[*HI, *HI])
-    assert answer.status == 400 and "one at a time" in answer.json["error"]["message"]
-
-
 def test_models_are_listed_and_unknown_ones_are_not_found() -> None:
     listing = call(app.handler, "GET", "/v1/models").json
     assert [one["id"] for one in listing["data"]] == ["tiny"]
@@ -240,14 +148,6 @@ def test_models_are_listed_and_unknown_ones_are_not_found() -> None:
     assert ask(model="nobody").status == call(app.handler, "GET", "/v1/models/nobody").status == 404
     assert ask(model="tiny@2").status == 404 and ask(model="tiny@1", max_tokens=1).status == 200
     assert ask(model="tiny@production", max_tokens=1).status == 200
-
-
-def test_each_function_names_the_other_for_what_it_does_not_serve(store: MemoryStore) -> None:
-    upload(store, "plain", {"model.onnx": linear([[1.0], [0.0]])})
-    answer = ask(model="plain")
-    assert answer.status == 400 and "/models/plain/predict" in answer.json["error"]["message"]
-    infer = call(inference.handler, "POST", "/v2/models/tiny/infer", {"inputs": []})
-    assert infer.status == 400 and "/v1/chat/completions" in infer.json["error"]
 
 
 def test_predict_takes_a_text_and_gives_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,34 +171,6 @@ def test_predict_takes_a_text_and_gives_one(monkeypatch: pytest.MonkeyPatch) -> 
     assert "input" in predict({})["error"] and "not" in predict("x", "image/png")["error"]
 
 
-def test_what_breaks_off_says_so_and_is_a_fault_of_the_version(
-    monkeypatch: pytest.MonkeyPatch, counted: list[Call]
-) -> None:
-    real = engines.Engine.generate
-
-    def broken(self: Any, *arguments: Any) -> Any:
-        for number, piece in enumerate(real(self, *arguments)):
-            if number == 2:
-                raise BadInput("the model answers with what are no numbers")
-            yield piece
-
-    monkeypatch.setattr(engines.Engine, "generate", broken)
-    whole = ask(max_tokens=6)
-    assert whole.status == 400
-    answer = ask(max_tokens=6, stream=True)
-    assert answer.status == 500, "as a whole, where nothing streams"
-    monkeypatch.setattr(streamed, "_streams", True)
-    event = load_event("apigateway_proxy") | {"httpMethod": "POST", "path": CHAT, "headers": {}}
-    event |= {"body": json.dumps({"model": "tiny", "messages": HI, "stream": True}), "isBase64Encoded": False}
-    event["requestContext"]["authorizer"] = caller("infer")
-    told: list[bytes] = []
-    kept = map(told.append, app.handler(event, None).parts)
-    with pytest.raises(BadInput):
-        list(kept)
-    assert b"no numbers" in told[-1], "also in words"
-    assert [type(one.error) for one in counted] == [BadInput, BadInput, BadInput]
-
-
 def test_a_prompt_s_beginning_is_kept_for_its_caller_and_for_no_other() -> None:
     def cached(token: str) -> int:
         body = {"model": "tiny", "messages": HI, "max_tokens": 1}
@@ -307,10 +179,3 @@ def test_a_prompt_s_beginning_is_kept_for_its_caller_and_for_no_other() -> None:
 
     assert cached("ann") == 0 and cached("ann") > 3
     assert cached("bob") == 0, "time would tell what ann has asked"
-
-
-def test_time_that_runs_out_ends_a_text_as_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([10.0] * 4 + [0.0] * 100)
-    monkeypatch.setattr(engines, "_remaining", lambda: lambda: next(times))
-    answer = ask(max_tokens=50)
-    assert answer.json["choices"][0]["finish_reason"] == "length" and answer.headers["x-amaas-ended"] == "deadline"

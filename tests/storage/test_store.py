@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from shared.storage import light, parts
+from shared.storage import light
 from shared.storage.base import (
     AlreadyExists,
     ObjectNotFound,
@@ -109,37 +106,6 @@ def test_download_gives_the_digest(store: Store, tmp_path) -> None:
     store.put("big", body)
     assert store.download("big", str(tmp_path / "f")) == hashlib.sha256(body).hexdigest()
     assert (tmp_path / "f").read_bytes() == body
-
-
-@pytest.mark.parametrize("size", [0, 1, 3 * 5 * 2**20 + 7])
-def test_a_file_is_written_as_it_is(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(parts, "PART", 5 * 2**20)  # the smallest that S3 takes: then the large file goes in four
-    content = random.Random(size).randbytes(size)
-    (tmp_path / "file").write_bytes(content)
-    store.put("large", b"before")
-    store.upload("large", str(tmp_path / "file"))
-    assert store.download("large", str(tmp_path / "copy")) == hashlib.sha256(content).hexdigest()
-    assert store.head("large").size == size
-
-
-def test_of_a_file_that_could_not_be_written_nothing_is_there(
-    server: tuple[str, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, store = server
-    monkeypatch.setattr(parts, "PART", 5 * 2**20)
-    (tmp_path / "file").write_bytes(bytes(12 * 2**20))
-    call = store._call  # type: ignore[attr-defined]
-
-    def broken(key: str, operation: str, *arguments: Any, **more: Any) -> Any:
-        if more.get("PartNumber") == 2:
-            raise Unavailable("the store went away")
-        return call(key, operation, *arguments, **more)
-
-    monkeypatch.setattr(store, "_call", broken)
-    with pytest.raises(Unavailable):
-        store.upload("broken", str(tmp_path / "file"))
-    with pytest.raises(ObjectNotFound):
-        store.head("broken")
 
 
 def test_one_winner_among_racing_creators(store: Store) -> None:
