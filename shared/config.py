@@ -133,16 +133,23 @@ class Config(Struct, frozen=True):
             training_queue=env.get("TRAINING_QUEUE", ""),
             training_definition=env.get("TRAINING_DEFINITION", ""),
             prefetch=tuple(env["PREFETCH"].split()) if env.get("PREFETCH", "*") != "*" else None,
-            cache_bytes=int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
-            generate_function=env.get("GENERATE_FUNCTION", ""),
-            threads=int(env.get("MODEL_THREADS", "1")),
-            trusted_models=env.get("TRUSTED_MODELS") or "layer",
-            trusted_signers=_keys(env.get("TRUSTED_SIGNERS", "")),
-            model_memory=int(env.get("MODEL_MEMORY_MIB", "1024")) * MiB,
-            require_filter=env.get("REQUIRE_SYSTEM_CALL_FILTER", "true") != "false",
+            **_serving(env),
             call_memory=_call_memory(env),
             **_cost(env),
         )
+
+
+def _serving(env: Mapping[str, str]) -> dict[str, Any]:
+    """Of functions that have models run."""
+    return {
+        "cache_bytes": int(env.get("MODEL_CACHE_BYTES", str(1024 * MiB))),
+        "generate_function": env.get("GENERATE_FUNCTION", ""),
+        "threads": int(env.get("MODEL_THREADS", "1")),
+        "trusted_models": env.get("TRUSTED_MODELS") or "layer",
+        "trusted_signers": _keys(env.get("TRUSTED_SIGNERS", "")),
+        "model_memory": int(env.get("MODEL_MEMORY_MIB", "1024")) * MiB,
+        "require_filter": env.get("REQUIRE_SYSTEM_CALL_FILTER", "true") != "false",
+    }
 
 
 def _call_memory(env: Mapping[str, str]) -> int:

@@ -220,12 +220,10 @@ def predict(request: Request) -> Response:
 
     try:
         return _answer_in_task(request, "predict", tasks.predict, request.query)
-    except GeneratesText:
-        if not config().generate_function:
-            raise
+    except GeneratesText as error:
         from shared.entry.forward import forward  # boto3
 
-        return forward(request, config().generate_function, config().endpoint_url)
+        return forward(request, config().generate_function, config().endpoint_url, error)
 
 
 @handler.route("POST", "/models/{model}/explain", id="explain", scope="infer")

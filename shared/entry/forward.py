@@ -22,12 +22,14 @@ def _client(endpoint_url: str | None) -> Any:
     return aws.client("lambda", endpoint_url=endpoint_url, config=config)
 
 
-def forward(request: Request, function: str, endpoint_url: str | None) -> Response:
-    """The other function's answer. Raises Unavailable where it gave none.
+def forward(request: Request, function: str, endpoint_url: str | None, otherwise: AmaasError) -> Response:
+    """The other function's answer. Raises Unavailable where it gave none, and `otherwise` where there is none.
 
     function: its name; it is called with `{"forwarded": event, "seconds": …}`, which no gateway sends: how long this
     call may take still, less what the answer needs on its way.
     """
+    if not function:
+        raise otherwise
     event = {
         "httpMethod": request.method,
         "path": request.path,
