@@ -47,7 +47,7 @@ def render(body: bytes) -> str:
     environment = _environment()
     try:
         names = {"messages": chat.messages, "add_generation_prompt": True} | chat.variables
-        text = environment.render_str(GENERATION.sub(_plain, chat.template), **names)
+        text: str = environment.render_str(GENERATION.sub(_plain, chat.template), **names)
     except _Refused as error:
         raise BadInput(f"the model's chat template refuses these messages: {str(error)[:500]}") from error
     except (minijinja.TemplateError, ValueError, TypeError, RecursionError) as error:
