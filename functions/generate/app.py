@@ -181,7 +181,8 @@ def predict(request: Request) -> Response:
     call = _begin(request, "predict", started_ns, requests.model_in_path(request))
     answers = call.failing(lambda: [texts.answer_one(call.engine, one, request.caller) for one in inputs.items])
     heading = {"model": call.loaded.name, "version": call.loaded.version.version}
-    return call.done(heading | ({"results": answers} if inputs.many else answers[0]))
+    used = sum(answer["usage"]["total_tokens"] for answer in answers)
+    return call.done(heading | ({"results": answers} if inputs.many else answers[0]), used)
 
 
 def _begin(request: Request, route: str, started_ns: int, model: tuple[str, str | None]) -> Generating:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from shared import errors, metrics
+from shared.access import texts
 from shared.entry.http import Request, Response
+from shared.entry.wiring import store
 from shared.errors import AmaasError
 from shared.serving.counter import Counter
 from shared.serving.generation import engine as engines
@@ -37,6 +39,7 @@ class Generating:
     def __init__(self, request: Request, loaded: Loaded, route: str, started_ns: int) -> None:
         self.loaded = loaded
         self._request, self._route, self._started_ns = request, route, started_ns
+        self._place = texts.begin(store(), request.limited, request.id, request.limits)
         try:
             self.engine = engines.of(loaded)
         except Exception as error:
@@ -71,9 +74,9 @@ class Generating:
         ended = {"x-amaas-ended": times.end.cause} if times.end else {}
         return Response(content, headers=self._headers() | ended)
 
-    def done(self, content: Any) -> Response:
-        """An answer that was made by itself."""
-        self._notify(None)
+    def done(self, content: Any, used: int) -> Response:
+        """An answer that was made by itself. used: text tokens of it."""
+        self._notify(None, used=used)
         return Response(content, headers=self._headers())
 
     def _parts(self, events: Iterator[bytes], times: Timed) -> Iterator[bytes]:
@@ -97,7 +100,7 @@ class Generating:
         versions = {"x-amaas-version": str(loaded.version.version), "x-amaas-revision": str(loaded.revision)}
         return versions | stale
 
-    def _notify(self, error: Exception | None, times: Timed | None = None) -> None:
+    def _notify(self, error: Exception | None, times: Timed | None = None, used: int = 0) -> None:
         elapsed = time.perf_counter_ns() - self._started_ns
         end = times.end if times else None
         run_ns = int(times.last * 1e9) if times and error is None else 0
@@ -114,6 +117,12 @@ class Generating:
         )
         if times and end:
             self._tell(times, end)
+        if times:
+            used = end.prompt_tokens + end.completion_tokens if end else times.pieces
+        try:
+            texts.end(store(), self._request.limited, self._request.id, self._request.limits, self._place, used)
+        except AmaasError as problem:  # the caller has the answer; a place that stays counts no more after a while
+            logger.warning("text tokens were not counted", extra={"why": str(problem)})
 
     def _tell(self, times: Timed, end: End) -> None:
         """Figures of one text, and the line's context."""

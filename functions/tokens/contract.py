@@ -20,8 +20,8 @@ class TokensQuery(Struct):
 class TokenLimits(Struct, forbid_unknown_fields=True):
     """How much a token may use at most; those that are omitted are the deployment's.
 
-    rate, burst: calls per second, and at once. quota: calls per month. batch_jobs, training_jobs: at the same time.
-    upload_bytes: announced on one day, in UTC.
+    rate, burst: calls per second, and at once. quota: calls per month. batch_jobs, training_jobs, texts: at the same
+    time. upload_bytes: announced on one day, in UTC. text_tokens: of prompts and generated texts, in a minute.
     """
 
     rate: Annotated[float, Meta(gt=0, le=10_000)] | None = None
@@ -30,6 +30,8 @@ class TokenLimits(Struct, forbid_unknown_fields=True):
     batch_jobs: Annotated[int, Meta(ge=0, le=1_000)] | None = None
     training_jobs: Annotated[int, Meta(ge=0, le=1_000)] | None = None
     upload_bytes: Annotated[int, Meta(ge=0, le=2**50)] | None = None
+    texts: Annotated[int, Meta(ge=0, le=1_000)] | None = None
+    text_tokens: Annotated[int, Meta(ge=0, le=10**9)] | None = None
 
 
 class CreateTokenRequest(Struct, forbid_unknown_fields=True):

@@ -6,6 +6,8 @@ batch_jobs     batch jobs that run at the same time                 held by mark
 training_jobs  training jobs that have not ended                    held by markers
 upload_bytes   bytes announced to be uploaded on one day (UTC),     held by markers
                of packages and inputs of batch jobs
+texts          texts that are generated at the same time            held by markers: texts.py
+text_tokens    tokens of text, read and generated, in a minute      held by markers
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from shared.errors import Unavailable
 from shared.formats import DAMAGED
 
 BATCH_JOBS, TRAINING_JOBS, UPLOAD_BYTES = "batch_jobs", "training_jobs", "upload_bytes"
+TEXTS, TEXT_TOKENS = "texts", "text_tokens"
 CALLS = ("rate", "burst", "quota")
 
 
@@ -32,6 +35,8 @@ class Limits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     batch_jobs: int | None = None
     training_jobs: int | None = None
     upload_bytes: int | None = None
+    texts: int | None = None
+    text_tokens: int | None = None
 
     def over(self, defaults: Limits) -> Limits:
         """These limits, and the defaults for those that are not set."""

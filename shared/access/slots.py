@@ -46,14 +46,14 @@ def take(store: Store, owner: str, limit: str, name: str, most: int | None, ende
     if most is None:
         return
     folder = keys.slots(owner, limit)
-    own = _put(store, f"{folder}{name}")
+    own = put_marker(store, f"{folder}{name}")
     try:
         fits = _jobs(store, folder, own, most, ended) <= most
     except Exception:
-        _remove(store, own)
+        remove_marker(store, own)
         raise
     if not fits:
-        _remove(store, own)
+        remove_marker(store, own)
         raise TooMany(
             f"limit {limit}: {most} jobs of this token may run at the same time, and that many do: wait until one of "
             f"them has ended, {REMEDY}",
@@ -96,14 +96,14 @@ def use_bytes(store: Store, owner: str, name: str, size: int, most: int | None) 
         return
     today = now()[:10]
     folder = f"{keys.slots(owner, UPLOAD_BYTES)}{today}/"
-    own = _put(store, f"{folder}{name}.{size}")
+    own = put_marker(store, f"{folder}{name}.{size}")
     try:
-        used = sum({_name(folder, marker): _size(folder, marker) for marker in list_all(store, folder)}.values())
+        used = sum({_name(folder, marker): count_in(folder, marker) for marker in list_all(store, folder)}.values())
     except Exception:
-        _remove(store, own)
+        remove_marker(store, own)
         raise
     if used > most:
-        _remove(store, own)
+        remove_marker(store, own)
         raise TooMany(
             f"limit {UPLOAD_BYTES}: these are {size:,} bytes, and {max(most - used + size, 0):,} of the {most:,} that "
             f"this token may announce on one day are left: wait until 00:00 UTC, {REMEDY}",
@@ -111,13 +111,14 @@ def use_bytes(store: Store, owner: str, name: str, size: int, most: int | None) 
         )
 
 
-def _put(store: Store, folder: str) -> str:
+def put_marker(store: Store, folder: str) -> str:
+    """Returns its key."""
     key = f"{folder}/{os.urandom(8).hex()}"
     store.put(key, b"")
     return key
 
 
-def _remove(store: Store, key: str) -> None:
+def remove_marker(store: Store, key: str) -> None:
     """Best effort: one that stays is taken for what did not begin, or counts until the day ends."""
     with contextlib.suppress(AmaasError):
         store.delete(key)
@@ -131,6 +132,7 @@ def _job(folder: str, marker: ObjectInfo) -> str:
     return _name(folder, marker).partition(".")[0]
 
 
-def _size(folder: str, marker: ObjectInfo) -> int:
+def count_in(folder: str, marker: ObjectInfo) -> int:
+    """The number behind a marker's name."""
     digits = _name(folder, marker).rpartition(".")[2]
     return int(digits) if digits.isdecimal() else 0

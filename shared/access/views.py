@@ -9,7 +9,8 @@ from shared.paging import NextPage
 
 class Limits(Struct, kw_only=True):
     """How much a token may use at most; null for no limit. rate, burst: calls per second, and at once. quota: calls per
-    month. batch_jobs, training_jobs: at the same time. upload_bytes: announced on one day, in UTC.
+    month. batch_jobs, training_jobs, texts: at the same time. upload_bytes: announced on one day, in UTC. text_tokens:
+    of prompts and generated texts, in a minute.
     """
 
     rate: float | None = None
@@ -18,6 +19,8 @@ class Limits(Struct, kw_only=True):
     batch_jobs: int | None = None
     training_jobs: int | None = None
     upload_bytes: int | None = None
+    texts: int | None = None
+    text_tokens: int | None = None
 
 
 class Token(Struct, kw_only=True):

@@ -183,6 +183,7 @@ REMOVED = {
     "sweep": {"blobs/*", "catalogue/changed/*"},
     "ingest": {"catalogue/changed/*", "unfinished/*"},
     "registry": {"catalogue/changed/*"},
+    "generate": {"limits/*/texts/*", "limits/*/text_tokens/*"},
     "upload": {"unfinished/*", "uploads/*", "inbox/*", "limits/*/upload_bytes/*"},
     "batch": {"batch/*", "limits/*/batch_jobs/*", "limits/*/upload_bytes/*"},
     "training": {

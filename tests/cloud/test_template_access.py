@@ -18,15 +18,24 @@ __all__ = ["region"]  # a fixture
 
 @pytest.mark.parametrize(
     ("name", "written"),
-    [("inference", ["stats/raw/*"]), ("generate", ["stats/raw/*"]), ("authorize", ["access/used/*"])],
+    [
+        ("inference", [["stats/raw/*"]]),
+        ("generate", [["stats/raw/*"], ["limits/*/texts/*", "limits/*/text_tokens/*"]]),
+        ("authorize", [["access/used/*"]]),
+    ],
 )
-def test_what_every_call_runs_through_only_reads(name: str, written: list[str]) -> None:
-    """But for what it counted of calls, and for the day on which a token was used."""
+def test_what_every_call_runs_through_only_reads(name: str, written: list[list[str]]) -> None:
+    """But for what it counted of calls, for the day on which a token was used, and for what it uses of its limits."""
     actions = {action for statement in statements(name) for action in listed(statement["Action"])}
     passed_on = {"lambda:InvokeFunction"} if name == "inference" else set()  # /predict, to generate
-    assert actions - {"s3:PutObject"} - passed_on == {"s3:GetObject", "s3:ListBucket"}
-    places = [one["Resource"]["Fn::Sub"] for one in statements(name) if "s3:PutObject" in listed(one["Action"])]
-    assert places == [f"${{Data.Arn}}/{place}" for place in written]
+    given_back = {"s3:DeleteObject"} if name == "generate" else set()
+    assert actions - {"s3:PutObject"} - passed_on - given_back == {"s3:GetObject", "s3:ListBucket"}
+    places = [
+        [place["Fn::Sub"].removeprefix("${Data.Arn}/") for place in listed(one["Resource"])]
+        for one in statements(name)
+        if "s3:PutObject" in listed(one["Action"])
+    ]
+    assert places == written
 
 
 def test_three_functions_sign_records_one_signs_tokens_and_readers_have_the_public_half_only() -> None:

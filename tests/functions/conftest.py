@@ -18,6 +18,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     import functions.feedback.app
     import functions.figures.app
     import functions.generate.app
+    import functions.generate.calls
     import functions.inference.app
     import functions.ingest.app
     import functions.registry.app
@@ -41,6 +42,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
         monkeypatch.setattr(app, "config", lambda: config)
     for app in (functions.feedback.app, functions.figures.app, functions.ingest.app, functions.registry.app):
         monkeypatch.setattr(app, "log", lambda: log)
+    monkeypatch.setattr(functions.generate.calls, "store", lambda: made)
     for app in (functions.authorize.app, functions.feedback.app, functions.tokens.app, functions.upload.app):
         monkeypatch.setattr(app, "store", lambda: made)
     monkeypatch.setattr(functions.authorize.app, "usage", Usage())

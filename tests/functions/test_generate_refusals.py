@@ -28,7 +28,7 @@ from tests.functions.generating import (
     pushed,
 )
 from tests.functions.test_flow import push as upload
-from tests.support import call, caller, linear, load_event
+from tests.support import Answer, call, caller, linear, load_event
 
 __all__ = ["counted", "models", "pushed"]  # fixtures
 
@@ -127,3 +127,18 @@ def test_time_that_runs_out_ends_a_text_as_too_long(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(engines, "_remaining", lambda: lambda: next(times))
     answer = ask(max_tokens=50)
     assert answer.json["choices"][0]["finish_reason"] == "length" and answer.headers["x-amaas-ended"] == "deadline"
+
+
+def test_a_token_s_limits_hold(store: MemoryStore) -> None:
+    from shared.access import limits
+
+    held = {"limits": limits.encode(limits.Limits(texts=1, text_tokens=20)), "principalId": "0" * 12}
+
+    def chat() -> Answer:
+        body = {"model": "tiny", "messages": HI, "max_tokens": 2}
+        return call(app.handler, "POST", CHAT, body, authorizer=held)
+
+    assert [chat().status, chat().status] == [200, 200], "12 tokens each: the place was given back"
+    refused = chat()
+    assert refused.status == 429 and "limit text_tokens: 24" in refused.json["error"]["message"]
+    assert refused.json["error"]["type"] == "rate_limit_error" and int(refused.headers["Retry-After"]) <= 61

@@ -54,7 +54,8 @@ def token() -> None:
     multiple=True,
     type=Limit(),
     help="How much it may use at most, as quota=10000: rate, burst (calls per second, at once), quota (calls a month), "
-    "batch_jobs, training_jobs (at the same time), upload_bytes (a day). Default: the deployment's.",
+    "batch_jobs, training_jobs, texts (at the same time), upload_bytes (a day), text_tokens (of prompts and generated "
+    "texts, a minute). Default: the deployment's.",
 )
 def create_token(
     context: Context,

@@ -38,9 +38,10 @@ class Heading(Struct, frozen=True):
 
 
 class Timed(Struct):
-    """What a call's pieces took: in seconds from its beginning. end: None where they broke off."""
+    """What a call's pieces took: in seconds from its beginning. pieces: so far. end: None where they broke off."""
 
     begun: float
+    pieces: int = 0
     first: float | None = None
     last: float = 0.0
     end: End | None = None
@@ -52,8 +53,9 @@ def timed(pieces: Iterator[Piece | End], times: Timed) -> Iterator[Piece | End]:
         times.last = time.monotonic() - times.begun
         if isinstance(piece, End):
             times.end = piece
-        elif times.first is None:
-            times.first = times.last
+        else:
+            times.pieces += 1
+            times.first = times.last if times.first is None else times.first
         yield piece
 
 
