@@ -19,6 +19,7 @@ from shared.clock import now
 from shared.counts import forms
 from shared.counts.counts import Counts, Row
 from shared.counts.times import hour_of
+from shared.entry.streamed import Streamed
 from shared.feedback import stored
 from shared.feedback.answers import Answer, encode
 from shared.feedback.labels import Given
@@ -46,7 +47,7 @@ HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>
 class ConsoleService(Service):
     """The service with the console below /v1/console, as the gateway has it: without a token."""
 
-    def answer(self, call: Call) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, call: Call) -> tuple[int, dict[str, str], bytes | Streamed]:
         if not call.path.startswith("/console"):
             return super().answer(call)
         event = load_event("apigateway_proxy") | {"httpMethod": "GET", "path": call.path, "headers": call.headers}
