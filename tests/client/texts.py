@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from functools import cache
@@ -63,12 +64,11 @@ def streaming(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Lambda:
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
-        class Read:
-            def read(self) -> bytes:
-                return json.dumps(generate.handler(json.loads(Payload), None)).encode()
+    """The other function, in this process."""
 
-        return {"Payload": Read()}
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
+        answer = generate.handler(json.loads(Payload), None)
+        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
 
 
 class Held:

@@ -13,7 +13,7 @@ from amaas.errors import AmaasError, NotConnected
 
 KIND = "text/event-stream"
 DONE = b"[DONE]"
-LONGEST = 16 << 20  # bytes of an event
+LONGEST = 4 << 20  # bytes of an event
 
 
 class Events:
@@ -85,7 +85,7 @@ def _content(data: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise AmaasError(f"the service sent an event that is no object: {data[:100]!r}")
     if "error" in content:
-        error = content["error"]
-        message = error.get("message", error) if isinstance(error, dict) else error
+        told = content["error"]
+        message = told.get("message", told) if isinstance(told, dict) else told
         raise AmaasError(f"the answer broke off: {message}")
     return content
