@@ -32,7 +32,8 @@ def writing(log: Log, name: str = "writer", *, template: bool = True) -> None:
     """A version of a model that answers with characters at random. template: whether it has chats."""
     candidate = _checked(template)
     named = msgspec.structs.replace(candidate.manifest, name=name)
-    version = store_blobs(log, msgspec.structs.replace(candidate, manifest=named), f"upload-{name}")
+    upload = f"upload-{name}-{log.read(name).latest + 1}"
+    version = store_blobs(log, msgspec.structs.replace(candidate, manifest=named), upload)
     versions.register(log, name, version, ANN)
 
 

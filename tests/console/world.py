@@ -34,6 +34,7 @@ from shared.registry.releases import Evidence, Measured, ReleasePolicy
 from shared.registry.state import Change, Policy, Target, Version
 from shared.storage.memory import MemoryStore
 from tests.client.gateway import Call, Service
+from tests.client.texts import writing
 from tests.jobs_batch import world as batch
 from tests.support import load_event
 
@@ -130,6 +131,7 @@ def build(service: Service) -> None:
     register(log, "wine", "wine", tags=["tables"])
     register(log, "languages", "languages", tags=["texts"])
     register(log, "digits", "spoken-digits", tags=["sounds"])
+    writing(log)
     register(log, "hostile", "wine", card=HOSTILE, tags=["<b>bold</b>"], licence=HOSTILE)
     for number in range(40):
         register(log, f"sensor-{number:02d}", "wine", tags=["plant"])
