@@ -51,7 +51,7 @@ function facts({ first, whole, usage, stopped, reason, error }) {
   return [["First token", first !== undefined && `${count(first)} ms`], ["Answer", `${count(whole)} ms`],
     ["Prompt", usage && plural(usage.prompt_tokens, "token")], ["Written", usage && plural(usage.completion_tokens, "token")],
     ["Speed", rate && `${figure(rate)} tokens/s`],
-    ["End", stopped ? "stopped" : error ? "broken off" : reason === "length" ? "cut: at most tokens, the model's context, or a call's time" : reason && "by itself"]].filter(([, value]) => value);
+    ["End", stopped ? "stopped" : error ? "broken off" : reason === "length" ? "cut, at the most tokens, the model's context or a call's time" : reason && "by itself"]].filter(([, value]) => value);
 }
 
 /** Ask for an answer, and show it as it comes. Gives what is shown at last: text, times, usage; error, or stopped. */
