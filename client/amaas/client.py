@@ -10,6 +10,7 @@ from amaas.api.aliases import Aliases
 from amaas.api.batch import BatchJobs
 from amaas.api.feedback import Feedback
 from amaas.api.figures import Figures
+from amaas.api.generation import Generation
 from amaas.api.history import History
 from amaas.api.inference import Inference
 from amaas.api.models import Models
@@ -53,11 +54,13 @@ RENAMED = {
 }
 
 
-class Client(Models, History, Aliases, Figures, Feedback, Uploads, Inference, BatchJobs, TrainingJobs, Tokens):
+class Client(
+    Models, History, Aliases, Figures, Feedback, Uploads, Inference, Generation, BatchJobs, TrainingJobs, Tokens
+):
     """A connection to one deployment; a context manager. Raises ApiError, Rejected, NotConnected (all AmaasError).
 
     url, token: by default AMAAS_URL and AMAAS_TOKEN, else those of the nearest .local/amaas.json. timeout: seconds to
-    wait for a response.
+    wait for a response; by default 60, and 300 of a text that a model writes.
     """
 
     if not TYPE_CHECKING:  # type checkers know the present names only

@@ -30,6 +30,7 @@ from functions.upload import app as upload
 from shared.access import context as contexts
 from shared.access import tokens
 from shared.access.authenticate import authenticate
+from shared.entry.streamed import Streamed
 from shared.errors import Unauthenticated
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
@@ -102,6 +103,9 @@ class Handler(BaseHTTPRequestHandler):
             status, answer_headers, content = self.server.answer(call)
         except Exception as error:  # in a thread of its own, it would only be seen as a lost connection
             status, answer_headers, content = 500, {}, json.dumps({"error": repr(error)}).encode()
+        if isinstance(content, Streamed):
+            self._stream(content, cut=trouble is not None)
+            return
         self._reply(0 if trouble else status, answer_headers, content)
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _handle
@@ -124,6 +128,25 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+    def _stream(self, answer: Streamed, *, cut: bool) -> None:
+        """Each part as it is made. cut: only the first one arrives. A client that leaves ends the making of parts."""
+        self.close_connection = True
+        try:
+            self.send_response(answer.status)
+            for name, value in {**answer.headers, "Transfer-Encoding": "chunked", "Connection": "close"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            for part in answer.parts:
+                self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+                self.wfile.flush()
+                if cut:
+                    return
+            self.wfile.write(b"0\r\n\r\n")
+        except Exception:  # the client has left, or the handler has logged why the answer ends here
+            return
+        finally:
+            answer.close()
 
     def log_message(self, format: str, *args: Any) -> None: ...
 
@@ -160,7 +183,7 @@ class Service(ThreadingHTTPServer):
         """The requests of a method whose paths contain a regular expression."""
         return [call for call in self.calls if call.method == method and re.search(path, call.path)]
 
-    def answer(self, call: Call) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, call: Call) -> tuple[int, dict[str, str], bytes | Streamed]:
         if call.path.startswith("/storage/"):
             return self.storage.answer(call.method, call.path.removeprefix("/storage/"), call)
         try:
@@ -173,6 +196,8 @@ class Service(ThreadingHTTPServer):
         event |= {"headers": call.headers, "body": base64.b64encode(call.body).decode(), "isBase64Encoded": True}
         event["requestContext"]["authorizer"] = {"principalId": caller.id, **contexts.encode(caller)}
         reply = handler(event, None)
+        if isinstance(reply, Streamed):
+            return reply.status, reply.headers, reply
         body = base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()
         return reply["statusCode"], reply["headers"], body
 

@@ -173,6 +173,7 @@ def test_limits_of_a_token(run: Run, service: Service) -> None:
     [
         ["predict", "m"],
         ["predict", "m", "shoe.png", "--data", "{}"],
+        ["predict", "m", "--text", "a", "--data", "{}"],
         ["predict", "m", "--data", "{"],
         ["predict", "m", "nowhere.png"],
         ["predict", "m@", "shoe.png"],
@@ -183,6 +184,9 @@ def test_limits_of_a_token(run: Run, service: Service) -> None:
         ["token", "create", "ci"],
         ["token", "create", "ci", "--scope", "infer", "--limit", "quota"],
         ["token", "create", "ci", "--scope", "infer", "--limit", "quota=many"],
+        ["chat", "m"],
+        ["chat", "m", "hello", "--temperature", "3"],
+        ["chat", "m", "hello", "--schema", "nowhere"],
         ["batch", "m"],
         ["batch", "m", "nowhere"],
         ["batch", "run", "--resume"],
@@ -243,7 +247,7 @@ def test_every_module_has_the_verbs_that_it_is_imported_for() -> None:
 
 
 def test_every_verb_explains_itself(run: Run) -> None:
-    assert len(list(verbs())) == 62
+    assert len(list(verbs())) == 63
     for verb in verbs():
         shown = run(*verb, "--help").stdout
         assert all(option in shown for option in ("--json", "--url", "--token")), verb

@@ -12,6 +12,8 @@ NAMES = json.loads((Path(__file__).parents[1] / "functions" / "api_names.json").
 # operations with the method that calls them
 PART_OF = {
     "addBatchJobFiles": "create_batch_job",
+    "createChatCompletion": "chat",
+    "createCompletion": "complete",
     "createUploadSession": "push",
     "explainVersion": "explain",
     "getServerLive": "status",
@@ -22,11 +24,12 @@ PART_OF = {
     "rollbackAlias": "rollback",
     "setAlias": "promote",
 }
-# of the Open Inference Protocol, OpenAI's API and OpenAPI: for their own clients
+# of the Open Inference Protocol, Triton's extensions, OpenAI's API and OpenAPI: for their own clients
 OTHER_CLIENTS = {
-    "createEmbeddings", "getApiDescription", "getModelConfig", "getModelMetadata", "getModelReady",
-    "getModelStatistics", "getRepositoryIndex", "getServer", "getVersionConfig", "getVersionMetadata",
-    "getVersionReady", "listModelNames",
+    "createEmbeddings", "generate", "generateStream", "generateVersion", "generateVersionStream", "getApiDescription",
+    "getModelConfig", "getModelMetadata", "getModelReady", "getModelStatistics", "getOpenaiModel",
+    "getRepositoryIndex", "getServer", "getVersionConfig", "getVersionMetadata", "getVersionReady", "listModelNames",
+    "listOpenaiModels",
 }  # fmt: skip
 READ = {"listBatchJobOutputs": "read_batch_job_outputs"}  # it reads them, too
 

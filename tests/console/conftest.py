@@ -15,6 +15,7 @@ import functions.tokens.app
 from shared import metrics
 from shared.config import Config
 from shared.storage.memory import MemoryStore
+from tests.client.texts import streaming
 from tests.console import world
 from tests.functions.conftest import store
 from tools import browser as chromium
@@ -51,6 +52,7 @@ def service(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[wor
         monkeypatch.setattr(app, "store", lambda: store)
         monkeypatch.setattr(app, "config", lambda: Config(bucket="amaas"))
     monkeypatch.setattr(metrics, "event", lambda *line: None)
+    streaming(monkeypatch)
     service = world.ConsoleService(store)
     monkeypatch.setattr(functions.batch.app, "log", lambda: service.log)
     world.build(service)

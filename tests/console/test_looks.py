@@ -15,6 +15,7 @@ PAGES = ["models", "models/fashion", "models/fashion/version/1", "models/fashion
 PAGES += ["models/fashion/traffic?since=1h", "models/fashion/cost", "models/fashion/uploads"]
 PAGES += ["models/fashion/drift?since=6h"]
 PAGES += ["jobs", f"jobs/batch/{BATCH}", f"jobs/training/{TRAINING}", "costs", "audit", "tokens", "models/wine/try"]
+PAGES += ["models/writer/try"]
 NONE = "019f1000000-0000000000000000"
 MISSING = ["nowhere", "models/none", "models/fashion/version/99", "models/none/release", "models/none/try"]
 MISSING += ["models/none/traffic", "models/none/drift", f"jobs/batch/{NONE}", f"jobs/training/{NONE}"]

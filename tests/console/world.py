@@ -19,6 +19,7 @@ from shared.clock import now
 from shared.counts import forms
 from shared.counts.counts import Counts, Row
 from shared.counts.times import hour_of
+from shared.entry.streamed import Streamed
 from shared.feedback import stored
 from shared.feedback.answers import Answer, encode
 from shared.feedback.labels import Given
@@ -33,6 +34,7 @@ from shared.registry.releases import Evidence, Measured, ReleasePolicy
 from shared.registry.state import Change, Policy, Target, Version
 from shared.storage.memory import MemoryStore
 from tests.client.gateway import Call, Service
+from tests.client.texts import writing
 from tests.jobs_batch import world as batch
 from tests.support import load_event
 
@@ -46,7 +48,7 @@ HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>
 class ConsoleService(Service):
     """The service with the console below /v1/console, as the gateway has it: without a token."""
 
-    def answer(self, call: Call) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, call: Call) -> tuple[int, dict[str, str], bytes | Streamed]:
         if not call.path.startswith("/console"):
             return super().answer(call)
         event = load_event("apigateway_proxy") | {"httpMethod": "GET", "path": call.path, "headers": call.headers}
@@ -129,6 +131,7 @@ def build(service: Service) -> None:
     register(log, "wine", "wine", tags=["tables"])
     register(log, "languages", "languages", tags=["texts"])
     register(log, "digits", "spoken-digits", tags=["sounds"])
+    writing(log)
     register(log, "hostile", "wine", card=HOSTILE, tags=["<b>bold</b>"], licence=HOSTILE)
     for number in range(40):
         register(log, f"sensor-{number:02d}", "wine", tags=["plant"])

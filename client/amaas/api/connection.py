@@ -14,15 +14,25 @@ from amaas.api.endpoint import resolve
 from amaas.api.paths import Names, route
 
 Json = dict[str, Any]
+TIMEOUT, TEXT_TIMEOUT = 60.0, 300.0  # seconds
 
 
 class Connection:
-    """Holds the address and the HTTP client. Raises NotConnected where address or token are not known."""
+    """Holds the address and the HTTP client. Raises NotConnected where address or token are not known.
 
-    def __init__(self, url: str | None = None, token: str | None = None, timeout: float = 60) -> None:
+    timeout: seconds to wait for a response; by default TIMEOUT, and of a text that a model writes TEXT_TIMEOUT.
+    """
+
+    def __init__(self, url: str | None = None, token: str | None = None, timeout: float | None = None) -> None:
         self.url, secret = resolve(url, token)
         headers = {"Authorization": f"Bearer {secret}", "Accept": "application/json"}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, verify=transport.certificates())
+        self._text_timeout = TEXT_TIMEOUT if timeout is None else timeout
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            timeout=TIMEOUT if timeout is None else timeout,
+            verify=transport.certificates(),
+        )
 
     def __enter__(self) -> Self:
         return self

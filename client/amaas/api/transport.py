@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 import ssl
 import time
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -28,26 +31,61 @@ def certificates() -> ssl.SSLContext:
 
 
 def request(
-    http: httpx.Client, method: str, path: str, *, retry: bool | None = None, raw: bool = False, **options: Any
+    http: httpx.Client,
+    method: str,
+    path: str,
+    *,
+    retry: bool | None = None,
+    raw: bool = False,
+    longest: float = math.inf,
+    **options: Any,
 ) -> Any:
     """The response's JSON, or the bytes of an image; with `raw`, the httpx.Response itself.
 
     retry: whether a failed attempt may be repeated; by default, if the method is idempotent. A request that the
-    service turned away (429) or that never left (no connection) was not carried out: it is always repeated. options:
-    of httpx.Client.request. Raises ApiError, NotConnected.
+    service turned away (429) or that never left (no connection) was not carried out: it is always repeated. longest:
+    seconds; an attempt that took longer is not repeated, as another one would, too. options: of httpx.Client.request.
+    Raises ApiError, NotConnected.
     """
     repeatable = method in IDEMPOTENT if retry is None else retry
+    response = _attempted(http, lambda: http.request(method, path, **options), repeatable, longest)
+    return response if raw else content(http, response)
+
+
+def opened(http: httpx.Client, method: str, path: str, *, longest: float = math.inf, **options: Any) -> httpx.Response:
+    """A successful response whose body is still to be read, and closed. Until there is one, attempts are repeated.
+
+    longest: as above. options: of httpx.Client.build_request. Raises as request does.
+    """
+
+    def send() -> httpx.Response:
+        response = http.send(http.build_request(method, path, **options), stream=True)
+        if not response.is_success:
+            with closing(response):
+                response.read()
+        return response
+
+    return _attempted(http, send, True, longest)
+
+
+def _attempted(
+    http: httpx.Client, send: Callable[[], httpx.Response], repeatable: bool, longest: float
+) -> httpx.Response:
+    """A successful response. Raises ApiError, NotConnected."""
     for attempt in range(ATTEMPTS):
+        begun = time.monotonic()
         last = attempt == ATTEMPTS - 1
         try:
-            response = http.request(method, path, **options)
+            response = send()
         except (httpx.TransportError, httpx.InvalidURL) as error:
+            last = last or time.monotonic() - begun > longest
             if last or not (repeatable or isinstance(error, httpx.ConnectError)):
                 raise _unreachable(http, error) from error
             time.sleep(backoff(attempt))
             continue
         if response.is_success:
-            return response if raw else content(http, response)
+            return response
+        last = last or time.monotonic() - begun > longest
         pause = _pause(response, attempt)
         if last or not _may_repeat(response, repeatable) or pause > LONGEST_WAIT:
             raise ApiError(response.status_code, _message(http, response))

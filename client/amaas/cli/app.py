@@ -12,6 +12,7 @@ from amaas.cli.base import HELP
 MODULES = {
     "aliases": ("alias", "approve", "promote", "protect", "reject", "rollback", "split"),
     "batch": ("batch",),
+    "chat": ("chat",),
     "cost": ("cost",),
     "drift": ("accuracy", "drift"),
     "labels": ("label",),

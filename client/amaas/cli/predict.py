@@ -24,6 +24,7 @@ type_option = click.option("--type", "content_type", help="Content type of the i
 @model_argument
 @click.argument("input", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--data", help="The input itself, instead of a file.")
+@click.option("--text", help="The input itself, if it is a text.")
 @type_option
 @click.option("--top-k", type=click.IntRange(1), help="How many labels to answer.")
 @click.option("--labels", help="For zero-shot models: between which to choose, as in sports,politics.")
@@ -33,6 +34,7 @@ def predict(
     model: Reference,
     input: str | None,
     data: str | None,
+    text: str | None,
     content_type: str | None,
     top_k: int | None,
     labels: str | None,
@@ -41,9 +43,13 @@ def predict(
     """Predict for INPUT: a file, or - for standard input."""
     from amaas.cli.display import predictions as display
 
-    if (input is None) == (data is None):
-        raise click.UsageError("give either INPUT or --data")
-    content = _data(data, content_type) if data is not None else _content(str(input))
+    if [input, data, text].count(None) != 2:
+        raise click.UsageError("give one of INPUT, --data and --text")
+    content: str | bytes
+    if text is not None:
+        content, content_type = text.encode(), content_type or "text/plain"
+    else:
+        content = _data(data, content_type) if data is not None else _content(str(input))
     options = ({"top_k": str(top_k)} if top_k else {}) | ({"labels": labels} if labels else {})
     name, version = model
     with context.client() as client:

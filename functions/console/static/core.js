@@ -45,7 +45,7 @@ export async function call(method, path, { query = {}, body, headers = {}, raw =
   if (!answer.ok) {
     const text = await answer.text();
     let message = text || `The API answered with status ${answer.status}.`;
-    try { message = JSON.parse(text).error ?? message; } catch { /* not of ours: the text as it is */ }
+    try { const { error } = JSON.parse(text); message = error?.message ?? error ?? message; } catch { /* not of ours: the text as it is */ }
     if (answer.status === 401 && path !== SELF) signedOut("This token is no longer let in: sign in again.");
     throw new ApiError(answer.status, String(message));
   }

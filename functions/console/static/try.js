@@ -1,6 +1,7 @@
 // A model tried: one input, one or two versions, their answers side by side with times and what they rest on.
 import { Loaded, Problem, at, call, count, figure, get, html, hue, percent, setQuery, tell, useEffect, useLoad, useRef, useState } from "./core.js";
 import { Bars } from "./charts.js";
+import { Chat } from "./chat.js";
 import { Explanation } from "./explain.js";
 import { INPUTS, kindOf } from "./inputs.js";
 
@@ -14,7 +15,7 @@ export default function Try({ model, query }) {
   const select = (label, key, value, none) => html`<label class="inline">${label} <select value=${value} onChange=${(event) => setQuery({ [key]: event.target.value }, { replace: true })}>${none && html`<option value="">none</option>`}${choices.map(([reference, name]) => html`<option value=${reference}>${name}</option>`)}</select></label>`;
   if (!choices.length) return html`<p class="empty">There is no version in use to try.</p>`;
   return html`<p class="row spaced-below">${select("Version", "version", first)} ${select("beside", "beside", second, true)}</p>
-    <${Loaded} of=${manifest}>${(data) => html`<${Bench} key=${model.name} model=${model} manifest=${data} references=${[first, second].filter(Boolean)} />`}<//>`;
+    <${Loaded} of=${manifest}>${(data) => html`<${data.task === "text-generation" ? Chat : Bench} key=${model.name} model=${model} manifest=${data} references=${[first, second].filter(Boolean)} />`}<//>`;
 }
 
 function Bench({ model, manifest, references }) {

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from amaas.cli.display.tables import line, row, table
+from amaas.cli.display.text import clean
 
 Json = dict[str, Any]
 BAR = 30
@@ -16,6 +17,9 @@ PARTS_SHOWN = 20
 
 def predictions(out: Console, answer: Json) -> None:
     line(out, answer["model"], f"version {answer['version']}")
+    if isinstance(answer.get("text"), str) and "finish_reason" in answer:
+        out.print(Text(clean(answer["text"])), soft_wrap=True)
+        return
     scored = answer.get("predictions")
     if not isinstance(scored, list) or not all(isinstance(one, dict) and "score" in one for one in scored):
         out.print_json(data={key: value for key, value in answer.items() if key not in ("model", "version")})

@@ -15,9 +15,9 @@ def clean(value: Any) -> str:
     return "".join(c for c in str(value) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
 
 
-def echo(text: str, *, err: bool = False) -> None:
-    """A line of text, some of which the service may have sent."""
-    click.echo(clean(text), err=err)
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """A line of text, some of which the service may have sent; without `nl`, a piece of one, shown at once."""
+    click.echo(clean(text), err=err, nl=nl)
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
