@@ -37,6 +37,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(transport, "BACKOFF", 0.01)
+    monkeypatch.setenv("AMAAS_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -152,16 +152,65 @@ def test_a_refused_signature_is_not_tried_again(client: Client, service: Service
     assert len(service.received("PUT", "model.onnx")) == 1
 
 
-def test_parts_that_cannot_be_sent_abort_the_upload(client: Client, service: Service, package: Path) -> None:
+def sent_parts(service: Service) -> list[str]:
+    return sorted(call.query["partNumber"] for call in service.received("PUT", "weights"))
+
+
+def test_parts_that_cannot_be_sent_end_a_push_and_the_next_one_goes_on(
+    client: Client, service: Service, package: Path
+) -> None:
     service.trouble = [Trouble("PUT", "partNumber=3", 500, b"<Error><Message>broken</Message></Error>", times=99)]
     with pytest.raises(ApiError, match=r"storage refused weights\.data: 500 broken"):
         client.push(package)
-    assert len([call for call in service.received("PUT", "weights") if call.query["partNumber"] == "3"]) == 4
-    assert aborted(service) == ["weights.data"]
+    assert sent_parts(service).count("3") == 4
+    assert aborted(service) == [], "what has arrived stays, for as long as the bucket's rules let it"
+    arrived, whole = set(sent_parts(service)) - {"3"}, len(service.received("PUT", "model.onnx"))
+    service.trouble, before = [], len(service.received("PUT", "weights"))
+    seen: list[tuple[int, int]] = []
+    assert client.push(package, on_progress=lambda sent, total: seen.append((sent, total)))["state"] == "registered"
+    again = [call.query["partNumber"] for call in service.received("PUT", "weights")[before:]]
+    assert "3" in again and not arrived & set(again), "no part is sent twice"
+    assert len(service.received("PUT", "model.onnx")) == whole and seen[-1][0] == seen[-1][1]
+    assert len(service.received("POST", "/models/fashion/uploads$")) == 1, "it is one upload"
+    assert service.sent_files()["weights.data"] == (package / "weights.data").read_bytes()
 
 
-def test_a_failing_abort_does_not_hide_why(client: Client, service: Service, package: Path) -> None:
-    service.trouble = [Trouble("PUT", "partNumber=1&?", 0, times=99), Trouble("DELETE", "storage", 0)]
+def test_an_interrupted_push_whose_upload_is_gone_begins_anew(client: Client, service: Service, package: Path) -> None:
+    service.trouble = [Trouble("PUT", "partNumber=3", 500, b"<Error><Message>broken</Message></Error>", times=99)]
+    with pytest.raises(ApiError):
+        client.push(package)
+    service.trouble = [Trouble("PUT", "partNumber=3", 403, b"<Error><Message>Request has expired</Message></Error>")]
+    assert client.push(package)["state"] == "registered"
+    assert len(service.received("POST", "/models/fashion/uploads$")) == 2
+
+
+def test_other_content_is_another_upload(client: Client, service: Service, package: Path) -> None:
+    service.trouble = [Trouble("PUT", "partNumber=3", 500, b"<Error><Message>broken</Message></Error>", times=99)]
+    with pytest.raises(ApiError):
+        client.push(package)
+    service.trouble = []
+    (package / "weights.data").write_bytes(b"other" * 500)
+    assert client.push(package)["state"] == "registered"
+    assert len(service.received("POST", "/models/fashion/uploads$")) == 2
+    assert service.sent_files()["weights.data"] == b"other" * 500
+
+
+def test_notes_are_for_their_owner_and_go_when_the_package_is_there(
+    client: Client, service: Service, package: Path, tmp_path: Path
+) -> None:
+    folder = Path(os.environ["AMAAS_CACHE"]) / "uploads"
+    service.trouble = [Trouble("PUT", "partNumber=3", 500, b"<Error><Message>broken</Message></Error>", times=99)]
+    with pytest.raises(ApiError):
+        client.push(package)
+    [note] = folder.iterdir()
+    assert note.stat().st_mode & 0o077 == 0
+    note.write_text("{damaged")
+    service.trouble = []
+    assert client.push(package)["state"] == "registered" and list(folder.iterdir()) == []
+
+
+def test_storage_that_stops_answering_is_said(client: Client, service: Service, package: Path) -> None:
+    service.trouble = [Trouble("PUT", "partNumber=1&?", 0, times=99)]
     with pytest.raises(NotConnected, match=r"storage stopped answering during the upload of weights\.data"):
         client.push(package)
 
@@ -173,10 +222,11 @@ def test_storage_that_fails_after_saying_200_is_asked_again(client: Client, serv
     service.trouble = [Trouble("POST", "uploadId", 200, late, times=99)]
     with pytest.raises(ApiError, match=r"did not assemble weights\.data: 200 try again"):
         client.push(package)
-    assert aborted(service) == ["weights.data"]
+    service.trouble = []
+    assert client.push(package)["state"] == "registered", "all parts are there"
 
 
-def test_an_interrupt_aborts_the_upload(service: Service, package: Path) -> None:
+def test_an_interrupt_leaves_what_has_arrived(service: Service, package: Path) -> None:
     service.trouble = [Trouble("PUT", "partNumber=2", 200, headers={"ETag": "x"}, delay=1)]
     env = os.environ | {"AMAAS_URL": service.api_url, "AMAAS_TOKEN": service.tokens["ann"]}
     command = [sys.executable, "-m", "amaas", "push", str(package)]
@@ -187,7 +237,7 @@ def test_an_interrupt_aborts_the_upload(service: Service, package: Path) -> None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert (process.returncode, out, b"Traceback" in err) == (1, b"", False)
-    assert aborted(service) == ["weights.data"]
+    assert aborted(service) == []
 
 
 def test_a_rejected_package_says_why(client: Client, package: Path) -> None:

@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape, unescape
 import httpx
 
 from amaas.api import transport
+from amaas.api.journal import WHOLE, Journal
 from amaas.errors import AmaasError, ApiError, NotConnected
 
 CHUNK = 256 * 1024
@@ -68,33 +69,56 @@ class Piece:
                 on_chunk(len(chunk))
 
 
-def send(destinations: list[Destination], package: dict[str, Path], on_progress: Progress | None = None) -> None:
-    """Send every file to its destination. A multipart upload that fails or is interrupted is aborted.
+def send(
+    destinations: list[Destination],
+    package: dict[str, Path],
+    on_progress: Progress | None = None,
+    journal: Journal | None = None,
+) -> None:
+    """Send every file to its destination, but for what has arrived already, by the journal. Raises AmaasError.
 
-    Raises AmaasError.
+    Without a journal, a multipart upload that fails or is interrupted is aborted.
     """
     meter = Meter(sum(path.stat().st_size for path in package.values()), on_progress)
     timeout = httpx.Timeout(30, read=300, write=300)
     with httpx.Client(timeout=timeout, verify=transport.certificates()) as http:
         for destination in destinations:
-            path = package[destination["name"]]
+            name, path = destination["name"], package[destination["name"]]
+            size = path.stat().st_size
+            if journal and journal.tag(name):
+                meter.add(size)
+                continue
             sender = Sender(http, meter)
             if "parts" in destination:
-                _send_parts(sender, destination, path)
+                _send_parts(sender, destination, path, journal)
             else:
-                sender.put(destination["url"], destination["headers"], Piece(path, 0, path.stat().st_size))
+                sender.put(destination["url"], destination["headers"], Piece(path, 0, size))
+            if journal:
+                journal.note(name, WHOLE)
 
 
-def _send_parts(sender: Sender, destination: Destination, path: Path) -> None:
+def _send_parts(sender: Sender, destination: Destination, path: Path, journal: Journal | None) -> None:
     pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="part")
+
+    def tag_of(number: int, url: str, piece: Piece) -> str:
+        name, part = destination["name"], str(number)
+        if journal and (arrived := journal.tag(name, part)):
+            sender.meter.add(piece.length)
+            return arrived
+        tag = sender.put_part(url, piece)
+        if journal:
+            journal.note(name, tag, part)
+        return tag
+
     try:
-        parts = [pool.submit(sender.put_part, url, piece) for url, piece in _pieces(destination, path)]
+        parts = [pool.submit(tag_of, number, *one) for number, one in enumerate(_pieces(destination, path), 1)]
         _complete(sender.http, destination, path, [part.result() for part in parts])
     except BaseException:
         sender.stop.set()
         pool.shutdown(cancel_futures=True)  # an abort frees only the parts that arrived before it
-        with suppress(httpx.HTTPError):
-            sender.http.request(destination["abort"]["method"], destination["abort"]["url"])
+        if journal is None:
+            with suppress(httpx.HTTPError):
+                sender.http.request(destination["abort"]["method"], destination["abort"]["url"])
         raise
     pool.shutdown()
 

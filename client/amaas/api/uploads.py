@@ -8,7 +8,8 @@ from pathlib import Path
 
 from amaas.api import package, transfer
 from amaas.api.connection import Connection, Json
-from amaas.errors import AmaasError, Rejected
+from amaas.api.journal import Journal
+from amaas.errors import AmaasError, ApiError, Rejected
 
 UNCHECKED = ("failed", "expired")  # states of uploads that ended without a verdict
 
@@ -26,6 +27,8 @@ class Uploads(Connection):
     ) -> Json:
         """Upload a package, a language model's folder or an .onnx file, and wait until the service has checked it.
 
+        A push of large files that was interrupted goes on where it was, if it is called again within the hour.
+
         model: by default, the name in amaas.json, else that of the file or folder. graph: of a language model's folder
         with several, the file to push. on_progress(bytes sent, bytes in all) is called from the sending threads.
         timeout: seconds to wait for the result. Returns the upload's state. Raises Rejected with the reason.
@@ -33,11 +36,30 @@ class Uploads(Connection):
         source = Path(path)
         with package.opened(source, graph) as files:
             name = model or package.model_name(source, files)
-            announced = {"files": package.announcement(files)}
-            session = self._call_once("createUploadSession", {"model": name}, json=announced)
-            transfer.send(session["files"], files, on_progress)
+            session = self._sent(name, files, on_progress)
         upload = session["upload_id"]
         return self.wait_for_upload(upload, timeout) if wait else self.get_upload(upload)
+
+    def _sent(self, model: str, files: dict[str, Path], on_progress: transfer.Progress | None) -> Json:
+        """The upload's session, with all files where they belong; an interrupted one of the same files goes on."""
+        announced = {"files": package.announcement(files)}
+        journal = Journal.of(self.url, model, announced)
+        session = journal.session
+        if session is not None:
+            try:
+                transfer.send(session["files"], files, on_progress, journal)
+            except ApiError:  # its URLs are over, or the upload is gone: a new one
+                journal.forget()
+            else:
+                journal.forget()
+                return session
+        session = self._call_once("createUploadSession", {"model": model}, json=announced)
+        large = any("parts" in destination for destination in session["files"])
+        if large:
+            journal.begin(session)
+        transfer.send(session["files"], files, on_progress, journal if large else None)
+        journal.forget()
+        return session
 
     def wait_for_upload(self, upload: str, timeout: float = 300) -> Json:
         """Wait until an upload is registered. timeout: in seconds. Raises Rejected; AmaasError at the timeout,
