@@ -35,7 +35,7 @@ def models() -> Models:
     budget.allow(settings.call_memory)
     wall = Wall.of(settings)
     layer = Layer(settings.models_dir, wall=wall)
-    return Models(log(), layer=layer, ttl=settings.alias_ttl, capacity=settings.cache_bytes, wall=wall)
+    return Models(log(), layer=layer, ttl=settings.alias_ttl, capacity=settings.cache_bytes, wall=wall, generates=None)
 
 
 # as in the inference function, calls are counted where they are a deployment's

@@ -172,10 +172,8 @@ def metadata(request: Request) -> Response:
 def ready(request: Request) -> Response:
     """Can the model be called?"""
     name, reference = requests.model_in_path(request)
-    loaded = models().load_if_ready(name, reference)
-    if loaded is None:
-        return Response({"name": name, "ready": False}, 503)
-    return Response({"name": name, "ready": True}, headers=calls.staleness(loaded.stale))
+    is_ready, stale = models().is_ready(name, reference)
+    return Response({"name": name, "ready": is_ready}, 200 if is_ready else 503, calls.staleness(stale))
 
 
 @handler.route("GET", V2 + "/config", id="getModelConfig", scope="infer")

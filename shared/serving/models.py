@@ -75,9 +75,9 @@ class Models:
         threads: int = 1,
         max_stale: float = 3600.0,
         wall: Wall | None = None,
-        generates: bool = False,
+        generates: bool | None = False,
     ) -> None:
-        """max_stale: 0 for none. generates: models that generate text are loaded, and no others."""
+        """max_stale: 0 for none. generates: models that generate text are loaded, and no others; None: all are."""
         self.log = log
         self._wall = wall or Wall()
         self.sources = Sources(layer, log.store, threads, self._wall)
@@ -230,21 +230,25 @@ class Models:
 
     def _require_kind(self, model: str, version: Version) -> None:
         """Raises BadInput for a version that another function serves, which says nothing of the version."""
-        generates = version.task == TEXT_GENERATION and self.manifest(version).served_task == TEXT_GENERATION
-        if generates and not self._generates:
+        generates = self._is_decoder(version)
+        if self._generates in (None, generates):
+            return
+        if generates:
             raise GeneratesText(
                 f"{model!r} generates text, which this route does not: POST /v1/chat/completions, /v1/completions, "
                 f"/models/{model}/predict or /v2/models/{model}/generate"
             )
-        if self._generates and not generates:
-            raise BadInput(
-                f"{model!r} is of the task {version.task}, and generates no text: POST /models/{model}/predict or "
-                f"/v2/models/{model}/infer"
-            )
+        raise BadInput(
+            f"{model!r} is of the task {version.task}, and generates no text: POST /models/{model}/predict or "
+            f"/v2/models/{model}/infer"
+        )
+
+    def _is_decoder(self, version: Version) -> bool:
+        return version.task == TEXT_GENERATION and self.manifest(version).served_task == TEXT_GENERATION
 
     def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
         """One form of a version, loaded as soon as the manifest permits it; its size in bytes."""
-        if self._generates:
+        if self._is_decoder(version):
             manifest = self._permitted(version)
             return *self.sources.open_decoder(version, manifest), manifest
         permit = Permit()
@@ -281,10 +285,12 @@ class Models:
         """Ask the registry anew, whatever the time: the process was asleep, and no clock says for how long."""
         self._heads.clear()
 
-    def load_if_ready(self, model: str, reference: str | None) -> Loaded | None:
-        """The model if a call would be answered, which loading it finds out; else None. Raises NotFound."""
+    def is_ready(self, model: str, reference: str | None) -> tuple[bool, int | None]:
+        """Whether a call would be answered, which loading it finds out; and `stale`, see Loaded. Raises NotFound."""
         try:
-            return self.load(model, reference)
+            return True, self.load(model, reference).stale
+        except GeneratesText:  # by another function, whose calls load it
+            return True, None
         except Unavailable as error:
             logger.warning("not ready", extra={"model": model, "why": str(error)})
-            return None
+            return False, None

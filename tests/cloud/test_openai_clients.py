@@ -49,9 +49,9 @@ def test_the_first_words_come_before_the_last_are_made(said: dict[str, Any]) -> 
     assert streamed["first"] < 0.5 * streamed["last"]
 
 
-def test_streams_at_the_same_time_are_each_their_own(said: dict[str, Any]) -> None:
-    first, second, third = said["at once"]
-    assert first == third != second
+def test_ten_streams_at_the_same_time_are_each_their_own(said: dict[str, Any]) -> None:
+    first, second, third, *others = said["at once"]
+    assert first == third != second and len(set(others)) > 1 and len(others) == 7
 
 
 def test_json_by_schema_and_calls_of_tools(said: dict[str, Any]) -> None:

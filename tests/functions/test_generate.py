@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 from functions.generate import app
+from functions.inference import app as inference
 from shared.entry import streamed
 from shared.entry.streamed import Streamed
+from shared.registry.log import Log
+from shared.serving import tasks
+from shared.serving.models import Models
 from shared.serving.observe import Call
 from shared.storage.memory import MemoryStore
 from tests.decoders import folders
@@ -31,7 +35,8 @@ from tests.functions.generating import (
     pushed,
     text_of,
 )
-from tests.support import call, caller, load_event
+from tests.functions.test_flow import push as upload
+from tests.support import call, caller, linear, load_event
 
 __all__ = ["counted", "models", "pushed"]  # fixtures
 
@@ -179,3 +184,19 @@ def test_a_prompt_s_beginning_is_kept_for_its_caller_and_for_no_other() -> None:
 
     assert cached("ann") == 0 and cached("ann") > 3
     assert cached("bob") == 0, "time would tell what ann has asked"
+
+
+def test_batch_jobs_serve_models_of_both_kinds(store: MemoryStore) -> None:
+    upload(store, "plain", {"model.onnx": linear([[1.0], [0.0]])})
+    both = Models(Log(store), ttl=0, capacity=10**9, generates=None)
+    body = json.dumps({"input": "hi", "parameters": {"max_tokens": 3}}).encode()
+    answer = tasks.predict(both.load("tiny", None), body, "application/json", {})
+    assert (answer["model"], len(answer["text"])) == ("tiny", 3)
+    tensors = json.dumps({"inputs": {"x": [[1.0, 2.0]]}}).encode()
+    assert tasks.predict(both.load("plain", None), tensors, "application/json", {})["outputs"]
+
+
+def test_readiness_of_a_model_that_another_function_serves() -> None:
+    answer = call(inference.handler, "GET", "/v2/models/tiny/ready")
+    assert (answer.status, answer.json) == (200, {"name": "tiny", "ready": True})
+    assert call(inference.handler, "GET", "/v2/models/tiny").json["inputs"][0]["name"] == "text_input"

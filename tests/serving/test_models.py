@@ -138,7 +138,7 @@ def test_unknown_models_and_versions(store: CountingStore) -> None:
     for name, reference in (("nope", None), ("m", "3"), ("m", "canary")):
         with pytest.raises(NotFound):
             models.load(name, reference)
-    assert models.load_if_ready("m", None)
+    assert models.is_ready("m", None)[0]
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes", None])
@@ -151,7 +151,7 @@ def test_a_damaged_blob_is_never_served(store: CountingStore, damage: bytes | No
     models = make(store)
     with pytest.raises(Unavailable, match=digest):
         models.load("m", None)
-    assert not models.load_if_ready("m", None)
+    assert not models.is_ready("m", None)[0]
     assert run(models, "2") == 2.0
 
 

@@ -80,7 +80,7 @@ def test_it_is_refused_with_what_to_do_and_others_go_on(store: CountingStore) ->
     with pytest.raises(Unavailable, match=r"version 2 of 'm'.*Inverse.*rollback m.*push the model again") as refused:
         serving.load("m", "2")
     assert refused.value.status == 503
-    assert not serving.load_if_ready("m", "2")
+    assert not serving.is_ready("m", "2")[0]
     assert serving.load("m", None).session.run(None, INPUT)[0].tolist() == [[3.0]]
 
 
