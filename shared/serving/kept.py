@@ -77,6 +77,11 @@ class Kept:
         self._entries[key] = entry
         self.make_room()
 
+    def let_go(self) -> None:
+        """Of all: the disk has no room for the next one beside the files that these are mapped from."""
+        self._entries.clear()
+        memory.trim()
+
     def make_room(self, extra: int = 0) -> None:
         """Let go of what was not called for longest, where all together is more than there is room for; never of all.
 

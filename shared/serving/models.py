@@ -250,6 +250,9 @@ class Models:
         """One form of a version, loaded as soon as the manifest permits it; its size in bytes."""
         if self._is_decoder(version):
             manifest = self._permitted(version)
+            if not self.sources.has_room(version.size):
+                with self._lock:
+                    self._kept.let_go()
             return *self.sources.open_decoder(version, manifest), manifest
         permit = Permit()
         trusted = self._wall.trusts(version, self.sources.read)

@@ -77,6 +77,11 @@ class Sources:
             opened = None
         return opened or self._open_stored(digest, permit, trusted)
 
+    def has_room(self, size: int) -> bool:
+        """Whether the disk has room for files of so many bytes."""
+        disk = os.statvfs(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 - nothing is written
+        return disk.f_bavail * disk.f_frsize >= size
+
     def open_decoder(self, version: Version, manifest: Manifest) -> tuple[Session, int]:
         """A session of a version that generates text (decoder.Reading), and its size in bytes. Raises Unavailable."""
         from shared.runtime.zygotes import Decoding

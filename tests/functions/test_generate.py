@@ -200,3 +200,15 @@ def test_readiness_of_a_model_that_another_function_serves() -> None:
     answer = call(inference.handler, "GET", "/v2/models/tiny/ready")
     assert (answer.status, answer.json) == (200, {"name": "tiny", "ready": True})
     assert call(inference.handler, "GET", "/v2/models/tiny").json["inputs"][0]["name"] == "text_input"
+
+
+def test_models_make_room_on_the_disk_for_the_next_one(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    generating.tiny(store, tmp_path, "second")
+    assert ask(max_tokens=1).status == 200
+    kept = app.models()._kept
+    monkeypatch.setattr(app.models().sources, "has_room", lambda size: False)
+    assert ask(model="second", max_tokens=1).status == 200
+    assert [entry.manifest.name for entry in kept.entries()] == ["second"]
+    assert ask(max_tokens=1).status == 200, "it is loaded again"
