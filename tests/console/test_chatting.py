@@ -45,8 +45,8 @@ def test_an_answer_appears_while_it_is_written(
     expect(page.get_by_role("button", name="Send")).to_be_focused()
     [sent] = service.received("POST", "/v1/chat/completions")
     assert sent.json() == {
-        "model": "writer@production", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 12, "temperature": 0,
-        "stream": True, "stream_options": {"include_usage": True},
+        "model": "writer@production", "messages": [{"role": "user", "content": "Hello"}],
+        "max_tokens": 12, "temperature": 0, "stream": True, "stream_options": {"include_usage": True},
     }  # fmt: skip
     assert violations(page) == []
 
