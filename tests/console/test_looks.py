@@ -13,9 +13,9 @@ from tests.console.world import BATCH, TRAINING
 
 PAGES = ["models", "models/fashion", "models/fashion/version/1", "models/fashion/release", "models/fashion/try"]
 PAGES += ["models/fashion/traffic?since=1h", "models/fashion/cost", "models/fashion/uploads"]
-PAGES += ["models/fashion/drift?since=6h"]
+# not behind another model's same tab: settled() would not see that it is still to come
+PAGES += ["models/fashion/drift?since=6h", "models/writer/try"]
 PAGES += ["jobs", f"jobs/batch/{BATCH}", f"jobs/training/{TRAINING}", "costs", "audit", "tokens", "models/wine/try"]
-PAGES += ["models/writer/try"]
 NONE = "019f1000000-0000000000000000"
 MISSING = ["nowhere", "models/none", "models/fashion/version/99", "models/none/release", "models/none/try"]
 MISSING += ["models/none/traffic", "models/none/drift", f"jobs/batch/{NONE}", f"jobs/training/{NONE}"]
