@@ -10,6 +10,7 @@ from typing import Any
 from shared import errors, metrics
 from shared.access import texts
 from shared.entry.http import Request, Response
+from shared.entry.streamed import BrokenOff
 from shared.entry.wiring import store
 from shared.errors import AmaasError
 from shared.serving.counter import Counter
@@ -90,7 +91,7 @@ class Generating:
             yield event(
                 errors.body_for(errors.OPENAI, getattr(error, "status", 500), str(error) if known else "internal error")
             )
-            raise
+            raise BrokenOff from error
         finally:
             self._notify(problem, times)
 

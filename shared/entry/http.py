@@ -20,7 +20,7 @@ from shared.access import context as contexts
 from shared.access import scopes as scope_rules
 from shared.entry import proxy, streamed
 from shared.entry.request import Request as Request
-from shared.entry.streamed import Streamed
+from shared.entry.streamed import BrokenOff, Streamed
 from shared.storage.base import Store
 
 JSON = proxy.JSON
@@ -195,7 +195,7 @@ class Routes:
     ) -> Iterator[bytes]:
         """The parts of an answer, with the call's deadline; and its line in the log when it is over.
 
-        What is raised in mid-stream is a fault: whoever sends the parts cuts the answer off.
+        What is raised in mid-stream is a fault: whoever sends the parts cuts the answer off, but for BrokenOff.
         """
         token = deadline.begin(context)
         problem: Exception | None = None
@@ -204,7 +204,8 @@ class Routes:
         except Exception as error:
             logger.exception("broken off", extra={"request_id": event.get("requestContext", {}).get("requestId", "?")})
             problem = error
-            raise
+            if not isinstance(error, BrokenOff):  # else the last part has said it
+                raise
         finally:
             deadline.end(token)
             status = 200 if problem is None else 500

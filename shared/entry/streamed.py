@@ -15,6 +15,13 @@ from shared.entry import proxy
 _streams = False  # of this process
 
 
+class BrokenOff(Exception):
+    """Ends an answer whose last part says that it broke off, and why: a fault, of which the client is told in words.
+
+    Its cause is the error.
+    """
+
+
 class Streamed(Struct, frozen=True):
     """status and headers are sent with the first part; so while there is none, the call can still fail as a whole.
 
