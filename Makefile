@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run smollm2 stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console pictures charts soak portability sweep bundled-models
+.PHONY: run smollm2 stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console bench-language pictures charts soak portability sweep bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once (LLM=1 adds a language model)
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -85,6 +85,9 @@ bench-quantize: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quan
 
 bench-console: $(ENVS)/dev/.ready tools-run browser ## what a first visit of the console takes: bytes, and milliseconds in Chromium
 	@$(ENVS)/dev/bin/python -m bench.console $(MEASURE)
+
+bench-language: $(ENVS)/language/.ready ## a language model beside ONNX Runtime GenAI: tokens per second of CPU, memory
+	@$(ENVS)/language/bin/python -m tests.language.smollm2 .local/language && $(ENVS)/language/bin/python -m bench.language $(MEASURE)
 
 pictures: $(ENVS)/dev/.ready tools-run browser ## take the README's pictures of the console anew, from an embedded cloud of their own: docs/pictures
 	@$(ENVS)/dev/bin/python -m bench.console.pictures
