@@ -1,0 +1,78 @@
+"""A tiny Whisper with random weights, as Optimum exports it, and what transformers makes of a sound and some tokens.
+
+    python -m tests.speech.make     in an environment with requirements/exports.txt
+
+writes tests/speech/models: encoder.onnx; merged.onnx, a decoder of both kinds of steps in one graph; first.onnx and
+later.onnx, the same in two. And reference.npz: features [80, 100] of a second; hidden [50, 64], what the encoder gives;
+tokens [40]; logits [40, vocabulary] after each of them; greedy [24], the likeliest tokens behind the first three.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+
+FOLDER = Path(__file__).with_name("models")
+VOCABULARY, WIDTH, LAYERS, HEADS, PLACES, CONTEXT, MELS = 160, 64, 2, 4, 50, 64, 80
+FILES = {
+    "encoder_model.onnx": "encoder",
+    "decoder_model_merged.onnx": "merged",
+    "decoder_model.onnx": "first",
+    "decoder_with_past_model.onnx": "later",
+}
+
+
+def configuration() -> transformers.WhisperConfig:
+    """Of windows of one second. Its tokens are those of folders.py."""
+    return transformers.WhisperConfig(
+        vocab_size=VOCABULARY, num_mel_bins=MELS, d_model=WIDTH, max_source_positions=PLACES,
+        max_target_positions=CONTEXT, encoder_layers=LAYERS, decoder_layers=LAYERS, encoder_attention_heads=HEADS,
+        decoder_attention_heads=HEADS, encoder_ffn_dim=WIDTH, decoder_ffn_dim=WIDTH, pad_token_id=99, bos_token_id=99,
+        eos_token_id=99, decoder_start_token_id=100, suppress_tokens=None, begin_suppress_tokens=None,
+    )  # fmt: skip
+
+
+def checkpoint(folder: Path) -> None:
+    """A model with weights by chance, and the reference beside the exports."""
+    model = transformers.WhisperForConditionalGeneration(configuration()).eval()
+    with torch.no_grad():
+        for key, parameter in sorted(model.named_parameters()):
+            # by the name: how a release of transformers begins is its own affair
+            random = np.random.default_rng(list(key.encode()))
+            spread = 1.0 if parameter.dim() == 1 else 1.5 / parameter.shape[-1] ** 0.5
+            parameter.copy_(torch.from_numpy(random.normal(0, spread, tuple(parameter.shape))))
+        random = np.random.default_rng(0)
+        features = random.normal(0, 0.5, (MELS, 2 * PLACES)).astype(np.float32)
+        tokens = random.integers(0, VOCABULARY, 40)
+        hidden = model.model.encoder(torch.from_numpy(features[None])).last_hidden_state
+        logits = model(encoder_outputs=(hidden,), decoder_input_ids=torch.tensor(tokens[None])).logits[0]
+        greedy = tokens[:3].tolist()
+        while len(greedy) < 27:
+            following = model(encoder_outputs=(hidden,), decoder_input_ids=torch.tensor([greedy])).logits[0, -1]
+            greedy.append(int(following.argmax()))
+    model.save_pretrained(folder)
+    arrays = {"features": features, "tokens": tokens, "hidden": hidden[0].numpy(), "logits": logits.numpy()}
+    np.savez_compressed(FOLDER / "reference.npz", **arrays, greedy=np.array(greedy[3:]))
+
+
+def main() -> None:
+    from optimum.exporters.onnx import main_export
+
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        source, built = Path(temporary) / "whisper", Path(temporary) / "built"
+        checkpoint(source)
+        task = "automatic-speech-recognition-with-past"
+        shapes = {"nb_max_frames": 2 * PLACES}  # of a second, not of thirty
+        main_export(str(source), str(built), task=task, library_name="transformers", do_validation=False, **shapes)
+        for file, name in FILES.items():
+            shutil.copy(built / file, FOLDER / f"{name}.onnx")
+
+
+if __name__ == "__main__":
+    main()
