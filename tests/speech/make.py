@@ -5,6 +5,7 @@
 writes tests/speech/models: encoder.onnx; merged.onnx, a decoder of both kinds of steps in one graph; first.onnx and
 later.onnx, the same in two. And reference.npz: features [80, 100] of a second; hidden [50, 64], what the encoder gives;
 tokens [40]; logits [40, vocabulary] after each of them; greedy [24], the likeliest tokens behind the first three.
+And features.npz: of tones of 1.5 s, 80 [80, 3000] and 128 [128, 3000].
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+
+from tests.speech.tones import RATE, tones
 
 FOLDER = Path(__file__).with_name("models")
 VOCABULARY, WIDTH, LAYERS, HEADS, PLACES, CONTEXT, MELS = 160, 64, 2, 4, 50, 64, 80
@@ -60,10 +63,22 @@ def checkpoint(folder: Path) -> None:
     np.savez_compressed(FOLDER / "reference.npz", **arrays, greedy=np.array(greedy[3:]))
 
 
+def features() -> None:
+    sound = tones(1.5)
+    extracted = {
+        str(mels): transformers.WhisperFeatureExtractor(feature_size=mels)
+        ._np_extract_fbank_features(np.pad(sound, (0, 30 * RATE - len(sound)))[None], "cpu")[0]
+        .astype(np.float32)
+        for mels in (80, 128)
+    }
+    np.savez_compressed(FOLDER / "features.npz", **extracted)
+
+
 def main() -> None:
     from optimum.exporters.onnx import main_export
 
     FOLDER.mkdir(exist_ok=True)
+    features()
     with tempfile.TemporaryDirectory() as temporary:
         source, built = Path(temporary) / "whisper", Path(temporary) / "built"
         checkpoint(source)
