@@ -37,4 +37,5 @@ def features(samples: np.ndarray, mels: int, seconds: float) -> np.ndarray:
     budget.take((length // HOP) * mels * 4 * sounds.SAMPLE, f"the features of {length / SAMPLE_RATE:.0f} s of sound")
     padded = np.pad(samples, (0, silence))
     logged = sounds.features(padded, _plan(mels))[:, : length // HOP]  # the last frame is beyond the end
-    return (np.maximum(logged, logged.max() - np.float32(RANGE)) + np.float32(4)) / np.float32(4)
+    kept: np.ndarray = np.maximum(logged, logged.max() - np.float32(RANGE))
+    return np.asarray((kept + np.float32(4)) / np.float32(4))
