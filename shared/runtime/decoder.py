@@ -9,7 +9,7 @@ at once: some exports can read several at the beginning only, and fail, or are w
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from shared.errors import BadInput, TooLarge
 from shared.runtime import caches, onnx
 from shared.runtime.arrays import DTYPES
 from shared.runtime.caches import BLOCK, BRANCH, IDS, LOGITS, MASK, POSITIONS, Cache, Geometry
-from shared.runtime.signature import Signature, TensorSpec, Unloadable
+from shared.runtime.signature import Session, Signature, TensorSpec, Unloadable
 from shared.runtime.zygotes import Decoding
 
 FACTS = ("length", "vocabulary", "limit")  # of a decoder; limit: 0 where none is known
@@ -232,7 +232,10 @@ def load(model: bytes, data: Mapping[str, mmap.mmap], decoding: Decoding, thread
     return Reading(Decoder(onnx.open_session(model, threads, data=data), geometry, decoding.limit))
 
 
-def load_files(path: str, data: Mapping[str, str], decoding: Decoding, threads: int = 1) -> Reading:
+Load = Callable[[bytes, Mapping[str, mmap.mmap], Decoding, int], Session]
+
+
+def load_files(path: str, data: Mapping[str, str], decoding: Decoding, threads: int = 1, load: Load = load) -> Session:
     """As `load`, from paths; the files may be removed afterwards."""
     maps = {}
     for name, place in data.items():

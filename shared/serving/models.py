@@ -23,7 +23,7 @@ from shared import deadline, keys
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
 from shared.package import manifest as manifests
 from shared.package.manifest import Manifest
-from shared.package.tasks import TEXT_GENERATION
+from shared.package.tasks import DECODED, SPEECH_TO_TEXT
 from shared.registry import withdrawn
 from shared.registry.log import Log
 from shared.registry.state import Head, Version
@@ -230,7 +230,12 @@ class Models:
 
     def _require_kind(self, model: str, version: Version) -> None:
         """Raises BadInput for a version that another function serves, which says nothing of the version."""
-        generates = version.task == TEXT_GENERATION and self.manifest(version).served_task == TEXT_GENERATION
+        generates = version.task in DECODED and self.manifest(version).served_task in DECODED
+        if generates and not self._generates and version.task == SPEECH_TO_TEXT:
+            raise GeneratesText(
+                f"{model!r} makes text of speech, which this route does not: POST /v1/audio/transcriptions or "
+                f"/models/{model}/predict"
+            )
         if generates and not self._generates:
             raise GeneratesText(
                 f"{model!r} generates text, which this route does not: POST /v1/chat/completions, /v1/completions, "
