@@ -144,11 +144,11 @@ console-tests: $(ENVS)/dev/.ready browser ## the console in Chromium: what peopl
 soak: $(ENVS)/dev/.ready tools-run language ## the slow proofs: more writers, more faults, longer runs, a real language model
 	@$(ENVS)/dev/bin/pytest -m soak $(ELSEWHERE) tests
 
-language: $(ENVS)/language/.ready ## SmolLM2 by our decoder, beside transformers
-	@OMP_NUM_THREADS=1 $(ENVS)/language/bin/pytest tests/language
+language: $(ENVS)/language/.ready ## SmolLM2 and whisper-base by our decoders, beside transformers
+	@PYTHONPATH=client OMP_NUM_THREADS=1 $(ENVS)/language/bin/pytest tests/language
 
-decoder-models: $(ENVS)/exports/.ready $(ENVS)/language/.ready ## make the tiny decoders of tests/decoders anew, by the exporters themselves
-	@$(ENVS)/exports/bin/python -m tests.decoders.make optimum && $(ENVS)/language/bin/python -m tests.decoders.make genai
+decoder-models: $(ENVS)/exports/.ready $(ENVS)/language/.ready ## make the tiny decoders of tests/decoders and tests/speech anew, by the exporters themselves
+	@$(ENVS)/exports/bin/python -m tests.decoders.make optimum && $(ENVS)/exports/bin/python -m tests.speech.make && $(ENVS)/language/bin/python -m tests.decoders.make genai
 
 fuzz: $(ENVS)/fuzz/.ready ## search for bytes that are not borne: make fuzz TARGET=csv SECONDS=600 (tests/fuzz/targets.py lists the targets)
 	@$(ENVS)/fuzz/bin/python -m tests.fuzz $(or $(TARGET),$(error TARGET is not given)) $(or $(SECONDS),60)

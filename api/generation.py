@@ -80,6 +80,38 @@ class TextCompletion(Struct):
     usage: Usage
 
 
+class SoundUsage(Struct):
+    """seconds: of the sound."""
+
+    type: Literal["duration"]
+    seconds: int
+
+
+class SpokenSegment(Struct):
+    """start, end: in seconds. The last four are of the window of the sound that it is in."""
+
+    id: int
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
+class SpokenText(Struct, kw_only=True):
+    """usage: of `json`; the members after it: of `verbose_json`."""
+
+    text: str
+    usage: SoundUsage | UnsetType = UNSET
+    task: Literal["transcribe", "translate"] | UnsetType = UNSET
+    language: str | UnsetType = UNSET
+    duration: float | UnsetType = UNSET
+    segments: list[SpokenSegment] | UnsetType = UNSET
+
+
 class OpenaiModel(Struct):
     id: str
     object: Literal["model"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from api import generation as types
-from api.contract import ENCODED, KEY, Contract
+from api.contract import BYTES, ENCODED, KEY, Contract
 from shared.entry.http import JSON
 from shared.serving.generation.openai.chat import ChatRequest
 from shared.serving.generation.openai.completions import CompletionRequest
 from shared.serving.generation.triton import GenerateRequest
+from shared.serving.speech.multipart import KIND as FORM
+from shared.serving.speech.openai import MEDIA
 
 EVENTS: dict[str, Any] = {"text/event-stream": {"type": "string"}}
 HELLO = [{"role": "user", "content": "Hello!"}]
@@ -28,6 +30,31 @@ STREAM = Contract(
     examples={"text": {"text_input": "Once upon a time", "parameters": {"max_tokens": 8}}},
     errors=(413, 415),
 )
+# fields of serving/speech/openai.py
+SPEECH: dict[str, Any] = {
+    "type": "object",
+    "required": ["file", "model"],
+    "properties": {
+        "file": {**BYTES, "description": "a sound: WAV, FLAC, OGG or MP3"},
+        "model": {"type": "string", "minLength": 1, "maxLength": 300},
+        "language": {"type": "string", "description": "its code, such as en; without it, the model finds it out"},
+        "prompt": {"type": "string", "description": "a text before the sound, for names and style"},
+        "response_format": {
+            "type": "string",
+            "enum": list(MEDIA),
+            "default": "json",
+        },
+        "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
+        "timestamp_granularities[]": {"type": "array", "items": {"type": "string", "enum": ["segment"]}},
+    },
+}
+TRANSCRIPTION = Contract(
+    gives={200: types.SpokenText},
+    media={kind: {"type": "string"} for kind in MEDIA.values() if kind != JSON},
+    headers=(KEY, ENCODED),
+    body={FORM: SPEECH},
+    errors=(404, 413, 415),
+)
 CONTRACTS = {
     "createChatCompletion": Contract(
         gives={200: types.ChatCompletion},
@@ -45,6 +72,8 @@ CONTRACTS = {
         examples={"text": {"model": "smollm2", "prompt": "Once upon a time", "max_tokens": 8}},
         errors=(404, 413, 415),
     ),
+    "createTranscription": TRANSCRIPTION,
+    "createTranslation": TRANSCRIPTION,
     "listOpenaiModels": Contract(gives={200: types.OpenaiModels}),
     "getOpenaiModel": Contract(gives={200: types.OpenaiModel}),
     "generate": GENERATE,

@@ -129,7 +129,7 @@ class PredictQuery(PredictOptions, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class PredictParameters(PredictOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """In a body. The members of its own are of models that generate text: see GenerateRequest."""
+    """In a body. The members of its own are of models that generate text: see GenerateRequest; or hear it."""
 
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
@@ -138,6 +138,9 @@ class PredictParameters(PredictOptions, frozen=True, kw_only=True, forbid_unknow
     repetition_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
+    language: str | None = None
+    task: Literal["transcribe", "translate"] | None = None
+    prompt: str | None = None
 
 
 class PredictRequest(Struct, kw_only=True):
@@ -153,12 +156,13 @@ class Prediction(Struct):
     score: float
 
 
-class AudioSegment(Struct):
-    """A part of a sound, in seconds."""
+class AudioSegment(Struct, kw_only=True):
+    """A part of a sound, in seconds. text: of speech."""
 
     start: float
     end: float
-    predictions: list[Prediction]
+    predictions: list[Prediction] | UnsetType = UNSET
+    text: str | UnsetType = UNSET
 
 
 class DetectedObject(Struct):
@@ -189,6 +193,8 @@ class PredictResult(Struct, kw_only=True):
     embedding: list[float] | UnsetType = UNSET
     value: Any = UNSET
     text: str | UnsetType = UNSET
+    language: str | UnsetType | None = UNSET
+    duration: float | UnsetType = UNSET
     finish_reason: Reason | UnsetType = UNSET
     usage: Usage | UnsetType = UNSET
 

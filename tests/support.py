@@ -64,6 +64,19 @@ def call(
     return Answer(reply["statusCode"], reply["headers"], content)
 
 
+BOUNDARY = "----a-boundary"
+FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}  # the headers of `form`
+
+
+def form(file: bytes | None = None, **fields: str) -> bytes:
+    """A body in multipart/form-data."""
+    parts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode() for name, value in fields.items()]
+    if file is not None:
+        head = 'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+        parts.append(head.encode() + file)
+    return b"".join(f"--{BOUNDARY}\r\n".encode() + part + b"\r\n" for part in parts) + f"--{BOUNDARY}--\r\n".encode()
+
+
 def s3_event(key: str, **extra: Any) -> dict[str, Any]:
     event = load_event("s3_put")
     event["Records"][0]["s3"]["object"] |= {"key": key, **extra}

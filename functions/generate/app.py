@@ -1,7 +1,7 @@
-"""Text generation: chats and completions as OpenAI's clients send them, and Triton's generate; streamed where asked.
+"""Text generation: chats and completions as OpenAI's clients send them, and Triton's generate; and text of speech.
 
-A function of its own, with memory for language models, so that the others' calls stay as fast as they are. It only
-reads the bucket, but for what it counted of calls.
+Text is streamed where asked. A function of its own, with memory for language models, so that the others' calls stay as
+fast as they are. It only reads the bucket, but for what it counted of calls.
 """
 
 from __future__ import annotations
@@ -9,23 +9,26 @@ from __future__ import annotations
 import os
 import time
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from functions.generate import calls
-from functions.generate.calls import Generating
+from functions.generate.calls import Generating, Hearing
 from shared import budget
 from shared.config import Config, MiB
 from shared.entry import extension, requests
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, reading
+from shared.package.tasks import SPEECH_TO_TEXT
 from shared.serving.counter import Counter
 from shared.serving.generation import triton
 from shared.serving.generation.openai import chat as chats
 from shared.serving.generation.openai import completions, listing
 from shared.serving.generation.openai.answers import Heading
-from shared.serving.loaded import Resolved
+from shared.serving.inputs.request import Inputs
+from shared.serving.loaded import Loaded, Resolved
 from shared.serving.models import Models
 from shared.serving.observe import FailedLoad
+from shared.serving.speech import openai as speech
 from shared.serving.wall import Wall
 
 begun_ns = time.perf_counter_ns()
@@ -128,6 +131,28 @@ def complete(request: Request) -> Response:
     )
 
 
+@handler.route("POST", "/v1/audio/transcriptions", id="createTranscription", scope="infer", models="each")
+def transcribe(request: Request) -> Response:
+    """The text of speech, in the form of OpenAI's API: the form names the model"""
+    return _hear(request, "transcribe")
+
+
+@handler.route("POST", "/v1/audio/translations", id="createTranslation", scope="infer", models="each")
+def translate(request: Request) -> Response:
+    """The same in English, of a model that translates"""
+    return _hear(request, "translate")
+
+
+def _hear(request: Request, task: Literal["transcribe", "translate"]) -> Response:
+    started_ns = time.perf_counter_ns()
+    form, sound = speech.read(requests.body(request), request.headers.get("content-type", ""))
+    loaded = _load(request, task, started_ns, requests.model_in_body(request, form.model))
+    call = Hearing(request, loaded, task, started_ns)
+    text = call.failing(lambda: speech.transcribe(call.engine, form, sound, task))
+    content = speech.answer(text, form.response_format, task)
+    return call.done(content, {"Content-Type": speech.MEDIA[form.response_format]})
+
+
 @handler.route("GET", "/v1/models", id="listOpenaiModels", scope="infer", models="each")
 def list_models(request: Request) -> dict[str, Any]:
     """Models that this token may call, in the form of OpenAI's API: the routes under /v1 take their names"""
@@ -172,20 +197,40 @@ def _generate(request: Request, *, streams: bool) -> Response:
 @forwarded.route("POST", "/models/{model}/predict", id="predictText", scope="infer")
 @forwarded.route("POST", "/models/{model}/versions/{version}/predict", id="predictTextVersion", scope="infer")
 def predict(request: Request) -> Response:
-    """A text in, a text out: of a model with a chat template, an answer to a message"""
+    """A text in, a text out: of a model with a chat template, an answer to a message. Of one of speech, a sound in"""
+    started_ns = time.perf_counter_ns()
+    loaded = _load(request, "predict", started_ns, requests.model_in_path(request))
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    body, hears = requests.body(request), loaded.manifest.served_task == SPEECH_TO_TEXT
+    call = (
+        Hearing(request, loaded, "predict", started_ns) if hears else Generating(request, loaded, "predict", started_ns)
+    )
+    inputs, answers = call.failing(lambda: _answers(call, body, kind, request))
+    heading = {"model": loaded.name, "version": loaded.version.version}
+    used = sum(answer["usage"]["total_tokens"] for answer in answers if "usage" in answer)
+    return call.done(heading | ({"results": answers} if inputs.many else answers[0]), used=used)
+
+
+def _answers(
+    call: Hearing | Generating, body: bytes, kind: str, request: Request
+) -> tuple[Inputs, list[dict[str, Any]]]:
+    """Imports here: of each kind of model, other calls do without."""
+    if isinstance(call, Hearing):
+        from shared.serving.tasks import speech_to_text as sounds
+
+        inputs = sounds.read(body, kind, request.query)
+        return inputs, [sounds.answer_one(call.engine, one) for one in inputs.items]
     from shared.serving.tasks import text_generation as texts
 
-    started_ns = time.perf_counter_ns()
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    inputs = texts.read(requests.body(request), kind, request.query)
-    call = _begin(request, "predict", started_ns, requests.model_in_path(request))
-    answers = call.failing(lambda: [texts.answer_one(call.engine, one, request.caller) for one in inputs.items])
-    heading = {"model": call.loaded.name, "version": call.loaded.version.version}
-    used = sum(answer["usage"]["total_tokens"] for answer in answers)
-    return call.done(heading | ({"results": answers} if inputs.many else answers[0]), used)
+    inputs = texts.read(body, kind, request.query)
+    return inputs, [texts.answer_one(call.engine, one, request.caller) for one in inputs.items]
 
 
 def _begin(request: Request, route: str, started_ns: int, model: tuple[str, str | None]) -> Generating:
+    return Generating(request, _load(request, route, started_ns, model), route, started_ns)
+
+
+def _load(request: Request, route: str, started_ns: int, model: tuple[str, str | None]) -> Loaded:
     def failed(resolved: Resolved, error: Exception) -> None:
         _note(request, resolved.head.model, resolved.version.version, resolved.alias)
         ns, size = time.perf_counter_ns() - started_ns, len(request.body)
@@ -194,7 +239,7 @@ def _begin(request: Request, route: str, started_ns: int, model: tuple[str, str 
 
     loaded = models().load(*model, requests.split_key(request), failed)
     _note(request, loaded.name, loaded.version.version, loaded.alias)
-    return Generating(request, loaded, route, started_ns)
+    return loaded
 
 
 def _note(request: Request, model: str, version: int, alias: str) -> None:

@@ -1,10 +1,10 @@
-"""One call of a model that generates text: its answer, at once or part by part, counted when it is over."""
+"""One call of a model that generates text, or makes it of speech: its answer, counted when it is over."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from shared import errors, metrics
@@ -12,7 +12,8 @@ from shared.access import texts
 from shared.entry.http import Request, Response
 from shared.entry.streamed import BrokenOff
 from shared.entry.wiring import store
-from shared.errors import AmaasError
+from shared.errors import AmaasError, BadInput
+from shared.package.tasks import SPEECH_TO_TEXT, TEXT_GENERATION
 from shared.serving.counter import Counter
 from shared.serving.generation import engine as engines
 from shared.serving.generation.engine import Ask
@@ -22,6 +23,7 @@ from shared.serving.generation.openai.answers import Timed
 from shared.serving.generation.openai.options import EVENTS, event
 from shared.serving.loaded import Loaded
 from shared.serving.observe import Call, Observers
+from shared.serving.speech import engine as speech
 
 logger = logging.getLogger(__name__)
 observers = Observers()
@@ -34,18 +36,13 @@ def observe_for_counts(counter: Counter) -> None:
     observers.after_answer(counter.work)
 
 
-class Generating:
+class Answering:
     """A call whose model is loaded. route: as it is counted."""
 
     def __init__(self, request: Request, loaded: Loaded, route: str, started_ns: int) -> None:
         self.loaded = loaded
         self._request, self._route, self._started_ns = request, route, started_ns
         self._place = texts.begin(store(), request.limited, request.id, request.limits)
-        try:
-            self.engine = engines.of(loaded)
-        except Exception as error:
-            self._notify(error)
-            raise
 
     def failing(self, work: Callable[[], Any]) -> Any:
         """What `work` gives; an error of it is one of this call."""
@@ -55,45 +52,15 @@ class Generating:
             self._notify(error)
             raise
 
-    def answer(
-        self,
-        prompt: list[int],
-        ask: Ask,
-        whole: Callable[[Pieces], Any],
-        events: Callable[[Pieces], Iterator[bytes]],
-        *,
-        streams: bool,
-    ) -> Response:
-        """The whole answer, or its events. Raises what reading the prompt raises."""
-        times = Timed(time.monotonic())
-        pieces = self.failing(lambda: self.engine.generate(prompt, ask, self._request.caller))
-        pieces = answers.timed(pieces, times)
-        if streams:
-            return Response(None, headers=EVENTS | self._headers(), parts=self._parts(events(pieces), times))
-        content = self.failing(lambda: whole(pieces))
-        self._notify(None, times)
-        ended = {"x-amaas-ended": times.end.cause} if times.end else {}
-        return Response(content, headers=self._headers() | ended)
+    def require(self, task: str, routes: str) -> None:
+        """Raises BadInput for a model of another task. routes: where such a model is asked."""
+        if (found := self.loaded.manifest.served_task) != task:
+            raise BadInput(f"{self.loaded.name!r} is of the task {found}, not {task}: POST {routes}")
 
-    def done(self, content: Any, used: int) -> Response:
+    def done(self, content: Any, headers: Mapping[str, str] | None = None, used: int = 0) -> Response:
         """An answer that was made by itself. used: text tokens of it."""
         self._notify(None, used=used)
-        return Response(content, headers=self._headers())
-
-    def _parts(self, events: Iterator[bytes], times: Timed) -> Iterator[bytes]:
-        """The events. One that breaks off says so in its last one, and counts as a fault of the version."""
-        problem: Exception | None = None
-        try:
-            yield from events
-        except Exception as error:
-            problem = error
-            known = isinstance(error, AmaasError)
-            yield event(
-                errors.body_for(errors.OPENAI, getattr(error, "status", 500), str(error) if known else "internal error")
-            )
-            raise BrokenOff from error
-        finally:
-            self._notify(problem, times)
+        return Response(content, headers=self._headers() | dict(headers or {}))
 
     def _headers(self) -> dict[str, str]:
         loaded = self.loaded
@@ -124,6 +91,66 @@ class Generating:
             texts.end(store(), self._request.limited, self._request.id, self._request.limits, self._place, used)
         except AmaasError as problem:  # the caller has the answer; a place that stays counts no more after a while
             logger.warning("text tokens were not counted", extra={"why": str(problem)})
+
+    def _tell(self, times: Timed, end: End) -> None:
+        """Figures of one text, for who has some."""
+
+
+class Hearing(Answering):
+    """Of a model that makes text of speech."""
+
+    def __init__(self, request: Request, loaded: Loaded, route: str, started_ns: int) -> None:
+        super().__init__(request, loaded, route, started_ns)
+        self.engine = self.failing(self._opened)
+
+    def _opened(self) -> speech.Engine:
+        self.require(SPEECH_TO_TEXT, "/v1/chat/completions, or /v1/completions")
+        return speech.of(self.loaded)
+
+
+class Generating(Answering):
+    """Of a model that generates text."""
+
+    def __init__(self, request: Request, loaded: Loaded, route: str, started_ns: int) -> None:
+        super().__init__(request, loaded, route, started_ns)
+        self.engine = self.failing(self._opened)
+
+    def _opened(self) -> engines.Engine:
+        self.require(TEXT_GENERATION, "/v1/audio/transcriptions")
+        return engines.of(self.loaded)
+
+    def answer(
+        self,
+        prompt: list[int],
+        ask: Ask,
+        whole: Callable[[Pieces], Any],
+        events: Callable[[Pieces], Iterator[bytes]],
+        *,
+        streams: bool,
+    ) -> Response:
+        """The whole answer, or its events. Raises what reading the prompt raises."""
+        times = Timed(time.monotonic())
+        pieces = self.failing(lambda: self.engine.generate(prompt, ask, self._request.caller))
+        pieces = answers.timed(pieces, times)
+        if streams:
+            return Response(None, headers=EVENTS | self._headers(), parts=self._parts(events(pieces), times))
+        content = self.failing(lambda: whole(pieces))
+        self._notify(None, times)
+        ended = {"x-amaas-ended": times.end.cause} if times.end else {}
+        return Response(content, headers=self._headers() | ended)
+
+    def _parts(self, events: Iterator[bytes], times: Timed) -> Iterator[bytes]:
+        """The events. One that breaks off says so in its last one, and counts as a fault of the version."""
+        problem: Exception | None = None
+        try:
+            yield from events
+        except Exception as error:
+            problem = error
+            told = str(error) if isinstance(error, AmaasError) else f"internal error: report {self._request.id}"
+            yield event(errors.body_for(errors.OPENAI, getattr(error, "status", 500), told))
+            raise BrokenOff from error
+        finally:
+            self._notify(problem, times)
 
     def _tell(self, times: Timed, end: End) -> None:
         """Figures of one text, and the line's context."""

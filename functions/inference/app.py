@@ -60,7 +60,8 @@ registration = Later(lambda: extension.begin(_work_after_answer))
 from shared import budget  # noqa: E402
 from shared.entry.http import Request, Response, Routes  # noqa: E402
 from shared.entry.wiring import config, reading  # noqa: E402
-from shared.serving.models import GeneratesText, Models  # noqa: E402
+from shared.serving.decoded import GeneratesText  # noqa: E402
+from shared.serving.models import Models  # noqa: E402
 
 
 @cache

@@ -17,7 +17,7 @@ from shared.ingest.supervisor import check_decoder, check_model, smoke_test
 from shared.ingest.verdict import Limits, Refused, Verdict
 from shared.package import manifest, processing
 from shared.package.manifest import Manifest, Tensor
-from shared.package.tasks import TEXT_GENERATION
+from shared.package.tasks import DECODED
 from shared.registry import blobs, withdrawn
 from shared.registry.log import Log
 from shared.registry.state import Version
@@ -75,7 +75,7 @@ def check_package(model: str, declared: Manifest, files: Mapping[str, Path], lim
 
     model: the name to register it under. files: with all that `declared` names. folder: writable, for temporary files.
     """
-    if declared.served_task == TEXT_GENERATION:
+    if declared.served_task in DECODED:
         return _check_decoder(model, declared, files, limits, folder)
     verdict = check_model(
         {name: path for name, path in files.items() if name != MANIFEST_FILE}, msgspec.to_builtins(declared), limits
@@ -99,7 +99,7 @@ def check_package(model: str, declared: Manifest, files: Mapping[str, Path], lim
 def _check_decoder(
     model: str, declared: Manifest, files: Mapping[str, Path], limits: Limits, folder: Path
 ) -> Candidate:
-    """Of a package that generates text, whose weights stay in files of their own. Raises Rejected."""
+    """Of a package whose texts are made token by token: weights stay in files of their own. Raises Rejected."""
     package = {name: path for name, path in files.items() if name != MANIFEST_FILE}
     spill = folder / forms.WEIGHTS
     verdict = check_decoder(package, msgspec.to_builtins(declared), spill, limits)
@@ -111,9 +111,11 @@ def _check_decoder(
         name: present[name]
         for name in (*processing.files(completed.preprocess, completed.postprocess), *verdict.weights)
     }
+    extra |= {name: graph or files[name] for name, graph in verdict.graphs.items()}
     served: Content = files[MODEL_FILE] if verdict.optimized is None else verdict.optimized
     size = sum(present[name].stat().st_size for name in verdict.weights)
     size += files[MODEL_FILE].stat().st_size if verdict.optimized is None else len(verdict.optimized)
+    size += sum(len(graph) or files[name].stat().st_size for name, graph in verdict.graphs.items())
     return Candidate(completed, files[MODEL_FILE], served, extra, size)
 
 

@@ -21,6 +21,7 @@ from shared.serving.forms import WEIGHTS
 
 MODEL = "model.onnx"
 MOST_INSIDE = 16 << 20  # bytes: a file that is larger has its weights inside
+MOST_INSIDE_BESIDE = 1 << 20  # of another graph than model.onnx: changed, it is in the report
 MOST_GRAPH = 64 << 20  # bytes of a graph without its weights
 # inputs of these operators with a row for each position, of the standard's name and Microsoft's
 POSITIONS = {"GroupQueryAttention": 7, "RotaryEmbedding": 2}
@@ -39,20 +40,22 @@ class DecoderGraph(Struct, frozen=True):
     facts: dict[str, Any]
 
 
-def prepare(files: Mapping[str, int], spill: int, window: int | None, limits: Limits) -> DecoderGraph:
+def prepare(
+    files: Mapping[str, int], spill: int, window: int | None, limits: Limits, name: str = MODEL
+) -> DecoderGraph:
     """Read, check and complete the graph. Raises Refused.
 
-    files: of the package, as open descriptors. spill: an empty file, for weights that are inside of the graph's file.
-    window: tokens that each layer looks back on, where the graph does not say.
+    files: of the package, as open descriptors. spill: a file for weights that are inside of the graph's file.
+    window: tokens that each layer looks back on, where the graph does not say. name: of the graph's file.
     """
-    source, spilled = _without_weights(files[MODEL], spill)
+    source, spilled = _without_weights(files[name], spill, name)
     model = graph.parse(source)
     beside = {**files, WEIGHTS: spill} if spilled else dict(files)
     opset = {graph.normal(entry.domain) or "ai.onnx": entry.version for entry in model.opset_import}
     nodes = scan.check(model, beside, limits)
     referred = weights.check_extents(model, beside)
     _refuse_cut_off_sums(model)
-    changes = [f"weights: put into a file of their own, {descriptors.size(spill):,} bytes"] if spilled else []
+    changes = [f"weights: put into a file of their own, {spilled:,} bytes"] if spilled else []
     normalized, _ = normalize.normalize(model)
     # weight-only products stay as they are: with float activations, those of 8 bits take ten times as long, and what a
     # processor makes of them is judged by the tokens that agree
@@ -65,24 +68,24 @@ def prepare(files: Mapping[str, int], spill: int, window: int | None, limits: Li
     return DecoderGraph(body, referred, changes, _positions(model), facts)
 
 
-def _without_weights(file: int, spill: int) -> tuple[bytes, bool]:
-    """The graph's bytes, and whether its weights were written to `spill`. Raises Refused."""
-    size = descriptors.size(file)
-    if size <= MOST_INSIDE:
-        return descriptors.read(file), False
+def _without_weights(file: int, spill: int, name: str) -> tuple[bytes, int]:
+    """The graph's bytes, and how many of its weights were written to `spill`. Raises Refused."""
+    before = descriptors.size(spill)
+    if descriptors.size(file) <= (MOST_INSIDE if name == MODEL else MOST_INSIDE_BESIDE):
+        return descriptors.read(file), 0
     with descriptors.mapped(file) as model:
         graph.require_onnx(model[:8])
         try:
-            body = layout.externalized(model, WEIGHTS, lambda part: _write(spill, part))
+            body = layout.externalized(model, WEIGHTS, lambda part: _write(spill, part), before)
         except (ValueError, IndexError) as error:
-            raise Refused("not_onnx", f"model.onnx is not an ONNX model, or is truncated ({error})") from error
+            raise Refused("not_onnx", f"{name} is not an ONNX model, or is truncated ({error})") from error
     if len(body) > MOST_GRAPH:
         raise Refused(
             "too_large",
             f"the graph has {len(body):,} bytes without its weights, more than the {MOST_GRAPH:,} that are allowed: "
             "export the model with its weights as initializers",
         )
-    return body, descriptors.size(spill) > 0
+    return body, descriptors.size(spill) - before
 
 
 def _write(file: int, part: memoryview | bytes) -> None:

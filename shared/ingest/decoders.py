@@ -57,7 +57,7 @@ def check(files: Mapping[str, int], spill: int, manifest: Manifest, limits: Limi
     before, after = manifest.preprocess, manifest.postprocess or Generation()
     assert isinstance(before, Prompt) and isinstance(after, Generation), "what has no tokenizer is served as tensors"
     graph = decoder_graph.prepare(files, spill, after.window, limits)
-    texts = _open_texts(descriptors.read(files[before.tokenizer]))
+    texts = open_texts(descriptors.read(files[before.tokenizer]))
     template = _template(files, before)
     prompt = _read_prompt(texts, template, before)
     context = min((size for size in (after.context, graph.context) if size is not None), default=None)
@@ -83,7 +83,7 @@ def check(files: Mapping[str, int], spill: int, manifest: Manifest, limits: Limi
     )
 
 
-def _open_texts(raw: bytes) -> Texts:
+def open_texts(raw: bytes) -> Texts:
     try:
         return Texts(language.load(raw))
     except Unloadable as error:

@@ -54,7 +54,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     probe: "ran", or "inconclusive" if the model ran on none of the generated inputs. ran: shapes of the inputs that it
     ran on, by name. labels: class labels from the graph. reference: how far the answers are from the model's own
     arithmetic. samples: what to replay on other kinds of processors, encoded (shared/runtime/samples.py). weights: of a
-    decoder, the files that they are in. generation: what was tried of it. seconds: wall time.
+    decoder, the files that they are in. graphs: of a model of several, those beside model.onnx by name, as they are to
+    be served; without bytes where that is as uploaded. generation: what was tried of it. seconds: wall time.
     """
 
     accepted: bool
@@ -79,6 +80,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     reference: dict[str, Any] = field(default_factory=dict)
     samples: bytes | None = None
     weights: tuple[str, ...] = ()
+    graphs: dict[str, bytes] = field(default_factory=dict)
     generation: dict[str, Any] | None = None
     seconds: float = 0.0
 

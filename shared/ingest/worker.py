@@ -1,7 +1,7 @@
 """The worker: the process that reads untrusted models. The supervisor starts it; it confines itself before reading.
 
 It runs the checks of a model (`shared.ingest.checks`), the smoke test of a package (`shared.ingest.smoke`), or all of
-one that generates text (`shared.ingest.decoders`).
+one that generates text (`shared.ingest.decoders`) or hears it (`shared.ingest.hearers`).
 
 Job on standard input, answer on the file descriptor named in the job: the verdict as JSON, the model to serve if it is
 not the uploaded one, and its wide form if there is one, 8 bytes of length before each; then a line before each call of
@@ -23,6 +23,7 @@ import msgspec
 
 from shared.ingest.verdict import FILTER_MISSING, ExtremeCalls, Limits, Refused, Verdict
 from shared.package.manifest import Manifest
+from shared.package.tasks import SPEECH_TO_TEXT
 from shared.runtime import sandbox
 from shared.runtime.onnx import OutOfMemory
 
@@ -88,11 +89,12 @@ def main() -> None:
 def _prepare(job: Job) -> Work:
     # each of the three imports a lot that the others do not need
     if job.generated is not None:
-        from shared.ingest import decoders
+        from shared.ingest import decoders, hearers
 
         declared = msgspec.convert(job.generated.manifest, Manifest)
-        decoders.prepare()
-        return Work(partial(decoders.check, job.files, job.spill, declared, job.limits), decoders.versions())
+        kind = hearers if declared.served_task == SPEECH_TO_TEXT else decoders
+        kind.prepare()
+        return Work(partial(kind.check, job.files, job.spill, declared, job.limits), decoders.versions())
     if job.served is None:
         from shared.ingest import checks
 

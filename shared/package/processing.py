@@ -1,8 +1,8 @@
 """What a package declares to happen before and after the model: data, never code, one struct per kind.
 
-`preprocess` is an Image, Text, Audio, Table or Prompt; `postprocess` is Scores, Boxes, Entities, a Vector, Entailment,
-Similarity or Generation. Their member `kind` says which; if omitted, it is the first that the task allows.
-shared/serving does what is written here.
+`preprocess` is an Image, Text, Audio, Table, Prompt or Speech; `postprocess` is Scores, Boxes, Entities, a Vector,
+Entailment, Similarity, Generation or Transcription. Their member `kind` says which; if omitted, it is the first that
+the task allows. shared/serving does what is written here.
 """
 
 # annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from shared.errors import BadInput
 from shared.package.fields import FileName, Fraction, Length, Positive, Size
 from shared.package.generation import Generation, Prompt
+from shared.package.speech import Speech, Transcription
 from shared.package.tasks import TASKS, TENSOR
 
 
@@ -214,8 +215,8 @@ class Similarity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     output: str = "logits_per_image"
 
 
-Before = Image | Text | Audio | Table | Prompt
-After = Scores | Boxes | Entities | Vector | Entailment | Similarity | Generation
+Before = Image | Text | Audio | Table | Prompt | Speech
+After = Scores | Boxes | Entities | Vector | Entailment | Similarity | Generation | Transcription
 
 
 def fill_kinds(described: Any) -> Any:
@@ -251,6 +252,8 @@ def text_plan(before: Before | None, after: After | None) -> Text | None:
 
 def files(before: Before | None, after: After | None) -> list[str]:
     """The files of the package that serving needs."""
+    if isinstance(before, Speech):
+        return [before.tokenizer]
     if isinstance(before, Prompt):
         return [name for name in (before.tokenizer, before.template) if name]
     plan = text_plan(before, after)
@@ -277,7 +280,7 @@ def check_names(before: Before | None, after: After | None, inputs: list[str], o
 def _output_names(after: After | None) -> list[str]:
     if isinstance(after, Boxes):
         names = [after.boxes, after.scores, after.classes]
-    elif isinstance(after, Generation):
+    elif isinstance(after, Generation | Transcription):
         names = []
     else:
         names = [after.output if after else None, after.maps if isinstance(after, Scores) else None]

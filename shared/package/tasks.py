@@ -21,7 +21,8 @@ class Task(Struct, frozen=True):
     explained: bool = False
 
 
-TEXT_GENERATION = "text-generation"
+TEXT_GENERATION, SPEECH_TO_TEXT = "text-generation", "speech-to-text"
+DECODED = (TEXT_GENERATION, SPEECH_TO_TEXT)  # token by token, by the function for them
 TENSOR = "tensor"  # no meaning is declared: tensors in, tensors out
 TASKS = {
     "image-classification": Task(("image",), ("scores",), explained=True),
@@ -34,5 +35,6 @@ TASKS = {
     "tabular": Task(("table",), ("scores",), required=("preprocess",), explained=True),
     "tabular-regression": Task(("table",), required=("preprocess",), explained=True),
     TEXT_GENERATION: Task(("prompt",), ("generation",), required=("preprocess",)),
+    SPEECH_TO_TEXT: Task(("speech",), ("transcription",), required=("preprocess", "postprocess")),
     TENSOR: Task(),
 }

@@ -82,9 +82,9 @@ def layout_of(inputs: Iterable[Any], outputs: Iterable[Any], geometry: Geometry 
                 raise Unloadable(
                     f"the graph takes {argument.name!r}, and gives no present.{match[1]} for the next step"
                 )
-            caches.append(_cache(argument, presents.pop(match[1]), geometry))
+            caches.append(cache_of(argument, presents.pop(match[1]), geometry))
         elif argument.name in (IDS, MASK, POSITIONS, BRANCH, *KEEP):
-            integers[argument.name] = _datatype(argument, ("INT64", "INT32", "BOOL"))
+            integers[argument.name] = datatype_of(argument, ("INT64", "INT32", "BOOL"))
         else:
             raise Unloadable(
                 f"the graph takes {argument.name!r}, which no decoder that is known has: export the model with "
@@ -92,7 +92,7 @@ def layout_of(inputs: Iterable[Any], outputs: Iterable[Any], geometry: Geometry 
             )
     _require_decoder(caches, presents, integers, by_name)
     logits = by_name[LOGITS]
-    _datatype(logits, DATATYPES)
+    datatype_of(logits, DATATYPES)
     vocabulary = logits.shape[-1] if isinstance(logits.shape[-1], int) else None
     keep = next((name for name in KEEP if name in integers), None)
     return Layout(tuple(caches), integers, vocabulary, keep)
@@ -113,7 +113,8 @@ def _require_decoder(
         raise Unloadable(f"the graph gives {sorted(presents.values())[0]!r}, and takes no past for it")
 
 
-def _cache(argument: Any, present: str, geometry: Geometry | None) -> Cache:
+def cache_of(argument: Any, present: str, geometry: Geometry | None) -> Cache:
+    """Of one input. present: the output that it is in the next step. Raises Unloadable."""
     shape = [_size(size, argument.name, place, len(argument.shape)) for place, size in enumerate(argument.shape)]
     declared: dict[str, int | None] = {
         "heads": geometry.heads if geometry else None,
@@ -133,7 +134,7 @@ def _cache(argument: Any, present: str, geometry: Geometry | None) -> Cache:
             f"{argument.name!r} has the shape {list(argument.shape)}: a cache has one axis named for the batch and one "
             "named for the sequence; name them when you export the model"
         )
-    return Cache(argument.name, present, _datatype(argument, DATATYPES), tuple(sizes))
+    return Cache(argument.name, present, datatype_of(argument, DATATYPES), tuple(sizes))
 
 
 def _size(size: Any, name: str, place: int, rank: int) -> int | str:
@@ -152,7 +153,8 @@ def _size(size: Any, name: str, place: int, rank: int) -> int | str:
     raise Unloadable(f"the axis {size!r} of {name!r} is neither of the batch, nor of tokens, heads or their width")
 
 
-def _datatype(argument: Any, allowed: tuple[str, ...]) -> str:
+def datatype_of(argument: Any, allowed: tuple[str, ...]) -> str:
+    """The protocol's name of an argument's type. Raises Unloadable for another than those allowed."""
     datatype = BY_RUNTIME_NAME.get(argument.type)
     if datatype is None or datatype.name not in allowed:
         raise Unloadable(

@@ -9,7 +9,7 @@ at once: some exports can read several at the beginning only, and fail, or are w
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from shared.errors import BadInput, TooLarge
 from shared.runtime import caches, onnx
 from shared.runtime.arrays import DTYPES
 from shared.runtime.caches import BLOCK, BRANCH, IDS, LOGITS, MASK, POSITIONS, Cache, Geometry
-from shared.runtime.signature import Signature, TensorSpec, Unloadable
+from shared.runtime.signature import Session, Signature, TensorSpec, Unloadable
 from shared.runtime.zygotes import Decoding
 
 FACTS = ("length", "vocabulary", "limit")  # of a decoder; limit: 0 where none is known
@@ -77,7 +77,7 @@ class Decoder:
         if length == self.length and length:
             return
         if not self.in_place or not length:
-            self._values = [_cut(cache, value, length) for cache, value in zip(self._caches, self._values, strict=True)]
+            self._values = [cut(cache, value, length) for cache, value in zip(self._caches, self._values, strict=True)]
             self._room = length
         self.length = length
 
@@ -96,7 +96,7 @@ class Decoder:
         total = self.length + len(ids)
         values = self._run(ids, total, self._values)
         self._values, self.length = values[1:], total
-        return _last(values[0])
+        return last_logits(values[0])
 
     def _run(self, ids: np.ndarray, total: int, past: list[ort.OrtValue]) -> list[ort.OrtValue]:
         """One run: the logits, and the caches after it. The caches that lie in one place are those before, too."""
@@ -139,7 +139,7 @@ class Decoder:
         if self.limit is not None:
             room = min(room, max(self.limit, tokens))
         for place, cache in enumerate(self._caches):
-            array = _zeros(cache, room)
+            array = zeros(cache, room)
             if self.length:
                 kept = (slice(None),) * cache.axis + (slice(self.length),)
                 array[kept] = self._values[place].numpy()[kept]
@@ -156,18 +156,18 @@ class Decoder:
             after = self._run(TRIAL[:1], 1, self._empty(0))[1:]
         except BadInput as error:
             raise Unloadable(f"the decoder cannot read a token: {error}") from error
-        self.continues = self._goes_on(after, _last(at_once))
+        self.continues = self._goes_on(after, last_logits(at_once))
         self.in_place = self._stays()
         self._values = self._empty(0)
         return int(shape[2])
 
     def _empty(self, length: int) -> list[ort.OrtValue]:
-        return [ort.OrtValue.ortvalue_from_numpy(_zeros(cache, length)) for cache in self._caches]
+        return [ort.OrtValue.ortvalue_from_numpy(zeros(cache, length)) for cache in self._caches]
 
     def _goes_on(self, past: list[ort.OrtValue], expected: np.ndarray) -> bool:
         """Whether two tokens behind a first one give what the three give at once."""
         try:
-            logits = _last(self._run(TRIAL[1:], len(TRIAL), past)[0])
+            logits = last_logits(self._run(TRIAL[1:], len(TRIAL), past)[0])
         except BadInput:
             return False
         return bool(np.abs(logits - expected).max() <= CLOSE * np.abs(expected).max())
@@ -183,16 +183,16 @@ class Decoder:
         return all(v.shape() == cache.dimensions(1, TRIED) for cache, v in zip(self._caches, after, strict=True))
 
 
-def _zeros(cache: Cache, length: int) -> np.ndarray:
+def zeros(cache: Cache, length: int) -> np.ndarray:
     return np.zeros(cache.dimensions(1, length), DTYPES[cache.datatype])
 
 
-def _cut(cache: Cache, value: ort.OrtValue, length: int) -> ort.OrtValue:
+def cut(cache: Cache, value: ort.OrtValue, length: int) -> ort.OrtValue:
     kept = value.numpy()[(slice(None),) * cache.axis + (slice(length),)]
     return ort.OrtValue.ortvalue_from_numpy(kept.copy())  # never a view of what is about to be given back
 
 
-def _last(logits: ort.OrtValue) -> np.ndarray:
+def last_logits(logits: ort.OrtValue) -> np.ndarray:
     """Those of the last token, as a copy: the others are of no use to anybody."""
     last: np.ndarray = logits.numpy()[0, -1].astype(np.float32, copy=True)
     return last
@@ -232,7 +232,10 @@ def load(model: bytes, data: Mapping[str, mmap.mmap], decoding: Decoding, thread
     return Reading(Decoder(onnx.open_session(model, threads, data=data), geometry, decoding.limit))
 
 
-def load_files(path: str, data: Mapping[str, str], decoding: Decoding, threads: int = 1) -> Reading:
+Load = Callable[[bytes, Mapping[str, mmap.mmap], Decoding, int], Session]
+
+
+def load_files(path: str, data: Mapping[str, str], decoding: Decoding, threads: int = 1, load: Load = load) -> Session:
     """As `load`, from paths; the files may be removed afterwards."""
     maps = {}
     for name, place in data.items():

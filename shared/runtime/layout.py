@@ -87,13 +87,14 @@ def mapped(model: Data, location: str) -> bytes | None:
     return b"".join([_join(model, others), _head(GRAPH, len(body)), body]) if references else None
 
 
-def externalized(model: Data, location: str, write: Callable[[memoryview | bytes], None]) -> bytes:
+def externalized(model: Data, location: str, write: Callable[[memoryview | bytes], None], end: int = 0) -> bytes:
     """The model with its large tensors replaced by references into another file, to which they are written, aligned.
 
-    location: that file's name; it is empty. Raises ValueError as `aligned` does, and what `write` raises.
+    location: that file's name. end: its size before, in bytes. Raises ValueError as `aligned` does, and what `write`
+    raises.
     """
     [graph], others = _split(fields(model, 0, len(model)), GRAPH)
-    chunks, copied, end = [], graph.content, 0  # copied: as in `mapped`. end: of the other file
+    chunks, copied = [], graph.content  # copied: as in `mapped`
     for field in fields(model, graph.content, graph.end):
         if field.number != INITIALIZER or not (raw := _raw(model, field)):
             continue

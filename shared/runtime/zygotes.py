@@ -42,13 +42,15 @@ class Cutting(Struct, frozen=True, array_like=True):
 
 class Decoding(Struct, frozen=True, array_like=True):
     """That the file is a decoder's graph. files: the names that it has for those with its weights, whose descriptors
-    come behind its own. heads, width, limit: see decoder.Decoder; heads and width both or neither.
+    come behind its own. heads, width, limit: see decoder.Decoder; heads and width both or neither. hears: it is one of
+    speech, with an encoder among its files: see hearer.Hearer.
     """
 
     files: tuple[str, ...] = ()
     heads: int | None = None
     width: int | None = None
     limit: int | None = None
+    hears: bool = False
 
 
 class Order(Struct, frozen=True, array_like=True, tag=1):

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from shared import deadline, keys
-from shared.errors import AmaasError, BadInput, NotFound, Unavailable
+from shared.errors import AmaasError, NotFound, Unavailable
 from shared.package import manifest as manifests
 from shared.package.manifest import Manifest
-from shared.package.tasks import TEXT_GENERATION
+from shared.package.tasks import DECODED
 from shared.registry import withdrawn
 from shared.registry.log import Log
 from shared.registry.state import Head, Version
-from shared.serving import forms, vouching
+from shared.serving import decoded, forms, vouching
+from shared.serving.decoded import GeneratesText
 from shared.serving.kept import OVERHEAD, Entry, Identity, Kept, identity
 from shared.serving.layer import EMPTY, Later, Layer
 from shared.serving.loaded import Loaded, Resolved
@@ -48,10 +49,6 @@ PREFETCH = 25.0
 
 
 Failed = Callable[[Resolved, Exception], None]
-
-
-class GeneratesText(BadInput):
-    """The version is of those that the function for them serves."""
 
 
 class _Load(Struct):
@@ -157,7 +154,7 @@ class Models:
             self._wall.prepare()
         resolved = self.resolve(model, reference, key)
         head, version, stale, alias, since = resolved
-        self._require_kind(model, version)
+        decoded.require(self._generates, model, version.task, is_decoder=self._is_decoder(version))
         resolved_ns = time.perf_counter_ns()
         session_key = identity(model, version)
         fresh = session_key not in self._kept
@@ -228,23 +225,8 @@ class Models:
         self._refused[identity(model, version)] = refusal
         raise Unavailable(refusal)
 
-    def _require_kind(self, model: str, version: Version) -> None:
-        """Raises BadInput for a version that another function serves, which says nothing of the version."""
-        generates = self._is_decoder(version)
-        if self._generates in (None, generates):
-            return
-        if generates:
-            raise GeneratesText(
-                f"{model!r} generates text, which this route does not: POST /v1/chat/completions, /v1/completions, "
-                f"/models/{model}/predict or /v2/models/{model}/generate"
-            )
-        raise BadInput(
-            f"{model!r} is of the task {version.task}, and generates no text: POST /models/{model}/predict or "
-            f"/v2/models/{model}/infer"
-        )
-
     def _is_decoder(self, version: Version) -> bool:
-        return version.task == TEXT_GENERATION and self.manifest(version).served_task == TEXT_GENERATION
+        return version.task in DECODED and self.manifest(version).served_task in DECODED
 
     def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
         """One form of a version, loaded as soon as the manifest permits it; its size in bytes."""

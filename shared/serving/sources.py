@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from shared.errors import Unavailable
 from shared.package import processing
 from shared.package.generation import Generation
+from shared.package.speech import Transcription
 from shared.registry import blobs
 from shared.serving.layer import Layer
 from shared.serving.wall import Wall
@@ -83,14 +84,21 @@ class Sources:
         return disk.f_bavail * disk.f_frsize >= size
 
     def open_decoder(self, version: Version, manifest: Manifest) -> tuple[Session, int]:
-        """A session of a version that generates text (decoder.Reading), and its size in bytes. Raises Unavailable."""
+        """A session of a version that generates text (decoder.Reading), or hears it (hearer.Listening), and its size.
+
+        In bytes. Raises Unavailable.
+        """
         from shared.runtime.zygotes import Decoding
 
-        after = manifest.postprocess if isinstance(manifest.postprocess, Generation) else Generation()
+        after = manifest.postprocess
+        if not isinstance(after, Generation | Transcription):
+            after = Generation()
         beside = processing.files(manifest.preprocess, manifest.postprocess)
         names = [name for name in version.files if name not in beside]
         facts = (manifest.gate or {}).get("generation") or {}
-        decoding = Decoding(tuple(names), after.heads, after.width, facts.get("context"))
+        decoding = Decoding(
+            tuple(names), after.heads, after.width, facts.get("context"), isinstance(after, Transcription)
+        )
         trusted = self._wall.trusts(version, self.read)
         folder = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - as below
         from tempfile import TemporaryDirectory  # which no other model needs

@@ -85,11 +85,11 @@ class Wall(Struct, frozen=True):
     def open_decoder(
         self, path: str, data: Mapping[str, str], decoding: Decoding, *, direct: bool, threads: int
     ) -> Session:
-        """A session of the decoder in a file, as decoder.Reading has it; as `open`. data: see confined.load_decoder."""
+        """A session of the decoder in a file, Reading or Listening; as `open`. data: see confined.load_decoder."""
         if direct:
-            from shared.runtime import decoder
+            from shared.runtime import decoder, hearer
 
-            return decoder.load_files(path, data, decoding, threads)
+            return decoder.load_files(path, data, decoding, threads, hearer.load if decoding.hears else decoder.load)
         from shared.runtime import confined
 
         return confined.load_decoder(path, data, decoding, threads=threads, memory=self.memory, filtered=self.filtered)

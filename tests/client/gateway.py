@@ -41,7 +41,7 @@ from tests.support import load_event
 
 UNKNOWN_TOKEN = {"error": "no valid token: send the header Authorization: Bearer amaas_..."}
 FUNCTIONS: list[tuple[str, Callable[..., Any]]] = [
-    (r"/v1/(chat/completions|completions|models(/.*)?)|/v2/models/.*/generate(_stream)?", generate.handler),
+    (r"/v1/(chat/completions|completions|audio/.*|models(/.*)?)|/v2/models/.*/generate(_stream)?", generate.handler),
     (r"/v2(/.*)?|/v1/.*|.*/(predict|explain)", inference.handler),
     (r".*/uploads|/uploads/[^/]+", upload.handler),
     (r"/tokens.*", tokens_app.handler),

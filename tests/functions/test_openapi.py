@@ -28,7 +28,7 @@ from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
 from tests import conformance
 from tests.functions.test_flow import push as upload
-from tests.support import call, linear, load_event
+from tests.support import FORM, call, form, linear, load_event
 
 DOCUMENT = describing.document()
 ROUTES = routes()
@@ -107,6 +107,9 @@ BODIES: dict[str, Any] = {
 }
 
 
+FORMS = ("createTranscription", "createTranslation")
+
+
 class Reads(dict[str, str]):
     """Headers that note what a handler looks for."""
 
@@ -138,7 +141,9 @@ def wired(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
 @each
 def test_the_headers_are_what_the_code_reads(service: str, route: Any, told: dict[str, Any], wired: None) -> None:
     headers = Reads()
+    headers.update(FORM if route.id in FORMS else {})
     body = json.dumps(BODIES.get(route.id.replace("Version", ""), {})).encode()
+    body = form(b"no sound", model="m") if route.id in FORMS else body
     request = Request(route.method, "/", PARAMS, {}, headers, body, ("admin",), "tester", "request-1")
     with contextlib.suppress(errors.AmaasError):
         route.call(request)

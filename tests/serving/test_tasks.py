@@ -15,6 +15,7 @@ from shared.errors import NotImplemented_
 from shared.package import manifest, processing
 from shared.package.manifest import Manifest
 from shared.package.processing import Column, Table
+from shared.package.speech import Transcription
 from shared.package.tasks import TASKS, TENSOR
 from shared.package.tasks import Task as Declared
 from shared.serving import tasks
@@ -32,7 +33,9 @@ REFERENCE = {"reference.csv": b"a,b\n0,0\n"}
 
 def complete(name: str) -> Manifest:
     """A manifest that has what its task requires."""
-    return Manifest(task=name, preprocess=AB if TASKS[name].required else None)
+    required = TASKS[name].required
+    after = Transcription(start=0, end=0, no_timestamps=0) if "postprocess" in required else None
+    return Manifest(task=name, preprocess=AB if required else None, postprocess=after)
 
 
 @pytest.mark.parametrize("name", TASKS)

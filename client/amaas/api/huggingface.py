@@ -68,10 +68,10 @@ def weights(model: Path) -> dict[str, Path]:
 
 def derive(folder: Path) -> tuple[dict[str, Any], str | None]:
     """The manifest of a folder, and its chat template, if it has one. Raises AmaasError."""
-    tokens = _read(folder / "tokenizer_config.json")
+    tokens = read(folder / "tokenizer_config.json")
     template = _template(folder, tokens)
-    config, sampling = _read(folder / "config.json"), _read(folder / "generation_config.json")
-    genai = _read(folder / "genai_config.json")
+    config, sampling = read(folder / "config.json"), read(folder / "generation_config.json")
+    genai = read(folder / "genai_config.json")
     after = _of_genai(genai) if genai and not config else _of_config(config, sampling)
     after["ends"] = sorted({*after.get("ends", []), *_end_of(folder, tokens)})
     before: dict[str, Any] = {"kind": "prompt", "tokenizer": TOKENIZER}
@@ -81,12 +81,12 @@ def derive(folder: Path) -> tuple[dict[str, Any], str | None]:
         before["template"] = TEMPLATE
         before |= {"tools": [f"{TOOLS[0]}\n", f"\n{TOOLS[1]}"]} if TOOLS[0] in template else {}
     manifest: dict[str, Any] = {"task": "text-generation", "preprocess": before, "postprocess": after}
-    return manifest | _described(folder), template
+    return manifest | described(folder), template
 
 
 def _of_config(config: dict[str, Any], sampling: dict[str, Any]) -> dict[str, Any]:
     text = config.get("text_config") or config
-    after: dict[str, Any] = {"ends": _numbers(sampling.get("eos_token_id", text.get("eos_token_id")))}
+    after: dict[str, Any] = {"ends": numbers(sampling.get("eos_token_id", text.get("eos_token_id")))}
     queries = text.get("num_attention_heads", text.get("n_head"))
     heads = text.get("num_key_value_heads") or queries
     hidden = text.get("hidden_size", text.get("n_embd"))
@@ -108,7 +108,7 @@ def _window(text: dict[str, Any]) -> int | None:
 def _of_genai(genai: dict[str, Any]) -> dict[str, Any]:
     model, search = genai.get("model") or {}, genai.get("search") or {}
     decoder = model.get("decoder") or {}
-    after: dict[str, Any] = {"ends": _numbers(model.get("eos_token_id"))}
+    after: dict[str, Any] = {"ends": numbers(model.get("eos_token_id"))}
     heads, width = decoder.get("num_key_value_heads"), decoder.get("head_size")
     after |= {"heads": heads, "width": width} if heads and width else {}
     after |= {"context": model["context_length"]} if isinstance(model.get("context_length"), int) else {}
@@ -126,11 +126,11 @@ def _sampling(values: dict[str, Any]) -> dict[str, Any]:
 def _end_of(folder: Path, tokens: dict[str, Any]) -> list[int]:
     """The number of the tokenizer's eos_token, which ends a chat's answer where generation_config.json is silent."""
     end = _content(tokens.get("eos_token"))
-    added = _read(folder / TOKENIZER).get("added_tokens") or []
+    added = read(folder / TOKENIZER).get("added_tokens") or []
     return [int(one["id"]) for one in added if end is not None and one.get("content") == end]
 
 
-def _numbers(value: Any) -> list[int]:
+def numbers(value: Any) -> list[int]:
     return [number for number in (value if isinstance(value, list) else [value]) if isinstance(number, int)]
 
 
@@ -152,7 +152,7 @@ def _template(folder: Path, tokens: dict[str, Any]) -> str | None:
     return template if isinstance(template, str) else None
 
 
-def _described(folder: Path) -> dict[str, Any]:
+def described(folder: Path) -> dict[str, Any]:
     """The model's card, and the licence in its head."""
     readme = folder / "README.md"
     if not readme.is_file():
@@ -163,7 +163,7 @@ def _described(folder: Path) -> dict[str, Any]:
     return {"card": card} | ({"licence": licence} if licence else {})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
     """A JSON object of the folder; empty where there is none. Raises AmaasError."""
     if not path.is_file():
         return {}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from amaas.api import huggingface
+from amaas.api import huggingface, whisper
 from amaas.errors import AmaasError
 
 MODEL, MANIFEST = "model.onnx", "amaas.json"
@@ -34,12 +34,17 @@ def opened(path: Path, graph: str | None = None) -> Iterator[dict[str, Path]]:
 
 def _of_language_model(path: Path, chosen: str | None, derived: Path) -> dict[str, Path]:
     """derived: a folder for what is not in the model's own as it is sent."""
-    graph = huggingface.graph(path, chosen)
-    described, template = huggingface.derive(path)
+    if whisper.is_speech_model(path):
+        graphs, described, template = whisper.graphs(path, chosen), whisper.derive(path), None
+    else:
+        graphs = {MODEL: huggingface.graph(path, chosen)}
+        described, template = huggingface.derive(path)
     own = path / MANIFEST
     described |= manifest({MANIFEST: own}) if own.is_file() else {}
     (derived / MANIFEST).write_text(json.dumps(described), encoding="utf-8")
-    package = {MODEL: graph, MANIFEST: derived / MANIFEST, **huggingface.weights(graph)}
+    package = {**graphs, MANIFEST: derived / MANIFEST}
+    for graph in graphs.values():
+        package |= huggingface.weights(graph)
     if template is not None:
         (derived / huggingface.TEMPLATE).write_text(template, encoding="utf-8")
         package[huggingface.TEMPLATE] = derived / huggingface.TEMPLATE

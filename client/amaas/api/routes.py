@@ -25,6 +25,8 @@ ROUTES = {
     "rerank": ("POST", "/v1/rerank"),
     "createChatCompletion": ("POST", "/v1/chat/completions"),
     "createCompletion": ("POST", "/v1/completions"),
+    "createTranscription": ("POST", "/v1/audio/transcriptions"),
+    "createTranslation": ("POST", "/v1/audio/translations"),
     "listOpenaiModels": ("GET", "/v1/models"),
     "getOpenaiModel": ("GET", "/v1/models/{model}"),
     "generateVersion": ("POST", "/v2/models/{model}/versions/{version}/generate"),

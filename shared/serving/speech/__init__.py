@@ -1,0 +1,1 @@
+"""From sound to text: windows of sound, the rules of their tokens, segments with times."""
