@@ -55,6 +55,8 @@ class Source:
         self.size = path.stat().st_size + sum((path.parent / name).stat().st_size for name in beside)
         self.beside = beside
         self._check_floats()
+        for tensor in self.tensors.values():
+            self._place(tensor)
 
     def array(self, name: str) -> np.ndarray:
         """The tensor's values, over the mapped file: nothing is read yet. Raises TrainingError."""
@@ -62,11 +64,20 @@ class Source:
         dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
         if not uses_external_data(tensor):
             return np.asarray(onnx.numpy_helper.to_array(tensor))
-        info, count = ExternalDataInfo(tensor), math.prod(tensor.dims)
+        file, offset = self._place(tensor)
+        shape = tuple(tensor.dims)
+        return np.memmap(file, dtype, "r", offset, shape) if math.prod(shape) else np.empty(shape, dtype)
+
+    def _place(self, tensor: onnx.TensorProto) -> tuple[Path, int]:
+        """The file that it is in, and where there. Raises TrainingError where it is not whole."""
+        if not uses_external_data(tensor):
+            return self.path, 0
+        info = ExternalDataInfo(tensor)
         file, offset = self.path.parent / info.location, info.offset or 0
-        if offset < 0 or offset + count * dtype.itemsize > file.stat().st_size:
-            raise TrainingError(f"tensor {name!r} is beyond the end of {file}: copy or export the model again")
-        return np.memmap(file, dtype, "r", offset, tuple(tensor.dims)) if count else np.empty(tensor.dims, dtype)
+        length = math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        if offset < 0 or offset + length > file.stat().st_size:
+            raise TrainingError(f"tensor {tensor.name!r} is beyond the end of {file}: copy or export the model again")
+        return file, offset
 
     @cached_property
     def places(self) -> list[tuple[onnx.GraphProto, onnx.NodeProto]]:
