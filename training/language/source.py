@@ -19,6 +19,7 @@ from shared.runtime.caches import IDS
 from training.errors import TrainingError
 
 PRODUCTS = ("MatMul", "Gemm")
+RESHAPED = ("Reshape", "Cast", "Identity", "Unsqueeze", "Squeeze")  # of tokens, before they are looked up
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 QUANTIZED = ("MatMulNBits", "GatherBlockQuantized", "DequantizeLinear", "MatMulInteger")
 FEWEST = 1024  # weights of a matrix from which on its scales take less than is gained
@@ -92,17 +93,20 @@ class Source:
             for _, node in self.places
             if node.op_type == "Transpose" and self._is_matrix(node.input[0])
         }
+        ids = {IDS}
         products: dict[tuple[str, bool], list[int]] = {}
         tables: dict[tuple[str, bool], list[int]] = {}
         for place, (_, node) in enumerate(self.places):
             name = node.input[int(node.op_type in PRODUCTS)] if node.input else ""
             turned, tensor = name in turns, turns.get(name, name)
+            if node.op_type in RESHAPED and name in ids:
+                ids.add(node.output[0])
             if not self._is_matrix(tensor):
                 continue
             if node.op_type in PRODUCTS and _plain(node):
                 turned ^= any(one.name == "transB" and one.i for one in node.attribute)
                 products.setdefault((tensor, turned), []).append(place)
-            elif node.op_type == "Gather" and IDS in node.input and not any(one.i for one in node.attribute):
+            elif node.op_type == "Gather" and node.input[1] in ids and not any(one.i for one in node.attribute):
                 tables.setdefault((tensor, not turned), []).append(place)
         if not products:
             raise TrainingError(
