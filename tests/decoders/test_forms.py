@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import onnx
 import pytest
 from amaas.api import package
+from amaas.cli.app import main
+from click.testing import CliRunner
 
 from shared.ingest.candidate import Candidate, check_package
 from shared.ingest.verdict import Limits
@@ -139,3 +142,18 @@ def test_what_is_quantized_is_not_quantized_again(
     made(folder(), tmp_path / "out", "--steps", "weight8")
     assert command.main([str(tmp_path / "out" / "weight8"), "--out", str(tmp_path / "again")]) == 1
     assert "quantized already" in capsys.readouterr().err
+
+
+def test_the_command_line_makes_a_folder_to_push(folder: Callable[..., Path], tmp_path: Path) -> None:
+    path, out = folder(), tmp_path / "out"
+    arguments = ["optimize", str(path), "--steps", "weight8", "--floor", "0.9", "--out", str(out)]
+    done = CliRunner().invoke(main, [*arguments, "--python", sys.executable], catch_exceptions=False)
+    assert done.exit_code == 0 and f"amaas push {out}" in done.stdout.replace("\n", "")
+    refused = [*arguments[:-2], "--out", str(tmp_path / "other"), "--python", sys.executable, "--floor", "0.999"]
+    assert CliRunner().invoke(main, refused, catch_exceptions=False).exit_code == 1
+    assert not (tmp_path / "other").exists()
+
+
+def test_options_of_folders_are_refused_for_models() -> None:
+    done = CliRunner().invoke(main, ["optimize", "wide", "--floor", "0.9"], catch_exceptions=False)
+    assert done.exit_code == 2 and "language model's folder" in done.stderr

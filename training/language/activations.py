@@ -9,6 +9,7 @@ and how much the squared error of each row counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from onnx import TensorProto, helper
 
 from shared.errors import AmaasError
 from shared.runtime.arrays import DTYPES
-from shared.runtime.caches import BRANCH, IDS, MASK, POSITIONS, Geometry, layout_of
+from shared.runtime.caches import BRANCH, IDS, LOGITS, MASK, POSITIONS, Geometry, layout_of
 from training.errors import TrainingError
 from training.language.source import Matrix, Source
 
@@ -43,8 +44,15 @@ def squares(source: Source, tokens: Sequence[int], geometry: Geometry | None) ->
                 _observe(model.graph, node.input[0], output, matrix.shape[0], len(tokens))
     if not values:
         return {}
-    results = _run(model, source, tokens, geometry, sorted({SQUARES + value for value in values.values()}))
+    outputs = sorted({SQUARES + value for value in values.values()})
+    results = _run(model, source.path, tokens, geometry, outputs)
     return {name: results[SQUARES + value].reshape(-1) for name, value in values.items()}
+
+
+def logits(path: Path, tokens: Sequence[int], geometry: Geometry | None) -> np.ndarray:
+    """Of a decoder's file, behind each of the tokens: [tokens, vocabulary]. Raises TrainingError."""
+    values = _run(onnx.load(path, load_external_data=False), path, tokens, geometry, [LOGITS])[LOGITS]
+    return values.reshape(-1, values.shape[-1])
 
 
 def scales(source: Source, measured: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -87,24 +95,22 @@ def _observe(graph: onnx.GraphProto, value: str, output: str, inputs: int, token
 
 
 def _run(
-    model: onnx.ModelProto, source: Source, tokens: Sequence[int], geometry: Geometry | None, outputs: list[str]
+    model: onnx.ModelProto, path: Path, tokens: Sequence[int], geometry: Geometry | None, outputs: list[str]
 ) -> dict[str, np.ndarray]:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.enable_mem_reuse = False  # as shared.runtime.onnx.open_session
-    folder = str(source.path.parent.absolute())
+    folder = str(path.parent.absolute())
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        observed = {argument.name for argument in session.get_outputs()} & set(outputs)
         given = [one for one in session.get_outputs() if not one.name.startswith(SQUARES)]
         feeds = _feeds(session.get_inputs(), given, tokens, geometry)
-        names = sorted(observed)
-        return dict(zip(names, session.run(names, feeds), strict=True))
+        return dict(zip(outputs, session.run(outputs, feeds), strict=True))
     except AmaasError as error:
-        raise TrainingError(f"{source.path}: {error}") from error
+        raise TrainingError(f"{path}: {error}") from error
     except Exception as error:  # ONNX Runtime's own share no base class
-        raise TrainingError(f"{source.path} cannot run ({str(error)[:300]}): export the model again") from error
+        raise TrainingError(f"{path} cannot run ({str(error)[:300]}): export the model again") from error
 
 
 def _feeds(inputs: Any, outputs: Any, tokens: Sequence[int], geometry: Geometry | None) -> dict[str, np.ndarray]:

@@ -134,9 +134,9 @@ def judged(path: Path, size: int, geometry: Geometry | None, reference: Referenc
     agreed = sum(_agreed(reader, case) for case in reference.cases)
     along = reader.along(reference.held)
     perplexity = float(np.exp(_surprise(along, reference.held).mean()))
-    divergence = float(np.mean([_divergence(one, two) for one, two in zip(reference.logits, along, strict=True)]))
+    nats = float(np.mean([divergence(one, two) for one, two in zip(reference.logits, along, strict=True)]))
     total = sum(len(case.answer) for case in reference.cases)
-    return Figures(size, agreed, total, perplexity, divergence, reader.speed, reader.load)
+    return Figures(size, agreed, total, perplexity, nats, reader.speed, reader.load)
 
 
 def _agreed(reader: _Reader, case: Case) -> int:
@@ -153,7 +153,8 @@ def _surprise(logits: np.ndarray, tokens: Sequence[int]) -> np.ndarray:
     return np.array([-_logarithms(row)[token] for row, token in zip(logits, tokens[1:], strict=True)])
 
 
-def _divergence(expected: np.ndarray, found: np.ndarray) -> float:
+def divergence(expected: np.ndarray, found: np.ndarray) -> float:
+    """Of two distributions, by their logits, [vocabulary]; in nats."""
     first, second = _logarithms(expected), _logarithms(found)
     return float((np.exp(first) * (first - second)).sum())
 

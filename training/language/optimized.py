@@ -55,8 +55,9 @@ def read(folder: Path, chosen: str | None = None) -> Parent:
     """Find, and measure. Raises TrainingError for a folder that is no decoder in floats."""
     decoder, tongue = source.find(folder, chosen), prompts.of_folder(folder)
     geometry = tongue.geometry
-    squares = activations.squares(decoder, tongue.text("calibration.txt"), geometry)
-    measured = Measured(decoder, squares, activations.scales(decoder, squares))
+    text = tongue.text("calibration.txt")
+    squares = activations.squares(decoder, text, geometry)
+    measured = Measured(decoder, squares, activations.scales(decoder, squares), text, geometry)
     asked, held = tongue.prompts(), tongue.text("held.txt")
     reference = judge.refer(decoder.path, decoder.size, geometry, asked, held, tongue.ends)
     return Parent(folder, decoder, tongue, measured, reference)
