@@ -13,7 +13,7 @@ from training.language.blocks import Shape
 from training.language.source import Matrix, Source
 from training.language.written import Planned
 
-EIGHT, FINER, FOUR = Shape(8, 32, False), Shape(8, 16, False), Shape(4, 32, True)
+FINE, EIGHT, FOUR = Shape(8, 16, False), Shape(8, 32, False), Shape(4, 32, True)
 SHARES = (0.75, 0.5, 0.25)  # of the weights between table and logits, in 4 bits
 
 
@@ -44,9 +44,7 @@ class Form:
 
 
 def _eight(measured: Measured) -> Iterator[tuple[str, Plan]]:
-    for shape in (EIGHT, FINER):
-        plan = {matrix.name: _planned(measured, matrix, shape) for matrix in measured.source.matrices}
-        yield f"8 bits, a scale for each {shape.block}", plan
+    yield "8 bits", {matrix.name: _planned(measured, matrix, FINE) for matrix in measured.source.matrices}
 
 
 def _four(measured: Measured) -> Iterator[tuple[str, Plan]]:
@@ -71,7 +69,7 @@ def _mixed(measured: Measured) -> Iterator[tuple[str, Plan]]:
 FORMS = {
     form.name: form
     for form in (
-        Form("weight8", "weights in 8 bits, a scale for each 32, or 16", _eight),
+        Form("weight8", "weights in 8 bits, a scale for each 16", _eight),
         Form("mixed", "as many in 4 bits as the floor allows, by what these cost", _mixed),
         Form("weight4", "weights in 4 bits, a scale and a zero point for each 32", _four),
     )
