@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from tests.decoders.test_decoder import MODELS
+MODELS = Path(__file__).with_name("models")
 
 SPECIAL = ("<unk>", "<|im_start|>", "<|im_end|>")
 CHARACTERS = string.ascii_letters + string.digits + "ĠĊ" + "".join(c for c in string.punctuation if c not in "`^|")

