@@ -98,7 +98,7 @@ def test_other_content_and_other_models() -> None:
     with pytest.raises(Unsupported):
         tasks.predict(loaded(), b"{}", "text/plain", {})
     with pytest.raises(AmaasError, match="infer"):
-        tasks.predict(loaded(task="text-generation"), b"", "text/plain", {})
+        tasks.predict(loaded(task="text-to-image"), b"", "text/plain", {})
 
 
 def test_many_images_in_one_call() -> None:

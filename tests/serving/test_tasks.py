@@ -73,11 +73,11 @@ def test_a_package_without_what_its_task_requires_is_served_in_tensors() -> None
 
 def test_a_version_of_another_release_keeps_its_tensors() -> None:
     """Its manifest is read, since /infer needs no task; only what its task means is not known here."""
-    stored = manifest.decode(b'{"task": "text-generation", "inputs": [], "preprocess": {"kind": "text"}}')
-    assert (stored.task, tasks.in_own_terms(stored)) == ("text-generation", False)
-    model = packages.loaded(linear([[1.0]]), task="text-generation")
+    stored = manifest.decode(b'{"task": "text-to-image", "inputs": [], "preprocess": {"kind": "text"}}')
+    assert (stored.task, tasks.in_own_terms(stored)) == ("text-to-image", False)
+    model = packages.loaded(linear([[1.0]]), task="text-to-image")
     for call in (tasks.predict, tasks.explain):
-        with pytest.raises(NotImplemented_, match=r"does not know the task 'text-generation': POST tensors to /v2/"):
+        with pytest.raises(NotImplemented_, match=r"does not know the task 'text-to-image': POST tensors to /v2/"):
             call(model, b"{}", "application/json", {})
 
 

@@ -118,7 +118,7 @@ REGISTRY = [
     Bug("nothing is collected", COLLECT + "collect", "info.modified < oldest_kept", "False"),
     Bug(
         "an old blob is not written again",
-        "shared.registry.blobs:write",
+        "shared.registry.blobs:_is_due",
         "or time.time() - present.modified > GRACE / 2",
         "",
         ORDERS,
