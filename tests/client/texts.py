@@ -85,7 +85,7 @@ class Held:
             try:
                 for event in whole(*arguments, **options):
                     # the first event has the role, and no text
-                    if self.made == pieces + 1 and not self.go.wait(60):
+                    if self.made == pieces + 1 and not self.go.wait(300):
                         raise TimeoutError("nobody has set `go`")
                     self.made += 1
                     yield event

@@ -29,7 +29,7 @@ def connected(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Client:
         )
         return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
 
-    def send(targets: list[dict[str, Any]], package: dict[str, Path], report: Any = None) -> None:
+    def send(targets: list[dict[str, Any]], package: dict[str, Path], *rest: Any) -> None:
         for target in targets:
             key = target["url"].partition("?")[0]
             key = key[key.index("uploads/") :]

@@ -52,6 +52,7 @@ OTHERS = {
     "tools/planted_circle.py": ("import tools.planted_back", "planted_back"),
     "tools/planted_back.py": ("import tools.planted_circle", "planted_circle"),
     "training/compress/planted_step.py": ("", "planted_step"),
+    "training/language/planted_form.py": ("", "planted_form"),
     "training/kinds/planted_ring.py": ("import training.kinds.planted_return", "planted_return"),
     "training/kinds/planted_return.py": ("import training.kinds.planted_ring", "planted_ring"),
     "training/kinds/planted_registry.py": (
