@@ -58,7 +58,7 @@ class StopStrings:
             self.stopped = True
             text, self._held = self._held[: min(places)], ""
             return text
-        kept = max((_overlap(self._held, stop) for stop in self._stops), default=0)
+        kept = max((overlap(self._held, stop) for stop in self._stops), default=0)
         cut = len(self._held) - kept
         text, self._held = self._held[:cut], self._held[cut:]
         return text
@@ -69,7 +69,7 @@ class StopStrings:
         return text
 
 
-def _overlap(text: str, stop: str) -> int:
+def overlap(text: str, stop: str) -> int:
     """How many characters at the text's end are the beginning of the stop string."""
     longest = min(len(text), len(stop) - 1)
     return next((length for length in range(longest, 0, -1) if text.endswith(stop[:length])), 0)

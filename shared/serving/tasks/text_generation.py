@@ -16,20 +16,11 @@ from shared.serving.generation.openai import answers
 from shared.serving.generation.openai.messages import Message, for_template
 from shared.serving.generation.openai.tools import MARKERS
 from shared.serving.generation.triton import Parameters
-from shared.serving.inputs.request import Inputs, Options
+from shared.serving.inputs.request import Body, Inputs, Options
 from shared.serving.loaded import Loaded
 from shared.serving.tasks.base import Task
 
 MOST = 16  # texts of a call: each of them takes seconds
-
-
-class Body(Struct, frozen=True, forbid_unknown_fields=True):
-    """input, inputs: a text, or an object with `messages`. id: the caller's own, which nothing here reads."""
-
-    input: Any = UNSET
-    inputs: Any = UNSET
-    parameters: dict[str, Any] = {}
-    id: Any = None
 
 
 class Item(Struct, frozen=True):

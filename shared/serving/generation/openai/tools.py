@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from shared.clock import new_id
 from shared.errors import BadInput
+from shared.serving.generation.texts import overlap
 
 MARKERS = ("<tool_call>\n", "\n</tool_call>")
 FORM = {"x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}
@@ -111,7 +112,7 @@ class Splitter:
         while True:
             start = self._held.find(self._begin)
             if start < 0:
-                cut = len(self._held) - _overlap(self._held, self._begin)
+                cut = len(self._held) - overlap(self._held, self._begin)
                 given, self._held = given + self._held[:cut], self._held[cut:]
                 return given
             end = self._held.find(self._end, start)
@@ -131,11 +132,6 @@ class Splitter:
         """What was held back, at the text's end: a call without an end is none."""
         text, self._held = self._held, ""
         return text
-
-
-def _overlap(text: str, marker: str) -> int:
-    longest = min(len(text), len(marker) - 1)
-    return next((length for length in range(longest, 0, -1) if text.endswith(marker[:length])), 0)
 
 
 def _parsed(text: str) -> Call | None:
