@@ -44,12 +44,19 @@ class Answering:
         self._request, self._route, self._started_ns = request, route, started_ns
         self._place = texts.begin(store(), request.limited, request.id, request.limits)
 
-    def failing(self, work: Callable[[], Any]) -> Any:
-        """What `work` gives; an error of it is one of this call."""
+    def failing(self, work: Callable[[], Any], times: Timed | None = None) -> Any:
+        """What `work` gives; an error of it is one of this call. Raises BadInput for what no text and no number is."""
         try:
             return work()
+        except (RecursionError, UnicodeEncodeError, OverflowError) as error:
+            refusal = BadInput(
+                f"the request cannot be used ({type(error).__name__}): it is nested too deep, or has numbers that are "
+                "too large, or half of a surrogate pair"
+            )
+            self._notify(refusal, times)
+            raise refusal from error
         except Exception as error:
-            self._notify(error)
+            self._notify(error, times)
             raise
 
     def require(self, task: str, routes: str) -> None:
@@ -86,7 +93,7 @@ class Answering:
         if times and end:
             self._tell(times, end)
         if times:
-            used = end.prompt_tokens + end.completion_tokens if end else times.pieces
+            used = times.prompt + times.pieces
         try:
             texts.end(store(), self._request.limited, self._request.id, self._request.limits, self._place, used)
         except AmaasError as problem:  # the caller has the answer; a place that stays counts no more after a while
@@ -129,17 +136,20 @@ class Generating(Answering):
         streams: bool,
     ) -> Response:
         """The whole answer, or its events. Raises what reading the prompt raises."""
-        times = Timed(time.monotonic())
-        pieces = self.failing(lambda: self.engine.generate(prompt, ask, self._request.caller))
-        pieces = answers.timed(pieces, times)
+        times = Timed(time.monotonic(), prompt=len(prompt))
+        turn = self.failing(lambda: self.engine.generate(prompt, ask, self._request.caller), times)
+        pieces = answers.timed(turn, times)
         if streams:
-            return Response(None, headers=EVENTS | self._headers(), parts=self._parts(events(pieces), times))
-        content = self.failing(lambda: whole(pieces))
+            return Response(None, headers=EVENTS | self._headers(), parts=self._parts(events(pieces), times, turn))
+        try:
+            content = self.failing(lambda: whole(pieces), times)
+        finally:
+            turn.close()
         self._notify(None, times)
         ended = {"x-amaas-ended": times.end.cause} if times.end else {}
         return Response(content, headers=self._headers() | ended)
 
-    def _parts(self, events: Iterator[bytes], times: Timed) -> Iterator[bytes]:
+    def _parts(self, events: Iterator[bytes], times: Timed, turn: engines.Turn) -> Iterator[bytes]:
         """The events. One that breaks off says so in its last one, and counts as a fault of the version."""
         problem: Exception | None = None
         try:
@@ -150,6 +160,7 @@ class Generating(Answering):
             yield event(errors.body_for(errors.OPENAI, getattr(error, "status", 500), told))
             raise BrokenOff from error
         finally:
+            turn.close()  # whatever has raised, and whoever still holds the error
             self._notify(problem, times)
 
     def _tell(self, times: Timed, end: End) -> None:

@@ -202,14 +202,15 @@ class Routes:
         try:
             yield from parts
         except Exception as error:
-            logger.exception("broken off", extra={"request_id": event.get("requestContext", {}).get("requestId", "?")})
-            problem = error
+            problem = streamed.note_break(error, event)
             if not isinstance(error, BrokenOff):  # else the last part has said it
                 raise
         finally:
             deadline.end(token)
             status = 200 if problem is None else 500
             log(Response({"error": "the answer broke off"}, status), problem, (time.perf_counter() - started) * 1000)
+            if problem is not None:
+                _let_go(problem)
             self._answered()
 
     def _request(self, event: dict[str, Any]) -> tuple[Route, Request]:

@@ -5,13 +5,16 @@ Whoever sends one calls `close` when it is over, however it is over: a client th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from shared.entry import proxy
+from shared.errors import AmaasError
 
+logger = logging.getLogger(__name__)
 _streams = False  # of this process
 
 
@@ -55,6 +58,15 @@ def buffered(streamed: Streamed) -> dict[str, Any]:
         "body": text,
         "isBase64Encoded": not is_text,
     }
+
+
+def note_break(error: Exception, event: Mapping[str, Any]) -> Exception:
+    """Log why an answer broke off; returns what it was, without what told the client of it."""
+    problem = error.__cause__ if isinstance(error, BrokenOff) and isinstance(error.__cause__, Exception) else error
+    extra = {"request_id": event.get("requestContext", {}).get("requestId", "?"), "error": type(problem).__name__}
+    # the words of an expected one may be a caller's, or a model's: the log has none of these
+    logger.error("broken off", extra=extra, exc_info=None if isinstance(problem, AmaasError) else error)
+    return problem
 
 
 def answer(streamed: Streamed) -> Streamed | dict[str, Any]:

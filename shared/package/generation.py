@@ -11,6 +11,8 @@ from msgspec import Meta, Struct, field
 
 from shared.package.fields import FileName, Fraction
 
+Marker = Annotated[str, Meta(max_length=200, pattern=r"\S")]
+
 
 class Prompt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="prompt"):
     """How chats and texts become tokens of a decoder. tokenizer: as Text has it.
@@ -25,7 +27,7 @@ class Prompt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     special: Annotated[dict[str, Annotated[str, Meta(max_length=200)]], Meta(max_length=20)] = field(
         default_factory=dict
     )
-    tools: Annotated[list[Annotated[str, Meta(max_length=200)]], Meta(min_length=2, max_length=2)] | None = None
+    tools: Annotated[list[Marker], Meta(min_length=2, max_length=2)] | None = None
 
 
 class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="generation"):

@@ -26,7 +26,8 @@ PART_OF = {
 }
 # of the Open Inference Protocol, Triton's extensions, OpenAI's API and OpenAPI: for their own clients
 OTHER_CLIENTS = {
-    "createEmbeddings", "generate", "generateStream", "generateVersion", "generateVersionStream", "getApiDescription",
+    "createEmbeddings", "createTranscription", "createTranslation",
+    "generate", "generateStream", "generateVersion", "generateVersionStream", "getApiDescription",
     "getModelConfig", "getModelMetadata", "getModelReady", "getModelStatistics", "getOpenaiModel",
     "getRepositoryIndex", "getServer", "getVersionConfig", "getVersionMetadata", "getVersionReady", "listModelNames",
     "listOpenaiModels",

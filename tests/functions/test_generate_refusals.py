@@ -13,6 +13,7 @@ from functions.inference import app as inference
 from shared.entry import streamed
 from shared.errors import BadInput
 from shared.serving.generation import engine as engines
+from shared.serving.generation.openai import options
 from shared.serving.observe import Call
 from shared.storage.memory import MemoryStore
 from tests.decoders import folders
@@ -33,6 +34,12 @@ from tests.support import Answer, call, caller, linear, load_event
 __all__ = ["counted", "models", "pushed"]  # fixtures
 
 
+def made(arguments: str) -> list[dict[str, Any]]:
+    """Messages with a call of a tool."""
+    call = {"id": "1", "type": "function", "function": {"name": "look", "arguments": arguments}}
+    return [{"role": "user", "content": "x"}, {"role": "assistant", "content": None, "tool_calls": [call]}]
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -49,6 +56,10 @@ __all__ = ["counted", "models", "pushed"]  # fixtures
         ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "other"}}}, "other"),
         ({"tools": [TOOL], "response_format": {"type": "json_object"}}, "one of them"),
         ({"functions": [{}]}, "tools"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "function": "look"}}, "tool_choice"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"function": "x"}]}]}, "tool_calls"),
+        ({"messages": made("[" * 5000)}, "not JSON"),
+        ({"messages": made('{"a": "\\ud800"}')}, "surrogate"),
         ({"modalities": ["audio"]}, "text"),
     ],
 )
@@ -141,3 +152,45 @@ def test_a_token_s_limits_hold(store: MemoryStore) -> None:
     refused = chat()
     assert refused.status == 429 and "limit text_tokens: 24" in refused.json["error"]["message"]
     assert refused.json["error"]["type"] == "rate_limit_error" and int(refused.headers["Retry-After"]) <= 61
+
+
+def test_tokens_that_are_no_numbers_of_any_model_are_refused() -> None:
+    for number in (10**30, 2**31, -1):
+        assert ask(TEXT, prompt=[number]).status == 400
+    assert "vocabulary" in ask(TEXT, prompt=[5000]).json["error"]["message"]
+
+
+def test_what_breaks_off_outside_of_the_model_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed, "_streams", True)
+    real, sent = options.event, []
+
+    def fails(content: Any) -> bytes:
+        sent.append(content)
+        if len(sent) == 3:
+            raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
+        return real(content)
+
+    monkeypatch.setattr(options, "event", fails)
+    event = load_event("apigateway_proxy") | {"httpMethod": "POST", "path": CHAT, "headers": {}}
+    event |= {"body": json.dumps({"model": "tiny", "messages": HI, "stream": True}), "isBase64Encoded": False}
+    event["requestContext"]["authorizer"] = caller("infer")
+    *_, last = app.handler(event, None).parts
+    assert b"internal error" in last
+    monkeypatch.setattr(streamed, "_streams", False)
+    monkeypatch.setattr(engines, "UNHURRIED", 5.0)
+    assert ask(max_tokens=1).status == 200, "not even until the garbage collector comes"
+
+
+def test_a_client_that_leaves_has_used_its_prompt(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shared.access import limits
+
+    monkeypatch.setattr(streamed, "_streams", True)
+    event = load_event("apigateway_proxy") | {"httpMethod": "POST", "path": CHAT, "headers": {}}
+    event |= {"body": json.dumps({"model": "tiny", "messages": HI, "stream": True}), "isBase64Encoded": False}
+    held = {"limits": limits.encode(limits.Limits(text_tokens=1000)), "principalId": "0" * 12}
+    event["requestContext"]["authorizer"] = caller("infer") | held
+    answer = app.handler(event, None)
+    next(answer.parts), next(answer.parts)
+    answer.close()
+    [marker] = [key for key in store._objects if "text_tokens" in key]
+    assert int(marker.split("/")[-2].rpartition(".")[2]) >= 11

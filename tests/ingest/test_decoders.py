@@ -141,6 +141,21 @@ def test_weights_of_another_place_are_refused(check: Check, tmp_path: Path) -> N
     assert error.code == "external_data" and "not a file of the package" in str(error)
 
 
+def test_weights_in_a_file_that_is_something_else_are_refused(check: Check, tmp_path: Path) -> None:
+    folder = folders.write(tmp_path / "model")
+    data, tokens = folder / "model.onnx_data", folder / "tokenizer.json"
+    size = tokens.stat().st_size
+    tokens.write_bytes(tokens.read_bytes() + b" " * (data.stat().st_size + size))
+    model = onnx.load(folder / "model.onnx", load_external_data=False)
+    for weight in model.graph.initializer:
+        for entry in weight.external_data:
+            if entry.key == "location":
+                entry.value = "tokenizer.json"
+    onnx.save(model, folder / "model.onnx")
+    error = refused(check, folder)
+    assert error.code == "external_data" and "which preprocess names" in str(error)
+
+
 def test_ends_and_contexts_of_another_model_are_refused(check: Check, tmp_path: Path) -> None:
     folder = folders.write(tmp_path / "model")
     assert "postprocess.ends has 96" in str(refused(check, folder, postprocess={"ends": [96]}))

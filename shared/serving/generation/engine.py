@@ -25,6 +25,7 @@ from shared.serving.loaded import Loaded
 from shared.serving.wall import resident
 
 ENGINE = "engine of texts"  # of a loaded model's parts, which have no spaces
+_making = threading.Lock()
 UNHURRIED = 3600.0  # seconds, where a call has no deadline
 
 
@@ -75,7 +76,7 @@ class Engine:
         variables: dict[str, Any] = dict(self.before.special) | ({"tools": tools} if tools else {})
         return self.texts.chat(self.template, messages, variables)
 
-    def generate(self, prompt: list[int], ask: Ask, owner: str) -> Iterator[Piece | End]:
+    def generate(self, prompt: list[int], ask: Ask, owner: str) -> Turn:
         """Reads the prompt; then pieces of text, as they come, and an End. owner: whose prompts may be remembered.
 
         Raises BadInput, TooLarge, OutOfTime; what is raised later comes out of the iterator.
@@ -90,7 +91,7 @@ class Engine:
         except BaseException:
             self._lock.release()
             raise
-        return _Turn(pieces, self._lock.release)
+        return Turn(pieces, self._lock.release)
 
     def _request(self, prompt: list[int], ask: Ask) -> loop.Request:
         after = self.after
@@ -119,7 +120,7 @@ class Engine:
         return Guide(self.texts, msgspec.json.encode(described).decode())
 
 
-class _Turn:
+class Turn:
     """A text's pieces, with the engine held until they are over, whoever forgets them: a generator that was never
     begun has no `finally`.
     """
@@ -178,10 +179,11 @@ class Guide:
 
 def of(loaded: Loaded) -> Engine:
     """The engine of a loaded version, made once for as long as it is loaded. Raises Unavailable."""
-    engine: Engine | None = loaded.parts.get(ENGINE)
-    if engine is None:
-        engine = loaded.parts[ENGINE] = Engine(loaded)
-    return engine
+    with _making:  # two of them would mix their texts in one session
+        engine: Engine | None = loaded.parts.get(ENGINE)
+        if engine is None:
+            engine = loaded.parts[ENGINE] = Engine(loaded)
+        return engine
 
 
 def json_grammar(schema: Any) -> tuple[str, str]:

@@ -38,9 +38,12 @@ class Heading(Struct, frozen=True):
 
 
 class Timed(Struct):
-    """What a call's pieces took: in seconds from its beginning. pieces: so far. end: None where they broke off."""
+    """What a call's pieces took: in seconds from its beginning. prompt: its tokens. pieces: so far. end: None where
+    they broke off.
+    """
 
     begun: float
+    prompt: int = 0
     pieces: int = 0
     first: float | None = None
     last: float = 0.0

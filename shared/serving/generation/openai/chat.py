@@ -14,7 +14,7 @@ from shared.serving.generation.openai import answers, messages, options, tools
 from shared.serving.generation.openai.answers import Heading
 from shared.serving.generation.openai.messages import MOST_MESSAGES, Message
 from shared.serving.generation.openai.options import Options
-from shared.serving.generation.openai.tools import MARKERS, MOST_TOOLS, Call, Splitter, Tool
+from shared.serving.generation.openai.tools import MARKERS, MOST_TOOLS, Call, Choice, Splitter, Tool
 
 ANSWER, CHUNK = "chat.completion", "chat.completion.chunk"
 
@@ -38,18 +38,20 @@ class ChatRequest(Options, frozen=True, kw_only=True):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     tools: Annotated[list[Tool], Meta(max_length=MOST_TOOLS)] | None = None
-    tool_choice: str | dict[str, Any] | None = None
+    tool_choice: str | Choice | None = None
+    parallel_tool_calls: bool | None = None
     response_format: Format | None = None
     functions: list[Any] | None = None
     modalities: list[str] | None = None
 
 
 class Chat(Struct, frozen=True):
-    """A call that was read. markers: around calls of tools; None where none may be called."""
+    """A call that was read. markers: around calls of tools; None where none may be called. names: of these tools."""
 
     prompt: list[int]
     ask: Ask
     markers: tuple[str, str] | None
+    names: frozenset[str]
 
 
 def read(body: bytes) -> ChatRequest:
@@ -74,14 +76,15 @@ def prepare(engine: Engine, request: ChatRequest) -> Chat:
     if available:
         if grammar is not None:
             raise BadInput("response_format and tools are two forms of one answer: send one of them")
-        grammar = tools.grammar(available, markers, required)
+        several = request.parallel_tool_calls is not False
+        grammar = tools.grammar(available, markers, required=required, several=several)
     count = options.checked_logprobs(request.top_logprobs)
     ask = request.ask(
         max_tokens=request.max_completion_tokens or request.max_tokens,
         logprobs=(count or 0) if request.logprobs else None,
         grammar=grammar,
     )
-    return Chat(prompt, ask, markers if available else None)
+    return Chat(prompt, ask, markers if available else None, frozenset(tool.function.name for tool in available))
 
 
 def _grammar(wanted: Format | None) -> tuple[str, str] | None:
@@ -96,7 +99,7 @@ def _grammar(wanted: Format | None) -> tuple[str, str] | None:
 
 def answer(engine: Engine, chat: Chat, heading: Heading, pieces: Iterator[Piece | End]) -> dict[str, Any]:
     """The whole answer."""
-    splitter = Splitter(chat.markers) if chat.markers else None
+    splitter = Splitter(chat.markers, chat.names) if chat.markers else None
     text, told = "", []
     for piece in pieces:
         if isinstance(piece, End):
@@ -122,7 +125,7 @@ def stream(
     engine: Engine, chat: Chat, heading: Heading, pieces: Iterator[Piece | End], *, with_usage: bool
 ) -> Iterator[bytes]:
     """Server-sent events, as the text comes; a call of a tool is one, when it is whole."""
-    splitter, head = Splitter(chat.markers) if chat.markers else None, heading.members(CHUNK)
+    splitter, head = Splitter(chat.markers, chat.names) if chat.markers else None, heading.members(CHUNK)
     head |= {"usage": None} if with_usage else {}
     given = 0  # calls
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.errors import BadInput
 from shared.serving.generation.engine import Ask, Engine
@@ -16,12 +16,13 @@ from shared.serving.generation.openai.options import Options
 from shared.serving.generation.sampling import Choice
 
 KIND = "text_completion"
+Token = Annotated[int, Meta(ge=0, lt=2**31)]
 
 
 class CompletionRequest(Options, frozen=True, kw_only=True):
     """prompt: a text, or its tokens; or a list of one of them."""
 
-    prompt: str | list[str | int | list[int]]
+    prompt: str | list[str | Token | list[Token]]
     logprobs: int | None = None
     echo: bool | None = None
     suffix: str | None = None
@@ -61,14 +62,14 @@ def _tokens(engine: Engine, prompt: Any) -> list[int]:
 
 def answer(engine: Engine, heading: Heading, pieces: Iterator[Piece | End]) -> dict[str, Any]:
     """The whole answer."""
-    text, choices = "", []
+    text, told = "", Told(engine)
     for piece in pieces:
         if isinstance(piece, End):
             break
         text += piece.text
-        choices.append(piece.choice)
+        told.add(piece.choice)
     assert isinstance(piece, End), "an End is the last piece"
-    choice = {"index": 0, "text": text, "logprobs": _told(engine, choices), "finish_reason": piece.reason}
+    choice = {"index": 0, "text": text, "logprobs": told.members, "finish_reason": piece.reason}
     return heading.members(KIND) | {"choices": [choice], "usage": answers.usage(piece)}
 
 
@@ -82,21 +83,29 @@ def stream(engine: Engine, heading: Heading, pieces: Iterator[Piece | End], *, w
             if with_usage:
                 yield options.event(head | {"choices": [], "usage": answers.usage(piece)})
             break
-        told = _told(engine, [piece.choice])
-        if piece.text or told:
-            choice = {"index": 0, "text": piece.text, "logprobs": told, "finish_reason": None}
+        told = Told(engine)
+        told.add(piece.choice)
+        if piece.text or told.members:
+            choice = {"index": 0, "text": piece.text, "logprobs": told.members, "finish_reason": None}
             yield options.event(head | {"choices": [choice]})
     yield options.DONE
 
 
-def _told(engine: Engine, choices: list[Choice]) -> dict[str, Any] | None:
-    if not choices or choices[0].logprob is None:
-        return None
-    texts = [answers.text_of(engine, choice.token) for choice in choices]
-    offsets = [sum(map(len, texts[:place])) for place in range(len(texts))]
-    return {
-        "tokens": texts,
-        "token_logprobs": [choice.logprob for choice in choices],
-        "top_logprobs": [{answers.text_of(engine, t): p for t, p in choice.likely} for choice in choices],
-        "text_offset": offsets,
-    }
+class Told:
+    """What is told of each token, while the text is made: its time is looked at in between. members: None for none."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._end = engine, 0
+        self.members: dict[str, Any] | None = None
+
+    def add(self, choice: Choice) -> None:
+        if choice.logprob is None:
+            return
+        if self.members is None:
+            self.members = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
+        text = answers.text_of(self._engine, choice.token)
+        likely = {answers.text_of(self._engine, token): logprob for token, logprob in choice.likely}
+        values = (text, choice.logprob, likely, self._end)
+        for name, value in zip(self.members, values, strict=True):
+            self.members[name].append(value)
+        self._end += len(text)

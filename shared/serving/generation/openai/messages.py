@@ -15,13 +15,25 @@ MOST_MESSAGES = 2000
 ROLES = {"developer": "system", "function": "tool"}  # OpenAI's later and earlier words for them
 
 
+class MadeFunction(Struct, frozen=True):
+    """arguments: JSON as text, as OpenAI has it, or an object, as others send it."""
+
+    name: str
+    arguments: str | dict[str, Any] | None = None
+
+
+class MadeCall(Struct, frozen=True):
+    function: MadeFunction
+    id: str | None = None
+
+
 class Message(Struct, frozen=True):
     """One message. content: a text, or parts of which each is one."""
 
     role: Annotated[str, Meta(pattern="^(system|developer|user|assistant|tool|function)$")]
     content: str | list[dict[str, Any]] | None = None
     name: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: list[MadeCall] | None = None
     tool_call_id: str | None = None
 
 
@@ -67,12 +79,11 @@ def _text(content: str | list[dict[str, Any]] | None, place: int) -> str:
     return "".join(str(part.get("text", part.get("refusal"))) for part in content)
 
 
-def _call(call: dict[str, Any], place: int) -> dict[str, Any]:
+def _call(call: MadeCall, place: int) -> dict[str, Any]:
     """A call of an earlier answer, with its arguments as an object, as templates write them."""
-    function = call.get("function") or {}
-    arguments = function.get("arguments") or "{}"
+    arguments = call.function.arguments or "{}"
     try:
         values = json.loads(arguments) if isinstance(arguments, str) else arguments
-    except ValueError as error:
-        raise BadInput(f"messages[{place}] has a call whose arguments are not JSON: {error}") from error
-    return {"name": str(function.get("name")), "arguments": values}
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"messages[{place}] has a call whose arguments are not JSON: {str(error)[:200]}") from error
+    return {"name": call.function.name, "arguments": values}

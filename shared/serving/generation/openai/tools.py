@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 
 from shared.clock import new_id
@@ -26,9 +25,16 @@ TOLD = (
 
 
 class Function(Struct, frozen=True):
+    """strict: its arguments are held to all of its schema, or the call is refused."""
+
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
     description: str | None = None
     parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return self.parameters or {"type": "object", "properties": {}}
 
 
 class Tool(Struct, frozen=True):
@@ -49,7 +55,18 @@ class Call(Struct, frozen=True):
         return call if index is None else {"index": index, **call}
 
 
-def chosen(tools: list[Tool], choice: Any) -> tuple[list[Tool], bool]:
+class Named(Struct, frozen=True):
+    name: str
+
+
+class Choice(Struct, frozen=True):
+    """One tool, which has to be called."""
+
+    function: Named
+    type: str = "function"
+
+
+def chosen(tools: list[Tool], choice: str | Choice | None) -> tuple[list[Tool], bool]:
     """The tools that may be called, and whether one has to be. Raises BadInput."""
     if choice == "none":
         return [], False
@@ -57,38 +74,45 @@ def chosen(tools: list[Tool], choice: Any) -> tuple[list[Tool], bool]:
         return tools, False
     if choice == "required" and tools:
         return tools, True
-    name = (choice.get("function") or {}).get("name") if isinstance(choice, dict) else None
-    matching = [tool for tool in tools if tool.function.name == name]
+    name = choice.function.name if isinstance(choice, Choice) else str(choice)
+    matching = [tool for tool in tools if isinstance(choice, Choice) and tool.function.name == name]
     if not matching:
-        raise BadInput(f"tool_choice names {str(name or choice)[:100]!r}, which is not among the tools")
+        raise BadInput(f"tool_choice names {name[:100]!r}, which is not among the tools")
     return matching, True
 
 
-def grammar(tools: list[Tool], markers: tuple[str, str], required: bool) -> tuple[str, str]:
-    """Of answers with calls between the markers, and with text beside them where no call is required."""
-    call = json.dumps(FORM | {"anyOf": [_schema(tool.function) for tool in tools]})
-    begin, end = (json.dumps(marker) for marker in markers)
+def grammar(tools: list[Tool], markers: tuple[str, str], *, required: bool, several: bool) -> tuple[str, str]:
+    """Of answers with calls between the markers, and with text beside them where no call is required.
+
+    several: more than one call in an answer. Each tool has a rule of its own, so that what its schema refers to is in
+    it.
+    """
+    rules = [f"tool_{number}: {_rule(tool.function)}" for number, tool in enumerate(tools)]
+    rules.append("body: " + " | ".join(f"tool_{number}" for number in range(len(tools))))
     if required:
-        return "lark", f"%llguidance {{}}\nstart: {begin} call {end}\ncall: %json {call}\n"
-    return "lark", (
-        "%llguidance {}\nstart: (call)* rest\nrest: TEXT\nTEXT: /(.|\\n)*/\n"
-        f"before[lazy]: TEXT {begin}\ncall: before body {end}\nbody: %json {call}\n"
-    )
+        begin, end = (json.dumps(marker) for marker in markers)
+        return "lark", "\n".join(["%llguidance {}", f"start: {begin} body {end}", *rules, ""])
+    begin, end = (json.dumps(marker.strip()) for marker in markers)  # as Splitter looks for them
+    rules += ["rest: TEXT", r"TEXT: /(.|\n)*/", r"BLANK: /\s*/", f"before[lazy]: TEXT {begin}"]
+    rules.append(f"call: before BLANK body BLANK {end}")
+    return "lark", "\n".join(["%llguidance {}", f"start: {'(call)*' if several else 'call?'} rest", *rules, ""])
 
 
-def _schema(function: Function) -> dict[str, Any]:
-    arguments = function.parameters or {"type": "object"}
-    return {
-        "type": "object",
-        "properties": {"name": {"const": function.name}, "arguments": arguments},
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }
+def _rule(function: Function) -> str:
+    head = json.dumps(f'{{"name": {json.dumps(function.name)}, "arguments": ')
+    # of a tool that is not `strict`, what no grammar can hold is left to the model
+    form = FORM["x-guidance"] | ({} if function.strict else {"lenient": True})
+    return f"{head} %json {json.dumps(function.schema | {'x-guidance': form})} {json.dumps('}')}"
 
 
 def described(tools: list[Tool]) -> list[dict[str, Any]]:
-    """As templates know them."""
-    return [msgspec.to_builtins(tool) for tool in tools]
+    """As templates know them: without what is not said, and with parameters, of which there may be none."""
+    return [{"type": tool.type, "function": _told(tool.function)} for tool in tools]
+
+
+def _told(function: Function) -> dict[str, Any]:
+    description = {} if function.description is None else {"description": function.description}
+    return {"name": function.name, **description, "parameters": function.schema}
 
 
 def in_words(tools: list[Tool], markers: tuple[str, str]) -> str:
@@ -98,10 +122,11 @@ def in_words(tools: list[Tool], markers: tuple[str, str]) -> str:
 
 
 class Splitter:
-    """Takes a text as it comes: calls out of it, and the rest of it as it is."""
+    """Takes a text as it comes: calls out of it, and the rest of it as it is. names: of the tools; others are text."""
 
-    def __init__(self, markers: tuple[str, str]) -> None:
+    def __init__(self, markers: tuple[str, str], names: frozenset[str]) -> None:
         self._begin, self._end = (marker.strip() for marker in markers)
+        self._names = names
         self._held = ""
         self.calls: list[Call] = []
 
@@ -121,7 +146,7 @@ class Splitter:
                 return given
             call = _parsed(self._held[start + len(self._begin) : end])
             after = end + len(self._end)
-            if call is None:  # what is no call stays text
+            if call is None or call.name not in self._names:  # what is no call stays text
                 given += self._held[:after]
             else:
                 given += self._held[:start].rstrip("\n")
@@ -137,10 +162,11 @@ class Splitter:
 def _parsed(text: str) -> Call | None:
     try:
         call = json.loads(text)
-    except ValueError:
+        if not isinstance(call, dict) or not isinstance(call.get("name"), str):
+            return None
+        arguments = call.get("arguments", call.get("parameters", {}))
+        told = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+        told.encode()  # half of a surrogate pair is no text
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
-        return None
-    arguments = call.get("arguments", call.get("parameters", {}))
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return Call(f"call_{new_id().replace('-', '')}", call["name"], text)
+    return Call(f"call_{new_id().replace('-', '')}", call["name"], told)
