@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -129,6 +130,7 @@ class Terminal:
         self.screen = b""
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored, where the tests themselves run in the background
             os.execve(sys.executable, [sys.executable, "-m", "amaas", *arguments], environment)
 
     def type(self, text: str) -> None:
