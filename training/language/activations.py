@@ -8,16 +8,18 @@ and how much the squared error of each row counts.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper
 
 from shared.errors import AmaasError
+from shared.runtime import layout
+from shared.runtime import onnx as runtime
 from shared.runtime.arrays import DTYPES
 from shared.runtime.caches import BRANCH, IDS, LOGITS, MASK, POSITIONS, Geometry, layout_of
 from training.errors import TrainingError
@@ -97,13 +99,10 @@ def _observe(graph: onnx.GraphProto, value: str, output: str, inputs: int, token
 def _run(
     model: onnx.ModelProto, path: Path, tokens: Sequence[int], geometry: Geometry | None, outputs: list[str]
 ) -> dict[str, np.ndarray]:
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.enable_mem_reuse = False  # as shared.runtime.onnx.open_session
-    folder = str(path.parent.absolute())
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+    body = model.SerializeToString()
     try:
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        locations = {reference.location for reference in layout.references(body)}
+        session = runtime.open_session(body, data={name: _mapped(path.parent / name) for name in locations})
         given = [one for one in session.get_outputs() if not one.name.startswith(SQUARES)]
         feeds = _feeds(session.get_inputs(), given, tokens, geometry)
         return dict(zip(outputs, session.run(outputs, feeds), strict=True))
@@ -113,11 +112,16 @@ def _run(
         raise TrainingError(f"{path} cannot run ({str(error)[:300]}): export the model again") from error
 
 
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 def _feeds(inputs: Any, outputs: Any, tokens: Sequence[int], geometry: Geometry | None) -> dict[str, np.ndarray]:
-    layout = layout_of(inputs, outputs, geometry)
+    form = layout_of(inputs, outputs, geometry)
     count = len(tokens)
     values: dict[str, Any] = {IDS: [tokens], MASK: np.ones((1, count)), POSITIONS: [range(count)], BRANCH: [False]}
-    if layout.keep:
-        values[layout.keep] = 1
-    feeds = {name: np.array(values[name], DTYPES[datatype]) for name, datatype in layout.integers.items()}
-    return feeds | {cache.past: np.zeros(cache.dimensions(1, 0), DTYPES[cache.datatype]) for cache in layout.caches}
+    if form.keep:
+        values[form.keep] = 1
+    feeds = {name: np.array(values[name], DTYPES[datatype]) for name, datatype in form.integers.items()}
+    return feeds | {cache.past: np.zeros(cache.dimensions(1, 0), DTYPES[cache.datatype]) for cache in form.caches}
