@@ -14,6 +14,7 @@ import httpx
 import msgspec
 import numpy as np
 import pytest
+from amaas.api import package
 from openapi_spec_validator import validate
 from PIL import Image
 
@@ -23,16 +24,21 @@ from shared.clock import new_id, now
 from shared.jobs.training.job import Job
 from tests import conformance
 from tests.cloud.conftest import ROOT, Cloud
+from tests.decoders import folders
 from tests.support import linear, tiny_classifier
 
 pytestmark = pytest.mark.cloud
 SCHEMATHESIS = ROOT / ".local" / "envs" / "schemathesis" / "bin" / "schemathesis"
 DOCUMENT = document()
-MODELS = ("moving", "retired", "tensors", "pictures", "doomed")
-# No success here: what schemathesis reads, what needs a model of texts, a long job, or a queue for training.
+MODELS = ("moving", "retired", "tensors", "pictures", "doomed", "writer")
+# No success here: what schemathesis reads, what names its model in the body, a long job, a queue for training.
 SELDOM = {
     ("GET", "/openapi.json"),
     ("POST", "/v1/embeddings"),
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/completions"),
+    ("POST", "/v1/audio/transcriptions"),
+    ("POST", "/v1/audio/translations"),
     ("POST", "/v1/rerank"),
     ("POST", "/v2/rerank"),
     ("DELETE", "/batch/{job}"),
@@ -48,20 +54,22 @@ MANIFEST = (
 
 
 @pytest.fixture
-def own(cloud: Cloud) -> Iterator[dict[str, str]]:
+def own(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Models that nobody else uses, and the variables of schemathesis.toml: a batch job, tokens. Removed afterwards.
 
     Of each test its own: what one has deleted, rejected or revoked, the next one could do to nothing.
     """
-    tokens, mark = _tokens(cloud), new_id()[-6:]
+    tokens, mark, room = _tokens(cloud), new_id()[-6:], tmp_path_factory.mktemp("writer")
     models = {name.upper(): f"openapi-{name}-{mark}" for name in MODELS}
-    moving, retired, tensors, pictures, doomed = models.values()
+    moving, retired, tensors, pictures, doomed, writer = models.values()
     for weight in (1.0, 2.0):
         for model in (moving, retired):
             upload = cloud.upload(model, {"model.onnx": linear([[weight], [1.0]])})
     cloud.upload(tensors, {"model.onnx": linear([[1.0], [1.0]])})
     cloud.upload(pictures, {"model.onnx": tiny_classifier(), "amaas.json": MANIFEST})
     cloud.upload(doomed, {"model.onnx": linear([[1.0]])})
+    with package.opened(folders.write(room / "writer")) as files:
+        cloud.upload(writer, {name: path.read_bytes() for name, path in files.items()})
     _post(cloud, f"/models/{moving}/aliases/canary", {"version": 1}, "PUT")
     _post(cloud, f"/models/{retired}/aliases/production", {"version": 2}, "PUT")  # so that version 1 can be retired
     aliases = f"/models/{moving}/aliases"
