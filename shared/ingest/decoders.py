@@ -210,12 +210,12 @@ def _replay(
             if place + 1 < len(expected):
                 logits = _extend(reader, [token])
     share = agreed / total
-    if share < golden.agree:
+    if share < golden.least_agreement:
         raise Refused(
             "golden_mismatch",
             f"of {total:,} tokens in the golden set, the model as it is served finds {agreed:,} the likeliest "
-            f"({share:.1%}), fewer than the {golden.agree:.1%} that the package asks for: quantize it less, or lower "
-            "golden.agree to what the model is worth",
+            f"({share:.1%}), fewer than the {golden.least_agreement:.1%} that the package asks for: quantize it "
+            "less, or lower golden.agree to what the model is worth",
         )
     return {"cases": len(golden.cases), "tokens": total, "agreed": round(share, 4), "passed": True}
 

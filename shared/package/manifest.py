@@ -8,7 +8,7 @@ Only shape and bounds are checked here; whether the model agrees with it is for 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from shared import formats
 from shared.config import MiB
@@ -49,7 +49,11 @@ class Golden(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cases: Annotated[list[GoldenCase], Meta(max_length=1000)] = field(default_factory=list)
     rtol: Annotated[float, Meta(ge=0)] = 1e-3
     atol: Annotated[float, Meta(ge=0)] = 1e-4
-    agree: Annotated[float, Meta(ge=0.5, le=1)] = 0.97
+    agree: Annotated[float, Meta(ge=0.5, le=1)] | UnsetType = UNSET  # not stored where it is not said: 0.1 has none
+
+    @property
+    def least_agreement(self) -> float:
+        return 0.97 if self.agree is UNSET else self.agree
 
 
 class Lineage(Struct, frozen=True, kw_only=True):

@@ -224,3 +224,10 @@ def test_what_is_no_decoder_is_refused_by_name(check: Check, tmp_path: Path) -> 
     (folder / "model.onnx_data").unlink()
     error = refused(check, folder)
     assert error.code == "invalid_graph" and "decoder" in str(error)
+
+
+def test_other_packages_do_not_store_what_earlier_releases_do_not_know() -> None:
+    described = {"golden": {"cases": [{"inputs": {"x": [1]}, "outputs": {"y": [1]}}]}}
+    stored = json.loads(manifest.encode(manifest.decode(json.dumps(described).encode())))
+    assert set(stored["golden"]) == {"file", "cases", "rtol", "atol"}
+    assert manifest.Golden().least_agreement == 0.97 and manifest.Golden(agree=0.9).least_agreement == 0.9
