@@ -13,7 +13,9 @@ from shared.serving.generation.triton import GenerateRequest
 from shared.serving.speech.multipart import KIND as FORM
 from shared.serving.speech.openai import MEDIA
 
-EVENTS: dict[str, Any] = {"text/event-stream": {"type": "string"}}
+# of one event, as tools for descriptions read them
+EVENT = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
+EVENTS: dict[str, Any] = {"text/event-stream": EVENT}
 HELLO = [{"role": "user", "content": "Hello!"}]
 GENERATE = Contract(
     gives={200: types.Generated},
