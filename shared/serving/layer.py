@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -29,11 +29,13 @@ SMALL = 4_000_000  # bytes of all models together, which are opened in some mill
 
 
 class Later(Generic[Result]):
-    """A result that another thread is at, within the same deadline. An error is raised where the result is taken."""
+    """A result that another thread is at. An error is raised where the result is taken."""
 
-    def __init__(self, make: Callable[[], Result]) -> None:
+    def __init__(self, make: Callable[[], Result], context: Context | None = None) -> None:
+        """context: None for the present one, with its deadline."""
         self._make = make
-        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), daemon=True)
+        run = (copy_context() if context is None else context).run  # an empty one is falsy
+        self._thread = threading.Thread(target=run, args=(self._run,), daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -42,8 +44,15 @@ class Later(Generic[Result]):
         except BaseException as error:
             self._error = error
 
-    def result(self) -> Result:
-        self._thread.join()
+    @property
+    def is_over(self) -> bool:
+        return not self._thread.is_alive()
+
+    def result(self, seconds: float | None = None) -> Result:
+        """seconds: None to wait for as long as it takes. Raises TimeoutError."""
+        self._thread.join(None if seconds is None else max(seconds, 0.0))
+        if not self.is_over:
+            raise TimeoutError
         if hasattr(self, "_error"):
             raise self._error
         return self._result

@@ -28,6 +28,7 @@ from shared.registry import withdrawn
 from shared.registry.log import Log
 from shared.registry.state import Head, Version
 from shared.serving import decoded, forms, vouching
+from shared.serving.arriving import Arriving, StillLoading
 from shared.serving.decoded import GeneratesText
 from shared.serving.kept import OVERHEAD, Entry, Identity, Kept, identity
 from shared.serving.layer import EMPTY, Later, Layer
@@ -89,6 +90,7 @@ class Models:
         self._prepared = False
         self._lock = threading.Lock()
         self._loading: dict[Identity, _Load] = {}
+        self._arriving: Arriving[tuple[Session, int]] = Arriving()
 
     def resolve(self, model: str, reference: str | None, key: str | None = None) -> Resolved:
         """The model's state, at most `ttl` seconds old, and the version that answers. Raises NotFound, Unavailable.
@@ -160,6 +162,8 @@ class Models:
         fresh = session_key not in self._kept
         try:
             entry = self._session(model, version, session_key)
+        except StillLoading:  # which says nothing of the version
+            raise
         except Exception as error:
             failed(resolved, error)
             raise
@@ -213,7 +217,7 @@ class Models:
         refusal = ""
         for digest in forms.digests(version):
             with counting_deaths(model, version.version):
-                session, size, manifest = self._opened(version, digest)
+                session, size, manifest = self._opened(model, version, digest)
             watch(session, model, version.version)
             refusal = vouching.find_refusal(model, version, manifest, session, self.sources.read) or ""
             if not refusal:
@@ -228,14 +232,12 @@ class Models:
     def _is_decoder(self, version: Version) -> bool:
         return version.task in DECODED and self.manifest(version).served_task in DECODED
 
-    def _opened(self, version: Version, digest: str) -> tuple[Session, int, Manifest]:
+    def _opened(self, model: str, version: Version, digest: str) -> tuple[Session, int, Manifest]:
         """One form of a version, loaded as soon as the manifest permits it; its size in bytes."""
         if self._is_decoder(version):
             manifest = self._permitted(version)
-            if not self.sources.has_room(version.size):
-                with self._lock:
-                    self._kept.let_go()
-            return *self.sources.open_decoder(version, manifest), manifest
+            key, begin = identity(model, version), lambda: self._begin(version, manifest)
+            return *self._arriving.take(key, begin, version.size), manifest
         permit = Permit()
         trusted = self._wall.trusts(version, self.sources.read)
         opening = Later(lambda: self.sources.open(digest, permit, trusted=trusted))
@@ -245,6 +247,13 @@ class Models:
         finally:
             permit.close()
         return *opening.result(), manifest
+
+    def _begin(self, version: Version, manifest: Manifest) -> Callable[[], tuple[Session, int]]:
+        """What loads a decoder, once there is room on the disk for its files."""
+        if not self.sources.has_room(version.size):
+            with self._lock:
+                self._kept.let_go()
+        return lambda: self.sources.open_decoder(version, manifest)
 
     def _permitted(self, version: Version) -> Manifest:
         """The manifest. Raises Unavailable for a version that holds what is not served any more."""
