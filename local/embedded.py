@@ -1,10 +1,11 @@
-"""Runs MiniStack with five changes that make it behave as AWS does.
+"""Runs MiniStack with six changes that make it behave as AWS does.
 
 - Where an API's binary types are "*/*", every body is binary. MiniStack looks for the type of a body in the headers and
   takes one without Content-Type for text, which destroys what a client such as tritonclient sends; without Accept it
   answers with base64.
 - Objects that S3 acknowledged are durable. MiniStack logs that an object could not be written to the disk, and answers
   200; after the next start the object is gone.
+- A range of a large object is read by itself. MiniStack reads the whole object for each.
 - The key that an authorizer names (`usageIdentifierKey`) is the call's: rate, burst and quota of its usage plans hold.
   MiniStack knows the header x-api-key only, which an API with `ApiKeySourceType: AUTHORIZER` does not look at.
 - No function outlives the cloud: see guardian.py.
@@ -14,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import runpy
 import subprocess
@@ -40,8 +42,10 @@ literally = gateway._media_type_matches
 invoke = gateway._invoke_authorizer_lambda
 authorize = gateway._authorize_request_v1
 handle = s3.handle_request
+get, read_body = s3._get_object, s3._read_body
 write = s3._atomic_write
 unwritten: list[OSError] = []
+reads_range: ContextVar[bool] = ContextVar("whether the present request reads a range", default=False)
 KEY = "usageIdentifierKey"
 named: ContextVar[str | None] = ContextVar("the key that the authorizer of this request named", default=None)
 
@@ -83,6 +87,24 @@ def full(size: int) -> str:
     if free < size + RESERVE:
         return f"{free / 2**20:,.0f} MiB are free, and {RESERVE / 2**20:,.0f} MiB of them are reserved"
     return "no more files can be created" if disk.f_files and not disk.f_favail else ""
+
+
+def get_range_or_all(bucket: str, key: str, headers: dict, *rest: Any) -> Any:
+    """S3's answer to GET."""
+    token = reads_range.set("range" in headers)
+    try:
+        return get(bucket, key, headers, *rest)
+    finally:
+        reads_range.reset(token)
+
+
+def map_or_read_body(bucket: str, key: str, obj: dict) -> Any:
+    """An object's bytes; of one in a file, its map, where a range is cut out of it."""
+    path = s3._object_disk_path(bucket, key) if reads_range.get() and obj.get("body") is None else None
+    if path is None or not obj["size"]:
+        return read_body(bucket, key, obj)
+    with open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def write_or_record(path: str, data: Any, **options: Any) -> None:
@@ -140,6 +162,7 @@ gateway._check_api_key = key_of_authorizer
 gateway._api_key_from_request = lambda headers: None
 s3._atomic_write = write_or_record
 s3.handle_request = handle_or_refuse
+s3._get_object, s3._read_body = get_range_or_all, map_or_read_body
 streaming.install()
 if __name__ == "__main__":
     guardian = guard()  # must live as long as this process: it has the pipe

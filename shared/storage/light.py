@@ -190,4 +190,5 @@ def store(bucket: str, endpoint_url: str | None = None) -> Store:
 
 
 def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    """What a reader can use of it: without the structs of the client that raised it."""
+    return " ".join(str(error).split("Debug source:")[0].split())[:300]
