@@ -9,8 +9,8 @@ import msgspec
 from shared.package.manifest import Manifest
 from shared.registry.state import Version
 
-# members of the manifest that the gate read from the graph: listed apart from what people wrote
-GRAPH = ("graph", "gate", "inputs", "outputs")
+# what the gate read from the graph, and the package's files (weights, a tokenizer): apart from what people wrote
+GRAPH = ("graph", "gate", "inputs", "outputs", "files")
 Row = dict[str, Any]
 
 
@@ -49,6 +49,7 @@ def _flatten(version: Version, manifest: Manifest) -> dict[str, Any]:
     graph = {"bytes": version.size, "digest": version.model, "source": version.source}
     values: dict[str, Any] = {}
     _add_values("", {**content, **tensors, "task": manifest.task, "graph": graph}, values)
+    values |= {f"files.{name}": digest for name, digest in version.files.items()}
     return values
 
 

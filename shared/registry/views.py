@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 
 from shared.package.manifest import Manifest, TaskName
 from shared.paging import NextNumber, NextPage
-from shared.registry import catalog, state
+from shared.registry import catalog, contents, state
 from shared.registry.state import Head
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, in hex")]
@@ -215,7 +215,7 @@ def version(head: Head, stored: state.Version) -> Version:
         created_at=stored.created_at,
         by=stored.by,
         size=stored.size,
-        digest=stored.model,
+        digest=contents.digest(stored),
         files=stored.files,
         source=stored.source,
         upload=stored.upload,

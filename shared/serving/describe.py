@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.access import scopes
 from shared.package.manifest import Manifest, Tensor
-from shared.registry import catalog
+from shared.registry import catalog, contents
 from shared.registry.catalog import Summary
 from shared.registry.log import Log
 from shared.registry.state import Head, Version
@@ -25,13 +25,14 @@ def list_callable(log: Log, granted: Sequence[str]) -> list[Summary]:
 
 def metadata(head: Head, version: Version, manifest: Manifest) -> dict[str, Any]:
     optional = {"optional_inputs": manifest.optional} if manifest.optional else {}
+    parameters = {"version": str(version.version), "task": manifest.task, "digest": contents.digest(version)}
     return {
         "name": head.model,
         "versions": [str(n) for n in range(head.first, head.latest + 1) if n not in head.retired],
         "platform": PLATFORM,
         "inputs": manifest.inputs,
         "outputs": manifest.outputs,
-        "parameters": {"version": str(version.version), "task": manifest.task, "digest": version.model} | optional,
+        "parameters": parameters | optional,
     }
 
 
@@ -45,7 +46,7 @@ def configuration(head: Head, version: Version, manifest: Manifest) -> dict[str,
         "max_batch_size": 0,  # shapes are given whole, as in the metadata
         "input": [_tensor(tensor) for tensor in manifest.inputs],
         "output": [_tensor(tensor) for tensor in manifest.outputs],
-        "parameters": {"task": {"string_value": manifest.task}, "digest": {"string_value": version.model}},
+        "parameters": {"task": {"string_value": manifest.task}, "digest": {"string_value": contents.digest(version)}},
     }
 
 

@@ -9,7 +9,7 @@ from shared import keys
 from shared.errors import BadInput, NotFound, Unavailable
 from shared.package.manifest import Manifest, Tensor
 from shared.package.processing import Image
-from shared.registry import blobs, catalog, collect, diff, models, versions
+from shared.registry import blobs, catalog, collect, contents, diff, models, versions
 from shared.registry.log import Log
 from shared.registry.state import PRODUCTION
 from shared.storage.base import list_all
@@ -224,3 +224,15 @@ def test_differences_between_two_versions() -> None:
     ]
     assert {row["path"] for row in found["graph"]} == {"gate.nodes", "graph.bytes", "graph.digest", "inputs.x"}
     assert {"path": "preprocess.size", "from": None, "to": [28, 28]} in found["manifest"]
+
+
+def test_versions_with_the_same_graph_and_other_weights_differ() -> None:
+    manifest = Manifest(inputs=[Tensor("x", "FP32", [-1, 4])])
+    old = msgspec.structs.replace(a_version("u1"), version=1, files={"weights": "1" * 64, "tokenizer.json": "2" * 64})
+    new = msgspec.structs.replace(old, version=2, files={**old.files, "weights": "3" * 64})
+    assert diff.diff(old, manifest, new, manifest)["graph"] == [
+        {"path": "files.weights", "from": "1" * 64, "to": "3" * 64}
+    ]
+    assert contents.digest(old) != contents.digest(new) != new.model
+    alone = msgspec.structs.replace(old, files={})
+    assert contents.digest(alone) == alone.model
