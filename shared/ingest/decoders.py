@@ -124,7 +124,8 @@ def _load(graph: DecoderGraph, files: Mapping[str, int], after: Generation, cont
     data = {name: descriptors.mapped(files[name]) for name in graph.files}
     decoding = Decoding(graph.files, after.heads, after.width, context)
     try:
-        return decoder.load(graph.body, data, decoding)
+        with descriptors.letting_go(data.values()):
+            return decoder.load(graph.body, data, decoding)
     except Unloadable as error:
         raise Refused("invalid_graph", f"{error}; export the model again, as a decoder with caches") from error
 
