@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,24 @@ def test_a_tool_is_called_with_arguments_by_its_schema(store: MemoryStore, tmp_p
     back += [{"role": "tool", "tool_call_id": made["id"], "content": "lit"}]
     assert ask(messages=back, max_tokens=1).status == 200
     assert "tool_calls" not in ask(max_tokens=3, tools=[TOOL], tool_choice="none").json["choices"][0]["message"]
+
+
+def test_an_answer_is_a_call_or_json_by_the_schema(store: MemoryStore, tmp_path: Path) -> None:
+    generating.push(store, folders.write(tmp_path / "long", "llama-optimum", context=2000), "long")
+    form = {"type": "json_schema", "json_schema": {"schema": {"enum": ["yes", "no"]}}}
+    ask = partial(ask_of, model="long", tools=[TOOL], response_format=form, max_tokens=150, temperature=2)
+    ended = Counter[str]()
+    for seed in range(12):
+        [choice] = ask(seed=seed).json["choices"]
+        ended[choice["finish_reason"]] += 1
+        parts = [part["choices"][0]["delta"] for part in events(ask(seed=seed, stream=True))]
+        told = "".join(delta.get("content") or "" for delta in parts)
+        assert told == (choice["message"]["content"] or "")
+        if choice["finish_reason"] == "tool_calls":
+            assert not told and choice["message"]["tool_calls"][0]["function"]["name"] == "look"
+        elif choice["finish_reason"] == "stop":
+            assert told in ('"yes"', '"no"') and "tool_calls" not in choice["message"]
+    assert ended["tool_calls"] and ended["stop"], ended
 
 
 def test_models_are_listed_and_unknown_ones_are_not_found() -> None:

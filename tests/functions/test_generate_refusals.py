@@ -54,7 +54,7 @@ def made(arguments: str) -> list[dict[str, Any]]:
         ({"top_logprobs": 99, "logprobs": True}, "99"),
         ({"response_format": {"type": "json_schema"}}, "no schema"),
         ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "other"}}}, "other"),
-        ({"tools": [TOOL], "response_format": {"type": "json_object"}}, "one of them"),
+        ({"tools": [TOOL], "response_format": {"type": "json_schema"}}, "no schema"),
         ({"functions": [{}]}, "tools"),
         ({"tools": [TOOL], "tool_choice": {"type": "function", "function": "look"}}, "tool_choice"),
         ({"messages": [{"role": "assistant", "tool_calls": [{"function": "x"}]}]}, "tool_calls"),

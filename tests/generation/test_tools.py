@@ -17,6 +17,8 @@ from shared.serving.generation.reader import Texts
 from tests.decoders.folders import END, VOCABULARY, tokenizer
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+COUNT: dict[str, Any] = {"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]}
+COUNT |= {"additionalProperties": False}
 WEATHER = Tool(Function("weather", parameters=CITY))
 NAMES = frozenset({"weather"})
 
@@ -52,6 +54,38 @@ def test_text_may_stand_beside_calls_where_none_is_required(texts: Texts) -> Non
     assert is_whole(texts, f"{one}\n{one}", [WEATHER], **free)
     with pytest.raises(BadInput):
         is_whole(texts, f'{MARKERS[0].strip()}{{"name": "zzz"', [WEATHER], **free)
+
+
+def is_either(texts: Texts, text: str, *, several: bool = True) -> bool:
+    """As is_whole, of answers that are calls of WEATHER, or JSON by the schema COUNT."""
+    kind, source = tools.either([WEATHER], MARKERS, COUNT, several=several)
+    body = json.dumps({"kind": kind, "text": source, "vocabulary": VOCABULARY, "ends": [END]})
+    return bool(texts.mask(body, texts.encode(text))[END])
+
+
+def test_an_answer_is_calls_or_json_by_the_schema_and_never_both(texts: Texts) -> None:
+    one = written('{"city": "x"}')
+    for text in (one, f"{one}\n{one}", '{"count": 3}'):
+        assert is_either(texts, text)
+    assert is_either(texts, one, several=False) and not is_either(texts, one[:-1])
+    for text in ("Hello.", '{"count": "x"}', f'{{"count": 3}}{one}', f"Let me look. {one}", written("{}")):
+        with pytest.raises(BadInput, match="left its grammar"):
+            is_either(texts, text)
+    with pytest.raises(BadInput, match="left its grammar"):
+        is_either(texts, f"{one}\n{one}", several=False)
+
+
+def test_json_stays_json_whatever_markers_its_strings_have() -> None:
+    call = '<tool_call>{"name": "weather", "arguments": {}}</tool_call>'
+    for size in (1, 3, 200):
+        content = Splitter(("<tool_call>", "</tool_call>"), NAMES, alone=True)
+        text = f'["{call}"]'
+        parts = [content.push(text[start : start + size]) for start in range(0, len(text), size)]
+        assert "".join(parts) == text and content.rest() == "" and content.calls == []
+        calls = Splitter(("<tool_call>", "</tool_call>"), NAMES, alone=True)
+        text = f"{call}\n{call}"
+        assert not "".join(calls.push(text[start : start + size]) for start in range(0, len(text), size))
+        assert len(calls.calls) == 2 and calls.rest() == ""
 
 
 def test_what_a_schema_refers_to_is_in_it(texts: Texts) -> None:

@@ -46,12 +46,19 @@ class ChatRequest(Options, frozen=True, kw_only=True):
 
 
 class Chat(Struct, frozen=True):
-    """A call that was read. markers: around calls of tools; None where none may be called. names: of these tools."""
+    """A call that was read. markers: around calls of tools; None where none may be called. names: of these tools.
+
+    alone: a call has no text beside it, as the answer is either calls or JSON.
+    """
 
     prompt: list[int]
     ask: Ask
     markers: tuple[str, str] | None
     names: frozenset[str]
+    alone: bool = False
+
+    def splitter(self) -> Splitter | None:
+        return Splitter(self.markers, self.names, alone=self.alone) if self.markers else None
 
 
 def read(body: bytes) -> ChatRequest:
@@ -72,34 +79,40 @@ def prepare(engine: Engine, request: ChatRequest) -> Chat:
     assert len(markers) == 2, "the manifest has two"
     prepared = messages.for_template(request.messages, available, markers, native=native)
     prompt = engine.chat(prepared, tools.described(available) if native else None)
-    grammar = _grammar(request.response_format)
-    if available:
-        if grammar is not None:
-            raise BadInput("response_format and tools are two forms of one answer: send one of them")
-        several = request.parallel_tool_calls is not False
+    schema = _schema(request.response_format)
+    several = request.parallel_tool_calls is not False
+    grammar: tuple[str, str] | None = None
+    alone = bool(available) and not required and schema is not None
+    if alone and schema is not None:
+        grammar = tools.either(available, markers, schema, several=several)
+    elif available:
         grammar = tools.grammar(available, markers, required=required, several=several)
+    elif schema is not None:
+        grammar = json_grammar(schema)
     count = options.checked_logprobs(request.top_logprobs)
     ask = request.ask(
         max_tokens=request.max_completion_tokens or request.max_tokens,
         logprobs=(count or 0) if request.logprobs else None,
         grammar=grammar,
     )
-    return Chat(prompt, ask, markers if available else None, frozenset(tool.function.name for tool in available))
+    names = frozenset(tool.function.name for tool in available)
+    return Chat(prompt, ask, markers if available else None, names, alone)
 
 
-def _grammar(wanted: Format | None) -> tuple[str, str] | None:
+def _schema(wanted: Format | None) -> dict[str, Any] | None:
+    """Of an answer that is no call. Raises BadInput."""
     if wanted is None or wanted.type == "text":
         return None
     if wanted.type == "json_object":
-        return json_grammar({"type": "object"})
+        return {"type": "object"}
     if wanted.json_schema is None or wanted.json_schema.schema is None:
         raise BadInput("response_format json_schema has no schema: send json_schema.schema")
-    return json_grammar(wanted.json_schema.schema)
+    return wanted.json_schema.schema
 
 
 def answer(engine: Engine, chat: Chat, heading: Heading, pieces: Iterator[Piece | End]) -> dict[str, Any]:
     """The whole answer."""
-    splitter = Splitter(chat.markers, chat.names) if chat.markers else None
+    splitter = chat.splitter()
     text, told = "", []
     for piece in pieces:
         if isinstance(piece, End):
@@ -125,7 +138,7 @@ def stream(
     engine: Engine, chat: Chat, heading: Heading, pieces: Iterator[Piece | End], *, with_usage: bool
 ) -> Iterator[bytes]:
     """Server-sent events, as the text comes; a call of a tool is one, when it is whole."""
-    splitter, head = Splitter(chat.markers, chat.names) if chat.markers else None, heading.members(CHUNK)
+    splitter, head = chat.splitter(), heading.members(CHUNK)
     head |= {"usage": None} if with_usage else {}
     given = 0  # calls
 

@@ -84,11 +84,9 @@ def chosen(tools: list[Tool], choice: str | Choice | None) -> tuple[list[Tool], 
 def grammar(tools: list[Tool], markers: tuple[str, str], *, required: bool, several: bool) -> tuple[str, str]:
     """Of answers with calls between the markers, and with text beside them where no call is required.
 
-    several: more than one call in an answer. Each tool has a rule of its own, so that what its schema refers to is in
-    it.
+    several: more than one call in an answer.
     """
-    rules = [f"tool_{number}: {_rule(tool.function)}" for number, tool in enumerate(tools)]
-    rules.append("body: " + " | ".join(f"tool_{number}" for number in range(len(tools))))
+    rules = _bodies(tools)
     if required:
         begin, end = (json.dumps(marker) for marker in markers)
         return "lark", "\n".join(["%llguidance {}", f"start: {begin} body {end}", *rules, ""])
@@ -96,6 +94,20 @@ def grammar(tools: list[Tool], markers: tuple[str, str], *, required: bool, seve
     rules += ["rest: TEXT", r"TEXT: /(.|\n)*/", r"BLANK: /\s*/", f"before[lazy]: TEXT {begin}"]
     rules.append(f"call: before BLANK body BLANK {end}")
     return "lark", "\n".join(["%llguidance {}", f"start: {'(call)*' if several else 'call?'} rest", *rules, ""])
+
+
+def either(tools: list[Tool], markers: tuple[str, str], schema: dict[str, Any], *, several: bool) -> tuple[str, str]:
+    """Of answers that are calls and nothing else, or JSON by the schema and nothing else."""
+    begin, end = (json.dumps(marker) for marker in markers)
+    rules = ["start: calls | content", f"content: %json {json.dumps(schema | FORM)}", f"call: {begin} body {end}"]
+    rules += [r'calls: call ("\n" call)*' if several else "calls: call", *_bodies(tools)]
+    return "lark", "\n".join(["%llguidance {}", *rules, ""])
+
+
+def _bodies(tools: list[Tool]) -> list[str]:
+    """The rules of what is between two markers. Each tool has one of its own: what its schema refers to is in it."""
+    rules = [f"tool_{number}: {_rule(tool.function)}" for number, tool in enumerate(tools)]
+    return [*rules, "body: " + " | ".join(f"tool_{number}" for number in range(len(tools)))]
 
 
 def _rule(function: Function) -> str:
@@ -122,17 +134,28 @@ def in_words(tools: list[Tool], markers: tuple[str, str]) -> str:
 
 
 class Splitter:
-    """Takes a text as it comes: calls out of it, and the rest of it as it is. names: of the tools; others are text."""
+    """Takes a text as it comes: calls out of it, and the rest of it as it is. names: of the tools; others are text.
 
-    def __init__(self, markers: tuple[str, str], names: frozenset[str]) -> None:
+    alone: calls have no text beside them, but for one that was cut off. A text that begins with anything else has none,
+    and is JSON, whose strings may have markers in them.
+    """
+
+    def __init__(self, markers: tuple[str, str], names: frozenset[str], *, alone: bool = False) -> None:
         self._begin, self._end = (marker.strip() for marker in markers)
-        self._names = names
-        self._held = ""
+        self._names, self._alone = names, alone
+        self._held, self._plain = "", False
         self.calls: list[Call] = []
 
     def push(self, text: str) -> str:
         """What is text for sure, and no part of a call."""
         self._held += text
+        self._plain = self._plain or (self._alone and not self.calls and not self._may_be_call())
+        if self._plain:
+            return self.rest()
+        given = self._divide()
+        return "" if self._alone and self.calls else given
+
+    def _divide(self) -> str:
         given = ""
         while True:
             start = self._held.find(self._begin)
@@ -153,10 +176,14 @@ class Splitter:
                 self.calls.append(call)
             self._held = self._held[after:]
 
+    def _may_be_call(self) -> bool:
+        held = self._held.lstrip()
+        return held.startswith(self._begin) or self._begin.startswith(held)
+
     def rest(self) -> str:
         """What was held back, at the text's end: a call without an end is none."""
         text, self._held = self._held, ""
-        return text
+        return "" if self._alone and self.calls else text
 
 
 def _parsed(text: str) -> Call | None:
