@@ -17,6 +17,7 @@ from shared import budget
 from shared.errors import BadInput
 from shared.groups import in_groups
 from shared.package.fields import Positive
+from shared.serving import whole_numbers
 from shared.serving.inputs import texts
 from shared.serving.inputs.request import MOST, Options
 from shared.serving.loaded import Loaded
@@ -51,7 +52,7 @@ class Scored(Struct, frozen=True):
 def read_request(body: bytes) -> Request:
     """The body of /v1/rerank. Raises BadInput."""
     try:
-        request = msgspec.json.decode(body, type=Request)
+        request: Request = whole_numbers.decoded(body, Request)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(
             f'the body is no rerank request, as {{"model": "…", "query": "…", "documents": ["…"]}} is, with 1 to '

@@ -164,6 +164,17 @@ def test_an_answer_is_a_call_or_json_by_the_schema(store: MemoryStore, tmp_path:
     assert ended["tool_calls"] and ended["stop"], ended
 
 
+def test_whole_numbers_may_come_as_floats() -> None:
+    whole = {"max_tokens": 3.0, "n": 1.0, "seed": 5.0, "top_k": 4.0, "temperature": 1}
+    assert text_of(ask(**whole)) == text_of(ask(max_tokens=3, n=1, seed=5, top_k=4, temperature=1))
+    tokens = ask(TEXT, prompt=[5.0, 6.0], max_tokens=2.0)
+    assert tokens.json["usage"]["prompt_tokens"] == 2 and tokens.json["usage"]["completion_tokens"] == 2
+    generated = ask_of(GENERATE, text_input="x", parameters={"max_tokens": 2.0, "seed": 1.0})
+    assert generated.status == 200, generated.json
+    refused = ask_of(GENERATE, text_input="x", parameters={"max_tokens": 2.5})
+    assert refused.status == 400 and "max_tokens" in refused.json["error"]
+
+
 def test_models_are_listed_and_unknown_ones_are_not_found() -> None:
     listing = call(app.handler, "GET", "/v1/models").json
     assert [one["id"] for one in listing["data"]] == ["tiny"]

@@ -70,6 +70,9 @@ def test_documents_are_ranked_by_an_embedding_model(store: MemoryStore) -> None:
     answer = rerank("words", documents=["paris", "a cat", "york"])
     assert order(answer)[0] == 1
     assert answer.json["results"][0]["relevance_score"] == pytest.approx(1, abs=1e-6)
+    assert order(rerank("words", documents=["paris", "a cat"], top_n=1.0)) == [1]
+    whole = {"model": "words", "input": "a cat", "dimensions": 3.0}
+    assert len(call(inference.handler, "POST", "/v1/embeddings", whole).json["data"][0]["embedding"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,7 @@ def test_documents_are_ranked_by_an_embedding_model(store: MemoryStore) -> None:
         ({"query": " "}, 400, "invalid_request_error", "the query is empty"),
         ({"model": "sums"}, 400, "invalid_request_error", "Name a model of the task 'text-classification'"),
         ({"documents": ["a" * 1_000_001]}, 413, "invalid_request_error", "characters"),
+        ({"top_n": 1.5}, 400, "invalid_request_error", "top_n"),
         ({"headers": {"Content-Encoding": "br"}}, 415, "invalid_request_error", "br"),
     ],
 )

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shared.errors import BadInput
+from shared.serving import whole_numbers
 from shared.serving.generation.engine import Ask
 from shared.serving.generation.loop import End, Piece
 from shared.serving.generation.openai.options import MOST_STOPS, Stop, event
@@ -51,7 +52,7 @@ def read(body: bytes) -> tuple[GenerateRequest, Ask]:
         members = msgspec.json.decode(body or b"{}", type=dict[str, Any])
         request = msgspec.convert(members, GenerateRequest)
         beside = {name: value for name, value in members.items() if name in Parameters.__struct_fields__}
-        return request, msgspec.convert(beside | request.parameters, Parameters).ask()
+        return request, whole_numbers.converted(beside | request.parameters, Parameters).ask()
     except msgspec.ValidationError as error:
         raise BadInput(f'the body does not fit: {error}; send {{"text_input": …}}') from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

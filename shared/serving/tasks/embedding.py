@@ -14,6 +14,7 @@ from shared import budget
 from shared.errors import BadInput
 from shared.package import fields
 from shared.package.processing import Vector
+from shared.serving import whole_numbers
 from shared.serving.inputs import images, sounds, texts
 from shared.serving.inputs.request import MOST, Options
 from shared.serving.loaded import Loaded
@@ -103,7 +104,8 @@ def _normalize(values: np.ndarray, after: Vector, options: Options) -> np.ndarra
 def read_request(body: bytes) -> Request:
     """The body of /v1/embeddings. Raises BadInput."""
     try:
-        return msgspec.json.decode(body, type=Request)
+        request: Request = whole_numbers.decoded(body, Request)
+        return request
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"the body is no embeddings request: {error}") from error
 

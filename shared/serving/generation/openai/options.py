@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shared.errors import BadInput
+from shared.serving import whole_numbers
 from shared.serving.generation.engine import Ask
 from shared.serving.generation.sampling import MOST_LOGPROBS
 
@@ -74,7 +75,7 @@ class Options(Struct, frozen=True, kw_only=True):
 def read(body: bytes, kind: Any) -> Any:
     """A body, as one of the requests. Raises BadInput that names the member."""
     try:
-        return msgspec.json.decode(body or b"{}", type=kind)
+        return whole_numbers.decoded(body or b"{}", kind)
     except msgspec.ValidationError as error:
         raise BadInput(f"the body does not fit: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
