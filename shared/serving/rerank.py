@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
 from shared import budget
-from shared.errors import BadInput
+from shared.errors import BadInput, TooLarge
 from shared.groups import in_groups
 from shared.package.fields import Positive
 from shared.serving import whole_numbers
@@ -25,6 +25,7 @@ from shared.serving.outputs import batching, classification
 
 CROSS_ENCODER, BI_ENCODER = "text-classification", "embedding"
 ENTRY = 200  # bytes of a result in the answer, but for its text
+MOST_CHARACTERS = 8_000_000  # that a call has read: of each document, and the query as often as it is paired with one
 CLASSES = 2  # of a cross-encoder without a single score: irrelevant, relevant
 
 
@@ -37,7 +38,8 @@ class Request(Struct, frozen=True):
 
     model: str
     query: Annotated[str, Meta(min_length=1)]
-    documents: Annotated[list[str | RerankDocument], Meta(min_length=1, max_length=MOST)]
+    # more of them are 413, by read_request, and not a body that does not fit
+    documents: Annotated[list[str | RerankDocument], Meta(min_length=1, extra_json_schema={"maxItems": MOST})]
     top_n: Positive | None = None
     return_documents: bool = False
 
@@ -50,7 +52,7 @@ class Scored(Struct, frozen=True):
 
 
 def read_request(body: bytes) -> Request:
-    """The body of /v1/rerank. Raises BadInput."""
+    """The body of /v1/rerank. Raises BadInput, TooLarge."""
     try:
         request: Request = whole_numbers.decoded(body, Request)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -60,7 +62,22 @@ def read_request(body: bytes) -> Request:
         ) from error
     if not request.query.strip():
         raise BadInput("the query is empty: send what the documents shall answer")
+    if len(request.documents) > MOST:
+        raise TooLarge(
+            f"there are {len(request.documents):,} documents, and a call ranks {MOST:,}: rank them in several "
+            "calls, whose scores can be compared"
+        )
     return request
+
+
+def _require_length(characters: int, query: int, documents: int) -> None:
+    """characters: that are read of `documents` with a query of so many. Raises TooLarge."""
+    if characters > MOST_CHARACTERS:
+        raise TooLarge(
+            f"{documents:,} documents with a query of {query:,} characters are {characters:,} characters to read, and "
+            f"a call has {MOST_CHARACTERS:,}: shorten the query, which is read with each document, or the documents, "
+            "or rank them in several calls"
+        )
 
 
 def answer(loaded: Loaded, request: Request) -> dict[str, Any]:
@@ -97,6 +114,7 @@ def _method(loaded: Loaded) -> Any:
 
 def _by_pairs(loaded: Loaded, query: str, documents: list[str]) -> Scored:
     """By a cross-encoder: the pair's single score, or that of the second class of two."""
+    _require_length(len(query) * len(documents) + sum(map(len, documents)), len(query), len(documents))
     longest = len(query) + max(map(len, documents))
     size, what = batching.per_run(loaded, texts.CHARACTER * longest), f"{len(documents):,} documents with the query"
     tokens = 0
@@ -133,6 +151,7 @@ def _by_vectors(loaded: Loaded, query: str, documents: list[str]) -> Scored:
     """By an embedding model: the cosine of the query's vector and each document's."""
     from shared.serving.tasks import embedding
 
+    _require_length(len(query) + sum(map(len, documents)), len(query), len(documents))
     size = batching.per_run(loaded, texts.CHARACTER * max(len(query), *map(len, documents)))
     what = f"the vectors of {len(documents):,} documents"
     wanted, tokens = embedding.vectors(_for_queries(loaded), [query], Options())

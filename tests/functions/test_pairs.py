@@ -71,6 +71,9 @@ def test_documents_are_ranked_by_an_embedding_model(store: MemoryStore) -> None:
     assert order(answer)[0] == 1
     assert answer.json["results"][0]["relevance_score"] == pytest.approx(1, abs=1e-6)
     assert order(rerank("words", documents=["paris", "a cat"], top_n=1.0)) == [1]
+    # the query is read once, and not with each document
+    assert rerank("words", query="a " * 10_000, documents=["b"] * 401).status == 200
+    assert rerank("words", documents=["b " * 400_000] * 11).status == 413
     whole = {"model": "words", "input": "a cat", "dimensions": 3.0}
     assert len(call(inference.handler, "POST", "/v1/embeddings", whole).json["data"][0]["embedding"]) == 3
 
@@ -86,6 +89,8 @@ def test_documents_are_ranked_by_an_embedding_model(store: MemoryStore) -> None:
         ({"query": " "}, 400, "invalid_request_error", "the query is empty"),
         ({"model": "sums"}, 400, "invalid_request_error", "Name a model of the task 'text-classification'"),
         ({"documents": ["a" * 1_000_001]}, 413, "invalid_request_error", "characters"),
+        ({"documents": ["a"] * 1025}, 413, "invalid_request_error", "1,025 documents, and a call ranks 1,024"),
+        ({"query": "a" * 20_000, "documents": ["b"] * 401}, 413, "invalid_request_error", "8,020,401 characters"),
         ({"top_n": 1.5}, 400, "invalid_request_error", "top_n"),
         ({"headers": {"Content-Encoding": "br"}}, 415, "invalid_request_error", "br"),
     ],
