@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
 
 from shared.access import texts
 from shared.access.limits import Limits
-from shared.errors import TooMany
+from shared.errors import TooMany, Unavailable
+from shared.storage.base import list_all
 from shared.storage.memory import MemoryStore
 
 OWNER = "0" * 12
@@ -37,11 +41,67 @@ def test_so_many_texts_at_the_same_time() -> None:
     assert texts.begin(store, OWNER, "e", limits) and second
 
 
-def test_a_text_whose_process_died_counts_no_more_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+class Counting(MemoryStore):
+    """requests: what was asked for, by name. down: nothing can be put."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[str] = []
+        self.down = False
+
+    def put(self, *arguments: Any, **more: Any) -> str:
+        self.requests.append("put")
+        if self.down:
+            raise Unavailable("the store is down")
+        return super().put(*arguments, **more)
+
+    def list_page(self, *arguments: Any, **more: Any) -> Any:
+        self.requests.append("list")
+        return super().list_page(*arguments, **more)
+
+    def delete(self, *arguments: Any, **more: Any) -> None:
+        self.requests.append("delete")
+        super().delete(*arguments, **more)
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    now = time.time()
+    monkeypatch.setattr(texts.time, "time", lambda: now + seconds)
+
+
+def test_a_text_whose_process_died_counts_no_more_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     store, limits = MemoryStore(), Limits(texts=1)
+    monkeypatch.setattr(texts.Place, "hold", lambda place: None)  # its thread is dead, too
     texts.begin(store, OWNER, "a", limits)
-    monkeypatch.setattr(texts, "LONGEST", 0.0)
+    later(monkeypatch, 45)
+    with pytest.raises(TooMany):
+        texts.begin(store, OWNER, "b", limits)
+    later(monkeypatch, 60)
     assert texts.begin(store, OWNER, "b", limits)
+
+
+def test_a_text_that_goes_on_keeps_its_place_and_gives_it_back_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "RENEWED", 0.02)
+    monkeypatch.setattr(texts, "HELD", 0.3)
+    store, limits = Counting(), Limits(texts=1)
+    place = texts.begin(store, OWNER, "a", limits)
+    time.sleep(0.5)
+    with pytest.raises(TooMany):
+        texts.begin(store, OWNER, "b", limits)
+    store.down = True  # for less than HELD
+    time.sleep(0.05)
+    store.down = False
+    texts.end(store, OWNER, "a", limits, place, 0)
+    seen = len(store.requests)
+    time.sleep(0.1)
+    assert len(store.requests) == seen and not list(list_all(store, "limits/")), "nothing is put behind its removal"
+
+
+def test_a_place_costs_three_requests_and_one_more_for_each_while() -> None:
+    store, limits = Counting(), Limits(texts=1)
+    texts.end(store, OWNER, "a", limits, texts.begin(store, OWNER, "a", limits), 0)
+    assert store.requests == ["put", "list", "delete"]
+    assert texts.RENEWED >= 20 and 2 * texts.RENEWED < texts.HELD <= 60
 
 
 def test_text_tokens_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
