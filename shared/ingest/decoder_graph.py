@@ -7,7 +7,7 @@ has them inside of model.onnx, they are written, aligned, to a file of their own
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from shared.ingest import descriptors, graph, guards, normalize, scan, weights
 from shared.ingest.verdict import Limits, Refused
 from shared.runtime import layout
 from shared.runtime.products import PRODUCTS
+from shared.runtime.zygotes import MOST_FILES
 from shared.serving.forms import WEIGHTS
 
 MODEL = "model.onnx"
@@ -66,6 +67,26 @@ def prepare(
     facts = {"opset": opset, "nodes": nodes, "operators": operators, "parameters": parameters}
     body = model.SerializeToString(deterministic=True) if changes else source
     return DecoderGraph(body, referred, changes, _positions(model), facts)
+
+
+def require_own_files(names: Collection[str], others: Collection[str | None]) -> None:
+    """Raises Refused for files of weights that are something else, too, or are more than the serving process takes.
+
+    others: the package's files that are served as what they are: graphs, whose bytes the gate may change, tokenizer,
+    template.
+    """
+    for name in names:
+        if name in others:
+            raise Refused(
+                "external_data",
+                f"a graph has weights in {name}, which is something else in the package: rename the file",
+            )
+    if len(names) > MOST_FILES:
+        raise Refused(
+            "too_many_files",
+            f"the weights are in {len(names):,} files, more than the {MOST_FILES} that are allowed: save the model "
+            "with all its weights in one file",
+        )
 
 
 def _without_weights(file: int, spill: int, name: str) -> tuple[bytes, int]:

@@ -57,7 +57,7 @@ def check(files: Mapping[str, int], spill: int, manifest: Manifest, limits: Limi
     before, after = manifest.preprocess, manifest.postprocess or Generation()
     assert isinstance(before, Prompt) and isinstance(after, Generation), "what has no tokenizer is served as tensors"
     graph = decoder_graph.prepare(files, spill, after.window, limits)
-    _check_names(graph.files, before)
+    decoder_graph.require_own_files(graph.files, (before.tokenizer, before.template))
     texts = open_texts(descriptors.read(files[before.tokenizer]))
     template = _template(files, before)
     prompt = _read_prompt(texts, template, before)
@@ -90,13 +90,6 @@ def open_texts(raw: bytes) -> Texts:
     except Unloadable as error:
         reason = f"the tokenizer cannot be read: {error}; save it with the library again (tokenizer.json)"
         raise Refused("bad_tokenizer", reason) from error
-
-
-def _check_names(weights: tuple[str, ...], before: Prompt) -> None:
-    """Raises Refused for weights in a file that is something else, too: it is served as that."""
-    for name in weights:
-        if name in (before.tokenizer, before.template):
-            raise Refused("external_data", f"the graph has weights in {name}, which preprocess names: rename the file")
 
 
 def _template(files: Mapping[str, int], before: Prompt) -> str | None:

@@ -50,13 +50,14 @@ def check(files: Mapping[str, int], spill: int, manifest: Manifest, limits: Limi
     beside = {
         name: decoder_graph.prepare(files, spill, None, limits, name) for name in (ENCODER, LATER) if name in files
     }
+    weights = {name for graph in (model, *beside.values()) for name in graph.files}
+    decoder_graph.require_own_files(weights, (before.tokenizer, ENCODER, LATER))
     texts = decoders.open_texts(descriptors.read(files[before.tokenizer]))
     ears = _load(model, beside, {**files, WEIGHTS: spill}, after)
     _check_sizes(ears, before)
     _check_tokens(texts.size(), after, ears.vocabulary)
     rehearsal = _rehearse(ears, before, after)
     changes = model.changes + [f"{name}: {change}" for name, graph in beside.items() for change in graph.changes]
-    weights = {name for graph in (model, *beside.values()) for name in graph.files}
     return Verdict(
         accepted=True,
         code="accepted",

@@ -16,7 +16,9 @@ from onnx import TensorProto, helper
 from shared.ingest.candidate import Candidate, Rejected, check_package
 from shared.ingest.verdict import Limits
 from shared.package import manifest
+from shared.runtime.zygotes import MOST_FILES
 from shared.serving.forms import WEIGHTS
+from shared.uploads import sessions
 from tests.decoders import folders
 from tests.decoders.test_decoder import MODELS
 
@@ -153,7 +155,23 @@ def test_weights_in_a_file_that_is_something_else_are_refused(check: Check, tmp_
                 entry.value = "tokenizer.json"
     onnx.save(model, folder / "model.onnx")
     error = refused(check, folder)
-    assert error.code == "external_data" and "which preprocess names" in str(error)
+    assert error.code == "external_data" and "is something else in the package" in str(error)
+
+
+def test_more_files_than_serving_takes_are_refused(check: Check, tmp_path: Path) -> None:
+    """An upload has at most 16: so this is the second door."""
+    assert sessions.MAX_FILES + len([WEIGHTS]) <= MOST_FILES
+    folder = folders.write(tmp_path / "model")
+    model = onnx.load(folder / "model.onnx", load_external_data=False)
+    for number in range(MOST_FILES):
+        filler = onnx.numpy_helper.from_array(np.zeros(32, np.float32), f"filler {number}")
+        onnx.external_data_helper.set_external_data(filler, f"model.onnx_data_{number}", offset=0, length=128)
+        filler.ClearField("raw_data")
+        model.graph.initializer.append(filler)
+        (folder / f"model.onnx_data_{number}").write_bytes(bytes(128))
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    error = refused(check, folder)
+    assert error.code == "too_many_files" and "65 files, more than the 64" in str(error)
 
 
 def test_ends_and_contexts_of_another_model_are_refused(check: Check, tmp_path: Path) -> None:
