@@ -58,6 +58,20 @@ def test_openais_forms(speech: None) -> None:
     assert transcribe(wav(sound), "translations", language="de", prompt="Names", temperature="0.5").status == 200
 
 
+def test_weights_in_files_of_their_own_names_are_served(store: MemoryStore, tmp_path: Path) -> None:
+    names = {"encoder_model": "ears.bin", "decoder_model": "words", "decoder_with_past_model": "more.words"}
+    told = {}
+    for model, own in (("inside", {}), ("beside", names)):
+        folder = folders.own_names(folders.write(tmp_path / model, "two"), own)
+        with package.opened(folder) as files:
+            assert set(own.values()) < set(files)
+            state = push(store, model, {name: path.read_bytes() for name, path in files.items()})
+        assert state["state"] == "registered", state
+        told[model] = transcribe(wav(tones(1.5)), model=model, response_format="verbose_json")
+        assert told[model].status == 200, told[model].body
+    assert told["inside"].json == told["beside"].json and told["beside"].json["text"]
+
+
 def test_predict_takes_sounds(speech: None) -> None:
     sound = wav(tones(1))
     told = call(generate.forwarded, "POST", "/models/whisper/predict", sound, headers={"content-type": "audio/wav"})

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from tests.speech import tokens
 from tests.speech.test_hearer import MODELS
 
@@ -14,6 +16,17 @@ FILES = {
     "merged": {"encoder_model": "encoder", "decoder_model_merged": "merged"},
     "two": {"encoder_model": "encoder", "decoder_model": "first", "decoder_with_past_model": "later"},
 }
+
+
+def own_names(folder: Path, names: dict[str, str]) -> Path:
+    """The folder with the weights of its graphs, by name, in files of these names."""
+    for name, location in names.items():
+        model = onnx.load(folder / f"{name}.onnx")
+        for weight in model.graph.initializer:
+            if len(weight.raw_data) > 64:
+                onnx.external_data_helper.set_external_data(weight, location)
+        onnx.save(model, folder / f"{name}.onnx")
+    return folder
 
 
 def write(folder: Path, form: str = "merged", inner: str = ".", **settings: Any) -> Path:

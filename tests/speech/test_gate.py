@@ -68,6 +68,28 @@ def test_weights_inside_of_large_graphs_are_put_into_one_file(
     assert candidate.files[WEIGHTS].stat().st_size > 32 << 20, "of both"  # type: ignore[union-attr]
 
 
+def test_weights_in_files_of_any_name_go_with_their_graphs(check: Check, tmp_path: Path) -> None:
+    names = {"encoder_model": "ears.bin", "decoder_model_merged": "x" * 140}
+    candidate = check(folders.own_names(folders.write(tmp_path / "model"), names))
+    assert set(candidate.files) == {"encoder.onnx", "tokenizer.json", *names.values()}
+    assert candidate.size > 900_000
+
+
+@pytest.mark.parametrize("taken", ["tokenizer.json", "encoder.onnx"])
+def test_weights_in_a_file_that_is_something_else_are_refused(check: Check, tmp_path: Path, taken: str) -> None:
+    folder = folders.write(tmp_path / "model")
+    model = onnx.load(folder / "decoder_model_merged.onnx")
+    weight = next(one for one in model.graph.initializer if len(one.raw_data) > 64)
+    size = len(weight.raw_data)
+    (folder / "tokenizer.json").write_text((folder / "tokenizer.json").read_text() + " " * size)
+    onnx.external_data_helper.set_external_data(weight, taken, offset=0, length=size)
+    weight.ClearField("raw_data")
+    (folder / "decoder_model_merged.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(Rejected, match=f"weights in {taken}, which is something else") as caught:
+        check(folder)
+    assert caught.value.code == "external_data"
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [

@@ -24,6 +24,7 @@ TOOLS = ("<tool_call>", "</tool_call>")
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 CONTEXTS = ("max_position_embeddings", "n_positions", "max_sequence_length", "context_length", "n_ctx")
 CARD = 200_000  # characters
+MOST_GRAPH = 64 << 20  # bytes; what is larger has its weights inside
 
 
 def is_language_model(folder: Path) -> bool:
@@ -59,11 +60,20 @@ def _listed(folder: Path, paths: list[Path]) -> str:
 
 def weights(model: Path) -> dict[str, Path]:
     """The files beside a graph that have its weights, by the names that the graph has for them."""
+    usual = (f"{model.name}_data", f"{model.name}.data", f"{model.stem}.data")
+    body = model.read_bytes() if model.stat().st_size <= MOST_GRAPH else b""
     return {
         path.name: path
         for path in sorted(model.parent.iterdir())
-        if path.is_file() and path.name.startswith((f"{model.name}_data", f"{model.name}.data", f"{model.stem}.data"))
+        if path.is_file() and (path.name.startswith(usual) or _place_of_weights(path.name) in body)
     }
+
+
+def _place_of_weights(name: str) -> bytes:
+    """What is in a graph, as protobuf writes it, where some of its weights are in a file of this name."""
+    text = name.encode()
+    size = [len(text)] if len(text) < 128 else [len(text) & 127 | 128, len(text) >> 7]  # a file's name has up to 255
+    return b"\x0a\x08location\x12" + bytes(size) + text
 
 
 def derive(folder: Path) -> tuple[dict[str, Any], str | None]:
