@@ -28,17 +28,15 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run smollm2 stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console bench-language pictures charts soak portability sweep bundled-models
+.PHONY: run example stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console bench-language pictures charts soak portability sweep bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once (LLM=1 adds a language model)
 	@$(ENVS)/cloud/bin/python -m local.up
-	@$(if $(LLM),$(MAKE) --no-print-directory smollm2)
+	@$(if $(LLM),$(MAKE) --no-print-directory example M=smollm2)
 
-# FP32: the form that answers best; make language shows how others compare
-smollm2: $(ENVS)/language/.ready $(ENVS)/client/.ready
-	@$(ENVS)/language/bin/python -m tests.language.smollm2 .local/language
-	@cp .local/language/hf/*config.json .local/language/fp32/ && $(ENVS)/client/bin/amaas push .local/language/fp32 --model smollm2
-	@$(ENVS)/client/bin/amaas predict smollm2 --data "What is the capital of France?" --type text/plain
+# made of packages with the weights, by exporters that need PyTorch: in an environment of its own, not in the client's
+example: $(ENVS)/language/.ready $(ENVS)/client/.ready ## a small real model, made, pushed and tried, after make run: make example M=smollm2, or M=whisper-base
+	@$(ENVS)/language/bin/python -m examples.models $(or $(M),$(error M is not given: smollm2, or whisper-base))
 
 stop: ## stop the embedded cloud; what it holds is kept for the next run
 	@"$$PYTHON" -m local.cloud stop
@@ -87,7 +85,7 @@ bench-console: $(ENVS)/dev/.ready tools-run browser ## what a first visit of the
 	@$(ENVS)/dev/bin/python -m bench.console $(MEASURE)
 
 bench-language: $(ENVS)/language/.ready ## a language model beside ONNX Runtime GenAI: tokens per second of CPU, memory
-	@$(ENVS)/language/bin/python -m tests.language.smollm2 .local/language && $(ENVS)/language/bin/python -m bench.language $(MEASURE)
+	@$(ENVS)/language/bin/python -m examples.models.smollm2 .local/language && $(ENVS)/language/bin/python -m bench.language $(MEASURE)
 
 pictures: $(ENVS)/dev/.ready tools-run browser ## take the README's pictures of the console anew, from an embedded cloud of their own: docs/pictures
 	@$(ENVS)/dev/bin/python -m bench.console.pictures

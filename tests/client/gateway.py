@@ -226,5 +226,5 @@ class Service(ThreadingHTTPServer):
             reason = "this is not an ONNX model: export it again"
             states.advance(self.store, session, "rejected", code="not_onnx", reason=reason)
         else:
-            push(self.log, session.model)
+            push(self.log, session.model, upload=key.split("/")[1])
             states.advance(self.store, session, "registered", version=self.log.read(session.model).latest)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from examples.models import smollm2
 from shared.runtime import onnx
 from shared.runtime.caches import Geometry
 from shared.runtime.decoder import Decoder
-from tests.language import smollm2
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = ("What is the capital of France?", "Write a haiku about the sea.", "Count from one to ten.")

@@ -12,6 +12,7 @@ import torch
 import transformers
 from amaas.api import whisper as folders
 
+from examples.models import whisper_base
 from shared.package.manifest import decode
 from shared.package.speech import Speech, Transcription
 from shared.runtime import onnx
@@ -19,7 +20,7 @@ from shared.runtime.hearer import Hearer, Listening
 from shared.serving.inputs import log_mel
 from shared.serving.speech.ears import Ears
 from shared.serving.speech.transcribe import Ask, Transcriber
-from tests.language import voice, whisper
+from tests.language import voice
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = (
@@ -49,7 +50,7 @@ GREEDY = Ask(temperature=0.0)
 
 @pytest.fixture(scope="session")
 def folder() -> Path:
-    return whisper.make(ROOT / ".local" / "language" / "whisper")
+    return whisper_base.package(ROOT / ".local" / "language")
 
 
 @pytest.fixture(scope="session")

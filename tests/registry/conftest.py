@@ -19,13 +19,13 @@ def a_version(upload: str, task: str = "tensor") -> Version:
     return Version(version=0, task=task, manifest="0" * 64, source="1" * 64, model="2" * 64, size=10, upload=upload)
 
 
-def push(log: Log, model: str, count: int = 1, **content: object) -> None:
-    """Register `count` more versions of a model, with a manifest that can be read."""
+def push(log: Log, model: str, count: int = 1, upload: str | None = None, **content: object) -> None:
+    """Register `count` more versions of a model, with a manifest that can be read. upload: that the one came of."""
     body = manifest.encode(Manifest(name=model, **content))
     made = {"manifest": blobs.write(log.store, body), "model": blobs.write(log.store, b"weights")}
     for _ in range(count):
         number = log.read(model).latest + 1
-        found = a_version(f"upload-{number:06d}", str(content.get("task", "tensor")))
+        found = a_version(upload or f"upload-{number:06d}", str(content.get("task", "tensor")))
         assert versions.register(log, model, msgspec.structs.replace(found, **made), ANN).version == number
 
 

