@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 from importlib import import_module
@@ -18,19 +19,27 @@ from examples.models.kept import ROOT, note
 HOME = ROOT / ".local" / "language"
 AMAAS = ROOT / ".local" / "envs" / "client" / "bin" / "amaas"
 MODELS = {"smollm2": "smollm2", "whisper-base": "whisper_base"}  # to the module that makes it
-TRIED = {  # verb, and what is asked
-    "smollm2": ("chat", "What is the capital of France?"),
-    "whisper-base": ("predict", "examples/sounds/spoken-seven.wav"),
-}
+QUESTION, SPOKEN = "What is the capital of France?", "Please call me back before noon tomorrow."
 
 
 def main(name: str, home: Path, amaas: Path) -> None:
     folder = import_module(f"examples.models.{MODELS[name]}").package(home)
     state = push(name, folder, home / f"{name}.pushed", amaas)
-    verb, asked = TRIED[name]
-    command = [verb, f"{name}@{state['version']}", asked]  # a later version waits to be promoted
-    print(f"$ amaas {shlex.join(command)}", flush=True)
-    raise SystemExit(subprocess.run([str(amaas), *command], check=False, cwd=ROOT).returncode)
+    command, shown = trial(name, f"{name}@{state['version']}", home, amaas)  # a later version waits to be promoted
+    print(f"$ {shown}", flush=True)
+    raise SystemExit(subprocess.run(command, check=False, cwd=ROOT).returncode)
+
+
+def trial(name: str, reference: str, home: Path, amaas: Path) -> tuple[list[str], str]:
+    """A command that has the model answer something, and how it is shown."""
+    if name == "smollm2":
+        arguments = ["chat", reference, QUESTION]
+        return [str(amaas), *arguments], f"amaas {shlex.join(arguments)}"
+    from examples.models import voice
+
+    sound = voice.write(home / "spoken.wav", *voice.speak([SPOKEN]))
+    arguments = ["examples/transcribe.py", reference, os.path.relpath(sound, ROOT)]
+    return [str(amaas.with_name("python")), *arguments], f"python {shlex.join(arguments)}   # {SPOKEN}"
 
 
 def push(name: str, folder: Path, noted: Path, amaas: Path) -> dict[str, Any]:

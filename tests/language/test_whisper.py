@@ -12,7 +12,7 @@ import torch
 import transformers
 from amaas.api import whisper as folders
 
-from examples.models import whisper_base
+from examples.models import voice, whisper_base
 from shared.package.manifest import decode
 from shared.package.speech import Speech, Transcription
 from shared.runtime import onnx
@@ -20,7 +20,6 @@ from shared.runtime.hearer import Hearer, Listening
 from shared.serving.inputs import log_mel
 from shared.serving.speech.ears import Ears
 from shared.serving.speech.transcribe import Ask, Transcriber
-from tests.language import voice
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = (

@@ -1,8 +1,10 @@
-"""Spoken sentences, by eSpeak NG (GPL-3, of the package espeakng-loader): for tests only, and nothing of it ships."""
+"""Sentences, spoken, by eSpeak NG (GPL-3, package espeakng-loader), for examples and tests: nothing of it ships."""
 
 from __future__ import annotations
 
 import ctypes
+import wave
+from pathlib import Path
 
 import espeakng_loader
 import numpy as np
@@ -36,3 +38,13 @@ def speak(sentences: list[str], voice: str = "en") -> list[np.ndarray]:
         spoken.append(np.asarray(soxr.resample(samples, rate, RATE), np.float32))
     library.espeak_Terminate()
     return spoken
+
+
+def write(path: Path, samples: np.ndarray) -> Path:
+    """A WAV file of 16 bits. samples: as `speak` has them. Returns the path."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((samples.clip(-1, 1) * 32767).astype("<i2").tobytes())
+    return path
