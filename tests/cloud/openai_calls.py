@@ -1,6 +1,6 @@
 """What test_openai_clients asks, through clients as they are: runs in the environment 'openai', with nothing of ours.
 
-{"url", "token", "model"} on standard input → one JSON object: for each question what came back.
+{"url", "token", "model", "speech", "sound"} on standard input → one JSON object: for each question what came back.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 os.environ |= {"LANGSMITH_TRACING": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # nothing is fetched
@@ -120,6 +121,33 @@ def leaves() -> Any:
     return whole()["text"]
 
 
+def transcribed() -> Any:
+    """In each form of the client's own types, by both clients; and what it makes of a refusal."""
+    sound, speech = Path(ACCESS["sound"]), ACCESS["speech"]
+    audio, ask = client.audio.transcriptions, {"model": speech, "file": sound, "temperature": 0}
+    told = audio.create(**ask, response_format="verbose_json", timestamp_granularities=["segment"])
+
+    async def patiently() -> str:
+        async with openai.AsyncOpenAI(base_url=URL, api_key=ACCESS["token"], max_retries=0, timeout=120) as own:
+            with sound.open("rb") as file:  # a stream, and not a path
+                return (await own.audio.transcriptions.create(model=speech, file=file, temperature=0)).text
+
+    try:
+        audio.create(model=speech, file=("noise.wav", b"no sound"))
+        refused = None
+    except openai.BadRequestError as error:
+        refused = error.message
+    return {
+        "text": audio.create(**ask).text,
+        "bytes": audio.create(**ask | {"file": ("a.wav", sound.read_bytes())}).text,
+        "patient": asyncio.run(patiently()),
+        "verbose": {"text": told.text, "duration": told.duration, "ends": [part.end for part in told.segments]},
+        "srt": audio.create(**ask, response_format="srt"),
+        "translated": client.audio.translations.create(**ask).text,
+        "refused": refused,
+    }
+
+
 def chained() -> Any:
     bound = chain.bind_tools(TOOLS, tool_choice="any").invoke("hi", max_tokens=120)
     structured = chain.with_structured_output(SCHEMA, method="json_schema").invoke("hi", max_tokens=80)
@@ -151,6 +179,7 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "completion": completion,
     "refusals": refusals,
     "leaves": leaves,
+    "transcribed": transcribed,
     "langchain": chained,
     "litellm": lightly,
 }

@@ -4,28 +4,53 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
+from msgspec.structs import replace
 
 from tests.cloud.conftest import ROOT, Cloud
 from tests.decoders import folders
+from tests.speech import folders as speech
+from tests.speech.test_transcribe import PLAN, Ask, hours, transcriber
+from tests.speech.tones import RATE, tones
 
 pytestmark = pytest.mark.cloud
 
 PYTHON = ROOT / ".local" / "envs" / "openai" / "bin" / "python"
+SECONDS = 1.5
 COMMAND = ROOT / ".local" / "envs" / "client" / "bin" / "amaas"
 
 
 @pytest.fixture(scope="module")
-def said(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the clients heard of a tiny model, which was pushed by its folder as it is."""
-    folder = folders.write(tmp_path_factory.mktemp("pushed") / "tiny", "llama-optimum", context=2000)
-    access = {"url": cloud.access["api_url"], "token": cloud.access["token"], "model": "tiny-chat"}
-    environment = {"AMAAS_URL": access["url"], "AMAAS_TOKEN": access["token"], "PATH": "/usr/bin:/bin"}
-    pushed = [str(COMMAND), "push", str(folder), "--model", "tiny-chat"]
-    done = subprocess.run(pushed, env=environment, capture_output=True, text=True, timeout=120, check=False)
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "tones.wav"
+    soundfile.write(path, tones(SECONDS), RATE, "FLOAT")
+    return path
+
+
+def run(cloud: Cloud, command: list[str]) -> str:
+    """What a command prints that finds the service by the environment."""
+    environment = {"AMAAS_URL": cloud.access["api_url"], "AMAAS_TOKEN": cloud.access["token"], "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def said(cloud: Cloud, sound: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the clients heard of a tiny model and a tiny Whisper, which were pushed by their folders as they are."""
+    room = tmp_path_factory.mktemp("pushed")
+    pushed = {
+        "tiny-chat": folders.write(room / "tiny", "llama-optimum", context=2000),
+        "tiny-speech": speech.write(room / "whisper"),
+    }
+    access = {"url": cloud.access["api_url"], "token": cloud.access["token"], "model": "tiny-chat"}
+    access |= {"speech": "tiny-speech", "sound": str(sound)}
+    for model, folder in pushed.items():
+        run(cloud, [str(COMMAND), "push", str(folder), "--model", model])
     script = [str(PYTHON), str(ROOT / "tests" / "cloud" / "openai_calls.py")]
     asked = json.dumps(access)
     done = subprocess.run(script, input=asked, capture_output=True, text=True, timeout=300, check=False)
@@ -77,6 +102,22 @@ def test_refusals_are_the_client_s_own_errors(said: dict[str, Any]) -> None:
 
 def test_a_client_that_leaves_holds_up_nobody(said: dict[str, Any]) -> None:
     assert said["leaves"] == said["whole"]["text"]
+
+
+def test_sounds_are_transcribed_by_the_client(said: dict[str, Any]) -> None:
+    heard = said["transcribed"]
+    plan = replace(PLAN, context=64)  # as the folder has it
+    expected = transcriber(plan).transcribe(tones(SECONDS), Ask(), hours)  # with all tries, as OpenAI has 0
+    assert heard["text"] and heard["text"] == heard["bytes"] == heard["patient"] == heard["verbose"]["text"]
+    assert heard["text"] == expected.text
+    assert heard["verbose"]["duration"] == SECONDS and 0 < heard["verbose"]["ends"][0] <= SECONDS + 1
+    assert heard["srt"].startswith("1\n00:00:00,") and isinstance(heard["translated"], str)
+    assert "noise.wav" in heard["refused"] or "WAV" in heard["refused"]
+
+
+def test_the_example_of_transcribing_hears_the_same(cloud: Cloud, said: dict[str, Any], sound: Path) -> None:
+    script = [str(COMMAND.with_name("python")), str(ROOT / "examples" / "transcribe.py"), "tiny-speech", str(sound)]
+    assert run(cloud, script).rstrip("\n") == said["transcribed"]["text"]
 
 
 def test_langchain(said: dict[str, Any]) -> None:
