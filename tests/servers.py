@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.storage.s3 import S3Store
 
 ROOT = Path(__file__).resolve().parents[1]
+GUARDIAN = ROOT / "local" / "guardian.py"
 HOST = "127.0.0.1"
 START = 60  # seconds
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -32,18 +33,22 @@ SERVERS = ("moto", "ministack", "seaweedfs")
 
 
 class Server:
-    """A running command with the processes it started. Leaving the block stops them."""
+    """A running command with the processes it started. Leaving the block stops them, and so does this process' end."""
 
     def __init__(self, command: list[str], log: Path, **options: Any) -> None:
         with log.open("ab") as out:
             streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
             self.process = subprocess.Popen(command, start_new_session=True, **streams, **options)
+        # a worker of pytest-xdist that is killed leaves no block: the guardian then ends the command's group
+        guard = [sys.executable, "-I", "-S", str(GUARDIAN), str(self.process.pid)]
+        self._guardian = subprocess.Popen(guard, start_new_session=True, stdin=subprocess.PIPE)
         self.log = log
 
     def __enter__(self) -> Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._dismiss()
         others = [pid for pid in self._processes() if pid != self.process.pid]
         for sign, patience in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
             with contextlib.suppress(ProcessLookupError):
@@ -56,10 +61,18 @@ class Server:
 
     def kill(self) -> None:
         """End all its processes at once, with no chance to write anything."""
+        self._dismiss()
         for pid in self._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
+
+    def _dismiss(self) -> None:
+        """The guardian, before the number of the group may be another one's."""
+        self._guardian.kill()
+        self._guardian.wait()
+        assert self._guardian.stdin
+        self._guardian.stdin.close()
 
     def wait_for(self, url: str, timeout: float = START) -> None:
         """Until the URL answers 200. Raises RuntimeError with the end of the log when it does not."""
