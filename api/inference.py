@@ -208,34 +208,6 @@ class PredictResponse(PredictResult, kw_only=True):
     outputs: dict[str, Any] | UnsetType = UNSET
 
 
-class Attribution(Struct, kw_only=True):
-    """What a part of the input adds to the score: words and stretches have start and end, columns a name."""
-
-    attribution: float
-    text: str | UnsetType = UNSET
-    start: float | UnsetType = UNSET
-    end: float | UnsetType = UNSET
-    column: str | UnsetType = UNSET
-    value: Any = UNSET
-
-
-class Explanation(Struct, kw_only=True):
-    """attributions: rows of numbers for an image's patches, else one object per part.
-
-    image: height and width. seen: left, top, right, bottom of what the model saw of it. base: the score of the average.
-    """
-
-    model: str
-    version: int
-    label: str
-    score: float
-    method: str
-    attributions: list[list[float] | Attribution]
-    image: list[int] | UnsetType = UNSET
-    seen: list[float] | UnsetType = UNSET
-    base: float | UnsetType = UNSET
-
-
 class EmbeddingsRequest(embedding.Request, frozen=True):
     """model: a name, or name@version or name@alias."""
 

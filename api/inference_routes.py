@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api import explanation
 from api import inference as types
 from api.contract import ACCEPTED, ANSWER_ID, ANSWERED_BY, BYTES, ENCODED, JSON_LENGTH, KEY, STALE, Contract, Error
 from shared.entry.http import JSON
@@ -47,13 +48,13 @@ PREDICT = Contract(
     errors=(413, 415, 501),
 )
 EXPLAIN = Contract(
-    gives={200: types.Explanation},
+    gives={200: explanation.Explanation},
     media={"image/png": BYTES},
     answer_headers=ANSWERED_BY,
     query=explain.Options,
     headers=(KEY, ENCODED, ACCEPTED),
-    body=MODEL_INPUT,
-    examples={"image": {"input": PNG}},
+    body=MODEL_INPUT | {JSON: explanation.ExplainRequest},
+    examples={"image": {"input": PNG}, "text": {"input": "Is the sky blue?", "parameters": {"target": "Yes"}}},
     errors=(413, 415, 501),
 )
 RERANK = Contract(

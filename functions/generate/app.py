@@ -85,7 +85,7 @@ class Hurried:
 
 
 class GenerateRoutes(Routes):
-    """The routes, and what the inference function passes on: /predict of a model that generates text."""
+    """The routes, and what the inference function passes on: /predict and /explain of a model that generates text."""
 
     def __call__(self, event: dict[str, Any], context: Any) -> Any:
         if "forwarded" in event:
@@ -200,7 +200,7 @@ def predict(request: Request) -> Response:
     """A text in, a text out: of a model with a chat template, an answer to a message. Of one of speech, a sound in"""
     started_ns = time.perf_counter_ns()
     loaded = _load(request, "predict", started_ns, requests.model_in_path(request))
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    kind = _kind(request)
     body, hears = requests.body(request), loaded.manifest.served_task == SPEECH_TO_TEXT
     call = (
         Hearing(request, loaded, "predict", started_ns) if hears else Generating(request, loaded, "predict", started_ns)
@@ -209,6 +209,28 @@ def predict(request: Request) -> Response:
     heading = {"model": loaded.name, "version": loaded.version.version}
     used = sum(answer["usage"]["total_tokens"] for answer in answers if "usage" in answer)
     return call.done(heading | ({"results": answers} if inputs.many else answers[0]), used=used)
+
+
+@forwarded.route("POST", "/models/{model}/explain", id="explainText", scope="infer")
+@forwarded.route("POST", "/models/{model}/versions/{version}/explain", id="explainTextVersion", scope="infer")
+def explain(request: Request) -> Response:
+    """On which parts of a text its answer depends"""
+    from shared.serving import tasks
+    from shared.serving.tasks import text_generation as texts
+
+    started_ns = time.perf_counter_ns()
+    loaded = _load(request, "explain", started_ns, requests.model_in_path(request))
+    tasks.require_explained(loaded.manifest)
+    call = Generating(request, loaded, "explain", started_ns)
+    kind, body = _kind(request), requests.body(request)
+    item, options = call.failing(lambda: texts.read_explained(body, kind, request.query))
+    explanation, used = call.failing(lambda: texts.explain_one(call.engine, item, options, request.caller))
+    heading = {"model": call.loaded.name, "version": call.loaded.version.version}
+    return call.done(heading | explanation, used=used)
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 def _answers(

@@ -217,12 +217,7 @@ def predict(request: Request) -> Response:
     """
     from shared.serving import tasks
 
-    try:
-        return _answer_in_task(request, "predict", tasks.predict, request.query)
-    except GeneratesText as error:
-        from shared.entry.forward import forward  # boto3
-
-        return forward(request, config().generate_function, config().endpoint_url, error)
+    return _answer_in_task(request, "predict", tasks.predict, request.query)
 
 
 @handler.route("POST", "/models/{model}/explain", id="explain", scope="infer")
@@ -270,11 +265,16 @@ def rerank(request: Request) -> Response:
 def _answer_in_task(
     request: Request, route: str, compute: Callable[..., Any], query: dict[str, str], repeatable: bool = True
 ) -> Response:
-    """What /predict and /explain share: a body of any content type, answered by the model's task."""
+    """What /predict and /explain share: a body of any content type, answered by the model's task, perhaps elsewhere."""
     started_ns = time.perf_counter_ns()
     body = requests.body(request)
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    call = _pending(request, route, started_ns, repeatable=repeatable)
+    try:
+        call = _pending(request, route, started_ns, repeatable=repeatable)
+    except GeneratesText as error:
+        from shared.entry.forward import forward  # boto3
+
+        return forward(request, config().generate_function, config().endpoint_url, error)
     return calls.answer(call, lambda loaded: compute(loaded, body, content_type, query))
 
 

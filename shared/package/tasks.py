@@ -34,7 +34,7 @@ TASKS = {
     "audio-classification": Task(("audio",), ("scores",), explained=True),
     "tabular": Task(("table",), ("scores",), required=("preprocess",), explained=True),
     "tabular-regression": Task(("table",), required=("preprocess",), explained=True),
-    TEXT_GENERATION: Task(("prompt",), ("generation",), required=("preprocess",)),
+    TEXT_GENERATION: Task(("prompt",), ("generation",), required=("preprocess",), explained=True),
     SPEECH_TO_TEXT: Task(("speech",), ("transcription",), required=("preprocess", "postprocess")),
     TENSOR: Task(),
 }

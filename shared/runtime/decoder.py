@@ -27,6 +27,7 @@ LOGIT_BYTES = 64 << 20  # of a block's logits, where the graph gives those of al
 ROOM = 256  # tokens by which caches that lie in one place grow, at least
 TRIAL = np.array([0, 1, 0], np.int64)  # tokens that any vocabulary has
 TRIED = 4  # tokens that caches have room for, to see whether they stay as long as they are
+NO_NUMBERS = "the model answers with what are no numbers on this input: quantize it less, or export anew"
 CLOSE = 0.02  # of the largest logit: by so much may those of one way to read differ from those of another
 
 
@@ -50,6 +51,7 @@ class Decoder:
         # a token's logits are of the vocabulary's size, and a graph may give those of each token that it reads
         most = LOGIT_BYTES // (4 * self.vocabulary)
         self.block = max(1, most if not self.continues else BLOCK if self.layout.keep else min(BLOCK, most))
+        self._scored = max(1, min(BLOCK, most)) if self.continues and self._gives_all else 1  # tokens at once
         self.rewind(0)
 
     def extend(self, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -67,8 +69,30 @@ class Decoder:
             logits = self._step(ids[start:end])
             start = end
         if not np.isfinite(logits.max()):
-            raise BadInput("the model answers with what are no numbers on this input: quantize it less, or export anew")
+            raise BadInput(NO_NUMBERS)
         return logits
+
+    def score(self, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Read tokens. Returns the log-probability of each but the first, after those before: [tokens - 1], of float64.
+
+        Raises as `extend` does.
+        """
+        ids = np.asarray(tokens, np.int64).reshape(-1)
+        self._require(ids)
+        if self.in_place:
+            self._reserve(self.length + len(ids))
+        scores = []
+        for start in range(0, len(ids), self._scored):
+            read = ids[start : start + self._scored]
+            logits = self._advance(read, len(read))
+            if (shape := logits.shape()) != [1, len(read), self.vocabulary]:
+                raise BadInput(f"the model gives logits of the shape {shape} for {len(read)} tokens: export it anew")
+            follow = ids[start + 1 : start + 1 + len(read)]
+            scores.append(log_probabilities(logits.numpy()[0, : len(follow)], follow))
+        found = np.concatenate(scores)
+        if not np.isfinite(found).all():
+            raise BadInput(NO_NUMBERS)
+        return found
 
     def rewind(self, length: int) -> None:
         """Forget all tokens but the first `length`. Raises BadInput where there are not so many."""
@@ -93,14 +117,19 @@ class Decoder:
             )
 
     def _step(self, ids: np.ndarray) -> np.ndarray:
-        total = self.length + len(ids)
-        values = self._run(ids, total, self._values)
-        self._values, self.length = values[1:], total
-        return last_logits(values[0])
+        return last_logits(self._advance(ids, 1))
 
-    def _run(self, ids: np.ndarray, total: int, past: list[ort.OrtValue]) -> list[ort.OrtValue]:
+    def _advance(self, ids: np.ndarray, keep: int) -> ort.OrtValue:
+        """Reads tokens. Returns the logits of the last `keep`, or of all."""
+        total = self.length + len(ids)
+        values = self._run(ids, total, self._values, keep)
+        self._values, self.length = values[1:], total
+        return values[0]
+
+    def _run(self, ids: np.ndarray, total: int, past: list[ort.OrtValue], keep: int = 1) -> list[ort.OrtValue]:
         """One run: the logits, and the caches after it. The caches that lie in one place are those before, too."""
-        binding, integers = self._session.io_binding(), self._integers(ids, total)  # the binding points into these
+        integers = self._integers(ids, total, keep)  # the binding points into these
+        binding = self._session.io_binding()
         for name, array in integers.items():
             binding.bind_cpu_input(name, array)
         for cache, value in zip(self._caches, past, strict=True):
@@ -116,7 +145,7 @@ class Decoder:
         values: list[ort.OrtValue] = binding.get_outputs()
         return [values[0], *past] if self.in_place else values
 
-    def _integers(self, ids: np.ndarray, total: int) -> dict[str, np.ndarray]:
+    def _integers(self, ids: np.ndarray, total: int, keep: int) -> dict[str, np.ndarray]:
         """What is no cache: [1, tokens] each, but the mask, which covers what came before, too."""
         values: dict[str, Any] = {
             IDS: ids[None],
@@ -125,7 +154,7 @@ class Decoder:
             BRANCH: np.array([total > len(ids)]),
         }
         if self.layout.keep:
-            values[self.layout.keep] = np.array(1)
+            values[self.layout.keep] = np.array(keep)
         return {
             name: np.ascontiguousarray(values[name], DTYPES[datatype])
             for name, datatype in self.layout.integers.items()
@@ -156,6 +185,7 @@ class Decoder:
             after = self._run(TRIAL[:1], 1, self._empty(0))[1:]
         except BadInput as error:
             raise Unloadable(f"the decoder cannot read a token: {error}") from error
+        self._gives_all = self.layout.keep is not None or shape[1] == len(TRIAL)
         self.continues = self._goes_on(after, last_logits(at_once))
         self.in_place = self._stays()
         self._values = self._empty(0)
@@ -198,12 +228,20 @@ def last_logits(logits: ort.OrtValue) -> np.ndarray:
     return last
 
 
+def log_probabilities(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Of one token by each row of logits, [tokens, vocabulary]: [tokens], of float64."""
+    rows = logits.astype(np.float32, copy=False)
+    best = rows.max(axis=1, keepdims=True, initial=-np.inf)
+    totals = best[:, 0] + np.log(np.exp(rows - best).sum(axis=1, dtype=np.float64))
+    return np.asarray(rows[np.arange(len(tokens)), tokens] - totals, np.float64)
+
+
 class Reading:
     """A decoder as signature.Session, so that it can be behind the wall with its caches.
 
     tokens: [tokens], of INT64, to be read; keep: [1], of INT64: how many that were read before stay. logits: those
     behind the last one, [vocabulary], of FP32; none where there are not so many to keep, as in a new process, or no
-    tokens. facts: the numbers of FACTS, [3], of INT64.
+    tokens. facts: the numbers of FACTS, [3], of INT64. scores: instead of logits, Decoder.score of the tokens, of FP64.
     """
 
     def __init__(self, decoder: Decoder) -> None:
@@ -211,17 +249,21 @@ class Reading:
         self.inputs = [TensorSpec("tokens", "INT64", [-1]), TensorSpec("keep", "INT64", [1])]
         self.optional: list[TensorSpec] = []
         self.outputs = [TensorSpec("logits", "FP32", [-1]), TensorSpec("facts", "INT64", [len(FACTS)])]
+        self.outputs.append(TensorSpec("scores", "FP64", [-1]))
         self._signature = Signature(self.inputs, self.optional, self.outputs)
 
     def run(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Raises BadInput, TooLarge."""
         checked, decoder = self._signature.check(outputs, feeds), self._decoder
-        logits, keep = np.empty(0, np.float32), int(checked["keep"][0])
+        logits, scores, keep = np.empty(0, np.float32), np.empty(0, np.float64), int(checked["keep"][0])
         if keep <= decoder.length and len(checked["tokens"]):
             decoder.rewind(keep)
-            logits = decoder.extend(checked["tokens"])
+            if outputs == ["scores"]:
+                scores = decoder.score(checked["tokens"])
+            else:
+                logits = decoder.extend(checked["tokens"])
         facts = np.array([decoder.length, decoder.vocabulary, decoder.limit or 0], np.int64)
-        values: dict[str, np.ndarray] = {"logits": logits, "facts": facts}
+        values: dict[str, np.ndarray] = {"logits": logits, "facts": facts, "scores": scores}
         return [values[name] for name in outputs or values]
 
 

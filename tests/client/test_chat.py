@@ -202,3 +202,15 @@ def test_predict_shows_the_text(run: Run) -> None:
     assert answer["finish_reason"] in ("stop", "length") and answer["usage"]["completion_tokens"]
     heading, _, text = run("predict", "writer", "--text", "Hello").stdout.partition("\n")
     assert heading == "writer version 1" and text.strip()
+
+
+def test_explain_shows_the_answer_and_its_words(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "question.txt").write_text("Is it so?")
+    told = answered(run, "explain", "writer", "question.txt", "--target", "Yes")
+    assert told["answer"] == "Yes" and [part["text"] for part in told["attributions"]] == ["Is", "it", "so", "?"]
+    heading, *rows = run("explain", "writer@1", "question.txt", "--target", "Yes").stdout.splitlines()
+    assert heading.split() == ["writer", "Yes:", f"{told['score']:g}", "(leave-one-out)"]
+    strongest = max(told["attributions"], key=lambda part: abs(part["attribution"]))
+    assert rows[1].split() == [strongest["text"], f"{strongest['attribution']:+.4f}"], rows
+    refused = run("explain", "writer", "question.txt", "--target", "y" * 65)
+    assert refused.exit_code != 0 and "`target` has 65 tokens" in refused.stderr

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx as format_
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import BadInput, TooLarge
 from shared.runtime import onnx
-from shared.runtime.caches import Geometry
+from shared.runtime.caches import BLOCK, Geometry
 from shared.runtime.decoder import Decoder
 
 MODELS = Path(__file__).with_name("models")
@@ -92,9 +93,69 @@ def test_what_cannot_be_read_leaves_what_was(name: str) -> None:
     assert np.abs(subject.extend(tokens[10:20]) - logits[19]).max() < 2e-4
 
 
-def test_logits_that_are_no_numbers_are_an_error() -> None:
-    import onnx as format_
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    exact = logits.astype(np.float64)
+    return exact - np.log(np.exp(exact - exact.max()).sum()) - exact.max()
 
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("at_once", [256, 3])
+@pytest.mark.parametrize("start", [0, 1, 13])
+def test_scores_are_those_of_transformers(name: str, at_once: int, start: int) -> None:
+    tokens, logits = reference(name)
+    subject = decoder(name)
+    if start:
+        subject.extend(tokens[:start])
+    subject._scored = min(subject._scored, at_once)
+    assert (subject._scored == 1) == (name == "llama-genai-fp16"), "which cannot read several behind a first one"
+    expected = [log_softmax(logits[place - 1])[tokens[place]] for place in range(start + 1, 40)]
+    assert np.abs(subject.score(tokens[start:40]) - expected).max() < TOLERANCE.get(name, 2e-4)
+    assert subject.length == 40 and np.abs(subject.extend(tokens[40:41]) - logits[40]).max() < TOLERANCE.get(name, 2e-4)
+    assert subject.score([1]).shape == (0,)
+
+
+def test_what_cannot_be_scored_leaves_what_was() -> None:
+    tokens, _ = reference("llama")
+    subject = decoder("llama-genai", limit=20)
+    subject.extend(tokens[:10])
+    for bad, error in ([], BadInput), ([-1], BadInput), ([96], BadInput), (tokens[:11], TooLarge):
+        with pytest.raises(error):
+            subject.score(bad)
+    assert subject.length == 10
+
+
+@pytest.mark.parametrize("name", ["num_logits_to_keep", None])
+def test_a_graph_of_which_logits_are_of_the_last_token_only(name: str | None) -> None:
+    """With an input that says of how many, or without one: then a token is read at a time."""
+    subject = Decoder(onnx.open_session(last_only(name)), GEOMETRY)
+    assert subject._scored == (1 if name is None else BLOCK)
+    tokens, logits = reference("llama")
+    expected = [log_softmax(logits[place - 1])[tokens[place]] for place in range(1, 40)]
+    assert np.abs(subject.score(tokens[:40]) - expected).max() < 2e-4
+
+
+def last_only(keep: str | None) -> bytes:
+    """llama-optimum, whose logits are cut off behind it."""
+    model = format_.load(MODELS / "llama-optimum.onnx")
+    graph = model.graph
+    for node in graph.node:
+        for place, output in enumerate(node.output):
+            if output == "logits":
+                node.output[place] = "all"
+    graph.initializer.append(format_.numpy_helper.from_array(np.array([2**62]), "end"))
+    graph.initializer.append(format_.numpy_helper.from_array(np.array([1]), "axis"))
+    if keep:
+        graph.input.append(format_.helper.make_tensor_value_info(keep, format_.TensorProto.INT64, []))
+        graph.initializer.append(format_.numpy_helper.from_array(np.array([1]), "shape"))
+        graph.node.append(format_.helper.make_node("Reshape", [keep, "shape"], ["kept"]))
+        graph.node.append(format_.helper.make_node("Neg", ["kept"], ["start"]))
+    else:
+        graph.initializer.append(format_.numpy_helper.from_array(np.array([-1]), "start"))
+    graph.node.append(format_.helper.make_node("Slice", ["all", "start", "end", "axis"], ["logits"]))
+    return bytes(model.SerializeToString())
+
+
+def test_logits_that_are_no_numbers_are_an_error() -> None:
     model = format_.load(MODELS / "llama-optimum.onnx")
     for weight in model.graph.initializer:
         if weight.data_type == format_.TensorProto.FLOAT and len(weight.dims) == 2:
@@ -103,3 +164,5 @@ def test_logits_that_are_no_numbers_are_an_error() -> None:
     subject = Decoder(onnx.open_session(model.SerializeToString()))
     with pytest.raises(BadInput, match="no numbers"):
         subject.extend([1])
+    with pytest.raises(BadInput, match="no numbers"):
+        subject.score([1, 2])

@@ -72,6 +72,11 @@ def test_weights_in_files_of_their_own_names_are_served(store: MemoryStore, tmp_
     assert told["inside"].json == told["beside"].json and told["beside"].json["text"]
 
 
+def test_there_is_no_method_to_explain_it(speech: None) -> None:
+    refused = call(generate.forwarded, "POST", "/models/whisper/explain", wav(tones(1.5)))
+    assert refused.status == 501 and "no method to explain 'speech-to-text'" in refused.json["error"]
+
+
 def test_predict_takes_sounds(speech: None) -> None:
     sound = wav(tones(1))
     told = call(generate.forwarded, "POST", "/models/whisper/predict", sound, headers={"content-type": "audio/wav"})

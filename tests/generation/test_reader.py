@@ -18,7 +18,7 @@ from shared.runtime.confined import Confined
 from shared.runtime.runners import Crashed
 from shared.runtime.signature import Unloadable
 from shared.runtime.zygotes import Cutting, Decoding
-from shared.serving.generation.loop import Conversation, End, Forgotten, Piece, Request, generate
+from shared.serving.generation.loop import Conversation, End, Forgotten, Piece, Request, generate, score
 from shared.serving.generation.reader import SessionReader, Texts
 from shared.serving.generation.sampling import Sampling
 from tests.decoders.test_decoder import MODELS, reference
@@ -103,6 +103,37 @@ def test_a_process_that_died_between_two_tokens_is_made_up_for(parts: Path) -> N
     assert len(expected) == 8
     assert said(3) == expected
     assert said(None) == expected
+
+
+@pytest.mark.parametrize("load", [here, behind_the_wall])
+def test_scores_are_the_decoders_whoever_runs_it(parts: Path, load: type) -> None:
+    ids, logits = reference("llama")
+    exact = logits.astype(np.float64)
+    exact -= np.log(np.exp(exact).sum(axis=1, keepdims=True))
+    expected = [exact[place - 1, ids[place]] for place in range(20, 40)]
+    reader = SessionReader(load(parts))
+    reader.extend(ids[:20].tolist())
+    assert np.abs(reader.score(ids[20:40].tolist()) - expected[1:]).max() < 2e-4 and reader.length == 40
+    conversation = Conversation(reader)
+    prompt, answer = ids[:20].tolist(), ids[20:40].tolist()
+    total, read = score(conversation, prompt, answer, lambda: 1e9, owner="ann")
+    assert total == pytest.approx(sum(expected), abs=1e-3) and read == 40
+    again = score(conversation, prompt, answer, lambda: 1e9, owner="ann")
+    assert again == (pytest.approx(total, abs=1e-4), 21), "of the prompt, the last token only is read again"
+    assert score(conversation, prompt, answer[:1], lambda: 1e9)[0] == pytest.approx(expected[0], abs=1e-4)
+    with pytest.raises(TooLarge, match="95 tokens and the answer 6, and the model can have 100"):
+        score(conversation, [1] * 95, [1] * 6, lambda: 1e9)
+
+
+def test_a_process_that_dies_before_an_answer_is_scored_is_made_up_for(parts: Path) -> None:
+    session = behind_the_wall(parts)
+    conversation = Conversation(SessionReader(session))
+    conversation.begin([5, 6, 7], "ann")
+    conversation.read([5, 6, 7])
+    expected = conversation.score([8, 9, 10])
+    conversation.begin([5, 6, 7, 8], "ann")
+    kill(session)
+    assert np.abs(conversation.score([8, 9, 10]) - expected).max() < 1e-4
 
 
 def test_what_a_runner_has_forgotten_is_no_answer(parts: Path) -> None:

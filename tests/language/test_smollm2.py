@@ -74,6 +74,18 @@ def test_fp32_says_what_transformers_says(folders: dict[str, Path], answers: lis
     assert worst < 5e-4
 
 
+def test_answers_are_scored_as_transformers_scores_them(folders: dict[str, Path], answers: list[Answer]) -> None:
+    decoder = Decoder(onnx.open_session(str(folders["fp32"] / "model.onnx")), GEOMETRY)
+    for answer in answers:
+        decoder.rewind(0)
+        decoder.extend(answer.tokens[: answer.prompt])
+        scores = decoder.score(answer.tokens[answer.prompt :])
+        exact = torch.log_softmax(torch.from_numpy(answer.logits).double(), 1).numpy()
+        places = range(answer.prompt + 1, len(answer.tokens))
+        expected = [exact[place - 1, answer.tokens[place]] for place in places]
+        assert np.abs(scores - expected).max() < 5e-4
+
+
 def test_int8_says_nearly_the_same(folders: dict[str, Path], answers: list[Answer]) -> None:
     same, _ = agreement(folders["int8"], answers)
     assert same >= 0.85 * STEPS * len(PROMPTS)

@@ -54,7 +54,8 @@ class Inference(Connection):
     ) -> Json | bytes:
         """An explanation: how much each part of the input adds to the score of a class.
 
-        options: label, method, samples, seed. picture: for an image, a PNG instead of numbers. Otherwise as predict.
+        options: label, method, samples, seed; of text generation: target, max_tokens. picture: for an image, a PNG
+        instead of numbers. Otherwise as predict.
         """
         headers = {"Accept": "image/png"} if picture else {}
         explanation: Json | bytes = self._send("explain", (model, version), (input, content_type), headers, options)

@@ -62,6 +62,7 @@ def predict(
 @click.argument("input", type=click.Path(exists=True, dir_okay=False))
 @click.option("--label", help="The class to explain. Default: the best one.")
 @click.option("--method", type=click.Choice(["occlusion", "rise", "cam"]), help="For images.")
+@click.option("--target", help="For a model that generates text: the answer to explain. Default: its own.")
 @type_option
 @click.option(
     "--out", type=click.Path(dir_okay=False, writable=True), help="For an image: write a PNG with the reasons in red."
@@ -72,17 +73,20 @@ def explain(
     input: str,
     label: str | None,
     method: str | None,
+    target: str | None,
     content_type: str | None,
     out: str | None,
 ) -> None:
     """Explain the prediction for INPUT, a file.
 
-    Shows how much each part of it adds to the score of a class.
+    Shows how much each part of it adds to the score of a class; of a model that generates text, to the log-probability
+    of an answer.
     """
     from amaas.cli.display import predictions as display
 
     name, version = model
-    options = {key: value for key, value in (("label", label), ("method", method)) if value is not None}
+    asked = {"label": label, "method": method, "target": target}
+    options = {key: value for key, value in asked.items() if value is not None}
     picture = out is not None
     with context.client() as client:
         answer = client.explain(name, input, version, content_type=content_type, options=options, picture=picture)

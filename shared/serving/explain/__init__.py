@@ -6,6 +6,7 @@ the method that fits its input.
 
 images  patches covered (occlusion), random masks (RISE), or the package's own class maps
 texts   each word left out
+        of models that generate text: of the prompt, by the log-probability of an answer
 tables  Shapley values, by sampled permutations against the package's reference rows
 sounds  each stretch of time silenced
 """
@@ -22,6 +23,8 @@ from shared.errors import BadInput
 from shared.serving.inputs.request import no_nulls
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import classification
+
+MOST_TOKENS = 64  # of an answer that is explained
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,12 +46,20 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Literal["json", "png"],
         Meta(description="of images: numbers, or a picture with the parts that speak for the class in red"),
     ] = "json"
+    target: Annotated[
+        str | None, Meta(description="of text generation: the answer to explain; omitted: the model's own")
+    ] = None
+    max_tokens: Annotated[
+        Annotated[int, Meta(ge=1, le=MOST_TOKENS)] | None,
+        Meta(description="of text generation: how long the model's own answer may be, in tokens"),
+    ] = None
 
 
-def read_options(query: dict[str, str]) -> Options:
+def read_options(query: dict[str, Any]) -> Options:
     """Raises BadInput."""
     try:
-        no_nulls({name: value for name, value in query.items() if name != "label"})  # a class may be called so
+        # a class may be called so, and an answer be that
+        no_nulls({name: value for name, value in query.items() if name not in ("label", "target")})
         return msgspec.convert(query, Options, strict=False)
     except msgspec.ValidationError as error:
         raise BadInput(f"the options do not fit: {error}; there are {', '.join(Options.__struct_fields__)}") from error

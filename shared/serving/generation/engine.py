@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ from shared.serving.wall import resident
 
 ENGINE = "engine of texts"  # of a loaded model's parts, which have no spaces
 _making = threading.Lock()
+# tokens of a prompt and of an answer to it → the answer's log-probability, and how many tokens were read
+Score = Callable[[list[int], list[int]], tuple[float, int]]
 UNHURRIED = 3600.0  # seconds, where a call has no deadline
 
 
@@ -82,8 +85,7 @@ class Engine:
         Raises BadInput, TooLarge, OutOfTime; what is raised later comes out of the iterator.
         """
         remaining = _remaining()
-        if not self._lock.acquire(timeout=max(0.0, min(remaining(), UNHURRIED))):
-            raise OutOfTime("other calls of this model took all the time that there was: try again")
+        self._take(remaining)
         try:
             request = self._request(prompt, ask)
             guide = self._guide(ask)
@@ -92,6 +94,23 @@ class Engine:
             self._lock.release()
             raise
         return Turn(pieces, self._lock.release)
+
+    @contextmanager
+    def scoring(self, owner: str) -> Iterator[Score]:
+        """What gives answers their log-probabilities, with the engine held: what prompts have in common is read once.
+
+        Raises OutOfTime; what is given raises what loop.score does.
+        """
+        remaining = _remaining()
+        self._take(remaining)
+        try:
+            yield lambda prompt, answer: loop.score(self._conversation, prompt, answer, remaining, owner=owner)
+        finally:
+            self._lock.release()
+
+    def _take(self, remaining: Callable[[], float]) -> None:
+        if not self._lock.acquire(timeout=max(0.0, min(remaining(), UNHURRIED))):
+            raise OutOfTime("other calls of this model took all the time that there was: try again")
 
     def _request(self, prompt: list[int], ask: Ask) -> loop.Request:
         after = self.after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from shared.errors import BadInput, OutOfTime, TooLarge
-from shared.serving.generation.sampling import Choice, Sampler, Sampling
+from shared.serving.generation.sampling import Choice, Sampler, Sampling, logprobs
 from shared.serving.generation.texts import Decode, StopStrings, TextStream
 
 RESERVE = 2.0  # seconds kept free for the last words: time to send them, and to end the call
@@ -42,6 +43,8 @@ class Reader(Protocol):
     def extend(self, tokens: Sequence[int]) -> np.ndarray:
         """Raises Forgotten where what was read before is not there any more."""
         ...
+
+    def score(self, tokens: Sequence[int]) -> np.ndarray: ...
 
     def rewind(self, length: int) -> None: ...
 
@@ -101,17 +104,32 @@ class Conversation:
 
     def read(self, tokens: Sequence[int]) -> np.ndarray:
         """The logits after these tokens. An error leaves nothing: the caches may have a part of them."""
+        return self._keeping(tokens, self.reader.extend, lambda: self.reader.extend([*self._tokens, *tokens]))
+
+    def score(self, tokens: Sequence[int]) -> np.ndarray:
+        """Reads two tokens or more: the log-probability of each but the first. An error leaves nothing."""
+
+        def again() -> np.ndarray:
+            self.reader.extend(self._tokens)
+            return self.reader.score(tokens)
+
+        return self._keeping(tokens, self.reader.score, again)
+
+    def _keeping(
+        self, tokens: Sequence[int], read: Callable[[Sequence[int]], np.ndarray], again: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """What `read` gives of these tokens; or `again`, with those before them, where they are forgotten."""
         try:
             try:
-                logits = self.reader.extend(tokens)
+                given = read(tokens)
             except Forgotten:
                 self.reader.rewind(0)
-                logits = self.reader.extend([*self._tokens, *tokens])
+                given = again()
         except BaseException:
             self._owner, self._tokens = None, []
             raise
         self._tokens += tokens
-        return logits
+        return given
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:
@@ -144,6 +162,33 @@ def generate(
     cached = conversation.begin(prompt, owner)
     logits = _read_prompt(conversation, prompt[cached:], remaining)
     return _Generation(conversation, request, decode, remaining, guide, cached).pieces(logits)
+
+
+def score(
+    conversation: Conversation,
+    prompt: Sequence[int],
+    target: Sequence[int],
+    remaining: Callable[[], float],
+    *,
+    owner: str = "",
+) -> tuple[float, int]:
+    """The log-probability of the target behind the prompt, both of one token or more; and how many tokens were read.
+
+    Raises TooLarge where the model cannot have both, OutOfTime, and what the reader raises.
+    """
+    limit = conversation.reader.limit
+    if limit is not None and len(prompt) + len(target) > limit:
+        raise TooLarge(
+            f"the prompt has {len(prompt):,} tokens and the answer {len(target):,}, and the model can have {limit:,} "
+            "together: shorten one of them"
+        )
+    cached = conversation.begin(prompt, owner)
+    total, _ = logprobs(_read_prompt(conversation, prompt[cached:], remaining), target[0], 0)
+    if len(target) > 1:
+        total += float(conversation.score(target).sum())
+    if not math.isfinite(total):
+        raise BadInput("the model holds a token of the answer for impossible, so that there is nothing to compare")
+    return total, len(prompt) - cached + len(target)
 
 
 class _Generation:

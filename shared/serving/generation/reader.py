@@ -38,6 +38,17 @@ class SessionReader:
         self.length += len(tokens)
         return logits
 
+    def score(self, tokens: Sequence[int]) -> np.ndarray:
+        """Read two tokens or more. Returns the log-probability of each but the first: [tokens - 1], of float64.
+
+        Raises as `extend` does.
+        """
+        scores = self._ask("scores", tokens)
+        if scores.shape != (len(tokens) - 1,):
+            raise Forgotten
+        self.length += len(tokens)
+        return scores
+
     def rewind(self, length: int) -> None:
         """Keep the first so many only, from the next call on."""
         self.length = min(length, self.length)

@@ -74,7 +74,7 @@ class Sampler:
         self._generated[token] += 1
         if options.logprobs is None:
             return Choice(token)
-        return Choice(token, *_logprobs(logits, token, options.logprobs))
+        return Choice(token, *logprobs(logits, token, options.logprobs))
 
     def _penalized(self, logits: np.ndarray) -> np.ndarray:
         options = self._options
@@ -110,7 +110,8 @@ class Sampler:
         return int(tokens[min(place, len(bounds) - 1)])
 
 
-def _logprobs(logits: np.ndarray, token: int, count: int) -> tuple[float, tuple[tuple[int, float], ...]]:
+def logprobs(logits: np.ndarray, token: int, count: int) -> tuple[float, tuple[tuple[int, float], ...]]:
+    """The token's log-probability, and those of the `count` likeliest tokens, by number."""
     best = logits.max()
     total = float(best) + float(np.log(np.exp(logits - best).sum(dtype=np.float64)))
     count = min(count, len(logits))

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from shared import budget
-from shared.errors import BadInput, NotImplemented_, TooLarge
+from shared.errors import NotImplemented_, TooLarge
 from shared.package.manifest import Manifest
 from shared.package.tasks import TASKS, TENSOR
 from shared.serving.loaded import Loaded
@@ -64,25 +64,25 @@ def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
 
 def explain(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> dict[str, Any] | bytes:
     """The attributions of one input, or a picture of them (PNG). Raises BadInput, Unsupported, NotImplemented_."""
-    from shared.serving.explain import read_options
-
     task = of(loaded.manifest)
-    if not TASKS[loaded.manifest.served_task].explained:
-        explained = [name for name, declared in TASKS.items() if declared.explained]
-        raise NotImplemented_(
-            f"there is no method to explain {loaded.manifest.task!r}: it takes a model of one of the tasks "
-            f"{', '.join(explained)}, with its inputs declared in preprocess"
-        )
-    options = read_options(query)
-    items = task.read(loaded, body, content_type, {}).items
-    if len(items) != 1:
-        raise BadInput(f"one input is explained at a time, the body has {len(items):,}")
+    require_explained(loaded.manifest)
+    item, options = task.read_explained(loaded, body, content_type, query)
     try:
         with budget.part():
-            explanation = task.explain(loaded, items[0], options)
+            explanation = task.explain(loaded, item, options)
     except MemoryError as error:
         raise TooLarge("the explanation takes more memory than there is: send a smaller input") from error
     return explanation if isinstance(explanation, bytes) else _heading(loaded) | explanation
+
+
+def require_explained(manifest: Manifest) -> None:
+    """Raises NotImplemented_ for a model of a task that there is no method for."""
+    if not TASKS[manifest.served_task].explained:
+        explained = [name for name, declared in TASKS.items() if declared.explained]
+        raise NotImplemented_(
+            f"there is no method to explain {manifest.task!r}: it takes a model of one of the tasks "
+            f"{', '.join(explained)}, with its inputs declared in preprocess"
+        )
 
 
 def _heading(loaded: Loaded) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from shared.errors import NotImplemented_
+from shared.errors import BadInput, NotImplemented_
 from shared.package.manifest import Manifest
 from shared.serving.inputs import request
 from shared.serving.inputs.request import Inputs, Options
@@ -45,6 +45,15 @@ class Task(Protocol):
         """How many inputs are answered at a time."""
         return batching.per_run(loaded)
 
+    def read_explained(
+        self, loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]
+    ) -> tuple[Any, ExplainOptions]:
+        """The one input to explain, and what is asked of it. Raises as `read` does."""
+        from shared.serving.explain import read_options
+
+        options = read_options(query)
+        return one_of(self.read(loaded, body, content_type, {}).items), options
+
     def explain(self, loaded: Loaded, item: Any, options: ExplainOptions) -> dict[str, Any] | bytes:
         """How much each part of one input adds to a score, or a picture of it (PNG); see shared/serving/explain.
 
@@ -67,3 +76,10 @@ class Task(Protocol):
         from shared.serving.inputs import examples
 
         examples.prepare(manifest)
+
+
+def one_of(items: list[Any]) -> Any:
+    """The only input of a call. Raises BadInput where it has several."""
+    if len(items) != 1:
+        raise BadInput(f"one input is explained at a time, the body has {len(items):,}")
+    return items[0]

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from shared.errors import BadInput, Unsupported
 from shared.serving.generation import engine as engines
 from shared.serving.generation import triton
 from shared.serving.generation.engine import Ask, Engine
 from shared.serving.generation.openai import answers
-from shared.serving.generation.openai.messages import Message, for_template
+from shared.serving.generation.openai.messages import Message, for_template, text_of
 from shared.serving.generation.openai.tools import MARKERS
 from shared.serving.generation.triton import Parameters
 from shared.serving.inputs.request import Body, Inputs, Options
 from shared.serving.loaded import Loaded
-from shared.serving.tasks.base import Task
+from shared.serving.tasks.base import Task, one_of
+
+if TYPE_CHECKING:
+    from shared.serving.explain import Options as ExplainOptions
 
 MOST = 16  # texts of a call: each of them takes seconds
+
+
+class Asked(Struct, frozen=True):
+    """The one member of a body that says how to explain it."""
+
+    parameters: dict[str, Any] = {}
 
 
 class Item(Struct, frozen=True):
@@ -61,16 +71,59 @@ def _item(item: Any, ask: Ask) -> Item:
 
 def answer_one(engine: Engine, item: Item, owner: str) -> dict[str, Any]:
     """Of a text: of a model with chats, the answer to it as a message, else what follows it. Raises BadInput."""
+    text, end = triton.gathered(engine.generate(_prompt(engine, item), item.ask, owner))
+    return {"text": text, "finish_reason": end.reason, "usage": answers.usage(end)}
+
+
+def _prompt(engine: Engine, item: Item) -> list[int]:
     messages = item.messages
     if item.text is not None and engine.template is not None:
         messages = [Message("user", item.text)]
-    if messages:
-        native = engine.before.tools is not None
-        prompt = engine.chat(for_template(messages, [], MARKERS, native=native))
-    else:
-        prompt = engine.texts.encode(item.text or "", whole=True)
-    text, end = triton.gathered(engine.generate(prompt, item.ask, owner))
-    return {"text": text, "finish_reason": end.reason, "usage": answers.usage(end)}
+    if not messages:
+        return engine.texts.encode(item.text or "", whole=True)
+    native = engine.before.tools is not None
+    return engine.chat(for_template(messages, [], MARKERS, native=native))
+
+
+def read_explained(body: bytes, content_type: str, query: dict[str, str]) -> tuple[Item, ExplainOptions]:
+    """The one text to explain, and what is asked of it, in the query or as the body's `parameters`.
+
+    Raises BadInput, Unsupported.
+    """
+    from shared.serving.explain import read_options
+
+    asked: dict[str, Any] = {}
+    if not content_type.startswith("text/"):
+        try:
+            asked = msgspec.json.decode(body, type=Asked).parameters
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # which `read` tells
+    options = read_options({**query, **asked})
+    item: Item = one_of(read(body, content_type, {}).items)
+    return item, options
+
+
+def explain_one(engine: Engine, item: Item, options: ExplainOptions, owner: str) -> tuple[dict[str, Any], int]:
+    """On which parts of a text, or of messages, an answer depends; and how many tokens were read.
+
+    Raises BadInput, TooLarge, OutOfTime.
+    """
+    from shared.serving.explain import generated
+
+    if item.text is not None:
+        made, read = generated.explain(
+            engine, [item.text], lambda texts: _prompt(engine, Item(texts[0], [], Ask())), options, owner
+        )
+        for part in made["attributions"]:
+            del part["message"]  # there is one text
+        return made, read
+
+    def prompt(texts: list[str]) -> list[int]:
+        changed = [replace(one, content=text) for one, text in zip(item.messages, texts, strict=True)]
+        return _prompt(engine, Item(None, changed, Ask()))
+
+    contents = [text_of(message.content, place) for place, message in enumerate(item.messages)]
+    return generated.explain(engine, contents, prompt, options, owner)
 
 
 class TextGeneration(Task):
@@ -83,6 +136,14 @@ class TextGeneration(Task):
     def answer(self, loaded: Loaded, items: list[Any], options: Options) -> list[dict[str, Any]]:
         # whose call it is is not known here: nobody's prompt is remembered for another's
         return [answer_one(engines.of(loaded), item, os.urandom(8).hex()) for item in items]
+
+    def read_explained(
+        self, loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]
+    ) -> tuple[Item, ExplainOptions]:
+        return read_explained(body, content_type, query)
+
+    def explain(self, loaded: Loaded, item: Any, options: ExplainOptions) -> dict[str, Any]:
+        return explain_one(engines.of(loaded), item, options, os.urandom(8).hex())[0]
 
 
 TASK = TextGeneration()

@@ -46,9 +46,12 @@ def bar(share: float) -> str:
 
 
 def explanation(out: Console, explanation: Json) -> None:
-    """Parts with what they add to the score, the strongest first; of an image, the place of the strongest."""
-    label, score, method = explanation["label"], explanation["score"], explanation["method"]
-    line(out, explanation["model"], f"{label}: {score:g} ({method})")
+    """Parts with what they add to the score, the strongest first; of an image, the place of the strongest.
+
+    Of generated text, in the place of a class, the answer that is explained.
+    """
+    explained = explanation.get("label", explanation.get("answer"))
+    line(out, explanation["model"], f"{explained}: {explanation['score']:g} ({explanation['method']})")
     parts = explanation["attributions"]
     if parts and isinstance(parts[0], list):
         line(out, "strongest", _strongest(parts, explanation["seen"]))

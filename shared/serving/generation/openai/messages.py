@@ -52,7 +52,7 @@ def for_template(
 
 
 def _prepared(message: Message, place: int, markers: tuple[str, str], native: bool) -> dict[str, Any]:
-    role, content = ROLES.get(message.role, message.role), _text(message.content, place)
+    role, content = ROLES.get(message.role, message.role), text_of(message.content, place)
     calls = [_call(call, place) for call in message.tool_calls or ()]
     if not native:
         written = [f"{markers[0]}{json.dumps(call, ensure_ascii=False)}{markers[1]}" for call in calls]
@@ -68,7 +68,8 @@ def _prepared(message: Message, place: int, markers: tuple[str, str], native: bo
     return prepared
 
 
-def _text(content: str | list[dict[str, Any]] | None, place: int) -> str:
+def text_of(content: str | list[dict[str, Any]] | None, place: int) -> str:
+    """The text of a message's content. place: of the message. Raises BadInput for parts that are none."""
     if content is None or isinstance(content, str):
         return content or ""
     for part in content:
