@@ -28,7 +28,8 @@ from shared.entry.http import JSON, Route
 from shared.serving.describe import RELEASE
 
 ABOUT = """Models in a bucket, served. Every answer that is no success is `{"error": "what happened, and what to do"}`;
-below `/v1`, where OpenAI's clients call, it is an object of that name with these words as its `message`.
+below `/v1`, where OpenAI's clients call, it is an object of that name with these words as its `message`, unless the
+gateway itself answers (an unknown token, a limit of rate): its words are `error` on all paths.
 
 Scopes: `infer`, `label` (what answers should have been), `read`, `write`, `promote` and `train` (all three imply
 `read`), `admin` (implies all), each for all models or for a pattern, as in `infer:fashion-*`; `data`, for data sets

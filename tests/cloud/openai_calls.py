@@ -113,6 +113,18 @@ def refusals() -> Any:
     return said
 
 
+def stranger() -> Any:
+    """What the gateway itself tells a caller whose token it does not know, and one who sends none that can be one."""
+    said = []
+    for token in ("amaas_f00000000000_" + "x" * 43, "sk-of-another-service"):
+        other = openai.OpenAI(base_url=URL, api_key=token, max_retries=0, timeout=120)
+        try:
+            other.chat.completions.create(model=MODEL, messages=HI)
+        except openai.APIStatusError as error:
+            said.append([type(error).__name__, error.status_code, error.body])
+    return said
+
+
 def leaves() -> Any:
     """A client that leaves in mid-stream, and the next call."""
     stream = chat(stream=True, max_tokens=1000)
@@ -178,6 +190,7 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "logprobs": logprobs,
     "completion": completion,
     "refusals": refusals,
+    "stranger": stranger,
     "leaves": leaves,
     "transcribed": transcribed,
     "langchain": chained,

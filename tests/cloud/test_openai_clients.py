@@ -93,6 +93,12 @@ def test_a_completion_whole_and_streamed(said: dict[str, Any]) -> None:
     assert whole and whole == streamed
 
 
+def test_a_stranger_is_told_by_the_gateway_what_to_send(said: dict[str, Any]) -> None:
+    for name, status, body in said["stranger"]:
+        assert (name, status) == ("AuthenticationError", 401) and "amaas token create" in body
+    assert len(said["stranger"]) == 2
+
+
 def test_refusals_are_the_client_s_own_errors(said: dict[str, Any]) -> None:
     name, status, message = said["refusals"]["nobody"]
     assert (name, status) == ("NotFoundError", 404) and "nobody" in message
