@@ -1,7 +1,7 @@
 """The checks of a package that makes text of speech, in the confined process.
 
-Graphs → tokenizer → load → rehearsal. The rehearsal hears a window of tones twice and once without caches: what answers
-differently each time, or forgets, is not fit to serve. What runs is what serves.
+Graphs → tokenizer → load → rehearsal → golden set. The rehearsal hears a window of tones twice and once without caches:
+what answers differently each time, or forgets, is not fit to serve. What runs is what serves.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import AmaasError
-from shared.ingest import decoder_graph, decoders, descriptors
+from shared.ingest import decoder_graph, decoders, descriptors, golden_sounds
 from shared.ingest.decoder_graph import DecoderGraph
 from shared.ingest.verdict import Limits, Refused, Verdict
 from shared.package.manifest import Manifest
@@ -36,14 +36,13 @@ def prepare() -> None:
     """Before the sandbox closes: import, and use once, what would open files later."""
     decoders.prepare()
     log_mel.features(np.zeros(log_mel.SAMPLE_RATE, np.float32), 80, 1)
+    golden_sounds.prepare()
 
 
 def check(files: Mapping[str, int], spill: int, manifest: Manifest, limits: Limits) -> Verdict:
     """The verdict on a package; as decoders.check. Raises Refused, OutOfMemory."""
     before, after = manifest.preprocess, manifest.postprocess
     assert isinstance(before, Speech) and isinstance(after, Transcription), "others are served as tensors"
-    if manifest.golden is not None:
-        raise Refused("golden_invalid", "a model of speech takes no golden set yet: leave it out of amaas.json")
     if ENCODER not in files:
         raise Refused("bad_manifest", f"a model of speech has two graphs: add its encoder as {ENCODER}")
     model = decoder_graph.prepare(files, spill, None, limits)
@@ -57,6 +56,7 @@ def check(files: Mapping[str, int], spill: int, manifest: Manifest, limits: Limi
     _check_sizes(ears, before)
     _check_tokens(texts.size(), after, ears.vocabulary)
     rehearsal = _rehearse(ears, before, after)
+    golden = golden_sounds.replay(ears, before, after, manifest.golden)
     changes = model.changes + [f"{name}: {change}" for name, graph in beside.items() for change in graph.changes]
     return Verdict(
         accepted=True,
@@ -67,6 +67,7 @@ def check(files: Mapping[str, int], spill: int, manifest: Manifest, limits: Limi
         **_added(model, *beside.values()),
         optimized=model.body if model.changes else None,
         optimization={"level": "extended", "kept": False, "why": decoders.WHY_NOT, "normalized": changes},
+        golden=golden,
         probe="ran",
         weights=tuple(sorted(weights)),
         graphs={name: graph.body if graph.changes else b"" for name, graph in beside.items()},

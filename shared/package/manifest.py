@@ -42,7 +42,8 @@ class GoldenCase(Struct, frozen=True, forbid_unknown_fields=True):
 class Golden(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Inputs with the outputs they must give: in a file of the package (npz), or written out as cases.
 
-    agree: of a model that generates text, the share of tokens that must be its likeliest; see ingest/decoders.py.
+    agree: of a model that generates text, also of speech, the share of tokens that must be its likeliest; see
+    ingest/decoders.py, ingest/golden_sounds.py.
     """
 
     file: str | None = None
