@@ -92,11 +92,12 @@ def _load(
     model: DecoderGraph, beside: Mapping[str, DecoderGraph], files: Mapping[str, int], after: Transcription
 ) -> Ears:
     names = {name for graph in (model, *beside.values()) for name in graph.files}
-    data: dict[str, Any] = {name: descriptors.mapped(files[name]) for name in names}
-    data |= {name: graph.body for name, graph in beside.items()}
+    maps = {name: descriptors.mapped(files[name]) for name in names}
+    data: dict[str, Any] = maps | {name: graph.body for name, graph in beside.items()}
     decoding = Decoding(tuple(data), after.heads, after.width, after.context, hears=True)
     try:
-        return Ears(hearer.load(model.body, data, decoding))
+        with descriptors.letting_go(maps.values()):
+            return Ears(hearer.load(model.body, data, decoding))
     except Unloadable as error:
         raise Refused("invalid_graph", f"{error}; export the model again") from error
 
