@@ -24,7 +24,7 @@ import tokenizers
 
 from bench import page
 from bench.machine import RESULTS, ROOT
-from shared.runtime import decoder
+from shared.runtime import reading
 from shared.runtime.decoder import Decoder
 from shared.runtime.zygotes import Decoding
 from shared.serving.generation.loop import Conversation, Request, generate
@@ -48,7 +48,7 @@ class Ours:
             data = {"model.onnx.data": mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)}
         decoding = Decoding(tuple(data), heads, width, described["context_length"])
         before = anonymous()
-        self.session = decoder.load((folder / "model.onnx").read_bytes(), data, decoding)
+        self.session = reading.load((folder / "model.onnx").read_bytes(), data, decoding)
         self.loaded = anonymous() - before
         self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
 

@@ -20,7 +20,7 @@ from shared.ingest.decoder_graph import DecoderGraph
 from shared.ingest.verdict import Limits, Refused, Verdict
 from shared.package.generation import Generation, Prompt
 from shared.package.manifest import Golden, GoldenCase, Manifest
-from shared.runtime import decoder, language, onnx, processor
+from shared.runtime import language, onnx, processor, reading
 from shared.runtime.signature import OutOfMemory, Unloadable
 from shared.runtime.zygotes import Decoding
 from shared.serving.forms import WEIGHTS
@@ -113,12 +113,12 @@ def _read_prompt(texts: Texts, template: str | None, before: Prompt) -> list[int
     return tokens
 
 
-def _load(graph: DecoderGraph, files: Mapping[str, int], after: Generation, context: int | None) -> decoder.Reading:
+def _load(graph: DecoderGraph, files: Mapping[str, int], after: Generation, context: int | None) -> reading.Reading:
     data = {name: descriptors.mapped(files[name]) for name in graph.files}
     decoding = Decoding(graph.files, after.heads, after.width, context)
     try:
         with descriptors.letting_go(data.values()):
-            return decoder.load(graph.body, data, decoding)
+            return reading.load(graph.body, data, decoding)
     except Unloadable as error:
         raise Refused("invalid_graph", f"{error}; export the model again, as a decoder with caches") from error
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.errors import BadInput
 from shared.runtime.datatypes import TABLE
 
 # by the protocol's name
@@ -53,3 +54,9 @@ def widen_bfloat16(values: np.ndarray) -> np.ndarray:
     """BF16 → FP32, exactly."""
     bits = np.ascontiguousarray(values).view(np.uint16).astype(np.uint32) << 16
     return bits.view(np.float32).reshape(values.shape)
+
+
+def require_numbers(logits: np.ndarray) -> None:
+    """Raises BadInput for logits that are none."""
+    if not np.isfinite(logits.max()):
+        raise BadInput("the model answers with what are no numbers on this input: quantize it less, or export anew")

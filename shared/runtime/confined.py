@@ -205,7 +205,7 @@ def load(path: str, *, threads: int, mapped: bool, memory: int, filtered: bool, 
 def load_decoder(
     path: str, data: Mapping[str, str], decoding: Decoding, *, threads: int, memory: int, filtered: bool
 ) -> Confined:
-    """A confined session of the decoder in a file, as decoder.Reading has it. Raises what Confined does.
+    """A confined session of the decoder in a file, as reading.Reading has it. Raises what Confined does.
 
     data: paths of the files with its weights, by the names that the graph has for them. memory: beside their sizes.
     """

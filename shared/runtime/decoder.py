@@ -1,33 +1,28 @@
 """A decoder of tokens: a graph that gives the next token's logits, and keeps caches of what it has read.
 
-One sequence at a time. Caches never leave ONNX Runtime's values: where the graph can write into the caches that it
-reads (GroupQueryAttention), they lie in one place for the whole sequence; else each step's outputs are the next step's
-inputs. Which of the two it is, is tried when the model is loaded; and whether the graph can go on with several tokens
-at once: some exports can read several at the beginning only, and fail, or are wrong, behind it.
+One sequence at a time; rows.py has several. Caches never leave ONNX Runtime's values: where the graph can write into
+the caches that it reads (GroupQueryAttention), they lie in one place for the whole sequence; else each step's outputs
+are the next step's inputs. Which of the two it is, is tried when the model is loaded; and whether the graph can go on
+with several tokens at once: some exports can read several at the beginning only, and fail, or are wrong, behind it.
 """
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime as ort
 
 from shared.errors import BadInput, TooLarge
 from shared.runtime import caches, onnx
-from shared.runtime.arrays import DTYPES
+from shared.runtime.arrays import DTYPES, require_numbers
 from shared.runtime.caches import BLOCK, BRANCH, IDS, LOGITS, MASK, POSITIONS, Cache, Geometry
-from shared.runtime.signature import Session, Signature, TensorSpec, Unloadable
-from shared.runtime.zygotes import Decoding
+from shared.runtime.signature import Unloadable
 
-FACTS = ("length", "vocabulary", "limit")  # of a decoder; limit: 0 where none is known
 LOGIT_BYTES = 64 << 20  # of a block's logits, where the graph gives those of all its tokens
 ROOM = 256  # tokens by which caches that lie in one place grow, at least
 TRIAL = np.array([0, 1, 0], np.int64)  # tokens that any vocabulary has
 TRIED = 4  # tokens that caches have room for, to see whether they stay as long as they are
-NO_NUMBERS = "the model answers with what are no numbers on this input: quantize it less, or export anew"
 CLOSE = 0.02  # of the largest logit: by so much may those of one way to read differ from those of another
 
 
@@ -68,8 +63,7 @@ class Decoder:
             end = start + (self.block if self.continues or not self.length else 1)
             logits = self._step(ids[start:end])
             start = end
-        if not np.isfinite(logits.max()):
-            raise BadInput(NO_NUMBERS)
+        require_numbers(logits)
         return logits
 
     def score(self, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -90,8 +84,7 @@ class Decoder:
             follow = ids[start + 1 : start + 1 + len(read)]
             scores.append(log_probabilities(logits.numpy()[0, : len(follow)], follow))
         found = np.concatenate(scores)
-        if not np.isfinite(found).all():
-            raise BadInput(NO_NUMBERS)
+        require_numbers(found)
         return found
 
     def rewind(self, length: int) -> None:
@@ -127,38 +120,51 @@ class Decoder:
         return values[0]
 
     def _run(self, ids: np.ndarray, total: int, past: list[ort.OrtValue], keep: int = 1) -> list[ort.OrtValue]:
-        """One run: the logits, and the caches after it. The caches that lie in one place are those before, too."""
-        integers = self._integers(ids, total, keep)  # the binding points into these
-        binding = self._session.io_binding()
+        """One run over the one sequence: tokens, and a mask that covers what came before, too."""
+        values = {
+            IDS: ids[None],
+            MASK: np.ones((1, total), np.int64),
+            POSITIONS: np.arange(total - len(ids), total)[None],
+            BRANCH: np.array([total > len(ids)]),
+        }
+        return self.run(values, past, keep)
+
+    def run(self, values: dict[str, np.ndarray], past: list[ort.OrtValue], keep: int = 1) -> list[ort.OrtValue]:
+        """The logits, and the caches after it; those that lie in one place are those before, too.
+
+        values: of what is no cache, [rows, …], in any type of whole numbers; what the graph does not take is left out.
+        keep: of how many tokens, the last ones, logits are wanted, where the graph can be told.
+        """
+        binding, integers = self._session.io_binding(), self._integers(values, keep)  # the binding points into these
         for name, array in integers.items():
             binding.bind_cpu_input(name, array)
-        for cache, value in zip(self._caches, past, strict=True):
+        for cache, value in zip(self.layout.caches, past, strict=True):
             binding.bind_ortvalue_input(cache.past, value)
         binding.bind_output(LOGITS)
-        for cache, value in zip(self._caches, past, strict=True):
+        for cache, value in zip(self.layout.caches, past, strict=True):
             if self.in_place:
                 binding.bind_ortvalue_output(cache.present, value)
             else:
                 binding.bind_output(cache.present)
         with onnx.translated():
             self._session.run_with_iobinding(binding, onnx.QUIET)
-        values: list[ort.OrtValue] = binding.get_outputs()
-        return [values[0], *past] if self.in_place else values
+        outputs: list[ort.OrtValue] = binding.get_outputs()
+        return [outputs[0], *past] if self.in_place else outputs
 
-    def _integers(self, ids: np.ndarray, total: int, keep: int) -> dict[str, np.ndarray]:
-        """What is no cache: [1, tokens] each, but the mask, which covers what came before, too."""
-        values: dict[str, Any] = {
-            IDS: ids[None],
-            MASK: np.ones((1, total), np.int64),
-            POSITIONS: np.arange(total - len(ids), total)[None],
-            BRANCH: np.array([total > len(ids)]),
-        }
+    def _integers(self, values: dict[str, np.ndarray], keep: int) -> dict[str, np.ndarray]:
         if self.layout.keep:
-            values[self.layout.keep] = np.array(keep)
+            values = values | {self.layout.keep: np.array(keep)}
         return {
             name: np.ascontiguousarray(values[name], DTYPES[datatype])
             for name, datatype in self.layout.integers.items()
         }
+
+    def caches(self) -> list[np.ndarray]:
+        """What the caches have of the tokens that were read: [1, …], views that the next step may change."""
+        return [
+            value.numpy()[(slice(None),) * cache.axis + (slice(self.length),)]
+            for cache, value in zip(self._caches, self._values, strict=True)
+        ]
 
     def _reserve(self, tokens: int) -> None:
         """Caches that lie in one place, with room for so many."""
@@ -234,54 +240,3 @@ def log_probabilities(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     best = rows.max(axis=1, keepdims=True, initial=-np.inf)
     totals = best[:, 0] + np.log(np.exp(rows - best).sum(axis=1, dtype=np.float64))
     return np.asarray(rows[np.arange(len(tokens)), tokens] - totals, np.float64)
-
-
-class Reading:
-    """A decoder as signature.Session, so that it can be behind the wall with its caches.
-
-    tokens: [tokens], of INT64, to be read; keep: [1], of INT64: how many that were read before stay. logits: those
-    behind the last one, [vocabulary], of FP32; none where there are not so many to keep, as in a new process, or no
-    tokens. facts: the numbers of FACTS, [3], of INT64. scores: instead of logits, Decoder.score of the tokens, of FP64.
-    """
-
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
-        self.inputs = [TensorSpec("tokens", "INT64", [-1]), TensorSpec("keep", "INT64", [1])]
-        self.optional: list[TensorSpec] = []
-        self.outputs = [TensorSpec("logits", "FP32", [-1]), TensorSpec("facts", "INT64", [len(FACTS)])]
-        self.outputs.append(TensorSpec("scores", "FP64", [-1]))
-        self._signature = Signature(self.inputs, self.optional, self.outputs)
-
-    def run(self, outputs: list[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Raises BadInput, TooLarge."""
-        checked, decoder = self._signature.check(outputs, feeds), self._decoder
-        logits, scores, keep = np.empty(0, np.float32), np.empty(0, np.float64), int(checked["keep"][0])
-        if keep <= decoder.length and len(checked["tokens"]):
-            decoder.rewind(keep)
-            if outputs == ["scores"]:
-                scores = decoder.score(checked["tokens"])
-            else:
-                logits = decoder.extend(checked["tokens"])
-        facts = np.array([decoder.length, decoder.vocabulary, decoder.limit or 0], np.int64)
-        values: dict[str, np.ndarray] = {"logits": logits, "facts": facts, "scores": scores}
-        return [values[name] for name in outputs or values]
-
-
-def load(model: bytes, data: Mapping[str, mmap.mmap], decoding: Decoding, threads: int = 1) -> Reading:
-    """A session of a decoder's graph, with its weights in other files. Raises Unloadable."""
-    heads, width = decoding.heads, decoding.width
-    geometry = None if heads is None or width is None else Geometry(heads, width)
-    return Reading(Decoder(onnx.open_session(model, threads, data=data), geometry, decoding.limit))
-
-
-Load = Callable[[bytes, Mapping[str, mmap.mmap], Decoding, int], Session]
-
-
-def load_files(path: str, data: Mapping[str, str], decoding: Decoding, threads: int = 1, load: Load = load) -> Session:
-    """As `load`, from paths; the files may be removed afterwards."""
-    maps = {}
-    for name, place in data.items():
-        with open(place, "rb") as file:
-            maps[name] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    with open(path, "rb") as file:
-        return load(file.read(), maps, decoding, threads)

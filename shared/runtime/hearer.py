@@ -213,7 +213,7 @@ class Listening:
     """A Hearer as signature.Session, so that it can be behind the wall with its caches.
 
     features: [mels, frames], of FP32: a window to be heard in the place of what was heard before. tokens, keep, logits:
-    as decoder.Reading has them; no logits also where nothing was heard. facts: the numbers of FACTS, of INT64.
+    as reading.Reading has them; no logits also where nothing was heard. facts: the numbers of FACTS, of INT64.
     """
 
     def __init__(self, hearer: Hearer) -> None:

@@ -128,9 +128,9 @@ def _size(array: np.ndarray) -> int:
 def _prepare(order: Order, model: mmap.mmap, data: list[mmap.mmap]) -> Callable[[], Session]:
     """What loads the file; what that imports is imported here, as the sandbox can open no file."""
     if (decoding := order.decoding) is not None:
-        from shared.runtime import decoder, hearer  # of few models, and no part of the zygote; as the next one
+        from shared.runtime import hearer, reading  # of few models, and no part of the zygote; as the next one
 
-        open_ = hearer.load if decoding.hears else decoder.load
+        open_ = hearer.load if decoding.hears else reading.load
         return lambda: open_(bytes(model), dict(zip(decoding.files, data, strict=True)), decoding, order.threads)
     if order.cutting is not None and order.cutting.plain:
         from shared.runtime import language

@@ -84,7 +84,7 @@ class Sources:
         return disk.f_bavail * disk.f_frsize >= size
 
     def open_decoder(self, version: Version, manifest: Manifest) -> tuple[Session, int]:
-        """A session of a version that generates text (decoder.Reading), or hears it (hearer.Listening), and its size.
+        """A session of a version that generates text (reading.Reading), or hears it (hearer.Listening), and its size.
 
         In bytes. Raises Unavailable.
         """

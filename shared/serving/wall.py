@@ -87,9 +87,9 @@ class Wall(Struct, frozen=True):
     ) -> Session:
         """A session of the decoder in a file, Reading or Listening; as `open`. data: see confined.load_decoder."""
         if direct:
-            from shared.runtime import decoder, hearer
+            from shared.runtime import hearer, reading
 
-            return decoder.load_files(path, data, decoding, threads, hearer.load if decoding.hears else decoder.load)
+            return reading.load_files(path, data, decoding, threads, hearer.load if decoding.hears else reading.load)
         from shared.runtime import confined
 
         return confined.load_decoder(path, data, decoding, threads=threads, memory=self.memory, filtered=self.filtered)

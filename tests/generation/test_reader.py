@@ -13,7 +13,7 @@ import onnx as format_
 import pytest
 
 from shared.errors import BadInput, TooLarge
-from shared.runtime import confined, decoder, language
+from shared.runtime import confined, language, reading
 from shared.runtime.confined import Confined
 from shared.runtime.runners import Crashed
 from shared.runtime.signature import Unloadable
@@ -52,12 +52,12 @@ def behind_the_wall(folder: Path, decoding: Decoding = DECODING) -> Confined:
     )
 
 
-def here(folder: Path, decoding: Decoding = DECODING) -> decoder.Reading:
+def here(folder: Path, decoding: Decoding = DECODING) -> reading.Reading:
     files = {}
     for name, path in data(folder).items():
         with open(path, "rb") as file:
             files[name] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return decoder.load((folder / "model.onnx").read_bytes(), files, decoding)
+    return reading.load((folder / "model.onnx").read_bytes(), files, decoding)
 
 
 def kill(session: Confined) -> None:
