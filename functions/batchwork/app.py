@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import suppress
-from functools import cache
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from functools import cache, partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from shared import budget, deadline
 from shared.entry.wiring import config, log, store
@@ -16,12 +18,14 @@ from shared.errors import AmaasError
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch import plan
 from shared.jobs.batch.plan import Chunk
-from shared.jobs.batch.work import ChunkFailed, NotFinished, process, record_error
+from shared.jobs.batch.work import ChunkFailed, Early, NotFinished, process, record_error
 from shared.serving import answer_ids, tasks
 from shared.serving.counter import Counter, counted
 from shared.serving.layer import Layer
 from shared.serving.loaded import Loaded
 from shared.serving.models import Models
+from shared.serving.observe import Call
+from shared.serving.tasks.base import Together
 from shared.serving.wall import Wall
 
 logger = logging.getLogger(__name__)
@@ -88,22 +92,52 @@ def _predict(job: jobs.Job, run: int, chunk: Chunk, context: Any) -> dict[str, A
         def compute(seen: Loaded) -> dict[str, Any]:
             return tasks.predict(seen, body, content_type, job.options)
 
-        left = deadline.remaining()
-        with deadline.within(FOR_EVER if left is None else left - WRITING):
+        with _in_time():
             if COUNTS:
                 answer = counted(counter(), loaded, body, compute)
             else:
                 answer = compute(loaded)
-        answer_id = answer_ids.of_answer(loaded, answer)
-        return answer if answer_id is None else answer | {"answer_id": answer_id}
+        return _with_id(loaded, answer)
+
+    def together(requests: Sequence[tuple[bytes, str]]) -> list[Early | None]:
+        with _in_time():
+            asked = [(body, content_type, job.options) for body, content_type in requests]
+            answers = tasks.predict_together(loaded, asked)
+        return [
+            None if answer is None else Early(partial(_taken, loaded, body, answer), answer.cut)
+            for (body, _), answer in zip(requests, answers, strict=True)
+        ]
+
+    def remaining() -> float:
+        return float(context.get_remaining_time_in_millis() / 1000)
 
     try:
-        return process(
-            store(), job, run, chunk, loaded.manifest, predict, lambda: context.get_remaining_time_in_millis() / 1000
-        )
+        ahead = together if tasks.of(loaded.manifest).together else None
+        return process(store(), job, run, chunk, loaded.manifest, predict, remaining, ahead)
     finally:
         if COUNTS:
             _write_counts()
+
+
+def _in_time() -> AbstractContextManager[None]:
+    """Within what an input may take of the call."""
+    left = deadline.remaining()
+    return deadline.within(FOR_EVER if left is None else left - WRITING)
+
+
+def _taken(loaded: Loaded, body: bytes, answer: Together) -> dict[str, Any]:
+    """The answer of one input among others, counted as a call of the version."""
+    if COUNTS:
+        seen = replace(loaded, items=[], resolve_ns=0, load_ns=0, fresh=False)
+        counter().observe(
+            Call(loaded=seen, route="batch", input_ns=0, infer_ns=answer.ns, bytes_in=len(body), answer=answer.answer)
+        )
+    return _with_id(loaded, answer.answer)
+
+
+def _with_id(loaded: Loaded, answer: dict[str, Any]) -> dict[str, Any]:
+    answer_id = answer_ids.of_answer(loaded, answer)
+    return answer if answer_id is None else answer | {"answer_id": answer_id}
 
 
 def _write_counts() -> None:

@@ -82,6 +82,11 @@ class Attempts:
         """Whether the present range is answered, or none has begun."""
         return self._present is None or len(self.lines) >= self._present.end
 
+    @property
+    def left(self) -> int:
+        """Inputs of the present range that are not answered."""
+        return 0 if self._present is None else max(0, self._present.end - len(self.lines))
+
     def begin(self) -> bool:
         """Store the answers of the range before, and a mark for the next one.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +21,8 @@ from shared.package.generation import Generation, Prompt
 from shared.runtime.zygotes import Cutting
 from shared.serving.generation import loop
 from shared.serving.generation.loop import Conversation, End, Piece
-from shared.serving.generation.reader import SessionReader, Texts
+from shared.serving.generation.packed import Asked, Pack, Written
+from shared.serving.generation.reader import Packing, SessionReader, Texts
 from shared.serving.generation.sampling import Sampling
 from shared.serving.loaded import Loaded
 from shared.serving.wall import resident
@@ -29,6 +31,7 @@ ENGINE = "engine of texts"  # of a loaded model's parts, which have no spaces
 _making = threading.Lock()
 # tokens of a prompt and of an answer to it → the answer's log-probability, and how many tokens were read
 Score = Callable[[list[int], list[int]], tuple[float, int]]
+MOST_FAILURES = 2  # of several texts at once, until a process has them one by one
 UNHURRIED = 3600.0  # seconds, where a call has no deadline
 
 
@@ -62,10 +65,12 @@ class Engine:
         self._session = loaded.open_tokenizer(loaded.version, _read(loaded, before.tokenizer), Cutting(plain=True))
         self.texts = Texts(self._session)
         self.template = _read(loaded, before.template).decode() if before.template else None
-        reader = SessionReader(loaded.session)
-        self.vocabulary = reader.vocabulary
-        self._conversation = Conversation(reader)
+        self._reader = SessionReader(loaded.session)
+        self.vocabulary = self._reader.vocabulary
+        self._conversation = Conversation(self._reader)
         self._lock = threading.Lock()
+        self._packing: Packing | None = None
+        self._failures = 0  # of texts at once
 
     @property
     def resident(self) -> int:
@@ -84,8 +89,7 @@ class Engine:
 
         Raises BadInput, TooLarge, OutOfTime; what is raised later comes out of the iterator.
         """
-        remaining = _remaining()
-        self._take(remaining)
+        remaining = self._acquired()
         try:
             request = self._request(prompt, ask)
             guide = self._guide(ask)
@@ -101,16 +105,37 @@ class Engine:
 
         Raises OutOfTime; what is given raises what loop.score does.
         """
-        remaining = _remaining()
-        self._take(remaining)
+        remaining = self._acquired()
         try:
             yield lambda prompt, answer: loop.score(self._conversation, prompt, answer, remaining, owner=owner)
         finally:
             self._lock.release()
 
-    def _take(self, remaining: Callable[[], float]) -> None:
+    def generate_together(self, asks: Sequence[tuple[list[int], Ask]]) -> list[Written | None]:
+        """Whole texts behind prompts, several at once, without grammars. See packed.Pack.
+
+        None: this one has to be asked for alone. Raises Unavailable, Crashed, OutOfTime.
+        """
+        remaining = self._acquired()
+        try:
+            if self._packing is None:
+                self._packing = self._reader.packing()
+            if not self._packing.longest or self._failures >= MOST_FAILURES:
+                return [None] * len(asks)
+            pack = Pack(self._conversation, self._reader, self._packing, self.texts.decode, remaining)
+            # nobody's prompt is remembered for another's
+            written = pack.write([Asked(self._request(*ask), os.urandom(8).hex()) for ask in asks])
+            self._failures += pack.failed
+            return written
+        finally:
+            self._lock.release()
+
+    def _acquired(self) -> Callable[[], float]:
+        """Waits for its turn. Returns what tells the seconds that are left. Raises OutOfTime."""
+        remaining = _remaining()
         if not self._lock.acquire(timeout=max(0.0, min(remaining(), UNHURRIED))):
             raise OutOfTime("other calls of this model took all the time that there was: try again")
+        return remaining
 
     def _request(self, prompt: list[int], ask: Ask) -> loop.Request:
         after = self.after

@@ -152,6 +152,79 @@ def generate(
     TooLarge for a prompt that leaves no room for an answer, OutOfTime where not even the prompt could be read, and what
     the reader raises; what that raises later comes out of the iterator.
     """
+    logits, cached = read_prompt(conversation, request, remaining, owner)
+    limit = conversation.reader.limit
+    writing = Writing(request, decode, remaining, limit, cached=cached, guide=guide)
+    return _pieces(conversation, writing, logits)
+
+
+def _pieces(conversation: Conversation, writing: Writing, logits: np.ndarray) -> Iterator[Piece | End]:
+    while True:
+        piece, end = writing.take(logits)
+        yield piece
+        if end is not None:
+            yield end
+            return
+        logits = conversation.read([piece.choice.token])
+
+
+class Writing:
+    """A text in the making: takes the logits behind what was read, and gives a token and its text."""
+
+    def __init__(
+        self,
+        request: Request,
+        decode: Decode,
+        remaining: Callable[[], float],
+        limit: int | None,
+        *,
+        cached: int = 0,
+        guide: Guide | None = None,
+    ) -> None:
+        self._request, self._remaining, self._limit = request, remaining, limit
+        self._guide, self._cached, self._count = guide, cached, 0
+        self._last: int | None = None
+        self._sampler = Sampler(request.sampling, request.prompt)
+        self._text = TextStream(decode, request.prompt[-CONTEXT:])
+        self._stops = StopStrings(request.stops)
+
+    def take(self, logits: np.ndarray) -> tuple[Piece, End | None]:
+        """The next token, which is to be read before the next logits unless there is an End."""
+        if self._guide and self._last is not None:
+            self._guide.accept(self._last)
+        choice = self._sampler.choose(logits, self._guide.allowed() if self._guide else None)
+        self._last, self._count = choice.token, self._count + 1
+        cause = self._cause(choice.token)
+        # half a character is left out where the text was cut, and shown where the model has ended it so
+        text = self._text.rest() if cause == "end" else self._text.push(choice.token)
+        certain = self._stops.push(text)
+        if self._stops.stopped:
+            cause = "stop"
+        elif cause is not None:
+            certain += self._stops.rest()
+        piece = Piece(certain, choice)
+        if cause is None:
+            return piece, None
+        return piece, End(REASONS[cause], cause, len(self._request.prompt), self._cached, self._count)
+
+    def _cause(self, token: int) -> Cause | None:
+        """Why no token follows this one."""
+        if token in self._request.ends:
+            return "end"
+        if self._count >= self._request.max_tokens:
+            return "max_tokens"
+        if self._limit is not None and len(self._request.prompt) + self._count >= self._limit:
+            return "context"
+        return "deadline" if self._remaining() < RESERVE else None
+
+
+def read_prompt(
+    conversation: Conversation, request: Request, remaining: Callable[[], float], owner: str
+) -> tuple[np.ndarray, int]:
+    """The logits behind a prompt, and how many of its tokens were read for an earlier call.
+
+    Raises as `generate`.
+    """
     prompt, limit = request.prompt, conversation.reader.limit
     if not prompt:
         raise BadInput("the prompt has no tokens: send some text")
@@ -160,8 +233,7 @@ def generate(
             f"the prompt has {len(prompt):,} tokens, and the model can have {limit:,} with its answer: shorten it"
         )
     cached = conversation.begin(prompt, owner)
-    logits = _read_prompt(conversation, prompt[cached:], remaining)
-    return _Generation(conversation, request, decode, remaining, guide, cached).pieces(logits)
+    return _read_blocks(conversation, prompt[cached:], remaining), cached
 
 
 def score(
@@ -183,7 +255,7 @@ def score(
             "together: shorten one of them"
         )
     cached = conversation.begin(prompt, owner)
-    total, _ = logprobs(_read_prompt(conversation, prompt[cached:], remaining), target[0], 0)
+    total, _ = logprobs(_read_blocks(conversation, prompt[cached:], remaining), target[0], 0)
     if len(target) > 1:
         total += float(conversation.score(target).sum())
     if not math.isfinite(total):
@@ -191,55 +263,7 @@ def score(
     return total, len(prompt) - cached + len(target)
 
 
-class _Generation:
-    def __init__(
-        self,
-        conversation: Conversation,
-        request: Request,
-        decode: Decode,
-        remaining: Callable[[], float],
-        guide: Guide | None,
-        cached: int,
-    ) -> None:
-        self._conversation, self._request, self._remaining = conversation, request, remaining
-        self._guide, self._cached, self._count = guide, cached, 0
-        self._sampler = Sampler(request.sampling, request.prompt)
-        self._text = TextStream(decode, request.prompt[-CONTEXT:])
-        self._stops = StopStrings(request.stops)
-
-    def pieces(self, logits: np.ndarray) -> Iterator[Piece | End]:
-        while True:
-            choice = self._sampler.choose(logits, self._guide.allowed() if self._guide else None)
-            self._count += 1
-            cause = self._cause(choice.token)
-            # half a character is left out where the text was cut, and shown where the model has ended it so
-            text = self._text.rest() if cause == "end" else self._text.push(choice.token)
-            certain = self._stops.push(text)
-            if self._stops.stopped:
-                cause = "stop"
-            elif cause is not None:
-                certain += self._stops.rest()
-            yield Piece(certain, choice)
-            if cause is not None:
-                yield End(REASONS[cause], cause, len(self._request.prompt), self._cached, self._count)
-                return
-            if self._guide:
-                self._guide.accept(choice.token)
-            logits = self._conversation.read([choice.token])
-
-    def _cause(self, token: int) -> Cause | None:
-        """Why no token follows this one."""
-        limit = self._conversation.reader.limit
-        if token in self._request.ends:
-            return "end"
-        if self._count >= self._request.max_tokens:
-            return "max_tokens"
-        if limit is not None and len(self._request.prompt) + self._count >= limit:
-            return "context"
-        return "deadline" if self._remaining() < RESERVE else None
-
-
-def _read_prompt(conversation: Conversation, tokens: Sequence[int], remaining: Callable[[], float]) -> np.ndarray:
+def _read_blocks(conversation: Conversation, tokens: Sequence[int], remaining: Callable[[], float]) -> np.ndarray:
     """In blocks, between which the time is looked at."""
     logits, block = np.empty(0, np.float32), conversation.reader.block
     for start in range(0, len(tokens), block):

@@ -7,14 +7,25 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from shared.runtime.caches import BLOCK
 from shared.runtime.signature import Session, Unloadable
 from shared.serving.generation.loop import Forgotten
 
 
+class Packing(Struct, frozen=True):
+    """How many sequences can be read at once. longest: tokens of a row. tokens: of rows times the longest of them.
+
+    Zeros where the model takes no rows; see shared.runtime.rows.Rows.
+    """
+
+    tokens: int
+    longest: int
+
+
 class SessionReader:
-    """As loop.Reader, over a session of shared.runtime.decoder.Reading. length: tokens that it is asked to keep.
+    """As loop.Reader, over a session of shared.runtime.reading.Reading. length: tokens that it is asked to keep.
 
     Raises Unloadable for a session whose facts make no sense, as that of a runner that was taken over.
     """
@@ -53,9 +64,39 @@ class SessionReader:
         """Keep the first so many only, from the next call on."""
         self.length = min(length, self.length)
 
-    def _ask(self, output: str, tokens: Sequence[int]) -> np.ndarray:
-        feeds: dict[str, Any] = {"tokens": np.array(tokens, np.int64), "keep": np.array([self.length], np.int64)}
-        return self._session.run([output], feeds)[0]
+    def packing(self) -> Packing:
+        """What rows there can be; it is tried when it is first asked for, and what was read is forgotten then."""
+        tokens, longest = self._ask("packing", []).tolist()
+        return Packing(tokens, longest)
+
+    def hold(self, row: int) -> None:
+        """What was read becomes a row: the next one, or in the place of one that is over. Row 0 may be the first one.
+
+        Raises Forgotten where the rows before it are not there any more, and what the session raises.
+        """
+        if int(self._ask("rows", [], hold=[row])[0]) <= row:
+            raise Forgotten
+
+    def drop(self, row: int) -> None:
+        """Forget a row; the last one takes its place."""
+        self._ask("rows", [], drop=[row])
+
+    def drop_all(self) -> None:
+        self._ask("rows", [], drop=[-1])
+
+    def step(self, tokens: Sequence[int]) -> np.ndarray:
+        """Read a token behind each row. Returns the logits behind it: [rows, vocabulary], of float32.
+
+        Raises Forgotten where there are not so many rows any more, and what the session raises.
+        """
+        logits = self._ask("row_logits", [], step=tokens)
+        if logits.shape != (len(tokens), self.vocabulary):
+            raise Forgotten
+        return logits
+
+    def _ask(self, output: str, tokens: Sequence[int], **rows: Sequence[int]) -> np.ndarray:
+        feeds = {"tokens": tokens, "keep": [self.length], **rows}
+        return self._session.run([output], {name: np.array(values, np.int64) for name, values in feeds.items()})[0]
 
 
 class Texts:

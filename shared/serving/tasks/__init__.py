@@ -6,16 +6,19 @@ there are is declared in shared/package/tasks.py; what each has to say is the Pr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared import budget
 from shared.errors import NotImplemented_, TooLarge
 from shared.package.manifest import Manifest
 from shared.package.tasks import TASKS, TENSOR
 from shared.serving.loaded import Loaded
-from shared.serving.tasks.base import Task
+from shared.serving.tasks.base import Request, Task, Together
 
 MODULES = "shared.serving.tasks.*"  # read by tools/closure.py: all of them are built into what reaches this one
 
@@ -60,6 +63,15 @@ def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     except MemoryError as error:
         raise TooLarge("the input takes more memory than there is: send a smaller one, or fewer in a call") from error
     return _heading(loaded) | ({"results": answers} if inputs.many else answers[0])
+
+
+def predict_together(loaded: Loaded, requests: Sequence[Request]) -> list[Together | None]:
+    """As `predict`, of several requests at once, as far as the task has a way to; None: ask for this one alone.
+
+    Raises Unavailable, Crashed, OutOfTime.
+    """
+    answers = of(loaded.manifest).answer_together(loaded, requests)
+    return [one and replace(one, answer=_heading(loaded) | one.answer) for one in answers]
 
 
 def explain(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> dict[str, Any] | bytes:

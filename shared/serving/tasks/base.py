@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
+from msgspec import Struct
 
 from shared.errors import BadInput, NotImplemented_
 from shared.package.manifest import Manifest
@@ -18,6 +19,16 @@ from shared.serving.outputs import batching
 if TYPE_CHECKING:
     from shared.serving.explain import Options as ExplainOptions
     from shared.serving.inputs.examples import Example
+
+Request = tuple[bytes, str, dict[str, str]]  # body, content type, query
+
+
+class Together(Struct, frozen=True):
+    """What one of several requests is answered. ns: its share of the time. cut: the time was over before its end."""
+
+    answer: dict[str, Any]
+    ns: int
+    cut: bool
 
 
 class Task(Protocol):
@@ -53,6 +64,15 @@ class Task(Protocol):
 
         options = read_options(query)
         return one_of(self.read(loaded, body, content_type, {}).items), options
+
+    together: ClassVar[bool] = False  # whether `answer_together` has a way to
+
+    def answer_together(self, loaded: Loaded, requests: Sequence[Request]) -> list[Together | None]:
+        """Answers to several requests of one input each, where that takes less time than one after the other.
+
+        None: this one has to be asked alone, which also tells what is wrong with it.
+        """
+        return [None] * len(requests)
 
     def explain(self, loaded: Loaded, item: Any, options: ExplainOptions) -> dict[str, Any] | bytes:
         """How much each part of one input adds to a score, or a picture of it (PNG); see shared/serving/explain.

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from shared.errors import BadInput, Unsupported
+from shared.errors import BadInput, TooLarge, Unsupported
 from shared.serving.generation import engine as engines
 from shared.serving.generation import triton
 from shared.serving.generation.engine import Ask, Engine
+from shared.serving.generation.loop import End
 from shared.serving.generation.openai import answers
 from shared.serving.generation.openai.messages import Message, for_template, text_of
 from shared.serving.generation.openai.tools import MARKERS
 from shared.serving.generation.triton import Parameters
 from shared.serving.inputs.request import Body, Inputs, Options
 from shared.serving.loaded import Loaded
-from shared.serving.tasks.base import Task, one_of
+from shared.serving.tasks.base import Request, Task, Together, one_of
 
 if TYPE_CHECKING:
     from shared.serving.explain import Options as ExplainOptions
@@ -69,13 +71,8 @@ def _item(item: Any, ask: Ask) -> Item:
     return Item(None, msgspec.convert(members.get("messages"), list[Message]), ask)
 
 
-def answer_one(engine: Engine, item: Item, owner: str) -> dict[str, Any]:
-    """Of a text: of a model with chats, the answer to it as a message, else what follows it. Raises BadInput."""
-    text, end = triton.gathered(engine.generate(_prompt(engine, item), item.ask, owner))
-    return {"text": text, "finish_reason": end.reason, "usage": answers.usage(end)}
-
-
-def _prompt(engine: Engine, item: Item) -> list[int]:
+def prompt_of(engine: Engine, item: Item) -> list[int]:
+    """The tokens of a text or of messages: of a model with chats, those of the chat that it begins. Raises BadInput."""
     messages = item.messages
     if item.text is not None and engine.template is not None:
         messages = [Message("user", item.text)]
@@ -112,7 +109,7 @@ def explain_one(engine: Engine, item: Item, options: ExplainOptions, owner: str)
 
     if item.text is not None:
         made, read = generated.explain(
-            engine, [item.text], lambda texts: _prompt(engine, Item(texts[0], [], Ask())), options, owner
+            engine, [item.text], lambda texts: prompt_of(engine, Item(texts[0], [], Ask())), options, owner
         )
         for part in made["attributions"]:
             del part["message"]  # there is one text
@@ -120,13 +117,34 @@ def explain_one(engine: Engine, item: Item, options: ExplainOptions, owner: str)
 
     def prompt(texts: list[str]) -> list[int]:
         changed = [replace(one, content=text) for one, text in zip(item.messages, texts, strict=True)]
-        return _prompt(engine, Item(None, changed, Ask()))
+        return prompt_of(engine, Item(None, changed, Ask()))
 
     contents = [text_of(message.content, place) for place, message in enumerate(item.messages)]
     return generated.explain(engine, contents, prompt, options, owner)
 
 
+def answer_one(engine: Engine, item: Item, owner: str) -> dict[str, Any]:
+    """Of a text: of a model with chats, the answer to it as a message, else what follows it. Raises BadInput."""
+    text, end = triton.gathered(engine.generate(prompt_of(engine, item), item.ask, owner))
+    return _answer(text, end)
+
+
+def _answer(text: str, end: End) -> dict[str, Any]:
+    return {"text": text, "finish_reason": end.reason, "usage": answers.usage(end)}
+
+
+def _asked(engine: Engine, request: Request) -> tuple[list[int], Ask] | None:
+    """The prompt of a request with one text; None of another one, or one that is to be refused."""
+    try:
+        inputs = read(*request)
+        return None if inputs.many else (prompt_of(engine, inputs.items[0]), inputs.items[0].ask)
+    except (BadInput, TooLarge, Unsupported):
+        return None
+
+
 class TextGeneration(Task):
+    together = True
+
     def read(self, loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> Inputs:
         return read(body, content_type, query)
 
@@ -144,6 +162,16 @@ class TextGeneration(Task):
 
     def explain(self, loaded: Loaded, item: Any, options: ExplainOptions) -> dict[str, Any]:
         return explain_one(engines.of(loaded), item, options, os.urandom(8).hex())[0]
+
+    def answer_together(self, loaded: Loaded, requests: Sequence[Request]) -> list[Together | None]:
+        engine = engines.of(loaded)
+        asked = [_asked(engine, request) for request in requests]
+        written = iter(engine.generate_together([one for one in asked if one is not None]))
+        texts = [None if one is None else next(written) for one in asked]
+        return [
+            None if one is None else Together(_answer(one.text, one.end), one.ns, one.end.cause == "deadline")
+            for one in texts
+        ]
 
 
 TASK = TextGeneration()
