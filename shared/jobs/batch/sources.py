@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -53,7 +53,7 @@ Item = TypeVar("Item")
 Request = tuple[bytes, str, str | int | None]  # body, content type, the client's id
 
 
-def read_inputs(store: Store, job: Job, chunk: Chunk, manifest: Manifest, skip: int = 0) -> Iterator[Input]:
+def read_inputs(store: Store, job: Job, chunk: Chunk, manifest: Manifest, skip: int = 0) -> Generator[Input]:
     """The chunk's inputs from its input `skip` on. Raises Conflict when the file was replaced after it was planned."""
     if chunk.kind == "files":
         yield from _read_files(store, job, chunk, skip)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -85,8 +86,9 @@ def process(
     if body is None:
         attempts = Attempts(store, job.id, run, chunk)
         try:
-            inputs = read_inputs(store, job, chunk, manifest, len(attempts.lines))
-            _Predicting(chunk, predict, remaining, attempts, together).answer(inputs)
+            # closed at once: its threads must not be ended by the garbage collector, which may be within one's start
+            with closing(read_inputs(store, job, chunk, manifest, len(attempts.lines))) as inputs:
+                _Predicting(chunk, predict, remaining, attempts, together).answer(inputs)
             body = _write_output(store, job.id, chunk, attempts.lines)
         except Exception:
             attempts.close()
