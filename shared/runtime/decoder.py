@@ -84,7 +84,8 @@ class Decoder:
             follow = ids[start + 1 : start + 1 + len(read)]
             scores.append(log_probabilities(logits.numpy()[0, : len(follow)], follow))
         found = np.concatenate(scores)
-        require_numbers(-found)  # a token that cannot be has no figure, either
+        if len(found):
+            require_numbers(-found)  # a token that cannot be has no figure, either
         return found
 
     def rewind(self, length: int) -> None:
