@@ -15,12 +15,22 @@ LARGE_PAGE = 2 << 20
 MOST_MMAP_MAX = 65536  # glibc's default
 # As glibc sets them by itself when blocks of that size are freed: what a call takes, the next one has without asking.
 MMAP_THRESHOLD, TRIM_THRESHOLD = 32 << 20, 64 << 20
+OF_TOKENS = 8 << 20  # logits of a vocabulary, and activations
 
 
 def trim() -> None:
     """Return freed memory to the system. Takes some milliseconds."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep() -> None:
+    """Have what a token takes stay for the next one, and what a prompt takes given back."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD)
+        library.mallopt(M_TRIM_THRESHOLD, OF_TOKENS)
+        library.malloc_trim(0)  # of what loading took
 
 
 @contextmanager

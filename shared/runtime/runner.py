@@ -131,7 +131,14 @@ def _prepare(order: Order, model: mmap.mmap, data: list[mmap.mmap]) -> Callable[
         from shared.runtime import hearer, reading  # of few models, and no part of the zygote; as the next one
 
         open_ = hearer.load if decoding.hears else reading.load
-        return lambda: open_(bytes(model), dict(zip(decoding.files, data, strict=True)), decoding, order.threads)
+        files = dict(zip(decoding.files, data, strict=True))
+
+        def load() -> Session:
+            session = open_(bytes(model), files, decoding, order.threads)
+            memory.keep()
+            return session
+
+        return load
     if order.cutting is not None and order.cutting.plain:
         from shared.runtime import language
 
