@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from shared import batch_keys
+from shared.errors import Unavailable
 from shared.jobs.batch import job as jobs
-from shared.jobs.batch import plan, progress, runs
+from shared.jobs.batch import plan, progress, runs, work
 from shared.jobs.batch.attempts import Attempts
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.plan import Chunk
@@ -131,3 +133,24 @@ def test_to_cancel_a_run_is_to_stop_its_execution(store: MemoryStore, job: Job) 
     runs.cancel(store, Machine(), job)
     assert stopped == [(job.id, 1)]
     assert progress.status(store, job)["state"] == "cancelled"
+
+
+def test_inputs_are_closed_before_the_call_ends(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when their garbage is collected: that may be while a thread is started, which waits for the same lock."""
+    job, closed = a_job(store, {"a.json": b"0", "b.json": b"1"}), []
+    plan.create(store, job)
+    real = work.read_inputs
+
+    def read_inputs(*args: Any) -> Iterator[Any]:
+        try:
+            yield from real(*args)
+        finally:
+            closed.append(True)
+
+    def away(body: bytes, content_type: str) -> dict[str, Any]:
+        raise Unavailable("the model is away")
+
+    monkeypatch.setattr(work, "read_inputs", read_inputs)
+    with pytest.raises(NotFinished) as error:
+        process(store, job, 1, chunks(store, job)[0], MANIFEST, away, for_ever)
+    assert closed and error.tb is not None, "the traceback holds what was not closed"
