@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +12,14 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from examples.models import smollm2
-from shared.runtime import onnx
+from shared.runtime import onnx, reading
 from shared.runtime.caches import Geometry
 from shared.runtime.decoder import Decoder
+from shared.runtime.zygotes import Decoding
+from shared.serving.generation.loop import Conversation, Piece, Request, generate
+from shared.serving.generation.packed import Asked, Pack
+from shared.serving.generation.reader import SessionReader
+from shared.serving.generation.sampling import Sampling
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = ("What is the capital of France?", "Write a haiku about the sea.", "Count from one to ten.")
@@ -72,6 +78,33 @@ def test_fp32_says_what_transformers_says(folders: dict[str, Path], answers: lis
     same, worst = agreement(folders["fp32"], answers)
     assert same == STEPS * len(PROMPTS)
     assert worst < 5e-4
+
+
+def test_fp32_says_the_same_where_several_texts_are_read_at_once(folders: dict[str, Path]) -> None:
+    """Token for token what it says alone, which is held against transformers above; greedily, and with a seed."""
+    folder = folders["fp32"]
+    with (folder / "model.onnx.data").open("rb") as file:
+        data = {"model.onnx.data": mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)}
+    decoding = Decoding(tuple(data), GEOMETRY.heads, GEOMETRY.width, 8192)
+    reader = SessionReader(reading.load((folder / "model.onnx").read_bytes(), data, decoding))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def numbers(tokens: list[int], known: int) -> tuple[str, str]:
+        """In the place of texts: other tokens may have the same one."""
+        return "".join(f"{token} " for token in tokens[:known]), "".join(f"{token} " for token in tokens)
+
+    prompts = [tokenizer(prompt).input_ids for prompt in PROMPTS]
+    assert len({len(prompt) for prompt in prompts}) > 1
+    settings = [*((one, Sampling(temperature=0)) for one in prompts), (prompts[1], Sampling(temperature=1.0, seed=5))]
+    requests = [Request(prompt=prompt, max_tokens=STEPS, sampling=sampling) for prompt, sampling in settings]
+    pack = Pack(Conversation(reader), reader, reader.packing(), numbers, lambda: 1e9)
+    written = pack.write([Asked(one, str(number)) for number, one in enumerate(requests)])
+    assert not pack.failed
+    for request, one in zip(requests, written, strict=True):
+        *pieces, end = generate(Conversation(reader), request, numbers, lambda: 1e9)
+        tokens = [piece.choice.token for piece in pieces if isinstance(piece, Piece)]
+        assert one is not None and one.end == end and len(tokens) == STEPS
+        assert one.text == "".join(f"{token} " for token in tokens)
 
 
 def test_answers_are_scored_as_transformers_scores_them(folders: dict[str, Path], answers: list[Answer]) -> None:
