@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run example stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console bench-language pictures charts soak portability sweep bundled-models
+.PHONY: run example stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console bench-large pictures charts soak portability sweep bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once (LLM=1 adds a language model)
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -84,8 +84,18 @@ bench-quantize: $(ENVS)/training/.ready .local/zoo/minilm/model.onnx ## our quan
 bench-console: $(ENVS)/dev/.ready tools-run browser ## what a first visit of the console takes: bytes, and milliseconds in Chromium
 	@$(ENVS)/dev/bin/python -m bench.console $(MEASURE)
 
-bench-language: $(ENVS)/language/.ready ## a language model beside ONNX Runtime GenAI: tokens per second of CPU, memory
-	@$(ENVS)/language/bin/python -m examples.models.smollm2 .local/language && $(ENVS)/language/bin/python -m bench.language $(MEASURE)
+LANGUAGE := .local/language
+# llama.cpp as node-llama-cpp has it built
+.local/llama/.ready:
+	@mkdir -p .local/llama && npm install --silent --no-audit --no-fund --ignore-scripts --prefix .local/llama node-llama-cpp@3.21.1 && touch $@
+
+$(LANGUAGE)/random%: | $(ENVS)/language/.ready
+	@$(ENVS)/language/bin/python -m bench.random_model $* $@
+
+bench-large: $(ENVS)/language/.ready $(ENVS)/dev/.ready $(ENVS)/sam/.ready .local/llama/.ready $(if $(QUICK),,$(LANGUAGE)/random1000 $(LANGUAGE)/random3000) ## language models: tokens beside GenAI and llama.cpp, the function, the gate, costs: half an hour (8 GB of disk)
+	@$(ENVS)/language/bin/python -m examples.models.smollm2 $(LANGUAGE)
+	@for part in decode llama batch threads; do $(ENVS)/language/bin/python -m bench.large.$$part $(MEASURE) || exit; done
+	@for part in gate service; do $(ENVS)/dev/bin/python -m bench.large.$$part $(MEASURE) || exit; done
 
 pictures: $(ENVS)/dev/.ready tools-run browser ## take the README's pictures of the console anew, from an embedded cloud of their own: docs/pictures
 	@$(ENVS)/dev/bin/python -m bench.console.pictures

@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.calls import Call, bytes_of, event, register, v2_calls, v2_values
 from bench.load import Answer, Connection, written
-from bench.machine import ROOT
+from bench.machine import DEPLOYED, ROOT
 from shared.config import Config
 from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
@@ -35,14 +35,6 @@ from tools import build
 HANDLER = "functions.inference.app.handler"
 AUTHORIZER = "functions.authorize.app.handler"
 JSON = {"content-type": "application/json"}
-# as template.yaml sets it for every function; the floor is measured with it and without
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-# as it sets it for the inference function
-DEPLOYED = ONE_THREAD | {
-    "MALLOC_MMAP_THRESHOLD_": "33554432",
-    "MALLOC_TRIM_THRESHOLD_": "134217728",
-    "MALLOC_TOP_PAD_": "16777216",
-}
 
 
 def built(folder: Path, *resources: str) -> dict[str, Path]:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from bench.calls import Call, event, v2_binary
-from bench.deployed import AUTHORIZER, HANDLER, ONE_THREAD, Bucket, built
-from bench.machine import ROOT
+from bench.deployed import AUTHORIZER, HANDLER, Bucket, built
+from bench.machine import ONE_THREAD, ROOT
 from shared.access import tokens
 from shared.access.records import Seals
 from shared.runtime import arrays, onnx

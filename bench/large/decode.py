@@ -1,6 +1,6 @@
-"""Tokens per second of CPU of a language model, beside ONNX Runtime GenAI: writes results/<kind>/language.md.
+"""Tokens per second of CPU of a language model, beside ONNX Runtime GenAI.
 
-    python -m bench.language [--quick] [--write]          in the environment `language`; after `make language`
+    python -m bench.large.decode [--quick] [--write]     in the environment `language`, by `make bench-large`
 
 One thread, the same files, turns in one process; the median of the rounds counts. Seconds are of the process's CPU, so
 that other work on the machine changes them little. `loop` is what a call adds to the decoder for each token: choosing,
@@ -9,10 +9,10 @@ text, stop strings; it is measured behind the decoder in the same run, and witho
 
 from __future__ import annotations
 
-import argparse
 import json
 import mmap
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,18 +22,21 @@ import numpy as np
 import onnxruntime_genai as genai
 import tokenizers
 
-from bench import page
-from bench.machine import RESULTS, ROOT
-from shared.runtime import reading
+from bench.large.record import Figures, apart, measured
+from bench.machine import ROOT
+from examples.models import smollm2
+from shared.runtime import confined, reading
 from shared.runtime.decoder import Decoder
 from shared.runtime.zygotes import Decoding
 from shared.serving.generation.loop import Conversation, Request, generate
 from shared.serving.generation.reader import SessionReader
 from shared.serving.generation.sampling import Sampling
 
-MODELS = ROOT / ".local" / "language"
-FORMS = ("fp32", "int8")
+HOME = ROOT / ".local" / "language"
+FORMS = ("fp32", "int8", "weight8")
 PROMPT, TOKENS, ROUNDS = 128, 48, 5
+MEMORY = 2 << 30  # bytes that a model may take beside its file
+ONE = "one"  # the argument that comes before a form
 ONE_THREAD = {"model": {"decoder": {"session_options": {"intra_op_num_threads": 1, "inter_op_num_threads": 1}}}}
 Seconds = dict[str, float]
 
@@ -41,27 +44,25 @@ Seconds = dict[str, float]
 class Ours:
     """Our decoder in this process, and the loop above it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, threads: int = 1) -> None:
         described = json.loads((folder / "genai_config.json").read_text())["model"]
         heads, width = described["decoder"]["num_key_value_heads"], described["decoder"]["head_size"]
         with (folder / "model.onnx.data").open("rb") as file:
             data = {"model.onnx.data": mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)}
         decoding = Decoding(tuple(data), heads, width, described["context_length"])
-        before = anonymous()
-        self.session = reading.load((folder / "model.onnx").read_bytes(), data, decoding)
-        self.loaded = anonymous() - before
+        self.session = reading.load((folder / "model.onnx").read_bytes(), data, decoding, threads)
         self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
 
-    def bare(self, prompt: list[int]) -> Seconds:
+    def bare(self, prompt: list[int], clock: Callable[[], float] = time.process_time) -> Seconds:
         """Of the decoder alone: what GenAI does, too."""
         model: Decoder = self.session._decoder
         model.rewind(0)
-        started = time.process_time()
+        started = clock()
         logits = model.extend(prompt)
-        read = time.process_time()
+        read = clock()
         for _ in range(TOKENS):
             logits = model.extend([int(logits.argmax())])
-        return {"prefill": read - started, "decode": time.process_time() - read}
+        return {"prefill": read - started, "decode": clock() - read}
 
     def whole(self, prompt: list[int]) -> Seconds:
         """With all that a call does for each token, but the way through the wall and the gateway."""
@@ -100,10 +101,21 @@ class Theirs:
         return {"prefill": read - started, "decode": time.process_time() - read}
 
 
-def anonymous() -> int:
-    """Bytes of memory of this process's own: without what it has mapped of files."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("RssAnon"))) * 1024
+def memory(folder: Path, prompt: list[int]) -> dict[str, float]:
+    """Of a process behind the wall, after a prompt and an answer: what it has of its own, and what the caches are."""
+    described = json.loads((folder / "genai_config.json").read_text())["model"]["decoder"]
+    heads, width = described["num_key_value_heads"], described["head_size"]
+    path, data = str(folder / "model.onnx"), {"model.onnx.data": str(folder / "model.onnx.data")}
+    session = confined.load_decoder(
+        path, data, Decoding(tuple(data), heads, width), threads=1, memory=MEMORY, filtered=True
+    )
+    reader = SessionReader(session)
+    reader.rewind(0)
+    reader.extend(prompt)
+    for token in range(TOKENS):
+        reader.extend([token])
+    caches = (len(prompt) + TOKENS) * described["num_hidden_layers"] * 2 * heads * width * 4
+    return {"memory_mb": session.resident / 1e6, "caches_mb": caches / 1e6}
 
 
 def turns(runs: dict[str, Callable[[], Seconds]], rounds: int) -> dict[str, Seconds]:
@@ -119,8 +131,15 @@ def turns(runs: dict[str, Callable[[], Seconds]], rounds: int) -> dict[str, Seco
     }
 
 
-def measure(form: str, rounds: int) -> dict[str, Any]:
-    folder = MODELS / form
+def folder_of(form: str) -> Path:
+    """Of SmolLM2: a precision of GenAI's builder, or a form that `amaas optimize` makes of its FP32."""
+    if not form.startswith("weight"):
+        return smollm2.one(HOME, form)
+    return smollm2.form({"fp32": smollm2.one(HOME, "fp32")}, form)
+
+
+def beside(form: str, rounds: int) -> dict[str, Any]:
+    folder = folder_of(form)
     ours, theirs = Ours(folder), Theirs(folder)
     prompt = np.random.default_rng(0).integers(100, 40_000, PROMPT).tolist()
     medians = turns(
@@ -128,7 +147,6 @@ def measure(form: str, rounds: int) -> dict[str, Any]:
         rounds,
     )
     bare, whole, other = medians["ours"], medians["loop"], medians["genai"]
-    weights = (folder / "model.onnx.data").stat().st_size
     return {
         "prefill": PROMPT / bare["prefill"],
         "decode": TOKENS / bare["decode"],
@@ -136,38 +154,18 @@ def measure(form: str, rounds: int) -> dict[str, Any]:
         "decode_to_genai": other["decode"] / bare["decode"],
         "loop_share": whole["decode"] / bare["decode"] - 1,
         "first_token": whole["prefill"] / bare["prefill"],
-        "weights_mb": weights / 1e6,
-        "memory_mb": ours.loaded / 1e6,
-    }
+        "weights_mb": (folder / "model.onnx.data").stat().st_size / 1e6,
+    } | memory(folder, prompt)
 
 
-def text(result: dict[str, Any]) -> str:
-    rows = [
-        [
-            form, f"{one['weights_mb']:.0f}", f"{one['prefill']:.0f}", f"{one['prefill_to_genai']:.2f}",
-            f"{one['decode']:.1f}", f"{one['decode_to_genai']:.2f}", f"{one['loop_share']:.1%}",
-            f"{one['first_token']:.2f}", f"{one['memory_mb']:.0f}",
-        ]
-        for form, one in result["forms"].items()
-    ]  # fmt: skip
-    columns = ["form", "MB", "prefill, tokens/CPU s", "÷ GenAI", "decode, tokens/CPU s", "÷ GenAI"]
-    columns += ["loop's share of a token", "first token ÷ bare prefill", "memory of its own, MB"]
-    line = page.measured(result["run"], {"onnxruntime-genai": genai.__version__}, timed=False)
-    return f"# A language model, beside ONNX Runtime GenAI\n\n{line}\n\n{__doc__ or ''}\n{page.table(columns, rows)}\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--write", action="store_true")
-    options = parser.parse_args()
-    run = page.stamp(options.quick)
-    forms = {form: measure(form, 1 if options.quick else ROUNDS) for form in FORMS}
-    result = {"run": run, "forms": forms}
-    print(text(result))
-    if options.write:
-        page.write(RESULTS, "language", result, text(result))
+def measure(quick: bool) -> Figures:
+    rounds = str(1 if quick else ROUNDS)
+    forms = {form: apart("bench.large.decode", ONE, form, rounds) for form in FORMS}
+    return {"versions": {"onnxruntime-genai": genai.__version__}, "forms": forms}
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == [ONE]:
+        print(json.dumps(beside(sys.argv[2], int(sys.argv[3]))))
+    else:
+        measured("decode", measure, __doc__)
