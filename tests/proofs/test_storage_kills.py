@@ -6,6 +6,7 @@ test_concurrent.py: they repeat what was not answered, under the same request id
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from shared import keys
+from shared.errors import Unavailable
 from shared.registry import verify
 from shared.registry.fold import Broken
 from shared.registry.log import Log
@@ -80,10 +82,12 @@ def forget_the_newest(store: Store) -> None:
 
 def test_negative_control_a_store_that_forgets_is_found_out(server: SeaweedFS) -> None:
     found: list[Disagreement | BaseException] = []
-    for _ in range(3):  # a record that is forgotten before its writer was answered is no loss
+    for _ in range(5):  # a record that is forgotten before its writer was answered is no loss
         store = servers.bucket(server.endpoint)
         history, troubles, _ = contend(server, store, 8, 8, 2, forget_the_newest)
-        found += [trouble for trouble in troubles if isinstance(trouble, Broken)] or judged(store, history)
+        # killed in the middle of a removal, the server may have an object's name without its bytes: that shows nothing
+        with contextlib.suppress(Unavailable):
+            found += [trouble for trouble in troubles if isinstance(trouble, Broken)] or judged(store, history)
         if found:
             break
     assert found

@@ -98,7 +98,7 @@ BATCH = [
         "except (Unavailable, Crashed):\n        raise",
         "tests/jobs_batch",
     ),
-    Bug("the time is used up", WORK + "_predict_all", "remaining() < RESERVE", "False", WRITTEN),
+    Bug("the time is used up", WORK + "_Predicting.answer", "self._remaining() < RESERVE", "False", WRITTEN),
     Bug("a killer is tried for ever", TRIED + "begin", ">= DEATHS", ">= 10**9", DEATHS),
     Bug("one death is enough", TRIED + "begin", ">= DEATHS", ">= 1", DEATHS),
     Bug("ranges are not halved", TRIED + "_width", "min(killed) // 2", "min(killed)", DEATHS),

@@ -22,6 +22,7 @@ from shared.ingest.verdict import Verdict
 from shared.package import manifest
 from shared.package.manifest import Manifest
 from shared.registry import blobs, catalog, collect
+from shared.serving.tasks.base import Together
 from shared.uploads import attempts
 from tests import support
 from tests.simulation import natures
@@ -117,10 +118,17 @@ def verdict(files: Any, *_: Any) -> Verdict:
 
 
 class Predictor:
-    """Stands for the models of batchwork, and for what a task does: one row in a while ends the process."""
+    """Stands for the models of batchwork, and for what a task does: one row in a while ends the process.
+
+    together: in every other world, as a task that answers several rows at once.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.together = engine.rng.random() < 0.5
+
+    def of(self, manifest: Manifest) -> Predictor:
+        return self
 
     def load(self, model: str, version: str) -> Predictor:
         return self
@@ -135,6 +143,16 @@ class Predictor:
         if row == "wrong":
             raise BadInput("a row that no model takes")
         return {"model": "m", "version": 1, "label": row}
+
+    def predict_together(self, loaded: Predictor, asked: list[tuple[bytes, str, Any]]) -> list[Together | None]:
+        """A row that is wrong is left to be answered alone, and some are cut by the end of the time."""
+        answers: list[Together | None] = []
+        for one in asked:
+            try:
+                answers.append(Together(self.predict(loaded, *one), 1, cut=self._engine.rng.random() < 0.1))
+            except BadInput:
+                answers.append(None)
+        return answers
 
 
 @contextmanager
