@@ -44,17 +44,12 @@ class Arriving(Generic[Model]):
                 self._forget_unclaimed()
                 # in a context of its own, which has no deadline
                 load = self._loads[key] = Later(begin(), Context())
-        try:
-            model = load.result(deadline.remaining())
-        except TimeoutError as error:
+        if not load.wait(deadline.remaining()):
             raise StillLoading(
                 f"the model has {size / 1e6:,.0f} MB, which are still being loaded: try again in some seconds"
-            ) from error
-        except BaseException:
-            self._end(key, load)
-            raise
+            )
         self._end(key, load)
-        return model
+        return load.result()
 
     def _end(self, key: Hashable, load: Later[Model]) -> None:
         with self._lock:

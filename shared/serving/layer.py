@@ -48,11 +48,13 @@ class Later(Generic[Result]):
     def is_over(self) -> bool:
         return not self._thread.is_alive()
 
-    def result(self, seconds: float | None = None) -> Result:
-        """seconds: None to wait for as long as it takes. Raises TimeoutError."""
+    def wait(self, seconds: float | None) -> bool:
+        """Whether it is over within so many seconds; None: however long it takes."""
         self._thread.join(None if seconds is None else max(seconds, 0.0))
-        if not self.is_over:
-            raise TimeoutError
+        return self.is_over
+
+    def result(self) -> Result:
+        self._thread.join()
         if hasattr(self, "_error"):
             raise self._error
         return self._result

@@ -52,10 +52,10 @@ def explain(
         base, read = score(whole, answer)
         scores, more = _scores(score, others, answer)
     generated = len(whole) + len(answer) if options.target is None else 0
-    told = [_told(texts, part, base - other) for part, other in zip(parts, scores, strict=True)]
+    attributions = [_attribution(texts, part, base - other) for part, other in zip(parts, scores, strict=True)]
     _, text = engine.texts.decode(answer)
     heading = {"answer": text, "answer_tokens": len(answer), "score": round(base, DIGITS), "method": "leave-one-out"}
-    return heading | {"attributions": told}, read + more + generated
+    return heading | {"attributions": attributions}, read + more + generated
 
 
 def parts_of(texts: list[str]) -> list[Part]:
@@ -88,7 +88,7 @@ def without(texts: list[str], part: Part) -> list[str]:
     return [*texts[: part.place], left, *texts[part.place + 1 :]]
 
 
-def _told(texts: list[str], part: Part, fall: float) -> dict[str, Any]:
+def _attribution(texts: list[str], part: Part, fall: float) -> dict[str, Any]:
     place = {"message": part.place, "start": part.start, "end": part.end}
     return {"text": texts[part.place][part.start : part.end], **place, "attribution": round(fall, DIGITS)}
 
@@ -135,9 +135,9 @@ def _scores(score: Score, prompts: list[list[int]], answer: list[int]) -> tuple[
     for prompt in reversed(prompts):
         _require_time(len(scores), len(prompts), fastest)
         started = time.monotonic()
-        found, more = score(prompt, answer)
+        value, more = score(prompt, answer)
         fastest = min(fastest, time.monotonic() - started)
-        scores.append(found)
+        scores.append(value)
         read += more
     return scores[::-1], read
 
