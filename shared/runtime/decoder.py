@@ -83,10 +83,10 @@ class Decoder:
                 raise BadInput(f"the model gives logits of the shape {shape} for {len(read)} tokens: export it anew")
             follow = ids[start + 1 : start + 1 + len(read)]
             scores.append(log_probabilities(logits.numpy()[0, : len(follow)], follow))
-        found = np.concatenate(scores)
-        if len(found):
-            require_numbers(-found)  # a token that cannot be has no figure, either
-        return found
+        of_all = np.concatenate(scores)
+        if len(of_all):
+            require_numbers(-of_all)  # a token that cannot be has no figure, either
+        return of_all
 
     def rewind(self, length: int) -> None:
         """Forget all tokens but the first `length`. Raises BadInput where there are not so many."""
@@ -139,10 +139,10 @@ class Decoder:
         binding, integers = self._session.io_binding(), self._integers(values, keep)  # the binding points into these
         for name, array in integers.items():
             binding.bind_cpu_input(name, array)
-        for cache, value in zip(self.layout.caches, past, strict=True):
+        for cache, value in zip(self._caches, past, strict=True):
             binding.bind_ortvalue_input(cache.past, value)
         binding.bind_output(LOGITS)
-        for cache, value in zip(self.layout.caches, past, strict=True):
+        for cache, value in zip(self._caches, past, strict=True):
             if self.in_place:
                 binding.bind_ortvalue_output(cache.present, value)
             else:
