@@ -10,7 +10,6 @@ rounds counts.
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import time
@@ -20,10 +19,8 @@ from typing import Any
 import numpy as np
 import tokenizers
 
-from bench.large.decode import folder_of
+from bench.large.decode import behind_the_wall, folder_of
 from bench.large.record import Figures, measured
-from shared.runtime import confined
-from shared.runtime.zygotes import Decoding
 from shared.serving.generation import packed
 from shared.serving.generation.loop import Conversation, Request
 from shared.serving.generation.packed import Asked, Pack
@@ -34,7 +31,6 @@ FORMS = ("fp32", "weight8")
 AT_ONCE = (1, 4, 8)
 PROMPTS, TOKENS, ROUNDS = 16, 48, 3
 SHORTEST, LONGEST = 16, 128  # tokens of a prompt
-MEMORY = 2 << 30  # bytes that the decoder's process may take beside the file
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -42,13 +38,7 @@ class Subject:
     """A form of the model behind the wall, and what texts are asked of it."""
 
     def __init__(self, folder: Path, count: int, tokens: int) -> None:
-        described = json.loads((folder / "genai_config.json").read_text())["model"]
-        heads, width = described["decoder"]["num_key_value_heads"], described["decoder"]["head_size"]
-        data = {"model.onnx.data": str(folder / "model.onnx.data")}
-        decoding = Decoding(tuple(data), heads, width, described["context_length"])
-        self.session = confined.load_decoder(
-            str(folder / "model.onnx"), data, decoding, threads=1, memory=MEMORY, filtered=True
-        )
+        self.session = behind_the_wall(folder)
         self.reader = SessionReader(self.session)
         self.packing = self.reader.packing()
         self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -22,19 +22,19 @@ import numpy as np
 import onnxruntime_genai as genai
 import tokenizers
 
-from bench.large.record import Figures, apart, measured
-from bench.machine import ROOT
+from bench.large.record import HOME, Figures, apart, measured
 from examples.models import smollm2
 from shared.runtime import confined, reading
+from shared.runtime.confined import Confined
 from shared.runtime.decoder import Decoder
 from shared.runtime.zygotes import Decoding
 from shared.serving.generation.loop import Conversation, Request, generate
 from shared.serving.generation.reader import SessionReader
 from shared.serving.generation.sampling import Sampling
 
-HOME = ROOT / ".local" / "language"
 FORMS = ("fp32", "int8", "weight8")
 PROMPT, TOKENS, ROUNDS = 128, 48, 5
+DATA = "model.onnx.data"
 MEMORY = 2 << 30  # bytes that a model may take beside its file
 ONE = "one"  # the argument that comes before a form
 ONE_THREAD = {"model": {"decoder": {"session_options": {"intra_op_num_threads": 1, "inter_op_num_threads": 1}}}}
@@ -45,12 +45,9 @@ class Ours:
     """Our decoder in this process, and the loop above it."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
-        described = json.loads((folder / "genai_config.json").read_text())["model"]
-        heads, width = described["decoder"]["num_key_value_heads"], described["decoder"]["head_size"]
-        with (folder / "model.onnx.data").open("rb") as file:
-            data = {"model.onnx.data": mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)}
-        decoding = Decoding(tuple(data), heads, width, described["context_length"])
-        self.session = reading.load((folder / "model.onnx").read_bytes(), data, decoding, threads)
+        with (folder / DATA).open("rb") as file:
+            data = {DATA: mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)}
+        self.session = reading.load((folder / "model.onnx").read_bytes(), data, decoding_of(folder), threads)
         self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
 
     def bare(self, prompt: list[int], clock: Callable[[], float] = time.process_time) -> Seconds:
@@ -101,14 +98,23 @@ class Theirs:
         return {"prefill": read - started, "decode": time.process_time() - read}
 
 
+def decoding_of(folder: Path) -> Decoding:
+    described = json.loads((folder / "genai_config.json").read_text())["model"]
+    decoder = described["decoder"]
+    return Decoding((DATA,), decoder["num_key_value_heads"], decoder["head_size"], described["context_length"])
+
+
+def behind_the_wall(folder: Path) -> Confined:
+    """With one thread, as a function has it."""
+    path, data = str(folder / "model.onnx"), {DATA: str(folder / DATA)}
+    return confined.load_decoder(path, data, decoding_of(folder), threads=1, memory=MEMORY, filtered=True)
+
+
 def memory(folder: Path, prompt: list[int]) -> dict[str, float]:
     """Of a process behind the wall, after a prompt and an answer: what it has of its own, and what the caches are."""
     described = json.loads((folder / "genai_config.json").read_text())["model"]["decoder"]
     heads, width = described["num_key_value_heads"], described["head_size"]
-    path, data = str(folder / "model.onnx"), {"model.onnx.data": str(folder / "model.onnx.data")}
-    session = confined.load_decoder(
-        path, data, Decoding(tuple(data), heads, width), threads=1, memory=MEMORY, filtered=True
-    )
+    session = behind_the_wall(folder)
     reader = SessionReader(session)
     reader.rewind(0)
     reader.extend(prompt)
@@ -154,7 +160,7 @@ def beside(form: str, rounds: int) -> dict[str, Any]:
         "decode_to_genai": other["decode"] / bare["decode"],
         "loop_share": whole["decode"] / bare["decode"] - 1,
         "first_token": whole["prefill"] / bare["prefill"],
-        "weights_mb": (folder / "model.onnx.data").stat().st_size / 1e6,
+        "weights_mb": (folder / DATA).stat().st_size / 1e6,
     } | memory(folder, prompt)
 
 

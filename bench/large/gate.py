@@ -15,10 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.large.record import Figures, apart, measured
-from bench.machine import ROOT
+from bench.large.record import HOME, Figures, apart, measured
 
-HOME = ROOT / ".local" / "language"
 MODELS = {"SmolLM2, 8 bits": "forms/weight8", "SmolLM2, FP32": "fp32", "1 GB": "random1000", "3 GB": "random3000"}
 ONE = "one"  # the argument that comes before a folder
 

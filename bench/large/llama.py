@@ -20,8 +20,8 @@ from typing import Any
 import gguf
 import numpy as np
 
-from bench.large.decode import HOME, ONE, PROMPT, ROUNDS, TOKENS, Ours, Seconds, folder_of, turns
-from bench.large.record import Figures, apart, measured
+from bench.large.decode import ONE, PROMPT, ROUNDS, TOKENS, Ours, Seconds, folder_of, turns
+from bench.large.record import HOME, Figures, apart, measured
 from bench.machine import ROOT
 from examples.models import smollm2
 from examples.models.kept import inputs, kept

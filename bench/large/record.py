@@ -15,6 +15,7 @@ from bench import page
 from bench.machine import DEPLOYED, ROOT
 
 FOLDER = ROOT / "bench" / "results"
+HOME = ROOT / ".local" / "language"  # of the models
 TITLE = "# Large models"
 ABOUT = """\
 Parts are measured one after another, each by its own command, on a machine that does nothing else. Ratios are of turns

@@ -23,8 +23,8 @@ import tokenizers
 
 from bench.calls import Call, event
 from bench.deployed import Bucket, built
-from bench.large.record import Figures, measured
-from bench.machine import DEPLOYED, ROOT
+from bench.large.record import HOME, Figures, measured
+from bench.machine import DEPLOYED
 from shared.ingest.candidate import check_package, store_blobs
 from shared.ingest.verdict import Limits
 from shared.package import manifest
@@ -32,7 +32,6 @@ from shared.registry import versions
 from shared.registry.state import Change
 from tests import emulator, servers
 
-HOME = ROOT / ".local" / "language"
 FORMS = {"FP32": "fp32", "8 bits": "forms/weight8"}
 WORDS = ["river", "stone", "cloud", "window", "garden", "letter", "music", "winter", "bridge", "island"]
 LENGTH, TOKENS, COLD, WARM = 120, 49, 5, 15  # words of a prompt; tokens of a long answer; turns

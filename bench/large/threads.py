@@ -8,6 +8,7 @@ These are seconds of time, not of CPU: the machine has to be quiet, and has to h
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,23 +19,22 @@ from bench.large.record import Figures, measured
 FORMS = ("fp32", "weight8", "int4")
 
 
-def measure(quick: bool) -> Figures:
+def beside(form: str, rounds: int) -> dict[str, Any]:
     prompt = np.random.default_rng(0).integers(100, 40_000, PROMPT).tolist()
-    forms: dict[str, Any] = {}
-    for form in FORMS:
-        one, two = Ours(folder_of(form), threads=1), Ours(folder_of(form), threads=2)
-        runs = {
-            "one": lambda: one.bare(prompt, time.perf_counter),  # noqa: B023 - called before the next form
-            "two": lambda: two.bare(prompt, time.perf_counter),  # noqa: B023
-        }
-        medians = turns(runs, 1 if quick else ROUNDS)
-        forms[form] = {
-            "prefill": PROMPT / medians["one"]["prefill"],
-            "decode": TOKENS / medians["one"]["decode"],
-            "prefill_ratio": medians["one"]["prefill"] / medians["two"]["prefill"],
-            "decode_ratio": medians["one"]["decode"] / medians["two"]["decode"],
-        }
-    return {"forms": forms}
+    subjects = {count: Ours(folder_of(form), threads=count) for count in (1, 2)}
+    runs = {str(count): partial(subject.bare, prompt, time.perf_counter) for count, subject in subjects.items()}
+    medians = turns(runs, rounds)
+    one, two = medians["1"], medians["2"]
+    return {
+        "prefill": PROMPT / one["prefill"],
+        "decode": TOKENS / one["decode"],
+        "prefill_ratio": one["prefill"] / two["prefill"],
+        "decode_ratio": one["decode"] / two["decode"],
+    }
+
+
+def measure(quick: bool) -> Figures:
+    return {"forms": {form: beside(form, 1 if quick else ROUNDS) for form in FORMS}}
 
 
 if __name__ == "__main__":
