@@ -57,6 +57,15 @@ def test_a_load_that_fails_behind_its_call_is_told_and_tried_again() -> None:
     assert arriving.take("a", slow.begin, 1) == "model 2"
 
 
+def test_a_load_s_own_time_out_is_its_error_and_it_is_tried_again() -> None:
+    arriving, slow = Arriving[str](), Slow(TimeoutError("the store does not answer"))
+    slow.may_end.set()
+    with pytest.raises(TimeoutError, match="does not answer"):
+        arriving.take("a", slow.begin, 1)
+    slow.error = None
+    assert arriving.take("a", slow.begin, 1) == "model 2"
+
+
 def test_what_nobody_came_back_for_is_forgotten_when_another_model_is_loaded() -> None:
     arriving, first, other = Arriving[str](), Slow(), Slow()
     with deadline.within(SOON), pytest.raises(StillLoading):
