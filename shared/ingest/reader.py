@@ -18,6 +18,7 @@ from shared.ingest import descriptors
 from shared.ingest.verdict import Reading
 from shared.package import bounds, manifest
 from shared.runtime import sandbox
+from shared.values import declared
 
 MEMORY, CPU = 512 * MiB, 5  # bytes of address space, seconds
 
@@ -53,7 +54,9 @@ def _warm_up() -> None:
 def _read(file: int, confined: bool) -> Reading:
     try:
         bounds.check_size(descriptors.size(file))
-        return Reading(confined, manifest.decode(descriptors.read(file), check_names=True))
+        read = manifest.decode(descriptors.read(file), check_names=True)
+        declared.check(read.preprocess)
+        return Reading(confined, read)
     except BadInput as error:
         return Reading(confined, refusal=str(error))
     except (MemoryError, ValueError) as error:

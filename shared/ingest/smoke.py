@@ -18,7 +18,7 @@ from shared.ingest import descriptors
 from shared.ingest.verdict import Refused, Verdict
 from shared.package import processing
 from shared.package.manifest import Manifest, Tensor
-from shared.package.processing import Table
+from shared.package.table import Table
 from shared.registry.state import Version
 from shared.runtime import onnx
 from shared.serving import tasks

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from shared.errors import BadInput
-from shared.package.processing import Audio, Image, Table
+from shared.package.processing import Audio, Image
+from shared.package.table import Table
 
 MAX_BYTES = 1024 * 1024  # of an uploaded amaas.json
 MAX_DEPTH = 16  # of lists and objects within each other

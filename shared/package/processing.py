@@ -15,6 +15,7 @@ from shared.errors import BadInput
 from shared.package.fields import FileName, Fraction, Length, Positive, Size
 from shared.package.generation import Generation, Prompt
 from shared.package.speech import Speech, Transcription
+from shared.package.table import Table, input_of
 from shared.package.tasks import TASKS, TENSOR
 
 
@@ -90,35 +91,6 @@ class Audio(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
     mean: float = 0.0
     std: float = 1.0
     layout: Literal["mel_time", "time_mel"] = "mel_time"
-
-
-class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One column of a table. input: the model's input that it goes to; omitted, the one of its name, or the only one.
-
-    missing: what stands in for an absent value; without it, absence is an error. categories: in the order of their
-    codes; encode: as one code, or as one column each. unknown: the code of values that are no category (in one-hot
-    there is none, so -1 is all zeros); without it they are an error. A number becomes (value - mean) / std.
-    """
-
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
-    type: Literal["number", "category", "text"] = "number"
-    input: str | None = None
-    missing: float | str | None = None
-    categories: Annotated[list[str | float | bool], Meta(max_length=100_000)] = field(default_factory=list)
-    encode: Literal["code", "one-hot"] = "code"
-    unknown: int | None = None
-    mean: float = 0.0
-    std: float = 1.0
-
-
-class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="table"):
-    """How rows become tensors: columns side by side in their order, or each to an input of its own.
-
-    reference: a CSV file of the package with typical rows, against which predictions are explained.
-    """
-
-    columns: Annotated[list[Column], Meta(min_length=1, max_length=10_000)]
-    reference: FileName | None = None
 
 
 class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="scores"):
@@ -285,11 +257,3 @@ def _output_names(after: After | None) -> list[str]:
     else:
         names = [after.output if after else None, after.maps if isinstance(after, Scores) else None]
     return [name for name in names if name is not None]
-
-
-def input_of(column: Column, inputs: list[str]) -> str:
-    """The model's input that a column goes to. Raises BadInput when there is none."""
-    name = column.input or (column.name if column.name in inputs else inputs[0] if len(inputs) == 1 else None)
-    if name not in inputs:
-        raise BadInput(f"column {column.name!r} goes to no input of the model: name one of {inputs} as its input")
-    return name

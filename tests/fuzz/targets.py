@@ -15,19 +15,21 @@ import numpy as np
 from PIL import Image
 
 from shared.errors import AmaasError, BadInput
-from shared.jobs.batch import records, rows
-from shared.package import manifest, processing
+from shared.jobs.batch import rows
+from shared.package import manifest
 from shared.package.manifest import Manifest, Tensor
+from shared.package.table import Column, Table
 from shared.runtime.datatypes import DATATYPES
 from shared.serving import protocol
 from shared.serving.inputs import images, sounds, tables
+from shared.values import csvfile
 
 Target = Callable[[bytes], None]
-TABLE = processing.Table(
+TABLE = Table(
     columns=[
-        processing.Column(name="age", missing=0.0),
-        processing.Column(name="city", type="category", categories=["Bern", "Oslo", 3.0]),
-        processing.Column(name="note", type="text"),
+        Column(name="age", missing=0.0),
+        Column(name="city", type="category", categories=["Bern", "Oslo", 3.0]),
+        Column(name="note", type="text"),
     ]
 )
 SIGNATURE = [Tensor("x", "FP32", [-1, 4]), Tensor("t", "BYTES", [-1]), Tensor("n", "INT64", [-1, -1])]
@@ -77,15 +79,14 @@ def csv_files(data: bytes) -> None:
     with suppress(AmaasError):
         for row in tables.parse_csv(data, TABLE, most=100):
             assert set(row) <= {column.name for column in TABLE.columns}
-    spans = list(records.record_spans([data[:7], data[7:]], quoted=True))
+    spans = list(csvfile.file_spans([data[:7], data[7:]]))
     assert all(start >= 0 and length > 0 for start, length in spans)
-    assert spans == list(records.record_spans([data], quoted=True)), "the blocks' sizes change the records"
-    header: list[str] | None = None
-    for start, length in spans[:50]:
-        with suppress(BadInput):
-            fields = rows.parse_csv_fields(data[start : start + length])
-            header = header or fields
-            rows.build_request(dict(rows.parse_csv_row(data[start : start + length], header)), ROW_MANIFEST)
+    assert spans == list(csvfile.file_spans([data])), "the blocks' sizes change the records"
+    with suppress(BadInput):
+        header, dialect = csvfile.names(data[: spans[0][1]] if spans else b"")
+        for start, length in spans[1:50]:
+            with suppress(BadInput):
+                rows.build_request(dict(csvfile.row(data[start : start + length], header, dialect)), ROW_MANIFEST)
 
 
 def control(data: bytes) -> None:

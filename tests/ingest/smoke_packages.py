@@ -7,6 +7,7 @@ from onnx import TensorProto, helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from shared.package import processing
+from shared.package.table import Column, Table
 from tests.serving import packages
 from tests.serving.packages import proto
 
@@ -21,7 +22,7 @@ LISTENS = {
     "preprocess": processing.Audio(sample_rate=8000, seconds=0.5),
     "postprocess": processing.Scores(activation="none"),
 }
-AB = processing.Table(columns=[processing.Column(name="a"), processing.Column(name="b")])
+AB = Table(columns=[Column(name="a"), Column(name="b")])
 BOXES = {"rows": np.zeros((1, 6, 4 + 3), np.float32)}
 
 

@@ -17,6 +17,7 @@ from shared.ingest.supervisor import smoke_test
 from shared.ingest.verdict import Limits, Verdict
 from shared.package import processing
 from shared.package.manifest import Manifest, Tensor
+from shared.package.table import Column, Table
 from shared.runtime import onnx
 from tests.ingest.conftest import package
 from tests.ingest.smoke_packages import (
@@ -101,12 +102,12 @@ def smoke(tmp_path: Path) -> Smoke:
         (linear([[1.0], [2.0]]), {"task": "tabular", "preprocess": AB, "labels": ["no", "yes"]}, {}),
         (
             linear([[1.0], [2.0]]),
-            {"task": "tabular", "preprocess": processing.Table(columns=AB.columns, reference="rows.csv")},
+            {"task": "tabular", "preprocess": Table(columns=AB.columns, reference="rows.csv")},
             {"rows.csv": b"b,a\n1,2\n3,4\n"},
         ),
         (
             words(),
-            {"task": "tabular", "preprocess": processing.Table(columns=[processing.Column(name="w", type="text")])},
+            {"task": "tabular", "preprocess": Table(columns=[Column(name="w", type="text")])},
             {},
         ),
     ],
@@ -214,28 +215,28 @@ def test_a_package_that_answers(smoke: Smoke, model: bytes, members: dict[str, A
         ),
         (
             linear([[1.0], [2.0]]),
-            {"task": "tabular", "preprocess": processing.Table(columns=AB.columns[:1])},
+            {"task": "tabular", "preprocess": Table(columns=AB.columns[:1])},
             {},
             "task_failed",
             "the model takes [-1, 2]",
         ),
         (
             linear([[1.0], [2.0]]),
-            {"task": "tabular", "preprocess": processing.Table(columns=AB.columns, reference="rows.csv")},
+            {"task": "tabular", "preprocess": Table(columns=AB.columns, reference="rows.csv")},
             {"rows.csv": b"a,c\n1,2\n"},
             "bad_reference",
             "columns ['c']",
         ),
         (
             linear([[1.0], [2.0]]),
-            {"task": "tabular", "preprocess": processing.Table(columns=AB.columns, reference="rows.csv")},
+            {"task": "tabular", "preprocess": Table(columns=AB.columns, reference="rows.csv")},
             {"rows.csv": b"a,b\n1,many\n"},
             "bad_reference",
             "'b' is a number",
         ),
         (
             linear([[1.0], [2.0]]),
-            {"task": "tabular", "preprocess": processing.Table(columns=AB.columns, reference="rows.csv")},
+            {"task": "tabular", "preprocess": Table(columns=AB.columns, reference="rows.csv")},
             {"rows.csv": b"a,b\n"},
             "bad_reference",
             "has no rows",
@@ -278,8 +279,7 @@ def test_words_that_a_model_does_not_know_are_not_its_fault(smoke: Smoke) -> Non
     graph = helper.make_graph([node], "words", inputs, outputs)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     model = bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
-    columns = [processing.Column(name="word", type="text")]
-    verdict = smoke(model, task="tabular", preprocess=processing.Table(columns=columns))
+    verdict = smoke(model, task="tabular", preprocess=Table(columns=[Column(name="word", type="text")]))
     assert (verdict.accepted, verdict.probe) == (True, "inconclusive"), verdict.reason
 
 

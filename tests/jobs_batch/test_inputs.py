@@ -6,14 +6,17 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from shared import batch_keys
 from shared.errors import BadInput, Conflict
 from shared.jobs.batch import plan, progress, sources
 from shared.jobs.batch.rows import build_request
 from shared.package.manifest import Manifest, Tensor
-from shared.package.processing import Column, Table
+from shared.package.table import Column, Csv, Table
 from shared.storage.memory import MemoryStore
+from shared.values.numbers import from_json
+from shared.values.place import in_input
 from tests.jobs_batch.world import IMAGES, MANIFEST, a_job, answers, chunks, echo, run
 
 
@@ -73,9 +76,46 @@ def test_a_column_may_be_an_optional_input() -> None:
 def test_a_row_that_does_not_fit_is_an_error_of_its_own() -> None:
     body = b'p,q\n1,2\n1\n1,x\n1,"2\n3,4\n'
     requests, lines = predict_files({"a.csv": body})
-    assert len(requests) == 1
-    assert [line.get("status") for line in lines] == [None, 400, 400, 400]
-    assert "2" in lines[1]["error"] and "'x'" in lines[2]["error"]
+    assert len(requests) == 2
+    assert [line.get("status") for line in lines] == [None, 400, 400, 400, None]
+    assert "2" in lines[1]["error"] and "'x'" in lines[2]["error"] and "not closed" in lines[3]["error"]
+
+
+def test_marks_of_inches_and_line_ends_of_old_computers_cost_no_row() -> None:
+    for body in (b'p,q\n1,2\n3,4 "\n5,6\n7,8 "\n9,9\n', b"p,q\r1,2\r3,4\r\n\r5,6\n7,8\r9,9"):
+        _, lines = predict_files({"a.csv": body})
+        assert len(lines) == 5
+
+
+def test_a_declared_column_called_id_is_the_models() -> None:
+    table = Manifest(name="m", task="tabular", preprocess=Table(columns=[Column(name="id"), Column(name="b")]))
+    assert json.loads(predict_files({"a.csv": b"id,b\n1,2\n"}, table)[0][0][0]) == {"input": {"id": "1", "b": "2"}}
+
+
+def test_a_column_twice_is_an_error_of_each_row_of_its_file_alone() -> None:
+    _, lines = predict_files({"a.csv": b"p,p\n1,2\n3,4\n", "b.csv": b"p,q\n5,6\n"})
+    assert [line.get("status") for line in lines] == [400, 400, None]
+    assert "more than once" in lines[0]["error"]
+
+
+def test_a_dialect_of_the_package_or_of_the_job() -> None:
+    table = Manifest(name="m", task="tabular", preprocess=Table(columns=[Column(name="a"), Column(name="b")]))
+    body = b'"a";b\n1,5;2\n"3";4,25\n'
+    expected = [{"input": {"a": 1.5, "b": 2}}, {"input": {"a": 3, "b": 4.25}}]
+    for said in ({"csv": Csv(delimiter=";", decimal=",")}, {"options": {"delimiter": "semicolon", "decimal": ","}}):
+        requests, _ = predict_files({"a.csv": body}, table, **said)
+        assert [json.loads(request) for request, _ in requests] == expected
+
+
+def test_a_plan_of_an_earlier_release_is_worked_off_by_its_rules() -> None:
+    """It has counted one record where quotes are open: the worker must not find two."""
+    store = MemoryStore()
+    job = a_job(store, {"a.csv": b'p,q\n1,"2\n3,4\n5,6"\n7,8\n'})
+    plan.create(store, job)
+    [chunk] = chunks(store, job)
+    old = structs.replace(chunk, delimiter="", count=2)
+    assert len(list(sources.read_inputs(store, job, old, MANIFEST))) == 2
+    assert len(list(sources.read_inputs(store, job, chunk, MANIFEST))) == chunk.count
 
 
 def test_other_tasks_get_a_row_as_an_object_and_one_column_of_bytes_as_it_is() -> None:
@@ -103,8 +143,14 @@ def test_text_becomes_what_the_model_takes(datatype: str, text: str, value: obje
 
 @pytest.mark.parametrize(("datatype", "text"), [("INT64", "1.5"), ("FP32", ""), ("FP32", "nan"), ("BOOL", "perhaps")])
 def test_text_that_is_no_such_value_is_refused(datatype: str, text: str) -> None:
-    with pytest.raises(BadInput, match="column 'x' holds"):
-        build_request({"x": text}, Manifest(name="m", task="tensor", inputs=[Tensor("x", datatype, [-1])]))
+    manifest = Manifest(name="m", task="tensor", inputs=[Tensor("x", datatype, [-1])])
+
+    def read() -> None:
+        body, _ = build_request({"x": text}, manifest)
+        from_json(json.loads(body)["inputs"]["x"], datatype, in_input("x"))
+
+    with pytest.raises(BadInput, match="'x'"):
+        read()
 
 
 def test_an_explicit_kind_overrides_file_names() -> None:

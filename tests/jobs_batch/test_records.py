@@ -1,4 +1,4 @@
-"""Records of JSONL and CSV, found in blocks of any size."""
+"""Lines of JSONL, found in blocks of any size, and records of CSV as plans of 0.1 counted them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from shared.errors import BadInput, NotImplemented_
 from shared.package import manifest, processing
-from shared.package.processing import Column, Table
+from shared.package.table import Column, Table
 from shared.serving.content import json_reply
 from shared.serving.explain import Options, class_index
 from shared.serving.explain import images as on_images

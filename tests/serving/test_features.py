@@ -14,6 +14,7 @@ from shared.counts import bins
 from shared.counts.counts import Counts
 from shared.package import processing
 from shared.package.manifest import Manifest, Tensor
+from shared.package.table import Table
 from shared.serving import counting, features, scripts, tasks
 from shared.serving.inputs import images
 from shared.serving.loaded import Loaded
@@ -141,7 +142,7 @@ def test_categories_of_tables_are_counted_by_their_number() -> None:
 
 def table() -> Loaded:
     columns = [{"name": "age", "mean": 3.0, "std": 2.0, "missing": 1.0}, {"name": "height", "missing": 0.0}]
-    plan = msgspec.convert({"columns": columns}, processing.Table)
+    plan = msgspec.convert({"columns": columns}, Table)
     loaded = packages.loaded(linear([[1.0], [2.0]]))
     manifest = Manifest(
         task="tabular",

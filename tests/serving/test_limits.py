@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import struct
 import time
@@ -16,6 +17,7 @@ import pytest
 from shared.config import MAX_BODY_BYTES
 from shared.errors import AmaasError, BadInput, TooLarge
 from shared.package import processing
+from shared.package.table import Column, Table
 from shared.serving import tasks
 from shared.serving.inputs import images
 from shared.serving.loaded import Loaded
@@ -80,7 +82,7 @@ def sound(**plan: Any) -> Loaded:
 
 
 def table(columns: int = 2) -> Loaded:
-    plan = processing.Table(columns=[processing.Column(name=f"c{n}") for n in range(columns)])
+    plan = Table(columns=[Column(name=f"c{n}") for n in range(columns)])
     return loaded(linear([[1.0]] * columns), task="tabular", preprocess=plan)
 
 
@@ -132,7 +134,7 @@ def test_sounds_that_resampling_makes_huge(rate: int) -> None:
 @pytest.mark.parametrize("nest", [lambda values: values, lambda values: [[value] for value in values]])
 def test_a_long_text_among_many_values_takes_no_room_for_each(nest: Callable[[list], list]) -> None:
     data = json.dumps({"inputs": {"x": nest([1.0] * 10_000 + ["a" * 60_000])}}).encode()
-    assert "text was found" in str(refused(loaded(linear([[1.0]])), data, JSON))
+    assert "is text, not a value of FP32" in str(refused(loaded(linear([[1.0]])), data, JSON))
 
 
 def test_sounds_of_too_many_parts() -> None:
@@ -166,7 +168,7 @@ def test_tables_of_too_many_rows() -> None:
 
 @pytest.mark.parametrize("value", [b"1e999", b"-inf", b"9" * 400])
 def test_numbers_beyond_all_numbers(value: bytes) -> None:
-    assert "is a number" in str(refused(table(), b"c0,c1\n1," + value + b"\n", "text/csv"))
+    assert re.search("is a number|outside the range", str(refused(table(), b"c0,c1\n1," + value + b"\n", "text/csv")))
 
 
 @pytest.mark.parametrize(

@@ -100,11 +100,12 @@ def test_bfloat16_has_infinities_and_no_number() -> None:
         ({"data": [[1.0], [2.0]]}, "values in shape"),
         ({"data": [[1.0, 2.0], [3.0]]}, "regular array"),
         ({"data": ["1.0", "2.0"]}, "text"),
-        ({"data": [True, False]}, "booleans"),
-        ({"data": [None, 1.0]}, "mixed"),
-        ({"data": {"a": 1}}, "values"),
+        ({"data": [True, False]}, r"at \[0\]: true is a boolean, not a value of FP32"),
+        ({"data": [1.0, True]}, r"at \[1\]: true is a boolean"),
+        ({"data": [None, 1.0]}, "null is no value"),
+        ({"data": {"a": 1}}, "is an object"),
         ({"data": None}, "no data"),
-        ({"data": [1e39, 0]}, "range"),
+        ({"data": [1e39, 0]}, r"at \[0\]: 1e\+39 is outside the range of FP32"),
     ],
 )
 def test_what_does_not_fit_is_named(changes: dict, message: str) -> None:

@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from shared.errors import BadInput, Unsupported
 from shared.package import processing
-from shared.package.processing import Column, Table
+from shared.package.table import Column, Table, input_of
 from shared.serving import tasks
 from shared.serving.inputs import tables
 from tests.serving import packages
@@ -118,13 +118,13 @@ def test_what_is_refused(model) -> None:
     ):
         with pytest.raises(BadInput, match=why):
             ask(no_substitute, body)
-    for text, why in ((b"a\n1,2\n", "2 values"), (b"\xff", "no CSV"), (b'a\n"1', "no CSV"), (b"b\n1\n", "lacks")):
+    for text, why in ((b"a\n1,2\n", "2 fields"), (b"\xff", "no CSV"), (b'a\n"1', "no CSV"), (b"b\n1\n", "lacks")):
         with pytest.raises(BadInput, match=why):
             ask(no_substitute, text, "text/csv")
     with pytest.raises(Unsupported, match="text/csv"):
         ask(no_substitute, b"x", "image/png")
     with pytest.raises(BadInput, match="goes to no input"):
-        processing.input_of(Column(name="z"), ["x", "y"])
+        input_of(Column(name="z"), ["x", "y"])
 
 
 def test_a_package_without_columns_takes_tensors() -> None:

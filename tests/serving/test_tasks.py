@@ -14,8 +14,8 @@ import pytest
 from shared.errors import NotImplemented_
 from shared.package import manifest, processing
 from shared.package.manifest import Manifest
-from shared.package.processing import Column, Table
 from shared.package.speech import Transcription
+from shared.package.table import Column, Table
 from shared.package.tasks import TASKS, TENSOR
 from shared.package.tasks import Task as Declared
 from shared.serving import tasks

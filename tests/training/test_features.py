@@ -14,6 +14,7 @@ from PIL import Image
 from shared.counts import bins
 from shared.package import processing
 from shared.package.manifest import Manifest, Tensor
+from shared.package.table import Table
 from shared.registry.state import Version
 from shared.serving import counting
 from shared.serving.inputs import images
@@ -33,7 +34,7 @@ def served(kind: str, preprocess: dict[str, Any], reference: dict[str, Any], ten
     version = Version(version=1, task=kind, manifest=digest, source=digest, model=digest, size=1, upload="u")
     plan: Any = {
         "image-classification": processing.Image,
-        "tabular": processing.Table,
+        "tabular": Table,
         "text-classification": processing.Text,
     }[kind]
     manifest = Manifest(

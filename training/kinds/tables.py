@@ -15,8 +15,8 @@ import torch
 
 from shared import budget
 from shared.errors import BadInput
-from shared.package import processing
 from shared.package.manifest import Tensor
+from shared.package.table import Column, Table
 from shared.serving import features
 from shared.serving.inputs import tables
 from shared.serving.loaded import Loaded
@@ -45,7 +45,7 @@ class Tables(OneInput):
     def __init__(self, preprocess: dict[str, Any], files: dict[str, bytes], input_name: str = "features") -> None:
         self.preprocess, self.files, self.input_name = preprocess, files, input_name
         self.own_rows = False
-        self.table = msgspec.convert({**preprocess, "kind": "table"}, processing.Table)
+        self.table = msgspec.convert({**preprocess, "kind": "table"}, Table)
         wide = [len(c.categories) if c.type == "category" and c.encode == "one-hot" else 1 for c in self.table.columns]
         self.shape = (sum(wide),)
         self.description = f"rows of {len(wide)} columns"
@@ -156,7 +156,7 @@ def made_up(values: np.ndarray, columns: list[dict[str, Any]], random: np.random
     return np.array([{name: cells[n] for name, cells in drawn.items()} for n in range(ROWS)], object)
 
 
-def _drawn(column: processing.Column, count: int, random: np.random.Generator) -> list[Any]:
+def _drawn(column: Column, count: int, random: np.random.Generator) -> list[Any]:
     """Values of a column as the package declares it: within two deviations of the mean, or any category."""
     if column.type != "number":
         known = column.categories or [""]

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 from shared import batch_keys, formats
 from shared.clock import now
 from shared.errors import Conflict, NotFound
+from shared.package.table import Csv
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store, list_all
 
 JSON = "application/json"
@@ -23,7 +24,8 @@ InputKind = Literal["jsonl", "csv", "parquet", "files"]
 class Job(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
     """version: the number that answers every input, wherever aliases move meanwhile. prefix: of the inputs' keys.
 
-    kind: how to read files whose name does not say it. chunk: inputs per chunk at most. options: of the model's task.
+    kind: how to read files whose name does not say it. chunk: inputs per chunk at most. options: of the model's task,
+    and `delimiter` and `decimal` of CSV files, where they are not as the package says: csv.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="form
     kind: InputKind | None = None
     chunk: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     options: dict[str, str] = field(default_factory=dict)
+    csv: Csv | None = None
 
 
 class Run(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -31,7 +32,12 @@ def _plain_values(column: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value in types that msgpack has: numbers, text, bytes, lists and objects of them."""
+    """The value in types that msgpack has: numbers, text, bytes, lists and objects of them.
+
+    What JSON has no number for is text, which the model's task refuses with a reason, but NaN, which is none: a gap.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -40,4 +46,4 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
-    return float(value) if isinstance(value, Decimal) else value
+    return str(value) if isinstance(value, Decimal) else value

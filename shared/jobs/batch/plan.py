@@ -21,7 +21,10 @@ from shared.errors import BadInput
 from shared.jobs.batch import parquet
 from shared.jobs.batch.job import JSON, Job
 from shared.jobs.batch.records import record_spans
+from shared.package.table import csv_of
 from shared.storage.base import AlreadyExists, ObjectInfo, ObjectNotFound, Store, list_all
+from shared.values import csvfile
+from shared.values.csvfile import Dialect
 
 BLOCK = 8 * MiB
 # inputs per chunk, where the request does not say
@@ -37,8 +40,9 @@ class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fo
     """What one call of the worker does. first: the index of its first input in the whole job. count: of its inputs.
 
     kind jsonl, csv: `length` bytes from `start` of the object `key`, whose ETag is `etag`; `header` is the length of a
-    CSV's first record. kind rows: the shard `key`. kind files: names under the job's prefix, with sizes in bytes.
-    name: the file that the inputs come from; row: the number of the chunk's first input in that file, from 0.
+    CSV's first record, `delimiter` what is between its fields, empty in plans of 0.1. kind rows: the shard `key`. kind
+    files: names under the job's prefix, with sizes in bytes. name: the file that the inputs come from; row: the number
+    of the chunk's first input in that file, from 0.
     """
 
     number: int
@@ -52,6 +56,7 @@ class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fo
     start: int = 0
     length: int = 0
     header: int = 0
+    delimiter: str = ""
     files: list[tuple[str, int]] = []
 
 
@@ -167,7 +172,9 @@ def _file_chunks(store: Store, job: Job, kind: str, name: str, info: ObjectInfo)
     if kind == "parquet":
         yield from _parquet_chunks(store, job, name, info)
         return
-    spans = record_spans(_read_blocks(store, info), quoted=kind == "csv")
+    blocks = _read_blocks(store, info)
+    written = dialect(job)
+    spans = csvfile.file_spans(blocks, written) if kind == "csv" else record_spans(blocks, quoted=False)
     header = next(spans, (0, 0))[1] if kind == "csv" else 0
     row = 0
     for start, length, count in _group_spans(spans, job.chunk or RECORDS_PER_CHUNK):
@@ -183,8 +190,15 @@ def _file_chunks(store: Store, job: Job, kind: str, name: str, info: ObjectInfo)
             start=start,
             length=length,
             header=header,
+            delimiter=written.delimiter if kind == "csv" else "",
         )
         row += count
+
+
+def dialect(job: Job, delimiter: str = "") -> Dialect:
+    """How a job's CSV files are written. delimiter: as a plan has it. Raises BadInput."""
+    said = csvfile.declared(job.options.get("delimiter"), job.options.get("decimal"), Dialect(*csv_of(job.csv)))
+    return said._replace(delimiter=delimiter or said.delimiter)
 
 
 def _read_blocks(store: Store, info: ObjectInfo) -> Iterator[bytes]:

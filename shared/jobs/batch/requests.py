@@ -15,9 +15,15 @@ from shared.config import Config, MiB
 from shared.errors import BadInput, Conflict, Forbidden, TooLarge
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.job import InputKind, Job
+from shared.package.table import Csv, Table, csv_of
+from shared.package.tasks import TASKS
+from shared.registry import models
 from shared.registry.log import Log
+from shared.registry.state import Version
 from shared.storage.base import Store, list_all
 from shared.uploads.destinations import destination
+from shared.values import csvfile
+from shared.values.csvfile import Dialect
 
 MAX_FILES = 500  # per call: the answer holds a URL for each, about 1 kB
 MAX_FILE = 5 * 1024 * MiB
@@ -78,6 +84,8 @@ def create(log: Log, model: str, request: BatchRequest, caller: Caller, key: str
     reference = None if request.version is None else str(request.version)
     identity = identity or new_id()
     version = head.number(reference, key or identity)
+    written = _written(log, log.version(head, version))
+    _check_dialect(request, written)
     prefix = f"{batch_keys.batch(identity)}in/"
     for file in request.files:
         batch_keys.batch_input(identity, file.name)
@@ -95,8 +103,24 @@ def create(log: Log, model: str, request: BatchRequest, caller: Caller, key: str
             kind=request.kind,
             chunk=request.chunk,
             options=request.options,
+            csv=written,
         ),
     )
+
+
+def _written(log: Log, version: Version) -> Csv | None:
+    """How a version's package says that CSV files are written; None where it says nothing."""
+    task = TASKS.get(version.task)
+    if task is None or "table" not in task.preprocess:
+        return None
+    declared = models.manifest(log, version).preprocess
+    return declared.csv or None if isinstance(declared, Table) else None
+
+
+def _check_dialect(request: BatchRequest, written: Csv | None) -> None:
+    """Raises BadInput before a job is made of it."""
+    options = request.options
+    csvfile.declared(options.get("delimiter"), options.get("decimal"), Dialect(*csv_of(written)))
 
 
 def _require_readable(store: Store, prefix: str, caller: Caller) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from typing import Any
 
 import msgspec
@@ -12,6 +9,7 @@ import msgspec
 from shared.errors import BadInput
 from shared.package.manifest import Manifest, Tensor
 from shared.package.tasks import TENSOR
+from shared.values import cells
 
 
 def build_request(row: dict[str, Any], manifest: Manifest) -> tuple[bytes, str]:
@@ -59,38 +57,21 @@ def _depth(value: Any) -> int:
 
 
 def _convert(value: Any, column: str, datatype: str) -> Any:
+    """A value for a tensor in JSON, whose rules the model's task holds it to; text, as CSV has it, by its datatype."""
     if datatype == "BYTES":
-        return value if isinstance(value, str) else str(value)
+        return value if isinstance(value, str) else cells.text(value)
+    if value is None:
+        raise BadInput(f"column {column!r} is empty, the model takes {datatype}: fill it in")
     if not isinstance(value, str):
-        if value is None:
-            raise BadInput(f"column {column!r} is empty, the model takes {datatype}: fill it in")
-        return value
-    text = value.strip()
+        return bool(value) if datatype == "BOOL" and value in (0, 1) else value
     try:
-        if datatype == "BOOL":
-            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        number = float(text) if datatype.startswith(("FP", "BF")) else int(text)
-    except (KeyError, ValueError) as error:
-        raise BadInput(f"column {column!r} holds {text[:40]!r}, the model takes {datatype}") from error
-    if isinstance(number, float) and not math.isfinite(number):
-        raise BadInput(f"column {column!r} holds {text[:40]!r}, which JSON cannot represent: use a finite number")
-    return number
+        return _truth(value) if datatype == "BOOL" else cells.number(value)
+    except ValueError as error:
+        raise BadInput(f"column {column!r} {error}: the model takes {datatype}") from error
 
 
-def parse_csv_row(record: bytes, header: list[str]) -> dict[str, str]:
-    """One record of a CSV file, by column. Raises BadInput."""
-    fields = parse_csv_fields(record)
-    if len(fields) != len(header):
-        raise BadInput(f"the row has {len(fields)} fields, the header has {len(header)}")
-    return dict(zip(header, fields, strict=True))
-
-
-def parse_csv_fields(record: bytes) -> list[str]:
-    """Raises BadInput."""
+def _truth(text: str) -> bool:
     try:
-        lines = list(csv.reader(io.StringIO(record.decode("utf-8-sig"), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"the row is not CSV in UTF-8: {error}") from error
-    if len(lines) != 1:
-        raise BadInput("the row's quotes are not balanced")
-    return lines[0]
+        return {**cells.TRUTHS, "1": True, "0": False}[text.strip().lower()]
+    except KeyError:
+        raise ValueError(f"is true or false, not {cells.shown(text)}") from None

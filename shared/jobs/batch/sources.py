@@ -12,13 +12,17 @@ import msgspec
 from msgspec import Struct
 
 from shared.config import MiB
-from shared.errors import AmaasError, Conflict, NotFound, TooLarge
-from shared.jobs.batch import rows
+from shared.errors import AmaasError, BadInput, Conflict, NotFound, TooLarge
+from shared.jobs.batch import plan, rows
 from shared.jobs.batch.job import Job
 from shared.jobs.batch.plan import Chunk
 from shared.jobs.batch.records import record_spans
 from shared.package.manifest import Manifest
+from shared.package.table import Table
 from shared.storage.base import ObjectNotFound, Store
+from shared.values import csvfile
+from shared.values.csvfile import Dialect
+from shared.values.table import Reader
 
 MAX_INPUT = 32 * MiB
 MAX_HEADER = MiB  # of the first row of a CSV file, which every call reads
@@ -51,6 +55,8 @@ ROWS = msgspec.msgpack.Decoder(list[dict[str, Any]])
 BOM = b"\xef\xbb\xbf"
 Item = TypeVar("Item")
 Request = tuple[bytes, str, str | int | None]  # body, content type, the client's id
+Spans = Callable[[Iterable[bytes]], Iterator[tuple[int, int]]]
+Parse = Callable[[bytes], Request]
 
 
 def read_inputs(store: Store, job: Job, chunk: Chunk, manifest: Manifest, skip: int = 0) -> Generator[Input]:
@@ -61,10 +67,10 @@ def read_inputs(store: Store, job: Job, chunk: Chunk, manifest: Manifest, skip: 
         for position, row in _skip_first(skip, ROWS.decode(store.get(chunk.key).body)):
             yield _input(chunk, position, partial(_from_row, row, manifest))
     else:
-        yield from _read_records(store, chunk, manifest, skip)
+        yield from _read_records(store, job, chunk, manifest, skip)
 
 
-def _read_records(store: Store, chunk: Chunk, manifest: Manifest, skip: int) -> Iterator[Input]:
+def _read_records(store: Store, job: Job, chunk: Chunk, manifest: Manifest, skip: int) -> Iterator[Input]:
     if chunk.length > MAX_INPUT:  # the plan puts a record of this size into a chunk of its own
         error = TooLarge(f"the input has {chunk.length:,} bytes, more than {MAX_INPUT:,}: make it smaller")
         yield from _unreadable(chunk, error, skip)
@@ -73,12 +79,27 @@ def _read_records(store: Store, chunk: Chunk, manifest: Manifest, skip: int) -> 
         error = TooLarge(f"the first row has {chunk.header:,} bytes, more than {MAX_HEADER:,}: is a quote not closed?")
         yield from _unreadable(chunk, error, skip)
         return
-    header = rows.parse_csv_fields(_read_range(store, chunk, 0, chunk.header)) if chunk.kind == "csv" else []
+    try:
+        spans, parse = _reading(store, job, chunk, manifest)
+    except BadInput as error:  # what the first line says holds for all rows of the file
+        yield from _unreadable(chunk, error, skip)
+        return
     body = _read_range(store, chunk, chunk.start, chunk.length)
-    for position, (start, length) in _skip_first(skip, record_spans([body], quoted=chunk.kind == "csv")):
-        record = body[start : start + length]
-        parse = partial(_from_csv, record, header, manifest) if chunk.kind == "csv" else partial(_from_line, record)
-        yield _input(chunk, position, parse)
+    for position, (start, length) in _skip_first(skip, spans([body])):
+        yield _input(chunk, position, partial(parse, body[start : start + length]))
+
+
+def _reading(store: Store, job: Job, chunk: Chunk, manifest: Manifest) -> tuple[Spans, Parse]:
+    """How a chunk's bytes are divided, and what is made of a part."""
+    if chunk.kind != "csv":
+        return partial(record_spans, quoted=False), _from_line
+    head = _read_range(store, chunk, 0, chunk.header)
+    reader = Reader(manifest.preprocess) if isinstance(manifest.preprocess, Table) else None
+    known = reader.names if reader else {tensor.name for tensor in (*manifest.inputs, *manifest.optional)}
+    header, dialect = csvfile.names(head, plan.dialect(job, chunk.delimiter), known)
+    # plans of earlier releases have counted by other rules, which say nothing of what is between fields
+    spans = partial(csvfile.record_spans, dialect=dialect) if chunk.delimiter else partial(record_spans, quoted=True)
+    return spans, partial(_from_csv, header=header, dialect=dialect, reader=reader, manifest=manifest)
 
 
 def _skip_first(skip: int, items: Iterable[Item]) -> Iterator[tuple[int, Item]]:
@@ -112,16 +133,24 @@ def _from_line(record: bytes) -> Request:
         return line, JSON, None  # predict answers with what is wrong with the line
 
 
-def _from_csv(record: bytes, header: list[str], manifest: Manifest) -> Request:
-    return _from_row(rows.parse_csv_row(record, header), manifest)
+def _from_csv(record: bytes, header: list[str], dialect: Dialect, reader: Reader | None, manifest: Manifest) -> Request:
+    row: dict[str, Any] = csvfile.row(record, header, dialect)
+    return _from_row(reader.read_numbers(row, dialect.decimal) if reader else row, manifest)
 
 
 def _from_row(row: dict[str, Any], manifest: Manifest) -> Request:
-    # a column `id` is the client's, unless the model has an input of that name, or the row no other column
-    has_id = "id" in row and len(row) > 1 and "id" not in {tensor.name for tensor in manifest.inputs}
+    # a column `id` is the client's, unless the model has one of that name, or the row no other column
+    has_id = "id" in row and len(row) > 1 and not _takes(manifest, "id")
     features = {column: value for column, value in row.items() if column != "id"} if has_id else row
     client_id = row["id"] if has_id and isinstance(row["id"], str | int) else None
     return *rows.build_request(features, manifest), client_id
+
+
+def _takes(manifest: Manifest, name: str) -> bool:
+    """Whether the model has an input, or a column, of that name."""
+    if isinstance(manifest.preprocess, Table) and name in {column.name for column in manifest.preprocess.columns}:
+        return True
+    return name in {tensor.name for tensor in (*manifest.inputs, *manifest.optional)}
 
 
 def _read_range(store: Store, chunk: Chunk, start: int, length: int) -> bytes:

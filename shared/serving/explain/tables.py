@@ -17,8 +17,8 @@ from shared.errors import BadInput
 from shared.groups import in_groups
 from shared.serving.explain import Options, class_index, heading
 from shared.serving.inputs import tables
-from shared.serving.inputs.tables import Row
 from shared.serving.loaded import Loaded
+from shared.values.table import Row
 
 # rows → their predictions: scores or values [rows, width], or one of those for each row
 Predict = Callable[[list[Row]], np.ndarray]

@@ -12,13 +12,14 @@ import msgspec
 from shared.errors import BadInput
 from shared.package import processing
 from shared.package.manifest import Manifest
-from shared.package.processing import Column, Table
+from shared.package.table import Column, Table, csv_of
 from shared.serving.loaded import Loaded
+from shared.values import cells
 
 if TYPE_CHECKING:
     from shared.runtime.tokens import Tokenizer
 
-JSON = "application/json"
+JSON, CSV = "application/json", "text/csv"
 SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody knows why."
 
 Shapes = Mapping[str, list[int]]
@@ -129,8 +130,24 @@ def _rows(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:
     if plan.reference is not None:
         yield Example(msgspec.json.encode({"inputs": tables.reference(loaded)[:8]}), JSON)
         return
+    conclusive = not any(_is_free(column) for column in plan.columns)
     row = {column.name: _value(column) for column in plan.columns}
-    yield Example(msgspec.json.encode({"inputs": [row]}), JSON, not any(_is_free(column) for column in plan.columns))
+    yield Example(msgspec.json.encode({"inputs": [row]}), JSON, conclusive)
+    yield Example(_as_csv(row, plan), CSV, conclusive)
+
+
+def _as_csv(row: dict[str, Any], plan: Table) -> bytes:
+    """A row as spreadsheets write it: without types, in the package's own dialect."""
+    import csv
+
+    delimiter, decimal = csv_of(plan.csv)
+    numbers = {column.name for column in plan.columns if column.type == "number"}
+    spelled = [
+        cells.text(value).replace(".", decimal) if name in numbers else cells.text(value) for name, value in row.items()
+    ]
+    written = io.StringIO(newline="")
+    csv.writer(written, delimiter=delimiter).writerows([list(row), spelled])
+    return written.getvalue().encode()
 
 
 def _is_free(column: Column) -> bool:
@@ -139,8 +156,8 @@ def _is_free(column: Column) -> bool:
 
 
 def _value(column: Column) -> Any:
+    if column.type == "number":
+        return column.mean if column.missing is None or cells.is_nan(column.missing) else column.missing
     if column.missing is not None:
         return column.missing
-    if column.type == "number":
-        return column.mean
     return column.categories[0] if column.categories else "1"

@@ -12,10 +12,10 @@ from shared.groups import in_groups
 from shared.serving import protocol
 from shared.serving.inputs import tables
 from shared.serving.inputs.request import Inputs, Options
-from shared.serving.inputs.tables import Row
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
 from shared.serving.tasks.base import Task
+from shared.values.table import Row
 
 if TYPE_CHECKING:
     from shared.serving.explain import Options as ExplainOptions

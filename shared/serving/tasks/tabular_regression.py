@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from shared.serving.inputs.request import Options
-from shared.serving.inputs.tables import Row
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import classification
 from shared.serving.tasks import tabular
+from shared.values.table import Row
 
 
 class TabularRegression(tabular.Tabular):

@@ -1,0 +1,237 @@
+"""The one reader of CSV: of a body as a whole, and of the records of a file of any size, which split alike.
+
+RFC 4180, as spreadsheets and Python's csv module write it. A quotation mark opens a quoted field where the field begins
+with it, and is a character like any other elsewhere: 5" pipe. Within quotes, two of them are one, and line ends are
+part of the field. CR, LF and CR LF end a record; empty lines are none. A byte order mark is no character of the first
+name. A line `sep=;` in front, as Excel writes it, says what is between fields.
+
+A quote that is not closed within MAX_RECORD bytes makes a broken record of its line alone: the lines after it count.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Container, Iterable, Iterator
+from functools import cache
+from itertools import chain, islice
+from typing import NamedTuple
+
+from shared.errors import BadInput, TooLarge
+
+MAX_RECORD = 1024 * 1024  # bytes, within which a quoted field must end
+BOM = b"\xef\xbb\xbf"
+QUOTE, CR = b'"', 13
+LONGEST_BEGIN = 64  # bytes, in which a mark and a line `sep=` fit
+LINE_END = re.compile(rb"\r\n|\r|\n")
+QUOTED = re.compile(rb'"(?:[^"]++|"")*+"')
+LINE = re.compile(rb"[^\r\n]*+(?:\r\n|\r|\n)")
+SEPARATOR = re.compile(rb"sep=([,;\t|])(?:\r\n|\r|\n|\Z)")
+csv.field_size_limit(2**30)  # the size of a body or a record is limited where it is read
+
+
+class Dialect(NamedTuple):
+    """delimiter: between fields. decimal: before the fraction of a number."""
+
+    delimiter: str = ","
+    decimal: str = "."
+
+
+COMMAS = Dialect()
+NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}  # beside the characters themselves
+
+
+def declared(delimiter: str | None, decimal: str | None, default: Dialect = COMMAS) -> Dialect:
+    """What a caller says of a file, over what its package says. Raises BadInput."""
+    between = NAMES.get(delimiter, delimiter) if delimiter else default.delimiter
+    if between not in NAMES.values():
+        raise BadInput(f"the delimiter {delimiter!r:.20} is none that CSV has: say one of {', '.join(NAMES)}")
+    point = decimal or default.decimal
+    if point not in (".", ","):
+        raise BadInput(f"the decimal sign {decimal!r:.20} is none: say a point or a comma")
+    if point == between:
+        raise BadInput("a comma cannot stand between fields and before fractions: declare delimiter as semicolon, too")
+    return Dialect(between, point)
+
+
+def read(
+    body: bytes, dialect: Dialect = COMMAS, most: int | None = None, known: Container[str] = ()
+) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and the rows' fields, as many in each row. known: as header has it.
+
+    Raises BadInput, TooLarge beyond `most` rows.
+    """
+    start, dialect = _begin(body, dialect)
+    try:
+        text = body[start:].decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"the body is no CSV that can be read, which is text in UTF-8: {error}") from error
+    lines = _lines(text, dialect)
+    columns = header(next(lines, []), known)
+    rows = list(islice(lines, None if most is None else most + 1))
+    if most is not None and len(rows) > most:
+        raise TooLarge(f"the CSV has more than {most:,} rows: send fewer in a call, or a batch job")
+    for number, values in enumerate(rows):
+        if len(values) != len(columns):
+            raise _uneven(f"row {number} of the CSV", len(values), columns, dialect)
+    return columns, rows
+
+
+def _lines(text: str, dialect: Dialect) -> Iterator[list[str]]:
+    """Raises BadInput."""
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter, strict=True)
+    number = -1  # of the row, beside the names
+    while True:
+        try:
+            line = next(lines, None)
+        except csv.Error as error:
+            place = "its first line" if number < 0 else f"row {number}"
+            raise BadInput(f"the body is no CSV that can be read: in {place}, {_reason(error)}") from error
+        if line is None:
+            return
+        if line:
+            if "\0" in "".join(line):
+                raise BadInput(f"row {number} of the CSV holds the character NUL, which is no text")
+            yield line
+            number += 1
+
+
+def _reason(error: csv.Error) -> str:
+    if "end of data" in str(error):
+        return "a quotation mark is not closed"
+    return "a quoted field goes on behind its quotation mark" if "expected after" in str(error) else str(error)
+
+
+def header(names: list[str], known: Container[str] = ()) -> list[str]:
+    """The names of columns in a file's first record, without blanks around them unless a known one has them.
+
+    Raises BadInput.
+    """
+    stripped = [name if name in known else name.strip() for name in names]
+    twice = sorted({name for name in stripped if stripped.count(name) > 1}) if len(set(stripped)) < len(names) else []
+    if twice:
+        raise BadInput(f"the CSV has the columns {twice[:10]} more than once: which one counts? Remove the others")
+    return stripped
+
+
+def _begin(body: bytes, dialect: Dialect) -> tuple[int, Dialect]:
+    """How many bytes are in front of the names of the columns, and the dialect that they say."""
+    start = len(BOM) if body.startswith(BOM) else 0
+    separator = SEPARATOR.match(body, start)
+    if separator is None:
+        return start, dialect
+    return separator.end(), Dialect(separator[1].decode(), dialect.decimal)
+
+
+def file_spans(blocks: Iterable[bytes], dialect: Dialect = COMMAS) -> Iterator[tuple[int, int]]:
+    """As record_spans, of a whole file: the first record is the names of the columns, from the file's begin on."""
+    blocks = iter(blocks)
+    head = b""
+    while len(head) < LONGEST_BEGIN and (block := next(blocks, None)) is not None:
+        head += block
+    skipped, dialect = _begin(head, dialect)
+    for number, (start, length) in enumerate(record_spans(chain([head[skipped:]], blocks), dialect)):
+        yield (start + skipped, length) if number else (0, start + length + skipped)
+
+
+def names(head: bytes, dialect: Dialect = COMMAS, known: Container[str] = ()) -> tuple[list[str], Dialect]:
+    """The columns' names from the first span of a file, and the dialect of the records behind it. Raises BadInput."""
+    skipped, dialect = _begin(head, dialect)
+    return header(fields(head[skipped:], dialect), known), dialect
+
+
+def row(record: bytes, columns: list[str], dialect: Dialect = COMMAS) -> dict[str, str]:
+    """One record by column. Raises BadInput."""
+    values = fields(record, dialect)
+    if len(values) != len(columns):
+        raise _uneven("the row", len(values), columns, dialect)
+    return dict(zip(columns, values, strict=True))
+
+
+def fields(record: bytes, dialect: Dialect = COMMAS) -> list[str]:
+    """The fields of one record. Raises BadInput."""
+    try:
+        text = record.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"the row is not CSV in UTF-8: {error}") from error
+    [line] = islice(_lines(text, dialect), 1) or [[]]
+    return line
+
+
+def _uneven(what: str, count: int, columns: list[str], dialect: Dialect) -> BadInput:
+    hint = ""
+    for name, other in NAMES.items():
+        if len(columns) == 1 and other != dialect.delimiter and other in columns[0]:
+            hint = f": say delimiter={name} if that stands between them"
+    return BadInput(f"{what} has {count} fields, its first line names {len(columns)}{hint}")
+
+
+def record_spans(blocks: Iterable[bytes], dialect: Dialect = COMMAS) -> Iterator[tuple[int, int]]:
+    """Start and length in bytes of each record, its line end included; lines that are empty are none.
+
+    blocks: of any sizes, which change nothing. A record is held in memory until its end has been seen.
+    """
+    kept, offset = b"", 0  # what is not divided yet, and its place
+    for block, is_last in _with_last(blocks):
+        kept += block
+        position = 0
+        for end in _ends(kept, dialect.delimiter, is_last):
+            if end - position > 2 or kept[position:end].strip(b"\r\n"):
+                yield offset + position, end - position
+            position = end
+        kept, offset = kept[position:], offset + position
+
+
+def _with_last(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    yield from ((block, False) for block in blocks)
+    yield b"", True
+
+
+def _ends(kept: bytes, delimiter: str, is_last: bool) -> Iterator[int]:
+    """Where records end. What is left behind the last one waits for more bytes."""
+    record = _record(delimiter).match if b'"' in kept else LINE.match
+    position = 0
+    while position < len(kept):
+        match = record(kept, position)
+        end = match.end() if match else 0
+        if end - position > MAX_RECORD or not match:
+            end = _slow_end(kept, position, delimiter, is_last)
+        if not end or (end == len(kept) and kept[-1] == CR and not is_last):  # LF may follow
+            return
+        yield end
+        position = end
+
+
+def _slow_end(kept: bytes, position: int, delimiter: str, is_last: bool) -> int:
+    """Field by field, where a record is long, or has no end yet: its end, or 0 where that is not seen yet."""
+    start, unquoted, between = position, *_parts(delimiter)
+    while True:
+        if kept[position : position + 1] == QUOTE:
+            quoted = QUOTED.match(kept, position, position + MAX_RECORD)
+            if quoted is None and len(kept) - position < MAX_RECORD and not is_last:
+                return 0
+            if quoted is None:
+                line = LINE.match(kept, start)
+                return line.end() if line else len(kept) if is_last else 0
+            position = quoted.end()
+        plain = unquoted.match(kept, position)
+        position = plain.end() if plain else position
+        if kept[position : position + 1] != between:
+            break
+        position += 1
+    line = LINE_END.match(kept, position)
+    return line.end() if line else len(kept) if is_last else 0
+
+
+@cache
+def _record(delimiter: str) -> re.Pattern[bytes]:
+    """A record with its line end. Each part takes all that it can: there is no way back into it."""
+    plain = rb"[^\r\n" + re.escape(delimiter.encode()) + rb"]"
+    field = rb'(?:"(?:[^"]++|"")*+"' + plain + rb'*+|(?!")' + plain + rb"++)?+"
+    return re.compile(field + rb"(?:" + re.escape(delimiter.encode()) + field + rb")*+(?:\r\n|\r|\n)")
+
+
+@cache
+def _parts(delimiter: str) -> tuple[re.Pattern[bytes], bytes]:
+    return re.compile(rb"[^\r\n" + re.escape(delimiter.encode()) + rb"]*+"), delimiter.encode()
