@@ -248,10 +248,29 @@ def training_checkpoint(job: str, file: str) -> str:
     return f"{training_checkpoints(job)}{file}"
 
 
+def is_plain_text(text: str) -> bool:
+    """Whether text is one line that people can have written: no control characters, line ends or halves of characters.
+
+    str.isprintable is another question: it takes all blanks but one, and what joins letters and emoji, for unprintable,
+    which systems put into the names of files. Noncharacters cannot be written in the listings of a bucket, which are XML.
+    """
+    unusual = [one for one in text if not " " <= one <= "~"]
+    if not unusual:
+        return True
+    import unicodedata  # for the few names that need it: a cold start need not wait for it
+
+    return not any(
+        unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp")
+        or ord(one) & 0xFFFE == 0xFFFE
+        or 0xFDD0 <= ord(one) < 0xFDF0
+        for one in unusual
+    )
+
+
 def dataset(key: str) -> str:
     """A key or prefix of training data, without a final slash. Raises BadInput."""
     plain = key.rstrip("/")
-    if not re.fullmatch(DATASET, plain) or not plain.isprintable() or not all(s.strip(".") for s in plain.split("/")):
+    if not re.fullmatch(DATASET, plain) or not is_plain_text(plain) or not all(s.strip(".") for s in plain.split("/")):
         raise BadInput(f"{key[:120]!r} is not a location of training data: it must be under datasets/NAME")
     return plain
 

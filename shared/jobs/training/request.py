@@ -107,6 +107,6 @@ def _list_item(name: str, value: Any) -> str:
 
 def _text(value: Any) -> str:
     text = str(value)
-    if not text.isprintable():
+    if not keys.is_plain_text(text):
         raise BadInput(f"{text[:80]!r} has characters that a command line cannot hold: use printable ones")
     return text
