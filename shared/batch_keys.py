@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 
-from shared import keys
 from shared.errors import BadInput
+from shared.plain_text import is_plain_text
 
 BATCH = r"[a-z0-9][a-z0-9-]{0,63}"
 BATCH_PREFIX = r"batch/([a-z0-9][a-z0-9-]{0,63})/in/(.*)"
@@ -39,7 +39,7 @@ def batch_job(job: str) -> str:
 def batch_input(job: str, file: str) -> str:
     """The key of an input file; `file` may have folders. Raises BadInput."""
     segments = file.split("/")
-    if not keys.is_plain_text(file) or not 0 < len(file.encode()) <= 512 or not all(s.strip(".") for s in segments):
+    if not is_plain_text(file) or not 0 < len(file.encode()) <= 512 or not all(s.strip(".") for s in segments):
         raise BadInput(
             f"{file[:120]!r} is not a name for an input: use a relative path of at most 512 bytes, without control "
             "characters, empty segments, '.' and '..'"

@@ -33,6 +33,7 @@ from __future__ import annotations
 import re
 
 from shared.errors import BadInput
+from shared.plain_text import is_plain_text
 
 # compiled when first used: compiling them all would take 2 ms of each cold start
 MODEL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
@@ -246,25 +247,6 @@ def training_checkpoint(job: str, file: str) -> str:
     if not re.fullmatch(CHECKPOINT, file):
         raise BadInput(f"{file[:120]!r} is not a checkpoint's name: use letters, digits, '.', '_' and '-'")
     return f"{training_checkpoints(job)}{file}"
-
-
-def is_plain_text(text: str) -> bool:
-    """Whether text is one line that people can have written: no control characters, line ends or halves of characters.
-
-    str.isprintable is another question: it takes all blanks but one, and what joins letters and emoji, for unprintable,
-    which systems put into the names of files. Noncharacters cannot be written in the listings of a bucket, which are XML.
-    """
-    unusual = [one for one in text if not " " <= one <= "~"]
-    if not unusual:
-        return True
-    import unicodedata  # for the few names that need it: a cold start need not wait for it
-
-    return not any(
-        unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp")
-        or ord(one) & 0xFFFE == 0xFFFE
-        or 0xFDD0 <= ord(one) < 0xFDF0
-        for one in unusual
-    )
 
 
 def dataset(key: str) -> str:

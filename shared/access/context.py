@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from shared import keys
 from shared.access import limits as limit_rules
 from shared.access import scopes
 from shared.access.limits import NONE, Limits
 from shared.errors import Unavailable
+from shared.plain_text import is_plain_text
 
 if TYPE_CHECKING:  # inference, whose cold start callers wait for, reads contexts and no tokens
     from shared.access.records import Token
@@ -25,7 +25,7 @@ def encode(token: Token, defaults: Limits = NONE) -> dict[str, str]:
         "scope_list": scopes.encode(token.scopes),
         # for functions of release 0.1, side by side with this one while a stack is updated; the grammar has no blanks
         "scopes": " ".join(scopes.normalize(token.scopes)),
-        "name": "".join(one if keys.is_plain_text(one) else "\N{REPLACEMENT CHARACTER}" for one in token.name),
+        "name": "".join(one if is_plain_text(one) else "\N{REPLACEMENT CHARACTER}" for one in token.name),
         "ancestors": msgspec.json.encode(token.ancestors).decode(),
         "replaces": msgspec.json.encode(token.replaces).decode(),
         "limits": limit_rules.encode(token.limits.over(defaults)),

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 from shared import keys
 from shared.errors import BadInput
 from shared.jobs.training.arguments import require_permitted
+from shared.plain_text import is_plain_text
 
 OPTION = "^[a-z0-9][a-z0-9-]{0,63}$"
 DATA = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99}|s3://[^/]+/.+)$"
@@ -107,6 +108,6 @@ def _list_item(name: str, value: Any) -> str:
 
 def _text(value: Any) -> str:
     text = str(value)
-    if not keys.is_plain_text(text):
+    if not is_plain_text(text):
         raise BadInput(f"{text[:80]!r} has characters that a command line cannot hold: use printable ones")
     return text
