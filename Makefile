@@ -119,7 +119,7 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test console-tests language decoder-models fuzz simulation trust at-once deployed check client-routes format lint types types-dev types-training unit cloud anywhere training-tests
+.PHONY: test console-tests language decoder-models fuzz simulation trust at-once deployed check client-routes package-schema format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
 TESTED_IN := $(if $(filter tests/training%,$(T)),training,$(if $(filter tests/language%,$(T)),language,dev))
@@ -135,6 +135,9 @@ QUICK_TESTS := tests/access tests/registry tests/runtime tests/signing tests/too
 
 client-routes: $(ENVS)/dev/.ready ## write the client's table of operations, after a change of routes
 	@$(ENVS)/dev/bin/python -m api.client_routes
+
+package-schema: $(ENVS)/dev/.ready ## write the JSON Schema of amaas.json, after a change of what packages declare
+	@$(ENVS)/dev/bin/python -m api.package_schema
 
 format: $(ENVS)/dev/.ready ## write the sources as the formatter and the import sorter want them
 	@$(ENVS)/dev/bin/ruff check --fix --exit-zero --quiet . && $(ENVS)/dev/bin/ruff format .
