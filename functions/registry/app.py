@@ -28,6 +28,7 @@ from shared.registry import (
     catalog,
     diff,
     models,
+    package_files,
     record_views,
     transitions,
     verify,
@@ -120,6 +121,14 @@ def get_signature(request: Request) -> dict[str, Any]:
     head = models.get(log(), _name(request))
     version = versions.resolve(log(), head, request.params["version"])
     return {"model": head.model, "version": version.version, **models.signature(log(), version)}
+
+
+@handler.route("GET", VERSION + "/files", id="getVersionFiles", scope="write", gives=package_files.VersionFiles)
+def get_files(request: Request) -> package_files.VersionFiles:
+    """Where the files of a version's package can be read"""
+    head = models.get(log(), _name(request))
+    version = versions.resolve(log(), head, request.params["version"])
+    return package_files.files(log(), head.model, version)
 
 
 @handler.route(

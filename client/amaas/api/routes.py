@@ -39,6 +39,7 @@ ROUTES = {
     "listVersions": ("GET", "/models/{model}/versions"),
     "getVersion": ("GET", "/models/{model}/versions/{version}"),
     "getVersionSignature": ("GET", "/models/{model}/versions/{version}/signature"),
+    "getVersionFiles": ("GET", "/models/{model}/versions/{version}/files"),
     "compareVersions": ("GET", "/models/{model}/diff"),
     "getHistory": ("GET", "/models/{model}/history"),
     "getModelCounts": ("GET", "/models/{model}/stats"),
