@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from amaas.api.graph import locations
 from amaas.errors import AmaasError
 
 TOKENIZER, TEMPLATE = "tokenizer.json", "chat_template.jinja"
@@ -24,7 +25,6 @@ TOOLS = ("<tool_call>", "</tool_call>")
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 CONTEXTS = ("max_position_embeddings", "n_positions", "max_sequence_length", "context_length", "n_ctx")
 CARD = 200_000  # characters
-MOST_GRAPH = 64 << 20  # bytes; what is larger has its weights inside
 
 
 def is_language_model(folder: Path) -> bool:
@@ -59,21 +59,27 @@ def _listed(folder: Path, paths: list[Path]) -> str:
 
 
 def weights(model: Path) -> dict[str, Path]:
-    """The files beside a graph that have its weights, by the names that the graph has for them."""
-    usual = (f"{model.name}_data", f"{model.name}.data", f"{model.stem}.data")
-    body = model.read_bytes() if model.stat().st_size <= MOST_GRAPH else b""
-    return {
-        path.name: path
-        for path in sorted(model.parent.iterdir())
-        if path.is_file() and (path.name.startswith(usual) or _place_of_weights(path.name) in body)
-    }
+    """The files beside a graph that have its weights, by the names that the graph has for them.
 
-
-def _place_of_weights(name: str) -> bytes:
-    """What is in a graph, as protobuf writes it, where some of its weights are in a file of this name."""
-    text = name.encode()
-    size = [len(text)] if len(text) < 128 else [len(text) & 127 | 128, len(text) >> 7]  # a file's name has up to 255
-    return b"\x0a\x08location\x12" + bytes(size) + text
+    Raises AmaasError for one that is not there. Beside a file that cannot be read as ONNX, what exporters call them.
+    """
+    named = locations(model)
+    if named is None:
+        usual = (f"{model.name}_data", f"{model.name}.data", f"{model.stem}.data")
+        beside = sorted(path for path in model.parent.iterdir() if path.name.startswith(usual))
+        return {path.name: path for path in beside if path.is_file()}
+    for name in named:
+        if Path(name).name != name or name in ("", "..", "model.onnx"):
+            raise AmaasError(
+                f"{model} keeps weights in {name[:200]!r}: save the model again with its data in one file beside it, "
+                f"such as {model.stem}.data"
+            )
+        if not (model.parent / name).is_file():
+            raise AmaasError(
+                f"{model} keeps weights in {name!r}, which is not there: put that file beside it, or save the model "
+                "as one file"
+            )
+    return {name: model.parent / name for name in named}
 
 
 def derive(folder: Path) -> tuple[dict[str, Any], str | None]:

@@ -52,16 +52,16 @@ def _of_language_model(path: Path, chosen: str | None, derived: Path) -> dict[st
 
 
 def files(path: Path) -> dict[str, Path]:
-    """Of a package's folder, or of a single .onnx file. Raises AmaasError."""
+    """Of a package's folder, or of a single .onnx file with its weights beside it. Raises AmaasError."""
     if path.is_file():
-        return {MODEL: path}
+        return {MODEL: path} | huggingface.weights(path)
     if not path.is_dir():
         raise AmaasError(f"{path} does not exist: give a package folder or an .onnx file")
     standard = {name: path / name for name in STANDARD if (path / name).is_file()}
     if MODEL not in standard:
         raise AmaasError(f"{path} is not a package: it has no {MODEL}{_advice(path)}")
     weights = {file.name: file for file in sorted(path.iterdir()) if file.name.endswith(WEIGHTS) and file.is_file()}
-    return standard | _referenced(path, manifest(standard)) | weights
+    return standard | _referenced(path, manifest(standard)) | weights | huggingface.weights(standard[MODEL])
 
 
 def _advice(path: Path) -> str:
