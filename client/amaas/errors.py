@@ -8,19 +8,28 @@ AmaasError
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 
 class AmaasError(Exception):
-    """The root. Raised itself for errors on the caller's side, such as a package without a model."""
+    """The root. Raised itself for errors on the caller's side, such as a package without a model.
+
+    code: a word for programs; request_id: of the call that was refused, for the service's log. None if there is none.
+    """
+
+    code: str | None = "failed"
+    request_id: str | None = None
 
 
 class ApiError(AmaasError):
-    """status: the HTTP status of the response."""
+    """status: the HTTP status of the response. code: the service's own word, else the status' name."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, code: str | None = None, request_id: str | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.code = code or _name(status)
+        self.request_id = request_id
 
 
 class Rejected(AmaasError):
@@ -28,9 +37,18 @@ class Rejected(AmaasError):
 
     def __init__(self, upload: dict[str, Any]) -> None:
         super().__init__(upload.get("reason") or "the service gave no reason")
-        self.code: str | None = upload.get("code")
+        self.code = upload.get("code")
         self.upload = upload
 
 
 class NotConnected(AmaasError):
     """The message says which option to give, which variable to set, or what to start."""
+
+    code = "not_connected"
+
+
+def _name(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
+    except ValueError:
+        return "failed"

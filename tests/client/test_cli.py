@@ -203,7 +203,7 @@ def test_wrong_usage_exits_with_2_and_calls_nobody(
 
 
 def test_an_error_is_one_line_and_leaves_standard_output_alone(run: Run) -> None:
-    result = run("show", "nope", "--json")
+    result = run("show", "nope")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("amaas: there is no model 'nope'") and result.stderr.count("\n") == 1
 

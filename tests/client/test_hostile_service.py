@@ -86,6 +86,7 @@ def test_all_text_goes_through_what_cleans_it() -> None:
     assert {path: found for path, found in calls.items() if found} == {
         "client/amaas/cli/base.py": ["click.echo(", "click.echo("],  # JSON
         "client/amaas/cli/display/text.py": ["click.echo("],
+        "client/amaas/cli/ending.py": ["click.echo("],  # JSON
     }
 
 

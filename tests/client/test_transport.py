@@ -54,10 +54,52 @@ def test_nothing_known_says_what_to_do(tmp_path: Path) -> None:
         resolve()
 
 
-@pytest.mark.parametrize("url", ["localhost:4566", "ftp://host", "http://", "nonsense"])
-def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(NotConnected, match="is not the address of a service"):
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("localhost:4566", "http:// or https://"),
+        ("ftp://host", "http:// or https://"),
+        ("http://", "http:// or https://"),
+        ("nonsense", "http:// or https://"),
+        ("host/v1", "http:// or https://"),
+        ("http://[::1", r"'http://\[::1' is not the address of a service: invalid IPv6 URL"),
+        ("http://::1/v1", "port"),
+        ("http://127.0.0.1:abc/x", "abc"),
+        ("http://host:99999", "out of range"),
+        ("http://host:-1", "port"),
+        ("http://two words/v1", "blanks"),
+        ("http://host/v1\x00", "blanks"),
+        ("http://host/v1?x=1", r"behind a \?"),
+        ("http://host/v1#x", r"behind a \? or #"),
+        ("http://host/v1?", r"behind a \?"),
+        ("https://ann:secret@host/v1", r"^'https://…@host/v1' is not .*: it names a user"),
+        ("ann:secret@host", "http:// or https://"),
+    ],
+)
+def test_an_address_that_is_none(url: str, reason: str) -> None:
+    with pytest.raises(NotConnected, match=reason) as error:
         resolve(url, "amaas_x")
+    assert "is not the address of a service: " in str(error.value) and "AMAAS_URL" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["http://[::1]:8080/v1", "HTTPS://Host/v1/", " http://host/v1\n", "http://127.0.0.1"])
+def test_an_address_that_is_one(url: str) -> None:
+    assert resolve(url, "amaas_x")[0] == url.strip().rstrip("/")
+
+
+def test_a_blank_address_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMAAS_URL", " ")
+    with pytest.raises(NotConnected, match="no service is configured"):
+        resolve(token="amaas_x")
+
+
+@pytest.mark.parametrize("access", [{"api_url": 5}, {"api_url": "http://h", "token": ["x"]}, [], None])
+def test_a_local_file_of_other_things(tmp_path: Path, access: object) -> None:
+    local(tmp_path)
+    (tmp_path / ".local" / "amaas.json").write_text(json.dumps(access))
+    with pytest.raises(NotConnected):
+        resolve()
 
 
 @pytest.mark.parametrize("token", ["two words", "amaas_ü", "amaas_\x00"])
@@ -156,3 +198,61 @@ def test_a_slow_answer(service: Service) -> None:
         pytest.raises(NotConnected, match="took too long to answer"),
     ):
         client.create_token("ci", ["infer"])
+
+
+def test_a_time_out_is_of_all_attempts(service: Service, log: Log) -> None:
+    served(log)
+    service.trouble = [Trouble("GET", "/models$", 503, delay=0.3, times=9)]
+    start = time.monotonic()
+    with (
+        Client(service.api_url, service.tokens["ann"], timeout=0.5) as client,
+        pytest.raises(NotConnected, match="long"),
+    ):
+        client.list_models()
+    assert time.monotonic() - start < 1.5 and len(service.calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"),
+    [
+        ("predict", ("m", {})),
+        ("explain", ("m", {})),
+        ("infer", ("m", {})),
+        ("rerank", ("m", "q", ["d"])),
+        ("chat", ("m", [])),
+        ("complete", ("m", "")),
+        ("list_models", ()),
+    ],
+)
+def test_what_took_too_long_is_not_asked_again(service: Service, verb: str, given: tuple[object, ...]) -> None:
+    service.trouble = [Trouble("", "", 200, delay=2, times=9)]
+    arguments = {
+        "predict": ({},),
+        "explain": ({},),
+        "infer": ({},),
+        "rerank": ("q", ["d"]),
+        "chat": ([],),
+        "complete": ("",),
+    }
+    given = ("m", *arguments[verb]) if verb in arguments else ()
+    start = time.monotonic()
+    with (
+        Client(service.api_url, service.tokens["ann"], timeout=0.3) as client,
+        pytest.raises(NotConnected, match="long"),
+    ):
+        getattr(client, verb)(*given)
+    assert time.monotonic() - start < 1.2 and len(service.calls) == 1
+
+
+def test_a_pause_that_goes_beyond_the_time_is_left_to_the_caller(service: Service) -> None:
+    service.trouble = [Trouble("GET", "/models$", 429, headers={"Retry-After": "3"})]
+    start = time.monotonic()
+    with Client(service.api_url, service.tokens["ann"], timeout=1) as client, pytest.raises(ApiError, match="not now"):
+        client.list_models()
+    assert time.monotonic() - start < 1
+
+
+def test_an_answer_that_is_packed_wrongly(client: Client, service: Service) -> None:
+    service.trouble = [Trouble("GET", "/models$", 200, b"no gzip", {"Content-Encoding": "gzip"}, times=9)]
+    with pytest.raises(NotConnected, match="does not answer"):
+        client.list_models()

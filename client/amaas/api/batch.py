@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
-
-from amaas.api import transfer, transport
+from amaas.api import network, transfer, transport
 from amaas.api.connection import Connection, Json
 from amaas.errors import AmaasError
 
@@ -93,7 +91,7 @@ class BatchJobs(Connection):
 
     def read_batch_job_outputs(self, job: str) -> Iterator[Json]:
         """One row per input, in the inputs' order: `index`, `input`, and `prediction` or `error`."""
-        with httpx.Client(timeout=300, verify=transport.certificates()) as http:  # storage must not see the token
+        with network.client(timeout=300) as http:  # storage must not see the token
             for output in self._pages("listBatchJobOutputs", "outputs", {"job": job}):
                 for line in transport.download(http, output["url"], "the outputs").splitlines():
                     yield json.loads(line)

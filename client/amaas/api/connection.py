@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
-
-from amaas.api import transport
+from amaas.api import network, transport
 from amaas.api.endpoint import resolve
 from amaas.api.paths import Names, route
 
@@ -20,19 +18,15 @@ TIMEOUT, TEXT_TIMEOUT = 60.0, 300.0  # seconds
 class Connection:
     """Holds the address and the HTTP client. Raises NotConnected where address or token are not known.
 
-    timeout: seconds to wait for a response; by default TIMEOUT, and of a text that a model writes TEXT_TIMEOUT.
+    timeout: seconds that a call may take, with all its attempts; by default TIMEOUT, and of a text that a model writes
+    TEXT_TIMEOUT.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None, timeout: float | None = None) -> None:
         self.url, secret = resolve(url, token)
         headers = {"Authorization": f"Bearer {secret}", "Accept": "application/json"}
         self._text_timeout = TEXT_TIMEOUT if timeout is None else timeout
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers=headers,
-            timeout=TIMEOUT if timeout is None else timeout,
-            verify=transport.certificates(),
-        )
+        self._http = network.client(base_url=self.url, headers=headers, timeout=TIMEOUT if timeout is None else timeout)
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from amaas.errors import NotConnected
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -32,15 +34,38 @@ def resolve(url: str | None = None, token: str | None = None) -> tuple[str, str]
 
 
 def _address(url: str | None) -> str:
-    if not url:
+    if not url or not url.strip():
         raise NotConnected("no service is configured: give --url, set AMAAS_URL, or run `make run` in a checkout")
     url = url.strip().rstrip("/")
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise NotConnected(
-            f"{url!r} is not the address of a service: give one that starts with http:// or https://, by --url or "
-            "AMAAS_URL"
-        )
+    problem = _problem(url)
+    if problem:
+        raise NotConnected(f"{_shown(url)} is not the address of a service: {problem}, by --url or AMAAS_URL")
     return url
+
+
+def _problem(url: str) -> str | None:
+    """What is wrong with an address, and what to give instead."""
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return "it has blanks in it: give one without"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL) as error:
+        return f"{str(error)[:1].lower()}{str(error)[1:]}; give one like https://HOST:PORT/v1"
+    if parts.scheme not in ("http", "https") or not host:
+        return "give one that starts with http:// or https://"
+    if "@" in parts.netloc:
+        return "it names a user: give one without, and the token by --token or AMAAS_TOKEN"
+    if parts.query or parts.fragment or url.endswith("?"):
+        return "it goes on behind a ? or #: give one without"
+    return None
+
+
+def _shown(url: str) -> str:
+    """An address without what may be a password."""
+    before, at, host = url.rpartition("@")
+    return repr(f"{before.partition('://')[0]}://…@{host}" if at and "://" in before else f"…@{host}" if at else url)
 
 
 def _secret(token: str | None) -> str:
@@ -58,12 +83,18 @@ def _local_token(url: str | None, local: dict[str, Any]) -> str | None:
 
 
 def _local() -> dict[str, Any]:
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return {}
     files = (folder / ".local" / "amaas.json" for folder in (here, *here.parents))
     nearest = next((file for file in files if file.is_file()), None)
     if nearest is None:
         return {}
     try:
-        return dict(json.loads(nearest.read_text(encoding="utf-8")))
+        access = dict(json.loads(nearest.read_text(encoding="utf-8")))
+        if not all(isinstance(access.get(name, ""), str) for name in ("api_url", "token")):
+            raise ValueError("api_url and token have to be texts")
+        return access
     except (ValueError, TypeError, OSError) as error:
         raise NotConnected(f"{nearest} cannot be read ({error}): run `make run` again") from error

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
-import httpx
-
 from amaas.api import transport
 from amaas.api.connection import Connection, Json
 from amaas.api.events import Events
@@ -105,8 +103,8 @@ class Generation(Connection):
         body = {name: value for name, value in body.items() if value is not None}
         body |= {"model": model if version is None else f"{model}@{version}"}
         method, path = route(operation)
-        patience = httpx.Timeout(self._http.timeout.connect, read=self._text_timeout)
-        options: Json = {"headers": {"x-request-key": key} if key else {}, "timeout": patience, "longest": LONGEST}
+        headers = {"x-request-key": key} if key else {}
+        options: Json = {"headers": headers, "timeout": self._text_timeout, "longest": LONGEST}
         if not stream:
             answer: Json = transport.request(self._http, method, path, retry=True, json=body, **options)
             return answer

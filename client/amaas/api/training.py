@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-
-from amaas.api import transport
+from amaas.api import network, transport
 from amaas.api.connection import Connection, Json
 from amaas.errors import AmaasError, ApiError, NotConnected
 
@@ -55,7 +53,7 @@ class TrainingJobs(Connection):
         reports = {name: url for name, url in reports.items() if name in REPORTS}
         folder.mkdir(parents=True, exist_ok=True)
         files = [folder / name for name in reports]
-        with httpx.Client(timeout=60, verify=transport.certificates()) as http:  # storage must not see the token
+        with network.client(timeout=60) as http:  # storage must not see the token
             for file, (name, url) in zip(files, reports.items(), strict=True):
                 file.write_bytes(transport.download(http, url, name))
         return files

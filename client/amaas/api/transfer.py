@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape, unescape
 
 import httpx
 
-from amaas.api import transport
+from amaas.api import network, transport
 from amaas.api.journal import WHOLE, Journal
 from amaas.errors import AmaasError, ApiError, NotConnected
 
@@ -81,7 +81,7 @@ def send(
     """
     meter = Meter(sum(path.stat().st_size for path in package.values()), on_progress)
     timeout = httpx.Timeout(30, read=300, write=300)
-    with httpx.Client(timeout=timeout, verify=transport.certificates()) as http:
+    with network.client(timeout=timeout) as http:
         for destination in destinations:
             name, path = destination["name"], package[destination["name"]]
             size = path.stat().st_size

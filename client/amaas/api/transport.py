@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import math
 import random
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import Any
 
 import httpx
 
+from amaas.api import certificates, network
 from amaas.errors import ApiError, NotConnected
 
 IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE"}
 TEMPORARY = {502, 503, 504}
 ATTEMPTS = 4
 BACKOFF = 0.25  # upper limit of the pause before the second attempt, in seconds; it doubles with each
+SHORTEST = 0.001  # seconds of an attempt; none would mean without end
 LONGEST_WAIT = 15.0  # a Retry-After beyond these seconds is left to the caller
-
-
-@cache
-def certificates() -> ssl.SSLContext:
-    """The trusted certificates. Reading them takes 50 ms, which every httpx.Client would spend anew."""
-    return httpx.create_ssl_context()
+REQUEST_ID = "x-amzn-requestid"  # of the gateway, where the body has none
 
 
 def request(
@@ -38,69 +33,114 @@ def request(
     retry: bool | None = None,
     raw: bool = False,
     longest: float = math.inf,
+    timeout: float | None = None,
     **options: Any,
 ) -> Any:
     """The response's JSON, or the bytes of an image; with `raw`, the httpx.Response itself.
 
     retry: whether a failed attempt may be repeated; by default, if the method is idempotent. A request that the
     service turned away (429) or that never left (no connection) was not carried out: it is always repeated. longest:
-    seconds; an attempt that took longer is not repeated, as another one would, too. options: of httpx.Client.request.
+    seconds; an attempt that took longer is not repeated, as another one would, too. timeout: seconds for all attempts
+    and the pauses between them; by default those of `http`. options: of httpx.Client.build_request.
     Raises ApiError, NotConnected.
     """
     repeatable = method in IDEMPOTENT if retry is None else retry
-    response = _attempted(http, lambda: http.request(method, path, **options), repeatable, longest)
+
+    def send(left: float) -> httpx.Response:
+        return http.send(http.build_request(method, path, timeout=left, **options))
+
+    response = _attempted(http, send, repeatable, longest, timeout)
     return response if raw else content(http, response)
 
 
-def opened(http: httpx.Client, method: str, path: str, *, longest: float = math.inf, **options: Any) -> httpx.Response:
+def opened(
+    http: httpx.Client,
+    method: str,
+    path: str,
+    *,
+    longest: float = math.inf,
+    timeout: float | None = None,
+    **options: Any,
+) -> httpx.Response:
     """A successful response whose body is still to be read, and closed. Until there is one, attempts are repeated.
 
-    longest: as above. options: of httpx.Client.build_request. Raises as request does.
+    longest, timeout: as above; of the body, the timeout is for each part. Raises as request does.
     """
 
-    def send() -> httpx.Response:
-        response = http.send(http.build_request(method, path, **options), stream=True)
+    def send(left: float) -> httpx.Response:
+        response = http.send(http.build_request(method, path, timeout=left, **options), stream=True)
         if not response.is_success:
             with closing(response):
                 response.read()
         return response
 
-    return _attempted(http, send, True, longest)
+    return _attempted(http, send, True, longest, timeout)
 
 
 def _attempted(
-    http: httpx.Client, send: Callable[[], httpx.Response], repeatable: bool, longest: float
+    http: httpx.Client,
+    send: Callable[[float], httpx.Response],
+    repeatable: bool,
+    longest: float,
+    timeout: float | None,
 ) -> httpx.Response:
-    """A successful response. Raises ApiError, NotConnected."""
+    """A successful response. send: gets the seconds that are left for it. Raises ApiError, NotConnected."""
+    deadline = time.monotonic() + (http.timeout.read or math.inf if timeout is None else timeout)
     for attempt in range(ATTEMPTS):
         begun = time.monotonic()
         last = attempt == ATTEMPTS - 1
         try:
-            response = send()
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            last = last or time.monotonic() - begun > longest
-            if last or not (repeatable or isinstance(error, httpx.ConnectError)):
+            response = send(max(deadline - begun, SHORTEST))
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            pause = backoff(attempt)
+            last = last or time.monotonic() - begun > longest or time.monotonic() + pause > deadline
+            if last or not _may_repeat_after(error, repeatable):
                 raise _unreachable(http, error) from error
-            time.sleep(backoff(attempt))
+            time.sleep(pause)
             continue
         if response.is_success:
             return response
         last = last or time.monotonic() - begun > longest
         pause = _pause(response, attempt)
-        if last or not _may_repeat(response, repeatable) or pause > LONGEST_WAIT:
-            raise ApiError(response.status_code, _message(http, response))
+        last = last or pause > LONGEST_WAIT or time.monotonic() + pause > deadline
+        if last or not _may_repeat(response, repeatable):
+            raise refusal(response, _message(http, response))
         time.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _may_repeat_after(error: Exception, repeatable: bool) -> bool:
+    """After a time-out, the service may still be at work on it: another attempt would only add to that."""
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return True
+    return repeatable and not isinstance(error, httpx.TimeoutException)
+
+
+def refusal(response: httpx.Response, message: str) -> ApiError:
+    """The error of an answer, with what the service says of it for programs."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    body = body if isinstance(body, dict) else {}
+    told = body["error"] if isinstance(body.get("error"), dict) else body  # of the routes below /v1
+    code, request_id = told.get("code"), body.get("request_id") or response.headers.get(REQUEST_ID)
+    return ApiError(
+        response.status_code,
+        message,
+        code=code if isinstance(code, str) else None,
+        request_id=request_id if isinstance(request_id, str) else None,
+    )
 
 
 def download(http: httpx.Client, url: str, name: str) -> bytes:
     """The object at a presigned URL. name: for the messages of NotConnected and ApiError."""
     try:
         response = http.get(url)
-    except httpx.TransportError as error:
+    except (httpx.RequestError, httpx.InvalidURL) as error:
         raise NotConnected(f"storage stopped answering during the download of {name}: {error}; try again") from error
     if not response.is_success:
-        raise ApiError(response.status_code, f"storage refused the download of {name}: {response.text[:200]}")
+        raise refusal(response, f"storage refused the download of {name}: {response.text[:200]}")
     return response.content
 
 
@@ -152,6 +192,17 @@ def _message(http: httpx.Client, response: httpx.Response) -> str:
 def _unreachable(http: httpx.Client, error: Exception) -> NotConnected:
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return NotConnected(f"{http.base_url} took too long to answer: try again")
-    return NotConnected(
-        f"{http.base_url} does not answer ({error}): is it up (`make run`), is the address right (--url, AMAAS_URL)?"
-    )
+    return NotConnected(f"{http.base_url} does not answer ({error}): {_advice(http.base_url, str(error))}")
+
+
+def _advice(url: httpx.URL, told: str) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in told:
+        where = certificates.source()
+        now = f"those in {where}" if where else "those that are public"
+        return (
+            f"its certificate is not of one of the trusted authorities, now {now}; SSL_CERT_FILE names a file of others"
+        )
+    proxy = network.proxy_to(url)
+    if proxy is not None:
+        return f"it is called through the proxy that {proxy.source} names; NO_PROXY={url.host} calls it without"
+    return "is it up (`make run`), is the address right (--url, AMAAS_URL)?"

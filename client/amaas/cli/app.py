@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
+from typing import Any
 
 import click
 
 from amaas import __version__
 from amaas.cli.base import HELP
+from amaas.cli.ending import ended, unread
 
 MODULES = {
     "aliases": ("alias", "approve", "promote", "protect", "reject", "rollback", "split"),
@@ -40,6 +45,28 @@ class Verbs(click.Group):
                 command: click.Command | None = verbs.get_command(ctx, cmd_name)
                 return command
         return None
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """As click's, but it ends as ending.py says."""
+        run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
+        if not standalone_mode:
+            return run()
+        sys.exit(ended(run, sys.argv[1:] if args is None else args))
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with unread():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with unread():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(name for names in MODULES.values() for name in names)

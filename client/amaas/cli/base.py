@@ -1,4 +1,4 @@
-"""What all verbs share. Exit status: 0 success, 1 failure, 2 wrong usage, 3 the package was rejected.
+"""What all verbs share. How they end: ending.py.
 
 Verbs import the client and display/ inside their functions: httpx and rich are slow to import, and `amaas --help` needs
 neither.
@@ -6,7 +6,6 @@ neither.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from amaas.cli.display.text import as_json, echo
-from amaas.errors import AmaasError, Rejected
+from amaas.errors import Rejected
 
 if TYPE_CHECKING:
     from amaas.client import Client
@@ -53,10 +52,9 @@ class Context:
 
         self.answer(data, show)
 
-    def report_rejection(self, rejected: Rejected) -> None:
+    def show_rejected(self, rejected: Rejected) -> None:
         if self.as_json:
             click.echo(as_json(rejected.upload, indent=2))
-        note(f"the package was rejected{f' ({rejected.code})' if rejected.code else ''}: {rejected}")
 
 
 def note(message: str) -> None:
@@ -144,11 +142,8 @@ def verb(
             try:
                 function(context, *args, **options)
             except Rejected as rejected:
-                context.report_rejection(rejected)
-                sys.exit(3)
-            except (AmaasError, PermissionError, FileNotFoundError) as error:
-                note(str(error))
-                sys.exit(1)
+                context.show_rejected(rejected)
+                raise
 
         return group.command(name, cls=kind)(run)
 

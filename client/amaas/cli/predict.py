@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from amaas.cli.base import Context, reference, verb
+from amaas.cli.ending import written
 
 Reference = tuple[str, str | None]
 verbs = click.Group()
@@ -91,7 +92,8 @@ def explain(
     with context.client() as client:
         answer = client.explain(name, input, version, content_type=content_type, options=options, picture=picture)
     if isinstance(answer, bytes):
-        Path(str(out)).write_bytes(answer)
+        with written(str(out), "explain it again, to another place"):
+            Path(str(out)).write_bytes(answer)
         context.report({"picture": out}, name, f"the reasons are in {out}")
     else:
         context.answer(answer, lambda console: display.explanation(console, answer))

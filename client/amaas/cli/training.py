@@ -10,6 +10,7 @@ import click
 
 from amaas.cli import arguments
 from amaas.cli.base import Context, DefaultGroup, ForwardingCommand, LocalFolder, note, removed, verb
+from amaas.cli.ending import Interrupted
 from amaas.cli.rollout import Rollout, finish, rollout_options
 from amaas.errors import AmaasError, ApiError, NotConnected
 
@@ -160,9 +161,8 @@ def _follow(context: Context, client: Client, state: Json, reports: Path | None,
         with training_progress(name, arguments.epochs(state["arguments"]), quiet=context.as_json) as on_state:
             state = client.wait_for_training_job(job, on_state)
     except KeyboardInterrupt:
-        note(f"the job goes on: `amaas train follow {job}` follows it, `amaas train cancel {job}` stops it")
-        _report(context, client.get_training_job(job))
-        return
+        hint = f"the job goes on: `amaas train follow {job}` follows it, `amaas train cancel {job}` stops it"
+        raise Interrupted(hint) from None
     if reports:
         note(_download(client, job, reports))
     if state["state"] == "succeeded":

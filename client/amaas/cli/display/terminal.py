@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,3 +38,7 @@ class Terminal(Console):
     def render(self, *args: Any, **kwargs: Any) -> Iterable[Segment]:
         for text, style, control in super().render(*args, **kwargs):
             yield Segment(text if control else clean(text), style, control)
+
+    def on_broken_pipe(self) -> None:
+        """What reads the output has ended: it is told as of any output, and not by an exit from here."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
