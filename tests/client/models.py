@@ -36,11 +36,7 @@ def served(log: Log) -> None:
 
 def ranking(log: Log) -> None:
     """pairs, which scores pairs of texts; topics, which chooses between any labels."""
-    session = onnx.load(packages.overlap([-1.0, 1.0]))
-    signature = {
-        side: [{"name": spec.name, "datatype": spec.datatype, "shape": spec.shape} for spec in specs]
-        for side, specs in (("inputs", session.inputs), ("outputs", session.outputs))
-    }
+    signature = _signature(packages.overlap([-1.0, 1.0]))
     files = {"tokenizer.json": packages.tokenizer().to_str().encode()}
     for name, described in (
         ("pairs", {"task": "text-classification"}),
@@ -48,6 +44,30 @@ def ranking(log: Log) -> None:
     ):
         plan = {"preprocess": {"tokenizer": "tokenizer.json"}} | described | signature
         _register(log, name, packages.overlap([-1.0, 1.0]), files, **plan)
+
+
+def everyday(log: Log) -> None:
+    """rows, value = 2 a + 10 b, where an absent a is 100; words, an embedding of texts; two, of tensors x and z."""
+    described: dict[str, Any] = {
+        "task": "tabular",
+        "preprocess": {"columns": [{"name": "a", "missing": 100.0}, {"name": "b"}]},
+    }
+    _register(log, "rows", linear([[2.0], [10.0]]), **described, **_signature(linear([[2.0], [10.0]])))
+    model = packages.lookup(4)
+    files = {"tokenizer.json": packages.tokenizer().to_str().encode()}
+    words: dict[str, Any] = {"task": "embedding", "preprocess": {"tokenizer": "tokenizer.json"}}
+    _register(log, "words", model, files, **words, **_signature(model))
+    pair = {"name": "x", "datatype": "FP32", "shape": [-1, 2]}
+    both = [pair, pair | {"name": "z"}]
+    _register(log, "two", linear([[1.0], [10.0]]), inputs=both, outputs=[pair | {"name": "y", "shape": [-1, 1]}])
+
+
+def _signature(model: bytes) -> dict[str, Any]:
+    session = onnx.load(model)
+    return {
+        side: [{"name": spec.name, "datatype": spec.datatype, "shape": spec.shape} for spec in specs]
+        for side, specs in (("inputs", session.inputs), ("outputs", session.outputs))
+    }
 
 
 def _register(log: Log, name: str, model: bytes, files: dict[str, bytes] | None = None, **described: Any) -> None:

@@ -25,6 +25,7 @@ class Connection:
     def __init__(self, url: str | None = None, token: str | None = None, timeout: float | None = None) -> None:
         self.url, secret = resolve(url, token)
         headers = {"Authorization": f"Bearer {secret}", "Accept": "application/json"}
+        self._described: dict[tuple[str, int | str | None], Json] = {}  # metadata, by model and version
         self._text_timeout = TEXT_TIMEOUT if timeout is None else timeout
         self._http = network.client(base_url=self.url, headers=headers, timeout=TIMEOUT if timeout is None else timeout)
 

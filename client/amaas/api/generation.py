@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 from amaas.api import transport
+from amaas.api.answers import Completion
 from amaas.api.connection import Connection, Json
 from amaas.api.events import Events
 from amaas.api.paths import route
@@ -24,7 +25,7 @@ class Generation(Connection):
         stream: Literal[False] = False,
         key: str | None = None,
         **options: Any,
-    ) -> Json: ...
+    ) -> Completion: ...
 
     @overload
     def chat(
@@ -47,7 +48,7 @@ class Generation(Connection):
         stream: bool = False,
         key: str | None = None,
         **options: Any,
-    ) -> Json | Events:
+    ) -> Completion | Events:
         """An answer to messages, as {"role": "user", "content": "…"}: `choices[0].message.content`, and `usage`.
 
         stream: its parts as they are made instead, an iterator of `choices[0].delta.content`, which is to be read to
@@ -69,7 +70,7 @@ class Generation(Connection):
         stream: Literal[False] = False,
         key: str | None = None,
         **options: Any,
-    ) -> Json: ...
+    ) -> Completion: ...
 
     @overload
     def complete(
@@ -92,13 +93,13 @@ class Generation(Connection):
         stream: bool = False,
         key: str | None = None,
         **options: Any,
-    ) -> Json | Events:
+    ) -> Completion | Events:
         """What follows a text: `choices[0].text`, and `usage`. Otherwise as chat, but for messages' own options."""
         return self._text("createCompletion", (model, version), {"prompt": prompt, **options}, stream, key)
 
     def _text(
         self, operation: str, target: tuple[str, int | str | None], body: Json, stream: bool, key: str | None
-    ) -> Json | Events:
+    ) -> Completion | Events:
         model, version = target
         body = {name: value for name, value in body.items() if value is not None}
         body |= {"model": model if version is None else f"{model}@{version}"}
@@ -106,7 +107,6 @@ class Generation(Connection):
         headers = {"x-request-key": key} if key else {}
         options: Json = {"headers": headers, "timeout": self._text_timeout, "longest": LONGEST}
         if not stream:
-            answer: Json = transport.request(self._http, method, path, retry=True, json=body, **options)
-            return answer
+            return Completion(transport.request(self._http, method, path, retry=True, json=body, **options))
         options["headers"]["Accept"] = "text/event-stream"
         return Events(transport.opened(self._http, method, path, json=body | {"stream": True}, **options))

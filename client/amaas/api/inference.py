@@ -2,64 +2,95 @@
 
 from __future__ import annotations
 
-import json
-import mimetypes
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, overload
 
-from amaas.api import tensors, transport
+from amaas.api import inputs, tensors, transport
+from amaas.api.answers import Explanation, Prediction, Ranking
+from amaas.api.answers import Inference as Inferred
 from amaas.api.connection import Connection, Json
+from amaas.api.inputs import Value
+from amaas.api.kinds import BINARY, JSON, TEXT
 from amaas.api.paths import of_version, route
-from amaas.errors import AmaasError, ApiError
+from amaas.errors import ApiError
 
-MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"BM": "image/bmp"}
-RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
-BINARY = "application/octet-stream"
 ANSWER_ID = "x-amaas-answer-id"
 
 
 class Inference(Connection):
+    """input: what the caller has.
+
+    - a str: a text, unless it names a file that is there, which is sent; with content_type="text/plain" always a text.
+      Of texts that others write, say so: they could name your files.
+    - a Path: always a file. bytes: its content. An image of Pillow, or an array of uint8 for an image model: a PNG
+    - a dict: a row by its columns, or tensors by their names; one with "input" or "inputs" is sent as it is
+    - a list: of texts, files or rows, several inputs, answered by `results`; of numbers, one row; of a model without a
+      task, its one tensor
+    - an array of numpy: a row or rows of a table, or the one tensor
+    """
+
     def predict(
         self,
         model: str,
-        input: str | Path | bytes | Json,
+        input: Value,
         version: int | str | None = None,
         *,
         content_type: str | None = None,
         options: dict[str, str] | None = None,
         key: str | None = None,
-    ) -> Json:
-        """A prediction in the terms of the model's task.
+    ) -> Prediction:
+        """A prediction in the terms of the model's task: a dict, whose members are attributes, too.
 
-        input: a file, its bytes, or a JSON object. version: a number or an alias; by default production. content_type:
-        by default from the first bytes, else from the file's name. options: of the task, as {"top_k": "3"}, or for a
-        zero-shot model {"labels": "sports,politics"}. key:
-        sticky key for a split alias; requests with the same one go to the same version. An answer with classes has an
-        `answer_id`, by which give_labels can say later what it should have been.
+        input: see above. version: a number or an alias; by default production. content_type: by default from the first
+        bytes, else from the file's name. options: of the task, as {"top_k": "3"}, or for a zero-shot model {"labels":
+        "sports,politics"}. key: sticky key for a split alias; requests with the same one go to the same version. An
+        answer with classes has an `answer_id`, by which give_labels can say later what it should have been.
         """
         headers = {"x-request-key": key} if key else {}
-        prediction: Json = self._send("predict", (model, version), (input, content_type), headers, options)
-        return prediction
+        return Prediction(self._send("predict", (model, version), (input, content_type), headers, options))
+
+    @overload
+    def explain(
+        self,
+        model: str,
+        input: Value,
+        version: int | str | None = None,
+        *,
+        content_type: str | None = None,
+        options: dict[str, str] | None = None,
+        picture: Literal[False] = False,
+    ) -> Explanation: ...
+
+    @overload
+    def explain(
+        self,
+        model: str,
+        input: Value,
+        version: int | str | None = None,
+        *,
+        content_type: str | None = None,
+        options: dict[str, str] | None = None,
+        picture: bool,
+    ) -> Explanation | bytes: ...
 
     def explain(
         self,
         model: str,
-        input: str | Path | bytes | Json,
+        input: Value,
         version: int | str | None = None,
         *,
         content_type: str | None = None,
         options: dict[str, str] | None = None,
         picture: bool = False,
-    ) -> Json | bytes:
+    ) -> Explanation | bytes:
         """An explanation: how much each part of the input adds to the score of a class.
 
         options: label, method, samples, seed; of text generation: target, max_tokens. picture: for an image, a PNG
         instead of numbers. Otherwise as predict.
         """
         headers = {"Accept": "image/png"} if picture else {}
-        explanation: Json | bytes = self._send("explain", (model, version), (input, content_type), headers, options)
-        return explanation
+        explained = self._send("explain", (model, version), (input, content_type), headers, options)
+        return explained if isinstance(explained, bytes) else Explanation(explained)
 
     def rerank(
         self,
@@ -71,7 +102,7 @@ class Inference(Connection):
         top_n: int | None = None,
         return_documents: bool = False,
         key: str | None = None,
-    ) -> Json:
+    ) -> Ranking:
         """`results`: `index` and `relevance_score` of the documents, the one that answers the query best first.
 
         top_n: so many of them. return_documents: with their texts. version, key: as predict.
@@ -82,11 +113,23 @@ class Inference(Connection):
             body["top_n"] = top_n
         if return_documents:
             body["return_documents"] = True
-        return self._call("rerank", retry=True, json=body, headers={"x-request-key": key} if key else {})
+        headers = {"x-request-key": key} if key else {}
+        return Ranking(self._call("rerank", retry=True, json=body, headers=headers))
 
-    def infer(self, model: str, body: Json, version: int | str | None = None) -> Json:
-        """An inference request of the Open Inference Protocol, with JSON tensors."""
-        return self._call(*of_version("infer", model, version), retry=True, json=body)
+    def infer(self, model: str, body: Value, version: int | str | None = None) -> Inferred:
+        """An inference of the Open Inference Protocol, with JSON tensors.
+
+        body: a request as the protocol has it; a dict of arrays or nested lists by the inputs' names; or one of these
+        alone, for a model of one input.
+        """
+        method, path = route(*of_version("infer", model, version))
+
+        def send(describe: Callable[[], Json]) -> Json:
+            content, headers = inputs.tensors(body, describe), {"Content-Type": JSON}
+            sent: Json = transport.request(self._http, method, path, retry=True, content=content, headers=headers)
+            return sent
+
+        return Inferred(self._knowing((model, version), send))
 
     def infer_binary(
         self, model: str, inputs: tensors.Arrays, version: int | str | None = None, *, outputs: Sequence[str] = ()
@@ -114,19 +157,48 @@ class Inference(Connection):
         self,
         operation: str,
         target: tuple[str, int | str | None],
-        content: tuple[str | Path | bytes | Json, str | None],
+        content: tuple[Value, str | None],
         headers: dict[str, str],
         options: dict[str, str] | None,
     ) -> Any:
-        body, guessed = _body(content[0])
-        headers = {"Content-Type": content[1] or guessed} | headers
         method, path = route(*of_version(operation, *target))
-        response = transport.request(
-            self._http, method, path, retry=True, raw=True, content=body, headers=headers, params=options or {}
-        )
+
+        def send(describe: Callable[[], Json]) -> Any:
+            body = inputs.body(*content, describe)
+            own = {"Content-Type": body.content_type} | headers
+            try:
+                return transport.request(
+                    self._http, method, path, retry=True, raw=True, content=body.content, headers=own,
+                    params=options or {},
+                )  # fmt: skip
+            except ApiError as error:
+                raise _of_a_name(error, content[0], body.content_type) from error
+
+        response = self._knowing(target, send)
         answer = transport.content(self._http, response)
         answer_id = response.headers.get(ANSWER_ID)
         return answer | {"answer_id": answer_id} if answer_id and isinstance(answer, dict) else answer
+
+    def _knowing(self, target: tuple[str, int | str | None], send: Callable[[Callable[[], Json]], Any]) -> Any:
+        """What `send` answers, which may ask for the model's metadata. They are kept, until a call is refused."""
+
+        def describe() -> Json:
+            if target not in self._described:
+                model, version = target
+                operation = "getModelMetadata" if version is None else "getVersionMetadata"
+                names = {"model": model} if version is None else {"model": model, "version": version}
+                self._described[target] = self._call(operation, names)
+            return self._described[target]
+
+        known = self._described.get(target)
+        try:
+            return send(describe)
+        except ApiError as error:
+            self._described.pop(target, None)
+            # an alias may have moved to a version that takes something else
+            if error.status != 400 or known is None or describe() == known:
+                raise
+            return send(describe)
 
     def _is(self, operation: str, member: str) -> bool:
         try:
@@ -145,25 +217,9 @@ class Inference(Connection):
             return None
 
 
-def _body(input: str | Path | bytes | Json) -> tuple[bytes, str]:
-    """A request's body, and its content type."""
-    if isinstance(input, dict):
-        return json.dumps(input).encode(), "application/json"
-    if isinstance(input, bytes):
-        return input, _content_type(input, "")
-    path = Path(input)
-    if not path.is_file():
-        raise AmaasError(f"{path} is not a file: give a file, bytes or a JSON object")
-    body = path.read_bytes()
-    return body, _content_type(body, path.name)
-
-
-def _content_type(body: bytes, name: str) -> str:
-    """By the first bytes, which are right more often than names; else by the name."""
-    for magic, kind in MAGIC.items():
-        if body.startswith(magic):
-            return kind
-    if body[:4] == b"RIFF":
-        return RIFF.get(body[8:12], BINARY)
-    guessed = mimetypes.guess_type(name)[0]
-    return guessed or ("application/json" if body.lstrip()[:1] in (b"{", b"[") else BINARY)
+def _of_a_name(error: ApiError, value: Value, content_type: str) -> ApiError:
+    """The refusal of a text that was meant to be a file's name."""
+    if error.status != 415 or not isinstance(value, str) or content_type != TEXT:
+        return error
+    hint = f"{value[:100]!r} is no file here, and was sent as a text"
+    return ApiError(error.status, f"{error}; {hint}", code=error.code, request_id=error.request_id)

@@ -46,7 +46,7 @@ def predict(
 
     if [input, data, text].count(None) != 2:
         raise click.UsageError("give one of INPUT, --data and --text")
-    content: str | bytes
+    content: Path | bytes
     if text is not None:
         content, content_type = text.encode(), content_type or "text/plain"
     else:
@@ -90,7 +90,7 @@ def explain(
     options = {key: value for key, value in asked.items() if value is not None}
     picture = out is not None
     with context.client() as client:
-        answer = client.explain(name, input, version, content_type=content_type, options=options, picture=picture)
+        answer = client.explain(name, Path(input), version, content_type=content_type, options=options, picture=picture)
     if isinstance(answer, bytes):
         with written(str(out), "explain it again, to another place"):
             Path(str(out)).write_bytes(answer)
@@ -139,8 +139,8 @@ def infer(context: Context, model: Reference, body: Any) -> None:
     context.answer(response, lambda out: out.print_json(data=response))
 
 
-def _content(input: str) -> str | bytes:
-    return sys.stdin.buffer.read() if input == "-" else input
+def _content(input: str) -> Path | bytes:
+    return sys.stdin.buffer.read() if input == "-" else Path(input)
 
 
 def _data(data: str, content_type: str | None) -> bytes:
