@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from amaas.errors import AmaasError, ApiError, NotConnected, Rejected
 
 if TYPE_CHECKING:
+    from amaas.asynchronous import AsyncClient
     from amaas.client import Client
 
-__all__ = ["AmaasError", "ApiError", "Client", "NotConnected", "Rejected", "__version__"]
+__all__ = ["AmaasError", "ApiError", "AsyncClient", "Client", "NotConnected", "Rejected", "__version__"]
 __version__ = "0.2.0"  # the only place: client/pyproject.toml reads it
 
 
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> Any:
         from amaas.client import Client
 
         return Client
+    if name == "AsyncClient":
+        from amaas.asynchronous import AsyncClient
+
+        return AsyncClient
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,25 +14,26 @@ class Aliases(Connection):
     and split also shadow, a version that receives a copy of each request, and whose answer is discarded.
     """
 
-    def promote(self, model: str, version: int, alias: str = "production", **change: Any) -> Json:
+    def promote(self, /, model: str, version: int, alias: str = "production", **change: Any) -> Json:
         """Point an alias to a version."""
         return self._change("setAlias", {"model": model, "alias": alias}, version=version, **change)
 
-    def split(self, model: str, weights: dict[int, int], alias: str = "production", **change: Any) -> Json:
+    def split(self, /, model: str, weights: dict[int, int], alias: str = "production", **change: Any) -> Json:
         """Divide an alias's requests among versions, by relative weight: {3: 90, 4: 10}."""
         split = {str(version): weight for version, weight in weights.items()}
         return self._change("setAlias", {"model": model, "alias": alias}, split=split, **change)
 
-    def rollback(self, model: str, alias: str = "production", *, to: int | None = None, **change: Any) -> Json:
+    def rollback(self, /, model: str, alias: str = "production", *, to: int | None = None, **change: Any) -> Json:
         """Point an alias to its previous target, or to version `to`. Repeated, it goes further back."""
         return self._change("rollbackAlias", {"model": model, "alias": alias}, version=to, **change)
 
-    def delete_alias(self, model: str, alias: str, **change: Any) -> Json:
+    def delete_alias(self, /, model: str, alias: str, **change: Any) -> Json:
         """Remove an alias. `production` cannot be removed."""
         return self._change("deleteAlias", {"model": model, "alias": alias}, **change)
 
     def set_alias_policy(
         self,
+        /,
         model: str,
         alias: str,
         *,
@@ -53,6 +54,7 @@ class Aliases(Connection):
 
     def create_policy_request(
         self,
+        /,
         model: str,
         alias: str,
         *,
@@ -70,15 +72,15 @@ class Aliases(Connection):
         body = _policy(protected, two_person, default, below_default, release, **change)
         return self._call_once("createPolicyRequest", {"model": model, "alias": alias}, json=body)
 
-    def create_move_request(self, model: str, version: int, alias: str = "production", **change: Any) -> Json:
+    def create_move_request(self, /, model: str, version: int, alias: str = "production", **change: Any) -> Json:
         """Request that an alias be pointed to a version; the answer's `request` is what somebody else approves."""
         return self._change("createMoveRequest", {"model": model, "alias": alias}, version=version, **change)
 
-    def approve_move_request(self, model: str, request: int, **change: Any) -> Json:
+    def approve_move_request(self, /, model: str, request: int, **change: Any) -> Json:
         """Carry out a move that somebody else requested."""
         return self._change("approveMoveRequest", {"model": model, "number": request}, **change)
 
-    def reject_move_request(self, model: str, request: int, **change: Any) -> Json:
+    def reject_move_request(self, /, model: str, request: int, **change: Any) -> Json:
         """Close a move request without carrying it out; also withdraws one's own."""
         return self._change("rejectMoveRequest", {"model": model, "number": request}, **change)
 

@@ -18,6 +18,7 @@ class Generation(Connection):
     @overload
     def chat(
         self,
+        /,
         model: str,
         messages: Sequence[Json],
         version: int | str | None = None,
@@ -30,6 +31,7 @@ class Generation(Connection):
     @overload
     def chat(
         self,
+        /,
         model: str,
         messages: Sequence[Json],
         version: int | str | None = None,
@@ -41,6 +43,7 @@ class Generation(Connection):
 
     def chat(
         self,
+        /,
         model: str,
         messages: Sequence[Json],
         version: int | str | None = None,
@@ -63,6 +66,7 @@ class Generation(Connection):
     @overload
     def complete(
         self,
+        /,
         model: str,
         prompt: str,
         version: int | str | None = None,
@@ -75,6 +79,7 @@ class Generation(Connection):
     @overload
     def complete(
         self,
+        /,
         model: str,
         prompt: str,
         version: int | str | None = None,
@@ -86,6 +91,7 @@ class Generation(Connection):
 
     def complete(
         self,
+        /,
         model: str,
         prompt: str,
         version: int | str | None = None,

@@ -101,23 +101,23 @@ class Models(Connection):
         return self._call("getModelAccuracy", {"model": model}, params=query)
 
     def update_model(
-        self, model: str, *, card: str | None = None, tags: list[str] | None = None, **change: Any
+        self, /, model: str, *, card: str | None = None, tags: list[str] | None = None, **change: Any
     ) -> Json:
         """Replace a model's card (Markdown), its tags, or both."""
         return self._change("updateModel", {"model": model}, card=card, tags=tags, **change)
 
-    def delete_model(self, model: str, **change: Any) -> Json:
+    def delete_model(self, /, model: str, **change: Any) -> Json:
         """Take a model out of service, with all its versions. It can be restored for a week."""
         return self._change("deleteModel", {"model": model}, **change)
 
-    def restore_model(self, model: str, **change: Any) -> Json:
+    def restore_model(self, /, model: str, **change: Any) -> Json:
         """Undo the deletion of a model."""
         return self._change("restoreModel", {"model": model}, **change)
 
-    def retire_version(self, model: str, version: int, **change: Any) -> Json:
+    def retire_version(self, /, model: str, version: int, **change: Any) -> Json:
         """Take a version out of use: it cannot be called, and no alias may point to it."""
         return self._change("retireVersion", {"model": model, "version": version}, **change)
 
-    def restore_version(self, model: str, version: int, **change: Any) -> Json:
+    def restore_version(self, /, model: str, version: int, **change: Any) -> Json:
         """Take a retired version into use again."""
         return self._change("restoreVersion", {"model": model, "version": version}, **change)
