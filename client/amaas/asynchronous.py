@@ -99,9 +99,10 @@ class AsyncClient:
         token: str | None = None,
         timeout: float | None = None,
         *,
+        profile: str | None = None,
         at_once: int = AT_ONCE,
     ) -> None:
-        self._client = Client(url, token, timeout)
+        self._client = Client(url, token, timeout, profile=profile)
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="amaas")
 
     @property

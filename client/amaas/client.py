@@ -59,8 +59,9 @@ class Client(
 ):
     """A connection to one deployment; a context manager. Raises ApiError, Rejected, NotConnected (all AmaasError).
 
-    url, token: by default AMAAS_URL and AMAAS_TOKEN, else those of the nearest .local/amaas.json. timeout: seconds
-    that a call may take, with all its attempts; by default 60, and 300 of a text that a model writes.
+    url, token: by default those of `profile`, which `amaas login` has stored; else AMAAS_URL and AMAAS_TOKEN; else
+    those of the profile that AMAAS_PROFILE names, or of the one called default; else of the nearest .local/amaas.json.
+    timeout: seconds that a call may take, with all its attempts; by default 60, and 300 of a text that a model writes.
     """
 
     if not TYPE_CHECKING:  # type checkers know the present names only

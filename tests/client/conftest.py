@@ -38,6 +38,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(transport, "BACKOFF", 0.01)
     monkeypatch.setenv("AMAAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    monkeypatch.delenv("AMAAS_PROFILE", raising=False)
 
 
 @pytest.fixture

@@ -217,7 +217,10 @@ def test_options_go_before_the_environment(run: Run) -> None:
 
 def test_no_service_and_no_token_are_configured(service: Service) -> None:
     result = CliRunner().invoke(main, ["ls"])
-    assert (result.exit_code, result.stderr.startswith("amaas: no service is configured: give --url")) == (1, True)
+    assert (
+        result.exit_code,
+        result.stderr.startswith("amaas: no service is configured: `amaas login`, give --url"),
+    ) == (1, True)
     result = CliRunner().invoke(main, ["ls", "--url", service.api_url])
     assert (result.exit_code, result.stderr.startswith("amaas: no token is configured: give --token")) == (1, True)
 
@@ -247,10 +250,10 @@ def test_every_module_has_the_verbs_that_it_is_imported_for() -> None:
 
 
 def test_every_verb_explains_itself(run: Run) -> None:
-    assert len(list(verbs())) == 63
+    assert len(list(verbs())) == 66
     for verb in verbs():
         shown = run(*verb, "--help").stdout
-        assert all(option in shown for option in ("--json", "--url", "--token")), verb
+        assert all(option in shown for option in ("--json", "--url", "--token", "--profile")), verb
 
 
 def test_the_version(run: Run) -> None:

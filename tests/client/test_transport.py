@@ -41,12 +41,12 @@ def test_flags_go_before_the_environment_before_the_nearest_file(
 def test_the_local_token_is_sent_to_the_local_service_only(tmp_path: Path) -> None:
     local(tmp_path)
     assert resolve("http://local:1/v1/") == ("http://local:1/v1", "amaas_local")
-    with pytest.raises(NotConnected, match="no token is configured: give --token or set AMAAS_TOKEN"):
+    with pytest.raises(NotConnected, match="no token is configured: give --token, set AMAAS_TOKEN"):
         resolve("http://elsewhere/v1")
 
 
 def test_nothing_known_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(NotConnected, match="give --url, set AMAAS_URL, or run `make run`"):
+    with pytest.raises(NotConnected, match="`amaas login`, give --url, set AMAAS_URL, or run `make run`"):
         resolve()
     local(tmp_path)
     (tmp_path / ".local" / "amaas.json").write_text("{")

@@ -22,8 +22,15 @@ class Connection:
     TEXT_TIMEOUT.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, timeout: float | None = None) -> None:
-        self.url, secret = resolve(url, token)
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        timeout: float | None = None,
+        *,
+        profile: str | None = None,
+    ) -> None:
+        self.url, secret = resolve(url, token, profile)
         headers = {"Authorization": f"Bearer {secret}", "Accept": "application/json"}
         self._described: dict[tuple[str, int | str | None], Json] = {}  # metadata, by model and version
         self._text_timeout = TEXT_TIMEOUT if timeout is None else timeout

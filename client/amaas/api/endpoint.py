@@ -1,4 +1,6 @@
-"""Address and token of the service: options, then AMAAS_URL and AMAAS_TOKEN, then the nearest .local/amaas.json."""
+"""Address and token of the service: what the call says, by itself or by a profile's name; then AMAAS_URL and
+AMAAS_TOKEN; then the profile of AMAAS_PROFILE, or the one called default; then the nearest .local/amaas.json.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +12,29 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from amaas.api import profiles
+from amaas.api.profiles import Profile
 from amaas.errors import NotConnected
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def resolve(url: str | None = None, token: str | None = None) -> tuple[str, str]:
+def resolve(url: str | None = None, token: str | None = None, profile: str | None = None) -> tuple[str, str]:
     """The API's address, without a slash at the end, and the token. Raises NotConnected.
 
-    The token in .local/amaas.json is sent only to the host in that file: a --url must not send it elsewhere. And any
-    other token goes to the address in that file only if it is of this machine: the file may be of a folder that a
-    stranger has made.
+    The token in .local/amaas.json is sent only to the host in that file: a --url must not send it elsewhere; and so is
+    that of a profile. And any other token goes to the address in that file only if it is of this machine: the file may
+    be of a folder that a stranger has made.
     """
+    if profile:  # said with the call: it goes before the environment
+        return _completed(url, token, profiles.read(profile))
     url, token = url or os.environ.get("AMAAS_URL"), token or os.environ.get("AMAAS_TOKEN")
-    local = {} if url and token else _local()
+    if url and token:
+        return _address(url), _secret(token)
+    saved = profiles.chosen()
+    if saved and (token or not url or _is_same(url, saved.url)):
+        return _completed(url, token, saved)
+    local = _local()
     address = _address(url or local.get("api_url"))
     if token and not url and urlsplit(address).hostname not in LOOPBACK:
         raise NotConnected(
@@ -33,9 +44,26 @@ def resolve(url: str | None = None, token: str | None = None) -> tuple[str, str]
     return address, _secret(token or _local_token(url, local))
 
 
+def _completed(url: str | None, token: str | None, saved: Profile) -> tuple[str, str]:
+    """What is not said is the profile's; its token goes to its own address only."""
+    address = _address(url or saved.url)
+    return address, _secret(token or (saved.token if _is_same(address, saved.url) else None))
+
+
+def _is_same(url: str, other: str) -> bool:
+    """Whether two addresses are of one service."""
+    try:
+        one, two = urlsplit(url.strip()), urlsplit(other.strip())
+    except ValueError:
+        return False
+    return (one.scheme.lower(), one.netloc.lower()) == (two.scheme.lower(), two.netloc.lower())
+
+
 def _address(url: str | None) -> str:
     if not url or not url.strip():
-        raise NotConnected("no service is configured: give --url, set AMAAS_URL, or run `make run` in a checkout")
+        raise NotConnected(
+            "no service is configured: `amaas login`, give --url, set AMAAS_URL, or run `make run` in a checkout"
+        )
     url = url.strip().rstrip("/")
     problem = _problem(url)
     if problem:
@@ -70,7 +98,9 @@ def _shown(url: str) -> str:
 
 def _secret(token: str | None) -> str:
     if not token:
-        raise NotConnected("no token is configured: give --token or set AMAAS_TOKEN; `amaas token create` creates one")
+        raise NotConnected(
+            "no token is configured: give --token, set AMAAS_TOKEN, or `amaas login`; `amaas token create` creates one"
+        )
     token = token.strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise NotConnected("the token is malformed: tokens read amaas_<id>_<secret>; see --token or AMAAS_TOKEN")
@@ -78,8 +108,8 @@ def _secret(token: str | None) -> str:
 
 
 def _local_token(url: str | None, local: dict[str, Any]) -> str | None:
-    same_host = url is None or urlsplit(url).netloc == urlsplit(local.get("api_url", "")).netloc
-    return local.get("token") if same_host else None
+    same = url is None or _is_same(url, local.get("api_url", ""))
+    return local.get("token") if same else None
 
 
 def _local() -> dict[str, Any]:

@@ -21,6 +21,7 @@ MODULES = {
     "cost": ("cost",),
     "drift": ("accuracy", "drift"),
     "labels": ("label",),
+    "login": ("login", "logout", "profiles"),
     "history": ("diff", "history", "verify"),
     "models": ("delete", "edit", "ls", "restore", "retire", "show", "signature", "status", "versions"),
     "optimize": ("optimize",),

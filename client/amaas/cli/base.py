@@ -25,13 +25,13 @@ reason_option = click.option("--reason", help="Stored in the history.")
 class Context:
     """How to reach the service, and how to answer."""
 
-    def __init__(self, url: str | None, token: str | None, as_json: bool) -> None:
-        self.url, self.token, self.as_json = url, token, as_json
+    def __init__(self, url: str | None, token: str | None, profile: str | None, as_json: bool) -> None:
+        self.url, self.token, self.profile, self.as_json = url, token, profile, as_json
 
     def client(self) -> Client:
         from amaas.client import Client
 
-        return Client(self.url, self.token)
+        return Client(self.url, self.token, profile=self.profile)
 
     def answer(self, data: Any, show: Callable[[Any], None]) -> None:
         """Print data as JSON, or what show(console) prints."""
@@ -134,11 +134,18 @@ def verb(
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-        @click.option("--url", help="Address of the API. Default: AMAAS_URL, else .local/amaas.json.")
-        @click.option("--token", help="Token of the caller. Default: AMAAS_TOKEN, else .local/amaas.json.")
+        @click.option(
+            "--url", help="Address of the API. Default: AMAAS_URL, else the profile's, else .local/amaas.json."
+        )
+        @click.option("--token", help="Token of the caller. Default: AMAAS_TOKEN, else as of --url.")
+        @click.option(
+            "--profile", help="What `amaas login` stored by this name. Default: AMAAS_PROFILE, else `default`."
+        )
         @wraps(function)
-        def run(*args: Any, url: str | None, token: str | None, as_json: bool, **options: Any) -> None:
-            context = Context(url, token, as_json)
+        def run(
+            *args: Any, url: str | None, token: str | None, profile: str | None, as_json: bool, **options: Any
+        ) -> None:
+            context = Context(url, token, profile, as_json)
             try:
                 function(context, *args, **options)
             except Rejected as rejected:

@@ -33,6 +33,17 @@ def tokens(out: Console, tokens: list[dict[str, Any]]) -> None:
             out.print(clean(f"{token['id']}: {token['problem']}"), soft_wrap=True)
 
 
+def profiles(out: Console, profiles: list[dict[str, Any]]) -> None:
+    if not profiles:
+        out.print("no profiles yet: `amaas login` makes one")
+        return
+    rows = table("profile", "url", "token", "")
+    for profile in profiles:
+        used = Text("used", "green") if profile["used"] else ""
+        row(rows, Text(clean(profile["profile"]), "bold"), profile["url"], profile["token"] or "-", used)
+    out.print(rows)
+
+
 def _state(token: dict[str, Any]) -> Text:
     ends = token.get("revoked_at")
     if token.get("revoked"):
