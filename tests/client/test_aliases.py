@@ -49,7 +49,31 @@ def test_promote_split_and_roll_back(amaas: Run) -> None:
 def test_splits_that_are_none(amaas: Run) -> None:
     for wrong in ("3", "a=1", "3=x", "=5"):
         assert "is not VERSION=WEIGHT" in amaas("split", "m", wrong, code=2).stderr
-    assert "no version 9" in amaas("split", "m", "1=5", "9=5", code=1).stderr
+    assert "no version 9" in amaas("split", "m", "1=50", "9=50", code=1).stderr
+    assert "version 1 is given twice" in amaas("split", "m", "1=50", "1=50", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        (("1=50", "2=40"), "have to be 100 in all, and are 90; in these parts, 1=56 2=44"),
+        (("1=1", "2=1", "3=1"), "and are 3; in these parts, 1=34 2=33 3=33"),
+        (("1=90", "2=20"), "and are 110; in these parts, 1=82 2=18"),
+        (("1=0", "2=0"), "have to be 100 in all, and are 0"),
+        (("1=5",), "and are 5; in these parts, 1=100"),
+    ],
+)
+def test_weights_are_a_hundred_in_all(amaas: Run, service: Service, weights: tuple[str, ...], told: str) -> None:
+    shown = " ".join(amaas("split", "m", *weights, code=2).stderr.split())
+    assert told in shown and not service.calls
+    if "parts, " in told:
+        amaas("split", "m", *told.partition("parts, ")[2].split())
+
+
+def test_history_has_names_and_ids(amaas: Run, service: Service) -> None:
+    amaas("promote", "m", "2")
+    identity = service.tokens["ann"].split("_")[1]
+    assert f"ann ({identity})" in amaas("history", "m", "--limit", "1").stdout
 
 
 def test_a_lost_reply_is_repeated_and_carried_out_once(client: Client, service: Service, log: Log) -> None:

@@ -112,3 +112,56 @@ def test_jobs_are_listed(amaas: Run, machine: Machine, rows: str) -> None:
 def test_a_job_that_is_right_ends_well(amaas: Run, machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "right.jsonl").write_text("1\n2\n")
     assert "2 of 2 inputs done, 0 failed" in amaas("batch", "m", "right.jsonl").stderr
+
+
+def created(stderr: str) -> str:
+    """The id in the first line."""
+    return stderr.split("job ")[1].split()[0]
+
+
+def test_the_id_comes_first(amaas: Run, machine: Machine, rows: str) -> None:
+    result = amaas("batch", "m", rows, code=1)
+    job = created(result.stderr)
+    assert jobs.exists(machine.store, job)
+    assert result.stderr.splitlines()[0] == f"amaas: job {job} is created: `amaas batch follow {job}` follows it"
+    assert job not in result.stdout
+    assert amaas("batch", "m", rows, "--json", "--no-wait").stderr == ""
+
+
+def interrupted(*arguments: object, **options: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_says_how_to_go_on(amaas: Run, machine: Machine, rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("amaas.client.Client.get_batch_job", interrupted)
+        stopped = amaas("batch", "m", rows, "--out", "an answer.jsonl", code=130)
+    job = created(stopped.stderr)
+    follow = f"amaas batch follow {job} --out 'an answer.jsonl'"
+    assert stopped.stderr.splitlines()[1:] == [
+        f"amaas: the job goes on: `{follow}` follows it, `amaas batch cancel {job}` stops it"
+    ]
+    followed = amaas("batch", "follow", job, "--out", "an answer.jsonl", code=1)
+    assert "1 of 3 inputs failed" in followed.stderr
+    assert len(Path("an answer.jsonl").read_text().splitlines()) == 3
+
+
+def test_ctrl_c_while_inputs_are_sent(amaas: Run, machine: Machine, rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amaas.api.transfer.send", interrupted)
+    stopped = amaas("batch", "m", rows, code=130).stderr
+    job = created(stopped)
+    assert stopped.splitlines()[-1] == (
+        f"amaas: nothing was started: job {job} waits for its inputs, `amaas batch rm {job}` removes it"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is of Linux")
+@pytest.mark.usefixtures("machine")
+def test_a_full_disk_says_how_to_get_the_answers(amaas: Run, rows: str) -> None:
+    told = amaas("batch", "m", rows, "--out", "/dev/full", code=1).stderr
+    job = created(told)
+    assert told.splitlines()[-1] == (
+        "amaas: /dev/full is not whole (No space left on device): "
+        f"`amaas batch outputs {job} --out FILE` writes all of it"
+    )
+    assert len(amaas("batch", "outputs", job).stdout.splitlines()) == 3

@@ -214,7 +214,15 @@ ARGUMENTS = {
     ("batch", "ls"): (), ("batch", "list"): (), ("ls",): (), ("status",): (), ("token", "ls"): (),
     ("token", "self"): (), ("train", "ls"): (), ("cost",): (), ("redrive",): (),
 }  # fmt: skip
-HERE_ALONE = {("optimize",), ("tune",), ("login",), ("logout",), ("profiles",)}  # call a service last, or none
+HERE_ALONE = {
+    ("optimize",),
+    ("tune",),
+    ("login",),
+    ("logout",),
+    ("profiles",),
+    ("completion", "install"),
+    ("completion", "show"),
+}  # call a service last, or none
 
 
 def remote_verbs() -> list[tuple[str, ...]]:

@@ -26,17 +26,21 @@ class BatchJobs(Connection):
         options: dict[str, str] | None = None,
         chunk: int | None = None,
         on_progress: transfer.Progress | None = None,
+        on_created: Callable[[Json], None] | None = None,
     ) -> Json:
         """Start a job over a file of inputs (JSONL, CSV, Parquet), or over the files of a folder, one input each.
 
         version: a number or an alias, resolved now; by default production. options: of the task, as {"top_k": "3"}.
-        chunk: inputs per invocation. on_progress(bytes sent, bytes in all). Returns the job's state, with its `id`.
+        chunk: inputs per invocation. on_progress(bytes sent, bytes in all). on_created(job), before its inputs are
+        sent. Returns the job's state, with its `id`.
         """
         files = _files(Path(source))
         names = list(files)
         body: Json = {"files": _announcement(files, names[:FILES_PER_CALL]), "options": options or {}}
         body |= {name: value for name, value in (("version", version), ("chunk", chunk)) if value is not None}
         job = self._call_once("createBatchJob", {"model": model}, json=body)
+        if on_created:
+            on_created(job)
         destinations = list(job["files"])
         for start in range(FILES_PER_CALL, len(names), FILES_PER_CALL):
             more = {"files": _announcement(files, names[start : start + FILES_PER_CALL])}

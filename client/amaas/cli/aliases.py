@@ -51,8 +51,24 @@ def weights_of(context: click.Context, parameter: click.Parameter, values: tuple
         version, _, weight = value.partition("=")
         if not (version.isdigit() and weight.isdigit()):
             raise click.BadParameter(f"{value!r} is not VERSION=WEIGHT, as in 3=90", context, parameter)
+        if int(version) in weights:
+            raise click.BadParameter(f"version {version} is given twice", context, parameter)
         weights[int(version)] = int(weight)
+    total = sum(weights.values())
+    if total != 100:
+        hint = f"; in these parts, {_of_hundred(weights)}" if total else ""
+        raise click.BadParameter(f"the weights have to be 100 in all, and are {total}{hint}", context, parameter)
     return weights
+
+
+def _of_hundred(weights: dict[int, int]) -> str:
+    """The same parts as whole numbers that are 100 in all: what is left over goes to the largest remainders."""
+    total = sum(weights.values())
+    shares = {version: 100 * weight // total for version, weight in weights.items()}
+    by_remainder = sorted(weights, key=lambda version: -(100 * weights[version] % total))
+    for version in by_remainder[: 100 - sum(shares.values())]:
+        shares[version] += 1
+    return " ".join(f"{version}={share}" for version, share in shares.items())
 
 
 @verb(verbs)
@@ -65,7 +81,7 @@ def weights_of(context: click.Context, parameter: click.Parameter, values: tuple
 def split(context: Context, model: str, weights: dict[int, int], alias: str, **change: int | str | None) -> None:
     """Divide an alias's requests among versions.
 
-    By relative weight, as in: amaas split MODEL 3=90 4=10
+    By weights that are 100 in all, as in: amaas split MODEL 3=90 4=10
     """
     with context.client() as client:
         _report_move(context, client.split(model, weights, alias, **change))

@@ -18,6 +18,7 @@ MODULES = {
     "aliases": ("alias", "approve", "promote", "protect", "reject", "rollback", "split"),
     "batch": ("batch",),
     "chat": ("chat",),
+    "completion": ("completion",),
     "cost": ("cost",),
     "drift": ("accuracy", "drift"),
     "labels": ("label",),

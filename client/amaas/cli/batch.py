@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas.cli.base import Context, DefaultGroup, reference, removed, verb
+from amaas.cli.base import Context, DefaultGroup, note, reference, removed, verb
 from amaas.cli.display.text import as_json, echo
+from amaas.cli.ending import Interrupted, written
 from amaas.errors import AmaasError
 
 if TYPE_CHECKING:
@@ -55,15 +56,38 @@ def run_batch_job(
 
     name, version = model
     options = {"top_k": str(top_k)} if top_k else {}
+    created: list[str] = []
+
+    def on_created(job: Json) -> None:
+        """At once: whatever happens to this process, the job is not lost."""
+        created.append(job["id"])
+        if not context.as_json:
+            note(f"job {job['id']} is created: `amaas batch follow {job['id']}` follows it")
+
     with context.client() as client:
-        with upload_progress(source, quiet=context.as_json, then="starting") as on_progress:
-            state = client.create_batch_job(
-                name, source, version, options=options, chunk=chunk, on_progress=on_progress
+        try:
+            with upload_progress(source, quiet=context.as_json, then="starting") as on_progress:
+                state = client.create_batch_job(
+                    name, source, version, options=options, chunk=chunk, on_progress=on_progress, on_created=on_created
+                )
+        except KeyboardInterrupt:
+            hint = (
+                f": job {created[0]} waits for its inputs, `amaas batch rm {created[0]}` removes it" if created else ""
             )
+            raise Interrupted(f"nothing was started{hint}") from None
         if no_wait:
             _report(context, state)
         else:
             _follow(context, client, state["id"], out)
+
+
+@verb(batch, "follow")
+@click.argument("job")
+@out_option
+def follow_batch_job(context: Context, job: str, out: str | None) -> None:
+    """Wait for the end of a job, and write its outputs. Exit status 1 if any input failed."""
+    with context.client() as client:
+        _follow(context, client, job, out)
 
 
 @verb(batch, "resume")
@@ -139,23 +163,35 @@ def list_failures(context: Context, job: str) -> None:
 def write_outputs(context: Context, job: str, out: str | None) -> None:
     """Write the outputs of a job: JSON lines, one per input, in the inputs' order."""
     with context.client() as client:
-        _write(client.read_batch_job_outputs(job), out)
+        _write(client.read_batch_job_outputs(job), out, job)
 
 
 def _follow(context: Context, client: Client, job: str, out: str | None) -> None:
     """Wait for a job, write its outputs, and say how it ended. Raises AmaasError if not well."""
     from amaas.cli.display.progress import batch_progress
 
-    with batch_progress(job, quiet=context.as_json) as on_state:
-        state = client.wait_for_batch_job(job, on_state)
+    try:
+        with batch_progress(job, quiet=context.as_json) as on_state:
+            state = client.wait_for_batch_job(job, on_state)
+    except KeyboardInterrupt:
+        to = f" --out {shlex.quote(out)}" if out else ""
+        hint = f"`amaas batch follow {job}{to}` follows it, `amaas batch cancel {job}` stops it"
+        raise Interrupted(f"the job goes on: {hint}") from None
     if out is not None or not context.as_json:  # on standard output, nothing stands beside JSON
-        _write(client.read_batch_job_outputs(job), out)
+        _write(client.read_batch_job_outputs(job), out, job)
     _report(context, state)
     _raise_failure(state)
 
 
-def _write(rows: Iterable[Json], out: str | None) -> None:
-    with open(out, "w", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
+def _write(rows: Iterable[Json], out: str | None, job: str) -> None:
+    if out is None:
+        for row in rows:
+            sys.stdout.write(as_json(row) + "\n")
+        return
+    with (
+        written(out, f"`amaas batch outputs {job} --out FILE` writes all of it"),
+        open(out, "w", encoding="utf-8") as file,
+    ):
         for row in rows:
             file.write(as_json(row) + "\n")
 

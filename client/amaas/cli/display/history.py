@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from amaas.cli.display.tables import line, row, table
-from amaas.cli.display.text import clean, release_sentence, target_label, when
+from amaas.cli.display.text import as_json, clean, excerpts, release_sentence, target_label, when, who
 
 Json = dict[str, Any]
 # kinds of records without a detail of their own
@@ -21,8 +21,8 @@ VALUE_WIDTH = 60
 def history(out: Console, records: list[Json]) -> None:
     rows = table("revision", "when", "who", "what", "reason", right=("revision",))
     for record in records:
-        who = record.get("name") or record.get("by")
-        row(rows, record.get("revision"), when(record.get("at")), who, describe(record), record.get("reason"))
+        by, what = who(record), describe(record)
+        row(rows, record.get("revision"), when(record.get("at")), by, what, record.get("reason"))
     out.print(rows)
 
 
@@ -117,11 +117,12 @@ def differences(out: Console, comparison: Json) -> None:
     for part in PARTS:
         for difference in comparison[part]:
             change = f"{difference['change']:+g}" if "change" in difference else ""
-            values = (_value(difference[side]) for side in ("from", "to"))
+            values = excerpts(_value(difference["from"]), _value(difference["to"]), VALUE_WIDTH)
             row(rows, Text(part, "dim"), difference["path"], *values, change)
     out.print(rows)
 
 
 def _value(value: Any) -> str:
-    text = "-" if value is None else " ".join(str(value).split())
-    return text if len(text) <= VALUE_WIDTH else text[: VALUE_WIDTH - 3] + "..."
+    """As one line: a text as it is, and all else as JSON has it."""
+    text = "-" if value is None else value if isinstance(value, str) else as_json(value)
+    return " ".join(text.split())

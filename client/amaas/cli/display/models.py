@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from amaas.cli.display.tables import UPLOAD_COLORS, line, row, state, table
-from amaas.cli.display.text import clean, policy_sentence, size, target_label, when
+from amaas.cli.display.text import clean, policy_sentence, size, target_label, when, who
 
 Json = dict[str, Any]
 CARD_WIDTH = 100
@@ -82,7 +82,7 @@ def _versions(versions: list[Json], aliases: dict[int, list[str]]) -> Table:
 
 def _requests(out: Console, model: Json) -> None:
     for request in model.get("requests") or []:
-        requester = request.get("name") or request.get("by")
+        requester = who(request)
         move = f"{request['alias']} → {target_label(request['target'])}"
         if request.get("policy"):
             move = f"that {request['alias']} {policy_sentence(request['policy'])}"

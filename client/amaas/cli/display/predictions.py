@@ -11,7 +11,8 @@ from amaas.cli.display.tables import line, row, table
 from amaas.cli.display.text import clean
 
 Json = dict[str, Any]
-BAR = 30
+BAR, SHORTEST_BAR = 30, 8  # characters
+SCORE = 15  # columns beside label and bar
 PARTS_SHOWN = 20
 
 
@@ -26,8 +27,10 @@ def predictions(out: Console, answer: Json) -> None:
         return
     rows = table("label", "score", "", right=("score",), header=False)
     full = max([1.0, *(one["score"] for one in scored)])  # scores without an activation may exceed 1
+    longest = max((len(clean(one.get("label") or "").split("\n")[0]) for one in scored), default=0)
+    most = max(SHORTEST_BAR, min(BAR, out.width - longest - SCORE))
     for one in scored:
-        row(rows, one.get("label"), f"{one['score']:.4f}", Text(bar(one["score"] / full), "cyan"))
+        row(rows, one.get("label"), f"{one['score']:.4f}", Text(bar(one["score"] / full, most), "cyan"))
     out.print(rows)
 
 
@@ -39,9 +42,9 @@ def ranking(out: Console, answer: Json) -> None:
     out.print(rows)
 
 
-def bar(share: float) -> str:
-    """A bar of at most BAR characters, in steps of an eighth of one. share: 0 to 1."""
-    eighths = round(BAR * 8 * min(max(share, 0.0), 1.0))
+def bar(share: float, most: int = BAR) -> str:
+    """A bar of at most `most` characters, in steps of an eighth of one. share: 0 to 1."""
+    eighths = round(most * 8 * min(max(share, 0.0), 1.0))
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 

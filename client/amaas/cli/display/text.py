@@ -70,6 +70,27 @@ def release_sentence(release: dict[str, Any] | None) -> str:
     return f"{back}; {on}".removeprefix("; ")
 
 
+def who(record: dict[str, Any]) -> str:
+    """Of a token that did something: its name and its id; the id alone where it has no name."""
+    name, identity = record.get("name"), record.get("by")
+    return f"{name} ({identity})" if name and identity and name != identity else str(name or identity or "")
+
+
+def excerpts(one: str, other: str, width: int) -> tuple[str, str]:
+    """The parts of two texts where they begin to differ, of `width` characters at most, with some of what is before."""
+    same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    longest = max(len(one), len(other))
+    start = 0 if longest <= width else max(0, min(same - width // 3, longest - width))
+    return _cut(one, start, width), _cut(other, start, width)
+
+
+def _cut(text: str, start: int, width: int) -> str:
+    before = "…" if start else ""
+    shown = text[start + len(before) :]
+    room = width - len(before)
+    return before + (shown if len(shown) <= room else shown[: room - 1] + "…")
+
+
 def when(time: Any) -> str:
     """A time as the API writes it, to the second."""
     return str(time or "")[:19].replace("T", " ")
