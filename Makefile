@@ -173,7 +173,7 @@ trust: $(ENVS)/dev/.ready $(ENVS)/fuzz/.ready $(ENVS)/schemathesis/.ready tools-
 cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/openai/.ready $(ENVS)/schemathesis/.ready $(ENVS)/training/.ready tools-run ## the template, and the whole product on two embedded clouds of the tests' own
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/cloud
 
-anywhere: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## make run in a fresh clone with an empty Python; a killed cloud; a full disk
+anywhere: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## make run in a fresh clone with an empty Python; a killed cloud; a full disk; the client's wheel alone
 	@$(ENVS)/dev/bin/pytest tests/anywhere
 
 # in an environment of its own: no other test waits for PyTorch
