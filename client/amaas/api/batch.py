@@ -69,8 +69,9 @@ class BatchJobs(Connection):
         Raises AmaasError at the timeout.
         """
         deadline = time.monotonic() + timeout
+        patience = self._http.timeout.read or WAIT  # of a call: the service must not wait for longer
         while True:
-            state = self.get_batch_job(job, WAIT if on_state is None else 2)
+            state = self.get_batch_job(job, int(min(WAIT if on_state is None else 2, patience / 2)))
             if on_state:
                 on_state(state)
             if state["state"] not in UNFINISHED:

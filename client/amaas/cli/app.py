@@ -12,7 +12,7 @@ import click
 
 from amaas import __version__
 from amaas.cli.base import HELP
-from amaas.cli.ending import ended, unread
+from amaas.cli.ending import ended, ours
 
 MODULES = {
     "aliases": ("alias", "approve", "promote", "protect", "reject", "rollback", "split"),
@@ -63,11 +63,11 @@ class Verbs(click.Group):
         sys.exit(ended(run, sys.argv[1:] if args is None else args))
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        with unread():
+        with ours():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with unread():
+        with ours():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -42,11 +42,14 @@ class NotRead(Exception):
 
 
 @contextmanager
-def unread() -> Iterator[None]:
+def ours() -> Iterator[None]:
+    """Of what click ends by itself: as ending.py has it, instead."""
     try:
         yield
     except BrokenPipeError as error:
         raise NotRead from error
+    except KeyboardInterrupt:
+        raise Interrupted from None
 
 
 def ended(run: Callable[[], Any], arguments: Sequence[str]) -> int:
@@ -118,6 +121,8 @@ class Telling:
         if isinstance(error, click.Abort) and not any(isinstance(cause, KeyboardInterrupt) for cause in causes):
             self.say("nothing was done")
             return FAILED
+        if sys.stderr.isatty():
+            echo("", err=True)  # behind the terminal's ^C
         self.say(str(error) or "interrupted", "interrupted")
         return INTERRUPTED
 
