@@ -129,6 +129,8 @@ class AsyncClient:
     get_model = _awaited(Client.get_model)
     list_versions = _awaited(Client.list_versions)
     get_version = _awaited(Client.get_version)
+    get_version_files = _awaited(Client.get_version_files)
+    pull = _awaited(Client.pull)
     get_version_signature = _awaited(Client.get_version_signature)
     compare_versions = _awaited(Client.compare_versions)
     get_model_counts = _awaited(Client.get_model_counts)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from amaas.api import pull
 from amaas.api.connection import Connection, Json
 
 
@@ -35,6 +38,29 @@ class Models(Connection):
         Raises ApiError 404 for a version that was registered unsigned.
         """
         return self._call("getVersionSignature", {"model": model, "version": version})
+
+    def get_version_files(self, model: str, version: int | str) -> Json:
+        """Where the files of a version's package can be read: `files` and `served`, by URLs that need no token."""
+        return self._call("getVersionFiles", {"model": model, "version": version})
+
+    def pull(
+        self,
+        model: str,
+        version: int | str = "production",
+        folder: Path | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Json:
+        """Write a version's package into a folder, by default one of the model's name: `model`, `version`, `folder`,
+        `files`. on_progress(bytes that have come, of how many).
+
+        Its golden set is not kept by the service, but for cases that are written out in amaas.json. Raises AmaasError
+        for a folder that is not empty.
+        """
+        described = self.get_version_files(model, version)
+        number = described["version"]  # an alias may move meanwhile
+        folder = folder or Path(model)
+        names = pull.write(described, self.get_version(model, number), folder, on_progress)
+        return {"model": model, "version": number, "folder": str(folder), "files": names}
 
     def compare_versions(self, model: str, old: int | str | None = None, new: int | str | None = None) -> Json:
         """Differences in manifest, graph and metrics; by default, of production and the newest version."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -142,6 +142,18 @@ def download(http: httpx.Client, url: str, name: str) -> bytes:
     if not response.is_success:
         raise refusal(response, f"storage refused the download of {name}: {response.text[:200]}")
     return response.content
+
+
+def download_blocks(http: httpx.Client, url: str, name: str, size: int) -> Iterator[bytes]:
+    """As download, in blocks of at most `size` bytes: of files that need not fit into memory."""
+    try:
+        with http.stream("GET", url) as response:
+            if not response.is_success:
+                response.read()
+                raise refusal(response, f"storage refused the download of {name}: {response.text[:200]}")
+            yield from response.iter_bytes(size)
+    except (httpx.RequestError, httpx.InvalidURL) as error:
+        raise NotConnected(f"storage stopped answering during the download of {name}: {error}; try again") from error
 
 
 def backoff(attempt: int) -> float:

@@ -28,6 +28,7 @@ MODULES = {
     "optimize": ("optimize",),
     "policy": ("policy",),
     "predict": ("explain", "infer", "predict", "rerank"),
+    "pull": ("pull",),
     "release": ("release",),
     "stats": ("stats",),
     "tokens": ("token",),

@@ -10,7 +10,9 @@ from amaas.cli.display.terminal import Terminal
 
 
 @contextmanager
-def upload_progress(name: str, *, quiet: bool, then: str = "checking") -> Iterator[Callable[[int, int], None] | None]:
+def upload_progress(
+    name: str, *, quiet: bool, verb: str = "sending", then: str = "checking"
+) -> Iterator[Callable[[int, int], None] | None]:
     """Yields on_progress of Client.push: a bar while bytes are sent, then a spinner for what follows.
 
     Yields None, and shows nothing, when quiet or without a terminal.
@@ -24,7 +26,7 @@ def upload_progress(name: str, *, quiet: bool, then: str = "checking") -> Iterat
     description = TextColumn("{task.description}", markup=False)
     columns = (SpinnerColumn(), description, BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(f"sending {name}", total=None)
+        task = bar.add_task(f"{verb} {name}", total=None)
 
         def on_progress(sent: int, total: int) -> None:
             bar.update(task, completed=sent, total=total)
