@@ -21,6 +21,7 @@ MODULES = {
     "completion": ("completion",),
     "cost": ("cost",),
     "drift": ("accuracy", "drift"),
+    "init": ("init",),
     "labels": ("label",),
     "login": ("login", "logout", "profiles"),
     "history": ("diff", "history", "verify"),
