@@ -80,11 +80,14 @@ def amaas(installed: Path, service: Service, tmp_path: Path) -> Amaas:
     return run
 
 
-def test_the_wheel_has_all_of_the_client_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_has_all_of_the_client_and_of_the_gate_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     files = [path for path in (ROOT / "client" / "amaas").rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    assert names == {path.relative_to(ROOT / "client").as_posix() for path in files} and "amaas/py.typed" in names
+    gate = [path for path in (ROOT / "shared").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    expected = {path.relative_to(ROOT / "client").as_posix() for path in files}
+    assert "amaas/py.typed" in expected and "amaas/amaas.schema.json" in expected
+    assert names == expected | {f"amaas/_gate/{path.relative_to(ROOT).as_posix()}" for path in gate}
 
 
 def test_every_module_is_imported_without_the_repository(installed: Path, tmp_path: Path) -> None:
@@ -109,6 +112,17 @@ def test_models_are_listed_pushed_and_called(amaas: Amaas, log: Log, tmp_path: P
     assert (predicted.returncode, predicted.stderr) == (0, "") and "dog" in predicted.stdout
     (tmp_path / "net.onnx").write_bytes(b"graph")
     assert amaas("push", "net.onnx").stdout == "net version 1 is registered\n"
+
+
+def test_packages_are_checked_without_a_service(installed: Path, wheel: Path, tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "PATH": os.defpath}
+    command = [str(installed / "amaas"), "check", str(ROOT / "layers" / "models" / "wine")]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "pip install 'amaas[check]'" in done.stderr
+    uv("pip", "install", "--python", installed / "python", f"amaas[check] @ {wheel.as_uri()}", at=tmp_path)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "wine would be registered: tabular" in done.stdout and "golden set 16 cases" in done.stdout
 
 
 def test_without_a_service_it_says_what_to_do(installed: Path, tmp_path: Path) -> None:

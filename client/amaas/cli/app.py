@@ -19,6 +19,7 @@ MODULES = {
     "batch": ("batch",),
     "chat": ("chat",),
     "completion": ("completion",),
+    "check": ("check",),
     "cost": ("cost",),
     "drift": ("accuracy", "drift"),
     "init": ("init",),
