@@ -12,7 +12,7 @@ from training.errors import TrainingError
 from training.options import KindName
 
 SUFFIXES: dict[KindName, frozenset[str]] = {
-    "image": frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")),
+    "image": frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".jp2")),
     "audio": frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3")),
     "text": frozenset((".txt",)),
 }

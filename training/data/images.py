@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from shared.serving.inputs import colors
+from shared.errors import AmaasError
+from shared.serving.inputs import colors, image_files, images
 from training.data import folders
 from training.data.source import Item, Options, Report, Source, every_class, targets
 from training.errors import TrainingError
 
-GRAY = {"1", "L", "LA", "I;16", "I;16B"}
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises for a bad file
+UNREADABLE = (AmaasError, OSError)
 
 
 def from_folder(root: Path, options: Options, report: Report) -> Source:
@@ -32,7 +31,7 @@ def decoded(
     items: dict[str, list[Item]], labels: list[str], options: Options, report: Report, about: dict[str, Any]
 ) -> Source:
     """Images [N, H, W, C] uint8 with C 1 where all are gray, else 3, brought to options.size (height, width)."""
-    mode = "L" if all(_mode(item) in GRAY for part in items.values() for item in part) else "RGB"
+    mode = "L" if all(_mode(item) in colors.GRAY for part in items.values() for item in part) else "RGB"
     decoded_parts: dict[str, list[tuple[Item, np.ndarray]]] = {}
     sizes: list[tuple[int, int]] = []
     for split, part in items.items():
@@ -52,15 +51,10 @@ def decoded(
     return Source("image", splits, labels, about, names, {"sizes": sizes} if len(set(sizes)) > 1 else {})
 
 
-def _file(item: Item) -> Path | io.BytesIO:
-    return io.BytesIO(item.body) if isinstance(item.body, bytes) else item.body
-
-
 def _mode(item: Item) -> str:
     """The color mode in a file's header; a file without one does not make the data set a colored one."""
     try:
-        with Image.open(_file(item)) as image:
-            return image.mode
+        return image_files.opened(item.read()).mode
     except UNREADABLE:
         return "L"
 
@@ -72,8 +66,7 @@ def _image(
     width and height before.
     """
     try:
-        with Image.open(_file(item)) as image:
-            plain = colors.convert(ImageOps.exif_transpose(image), mode)
+        plain = images.decode(item.read(), mode)
     except UNREADABLE as error:
         report.append({"item": item.name, "reason": "unreadable", "detail": str(error)[:200]})
         return None

@@ -6,28 +6,25 @@ parameters give equal bits (tests/serving/test_images.py, tests/training/test_tr
 
 from __future__ import annotations
 
-import io
 from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from shared import budget
-from shared.errors import BadInput, TooLarge
+from shared.errors import AmaasError, BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
 from shared.runtime.arrays import DTYPES
-from shared.serving.inputs import colors
+from shared.serving.inputs import image_files
 from shared.serving.loaded import Loaded
 
 MAX_PIXELS = 50_000_000
 BYTES = 4  # of a pixel in color, as Pillow has it
 ROWS = 256
 MAX_PIXELS_AT_ONCE = 200_000_000  # of all images of a call: a file of a few kilobytes can hold MAX_PIXELS
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS holds instead, asked for before anything is decoded
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -103,8 +100,8 @@ def check_pixels(bodies: list[bytes]) -> None:
     """Raises TooLarge when the images of a call have too many pixels together. What is no image is left to decode."""
     pixels = 0
     for body in bodies:
-        with suppress(OSError, SyntaxError, ValueError):
-            image = Image.open(io.BytesIO(body), formats=FORMATS)
+        with suppress(AmaasError):
+            image = image_files.opened(body)
             pixels += image.width * image.height
     if pixels > MAX_PIXELS_AT_ONCE:
         raise TooLarge(
@@ -114,24 +111,17 @@ def check_pixels(bodies: list[bytes]) -> None:
 
 
 def decode(body: bytes, mode: str, kept: int = 0) -> Image.Image:
-    """Encoded bytes as an upright image in a color mode. Raises BadInput, TooLarge before anything is decoded.
+    """Encoded bytes as an upright image in a color mode. Raises BadInput, Unsupported, TooLarge before it is decoded.
 
     kept: bytes that the model takes of each pixel, where it takes the image in its own size.
     """
-    if not body:
-        raise BadInput("the body is empty: send the image's bytes, as in curl --data-binary @image.png")
-    try:
-        image: Image.Image = Image.open(io.BytesIO(body), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            size = f"{image.width}x{image.height}"
-            raise TooLarge(f"the image has {size} pixels, more than {MAX_PIXELS:,} in all; send it smaller")
-        # decoded, and once more turned, resized or in another color mode
-        needed = image.width * image.height * (2 * BYTES + kept)
-        budget.take(needed, f"the image of {image.width}x{image.height} pixels")
-        upright = ImageOps.exif_transpose(image)
-        return colors.convert(upright, "RGB" if mode == "BGR" else mode)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadInput("the body is no image that can be read: send a whole PNG or JPEG file") from error
+    image = image_files.opened(body)
+    size = f"{image.width}x{image.height}"
+    if image.width * image.height > MAX_PIXELS:
+        raise TooLarge(f"the image has {size} pixels, more than {MAX_PIXELS:,} in all; send it smaller")
+    # decoded, and once more turned, resized or in another color mode
+    budget.take(image.width * image.height * (2 * BYTES + kept), f"the image of {size} pixels")
+    return image_files.decode(body, image, mode)
 
 
 def make_view(image: Image.Image, plan: processing.Image, tensor: Tensor) -> View:
