@@ -72,6 +72,7 @@ def recordings(data: bytes) -> None:
     with suppress(AmaasError):
         samples = sounds.decode(data, 8000)
         assert samples.ndim == 1 and samples.dtype == np.float32 and len(samples)
+        assert np.isfinite(samples).all()
 
 
 def csv_files(data: bytes) -> None:
@@ -120,6 +121,14 @@ def wav() -> bytes:
     return out.getvalue()
 
 
+def float_wav() -> bytes:
+    """Of floats, which may be no numbers."""
+    samples = struct.pack("<8f", *(n / 8 for n in range(8)))
+    form = struct.pack("<HHIIHH", 3, 1, 8000, 32_000, 4, 32)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", len(samples)) + samples
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
 def infer_request() -> bytes:
     head = (
         b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,4],"parameters":{"binary_data_size":16}},'
@@ -140,7 +149,7 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "binary-tensors": (binary_tensors, [infer_request()]),
     "manifests": (manifests, [MANIFEST]),
     "images": (pictures, [png(), jpeg()]),
-    "sounds": (recordings, [wav()]),
+    "sounds": (recordings, [wav(), float_wav()]),
     "csv": (csv_files, [CSV]),
 }
 CONTROL: dict[str, tuple[Target, list[bytes]]] = {"control": (control, [CSV])}

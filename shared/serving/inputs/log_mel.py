@@ -12,7 +12,7 @@ import numpy as np
 
 from shared import budget
 from shared.package import processing
-from shared.serving.inputs import sounds
+from shared.serving.inputs import sound_files, sounds
 
 SAMPLE_RATE, HOP = 16_000, 160  # Hz; samples from one frame to the next
 FRAMES = SAMPLE_RATE // HOP  # of a second
@@ -34,7 +34,9 @@ def features(samples: np.ndarray, mels: int, seconds: float) -> np.ndarray:
     window = round(seconds * SAMPLE_RATE)
     silence = window - len(samples) if len(samples) <= window else window
     length = len(samples) + silence
-    budget.take((length // HOP) * mels * 4 * sounds.SAMPLE, f"the features of {length / SAMPLE_RATE:.0f} s of sound")
+    budget.take(
+        (length // HOP) * mels * 4 * sound_files.SAMPLE, f"the features of {length / SAMPLE_RATE:.0f} s of sound"
+    )
     padded = np.pad(samples, (0, silence))
     logged = sounds.features(padded, _plan(mels))[:, : length // HOP]  # the last frame is beyond the end
     kept: np.ndarray = np.maximum(logged, logged.max() - np.float32(RANGE))

@@ -6,7 +6,6 @@ HTK): equal parameters give equal numbers within 1e-4 (tests/serving/test_sounds
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -17,13 +16,14 @@ from shared.errors import BadInput, TooLarge
 from shared.package import processing
 from shared.package.manifest import Tensor
 from shared.runtime.arrays import DTYPES
+from shared.serving.inputs import sound_files
+from shared.serving.inputs.sound_files import SAMPLE
 from shared.serving.loaded import Loaded
 
-MAX_SAMPLES = 30_000_000  # of all channels together: ten minutes of one at 48 kHz
 MAX_WINDOWS = 10_000
 MAX_IN_FRAMES = 60_000_000  # samples in all frames of a transform, which overlap
 AT_ONCE = 4_000_000  # of these, that are transformed at a time: 100 MB
-SAMPLE, CELL = 4, 40  # bytes of a sample, and of a number of a spectrogram while it is made
+CELL = 40  # bytes of a number of a spectrogram while it is made
 
 
 def signature(loaded: Loaded) -> tuple[Tensor, processing.Audio]:
@@ -39,32 +39,17 @@ def signature(loaded: Loaded) -> tuple[Tensor, processing.Audio]:
 def decode(body: bytes, sample_rate: int) -> np.ndarray:
     """Encoded bytes (WAV, FLAC, OGG, MP3) as samples of one channel in -1..1 at sample_rate (Hz), FP32.
 
-    Raises BadInput, TooLarge.
+    All are finite. Raises BadInput, TooLarge, Unsupported.
     """
-    import soundfile
-
-    if not body:
-        raise BadInput("the body is empty: send the sound's bytes, as in curl --data-binary @sound.wav")
-    try:
-        with soundfile.SoundFile(io.BytesIO(body)) as file:
-            if file.frames * file.channels > MAX_SAMPLES:
-                raise TooLarge(f"the sound has {file.frames:,} samples, more than one call can take; send a part of it")
-            if file.frames * sample_rate > MAX_SAMPLES * file.samplerate:
-                raise TooLarge(
-                    f"the sound has {file.frames:,} samples at {file.samplerate:,} Hz, which are too many at the "
-                    f"model's {sample_rate:,} Hz; send a part of it"
-                )
-            resampled = file.frames * sample_rate // file.samplerate
-            room = SAMPLE * (file.frames * (file.channels + 1) + 2 * resampled)
-            budget.take(room, f"the sound of {file.frames:,} samples")
-            samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
-    except (soundfile.SoundFileError, TypeError, ValueError) as error:
-        raise BadInput("the body is no sound that can be read: send a whole WAV, FLAC, OGG or MP3 file") from error
-    mono: np.ndarray = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
+    mono, rate = sound_files.read(body, sample_rate)
     if len(mono) and rate != sample_rate:
+        resampled = len(mono) * sample_rate // rate
+        budget.take(2 * SAMPLE * resampled, f"the sound of {len(mono):,} samples, at {sample_rate:,} Hz,")
         mono = resample(mono, rate, sample_rate)  # of a few samples, none may be left
     if not len(mono):
         raise BadInput(f"the sound is empty: it has no samples at the model's {sample_rate:,} Hz")
+    if not np.isfinite(mono).all():
+        raise BadInput("the sound's samples are too large to be mixed and resampled in FP32: save it with -1 to 1")
     return mono
 
 
@@ -103,7 +88,14 @@ def feeds(tensor: Tensor, plan: processing.Audio, parts: list[np.ndarray]) -> di
         values = values[:, None]
     if values.ndim != len(tensor.shape):
         raise BadInput(f"{plan.features} gives {values.ndim} axes, the model's input has shape {tensor.shape}")
-    return {tensor.name: np.ascontiguousarray(values, DTYPES[tensor.datatype])}
+    with np.errstate(over="ignore"):
+        numbers = np.ascontiguousarray(values, DTYPES[tensor.datatype])
+    if not np.isfinite(numbers).all():
+        raise BadInput(
+            f"the sound is too loud: its {plan.features} has numbers that {tensor.datatype} does not; save it with "
+            "samples of -1 to 1"
+        )
+    return {tensor.name: numbers}
 
 
 def part_bytes(samples: int, tensor: Tensor, plan: processing.Audio) -> int:
