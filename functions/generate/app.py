@@ -30,6 +30,7 @@ from shared.serving.models import Models
 from shared.serving.observe import FailedLoad
 from shared.serving.speech import openai as speech
 from shared.serving.wall import Wall
+from shared.values.texts import in_utf8
 
 begun_ns = time.perf_counter_ns()
 V2 = "/v2/models/{model}"
@@ -200,8 +201,8 @@ def predict(request: Request) -> Response:
     """A text in, a text out: of a model with a chat template, an answer to a message. Of one of speech, a sound in"""
     started_ns = time.perf_counter_ns()
     loaded = _load(request, "predict", started_ns, requests.model_in_path(request))
-    kind = _kind(request)
-    body, hears = requests.body(request), loaded.manifest.served_task == SPEECH_TO_TEXT
+    body, kind = in_utf8(*requests.sent(request))
+    hears = loaded.manifest.served_task == SPEECH_TO_TEXT
     call = (
         Hearing(request, loaded, "predict", started_ns) if hears else Generating(request, loaded, "predict", started_ns)
     )
@@ -222,15 +223,11 @@ def explain(request: Request) -> Response:
     loaded = _load(request, "explain", started_ns, requests.model_in_path(request))
     tasks.require_explained(loaded.manifest)
     call = Generating(request, loaded, "explain", started_ns)
-    kind, body = _kind(request), requests.body(request)
+    body, kind = in_utf8(*requests.sent(request))
     item, options = call.failing(lambda: texts.read_explained(body, kind, request.query))
     explanation, used = call.failing(lambda: texts.explain_one(call.engine, item, options, request.caller))
     heading = {"model": call.loaded.name, "version": call.loaded.version.version}
     return call.done(heading | explanation, used=used)
-
-
-def _kind(request: Request) -> str:
-    return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 def _answers(

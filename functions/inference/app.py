@@ -204,7 +204,7 @@ def infer(request: Request) -> Response:
     In application/octet-stream, the JSON is followed by the inputs that have a binary_data_size.
     """
     started_ns = time.perf_counter_ns()
-    parsed = protocol.parse(request.body, request.headers)
+    parsed = protocol.parse(*requests.tensors(request))
     return calls.infer(_pending(request, "infer", started_ns), parsed)
 
 
@@ -267,8 +267,7 @@ def _answer_in_task(
 ) -> Response:
     """What /predict and /explain share: a body of any content type, answered by the model's task, perhaps elsewhere."""
     started_ns = time.perf_counter_ns()
-    body = requests.body(request)
-    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    body, content_type = requests.sent(request)
     try:
         call = _pending(request, route, started_ns, repeatable=repeatable)
     except GeneratesText as error:

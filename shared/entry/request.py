@@ -15,6 +15,7 @@ from shared.access.callers import Caller
 from shared.access.limits import Limits
 from shared.entry import proxy
 from shared.registry.state import Change
+from shared.values import texts
 
 
 def _without_key(answer: Any) -> None:
@@ -93,7 +94,10 @@ class Request(Struct, frozen=True):
     def json(self, of: Any = dict[str, Any]) -> Any:
         """The body as JSON of a given type; an empty body is an empty object. Raises BadInput."""
         try:
-            return msgspec.json.decode(self.body or b"{}", type=of)
+            body, _ = texts.in_utf8(self.body, self.headers.get("content-type") or "application/json")
+            return msgspec.json.decode(body or b"{}", type=of)
+        except errors.Unsupported as error:  # a charset, which is no reason to describe one more status of each route
+            raise errors.BadInput(str(error)) from error
         except msgspec.ValidationError as error:
             raise errors.BadInput(f"the body does not fit: {error}") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, Struct
 
 from shared.errors import BadInput, Unsupported
 from shared.package.fields import Positive
+from shared.values import texts
 
 MOST = 1024
 MOST_LABELS = 100  # that a call brings: each is a run of the model for each input
@@ -65,7 +66,7 @@ def read(body: bytes, content_type: str, kind: str, query: dict[str, str]) -> In
     if kind in FILES and (not content_type or content_type.startswith((f"{kind}/", "application/octet-stream"))):
         return Inputs([body], False, options(query))
     if kind == "text" and content_type.startswith("text/"):
-        return Inputs([_decode_text(body)], False, options(query))
+        return Inputs([texts.decoded(body)], False, options(query))
     if content_type and "json" not in content_type:
         also = FILES.get(kind, "text/plain" if kind == "text" else "text/csv")
         raise Unsupported(f"this model takes {also}, or application/json, not {content_type[:80]!r}")
@@ -102,13 +103,6 @@ def no_nulls(query: Mapping[str, Any]) -> None:
     for name, value in query.items():
         if value == "null":
             raise BadInput(f"the query's {name[:40]} does not fit: omit it, or give a value that is not null")
-
-
-def _decode_text(body: bytes) -> str:
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"the text is not UTF-8: {error}") from error
 
 
 def _decode_file(item: Any, number: int) -> bytes:

@@ -19,6 +19,7 @@ from shared.package.manifest import Manifest
 from shared.package.tasks import TASKS, TENSOR
 from shared.serving.loaded import Loaded
 from shared.serving.tasks.base import Request, Task, Together
+from shared.values import texts
 
 MODULES = "shared.serving.tasks.*"  # read by tools/closure.py: all of them are built into what reaches this one
 
@@ -47,10 +48,11 @@ def in_own_terms(manifest: Manifest) -> bool:
 def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> dict[str, Any]:
     """Answer in the task's own terms: an answer, or `{"results": […]}` with one per input where a list was sent.
 
-    Raises BadInput, Unsupported, TooLarge, and NotImplemented_ for a task of another release.
+    content_type: of the body, with its charset. Raises BadInput, Unsupported, TooLarge, and NotImplemented_ for a task
+    of another release.
     """
     task = of(loaded.manifest)
-    inputs = task.read(loaded, body, content_type, query)
+    inputs = task.read(loaded, *texts.in_utf8(body, content_type), query)
     items, size = inputs.items, task.per_run(loaded)
     if loaded.manifest.input_kind in ("text", "table"):  # of sounds, the samples are noted when they are decoded
         loaded.note(items)
@@ -78,7 +80,7 @@ def explain(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     """The attributions of one input, or a picture of them (PNG). Raises BadInput, Unsupported, NotImplemented_."""
     task = of(loaded.manifest)
     require_explained(loaded.manifest)
-    item, options = task.read_explained(loaded, body, content_type, query)
+    item, options = task.read_explained(loaded, *texts.in_utf8(body, content_type), query)
     try:
         with budget.part():
             explanation = task.explain(loaded, item, options)

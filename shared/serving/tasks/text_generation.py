@@ -22,6 +22,7 @@ from shared.serving.generation.triton import Parameters
 from shared.serving.inputs.request import Body, Inputs, Options
 from shared.serving.loaded import Loaded
 from shared.serving.tasks.base import Request, Task, Together, one_of
+from shared.values.texts import decoded
 
 if TYPE_CHECKING:
     from shared.serving.explain import Options as ExplainOptions
@@ -48,7 +49,7 @@ def read(body: bytes, content_type: str, query: dict[str, str]) -> Inputs:
     try:
         if content_type.startswith("text/"):
             asked = msgspec.convert(query, Parameters, strict=False).ask()
-            return Inputs([Item(body.decode(), [], asked)], False, Options())
+            return Inputs([Item(decoded(body), [], asked)], False, Options())
         if content_type and "json" not in content_type:
             raise Unsupported(f"this model takes text/plain or application/json, not {content_type[:80]!r}")
         request = msgspec.json.decode(body, type=Body)
