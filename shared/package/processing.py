@@ -44,14 +44,17 @@ class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 class Text(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="text"):
     """How text becomes token ids. tokenizer: a file of the package in the form of Hugging Face's `tokenizers`.
 
-    Without a tokenizer the model takes the text itself. max_length: tokens, the special ones included; what is longer
-    is cut. padding: to the longest text of a call, or to max_length. prefix: put before each text, as in "passage: ";
-    query_prefix: in its place before the query of /v1/rerank, for embedding models that have one for queries.
+    Without a tokenizer the model takes the text itself. The tokenizer cuts and pads as its file says (truncation,
+    padding), but for what is said here. max_length: tokens, the special ones included; what is longer is cut.
+    padding: to the longest text of a call, or to max_length; of a file that does not pad, "longest". prefix: put
+    before each text, as in "passage: "; query_prefix: in its place before the query of /v1/rerank, for embedding
+    models that have one for queries.
     """
 
     tokenizer: FileName | None = None
     max_length: Length | None = None
-    padding: Literal["longest", "max_length"] = "longest"
+    # absent in what is stored, where a package has none: the last release takes it for "longest"
+    padding: Literal["longest", "max_length"] | UnsetType = UNSET
     prefix: Annotated[str, Meta(max_length=1000)] = ""
     # absent in what is stored, where a package has none: the last release can read that
     query_prefix: Annotated[str, Meta(max_length=1000)] | UnsetType = UNSET

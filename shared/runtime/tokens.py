@@ -53,10 +53,21 @@ class Tokenizer:
         with translated_errors("the model's tokenizer cannot take this text"):
             encodings = self._tokenizer.encode_batch(items)
         longest = max(len(encoding.ids) for encoding in encodings)
+        self._level(encodings, longest)
         if longest > MAX_TOKENS and not self._tokenizer.truncation:
             raise TooLarge(f"the text has {longest:,} tokens, more than {MAX_TOKENS:,}; send a part of it")
         with translated_errors("the model's tokenizer makes rows of different lengths"):
             return [np.array([MEMBERS[name](e) for e in encodings], np.int64) for name in outputs or MEMBERS]
+
+    def _level(self, encodings: list[tokenizers.Encoding], longest: int) -> None:
+        """Rows of one length, where the tokenizer pads to one that it does not cut to."""
+        padding = dict(self._tokenizer.padding or {})
+        if padding.pop("length", None) is None or longest > MAX_TOKENS:
+            return
+        padding.pop("pad_to_multiple_of", None)
+        for encoding in encodings:
+            if len(encoding.ids) < longest:
+                encoding.pad(longest, **padding)
 
     def vocabulary_texts(self) -> list[str]:
         """Texts of what it knows: it may be one of another alphabet, or of none."""
@@ -89,20 +100,29 @@ def parse_plain(raw: bytes) -> tokenizers.Tokenizer:
 
 
 def parse(raw: bytes, cutting: Cutting) -> tokenizers.Tokenizer:
-    """A tokenizer from its JSON, set to cut and pad. Raises what the library does."""
+    """A tokenizer from its JSON, which cuts and pads as that says, but for what `cutting` says. Raises what the
+    library does.
+    """
     parsed = _read(raw)
-    longest = cutting.longest or cutting.fixed or (parsed.truncation or {}).get("max_length")
+    own = parsed.truncation or {}
+    longest = cutting.longest or own.get("max_length")
+    longest = min(longest or cutting.fixed, cutting.fixed) if cutting.fixed else longest
     if longest:
-        parsed.enable_truncation(longest)
-    whole = cutting.fixed or (longest if cutting.whole else None)
-    parsed.enable_padding(length=whole, **_padding(parsed))
+        # a stride is how far the parts of a long text overlap, of which the first one is all that is asked for
+        parsed.enable_truncation(longest, **{name: own[name] for name in ("strategy", "direction") if name in own})
+    padding = _padding(parsed)
+    if cutting.fixed:
+        padding |= {"length": cutting.fixed, "pad_to_multiple_of": None}
+    elif cutting.whole is not None:
+        padding["length"] = longest if cutting.whole else None
+    parsed.enable_padding(**padding)
     return parsed
 
 
 def _padding(tokenizer: tokenizers.Tokenizer) -> dict[str, Any]:
-    declared = tokenizer.padding or {}
-    if declared:
-        return {name: declared[name] for name in ("pad_id", "pad_type_id", "pad_token", "direction")}
+    """Its own, as the library takes it; without, to the longest text, by a token that has a name for it."""
+    if tokenizer.padding:
+        return dict(tokenizer.padding)
     token = next((token for token in PADS if tokenizer.token_to_id(token) is not None), None)
     return {"pad_token": token, "pad_id": tokenizer.token_to_id(token)} if token else {}
 

@@ -28,15 +28,16 @@ STARTING = 30.0  # seconds for the zygote to answer: its imports, on a machine t
 
 
 class Cutting(Struct, frozen=True, array_like=True):
-    """How a tokenizer makes rows of texts, in tokens. longest: what is longer is cut; None: as the tokenizer has it.
+    """How a tokenizer makes rows of texts, in tokens, where that is not as its own file says.
 
-    fixed: the length of all rows, where the model has one. whole: rows are as long as `longest`, not as the longest
-    text of a call. plain: a decoder's, one text at a time, with its chats and grammars: see language.Language.
+    longest: what is longer is cut; None: as the file has it. fixed: the length of all rows, where the model has one.
+    whole: rows are as long as `longest`, or as the longest text of a call; None: as the file has it. plain: a
+    decoder's, one text at a time, with its chats and grammars: see language.Language.
     """
 
     longest: int | None = None
     fixed: int | None = None
-    whole: bool = False
+    whole: bool | None = None
     plain: bool = False
 
 

@@ -10,10 +10,11 @@ from functions.registry import app as registry
 from shared.storage.memory import MemoryStore
 from tests.functions.generating import CHAT, HI, models, pushed
 from tests.functions.test_flow import push
+from tests.functions.test_forward import Lambda, remote
 from tests.functions.test_packages import embedder
 from tests.support import Answer, call, linear
 
-__all__ = ["models", "pushed"]  # fixtures
+__all__ = ["models", "pushed", "remote"]  # fixtures
 
 MARK = b"\xef\xbb\xbf"
 TEXT = "the cat, anna and the cat"
@@ -99,10 +100,9 @@ def test_what_administrators_send_may_have_a_mark(store: MemoryStore) -> None:
         assert call(registry.handler, "PUT", path, body, headers={"Content-Type": kind}).status == status
 
 
-def test_a_text_that_is_gone_on_with_is_the_same_however_it_is_written() -> None:
-    path = "/models/tiny/predict"
+def test_a_text_that_is_gone_on_with_is_the_same_however_it_is_written(remote: Lambda) -> None:
     answers = [
-        call(generate.handler, "POST", path, body, headers={"Content-Type": kind}, query={"max_tokens": "4"})
+        predict("tiny", body, kind)
         for body, kind in (
             (b"hi", "text/plain"),
             (MARK + b"hi", "text/plain"),
@@ -112,8 +112,7 @@ def test_a_text_that_is_gone_on_with_is_the_same_however_it_is_written() -> None
     ]
     assert [answer.status for answer in answers] == [200] * 4
     assert len({answer.json["usage"]["prompt_tokens"] for answer in answers}) == 1
-    unknown = call(generate.handler, "POST", path, b"hi", headers={"Content-Type": "text/plain; charset=x"})
-    assert unknown.status == 415
+    assert predict("tiny", b"hi", "text/plain; charset=x").status == 415
     chat = json.dumps({"model": "tiny", "messages": HI, "max_tokens": 2}).encode()
     used = [call(generate.handler, "POST", CHAT, raw).json["usage"] for raw in (chat, MARK + chat)]
     assert used[0]["prompt_tokens"] == used[1]["prompt_tokens"]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 
 from shared.errors import BadInput, TooLarge, Unavailable
 from shared.package import processing
@@ -75,7 +76,7 @@ def load_tokenizer(loaded: Loaded) -> Session:
 def cutting(plan: processing.Text, ids: Tensor | None) -> Cutting:
     """How the plan cuts and pads. ids: the model's input of token ids, whose length may be fixed."""
     fixed = ids.shape[1] if ids and len(ids.shape) == 2 and ids.shape[1] > 0 else None
-    return Cutting(plan.max_length, fixed, plan.padding == "max_length")
+    return Cutting(plan.max_length, fixed, None if plan.padding is UNSET else plan.padding == "max_length")
 
 
 def _open(loaded: Loaded, raw: bytes, how: Cutting) -> Session:
@@ -107,14 +108,21 @@ def feeds(loaded: Loaded, texts: list[Item], also: Sequence[str] = ()) -> tuple[
         if tensor.name not in members:
             raise BadInput(f"the model's input {tensor.name!r} is none that a tokenizer gives: {sorted(members)}")
     needed = [members[tensor.name] for tensor in loaded.manifest.inputs]
+    needed += ["mask"] if any(tensor.name == POSITIONS for tensor in loaded.manifest.inputs) else []
     tokens = encode(loaded, texts, list(dict.fromkeys([*needed, *also])))
-    inputs = {tensor.name: _to_input(tensor, tokens[members[tensor.name]]) for tensor in loaded.manifest.inputs}
-    return inputs, tokens
+    rows = {name: tokens[member] for name, member in members.items() if member in tokens}
+    if POSITIONS in rows and "mask" in tokens:
+        rows[POSITIONS] = _positions(tokens["mask"])
+    return {tensor.name: _to_input(tensor, rows[tensor.name]) for tensor in loaded.manifest.inputs}, tokens
+
+
+def _positions(mask: np.ndarray) -> np.ndarray:
+    """Of each token in its text, which begins behind what it is padded with on the left."""
+    before = mask.argmax(axis=1)[:, None]
+    return np.asarray(np.maximum(np.arange(mask.shape[1]) - before, 0))
 
 
 def _to_input(tensor: Tensor, values: np.ndarray) -> np.ndarray:
-    if tensor.name == POSITIONS:
-        values = np.broadcast_to(np.arange(values.shape[1]), values.shape)
     return np.ascontiguousarray(values, DTYPES[tensor.datatype])
 
 

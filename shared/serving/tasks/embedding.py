@@ -82,7 +82,7 @@ def pool(values: np.ndarray, mask: np.ndarray | None, pooling: str) -> np.ndarra
         return values.reshape(len(values), -1)
     weights = np.ones(values.shape[:2], np.float32) if mask is None else mask
     if pooling == "first":
-        return np.asarray(values[:, 0])
+        return np.asarray(values[np.arange(len(values)), weights.argmax(axis=1)])  # behind padding on the left
     if pooling == "last":
         last = weights.shape[1] - 1 - weights[:, ::-1].argmax(axis=1)
         return np.asarray(values[np.arange(len(values)), last])
