@@ -20,6 +20,9 @@ class Csv(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_de
     decimal: Literal[".", ","] = "."
 
 
+CSV_OPTIONS = Csv.__struct_fields__  # by these names, callers say it of their own files
+
+
 class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One column of a table. input: the model's input that it goes to; omitted, the one of its name, or the only one.
 

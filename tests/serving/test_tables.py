@@ -150,3 +150,34 @@ def test_options_belong_into_parameters(model) -> None:
     with pytest.raises(BadInput, match=r"parameters.*top_k"):
         ask(model, {"input": ROWS[0], "top_k": 1})
     assert len(ask(model, {"input": ROWS[0], "parameters": {"top_k": 1}, "id": 7})["predictions"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("content_type", "options"),
+    [
+        ('text/csv; charset=iso-8859-1; delimiter=";"; decimal=","', {}),
+        ("text/csv; delimiter=semicolon; decimal=,; charset=latin1", {}),
+        ("text/csv; charset=iso-8859-1", {"delimiter": ";", "decimal": ","}),
+    ],
+)
+def test_a_csv_as_its_sender_says_that_it_is_written(content_type: str, options: dict[str, str]) -> None:
+    plan = Table(columns=[Column(name="größe"), Column(name="b")], reference="rows.csv")
+    typical = "größe,b\n1,2\n3,4\n".encode()
+    model = packages.loaded(linear([[1.0], [10.0]]), task="tabular", preprocess=plan, files={"rows.csv": typical})
+    body = "größe;b\n1,5;2\n-0,5;3\n".encode("iso-8859-1")
+    assert ask(model, body, content_type, **options)["results"] == [{"value": 21.5}, {"value": 29.5}]
+    one = "größe;b\n1,5;2\n".encode("iso-8859-1")
+    explained = tasks.explain(model, one, content_type, options)
+    assert isinstance(explained, dict) and "attributions" in str(explained)
+
+
+def test_nothing_about_a_csv_is_guessed(model) -> None:
+    for body, content_type, words in (
+        (b"age;city\n1;x\n", "text/csv", "say delimiter=semicolon|which the model lacks"),
+        (b'age,city\n"1,5",x\n', "text/csv", "declare decimal"),
+        ("age,city\n1,x\n".encode("utf-16"), "text/csv", "UTF-16"),
+        (b"age,city\n1,x\n", "text/csv; delimiter=x", "none that CSV has"),
+        (b"age,city\n1,x\n", "text/csv; charset=klingon", "klingon"),
+    ):
+        with pytest.raises((BadInput, Unsupported), match=words):
+            ask(model, body, content_type)

@@ -42,6 +42,13 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     multi_label: Annotated[
         bool | None, Meta(description="of zero-shot models: several labels may be right, each is scored by itself")
     ] = None
+    delimiter: Annotated[
+        Annotated[str, Meta(max_length=9)] | None,
+        Meta(description="of a CSV, between fields: comma, semicolon, tab or pipe"),
+    ] = None
+    decimal: Annotated[
+        Annotated[str, Meta(max_length=1)] | None, Meta(description="of a CSV, before fractions: a point or a comma")
+    ] = None
 
 
 class Body(Struct, frozen=True, forbid_unknown_fields=True):

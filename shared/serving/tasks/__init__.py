@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from shared import budget
 from shared.errors import NotImplemented_, TooLarge
 from shared.package.manifest import Manifest
+from shared.package.table import CSV_OPTIONS
 from shared.package.tasks import TASKS, TENSOR
 from shared.serving.loaded import Loaded
 from shared.serving.tasks.base import Request, Task, Together
@@ -52,7 +53,7 @@ def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     of another release.
     """
     task = of(loaded.manifest)
-    inputs = task.read(loaded, *texts.in_utf8(body, content_type), query)
+    inputs = task.read(loaded, *_sent(body, content_type, query))
     items, size = inputs.items, task.per_run(loaded)
     if loaded.manifest.input_kind in ("text", "table"):  # of sounds, the samples are noted when they are decoded
         loaded.note(items)
@@ -65,6 +66,13 @@ def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     except MemoryError as error:
         raise TooLarge("the input takes more memory than there is: send a smaller one, or fewer in a call") from error
     return _heading(loaded) | ({"results": answers} if inputs.many else answers[0])
+
+
+def _sent(body: bytes, content_type: str, query: dict[str, str]) -> tuple[bytes, str, dict[str, str]]:
+    """A body in UTF-8, its type, and the options: also what a CSV's type says of how it is written."""
+    declared = texts.content_type(content_type)
+    dialect = {name: declared.parameters[name] for name in CSV_OPTIONS if name in declared.parameters}
+    return *texts.in_utf8(body, content_type), {**query, **(dialect if declared.kind == "text/csv" else {})}
 
 
 def predict_together(loaded: Loaded, requests: Sequence[Request]) -> list[Together | None]:
@@ -80,7 +88,7 @@ def explain(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     """The attributions of one input, or a picture of them (PNG). Raises BadInput, Unsupported, NotImplemented_."""
     task = of(loaded.manifest)
     require_explained(loaded.manifest)
-    item, options = task.read_explained(loaded, *texts.in_utf8(body, content_type), query)
+    item, options = task.read_explained(loaded, *_sent(body, content_type, query))
     try:
         with budget.part():
             explanation = task.explain(loaded, item, options)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from shared.errors import BadInput, NotImplemented_
 from shared.package.manifest import Manifest
+from shared.package.table import CSV_OPTIONS
 from shared.serving.inputs import request
 from shared.serving.inputs.request import Inputs, Options
 from shared.serving.loaded import Loaded
@@ -62,8 +63,9 @@ class Task(Protocol):
         """The one input to explain, and what is asked of it. Raises as `read` does."""
         from shared.serving.explain import read_options
 
-        options = read_options(query)
-        return one_of(self.read(loaded, body, content_type, {}).items), options
+        dialect = {name: value for name, value in query.items() if name in CSV_OPTIONS}
+        options = read_options({name: value for name, value in query.items() if name not in dialect})
+        return one_of(self.read(loaded, body, content_type, dialect).items), options
 
     together: ClassVar[bool] = False  # whether `answer_together` has a way to
 
