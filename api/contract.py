@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared import batch_keys, keys
 from shared.entry import idempotency
@@ -42,10 +42,18 @@ class Contract(Struct, frozen=True, kw_only=True):
     errors: tuple[int, ...] = ()
 
 
+Code = Annotated[str, Meta(pattern="^[a-z_]+$", description="the kind of error in one word, for programs")]
+RequestId = Annotated[
+    str, Meta(min_length=1, description="the call's number, which to report and to search the log for")
+]
+
+
 class Error(Struct):
     """Every answer that is no success: what happened, and what to do."""
 
     error: Annotated[str, Meta(min_length=1)]
+    code: Code | UnsetType = UNSET
+    request_id: RequestId | UnsetType = UNSET
 
 
 class OpenaiError(Struct):
@@ -54,7 +62,8 @@ class OpenaiError(Struct):
     message: Annotated[str, Meta(min_length=1)]
     type: str
     param: str | None
-    code: str | None
+    code: Code | None
+    request_id: RequestId | UnsetType = UNSET
 
 
 class OpenaiErrorAnswer(Struct):

@@ -27,9 +27,11 @@ from shared import errors
 from shared.entry.http import JSON, Route
 from shared.serving.describe import RELEASE
 
-ABOUT = """Models in a bucket, served. Every answer that is no success is `{"error": "what happened, and what to do"}`;
-below `/v1`, where OpenAI's clients call, it is an object of that name with these words as its `message`, unless the
-gateway itself answers (an unknown token, a limit of rate): its words are `error` on all paths.
+ABOUT = """Models in a bucket, served. Every answer that is no success is
+`{"error": "what happened, and what to do", "code": "bad_input", "request_id": "…"}`: words for people, one word for
+programs, and the call's number, which is in the header `x-request-id`, too. Below `/v1`, where OpenAI's clients call,
+`error` is an object with these words as its `message`, and with the other two; unless the gateway itself answers (an
+unknown token, a limit of rate): its words are `error` on all paths. The words of `code`: {codes}.
 
 Scopes: `infer`, `label` (what answers should have been), `read`, `write`, `promote` and `train` (all three imply
 `read`), `admin` (implies all), each for all models or for a pattern, as in `infer:fashion-*`; `data`, for data sets
@@ -59,11 +61,22 @@ ERRORS = {
 # of errors, by how their names begin; among OpenAI's there are those of the gateway, which has one form
 FORMS: dict[str, Any] = {"": Error, "Openai": (OpenaiErrorAnswer, Error)}
 ALWAYS = (400, 401, 403, 413, 429, 500, 502, 503, 504)
+OF_THE_GATEWAY = ("no_answer", "refused")  # beside those of functions
 HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     429: {"Retry-After": {"schema": {"type": "string"}}},
     503: {"Retry-After": {"schema": {"type": "string"}}},
 }
+
+
+def _codes() -> str:
+    """Of all errors that functions and the gateway answer with, as a sentence."""
+    by_name = {one.code for one in _subclasses(errors.AmaasError)}
+    return ", ".join(f"`{code}`" for code in sorted({*by_name, *OF_THE_GATEWAY}))
+
+
+def _subclasses(of: type[errors.AmaasError]) -> list[type[errors.AmaasError]]:
+    return [of, *(one for sub in of.__subclasses__() for one in _subclasses(sub))]
 
 
 def document() -> dict[str, Any]:
@@ -75,7 +88,12 @@ def document() -> dict[str, Any]:
         paths.setdefault(route.template, {})[route.method.lower()] = _operation(function, route, described, schemas)
     return {
         "openapi": "3.1.1",
-        "info": {"title": "Amaas", "version": RELEASE, "summary": "AI Model as a Service", "description": ABOUT},
+        "info": {
+            "title": "Amaas",
+            "version": RELEASE,
+            "summary": "AI Model as a Service",
+            "description": ABOUT.replace("{codes}", _codes()),
+        },
         # relative to the document; the function that answers it puts the whole address there
         "servers": [{"url": "."}],
         "security": [{"token": []}],
@@ -209,5 +227,6 @@ def _success(of: Any, described: Contract, schemas: Schemas) -> dict[str, Any]:
 
 
 def _error(status: int, about: str, of: Any, schemas: Schemas) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": about, "content": {JSON: {"schema": schemas[of]}}}
-    return response | ({"headers": HEADERS[status]} if status in HEADERS else {})
+    identified = {errors.REQUEST_ID: {"description": "as `request_id` in the body", "schema": {"type": "string"}}}
+    headers = identified | HEADERS.get(status, {})
+    return {"description": about, "headers": headers, "content": {JSON: {"schema": schemas[of]}}}

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import Any
 
+REQUEST_ID = "x-request-id"  # the header of every error that the body's request_id is in as well
+INTERNAL = "internal"
 OPENAI = "/v1/"  # where paths begin whose clients are those of OpenAI's API and its relatives: they read another form
 # of an error, by its status; of others it is the request's, or the server's
 OPENAI_TYPES = {
@@ -30,12 +32,17 @@ OPENAI_TYPES = {
 }
 
 
-def body_for(path: str, status: int, message: str) -> dict[str, Any]:
-    """The body of an error's answer, in the form that clients of the path read."""
+def body_for(path: str, status: int, message: str, code: str = "", request_id: str = "") -> dict[str, Any]:
+    """The body of an error's answer, in the form that clients of the path read.
+
+    code: of the error's class, of its status if empty. request_id: the gateway's number of the call, if there is one.
+    """
+    code = code or CODES.get(status, INTERNAL)
+    identified = {"request_id": request_id} if request_id else {}
     if not path.startswith(OPENAI):
-        return {"error": message}
+        return {"error": message, "code": code, **identified}
     kind = OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
-    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+    return {"error": {"message": message, "type": kind, "param": None, "code": code, **identified}}
 
 
 def message_in(body: Any) -> Any:
@@ -48,48 +55,59 @@ class AmaasError(Exception):
     """Base of all expected errors; anything else that reaches the handler is a bug and answered with 500."""
 
     status = 500
+    # the class in one word, for programs: the message is for people, and may change
+    code = INTERNAL
     # seconds after which the same call may succeed; None where it will not, as it is
     retry_after: int | None = None
 
-    def body(self, path: str = "") -> dict[str, Any]:
+    def body(self, path: str = "", request_id: str = "") -> dict[str, Any]:
         """As an answer to who called the path."""
-        return body_for(path, self.status, str(self))
+        return body_for(path, self.status, str(self), self.code, request_id)
 
 
 class BadInput(AmaasError):
     status = 400
+    code = "bad_input"
 
 
 class Unauthenticated(AmaasError):
     status = 401
+    code = "unauthenticated"
 
 
 class Forbidden(AmaasError):
     status = 403
+    code = "forbidden"
 
 
 class NotFound(AmaasError):
     status = 404
+    code = "not_found"
 
 
 class Conflict(AmaasError):
     status = 409
+    code = "conflict"
 
 
 class TooLarge(AmaasError):
     status = 413
+    code = "too_large"
 
 
 class Unsupported(AmaasError):
     status = 415
+    code = "unsupported"
 
 
 class KeyReused(AmaasError):
     status = 422
+    code = "key_reused"
 
 
 class TooMany(AmaasError):
     status = 429
+    code = "too_many"
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
@@ -98,12 +116,19 @@ class TooMany(AmaasError):
 
 class NotImplemented_(AmaasError):  # the underscore: the bare name would shadow the builtin constant
     status = 501
+    code = "not_implemented"
 
 
 class Unavailable(AmaasError):
     status = 503
+    code = "unavailable"
     retry_after = 1
 
 
 class OutOfTime(AmaasError):
     status = 504
+    code = "out_of_time"
+
+
+# by status, where only that is known: in answers that an earlier release kept
+CODES = {one.status: one.code for one in AmaasError.__subclasses__()}

@@ -52,9 +52,13 @@ REMEDY = "deploy that release again, or a later one"
 class TooNew(Unavailable):
     """A stored object was written by a later release, in a form that this one cannot read."""
 
+    code = "too_new"
+
 
 class Damaged(Unavailable):
     """A stored object is not what it was written as: another try does not help, and others may be whole."""
+
+    code = "damaged"
 
 
 UNREADABLE = (TooNew, Damaged)  # of one stored object; an outage of the store is neither

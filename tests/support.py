@@ -48,16 +48,18 @@ def call(
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
     authorizer: dict[str, str] | None = None,
+    request_id: str | None = None,
 ) -> Answer:
     """Send one request to a function's handler, in API Gateway's own event; the answer has to be as it is described.
 
-    scopes: separated by blanks. authorizer: more of its context.
+    scopes: separated by blanks. authorizer: more of its context. request_id: another than the event's.
     """
     event = load_event("apigateway_proxy")
     raw = json.dumps(body).encode() if isinstance(body, dict) else body.encode() if isinstance(body, str) else body
     event |= {"httpMethod": method, "path": path, "queryStringParameters": query, "headers": headers or {}}
     event |= {"body": base64.b64encode(raw).decode() if raw else None, "isBase64Encoded": bool(raw)}
     event["requestContext"]["authorizer"] = {**caller(scopes), **(authorizer or {})}
+    event["requestContext"] |= {} if request_id is None else {"requestId": request_id}
     reply = handler(event, None)
     content = base64.b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()
     conformance.check(handler, method, path, reply["statusCode"], reply["headers"], content)

@@ -157,7 +157,10 @@ class Generating(Answering):
         except Exception as error:
             problem = error
             told = str(error) if isinstance(error, AmaasError) else f"internal error: report {self._request.id}"
-            yield event(errors.body_for(errors.OPENAI, getattr(error, "status", 500), told))
+            code = getattr(error, "code", errors.INTERNAL)
+            yield event(
+                errors.body_for(errors.OPENAI, getattr(error, "status", 500), told, code, request_id=self._request.id)
+            )
             raise BrokenOff from error
         finally:
             turn.close()  # whatever has raised, and whoever still holds the error

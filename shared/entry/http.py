@@ -1,4 +1,4 @@
-"""HTTP for functions: routes, the caller's scopes, errors → `{"error": …}`, one log line and metrics.
+"""HTTP for functions: routes, the caller's scopes, errors → answers (response.py), one log line and metrics.
 
 Not a framework, as this is on the path of every call: the usual resolver with validation costs 250 ms of import,
 this module nothing measurable.
@@ -19,26 +19,15 @@ from shared import deadline, errors, metrics
 from shared.access import context as contexts
 from shared.access import scopes as scope_rules
 from shared.entry import proxy, streamed
+from shared.entry import response as responses
 from shared.entry.request import Request as Request
+from shared.entry.response import Response as Response
 from shared.entry.streamed import BrokenOff, Streamed
 from shared.storage.base import Store
 
 JSON = proxy.JSON
-REPLAYED = {"Idempotent-Replayed": "true"}
 
 logger = logging.getLogger(__name__)
-
-
-class Response(Struct, frozen=True):
-    """A response. body: bytes are sent as they are, anything else as JSON.
-
-    parts: what is sent instead of a body, while it is made; its `finally` is where the call's work ends.
-    """
-
-    body: Any
-    status: int = 200
-    headers: dict[str, str] = {}
-    parts: Iterator[bytes] | None = None
 
 
 def _no_store() -> Store:
@@ -89,14 +78,14 @@ class Route(Struct, frozen=True, kw_only=True):
             arguments.append(request.options(self.query))
         if self.keyed and request.idempotency_key is not None:
             return self._call_once(request, arguments, store())
-        return _as_response(self.handle(request, *arguments))
+        return responses.as_response(self.handle(request, *arguments))
 
     def _call_once(self, request: Request, arguments: list[Any], store: Store) -> Response:
         from shared.entry import idempotency
 
         def work(creates: str, prepare: idempotency.Prepare) -> tuple[int, Any]:
             attempt = msgspec.structs.replace(request, creates=creates, prepare=prepare)
-            response = _as_response(self.handle(attempt, *arguments))
+            response = responses.as_response(self.handle(attempt, *arguments))
             return response.status, response.body
 
         key, digest = request.idempotency_key or "", request.digest()
@@ -104,7 +93,7 @@ class Route(Struct, frozen=True, kw_only=True):
         if self.reread is not None:
             deletable = idempotency.Deletable(self.deletable, partial(self.reread, request))
         answer = idempotency.once(store, request.caller, key, digest, work, atomic=self.transition, deletable=deletable)
-        return Response(answer.body, answer.status, REPLAYED if answer.replayed else {})
+        return responses.kept(answer.status, answer.body, answer.replayed, request.path, request.id)
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
         """The percent-decoded parameters in a path's segments; None if the path is not this route's."""
@@ -117,10 +106,6 @@ class Route(Struct, frozen=True, kw_only=True):
             elif own != segment:
                 return None
         return params
-
-
-def _as_response(answer: Any) -> Response:
-    return answer if isinstance(answer, Response) else Response(answer)
 
 
 class Routes:
@@ -163,27 +148,26 @@ class Routes:
         route: Route | None = None
         request: Request | None = None
         problem: Exception | None = None
+        request_id = str(event.get("requestContext", {}).get("requestId") or "")
         token = deadline.begin(context)
         try:
             route, request = self._request(event)
             response = route.call(request, self._store)
         except errors.AmaasError as error:
-            retry = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-            response, problem = Response(error.body(event["path"]), error.status, retry), error
+            response, problem = responses.refused(error, event["path"], request_id), error
         except Exception as error:
             # a bug must not end the process, and callers must not see internals
-            request_id = event.get("requestContext", {}).get("requestId", "?")
-            logger.exception("unexpected", extra={"request_id": request_id})
-            message = f"internal error; if it persists, report request {request_id}"
-            response = Response(errors.body_for(event["path"], 500, message), 500)
-            problem = error
+            logger.exception("unexpected", extra={"request_id": request_id or "?"})
+            message = f"internal error; if it persists, report request {request_id or '?'}"
+            response, problem = responses.failed(message, event["path"], request_id), error
         finally:
             deadline.end(token)
         notes = request.notes if request else {}
         if response.parts is not None:
             parts = self._parts(event, context, response.parts, partial(self._log, event, route, notes=notes), started)
-            return streamed.answer(Streamed(response.status, response.headers, parts))
-        reply = proxy.render(response.status, response.headers, response.body)
+            broken = responses.failed("the answer broke off: try again", event["path"], request_id)
+            return streamed.answer(Streamed(response.status, response.headers, parts), _rendered(broken))
+        reply = _rendered(response)
         self._log(event, route, response, problem, (time.perf_counter() - started) * 1000, notes=notes)
         if problem is not None:
             _let_go(problem)
@@ -289,6 +273,10 @@ class Routes:
             # form, which has no error
             details["reason"] = errors.message_in(response.body)
         metrics.event("call", figures, {"service": self._service}, details)
+
+
+def _rendered(response: Response) -> dict[str, Any]:
+    return proxy.render(response.status, response.headers, response.body)
 
 
 def _let_go(problem: BaseException | None) -> None:

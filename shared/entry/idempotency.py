@@ -94,6 +94,8 @@ KEPT = msgspec.json.Decoder(Kept)
 class InProgress(errors.Conflict):
     """The first call with this key is still being carried out."""
 
+    code = "in_progress"
+
     def __init__(self, seconds: float = 1) -> None:
         super().__init__(
             "the first call with this Idempotency-Key is still being carried out: repeat it a little later"

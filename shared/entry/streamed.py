@@ -69,14 +69,14 @@ def note_break(error: Exception, event: Mapping[str, Any]) -> Exception:
     return problem
 
 
-def answer(streamed: Streamed) -> Streamed | dict[str, Any]:
-    """What a handler returns: the parts where this process can send them, else all at once, or that they broke off."""
+def answer(streamed: Streamed, broken: dict[str, Any]) -> Streamed | dict[str, Any]:
+    """What a handler returns: the parts where this process can send them, else all at once; `broken` if that fails."""
     if streams_here():
         return streamed
     try:
         return buffered(streamed)
     except Exception:  # whoever makes the parts has logged it
-        return proxy.render(500, {}, {"error": "the answer broke off: try again"})
+        return broken
 
 
 def streams_here() -> bool:

@@ -30,6 +30,7 @@ class Crashed(AmaasError):
     """The model ended the process that ran it: an error of this call, and of no other. reason: the signal's name."""
 
     status = 503
+    code = "crashed"
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)

@@ -19,6 +19,7 @@ class Unloadable(AmaasError):
     """ONNX Runtime refuses the model itself. kind: ONNX Runtime's own class of the error."""
 
     status = 503
+    code = "unloadable"
 
     def __init__(self, message: str, kind: str = "Fail") -> None:
         super().__init__(message)

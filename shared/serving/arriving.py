@@ -23,6 +23,8 @@ RETRY = 3  # seconds after which the answer to "is it there?" may be another one
 class StillLoading(Unavailable):
     """Nothing is wrong: the model is not there yet."""
 
+    code = "loading"
+
     retry_after = RETRY
 
 

@@ -92,5 +92,5 @@ def test_bad_calls_get_one_error_shape(
     answer = cloud.api.request(method, path, content=content)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
-    assert list(answer.json()) == ["error"]
+    assert list(answer.json()) == ["error", "code", "request_id"]
     assert message in answer.json()["error"]

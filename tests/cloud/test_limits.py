@@ -28,7 +28,7 @@ def refusals(answers: list[httpx.Response], limit: str) -> list[httpx.Response]:
     """Those that were refused, each by this limit."""
     refused = [answer for answer in answers if answer.status_code == 429]
     for answer in refused:
-        assert list(answer.json()) == ["error"]
+        assert list(answer.json()) == ["error", "code", "request_id"]
         assert limit in answer.json()["error"]
         assert int(answer.headers["retry-after"]) > 0
     assert {answer.status_code for answer in answers if answer not in refused} <= {200, 201}

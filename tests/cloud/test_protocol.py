@@ -247,7 +247,7 @@ def test_what_is_wrong_is_told(served: Cloud, request_: Any, tail: bytes, status
     document = json.dumps(request_).encode()
     answer = infer(served, document + tail, **{"Inference-Header-Content-Length": str(len(document))})
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
-    assert list(answer.json()) == ["error"]
+    assert list(answer.json()) == ["error", "code", "request_id"]
     assert message in answer.json()["error"]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from api.document import ERRORS, document
+from api.document import ERRORS, OF_THE_GATEWAY, document
+from shared.errors import CODES
 from tests.cloud.template import ROOT, TEMPLATE, deployed, listed, region, statements
 
 __all__ = ["region"]  # a fixture
@@ -125,9 +126,12 @@ def test_every_answer_of_the_gateway_is_an_error_object() -> None:
     for answer in answers.values():
         text = answer["responseTemplates"]["application/json"]
         body = json.loads(text.replace("$context.error.messageString", '"what happened"'))
-        assert list(body) == ["error"]
-        assert body["error"]
-        if answer.get("statusCode") in ("429", "503"):
+        assert list(body) == ["error", "code", "request_id"]
+        assert body["error"] and body["request_id"] == "$context.requestId"
+        assert answer["responseParameters"]["gatewayresponse.header.x-request-id"] == "context.requestId"
+        status = int(answer.get("statusCode", 0))
+        assert body["code"] in {CODES.get(status, "internal"), *OF_THE_GATEWAY}
+        if status in (429, 503):
             assert "gatewayresponse.header.Retry-After" in answer["responseParameters"]
     assert answers["UNAUTHORIZED"]["statusCode"] == "401"
     assert answers["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"

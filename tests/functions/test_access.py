@@ -71,7 +71,7 @@ def test_revoked_tokens_stay_out_and_stay_listed(store: MemoryStore) -> None:
 def test_bad_requests_make_no_token(store: MemoryStore, body: dict) -> None:
     answer = call(tokens.handler, "POST", "/tokens", {"name": "ci", "scopes": ["infer"]} | body)
     assert answer.status == 400
-    assert list(answer.json) == ["error"]
+    assert list(answer.json) == ["error", "code", "request_id"]
     assert not store.list_page("access/").objects
 
 

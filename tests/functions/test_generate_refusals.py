@@ -130,7 +130,9 @@ def test_what_breaks_off_says_so_and_is_a_fault_of_the_version(
     event |= {"body": json.dumps({"model": "tiny", "messages": HI, "stream": True}), "isBase64Encoded": False}
     event["requestContext"]["authorizer"] = caller("infer")
     *_, last = app.handler(event, None).parts
-    assert json.loads(last.removeprefix(b"data: "))["error"]["message"] == "the model answers with what are no numbers"
+    told = json.loads(last.removeprefix(b"data: "))["error"]
+    assert told["message"] == "the model answers with what are no numbers"
+    assert (told["code"], told["request_id"]) == ("bad_input", event["requestContext"]["requestId"])
     assert [type(one.error) for one in counted] == [BadInput, BadInput, BadInput]
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"message":"call"' in line]
     assert [line["Faults"] for line in lines] == [0, 1, 1], "in the log, too"

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from shared.config import MAX_BODY_BYTES
 from shared.entry import proxy
 from shared.entry.http import Request, Response, Routes
-from shared.errors import BadInput, Conflict
+from shared.errors import CODES, BadInput, Conflict
 from tests.support import call
 
 
@@ -63,6 +63,10 @@ def make_routes() -> Routes:
     @routes.route("GET", "/v1/bug", id="bugBelow", scope=None)
     def bug(request: Request) -> None:
         raise ZeroDivisionError("secret detail")
+
+    @routes.route("GET", "/stops", id="stops", scope=None)
+    def stops(request: Request) -> Response:
+        return Response(None, parts=(1 // (2 - number) * b"x" for number in range(5)))
 
     return routes
 
@@ -119,26 +123,43 @@ def test_one_error_shape(handler: Routes) -> None:
     ]
     for status, answer in answers:
         assert answer.status == status, answer.body
-        assert list(answer.json) == ["error"]
+        assert list(answer.json) == ["error", "code", "request_id"]
+        assert answer.json["code"] == CODES.get(status, "internal")
+        assert answer.json["request_id"] == answer.headers["x-request-id"]
         assert answer.headers["Content-Type"] == "application/json"
         assert "secret detail" not in answer.json["error"]
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "kind"),
+    ("path", "status", "kind", "code"),
     [
-        ("/v1/nothing", 404, "not_found_error"),
-        ("/v1/conflict", 409, "invalid_request_error"),
-        ("/v1/bug", 500, "server_error"),
+        ("/v1/nothing", 404, "not_found_error", "not_found"),
+        ("/v1/conflict", 409, "invalid_request_error", "conflict"),
+        ("/v1/bug", 500, "server_error", "internal"),
     ],
 )
-def test_another_error_shape_where_openais_clients_call(handler: Routes, path: str, status: int, kind: str) -> None:
-    answer = call(handler, "GET", path)
+def test_another_error_shape_where_openais_clients_call(
+    handler: Routes, path: str, status: int, kind: str, code: str
+) -> None:
+    answer = call(handler, "GET", path, request_id="number-1")
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/json")
     [error] = answer.json.values()
     message = error.pop("message")
     assert message and "secret detail" not in message
-    assert error == {"type": kind, "param": None, "code": None}
+    assert error == {"type": kind, "param": None, "code": code, "request_id": "number-1"}
+    assert answer.headers["x-request-id"] == "number-1"
+
+
+def test_what_breaks_off_where_nothing_streams_is_an_error_of_the_same_shape(handler: Routes) -> None:
+    answer = call(handler, "GET", "/stops", request_id="number-1")
+    told = {"error": "the answer broke off: try again", "code": "internal", "request_id": "number-1"}
+    assert (answer.status, answer.json, answer.headers["x-request-id"]) == (500, told, "number-1")
+
+
+def test_where_there_is_no_number_of_the_call_none_is_told(handler: Routes) -> None:
+    answer = call(handler, "GET", "/conflict", request_id="")
+    assert (answer.status, answer.json) == (409, {"error": "it moved; look again", "code": "conflict"})
+    assert "x-request-id" not in answer.headers
 
 
 def test_the_log_has_the_reason_of_either_shape(capsys: pytest.CaptureFixture) -> None:

@@ -126,6 +126,26 @@ def test_a_refusal_is_remembered(world: World) -> None:
     assert call(registry.handler, "PUT", path, body, headers={"Idempotency-Key": "key-2"}).status == 200
 
 
+def test_a_remembered_refusal_has_the_number_of_the_call_that_repeats_it(world: World) -> None:
+    path, body = "/models/m/aliases/canary", {"version": 5}
+    first = call(registry.handler, "PUT", path, body, headers=KEY, request_id="first")
+    [name] = [info.key for info in objects(world, "idempotency/")]
+    assert b"first" not in world.store.get(name).body
+    again = call(registry.handler, "PUT", path, body, headers=KEY, request_id="second")
+    assert again.json == first.json | {"request_id": "second"} and first.json["request_id"] == "first"
+    assert (first.headers["x-request-id"], again.headers["x-request-id"]) == ("first", "second")
+
+
+def test_a_refusal_that_an_earlier_release_kept_gets_its_code(world: World) -> None:
+    path, body = "/models/m/aliases/canary", {"version": 5}
+    first = call(registry.handler, "PUT", path, body, headers=KEY)
+    [name] = [info.key for info in objects(world, "idempotency/")]
+    stored = json.loads(world.store.get(name).body)
+    del stored["body"]["code"]
+    world.store.put(name, json.dumps(stored).encode())
+    assert call(registry.handler, "PUT", path, body, headers=KEY).json == first.json
+
+
 def test_what_never_began_is_not_remembered(world: World) -> None:
     path = "/models/m/aliases/canary"
     assert call(registry.handler, "PUT", path, {"version": "x"}, headers=KEY).status == 400

@@ -34,7 +34,7 @@ def limited(**own: int) -> dict[str, str]:
 
 def refused(answer: Answer, limit: str) -> None:
     assert answer.status == 429
-    assert list(answer.json) == ["error"]
+    assert list(answer.json) == ["error", "code", "request_id"]
     assert answer.json["error"].startswith(f"limit {limit}: ")
     assert int(answer.headers["Retry-After"]) > 0
 

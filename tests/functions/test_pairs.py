@@ -10,6 +10,7 @@ import pytest
 
 from functions.inference import app as inference
 from functions.registry import app as registry
+from shared.errors import CODES
 from shared.registry import aliases
 from shared.registry.log import Log
 from shared.registry.state import Change, Target
@@ -106,7 +107,8 @@ def test_errors_have_the_form_of_openais(
         "message": refused.json["error"]["message"],
         "type": kind,
         "param": None,
-        "code": None,
+        "code": CODES[status],
+        "request_id": refused.headers["x-request-id"],
     }
     assert why in refused.json["error"]["message"]
 

@@ -167,7 +167,8 @@ def test_negative_control_a_message_in_a_line_is_seen(
 ) -> None:
     quoting = logging.getLogger("shared.entry.http")
     monkeypatch.setattr(
-        "shared.entry.http.errors.AmaasError.body", lambda self, path: quoting.info("%s", self) or {"error": "x"}
+        "shared.entry.http.errors.AmaasError.body",
+        lambda self, path, request_id: quoting.info("%s", self) or {"error": "x"},
     )
     send("upload", "GET", f"/uploads/{quote(PLANTS[2])}")
     assert MARK in lines().lower()

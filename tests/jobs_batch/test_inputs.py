@@ -116,6 +116,10 @@ def test_a_plan_of_an_earlier_release_is_worked_off_by_its_rules() -> None:
     old = structs.replace(chunk, delimiter="", count=2)
     assert len(list(sources.read_inputs(store, job, old, MANIFEST))) == 2
     assert len(list(sources.read_inputs(store, job, chunk, MANIFEST))) == chunk.count
+    assert len(requests) == 1
+    assert [line.get("status") for line in lines] == [None, 400, 400, 400]
+    assert [line.get("code") for line in lines] == [None, *["bad_input"] * 3]
+    assert "2" in lines[1]["error"] and "'x'" in lines[2]["error"]
 
 
 def test_other_tasks_get_a_row_as_an_object_and_one_column_of_bytes_as_it_is() -> None:

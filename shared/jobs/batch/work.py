@@ -147,7 +147,7 @@ class _Predicting:
                 done = f"{len(attempts.lines)} of {self._chunk.count} answers"
                 raise NotFinished(f"chunk {self._chunk.number} has {done}: call again")
             if attempts.at_end and not attempts.begin():
-                attempts.lines.append(_error_line(self._waiting.popleft(), DIED, 500))
+                attempts.lines.append(_error_line(self._waiting.popleft(), AmaasError(DIED)))
             # a call's first input has all the time for itself: what others cut is not its end
             elif self._together and attempts.progressed and not self._early:
                 self._fill(inputs, min(GROUP, attempts.left))
@@ -192,15 +192,15 @@ def _answer(item: Input, predict: Predict, attempts: Attempts) -> bytes:
     except StoreUnavailable:
         raise
     except Crashed as crash:
-        return _error_line(item, str(crash), crash.status)
+        return _error_line(item, crash)
     except OutOfTime as late:
         if not attempts.progressed:
-            return _error_line(item, str(late), late.status)
+            return _error_line(item, late)
         attempts.store_part()  # it had what others left of the time: the next call begins with it
         raise NotFinished(f"input {item.index} was not answered in what was left of the time: call again") from late
     except Unavailable as error:
         if attempts.refused():
-            return _error_line(item, str(error), error.status)
+            return _error_line(item, error)
         raise NotFinished(f"input {item.index} was not answered ({error}): call again") from error
 
 
@@ -228,11 +228,11 @@ def predict_line(item: Input, predict: Predict) -> bytes:
     except (Unavailable, Crashed, OutOfTime):
         raise  # not known to be the input's fault
     except AmaasError as error:
-        line |= {"error": str(error), "status": error.status}
+        line |= _told(error)
     except Exception:
         # a fault of ours on one input must not keep the others from their answers
         logger.exception("unexpected", extra={"input": item.name})
-        line |= {"error": "internal error: see the log of the function batchwork", "status": 500}
+        line |= _told(AmaasError("internal error: see the log of the function batchwork"))
     return msgspec.json.encode(line)
 
 
@@ -241,8 +241,12 @@ def _line(item: Input) -> dict[str, Any]:
     return line if item.id is None else line | {"id": item.id}
 
 
-def _error_line(item: Input, message: str, status: int) -> bytes:
-    return msgspec.json.encode(_line(item) | {"error": message, "status": status})
+def _error_line(item: Input, error: AmaasError) -> bytes:
+    return msgspec.json.encode(_line(item) | _told(error))
+
+
+def _told(error: AmaasError) -> dict[str, Any]:
+    return {"error": str(error), "code": error.code, "status": error.status}
 
 
 def record_error(store: Store, job: str, chunk: int, error: BaseException) -> None:
