@@ -60,7 +60,6 @@ def deploy(endpoint: str) -> dict[str, str]:
     deployed = outputs(endpoint)
     if deployed is None:
         raise SystemExit(f"the stack {STACK} is not complete; the embedded cloud's log is {cloud.LOG}")
-    complete_api(endpoint, deployed["ApiId"])
     RECORD.write_text(json.dumps(built_from))
     return deployed
 
@@ -74,23 +73,6 @@ def outputs(endpoint: str) -> dict[str, str] | None:
     if stack["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         return None
     return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
-
-
-def complete_api(endpoint: str, api: str) -> None:
-    """Add the API's gateway responses, which the embedded cloud does not read from an OpenAPI body.
-
-    They are taken from the deployed template: there is one source for them, here and on AWS.
-    """
-    processed = client("cloudformation", endpoint).get_template(StackName=STACK, TemplateStage="Processed")
-    template = processed["TemplateBody"]
-    template = json.loads(template) if isinstance(template, str) else template
-    body = template["Resources"]["Api"]["Properties"]["Body"]
-    gateway = client("apigateway", endpoint)
-    for kind, response in body["x-amazon-apigateway-gateway-responses"].items():
-        gateway.put_gateway_response(restApiId=api, responseType=kind, **_response_arguments(response))
-    # a deployment is a snapshot: only a new one answers with them
-    for stage in gateway.get_stages(restApiId=api)["item"]:
-        gateway.create_deployment(restApiId=api, stageName=stage["stageName"])
 
 
 def fingerprint(endpoint: str) -> dict[str, str]:
@@ -113,17 +95,8 @@ def _parameters(endpoint: str) -> dict[str, str]:
     # Each worker of a batch job is a process here. A stack keeps its parameters' values where none are given: that of
     # RequireQuotaKey was empty in stacks of before, which the template does not allow any more
     more = {"BatchConcurrency": "2", "RequireQuotaKey": "true", "MaxUploadBytes": str(3 * 2**30)}
+    more["CorsOrigins"] = "*"  # a page that one writes has an origin of its own: a file, or a port
     return {"PythonRuntime": RUNTIME, "EndpointUrl": endpoint, **more}
-
-
-def _response_arguments(response: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of put_gateway_response, from a response as OpenAPI has it."""
-    arguments = {"responseTemplates": response.get("responseTemplates", {})}
-    if "responseParameters" in response:
-        arguments["responseParameters"] = response["responseParameters"]
-    if "statusCode" in response:
-        arguments["statusCode"] = str(response["statusCode"])
-    return arguments
 
 
 def _make_room(endpoint: str) -> None:

@@ -1,4 +1,4 @@
-"""Runs MiniStack with six changes that make it behave as AWS does.
+"""Runs MiniStack with seven changes that make it behave as AWS does.
 
 - Where an API's binary types are "*/*", every body is binary. MiniStack looks for the type of a body in the headers and
   takes one without Content-Type for text, which destroys what a client such as tritonclient sends; without Accept it
@@ -10,6 +10,7 @@
   MiniStack knows the header x-api-key only, which an API with `ApiKeySourceType: AUTHORIZER` does not look at.
 - No function outlives the cloud: see guardian.py.
 - Answers are streamed where a route says so: see streaming.py.
+- The gateway's own answers are those of the template, and so are preflights: see imported.py.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import ministack.services.apigateway_v1 as gateway  # type: ignore[import-not-fo
 import ministack.services.s3 as s3  # type: ignore[import-not-found]  # noqa: E402
 
 sys.path.append(str(HERE.parent))
-from local import streaming  # noqa: E402
+from local import imported, streaming  # noqa: E402
 
 sys.path.pop()
 
@@ -164,6 +165,7 @@ s3._atomic_write = write_or_record
 s3.handle_request = handle_or_refuse
 s3._get_object, s3._read_body = get_range_or_all, map_or_read_body
 streaming.install()
+imported.install()
 if __name__ == "__main__":
     guardian = guard()  # must live as long as this process: it has the pipe
     # the Python that MiniStack starts for each function; another one emulates another processor

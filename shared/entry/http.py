@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +18,7 @@ from msgspec import Struct
 from shared import deadline, errors, metrics
 from shared.access import context as contexts
 from shared.access import scopes as scope_rules
-from shared.entry import proxy, streamed
+from shared.entry import cors, proxy, streamed
 from shared.entry import response as responses
 from shared.entry.request import Request as Request
 from shared.entry.response import Response as Response
@@ -122,6 +122,10 @@ class Routes:
         self._service = service
         self._cold = True
 
+    @cached_property
+    def origins(self) -> cors.Origins:
+        return cors.of_environment()
+
     def route(
         self, method: str, path: str, *, id: str, scope: str | None, **contract: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -166,13 +170,22 @@ class Routes:
         if response.parts is not None:
             parts = self._parts(event, context, response.parts, partial(self._log, event, route, notes=notes), started)
             broken = responses.failed("the answer broke off: try again", event["path"], request_id)
-            return streamed.answer(Streamed(response.status, response.headers, parts), _rendered(broken))
-        reply = _rendered(response)
+            headers = self._readable(event, response.headers)
+            return streamed.answer(Streamed(response.status, headers, parts), self._rendered(event, broken))
+        reply = self._rendered(event, response)
         self._log(event, route, response, problem, (time.perf_counter() - started) * 1000, notes=notes)
         if problem is not None:
             _let_go(problem)
         self._answered()
         return reply
+
+    def _rendered(self, event: dict[str, Any], response: Response) -> dict[str, Any]:
+        return proxy.render(response.status, self._readable(event, response.headers), response.body)
+
+    def _readable(self, event: dict[str, Any], headers: dict[str, str]) -> dict[str, str]:
+        """The headers, for a page of another origin, too."""
+        sent = event.get("headers") or {}
+        return self.origins.add(headers, sent.get("Origin") or sent.get("origin"))
 
     def _parts(
         self, event: dict[str, Any], context: Any, parts: Iterator[bytes], log: Callable[..., None], started: float
@@ -273,10 +286,6 @@ class Routes:
             # form, which has no error
             details["reason"] = errors.message_in(response.body)
         metrics.event("call", figures, {"service": self._service}, details)
-
-
-def _rendered(response: Response) -> dict[str, Any]:
-    return proxy.render(response.status, response.headers, response.body)
 
 
 def _let_go(problem: BaseException | None) -> None:

@@ -44,7 +44,8 @@ def answering(answer: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     paths: list[str] = []
     body = answer["responseTemplates"]["application/json"].encode()
     given = answer.get("responseParameters", {})
-    headers = {name.removeprefix("gatewayresponse.header."): value.strip("'") for name, value in given.items()}
+    fixed = {name: value for name, value in given.items() if isinstance(value, str)}  # not those of CorsOrigins
+    headers = {name.removeprefix("gatewayresponse.header."): value.strip("'") for name, value in fixed.items()}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

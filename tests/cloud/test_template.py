@@ -29,6 +29,7 @@ FUNCTIONS += [
     "training",
     "trainingstate",
 ]
+PREFLIGHT = ("OPTIONS", "/{proxy+}")
 WITH_ROUTES = ["upload", "registry", "figures", "console", "inference", "generate", "tokens", "batch", "training"]
 
 
@@ -37,7 +38,9 @@ def api(**parameters: str) -> dict[str, Any]:
 
 
 def operations(body: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    return {(method.upper(), path): value for path, item in body["paths"].items() for method, value in item.items()}
+    """Of functions: the preflight is the gateway's own."""
+    found = {(method.upper(), path): value for path, item in body["paths"].items() for method, value in item.items()}
+    return {route: value for route, value in found.items() if route != PREFLIGHT}
 
 
 def serving(operation: dict[str, Any]) -> str:
