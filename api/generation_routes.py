@@ -13,9 +13,8 @@ from shared.serving.generation.triton import GenerateRequest
 from shared.serving.speech.multipart import KIND as FORM
 from shared.serving.speech.openai import MEDIA
 
-# of one event, as tools for descriptions read them
-EVENT = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
-EVENTS: dict[str, Any] = {"text/event-stream": EVENT}
+# with no type: some tools read one event by it, as an object, and others the whole text, for which they make a class
+EVENTS: dict[str, Any] = {"text/event-stream": {"description": "Server-sent events; the data of each is JSON."}}
 HELLO = [{"role": "user", "content": "Hello!"}]
 GENERATE = Contract(
     gives={200: types.Generated},

@@ -8,23 +8,24 @@ from typing import Any
 import msgspec
 
 REF = "#/components/schemas/{name}"
+KINDS = {str: "string", bool: "boolean", int: "integer", float: "number"}
 WEIGHTS = {"type": "object", "minProperties": 1, "propertyNames": {"pattern": "^[1-9][0-9]{0,9}$"}}
-# what request bodies say beyond their types, by component
+# What request bodies say beyond their types, by component. "if A, else B" is "A or B": generators of clients take anyOf
+# and oneOf for several types, of which they make no class.
 NARROWER: dict[str, dict[str, Any]] = {
     "SetAliasRequest": {
-        "oneOf": [
-            {"required": ["version"], "properties": {"version": {"type": "integer"}, "split": {"type": "null"}}},
-            {"required": ["split"], "properties": {"split": WEIGHTS, "version": {"type": "null"}}},
-        ]
+        "if": {"required": ["version"], "properties": {"version": {"type": "integer"}}},
+        "then": {"properties": {"split": {"type": "null"}}},
+        "else": {"required": ["split"], "properties": {"split": WEIGHTS}},
     },
     "UpdateModelRequest": {
-        "anyOf": [
-            {"required": ["card"], "properties": {"card": {"type": "string"}}},
-            {"required": ["tags"], "properties": {"tags": {"type": "array"}}},
-        ]
+        "if": {"required": ["card"], "properties": {"card": {"type": "string"}}},
+        "else": {"required": ["tags"], "properties": {"tags": {"type": "array", "items": {"type": "string"}}}},
     },
-    "PredictRequest": {"anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]},
+    "PredictRequest": {"if": {"required": ["input"]}, "else": {"required": ["inputs"]}},
 }
+# members that generators of clients would name as another component is named
+TITLES = {("Version", "state"): "Lifecycle"}
 
 
 class Schemas:
@@ -34,6 +35,9 @@ class Schemas:
         self._types = types
         self._schemas, components = msgspec.json.schema_components(types, ref_template=REF)
         self.components = {name: _tidy(schema) | NARROWER.get(name, {}) for name, schema in components.items()}
+        for (name, member), title in TITLES.items():
+            if name in self.components:
+                self.components[name]["properties"][member]["title"] = title
 
     def __getitem__(self, of: Any) -> dict[str, Any]:
         """Of a type, or of several of which a value has one."""
@@ -52,4 +56,17 @@ def _tidy(schema: Any) -> Any:
     tidy = {name: _tidy(value) for name, value in schema.items() if not (name == "title" and isinstance(value, str))}
     if isinstance(tidy.get("description"), str):
         tidy["description"] = inspect.cleandoc(tidy["description"])
-    return tidy
+    return _for_generators(tidy)
+
+
+def _for_generators(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same, said as generators of clients want it: they leave an operation out where a schema has no type."""
+    values = schema.get("enum")
+    if isinstance(values, list) and "type" not in schema:
+        [kind] = {KINDS[type(value)] for value in values}
+        if kind == "boolean" and len(values) == 1:  # an enumeration of truth has no class in most languages
+            schema = {name: value for name, value in schema.items() if name != "enum"} | {"const": values[0]}
+        schema = {"type": kind, **schema}
+    if schema.get("type") == "array" and not {"items", "prefixItems"} & schema.keys():
+        schema = schema | {"items": {}}
+    return schema

@@ -65,6 +65,7 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "kserve": (["requirements/kserve.in"], [], KSERVE_LEAVES_OUT),
     "openai": (["requirements/openai.in"], [], []),
     "schemathesis": (["requirements/schemathesis.in"], [], []),
+    "generators": (["requirements/generators.in"], [], []),
     # the inference benchmark's peers, each with the ONNX Runtime that we serve with
     **{f"peer-{name}": ([f"requirements/peer-{name}.in"], ["core", "runtime"], []) for name in PEERS},
 }

@@ -213,7 +213,8 @@ def infer(request: Request) -> Response:
 def predict(request: Request) -> Response:
     """A prediction in the terms of the model's task
 
-    Which content types a model takes depends on its task; the error for another says which.
+    Which content types a model takes depends on its task, images (image/png, image/jpeg, …) and sounds (audio/wav, …)
+    as the body's own, or as application/octet-stream; the error for another says which.
     """
     from shared.serving import tasks
 
