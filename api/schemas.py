@@ -24,6 +24,19 @@ NARROWER: dict[str, dict[str, Any]] = {
     },
     "PredictRequest": {"if": {"required": ["input"]}, "else": {"required": ["inputs"]}},
 }
+IDS = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
+# members of which msgspec cannot say what they are: several kinds of arrays
+MEMBERS: dict[tuple[str, str], dict[str, Any]] = {
+    ("EmbeddingsRequest", "input"): {
+        "description": "a text, or several; or token ids of the model's own vocabulary, of one text or of several",
+        "anyOf": [
+            {"type": "string"},
+            {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 1024},
+            IDS | {"maxItems": 16_384},
+            {"type": "array", "items": IDS, "minItems": 1, "maxItems": 1024},
+        ],
+    }
+}
 # members that generators of clients would name as another component is named
 TITLES = {("Version", "state"): "Lifecycle"}
 
@@ -35,6 +48,9 @@ class Schemas:
         self._types = types
         self._schemas, components = msgspec.json.schema_components(types, ref_template=REF)
         self.components = {name: _tidy(schema) | NARROWER.get(name, {}) for name, schema in components.items()}
+        for (name, member), said in MEMBERS.items():
+            if name in self.components:
+                self.components[name]["properties"][member] = said
         for (name, member), title in TITLES.items():
             if name in self.components:
                 self.components[name]["properties"][member]["title"] = title

@@ -21,6 +21,7 @@ from shared.runtime.zygotes import Cutting
 MAX_TOKENS = 16_384  # of a text that neither the package nor its tokenizer cuts
 PADS = ("[PAD]", "<pad>", "<|endoftext|>", "</s>")
 TEXTS, PAIRED = "texts", "paired"
+VOCABULARY = "vocabulary"
 # What is told of each token, by output: its number in the vocabulary; 0 for padding; 1 in the second text of a pair;
 # 1 for what the tokenizer has added; its place in the text, [start, end) in characters.
 MEMBERS: dict[str, Callable[[tokenizers.Encoding], Any]] = {
@@ -41,7 +42,8 @@ class Tokenizer:
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
         self._tokenizer = tokenizer
         self.inputs = [TensorSpec(TEXTS, "BYTES", [-1]), TensorSpec(PAIRED, "BOOL", [-1])]
-        self.optional: list[TensorSpec] = []
+        # what nobody gives: its shape says how many ids there are, also through the wall
+        self.optional = [TensorSpec(VOCABULARY, "INT64", [tokenizer.get_vocab_size()])]
         self.outputs = [TensorSpec(name, "INT64", [-1, -1, 2][: 3 if name == "offsets" else 2]) for name in MEMBERS]
         self._signature = Signature(self.inputs, self.optional, self.outputs)
 

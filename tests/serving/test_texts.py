@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
-from shared.errors import BadInput, Unavailable, Unsupported
+from shared.errors import BadInput, TooLarge, Unavailable, Unsupported
 from shared.package import processing
 from shared.serving import tasks
 from shared.serving.inputs import texts
@@ -102,6 +103,49 @@ def test_openais_form() -> None:
         embedding.openai(
             loaded(packages.lookup(4), task="tensor"), embedding.read_request(b'{"model":"m","input":"a"}')
         )
+
+
+def embed(model, given) -> dict:
+    request = embedding.read_request(json.dumps({"model": "m", "input": given}).encode())
+    return embedding.encoder(request)(embedding.openai(model, request))
+
+
+def test_token_ids_of_the_models_own_vocabulary_are_as_good_as_their_texts() -> None:
+    model = loaded(packages.lookup(4), files=FILES, task="embedding", preprocess=PLAN)
+    items = ["the cat sat on a mat", "anna"]
+    ids = [packages.tokenizer().encode(text).ids for text in items]
+    of_texts = embed(model, items)
+    assert embed(model, ids) == of_texts
+    assert embed(model, ids[1])["data"] == embed(model, "anna")["data"]
+    fixed = loaded(packages.lookup(4, length=10), files=FILES, task="embedding", preprocess=PLAN)
+    assert embed(fixed, ids) == embed(fixed, items)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ([1, "a"], "nothing else"),
+        (["a", [1]], "nothing else"),
+        ([[1], []], "nothing else"),
+        ([True], "nothing else"),
+        ([1.5], "nothing else"),
+        ([-1], "the token id -1"),
+        ([[1], [2, len(VOCABULARY)]], f"input 1 has the token id {len(VOCABULARY)}"),
+        ([2**70], "embeddings request|token id"),
+        (["a"] * 1025, "1,025 inputs"),
+        ([], "embeddings request"),
+    ],
+)
+def test_what_is_neither_text_nor_token_id_of_the_model_is_refused(given: Any, why: str) -> None:
+    model = loaded(packages.lookup(4), files=FILES, task="embedding", preprocess=PLAN)
+    with pytest.raises(BadInput, match=why):
+        embed(model, given)
+
+
+def test_more_token_ids_than_the_model_takes_are_not_cut_silently() -> None:
+    model = loaded(packages.lookup(4, length=3), files=FILES, task="embedding", preprocess=PLAN)
+    with pytest.raises(TooLarge, match="5 token ids, more than the model's 3"):
+        embed(model, [1, 2, 3, 2, 1])
 
 
 def test_entities_with_their_places() -> None:

@@ -15,7 +15,7 @@ from shared.errors import BadInput
 from shared.package import fields
 from shared.package.processing import Vector
 from shared.serving import whole_numbers
-from shared.serving.inputs import images, sounds, texts
+from shared.serving.inputs import images, sounds, texts, token_ids
 from shared.serving.inputs.request import MOST, Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching
@@ -29,7 +29,7 @@ class Request(Struct, frozen=True):
     """The body of POST /v1/embeddings. model: a name, or name@version or name@alias."""
 
     model: str
-    input: str | Annotated[list[str], Meta(min_length=1, max_length=MOST)]
+    input: str | Annotated[list[Any], Meta(min_length=1, max_length=token_ids.MOST)]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: fields.Positive | None = None
     user: str | None = None
@@ -53,6 +53,9 @@ def vectors(loaded: Loaded, items: list[Any], options: Options) -> tuple[np.ndar
         feeds, _ = images.feeds(loaded, items)
     elif kind == "audio":
         feeds = _first_windows(loaded, items)
+    elif token_ids.is_ids(items[0]):
+        feeds, kept = token_ids.feeds(loaded, items)
+        mask, tokens = kept.astype(np.float32), int(kept.sum())
     else:
         feeds, encoded = texts.feeds(loaded, texts.items(items), ["mask"])
         if encoded is not None:
@@ -105,16 +108,17 @@ def read_request(body: bytes) -> Request:
     """The body of /v1/embeddings. Raises BadInput."""
     try:
         request: Request = whole_numbers.decoded(body, Request)
-        return request
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"the body is no embeddings request: {error}") from error
+    _inputs(request.input)
+    return request
 
 
 def openai(loaded: Loaded, request: Request) -> dict[str, Any]:
     """The answer of /v1/embeddings, with arrays that `encoder` writes. Raises BadInput for a model of another task."""
     if loaded.manifest.task != "embedding" or loaded.manifest.input_kind != "text":
         raise BadInput(f"model {loaded.name!r} gives no embeddings of texts: its task is {loaded.manifest.task!r}")
-    inputs = [request.input] if isinstance(request.input, str) else request.input
+    inputs = _inputs(request.input)
     options, size = Options(dimensions=request.dimensions), TASK.per_run(loaded)
     parts: list[tuple[np.ndarray, int]] = []
     with budget.part():
@@ -129,6 +133,17 @@ def openai(loaded: Loaded, request: Request) -> dict[str, Any]:
         "model": request.model,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
+
+
+def _inputs(value: str | list[Any]) -> list[Any]:
+    """One text or several, or the token ids of one text or of several. Raises BadInput."""
+    if isinstance(value, str) or token_ids.is_ids(value):
+        return [value]
+    if len(value) > MOST:
+        raise BadInput(f"the body is no embeddings request: {len(value):,} inputs, and a call takes {MOST:,}")
+    if not (all(isinstance(one, str) for one in value) or all(map(token_ids.is_ids, value))):
+        raise BadInput("input is a text, a list of texts, a list of token ids, or a list of such lists: nothing else")
+    return value
 
 
 def encoder(request: Request) -> Callable[[dict[str, Any]], dict[str, Any]]:
