@@ -20,7 +20,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     model and its weight files. nodes: with functions expanded. depth: of graphs within graphs. elements: of any one
     tensor whose shape is fixed. output_bytes: of one answer (Lambda returns at most 6 MB). golden_bytes: unpacked.
     spill_bytes: that the worker may write to a file it is given, 0 for none.
-    any_tolerance: whether a golden set may tolerate everything, as those of versions from before that was refused.
+    any_tolerance: whether a golden set may tolerate everything, and numbers in it be inexact, as those of versions from
+    before that was refused.
     require_filter: no verdict where the kernel takes no system-call filter. scan, sandbox: only tests turn these
     off, to show that the other layers of defense hold alone.
     """

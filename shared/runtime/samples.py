@@ -118,8 +118,8 @@ def difference(expected: Any, actual: Any, rtol: float, atol: float) -> tuple[fl
         wide, other = expected.astype(np.float64), actual.astype(np.float64)
         equal = (wide == other) | (np.isnan(wide) & np.isnan(other))
         gap = np.where(equal, 0.0, np.abs(wide - other))
-        tolerated = equal | (gap <= atol + rtol * np.abs(wide))
-    largest = float(np.nan_to_num(gap, nan=np.inf).max())
+        tolerated = equal | (np.isfinite(gap) & (gap <= atol + rtol * np.abs(wide)))  # infinite is like nothing else
+    largest = float(np.where(np.isnan(gap), np.inf, gap).max())
     return largest, bool(tolerated.all())
 
 

@@ -81,14 +81,21 @@ class Evil:
 BAD = {
     "mismatch": (npz(input__x=X, output__y=Y + 1), "golden_mismatch", "differs by up to 1"),
     "other shape": (npz(input__x=X, output__y=Y[:, :1]), "golden_mismatch", "shape"),
-    "nan expected": (npz(input__x=X, output__y=np.full_like(Y, np.nan)), "golden_invalid", "NaN"),
-    "nan input": (npz(input__x=X * np.nan, output__y=Y), "golden_invalid", "NaN"),
+    "nan expected": (npz(input__x=X, output__y=np.full_like(Y, np.nan)), "golden_mismatch", "other values"),
+    "nan input": (npz(input__x=X * np.nan, output__y=Y), "golden_mismatch", "other values"),
+    "nothing but nan": (npz(input__x=X * np.nan, output__y=Y * np.nan), "golden_invalid", "settles nothing"),
+    "no rows": (npz(input__x=X[:0], output__y=Y[:0]), "golden_invalid", "settles nothing"),
+    "infinite expected": (npz(input__x=X, output__y=np.full_like(Y, np.inf)), "golden_mismatch", "other values"),
+    "too large": (npz(input__x=X, output__y=Y * np.array([1, 1e300])), "golden_invalid", "'y' at [0, 1]: "),
+    "complex numbers": (npz(input__x=X, output__y=Y * 1j), "golden_invalid", "complex"),
     "unknown array": (npz(x=X, output__y=Y), "golden_invalid", "input.<name>"),
     "unknown output": (npz(input__x=X, output__z=Y), "golden_invalid", "'z'"),
     "unknown input": (npz(input__a=X, output__y=Y), "golden_invalid", "'a'"),
     "no output": (npz(input__x=X), "golden_invalid", "outputs"),
-    "other length": (npz(input__x=X, output__y=Y[:2]), "golden_invalid", "rows"),
-    "other type": (npz(input__x=X.astype(str), output__y=Y), "golden_invalid", "FP32"),
+    "other length": (npz(input__x=X, output__y=Y[:2]), "golden_mismatch", "shape [3, 2] instead of [2, 2]"),
+    "scalar for rows": (npz(input__x=X, output__y=Y[0, 0]), "golden_mismatch", "instead of []"),
+    "no width": (zipped("input.x.npy", header("(1000000000000,)", "<U0")), "golden_invalid", "less"),
+    "other type": (npz(input__x=X.astype(str), output__y=Y), "golden_invalid", "golden.npz, input 'x' has values"),
     "objects": (npz(input__x=np.array([[Evil(), 1]], object), output__y=Y[:1]), "golden_invalid", "objects"),
     "not an archive": (b"this is no archive", "golden_invalid", "numpy.savez"),
     "pickle": (pickle.dumps(Evil()), "golden_invalid", "numpy.savez"),
@@ -129,6 +136,7 @@ def test_inline_values_that_are_no_array(gate: Gate) -> None:
     case = {"inputs": {"x": [[1, 2], [3]]}, "outputs": {"y": [[1, 2]]}}
     verdict = gate(linear(WEIGHT), {"golden": {"cases": [case]}})
     assert (verdict.accepted, verdict.code) == (False, "golden_invalid")
+    assert "golden case 0, input 'x'" in verdict.reason
 
 
 def test_a_tolerance_of_everything_settles_nothing(gate: Gate) -> None:

@@ -8,15 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from shared.errors import BadInput
+from shared.ingest import golden
+from shared.ingest.verdict import Limits, Refused
 from shared.jobs.batch.rows import build_request
 from shared.package.manifest import Manifest, Tensor
 from shared.package.table import Column, Table
+from shared.runtime import onnx
 from shared.runtime.arrays import computable
+from shared.runtime.datatypes import DATATYPES
 from shared.serving import protocol
 from shared.serving.protocol import large
 from shared.values import csvfile, numbers
 from shared.values.place import in_input
 from shared.values.table import Reader
+from tests.support import identity
 
 Door = Callable[[str, Any], Any]
 TABLE = Table(columns=[Column(name="a"), Column(name="b")])
@@ -71,5 +77,21 @@ def batch_csv(datatype: str, value: Any) -> Any:
     return element(numbers.from_json(json.loads(body)["inputs"]["x"], datatype, in_input("x")))
 
 
-OF_JSON = [infer, infer_large, mixed, row, listed]
+def golden_case(datatype: str, value: Any) -> Any:
+    """A golden set's case in amaas.json, on both of its sides."""
+    case = {"inputs": {"x": [value, value]}, "outputs": {"y": [value, value]}}
+    return _golden(datatype, {"cases": [case]}, {})
+
+
+def _golden(datatype: str, declared: dict[str, Any], files: dict[str, int]) -> Any:
+    session = onnx.load(identity(DATATYPES[datatype].onnx, ["N"]))
+    try:
+        [case] = golden.cases(session, files, declared, Limits())
+    except Refused as refused:
+        raise BadInput(str(refused)) from refused
+    assert element(case.inputs["x"]) == element(case.outputs["y"])
+    return element(case.inputs["x"])
+
+
+OF_JSON = [infer, infer_large, mixed, row, listed, golden_case]
 OF_TEXT = [csv, batch_csv]

@@ -32,7 +32,9 @@ def test_each_door_has_the_same_rules(door: doors.Door, datatype: str, value: An
         assert door(datatype, value) == expected
 
 
-@pytest.mark.parametrize("door", [doors.infer, doors.infer_large, doors.mixed], ids=lambda door: door.__name__)
+@pytest.mark.parametrize(
+    "door", [doors.infer, doors.infer_large, doors.mixed, doors.golden_case], ids=lambda door: door.__name__
+)
 @pytest.mark.parametrize("datatype", ["INT64", "FP32", "BF16", "UINT8"])
 @pytest.mark.parametrize("value", NO_NUMBERS)
 def test_what_is_no_number_is_none_anywhere(door: doors.Door, datatype: str, value: Any) -> None:
