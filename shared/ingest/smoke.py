@@ -27,6 +27,7 @@ from shared.serving.inputs.examples import Example, Shapes
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching
 from shared.serving.wall import Wall
+from shared.values.numbers import NoNumber
 
 MODEL = "model.onnx"
 REFERENCE_ROWS = 10_000  # that are held against the columns, at most
@@ -141,7 +142,7 @@ def _failure(loaded: Loaded, session: Watched, example: Example, ran: Shapes) ->
         tasks.predict(loaded, example.body, example.content_type, {})
     except (onnx.OutOfMemory, MemoryError):
         raise
-    except (ImportError, PermissionError) as error:  # the sandbox's fault
+    except (ImportError, PermissionError, NoNumber) as error:  # the sandbox's fault, or the made-up values'
         return error, False
     except Exception as error:  # of any kind: a caller would have met it
         if not session.inside:

@@ -60,14 +60,27 @@ def cast(values: np.ndarray, datatype: str, where: Where) -> np.ndarray:
     return _to_bool(values, where) if dtype.kind == "b" else _to_integers(values, dtype, datatype, where)
 
 
-def require_finite(values: np.ndarray, what: str) -> None:
-    """Raises BadInput where an answer of the model holds what is no number. what: as in "score"."""
+class NoNumber(BadInput):
+    """What a model answers is no number. row: of the answer's first axis, the first where that is so."""
+
+    def __init__(self, message: str, row: int = 0) -> None:
+        super().__init__(message)
+        self.row = row
+
+
+def require_finite(values: np.ndarray, what: str, row: int | None = None) -> None:
+    """Raises NoNumber where an answer of the model holds what is none, which JSON has no way to say.
+
+    what: as in "score". row: which one all of the values are of.
+    """
     numbers = computable(values)
-    if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
-        raise BadInput(
-            f"the model answers this input with a {what} that is no number (NaN or infinite): "
-            "see whether its values are of the size that the model was trained with"
-        )
+    if numbers.dtype.kind != "f" or (finite := np.isfinite(numbers)).all():
+        return
+    raise NoNumber(
+        f"the model answers this input with a {what} that is no number (NaN or infinite): "
+        "see whether its values are of the size that the model was trained with",
+        row if row is not None else _first(~finite)[0] if numbers.ndim else 0,
+    )
 
 
 def _require_numbers(data: Any, datatype: str, where: Where) -> None:

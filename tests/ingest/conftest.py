@@ -8,12 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from shared.ingest.supervisor import check_model
+from shared.ingest import probe
+from shared.ingest.supervisor import check_model, smoke_test
 from shared.ingest.verdict import Limits, Verdict
+from shared.package.manifest import Manifest, Tensor
+from shared.runtime import onnx
 
 Gate = Callable[..., Verdict]
+Smoke = Callable[..., Verdict]
 
 
 @pytest.fixture
@@ -26,6 +31,26 @@ def gate(tmp_path: Path) -> Gate:
         return check_model(package(tmp_path, {"model.onnx": model, **files}), manifest, limits or Limits())
 
     return check
+
+
+@pytest.fixture
+def smoke(tmp_path: Path) -> Smoke:
+    """Runs the smoke test of a model with members of a manifest and files of the package, as after the checks."""
+
+    def run(
+        model: bytes, limits: Limits | None = None, files: dict[str, bytes] | None = None, **members: Any
+    ) -> Verdict:
+        session = onnx.load(model)
+        ran = probe.probe(session, Limits())
+        signature = {
+            side: [Tensor(s.name, s.datatype, s.shape) for s in specs]
+            for side, specs in (("inputs", session.inputs), ("outputs", session.outputs))
+        }
+        manifest = msgspec.to_builtins(Manifest(**(signature | members)))
+        shapes = {name: list(array.shape) for name, array in ran[0].items()} if ran else {}
+        return smoke_test(package(tmp_path, {"model.onnx": model, **(files or {})}), manifest, shapes, limits)
+
+    return run
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,14 +10,10 @@ import pytest
 from onnx import TensorProto, helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from shared.ingest import probe
-from shared.ingest.supervisor import smoke_test
-from shared.ingest.verdict import Limits, Verdict
+from shared.ingest.verdict import Limits
 from shared.package import processing
-from shared.package.manifest import Manifest, Tensor
 from shared.package.table import Column, Table
-from shared.runtime import onnx
-from tests.ingest.conftest import package
+from tests.ingest.conftest import Smoke
 from tests.ingest.smoke_packages import (
     AB,
     BOXES,
@@ -35,28 +29,6 @@ from tests.ingest.smoke_packages import (
 )
 from tests.serving.packages import constant, lookup, loudness, overlap, towers
 from tests.support import linear, tiny_classifier
-
-Smoke = Callable[..., Verdict]
-
-
-@pytest.fixture
-def smoke(tmp_path: Path) -> Smoke:
-    """Runs the smoke test of a model with members of a manifest and files of the package, as after the checks."""
-
-    def run(
-        model: bytes, limits: Limits | None = None, files: dict[str, bytes] | None = None, **members: Any
-    ) -> Verdict:
-        session = onnx.load(model)
-        ran = probe.probe(session, Limits())
-        signature = {
-            side: [Tensor(s.name, s.datatype, s.shape) for s in specs]
-            for side, specs in (("inputs", session.inputs), ("outputs", session.outputs))
-        }
-        manifest = msgspec.to_builtins(Manifest(**(signature | members)))
-        shapes = {name: list(array.shape) for name, array in ran[0].items()} if ran else {}
-        return smoke_test(package(tmp_path, {"model.onnx": model, **(files or {})}), manifest, shapes, limits)
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -298,3 +270,9 @@ def test_a_tokenizer_that_takes_forever_is_stopped(smoke: Smoke) -> None:
     assert not verdict.accepted
     assert verdict.code in ("cpu_limit", "memory_limit", "crashed"), verdict.reason
     assert "as embedding" in verdict.reason or verdict.code == "memory_limit"
+
+
+def test_what_is_no_number_may_be_the_made_up_inputs_fault(smoke: Smoke) -> None:
+    verdict = smoke(linear([[np.inf, 1.0], [1.0, 1.0]]), task="tabular", preprocess=AB)
+    assert verdict.accepted and verdict.probe == "inconclusive"
+    assert "a value that is no number" in verdict.reason or "a score that is no number" in verdict.reason

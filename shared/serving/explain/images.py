@@ -22,6 +22,7 @@ from shared.serving.inputs import images
 from shared.serving.inputs.images import Placement, View
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
+from shared.values.numbers import require_finite
 
 CELLS = 14  # of the grid, along each side
 COVERED = 3  # cells along each side of what is covered at once
@@ -56,6 +57,7 @@ def class_map(loaded: Loaded, view: View, score: float, index: int, options: Opt
     values = batching.run(loaded, feed, [name])[name]
     if values.ndim != 4 or values.shape[1] <= index:
         raise BadInput(f"output {name!r} of shape {list(values.shape)} is no map per class")
+    require_finite(values[0, index], "class map")
     return np.asarray(values[0, index])
 
 

@@ -15,11 +15,12 @@ from msgspec import UNSET
 from shared.errors import BadInput, TooLarge, Unavailable
 from shared.package import processing
 from shared.package.manifest import Tensor
-from shared.runtime.arrays import DTYPES
 from shared.runtime.signature import Session, Unloadable
 from shared.runtime.zygotes import Cutting
 from shared.serving.loaded import Loaded
 from shared.serving.wall import counting_deaths, watch
+from shared.values import numbers
+from shared.values.place import in_input
 
 # a text, or two of them that the model is to compare
 Item = str | tuple[str, str]
@@ -123,7 +124,7 @@ def _positions(mask: np.ndarray) -> np.ndarray:
 
 
 def _to_input(tensor: Tensor, values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values, DTYPES[tensor.datatype])
+    return np.ascontiguousarray(numbers.cast(values, tensor.datatype, in_input(tensor.name)))
 
 
 def _to_strings(loaded: Loaded, texts: list[Item], plan: processing.Text) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from shared.package.processing import Entailment, Scores, Similarity
 from shared.serving.inputs.request import Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching
+from shared.values import numbers
 
 WIDE = 32  # bytes of a number while scores are made of it: in FP64, and what is in between
 ENTRY = 400  # bytes of an object in an answer, its JSON included, but for its texts
@@ -37,7 +38,7 @@ def output(loaded: Loaded) -> str:
 
 
 def scores(loaded: Loaded, feeds: dict[str, np.ndarray]) -> np.ndarray:
-    """Activated scores, [rows, classes] in FP64. Raises BadInput for a model that gives no row of scores."""
+    """Activated scores, [rows, classes] in FP64. Raises BadInput for a model that gives no row of scores, NoNumber."""
     name = output(loaded)
     values = np.asarray(batching.run(loaded, feeds, [name])[name])
     total = batching.rows(feeds)
@@ -47,14 +48,22 @@ def scores(loaded: Loaded, feeds: dict[str, np.ndarray]) -> np.ndarray:
     rows = values.astype(np.float64).reshape(total, -1)
     activation = declared(loaded).activation
     # a softmax of one score is 1, whatever it was
-    return activate(rows, "sigmoid" if activation == "softmax" and rows.shape[1] == 1 else activation)
+    return activated(rows, "sigmoid" if activation == "softmax" and rows.shape[1] == 1 else activation)
+
+
+def activated(values: np.ndarray, activation: str | None) -> np.ndarray:
+    """Scores to answer, from raw outputs. Raises NoNumber where they are none."""
+    answered = activate(values, activation)
+    numbers.require_finite(answered, "score")
+    return answered
 
 
 def activate(values: np.ndarray, activation: str | None) -> np.ndarray:
-    """Scores from raw outputs, over the last axis."""
+    """Scores from raw outputs, over the last axis; of what is no number, none."""
     if activation == "softmax":
-        powers = np.exp(values - values.max(axis=-1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+        with np.errstate(invalid="ignore"):
+            powers = np.exp(values - values.max(axis=-1, keepdims=True))
+            return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
     if activation == "sigmoid":
         return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))  # 1 / (1 + exp(-x)), which overflows
     return values

@@ -30,9 +30,9 @@ def scores(
     contradiction = _contradiction(loaded, plan, logits.shape[2])
     entailed = logits[:, :, plan.entailment]
     if not multi_label:
-        return classification.activate(entailed, "softmax")
+        return classification.activated(entailed, "softmax")
     apart = entailed if contradiction is None else entailed - logits[:, :, contradiction]
-    return classification.activate(apart, "sigmoid")  # of a difference, it is the softmax of the two
+    return classification.activated(apart, "sigmoid")  # of a difference, it is the softmax of the two
 
 
 def _logits(loaded: Loaded, plan: Entailment, pairs: list[tuple[str, str]]) -> np.ndarray:

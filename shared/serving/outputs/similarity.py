@@ -29,4 +29,4 @@ def scores(
             f"output {plan.output!r} of shape {list(values.shape)} is no table of logits of {len(bodies)} images and "
             f"{len(sentences)} sentences"
         )
-    return classification.activate(values.astype(np.float64), "sigmoid" if multi_label else "softmax")
+    return classification.activated(values.astype(np.float64), "sigmoid" if multi_label else "softmax")

@@ -6,7 +6,8 @@ there are is declared in shared/package/tasks.py; what each has to say is the Pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -18,9 +19,11 @@ from shared.errors import NotImplemented_, TooLarge
 from shared.package.manifest import Manifest
 from shared.package.table import CSV_OPTIONS
 from shared.package.tasks import TASKS, TENSOR
+from shared.serving.inputs.request import Inputs
 from shared.serving.loaded import Loaded
 from shared.serving.tasks.base import Request, Task, Together
 from shared.values import texts
+from shared.values.numbers import NoNumber
 
 MODULES = "shared.serving.tasks.*"  # read by tools/closure.py: all of them are built into what reaches this one
 
@@ -61,7 +64,7 @@ def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
         answers: list[dict[str, Any]] = []
         with budget.part():
             for start in range(0, len(items), size):
-                with budget.part():
+                with budget.part(), _counted_from(start, size, inputs):
                     answers += task.answer(loaded, items[start : start + size], inputs.options)
     except MemoryError as error:
         raise TooLarge("the input takes more memory than there is: send a smaller one, or fewer in a call") from error
@@ -73,6 +76,17 @@ def _sent(body: bytes, content_type: str, query: dict[str, str]) -> tuple[bytes,
     declared = texts.content_type(content_type)
     dialect = {name: declared.parameters[name] for name in CSV_OPTIONS if name in declared.parameters}
     return *texts.in_utf8(body, content_type), {**query, **(dialect if declared.kind == "text/csv" else {})}
+
+
+@contextmanager
+def _counted_from(start: int, size: int, inputs: Inputs) -> Iterator[None]:
+    """Of several inputs, say which one is answered with what is no number."""
+    try:
+        yield
+    except NoNumber as error:
+        if not inputs.many:
+            raise
+        raise NoNumber(f"input {start + (error.row if size > 1 else 0)}: {error}") from error
 
 
 def predict_together(loaded: Loaded, requests: Sequence[Request]) -> list[Together | None]:

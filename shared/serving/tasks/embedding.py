@@ -14,12 +14,14 @@ from shared import budget
 from shared.errors import BadInput
 from shared.package import fields
 from shared.package.processing import Vector
+from shared.runtime.arrays import computable
 from shared.serving import whole_numbers
 from shared.serving.inputs import images, sounds, texts, token_ids
 from shared.serving.inputs.request import MOST, Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching
 from shared.serving.tasks.base import Task
+from shared.values import numbers
 
 POOLED = 16  # bytes of a number while vectors are made of tokens
 ELEMENT = 64  # bytes of a number of an answer: in the vector, in a list, in JSON
@@ -67,9 +69,17 @@ def vectors(loaded: Loaded, items: list[Any], options: Options) -> tuple[np.ndar
     raw = batching.run(loaded, feeds, [name])[name]
     with budget.part():
         budget.take(raw.size * POOLED, f"the output {name!r} of {raw.size:,} numbers")
-        rows = _normalize(pool(np.asarray(raw, np.float32), mask, after.pooling), after, options)
+        rows = _normalize(_pooled(raw, mask, after.pooling), after, options)
     budget.keep(rows.size * ELEMENT, f"embeddings of {rows.size:,} numbers")
     return rows, tokens
+
+
+def _pooled(raw: np.ndarray, mask: np.ndarray | None, pooling: str) -> np.ndarray:
+    """[N, width] in FP32. Raises NoNumber."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = pool(np.asarray(computable(raw), np.float32), mask, pooling)
+    numbers.require_finite(rows, "vector")
+    return rows
 
 
 def _first_windows(loaded: Loaded, items: list[bytes]) -> dict[str, np.ndarray]:
@@ -91,7 +101,8 @@ def pool(values: np.ndarray, mask: np.ndarray | None, pooling: str) -> np.ndarra
         return np.asarray(values[np.arange(len(values)), last])
     if pooling == "max":
         return np.asarray(np.where(weights[..., None] > 0, values, -np.inf).max(axis=1))
-    return np.asarray((values * weights[..., None]).sum(axis=1) / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9))
+    kept = np.where(weights[..., None] > 0, values, np.float32(0))  # what fills up may be no number
+    return np.asarray(kept.sum(axis=1) / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9))
 
 
 def _normalize(values: np.ndarray, after: Vector, options: Options) -> np.ndarray:
@@ -101,7 +112,10 @@ def _normalize(values: np.ndarray, after: Vector, options: Options) -> np.ndarra
     values = values[:, :dimensions]
     if not after.normalize:
         return values
-    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12))
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    numbers.require_finite(lengths, "vector")
+    return np.asarray(values / np.maximum(lengths, 1e-12))
 
 
 def read_request(body: bytes) -> Request:

@@ -16,6 +16,7 @@ from shared.serving.inputs.request import Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
 from shared.serving.tasks.base import Task
+from shared.values.numbers import require_finite
 
 BOX = 400  # bytes of four numbers in an answer, and in its JSON
 # Boxes that are compared with each other, the best ones, as other detectors have it: each may be compared with all.
@@ -78,13 +79,17 @@ def candidates(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of one image: boxes [N, 4] as the model gives them, scores [N] of at least the threshold, and classes [N]."""
     raw, scores = read_scores(outputs, plan, number, loaded)
+    # -inf is less than any threshold: so some detectors fill up their lists
+    require_finite(np.where(np.isneginf(scores), 0.0, scores), "score", number)
     if plan.background is not None and scores.shape[1] > 1:
         scores[:, plan.background] = -1.0
     best = scores.argmax(axis=1)
     top = scores[np.arange(len(scores)), best]
-    classes = _of_image(outputs, plan.classes, number).astype(np.int64).reshape(-1) if plan.classes else best
+    classes = _of_image(outputs, plan.classes, number).reshape(-1) if plan.classes else best
     chosen = top >= threshold
-    return raw[chosen, :4], top[chosen], classes[chosen]
+    require_finite(raw[chosen, :4], "box", number)
+    require_finite(classes[chosen], "class", number)
+    return raw[chosen, :4], top[chosen], classes[chosen].astype(np.int64)
 
 
 def read_scores(

@@ -15,6 +15,7 @@ from shared.serving.inputs.request import Inputs, Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
 from shared.serving.tasks.base import Task
+from shared.values.numbers import require_finite
 from shared.values.table import Row
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Tabular(Task):
         """For each row `{"predictions": […]}` if the model gives scores, and `{"value": …}` if it gives values."""
         numbers = outputs(loaded, items)
         if not _are_scores(loaded, numbers):
-            return values(numbers)
+            return told(values(numbers))
         return [{"predictions": classification.best_labels(loaded, row, options)} for row in _scores(loaded, numbers)]
 
     def explain(self, loaded: Loaded, item: Row, options: ExplainOptions) -> dict[str, Any]:
@@ -41,7 +42,7 @@ class Tabular(Task):
     def explained(self, loaded: Loaded, items: list[Row]) -> np.ndarray:
         """The numbers that an explanation is of: scores [rows, classes], or values [rows, width]."""
         numbers = outputs(loaded, items)
-        return _scores(loaded, numbers) if _are_scores(loaded, numbers) else numbers
+        return _scores(loaded, numbers) if _are_scores(loaded, numbers) else values(numbers)
 
     def classes(self, loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> range | None:
         """A single probability is that of the second of two classes."""
@@ -62,7 +63,13 @@ def outputs(loaded: Loaded, items: list[Row]) -> np.ndarray:
     return answers.reshape(len(items), -1)
 
 
-def values(numbers: np.ndarray) -> list[dict[str, Any]]:
+def values(numbers: np.ndarray) -> np.ndarray:
+    """What a model answers, where that are numbers. Raises NoNumber."""
+    require_finite(numbers, "value")
+    return numbers
+
+
+def told(numbers: np.ndarray) -> list[dict[str, Any]]:
     """`{"value": …}` for each row of numbers [rows, width]: a number, or a list of several."""
     rows = protocol.nested(numbers)
     budget.keep(numbers.size * protocol.NESTED + len(rows) * classification.ENTRY, f"an answer of {len(rows):,} rows")
@@ -78,8 +85,9 @@ def _scores(loaded: Loaded, numbers: np.ndarray) -> np.ndarray:
     budget.take(numbers.size * classification.WIDE, f"scores of {numbers.size:,} numbers")
     wide = numbers.astype(np.float64)
     if wide.shape[1] == 1:  # one probability, of the second of two classes
+        require_finite(wide, "score")
         return np.concatenate([1 - wide, wide], axis=1)
-    return classification.activate(wide, classification.declared(loaded).activation)
+    return classification.activated(wide, classification.declared(loaded).activation)
 
 
 TASK = Tabular()

@@ -17,10 +17,10 @@ from shared.values.table import Row
 class TabularRegression(tabular.Tabular):
     def answer(self, loaded: Loaded, items: list[Row], options: Options) -> list[dict[str, Any]]:
         """`{"value": …}` for each row: a number, or a list of all that the model gives."""
-        return tabular.values(tabular.outputs(loaded, items))
+        return tabular.told(tabular.values(tabular.outputs(loaded, items)))
 
     def explained(self, loaded: Loaded, items: list[Row]) -> np.ndarray:
-        return tabular.outputs(loaded, items)
+        return tabular.values(tabular.outputs(loaded, items))
 
     def classes(self, loaded: Loaded, outputs: Mapping[str, np.ndarray], rows: int) -> range | None:
         """Labels, if there are any, name the values."""

@@ -15,6 +15,7 @@ from shared.serving.inputs.request import Options
 from shared.serving.loaded import Loaded
 from shared.serving.outputs import batching, classification
 from shared.serving.tasks.base import Task
+from shared.values import numbers
 
 
 class TokenClassification(Task):
@@ -52,6 +53,7 @@ def _answers(loaded: Loaded, items: list[texts.Item], options: Options) -> list[
     answers = []
     of_text = (tokens["mask"] != 0) & (tokens["special"] == 0)
     for number, row in enumerate(classification.activate(logits, "softmax")):
+        numbers.require_finite(row[of_text[number]], "score", number)
         labeled = _labeled(of_text[number], tokens["offsets"][number].tolist(), row, loaded.manifest.labels)
         shift = len(texts.plan_of(loaded).prefix)
         answers.append({"entities": _entities(str(items[number]), labeled, plan, options, shift)})
