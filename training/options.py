@@ -29,15 +29,14 @@ class Data:
     """What is learned from, and how its files are read. size: (height, width)."""
 
     data: str = option(
-        REQUIRED,
-        "a data set by name, a folder, a file, or s3://BUCKET/PATH: see the README",
-        by_job=True,
-        identity=False,
+        REQUIRED, "a data set by name, a folder, file or s3://BUCKET/PATH: see the README", by_job=True, identity=False
     )
     task: KindName | None = option(None, "the kind of data, where the files do not show it", choices=KINDS)
     target: str | None = option(None, "column with the classes (default: label; of a table, the last)")
     text: str | None = option(None, "column with the texts (default: text)", kind="text", noted=True)
     group: str | None = option(None, "column of the group, as a patient, whose rows must stay in one split")
+    delimiter: str | None = option(None, "of CSV files: comma, semicolon, tab or pipe (default: as their names have)")
+    decimal: str | None = option(None, "sign before fractions in CSV files: . or , (default: .)", kind="table")
     root: Path = option(CACHE, "cache of downloaded data sets (%(default)s)", Path, by_job=True, identity=False)
     outliers: Outliers = option(
         "off", "training items with doubtful labels: %(choices)s (%(default)s)", choices=("off", "report", "drop")
@@ -52,7 +51,7 @@ class Data:
 
     def reading(self) -> dict[str, Any]:
         """What was chosen of how files are read: without it, the same splits would not come again."""
-        names = ("task", "size", "text", "target", "group", "rate", "near", "outliers")
+        names = ("task", "size", "text", "target", "group", "rate", "delimiter", "decimal", "near", "outliers")
         defaults = {name: default for name, _, default in options(type(self))}
         return {name: getattr(self, name) for name in names if getattr(self, name) != defaults[name]}
 

@@ -8,7 +8,7 @@ pixels follow exactly, and from their sizes before; of others from the items tha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,8 @@ import numpy as np
 from shared.counts import bins
 from shared.counts.counts import Counts
 from shared.package import processing
+from shared.package.table import Table
+from shared.values import cells
 
 if TYPE_CHECKING:
     from shared.serving.loaded import Loaded
@@ -25,7 +27,8 @@ Features = dict[str, np.ndarray]
 Categories = dict[str, list[str | None]]
 Computed = np.ndarray | list[str | None]  # of each item
 Bins = list[float] | dict[str, int]  # edges, or the numbers of names
-PARSED = "bins of the reference"  # of a loaded model's parts, which have no spaces
+# of a loaded model's parts, which have no spaces
+PARSED, NAMED = "bins of the reference", "names of the reference"
 MOST_ITEMS = 32  # of a call
 MOST_NUMBERS = 2_000_000  # of a call's tensors, that are looked at: they take 25 times their number in bytes
 MOST_FEATURES, MOST_EDGES = 64, 201
@@ -108,19 +111,37 @@ def of_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Featur
     return {name: np.array([_number(row.get(name)) for row in rows], np.float64) for name in columns}
 
 
-def of_categories(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Categories:
-    """Of rows of a table: values as text, None where there is none."""
-    return {name: [_text(row.get(name)) for row in rows] for name in columns}
+class Names:
+    """The names of a column's categories, however a row spells them: 2, 2.0 and the text "2" are the category 2."""
+
+    def __init__(self, categories: Sequence[Any], stored: Collection[str] = ()) -> None:
+        """stored: names as a reference has them: packages of before, and by other hands, may write 2.0 for 2."""
+        self._codes = cells.Categories(categories)
+        spelled = ([name for name in cells.spellings(one) if name in stored] for one in categories)
+        self.all = [names[0] if names else cells.text(one) for names, one in zip(spelled, categories, strict=True)]
+
+    def of(self, value: Any) -> str:
+        """Of what is no category, its own text."""
+        code = self._codes.code(value) if isinstance(value, str | int | float) else None
+        return str(value) if code is None else self.all[code]
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None or value == "" else str(value)
+def of_categories(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Names], gaps: Collection[str] = ()
+) -> Categories:
+    """Of rows of a table: the names of values, None where there is none. gaps: words, as the package declares them."""
+    found: Categories = {}
+    for column, names in columns.items():
+        values = (row.get(column) for row in rows)
+        found[column] = [None if cells.is_gap(value, gaps) else names.of(value) for value in values]
+    return found
 
 
 def _number(value: Any) -> float:
+    """As the model is fed it, NaN for what it is not fed."""
     try:
-        return math.nan if value is None or value == "" else float(value)
-    except (TypeError, ValueError, OverflowError):
+        return float(value) if isinstance(value, bool) else float(cells.number(value))
+    except (ValueError, OverflowError):
         return math.nan
 
 
@@ -245,8 +266,23 @@ def _of_rows(call: Call, known: Mapping[str, Bins]) -> Mapping[str, Computed]:
     rows = [item for item in _items(call) if isinstance(item, dict)]
     if not rows:
         return {}
-    named = [name for name, of in known.items() if isinstance(of, dict)]
-    return {**of_rows(rows, [name for name in known if name not in named]), **of_categories(rows, named)}
+    named = _names(call.loaded, known)
+    plan = call.loaded.manifest.preprocess
+    gaps = (plan.gaps or ()) if isinstance(plan, Table) else ()
+    numbers = [name for name in known if name not in named]
+    return {**of_rows(rows, numbers), **of_categories(rows, named, gaps)}
+
+
+def _names(loaded: Loaded, known: Mapping[str, Bins]) -> dict[str, Names]:
+    """Of the features that have names: by the column's categories, or by the reference's where it declares none."""
+    made: dict[str, Names] | None = loaded.parts.get(NAMED)
+    if made is None:
+        plan = loaded.manifest.preprocess
+        declared = {one.name: one.categories for one in plan.columns} if isinstance(plan, Table) else {}
+        named = {name: of for name, of in known.items() if isinstance(of, dict)}
+        made = {name: Names(declared.get(name) or list(of), of) for name, of in named.items()}
+        loaded.parts[NAMED] = made
+    return made
 
 
 def _items(call: Call) -> list[Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from functools import cache
 from itertools import chain, islice
@@ -109,7 +110,8 @@ def header(names: list[str], known: Container[str] = ()) -> list[str]:
     Raises BadInput.
     """
     stripped = [name if name in known else name.strip() for name in names]
-    twice = sorted({name for name in stripped if stripped.count(name) > 1}) if len(set(stripped)) < len(names) else []
+    # those without a name are told apart by nobody, and refused as such where a model is asked
+    twice = sorted(name for name, count in Counter(stripped).items() if name and count > 1)
     if twice:
         raise BadInput(f"the CSV has the columns {twice[:10]} more than once: which one counts? Remove the others")
     return stripped

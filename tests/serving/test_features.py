@@ -14,7 +14,7 @@ from shared.counts import bins
 from shared.counts.counts import Counts
 from shared.package import processing
 from shared.package.manifest import Manifest, Tensor
-from shared.package.table import Table
+from shared.package.table import Column, Table
 from shared.serving import counting, features, scripts, tasks
 from shared.serving.inputs import images
 from shared.serving.loaded import Loaded
@@ -138,6 +138,32 @@ def test_categories_of_tables_are_counted_by_their_number() -> None:
     counts = counted(loaded)
     assert counts.features["city"] == {0: 1, 1: 1, 2: 1, -1: 2}
     assert set(counts.features) == {"age", "height", "city"}
+
+
+@pytest.mark.parametrize(
+    ("categories", "stored"),
+    [
+        ([2, 3], ["2", "3"]),
+        ([2, 3], ["2.0", "3.0"]),
+        ([2.0, 3.0], ["2", "3"]),
+        ([2.0, 3.0], ["2.0", "3.0"]),
+        (["2", "3"], ["2", "3"]),
+    ],
+)
+def test_a_category_has_one_name_however_a_row_spells_it(categories: list[Any], stored: list[str]) -> None:
+    """stored: as references have it, those of packages of before and by other hands, too."""
+    column = Column(name="stars", type="category", categories=categories, missing=2, unknown=-1)
+    plan = Table(columns=[column, Column(name="n", missing=0)], gaps=["NA"])
+    manifest = Manifest(
+        task="tabular", preprocess=plan, reference={"features": {"stars": {"names": stored}, "n": {"edges": [0.0, 10]}}}
+    )
+    loaded = replace(packages.loaded(linear([[1.0]])), manifest=manifest, parts={})
+    rows = [2, 2.0, "2", 3, "3", "NA", None, "", "other", "2,5"]
+    seen = replace(loaded, items=[{"stars": value, "n": value} for value in rows])
+    assert counted(seen).features["stars"] == {0: 3, 1: 2, -1: 3, 2: 2}
+    assert counted(seen).features["n"] == {1: 5, -1: 5}, "a number is what the model is fed"
+    texts = replace(loaded, items=[{"stars": value, "n": value} for value in (True, "1_0", "inf")])
+    assert counted(texts).features["n"] == {1: 1, -1: 2}
 
 
 def table() -> Loaded:

@@ -22,9 +22,9 @@ NAMED: dict[str, Callable[[Path, Report], Source]] = {
 }
 FITS: dict[KindName, set[str]] = {
     "image": {"--size", "--target", "--group"},
-    "text": {"--text", "--target", "--group"},
+    "text": {"--text", "--target", "--group", "--delimiter"},
     "audio": {"--rate", "--target", "--group"},
-    "table": {"--target", "--group"},
+    "table": {"--target", "--group", "--delimiter", "--decimal"},
 }
 LONG = 20  # characters of a text that is to be read, on average; categories are shorter
 
@@ -59,7 +59,7 @@ def find(name: str, root: Path, options: Options, report: Report) -> Source:
 
 def _read(path: Path, options: Options, report: Report) -> Source:
     in_folders = folders.kind_of(path) if path.is_dir() else None
-    parts = {} if in_folders else records.read(path, report)
+    parts = {} if in_folders else records.read(path, report, options.delimiter, options.decimal)
     groups = {split: part.aside(options.group, report) for split, part in parts.items()} if options.group else {}
     kind = options.task or in_folders or guess(parts["train"], options)
     if strange := sorted(options.chosen() - FITS[kind] - {"--task"}):
@@ -74,7 +74,7 @@ def _read(path: Path, options: Options, report: Report) -> Source:
         raise TrainingError(
             f"{path} has folders, and no rows: a table is a file of {', '.join(sorted(records.SUFFIXES))}"
         )
-    if columns := sorted(options.chosen() & {"--text", "--target", "--group"}):
+    if columns := sorted(options.chosen() & FITS["text"]):
         raise TrainingError(f"{path} has its classes as folders: omit {', '.join(columns)}")
     reader = {"image": images.from_folder, "text": texts.from_folder, "audio": sounds.from_folder}[kind]
     return reader(path, options, report)

@@ -82,6 +82,8 @@ def load(
     target: str | None = None,
     group: str | None = None,
     rate: int | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
     near: bool = False,
     outliers: Outliers = "off",
     report: Report | None = None,
@@ -89,15 +91,13 @@ def load(
 ) -> Dataset:
     """A data set by name (catalog.py), or from a file or folder, cleaned and split. Raises TrainingError.
 
-    root: where what is downloaded is kept. task: the kind, where it is not to be guessed. size: (height, width) that
-    images are brought to; without it, they must all have the same. text, target: columns. group: the column that says
-    which rows belong together. rate: of sounds, in Hz.
-    near: look for look-alikes, too. outliers: report training items with doubtful labels, or drop them.
-    usual: a size or a rate where none is given, for files of that kind.
-    report: is filled as cleaning goes on, so that it is there after an error, too.
+    root: where what is downloaded is kept. task to usual: as in Options; without a size, images must all have the same.
+    near: look for look-alikes, too. outliers: report training items with doubtful labels, or drop them. report: is
+    filled as cleaning goes on, so that it is there after an error, too.
     """
     report = [] if report is None else report
-    source = catalog.find(name, root, Options(task, size, text, target, group, rate, usual or {}), report)
+    options = Options(task, size, text, target, group, rate, delimiter, decimal, usual or {})
+    source = catalog.find(name, root, options, report)
     parts = _split(source, report, seed)
     if near:
         parts = _without_look_alikes(source, parts, report)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 
+from shared.values import cells
 from training.data.source import Split
 
 
@@ -14,6 +16,13 @@ def contents(split: Split) -> str:
     values, labels = split
     digest = hashlib.sha256(str(values.shape).encode())
     for part in values if values.dtype == object else [values]:  # texts, sounds of any length, rows
-        digest.update(np.ascontiguousarray(part).data if isinstance(part, np.ndarray) else repr(part).encode())
+        digest.update(np.ascontiguousarray(part).data if isinstance(part, np.ndarray) else _shown(part).encode())
     digest.update(np.ascontiguousarray(labels).data)
     return f"{len(labels):,} items, {digest.hexdigest()[:12]}"
+
+
+def _shown(value: Any) -> str:
+    """Of a row, categories as their texts: so those are written who noted digests before numbers were some."""
+    if not isinstance(value, dict):
+        return repr(value)
+    return repr({name: cells.text(cell) if isinstance(cell, int) else cell for name, cell in value.items()})

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import decimal
-import io
 import json
 import math
 import re
-from collections import Counter
 from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from shared.values import cells, csvfile
+from shared.values.csvfile import Dialect
+from training.data import csv_lines
 from training.data.source import KEPT, Report, check_utf8, targets
 from training.errors import TrainingError
 
-SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
-SEPARATORS = (",", ";", "\t")  # of a .csv: the first of these in its first line
-LONGEST = 100_000_000  # characters of one value
+SUFFIXES = {*csv_lines.SUFFIXES, ".jsonl", ".ndjson", ".parquet"}
 FEW = 20  # as many different numbers may be classes, even when they have fractions
 MANY = 1000  # classes
 EXACT = 2**53  # floats from here on are no longer all of the whole numbers
@@ -29,12 +28,16 @@ WHOLE = re.compile(r"[+-]?(\d+\.0+|\d(\.\d+)?e\+\d+)")  # as data frames write w
 
 @dataclass
 class Records:
-    """rows: by column. places: what the report calls each. classes: names of a column's numbers, if it has any."""
+    """rows: by column. places: what the report calls each. classes: names of a column's numbers, if it has any.
+
+    dialect: of the first CSV file.
+    """
 
     columns: list[str]
     rows: list[dict[str, Any]] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     classes: dict[str, list[str]] = field(default_factory=dict)
+    dialect: Dialect = csvfile.COMMAS
 
     def column(self, name: str) -> list[Any]:
         return [row.get(name) for row in self.rows]
@@ -64,7 +67,7 @@ def _group(value: Any, name: str) -> str | None:
             f"the column {name!r} of the groups has {value!r}, a float, which is rounded: save it as whole numbers or "
             "as texts"
         )
-    if isinstance(value, float | decimal.Decimal) and value == (whole := int(value)):
+    if isinstance(value, float | Decimal) and value == (whole := int(value)):
         return str(whole)
     return str(value).strip()
 
@@ -81,9 +84,10 @@ def files(path: Path) -> dict[str, list[Path]]:
     return {split: part for split, part in parts.items() if part}
 
 
-def read(path: Path, report: Report) -> dict[str, Records]:
+def read(path: Path, report: Report, delimiter: str | None = None, decimal: str | None = None) -> dict[str, Records]:
     """The rows of a file, or of a folder of files. Rows that cannot be read go into the report.
 
+    delimiter, decimal: of CSV files, as csvfile.declared takes them; without, the delimiter is what their names have.
     Raises TrainingError for a file of no such kind, another encoding than UTF-8, no rows, more bad rows than good ones.
     """
     splits = files(path)
@@ -92,9 +96,12 @@ def read(path: Path, report: Report) -> dict[str, Records]:
             f"{path} holds no data to train on: use a folder with a folder of files per class, "
             f"or {', '.join(sorted(SUFFIXES))} files"
         )
-    for file in [file for part in splits.values() for file in part]:
+    every = [file for part in splits.values() for file in part]
+    for file in every:
         check_utf8(file, "file")
-    return {split: _joined([_read(file, report) for file in part], part[0]) for split, part in splits.items()}
+    csv_lines.require(every, delimiter, decimal)
+    said = partial(_read, report=report, delimiter=delimiter, decimal=decimal)
+    return {split: _joined([said(file) for file in part], part[0]) for split, part in splits.items()}
 
 
 def _joined(parts: list[Records], file: Path) -> Records:
@@ -103,18 +110,22 @@ def _joined(parts: list[Records], file: Path) -> Records:
         joined.rows += part.rows
         joined.places += part.places
         joined.classes |= part.classes
+    joined.dialect = next((part.dialect for part in parts if part.dialect != csvfile.COMMAS), csvfile.COMMAS)
     if not joined.rows:
         raise TrainingError(f"{file} has no rows that can be read: nothing can be learned from it")
     return joined
 
 
-def _read(file: Path, report: Report) -> Records:
+def _read(file: Path, report: Report, delimiter: str | None, decimal: str | None) -> Records:
     suffix = file.suffix.lower()
     if suffix == ".parquet":
         return _parquet(file)
     text = _text(file)
     before = len(report)
-    records = _jsonl(text, file, report) if suffix in (".jsonl", ".ndjson") else _csv(text, file, report)
+    if suffix in csv_lines.SUFFIXES:
+        records = _csv(text, file, report, delimiter, decimal)
+    else:
+        records = _jsonl(text, file, report)
     if (bad := len(report) - before) > len(records.rows):
         raise TrainingError(f"{file}: {bad} rows cannot be read, as {report[before]}, and {len(records.rows)} can")
     return records
@@ -129,32 +140,21 @@ def _text(file: Path) -> str:
         raise TrainingError(f"{file} is not UTF-8 but {other} (at byte {error.start}): save it as UTF-8") from error
 
 
-def _csv(text: str, file: Path, report: Report) -> Records:
-    first = text[: text.find("\n")] if "\n" in text else text
-    tabs = file.suffix.lower() == ".tsv"
-    separator = "\t" if tabs else next((mark for mark in SEPARATORS if mark in first), ",")
-    csv.field_size_limit(LONGEST)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        header = next(lines, [])
-        records = Records(_named(header, file, report))
-        for line in lines:
-            place = f"{file.name}:{lines.line_num}"
-            if len(line) == len(header):
-                records.rows.append({name: value for name, value in zip(header, line, strict=True) if name})
-                records.places.append(place)
-            elif line:
-                detail = f"{len(line)} values, the first line names {len(header)}"
-                report.append({"item": place, "reason": "unreadable", "detail": detail})
-    except csv.Error as error:
-        raise TrainingError(f"{file} is not a CSV from line {lines.line_num} on: {error}") from error
+def _csv(text: str, file: Path, report: Report, delimiter: str | None, decimal: str | None) -> Records:
+    header, dialect, lines = csv_lines.read(file, text.encode(), delimiter, decimal)
+    records = Records(_named(header, file, report), dialect=dialect)
+    for number, line in lines:
+        place = f"{file.name}:{number}"
+        if isinstance(line, list) and len(line) == len(header):
+            records.rows.append({name: value for name, value in zip(header, line, strict=True) if name})
+            records.places.append(place)
+        else:
+            detail = line if isinstance(line, str) else f"{len(line)} values, the first line names {len(header)}"
+            report.append({"item": place, "reason": "unreadable", "detail": detail})
     return records
 
 
 def _named(header: list[str], file: Path, report: Report) -> list[str]:
-    for name, count in Counter(header).items():
-        if count > 1 and name:
-            raise TrainingError(f"{file} has {count} columns called {name!r}: rename them")
     if "" in header:  # the index that a data frame is saved with
         report.append({"item": f"{file.name}: column {header.index('') + 1}", "reason": "a column without a name"})
     return [name for name in header if name]
@@ -276,12 +276,19 @@ def _sorted(labels: set[str], name: str, rows: int) -> list[str]:
     return ordered
 
 
-def number(value: Any) -> float | None:
-    """A number, or a text that is one, as a float; None for anything else. Infinite ones are numbers too."""
-    if value is None or isinstance(value, bool):
-        return None
+def number(value: Any, decimal: str = ".") -> float | None:
+    """A number, or a text that is one to those who serve, too; None for anything else. decimal: in text."""
     try:
-        parsed = float(value)
-    except (TypeError, ValueError, OverflowError):
+        return float(cells.number(value, decimal))
+    except (ValueError, OverflowError):
         return None
-    return None if math.isnan(parsed) else parsed
+
+
+def infinite(value: Any) -> bool:
+    """Whether a value stands for infinity, or for a number beyond all."""
+    try:
+        return isinstance(value, str | int | float) and math.isinf(float(value))
+    except ValueError:
+        return False
+    except OverflowError:
+        return True

@@ -25,12 +25,13 @@ class Source:
 
     splits: "train", and "test" where the data set has one of its own. Values are, by kind: image, [N, H, W, C] uint8;
     text, [N] str; audio, [N] arrays of samples, one channel, FP32 in -1..1; table, [N] dicts of column → number,
-    text or None, without the target. All but images are arrays of objects.
+    category (text, number or truth value) or None, without the target. All but images are arrays of objects.
     labels: the classes' names by index. about: name, licence, source, and copyright or synthetic where they apply.
     names: what the report calls the items of a split; else "split/index".
     groups: what each item of a split belongs to, as a patient, a speaker, an article: no group is in two splits.
     details: image, {"sizes": (width, height) of each, before it was resized}, where they differ; audio,
-    {"sample_rate": Hz}; table, {"columns": names, "types": {name: number or category}, "target": name}.
+    {"sample_rate": Hz}; table, {"columns": names, "types": {name: number or category}, "target": name,
+    "declared": what `preprocess` has to say, for whoever sends such files}.
     """
 
     kind: KindName
@@ -46,7 +47,7 @@ class Source:
 class Options:
     """How the data is to be read, as far as somebody said so; None: as its reader finds out.
 
-    size: (height, width) of images. text, target, group: columns. rate: of sounds, in Hz.
+    size: (height, width) of images. text, target, group: columns. rate: of sounds, in Hz. delimiter, decimal: of CSV.
     usual: a size or a rate that is taken where none is given, and has no meaning for data of another kind.
     """
 
@@ -56,6 +57,8 @@ class Options:
     target: str | None = None
     group: str | None = None
     rate: int | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
     usual: dict[str, Any] = field(default_factory=dict)
 
     def chosen(self) -> set[str]:

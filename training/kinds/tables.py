@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +18,8 @@ from shared.package.table import Column, Table
 from shared.serving import features
 from shared.serving.inputs import tables
 from shared.serving.loaded import Loaded
+from shared.values import cells
+from shared.values.numbers import EXACT
 from training.errors import TrainingError
 from training.kinds.kind import Inputs
 from training.kinds.one_input import OneInput
@@ -56,13 +56,13 @@ class Tables(OneInput):
     def fit(cls, values: np.ndarray, details: dict[str, Any], preparation: Preparation) -> Tables:
         types = details.get("types", {})
         columns = [_column(name, [row[name] for row in values], types.get(name)) for name in details["columns"]]
-        preprocess: dict[str, Any] = {"kind": "table", "columns": columns}
+        preprocess: dict[str, Any] = {"kind": "table", "columns": columns, **details.get("declared", {})}
         if preparation.reference == "none":
             return cls(preprocess, {})
         random = np.random.default_rng(preparation.seed)
         own_rows = preparation.reference == "training rows"
         rows = values[np.sort(random.permutation(len(values))[:ROWS])] if own_rows else made_up(values, columns, random)
-        table = cls(preprocess | {"reference": FILE}, {FILE: _csv(rows, details["columns"])})
+        table = cls(preprocess | {"reference": FILE}, {FILE: _csv(rows, columns, preprocess.get("csv", {}))})
         table.own_rows = own_rows
         return table
 
@@ -131,9 +131,10 @@ class Tables(OneInput):
         return features.of_rows(list(values), numbers)
 
     def categories(self, values: np.ndarray) -> dict[str, tuple[list[str], list[str | None]]]:
-        named = [column for column in self.table.columns if column.type == "category"][:TOLD]
-        of = features.of_categories(list(values), [column.name for column in named])
-        return {column.name: ([str(name) for name in column.categories], of[column.name]) for column in named}
+        columns = [column for column in self.table.columns if column.type == "category"][:TOLD]
+        names = {column.name: features.Names(column.categories) for column in columns}
+        of = features.of_categories(list(values), names)
+        return {column: (one.all, of[column]) for column, one in names.items()}
 
 
 def made_up(values: np.ndarray, columns: list[dict[str, Any]], random: np.random.Generator) -> np.ndarray:
@@ -146,14 +147,14 @@ def made_up(values: np.ndarray, columns: list[dict[str, Any]], random: np.random
         known = [row[column["name"]] for row in values if row[column["name"]] is not None]
         if column["type"] == "number":
             quantiles = np.quantile(np.array(known, np.float64), np.linspace(0.05, 0.95, ROWS))
-            cells = [_rounded(float(value), 0.05 * column["std"], first=1) for value in quantiles]
+            chosen_cells = [_rounded(float(value), 0.05 * column["std"], first=1) for value in quantiles]
         else:
-            counts = Counter(str(value) for value in known)
-            frequencies = np.array([counts[name] for name in column["categories"]], np.float64)
+            counts = Counter(map(_typed, known))
+            frequencies = np.array([counts[_typed(name)] for name in column["categories"]], np.float64)
             chosen = random.choice(len(frequencies), ROWS, p=frequencies / frequencies.sum())
-            cells = [column["categories"][n] for n in chosen]
-        drawn[column["name"]] = [cells[n] for n in random.permutation(ROWS)]
-    return np.array([{name: cells[n] for name, cells in drawn.items()} for n in range(ROWS)], object)
+            chosen_cells = [column["categories"][n] for n in chosen]
+        drawn[column["name"]] = [chosen_cells[n] for n in random.permutation(ROWS)]
+    return np.array([{name: of[n] for name, of in drawn.items()} for n in range(ROWS)], object)
 
 
 def _drawn(column: Column, count: int, random: np.random.Generator) -> list[Any]:
@@ -175,8 +176,7 @@ def _column(name: str, values: list[Any], kind: str | None) -> dict[str, Any]:
         std = float(f"{numbers.std():.6g}") if numbers.min() < numbers.max() else 1.0
         mean, median = (_rounded(float(value), SHIFT * std) for value in (numbers.mean(), np.median(numbers)))
         return {"name": name, "type": "number", "missing": median, "mean": mean, "std": std}
-    frequent = sorted(Counter(str(value) for value in known).items(), key=lambda item: (-item[1], item[0]))
-    categories = sorted(value for value, _ in frequent[:CATEGORIES])
+    categories = _categories(known)
     return {
         "name": name,
         "type": "category",
@@ -187,15 +187,45 @@ def _column(name: str, values: list[Any], kind: str | None) -> dict[str, Any]:
     }
 
 
+def _categories(known: list[Any]) -> list[str | int | float | bool]:
+    """The most frequent values, as the service compares them: numbers as numbers, 2.0 is 2. In their order."""
+    counts = Counter(map(_typed, known))
+    values = {typed: _whole(value) for typed, value in zip(map(_typed, known), known, strict=True)}
+    frequent = sorted(counts, key=lambda typed: (-counts[typed], cells.text(values[typed])))[:CATEGORIES]
+    return [values[typed] for typed in sorted(frequent)]
+
+
+def _typed(value: Any) -> tuple[int, Any]:
+    """Equal where the service takes two values for one category; truth values before numbers before texts."""
+    return 0 if isinstance(value, bool) else 2 if isinstance(value, str) else 1, value
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
+
+
 def _rounded(value: float, most: float, first: int = 6) -> float:
     """To `first` digits, or as many more as keep the error within `most`: of a time in seconds, six are days."""
     rounded = (float(f"{value:.{digits}g}") for digits in range(first, 17))
     return next((one for one in rounded if abs(one - value) <= most), value)
 
 
-def _csv(rows: np.ndarray, columns: list[str]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([["" if row[name] is None else row[name] for name in columns] for row in rows])
-    return text.getvalue().encode()
+def _csv(rows: np.ndarray, columns: list[dict[str, Any]], written: dict[str, str]) -> bytes:
+    """As the package declares its files to be written."""
+    delimiter, point = written.get("delimiter", ","), written.get("decimal", ".")
+    lines = [[column["name"] for column in columns]]
+    lines += [[_cell(row[column["name"]], column["type"], point) for column in columns] for row in rows]
+    text = "".join(delimiter.join(_quoted(cell, delimiter, len(line)) for cell in line) + "\n" for line in lines)
+    return text.encode()
+
+
+def _quoted(cell: str, delimiter: str, columns: int) -> str:
+    """Python's own writer leaves a CR as it is, which ends a line."""
+    special = any(sign in cell for sign in (delimiter, '"', "\r", "\n")) or (not cell and columns == 1)
+    return '"' + cell.replace('"', '""') + '"' if special else cell
+
+
+def _cell(value: Any, kind: str, point: str) -> str:
+    if value is None:
+        return ""
+    return cells.text(value).replace(".", point) if kind == "number" else cells.text(value)

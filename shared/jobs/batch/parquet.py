@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any
 
 from shared.errors import BadInput
+from shared.values.plain import plain
 
 
 def read_rows(path: str, name: str, size: int) -> Iterator[list[dict[str, Any]]]:
@@ -28,22 +26,4 @@ def read_rows(path: str, name: str, size: int) -> Iterator[list[dict[str, Any]]]
 
 
 def _plain_values(column: Any) -> list[Any]:
-    return [_plain(value.as_py()) for value in column]
-
-
-def _plain(value: Any) -> Any:
-    """The value in types that msgpack has: numbers, text, bytes, lists and objects of them.
-
-    What JSON has no number for is text, which the model's task refuses with a reason, but NaN, which is none: a gap.
-    """
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return str(value) if isinstance(value, Decimal) else value
+    return [plain(value.as_py()) for value in column]
