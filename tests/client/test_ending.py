@@ -215,6 +215,8 @@ ARGUMENTS = {
     ("token", "self"): (), ("train", "ls"): (), ("cost",): (), ("redrive",): (),
 }  # fmt: skip
 HERE_ALONE = {
+    ("check",),
+    ("init",),
     ("optimize",),
     ("tune",),
     ("login",),

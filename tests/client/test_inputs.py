@@ -41,7 +41,7 @@ def test_a_text(client: Client, service: Service) -> None:
     assert len(expected) == 4
     for value in ("the cat", b"the cat", np.array("the cat")):
         assert embedded(client, value) == expected
-    assert service.received("POST", "predict")[1].headers["content-type"] == "text/plain"
+    assert service.received("POST", "predict")[1].headers["content-type"] == "text/plain; charset=utf-8"
     assert not service.received("GET", LOOKED_UP)[1:], "a text alone needs no look at the model"
 
 

@@ -98,6 +98,7 @@ OPERATIONS: dict[str, Operation] = {
     "listVersions": Operation(FASHION),
     "getVersion": Operation(FASHION | {"version": "2"}),
     "getVersionSignature": Operation(FIRST, status=404),  # nobody has signed it
+    "getVersionFiles": Operation(FIRST),
     "compareVersions": Operation(FASHION | {"from_": "1", "to": "2"}),
     "getHistory": Operation(FASHION),
     "getModelCounts": Operation(FASHION),

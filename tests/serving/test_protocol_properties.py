@@ -175,4 +175,4 @@ def test_only_extensions_that_are_there_are_listed() -> None:
         ("POST", "/v2/repository/models/m/load"),
     ):
         answer = call(app.handler, method, path)
-        assert (answer.status, list(answer.json)) == (404, ["error"])
+        assert (answer.status, list(answer.json)) == (404, ["error", "code", "request_id"])

@@ -10,7 +10,7 @@ from amaas.api.answers import Explanation, Prediction, Ranking
 from amaas.api.answers import Inference as Inferred
 from amaas.api.connection import Connection, Json
 from amaas.api.inputs import Value
-from amaas.api.kinds import BINARY, JSON, TEXT
+from amaas.api.kinds import BINARY, JSON, UTF8_TEXT
 from amaas.api.paths import of_version, route
 from amaas.errors import ApiError
 
@@ -219,7 +219,7 @@ class Inference(Connection):
 
 def _of_a_name(error: ApiError, value: Value, content_type: str) -> ApiError:
     """The refusal of a text that was meant to be a file's name."""
-    if error.status != 415 or not isinstance(value, str) or content_type != TEXT:
+    if error.status != 415 or not isinstance(value, str) or content_type != UTF8_TEXT:
         return error
     hint = f"{value[:100]!r} is no file here, and was sent as a text"
     return ApiError(error.status, f"{error}; {hint}", code=error.code, request_id=error.request_id)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from amaas.api import pictures
-from amaas.api.kinds import JSON, TEXT, content_type
+from amaas.api.kinds import JSON, UTF8_TEXT, content_type
 from amaas.errors import AmaasError
 
 Json = dict[str, Any]
@@ -40,7 +40,7 @@ def body(value: Value, given: str | None, describe: Callable[[], Json]) -> Body:
         file = None if given and not _may_be_file(given) else existing_file(value)
         value = file or _encoded_text(value)
         if isinstance(value, bytes):
-            return Body(value, given or TEXT)
+            return Body(value, given or UTF8_TEXT)
     if isinstance(value, Path):
         raw = _read(value)
         return Body(raw, given or content_type(raw, value.name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 
 BINARY, JSON, TEXT = "application/octet-stream", "application/json", "text/plain"
+UTF8_TEXT = f"{TEXT}; charset=utf-8"  # of what this side has encoded
 MAGIC = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
