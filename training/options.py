@@ -16,6 +16,7 @@ Reference = Literal["none", "made up", "training rows"]
 Outliers = Literal["off", "report", "drop"]
 KINDS: tuple[KindName, ...] = get_args(KindName)
 CACHE = Path.home() / ".cache" / "amaas"
+ARCHITECTURE = ("widths", "embedding", "hidden", "layers", "heads", "buckets", "longest", "dropout")  # of networks
 OPTIMIZERS = {"sgd": (0.05, 5e-4), "adamw": (0.001, 0.05)}  # with their default learning rate and weight decay
 SCHEDULES = {"cosine": 0.1, "one-cycle": 0.3}  # with the default share of warm-up steps
 IMAGES, TEXTS, SOUNDS, TABLES = (
@@ -87,19 +88,16 @@ class Network:
     )
     layers: int | None = option(None, "number of layers of transformer and mlp (2)", COUNT)
     heads: int | None = option(None, "attention heads of transformer (4)", COUNT)
+    buckets: int | None = option(None, "rows of the table of ngrams (16384)", COUNT)
+    longest: int | None = option(None, "tokens of the longest run of ngrams (4)", COUNT)
     dropout: float | None = option(None, "dropout rate while training", SHARE)
     pretrained: str | None = option(
-        None,
-        "start from torchvision's weights: a file, or downloaded",
-        nargs="?",
-        const="",
-        metavar="FILE",
-        kind="image",
+        None, "start from torchvision's weights: a file, or these", nargs="?", const="", metavar="FILE", kind="image"
     )
 
     def architecture(self) -> dict[str, Any]:
         """The options that a built-in network may take."""
-        return {name: getattr(self, name) for name in ("widths", "embedding", "hidden", "layers", "heads", "dropout")}
+        return {name: getattr(self, name) for name in ARCHITECTURE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +162,7 @@ class Preparation:
         4096, "maximum vocabulary size of the tokenizer (%(default)s)", number(int, 300), noted=True, **TEXTS
     )
     cased: bool = flag("keep upper and lower case apart", noted=True, **TEXTS)
+    characters: bool = flag("take characters for tokens, not pieces of words", noted=True, **TEXTS)
     seconds: float | None = option(
         None,
         "clip length in seconds (default: 95th percentile of the data)",

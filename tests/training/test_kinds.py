@@ -126,8 +126,14 @@ def table(folder: Path) -> Path:
             ["sound"],
         ),
         (table, ["--epochs", "8", "--lr", "0.02", "--hidden", "16", "--noise", "0.05"], "tabular", ["features"]),
+        (
+            texts,
+            ["--model", "ngrams", "--characters", "--epochs", "8", "--lr", "0.02", "--buckets", "512"],
+            "text-classification",
+            ["input_ids", "attention_mask"],
+        ),
     ],
-    ids=["transformer", "lstm", "sound", "table"],
+    ids=["transformer", "lstm", "sound", "table", "ngrams"],
 )
 def test_from_files_to_a_package(tmp_path: Path, make: Any, more: list[str], task: str, inputs: list[str]) -> None:
     out = tmp_path / "out"
@@ -172,7 +178,7 @@ def test_a_text_has_the_same_logits_beside_a_longer_one() -> None:
     assert kind.inputs(stored, slice(2, 3))["input_ids"].tolist() == [[2]]  # [CLS]: no text has no token
     from training.networks import find as networks
 
-    for name in ("gru", "lstm", "transformer"):
+    for name in ("gru", "lstm", "transformer", "ngrams"):
         torch.manual_seed(1)
         network = networks.build(networks.find(name)[0], kind, 3).eval()
         with torch.no_grad():
@@ -180,6 +186,37 @@ def test_a_text_has_the_same_logits_beside_a_longer_one() -> None:
             alone = torch.cat([network(*kind.inputs(stored, slice(n, n + 1)).values()) for n in range(4)])
         assert torch.allclose(together, alone, atol=1e-6), name
         assert not torch.allclose(together[0], together[3], atol=1e-3)
+
+
+def test_characters_are_tokens_where_they_are_asked_for() -> None:
+    values = np.array(["Eine  Katze\n", "eine Karte", "é"] * 3, object)
+    kind = kinds.fit(values, "text", {}, chosen("--characters", "--vocabulary", "300").preparation)
+    assert isinstance(kind, Texts)
+
+    def read(text: str) -> list[str]:
+        return [str(token) for token in kind.tokenizer.encode(text).tokens]
+
+    assert read("Eine\tKatze") == read(" eine katze ") == ["[CLS]", " ", *"eine", " ", *"katze", " "]
+    assert read("") == ["[CLS]"] and read(" \n") == ["[CLS]", " "]
+    assert read("日") == ["[CLS]", " ", "[UNK]", " "]
+    many = np.array([chr(n) * 2 for n in range(0x4E00, 0x5000)], object)
+    assert kinds.fit(many, "text", {}, chosen("--characters", "--vocabulary", "300").preparation).shape[0] == 300
+
+
+def test_runs_of_tokens_are_told_apart_by_their_order_and_none_is_out_of_the_table() -> None:
+    from training.networks.texts import NGrams
+
+    torch.manual_seed(0)
+    network = NGrams((50, 16), 3, embedding=8, buckets=64, longest=3).eval()
+    mask = torch.ones(3, 4, dtype=torch.int64)
+    ids = torch.tensor([[2, 5, 6, 7], [2, 7, 6, 5], [2, 2**40, 2**31, 7]])  # beyond any vocabulary: a row all the same
+    with torch.no_grad():
+        logits = network(ids, mask)
+        alone = NGrams((50, 16), 3, embedding=8, buckets=64, longest=1).eval()
+        alone.load_state_dict(network.state_dict())
+        bags = alone(ids, mask)
+    assert torch.allclose(bags[0], bags[1]) and not torch.allclose(logits[0], logits[1], atol=1e-3)
+    assert torch.isfinite(logits).all()
 
 
 def test_token_dropout_keeps_the_first_and_the_padding() -> None:

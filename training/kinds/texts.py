@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from shared.package import processing
 from shared.runtime import tokens
@@ -20,6 +20,7 @@ from training.options import Augmentation, KindName, Preparation
 
 PAD, UNKNOWN, START = "[PAD]", "[UNK]", "[CLS]"
 FILE = "tokenizer.json"
+ENDS, BLANKS, CHARACTER = Regex(r"\A\s*|\s*\z"), Regex(r"\s+"), Regex(r"[\s\S]")
 
 
 class Texts:
@@ -42,7 +43,7 @@ class Texts:
     def fit(cls, values: np.ndarray, details: dict[str, Any], preparation: Preparation) -> Texts:
         del details
         preprocess = {"kind": "text", "tokenizer": FILE, "max_length": preparation.max_length, "padding": "longest"}
-        return cls(preprocess, _trained(values, preparation.vocabulary, preparation.cased).to_str().encode())
+        return cls(preprocess, _trained(values, preparation).to_str().encode())
 
     @classmethod
     def declared(cls, manifest: dict[str, Any], folder: Path | None) -> Texts:
@@ -134,13 +135,22 @@ class Texts:
         return {} if self.unknown is None else {features.UNKNOWN_TOKENS: {"token": self.unknown}}
 
 
-def _trained(values: Iterable[Any], vocabulary: int, cased: bool) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), *([] if cased else [normalizers.Lowercase()])])
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=[PAD, UNKNOWN, START], min_frequency=2, show_progress=False
-    )
+def _trained(values: Iterable[Any], preparation: Preparation) -> Tokenizer:
+    special = [PAD, UNKNOWN, START]
+    case = [] if preparation.cased else [normalizers.Lowercase()]
+    common = {"vocab_size": preparation.vocabulary, "special_tokens": special, "min_frequency": 2}
+    if preparation.characters:
+        tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+        # a blank at either end: a word is the same one wherever it stands, and no text is only half seen
+        blanks = [normalizers.Replace(ENDS, " "), normalizers.Replace(BLANKS, " ")]
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), *case, *blanks])
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(CHARACTER, "isolated")
+        trainer = trainers.WordLevelTrainer(**common, show_progress=False)
+    else:
+        tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), *case])
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        trainer = trainers.BpeTrainer(**common, show_progress=False)
     tokenizer.train_from_iterator((str(value) for value in values), trainer)
     start = (START, tokenizer.token_to_id(START))
     tokenizer.post_processor = processors.TemplateProcessing(

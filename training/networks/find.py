@@ -15,7 +15,8 @@ from training.networks.images import ResNet9, TutorialCNN
 from training.networks.small import MirrorResNet, QuickCNN, SmallResNet
 from training.networks.sounds import AudioCNN
 from training.networks.tables import MLP
-from training.networks.texts import GRU, LSTM, Transformer
+from training.networks.texts import GRU, LSTM, NGrams, Transformer
+from training.options import ARCHITECTURE
 
 if TYPE_CHECKING:
     from training.kinds.kind import Kind
@@ -31,11 +32,11 @@ BUILT_IN: dict[str, type[nn.Module]] = {
     "gru": GRU,
     "lstm": LSTM,
     "transformer": Transformer,
+    "ngrams": NGrams,
     "audio-cnn": AudioCNN,
     "mlp": MLP,
 }
 DEFAULT = {"image": "cnn", "text": "transformer", "audio": "audio-cnn", "table": "mlp"}
-OPTIONS = ("widths", "embedding", "hidden", "layers", "heads", "dropout")  # settings that a network may take
 
 
 def find(
@@ -44,7 +45,7 @@ def find(
     """How to make the network of this name, and what the recipe says of it. Raises TrainingError for a bad name.
 
     name: one of BUILT_IN, torchvision:NAME or MODULE:CLASS; a class is called with (shape, classes). options: of
-    OPTIONS, those that were given. pretrained: as torchvision.load takes it.
+    ARCHITECTURE, those that were given. pretrained: as torchvision.load takes it.
     """
     chosen = {option: value for option, value in (options or {}).items() if value is not None}
     if pretrained is not None and not name.startswith("torchvision:"):
@@ -69,7 +70,7 @@ def find(
 
 def _built_in(name: str, chosen: dict[str, Any]) -> tuple[Make, dict[str, Any]]:
     network = BUILT_IN[name]
-    takes = {o: p.default for o, p in inspect.signature(network.__init__).parameters.items() if o in OPTIONS}
+    takes = {o: p.default for o, p in inspect.signature(network.__init__).parameters.items() if o in ARCHITECTURE}
     for option in chosen:
         if option not in takes:
             fitting = [other for other, known in BUILT_IN.items() if option in inspect.signature(known).parameters]

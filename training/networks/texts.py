@@ -12,6 +12,7 @@ from torch.nn import functional
 from training.errors import TrainingError
 
 Shape = tuple[int, ...]  # size of the vocabulary, most tokens of a text
+HASH = 1_000_003  # odd, and far above any vocabulary: runs spread over all rows of a table
 BEYOND = -1e4  # no activation of a trained network is as low, and it is a number in half precision too
 
 
@@ -115,3 +116,44 @@ class EncoderLayer(nn.Module):
         """[N, tokens, width] as [N, heads, tokens, width of a head]."""
         heads: torch.Tensor = x.unflatten(2, (self.heads, -1))
         return heads.transpose(1, 2)
+
+
+class NGrams(nn.Module):
+    """The mean of the vectors of a text's runs of 1 to `longest` tokens, then a linear layer (Joulin et al. 2017).
+
+    Runs share a table of `buckets` rows, by a hash that the graph itself computes: any run has a row, also one that
+    was not trained on. Of characters it knows languages and spellings, of pieces of words what texts are about.
+    """
+
+    kind = "text"
+
+    def __init__(
+        self,
+        shape: Shape,
+        classes: int,
+        embedding: int = 64,
+        buckets: int = 16384,
+        longest: int = 4,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.buckets, self.longest = buckets, longest
+        self.table = nn.Embedding(buckets, embedding)
+        nn.init.normal_(self.table.weight, std=embedding**-0.5)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(embedding, classes)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        seen = attention_mask != 0
+        run, inside = input_ids % self.buckets, seen
+        rows, there = [run], [inside]
+        for _ in range(1, self.longest):
+            input_ids, seen = (functional.pad(part, (0, 1))[:, 1:] for part in (input_ids, seen))
+            run = (run * HASH + input_ids + 1) % self.buckets
+            inside = inside & seen
+            rows, there = [*rows, run], [*there, inside]
+        vectors = self.table(torch.cat(rows, 1))
+        share = torch.cat(there, 1)[:, :, None].to(vectors.dtype)
+        pooled = (vectors * share).sum(1) / share.sum(1).clamp(min=1)
+        logits: torch.Tensor = self.head(self.dropout(pooled))
+        return logits
