@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from training.data import folders, images, parquet, records, s3, sounds, tables, texts
-from training.data.named import fashion_mnist, fortunes, sklearn_tables, spoken_digits
+from training.data.named import fashion_mnist, fortunes, languages, sklearn_tables, spoken_digits
 from training.data.named import torchvision_sets as torchvision
 from training.data.records import Records
 from training.data.source import PLURAL, Options, Report, Source, check_utf8
@@ -17,6 +17,7 @@ from training.options import KindName
 NAMED: dict[str, Callable[[Path, Report], Source]] = {
     "fashion-mnist": fashion_mnist.source,
     "fortunes": fortunes.source,
+    "languages": languages.source,
     "spoken-digits": spoken_digits.source,
     **{name: partial(sklearn_tables.source, name) for name in sklearn_tables.ABOUT},
 }
