@@ -49,11 +49,12 @@ RECIPES = {
         intended="to try the service with; small gray pictures of single articles of clothing",
     ),
     "languages": Recipe(
-        "fortunes",
-        "--model transformer --epochs 12 --optimizer adamw --lr 0.004 --max-length 128 --vocabulary 1500 "
-        "--token-dropout 0.1 --embedding 48 --hidden 96 --label-smoothing 0.05",
+        "languages",
+        "--model ngrams --characters --vocabulary 320 --max-length 128 --epochs 5 --batch 128 --optimizer adamw "
+        "--lr 0.02 --embedding 24 --buckets 65536 --label-smoothing 0.05 --token-dropout 0.05",
         steps=(("dynamic",),),
-        intended="to try the service with; sentences of one of these ten languages, of some twenty characters or more",
+        intended="to try the service with; texts of any length in one of these ten languages, or in none of them, "
+        "which are to be unknown; a single word that several languages have may be any of these",
     ),
     "spoken-digits": Recipe(
         "spoken-digits",

@@ -138,7 +138,8 @@ class Texts:
 def _trained(values: Iterable[Any], preparation: Preparation) -> Tokenizer:
     special = [PAD, UNKNOWN, START]
     case = [] if preparation.cased else [normalizers.Lowercase()]
-    common = {"vocab_size": preparation.vocabulary, "special_tokens": special, "min_frequency": 2}
+    common: dict[str, Any] = {"vocab_size": preparation.vocabulary, "special_tokens": special, "min_frequency": 2}
+    trainer: trainers.WordLevelTrainer | trainers.BpeTrainer
     if preparation.characters:
         tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
         # a blank at either end: a word is the same one wherever it stands, and no text is only half seen

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +24,9 @@ UNKNOWN = "unknown"
 OWN = Path(__file__).parent / "everyday"
 FILE = "messages.jsonl"
 SEED, TEST = 0, 0.15  # as `fortunes` is split where nobody says otherwise
-MOST, MOST_UNKNOWN = 300, 150  # messages of one language
+MOST, MOST_UNKNOWN = 300, 250  # messages of one language
 LONGEST_CUT = 6  # words
+CUTS, OWN_CUTS, OWN_UNKNOWN_CUTS = 1, 3, 6  # of a text; of an everyday one, of which there are few, fewest of others
 # of the framework; not those that are nearly one of the ten, as Galician, Macedonian, Scottish Gaelic or Ido
 OTHERS = (
     "af ar az be br ca cs cy da el et eu fa fi fr he hi hr hu hy id is ja ka kk ko lt lv mn nb nl nn ro sk sl sq sr "
@@ -48,6 +48,7 @@ class Row(NamedTuple):
     text: str
     label: str
     group: str
+    own: bool = False
 
 
 def source(root: Path, report: Report) -> Source:
@@ -73,7 +74,7 @@ def source(root: Path, report: Report) -> Source:
 def everyday() -> list[Row]:
     """The product's own sentences, one a line; what is in none of the languages, too."""
     return [
-        Row(line, path.stem, f"{path.stem}/own/{number}")
+        Row(line, path.stem, f"{path.stem}/own/{number}", own=True)
         for path in sorted(OWN.glob("*.txt"))
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines())
     ]
@@ -88,12 +89,12 @@ def _divided(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 def _variants(rows: list[Row]) -> list[Row]:
     """What people make of a sentence: some words of it, and letters without their marks. Each once, nothing twice."""
     random = np.random.default_rng(SEED)
-    changes: tuple[Callable[[str], str], ...] = (lambda text: _cut(text, random), without_marks)
     seen = {row.text for row in rows}
     made = []
     for row in rows:
-        for change in changes:
-            text = change(row.text)
+        count = CUTS if not row.own else OWN_UNKNOWN_CUTS if row.label == UNKNOWN else OWN_CUTS
+        cuts = [_cut(row.text, random) for _ in range(count)]
+        for text in [*cuts, without_marks(row.text)]:
             if text not in seen:
                 seen.add(text)
                 made.append(Row(text, row.label, row.group))
@@ -141,7 +142,7 @@ def _fetch(file: Path) -> None:
         )
     with cache.beside(file) as folder:
         draft = folder / FILE
-        draft.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        draft.write_text("".join(json.dumps(row[:3], ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
         cache.publish(draft, file)
 
 
