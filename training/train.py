@@ -30,7 +30,7 @@ from training.loop.startup_notes import notes
 from training.loop.state import State
 from training.options import Settings
 from training.report import plots, quality
-from training.report.card import Statement
+from training.report.card import ITEMS, Statement
 from training.report.evaluate import outputs
 from training.report.footprint import Footprint
 from training.settings import check, recipe, settings
@@ -169,6 +169,9 @@ def finish(chosen: Settings, prepared: PreparedData, learner: Learner, state: St
         print(f"stopped early: no progress in {optimization.patience} epochs, the best was epoch {state.best_epoch}")
     metrics = tested(chosen, prepared, learner, state)
     print(f"test accuracy {metrics['test_accuracy']:.2%}, with the weights of epoch {state.best_epoch}")
+    validation = (metrics["validation_accuracy"], len(prepared.validation[1]))
+    for sentence in quality.cautions(metrics, validation, ITEMS[prepared.kind.name]):
+        print(sentence)
     footprint = state.counted["footprint"]
     assert isinstance(footprint, Footprint)
     metrics |= {"footprint": footprint.taken()}

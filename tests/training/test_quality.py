@@ -29,6 +29,24 @@ def test_per_class_figures_are_scikit_learns() -> None:
     assert counts[1, 2] == ((labels == 1) & (logits.argmax(1) == 2)).sum()
 
 
+def test_what_an_accuracy_hides_is_said() -> None:
+    """98.9 % where the majority is 99.0 %, one of 15 frauds found, an epoch chosen on 37 rows."""
+    labels = np.array([0] * 1485 + [1] * 15)
+    predicted = labels.copy()
+    predicted[1486:] = 0
+    predicted[:3] = 1
+    found = quality.measured(10.0 * np.eye(2)[predicted], labels, ["fine", "fraud"])
+    metrics = {f"test_{name}": found[name] for name in ("accuracy", "interval", "classes")}
+    assert quality.cautions(metrics, (0.5, 37), "rows") == [
+        "Always answering fine would be right in 99.0% of the test rows: the model's 98.9% are not surely more",
+        "Of 15 rows of the class fraud, 1 are found",
+        "The epoch was chosen on 37 rows: ±15 points of accuracy",
+    ]
+    balanced = quality.measured(10.0 * np.eye(2)[labels], np.array(labels), ["fine", "fraud"])
+    metrics = {f"test_{name}": balanced[name] for name in ("accuracy", "interval", "classes")}
+    assert quality.cautions(metrics, (0.99, 1000), "rows") == []
+
+
 def test_calibration_error_is_what_the_scores_promise_too_much() -> None:
     scores = np.array([[0.95, 0.05]] * 100)
     labels = np.array([0] * 70 + [1] * 30)

@@ -10,6 +10,7 @@ import torch
 
 from training.data.dataset import Dataset
 from training.kinds.kind import Kind
+from training.report import quality
 from training.report.evaluate import outputs
 from training.report.reference import reference
 
@@ -71,6 +72,7 @@ def card(data: Dataset, kind: Kind, metrics: dict[str, Any], counts: dict[str, i
     about, items = data.about, ITEMS[kind.name]
     holder = f", © {about['copyright']}" if "copyright" in about else ""
     synthetic = "**The data is synthetic.** " if about.get("synthetic") else ""
+    weak = _weak(metrics, counts["validation"], items)
     data_licence, (low, high) = about["licence"] or "not stated", metrics["test_interval"]
     return f"""# {statement.name}
 
@@ -84,7 +86,7 @@ calibration error {metrics["test_calibration_error"]:.1%}.
 |---|---|---|---|---|
 {_classes(metrics["test_classes"])}
 
-{_slices(metrics["test_slices"])}**Data:** {about["name"]} ({about["source"]}; licence: {data_licence}{holder}).
+{weak}**Data:** {about["name"]} ({about["source"]}; licence: {data_licence}{holder}).
 {synthetic}Training {counts["train"]:,}, validation {counts["validation"]:,}, test {counts["test"]:,}.
 Dropped in cleaning: {dropped}.
 
@@ -105,6 +107,12 @@ def _classes(classes: dict[str, Any]) -> str:
         f"| {label} | {one['count']:,} | {one['recall']:.1%} | {one['precision']:.1%} | {one['f1']:.1%} |"
         for label, one in classes.items()
     )
+
+
+def _weak(metrics: dict[str, Any], validation: int, items: str) -> str:
+    """What the accuracy hides, and the slices where it is lowest. validation: how many items chose the epoch."""
+    told = quality.cautions(metrics, (metrics["validation_accuracy"], validation), items)
+    return "".join(f"**Mind:** {one[0].lower()}{one[1:]}.\n\n" for one in told) + _slices(metrics["test_slices"])
 
 
 def _slices(slices: list[dict[str, Any]]) -> str:

@@ -12,6 +12,8 @@ from shared.counts.counts import SCORES
 
 BINS = 15  # of the calibration
 FEWEST = 20  # items of a slice that is told
+MOST_NAMED = 10  # classes of which few are found
+WIDE = 0.05  # half of an interval, from which on it says little
 
 
 def measured(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, Any]:
@@ -39,6 +41,31 @@ def measured(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[s
         "classes": classes,
         "macro_f1": float(np.mean([one["f1"] for one in classes.values()])),
     }
+
+
+def cautions(metrics: dict[str, Any], validation: tuple[float, int], items: str) -> list[str]:
+    """Sentences for what an accuracy hides. metrics: with test_ before their names, as `measured` has them.
+
+    validation: the accuracy by which the epoch was chosen, and of how many items.
+    """
+    classes: dict[str, Any] = metrics["test_classes"]
+    name, most = max(classes.items(), key=lambda one: int(one[1]["count"]))
+    always = most["count"] / max(sum(one["count"] for one in classes.values()), 1)
+    told = []
+    if metrics["test_interval"][0] <= always:
+        told.append(
+            f"Always answering {name} would be right in {always:.1%} of the test {items}: "
+            f"the model's {metrics['test_accuracy']:.1%} are not surely more"
+        )
+    missed = {label: one for label, one in classes.items() if one["count"] and one["recall"] < 0.5}
+    told += [
+        f"Of {one['count']:,} {items} of the class {label}, {round(one['recall'] * one['count']):,} are found"
+        for label, one in list(missed.items())[:MOST_NAMED]
+    ]
+    low, high = wilson(*validation)
+    if (half := (high - low) / 2) >= WIDE:
+        told.append(f"The epoch was chosen on {validation[1]:,} {items}: ±{100 * half:.0f} points of accuracy")
+    return told
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:

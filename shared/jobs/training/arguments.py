@@ -22,8 +22,8 @@ NUMBERS = """
     hidden label-smoothing layers lr max-length mixup momentum noise patience price randaugment rate rotate seconds seed
     shift size teacher-share temperature time-mask time-shift token-dropout vocabulary warmup weight-decay widths
     """.split()  # noqa: SIM905
-WORDS = """device optimizer outliers schedule task""".split()  # noqa: SIM905
-TEXTS = """group intended-use licence target text""".split()  # noqa: SIM905
+WORDS = """delimiter device optimizer outliers schedule task""".split()  # noqa: SIM905
+TEXTS = """decimal group intended-use licence target text""".split()  # noqa: SIM905
 WORD = r"[a-z0-9][a-z0-9:-]{0,31}"
 NUMBER = r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?|-?\.[0-9]+"  # as JSON and command lines write it
 NETWORK = r"[a-z0-9][a-z0-9-]{0,31}|torchvision:[a-z0-9_]{1,64}"
