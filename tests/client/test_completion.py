@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -27,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def command(folder: Path) -> str:
     """A folder for PATH with `amaas` in it, of this tree."""
     folder.mkdir()
-    (folder / "amaas").write_text(f'#!/bin/sh\nexec {sys.executable} -m amaas "$@"\n')
+    (folder / "amaas").write_text(f'#!/bin/sh\nexec {quote(sys.executable)} -m amaas "$@"\n')
     (folder / "amaas").chmod(0o755)
     return f"{folder}:/usr/bin:/bin"
 

@@ -28,9 +28,12 @@ Check = Callable[..., Candidate]
 
 @pytest.fixture
 def check(tmp_path: Path) -> Check:
-    """The gate's candidate of a folder, as `amaas push` sends it. changes: members of amaas.json. Raises Rejected."""
+    """The gate's candidate of a folder, as `amaas push` sends it. changes: members of amaas.json. Raises Rejected.
 
-    def checked(folder: Path, limits: Limits | None = None, **changes: Any) -> Candidate:
+    other: a graph in place of its own, which push would not have sent.
+    """
+
+    def checked(folder: Path, limits: Limits | None = None, other: Path | None = None, **changes: Any) -> Candidate:
         room = tmp_path / "gate"
         room.mkdir()
         with package.opened(folder) as files:
@@ -38,7 +41,8 @@ def check(tmp_path: Path) -> Check:
             for member, values in changes.items():
                 declared[member] = {**declared.get(member, {}), **values} if isinstance(values, dict) else values
             described = manifest.decode(json.dumps(declared).encode(), check_names=True)
-            return check_package("tiny", described, files, limits or Limits(), room)
+            sent = {**files, "model.onnx": other or files["model.onnx"]}
+            return check_package("tiny", described, sent, limits or Limits(), room)
 
     return checked
 
@@ -138,8 +142,8 @@ def test_weights_of_another_place_are_refused(check: Check, tmp_path: Path) -> N
     model = onnx.load(folder / "model.onnx", load_external_data=False)
     weight = next(one for one in model.graph.initializer if one.external_data)
     weight.external_data[0].value = "/etc/passwd"
-    onnx.save(model, folder / "model.onnx")
-    error = refused(check, folder)
+    onnx.save(model, tmp_path / "other.onnx")
+    error = refused(check, folder, other=tmp_path / "other.onnx")
     assert error.code == "external_data" and "not a file of the package" in str(error)
 
 

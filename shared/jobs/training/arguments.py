@@ -15,12 +15,13 @@ from shared.errors import BadInput
 # set by the container: where data, output and checkpoints are
 OWN = ("data", "out", "root", "name", "checkpoint", "resume", "no-resume", "quiet", "help")
 FLAGS = """
-    bf16 cased channels-last deterministic measure near no-flip no-measure no-reference-rows reference-rows
+    bf16 cased channels-last characters deterministic measure near no-flip no-measure no-reference-rows reference-rows
     """.split()  # noqa: SIM905
 NUMBERS = """
-    batch checkpoint-minutes clip crop cutmix delta dropout ema embedding epochs epsilon erase frequency-mask heads
-    hidden label-smoothing layers lr max-length mixup momentum noise patience price randaugment rate rotate seconds seed
-    shift size teacher-share temperature time-mask time-shift token-dropout vocabulary warmup weight-decay widths
+    batch buckets checkpoint-minutes clip crop cutmix delta dropout ema embedding epochs epsilon erase
+    frequency-mask heads hidden label-smoothing layers longest lr max-length mixup momentum noise patience price
+    randaugment rate rotate seconds seed shift size teacher-share temperature time-mask time-shift token-dropout
+    vocabulary warmup weight-decay widths
     """.split()  # noqa: SIM905
 WORDS = """delimiter device optimizer outliers schedule task""".split()  # noqa: SIM905
 TEXTS = """decimal group intended-use licence target text""".split()  # noqa: SIM905
