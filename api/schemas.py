@@ -38,7 +38,7 @@ MEMBERS: dict[tuple[str, str], dict[str, Any]] = {
     }
 }
 # members that generators of clients would name as another component is named
-TITLES = {("Version", "state"): "Lifecycle"}
+TITLES = {("Version", "state"): "Lifecycle", ("Version", "files"): "Digests"}
 
 
 class Schemas:
