@@ -65,6 +65,7 @@ def page(browser: Browser, elsewhere: str) -> Iterator[Page]:
 def ask(cloud: Cloud, page: Page, method: str, path: str, body: Any = None, token: str = "", **headers: str) -> Any:
     given = token or cloud.access["token"]
     text = None if body is None else json.dumps(body)
+    headers = headers if text is None else {"Content-Type": "application/json", **headers}  # else it is a text
     return page.evaluate(CALL, [cloud.access["api_url"] + path, given, method, text, headers])
 
 
