@@ -46,7 +46,7 @@ def test_a_jwt_opens_what_its_scopes_say(cloud: Cloud, issuer: LocalIssuer, key:
     assert own.json()["limits"]["batch_jobs"] == 20
     assert get(cloud, "/models/fashion-mnist", token).status_code == 200
     refused = get(cloud, "/models/moving", token)
-    assert (refused.status_code, list(refused.json())) == (403, ["error"])
+    assert (refused.status_code, list(refused.json())) == (403, ["error", "code", "request_id"])
     assert cloud.api.get("/models/fashion-mnist").status_code == 200  # with a token, as before
 
 
@@ -62,7 +62,7 @@ def test_other_jwts_are_401(cloud: Cloud, issuer: LocalIssuer) -> None:
         "eyJ.x.y",
     ):
         refused = get(cloud, "/tokens/self", token)
-        assert (refused.status_code, list(refused.json())) == (401, ["error"]), refused.text
+        assert (refused.status_code, list(refused.json())) == (401, ["error", "code", "request_id"]), refused.text
 
 
 def test_the_issuer_may_be_away(cloud: Cloud, issuer: LocalIssuer) -> None:
