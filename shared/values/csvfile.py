@@ -14,15 +14,18 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import chain, islice
 from typing import NamedTuple
 
+from msgspec import UnsetType
+
 from shared.errors import BadInput, TooLarge
+from shared.package.table import Csv, csv_of
+from shared.values.texts import MARK
 
 MAX_RECORD = 1024 * 1024  # bytes, within which a quoted field must end
-BOM = b"\xef\xbb\xbf"
 QUOTE, CR = b'"', 13
 LONGEST_BEGIN = 64  # bytes, in which a mark and a line `sep=` fit
 LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -54,6 +57,11 @@ def declared(delimiter: str | None, decimal: str | None, default: Dialect = COMM
     if point == between:
         raise BadInput("a comma cannot stand between fields and before fractions: declare delimiter as semicolon, too")
     return Dialect(between, point)
+
+
+def dialect_of(options: Mapping[str, str], written: Csv | UnsetType | None) -> Dialect:
+    """Of a caller's `delimiter` and `decimal`, over what the package says. Raises BadInput."""
+    return declared(options.get("delimiter"), options.get("decimal"), Dialect(*csv_of(written)))
 
 
 def read(
@@ -119,7 +127,7 @@ def header(names: list[str], known: Container[str] = ()) -> list[str]:
 
 def _begin(body: bytes, dialect: Dialect) -> tuple[int, Dialect]:
     """How many bytes are in front of the names of the columns, and the dialect that they say."""
-    start = len(BOM) if body.startswith(BOM) else 0
+    start = len(MARK) if body.startswith(MARK) else 0
     separator = SEPARATOR.match(body, start)
     if separator is None:
         return start, dialect

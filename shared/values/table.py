@@ -6,6 +6,7 @@ Integers that no scaling is declared for reach the model without having been flo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,13 @@ class Reader:
         self.names = {column.name: None for column in plan.columns}
         self._gaps = frozenset(plan.gaps or ())
         self._target = plan.target or None
-        self._categories = {
+
+    @cached_property
+    def _categories(self) -> dict[str, Categories]:
+        """Made when rows become inputs: who only reads rows, as each call does, has no need of them."""
+        return {
             column.name: Categories(column.categories)
-            for column in plan.columns
+            for column in self.plan.columns
             if column.type == "category" and column.categories
         }
 

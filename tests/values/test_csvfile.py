@@ -74,7 +74,7 @@ def test_what_was_written_is_read(rows: list[list[str]], dialect: Dialect, all_q
     writer = csv.writer(out, quoting=quoting, delimiter=dialect.delimiter)
     writer.writerow([f"c{number}" for number in range(width)])
     writer.writerows(rows)
-    body = (csvfile.BOM if marked else b"") + out.getvalue().encode()
+    body = (csvfile.MARK if marked else b"") + out.getvalue().encode()
     columns, read = csvfile.read(body, dialect)
     assert (columns, read) == ([f"c{number}" for number in range(width)], rows)
     [head, *spans] = csvfile.file_spans([body], dialect)

@@ -21,7 +21,6 @@ from shared.errors import BadInput
 from shared.jobs.batch import parquet
 from shared.jobs.batch.job import JSON, Job
 from shared.jobs.batch.records import record_spans
-from shared.package.table import csv_of
 from shared.storage.base import AlreadyExists, ObjectInfo, ObjectNotFound, Store, list_all
 from shared.values import csvfile
 from shared.values.csvfile import Dialect
@@ -197,7 +196,7 @@ def _file_chunks(store: Store, job: Job, kind: str, name: str, info: ObjectInfo)
 
 def dialect(job: Job, delimiter: str = "") -> Dialect:
     """How a job's CSV files are written. delimiter: as a plan has it. Raises BadInput."""
-    said = csvfile.declared(job.options.get("delimiter"), job.options.get("decimal"), Dialect(*csv_of(job.csv)))
+    said = csvfile.dialect_of(job.options, job.csv)
     return said._replace(delimiter=delimiter or said.delimiter)
 
 

@@ -15,7 +15,7 @@ from shared.config import Config, MiB
 from shared.errors import BadInput, Conflict, Forbidden, TooLarge
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.job import InputKind, Job
-from shared.package.table import Csv, Table, csv_of
+from shared.package.table import Csv, Table
 from shared.package.tasks import TASKS
 from shared.registry import models
 from shared.registry.log import Log
@@ -23,7 +23,6 @@ from shared.registry.state import Version
 from shared.storage.base import Store, list_all
 from shared.uploads.destinations import destination
 from shared.values import csvfile
-from shared.values.csvfile import Dialect
 
 MAX_FILES = 500  # per call: the answer holds a URL for each, about 1 kB
 MAX_FILE = 5 * 1024 * MiB
@@ -119,8 +118,7 @@ def _written(log: Log, version: Version) -> Csv | None:
 
 def _check_dialect(request: BatchRequest, written: Csv | None) -> None:
     """Raises BadInput before a job is made of it."""
-    options = request.options
-    csvfile.declared(options.get("delimiter"), options.get("decimal"), Dialect(*csv_of(written)))
+    csvfile.dialect_of(request.options, written)
 
 
 def _require_readable(store: Store, prefix: str, caller: Caller) -> str:

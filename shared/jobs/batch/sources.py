@@ -23,6 +23,7 @@ from shared.storage.base import ObjectNotFound, Store
 from shared.values import csvfile
 from shared.values.csvfile import Dialect
 from shared.values.table import Reader
+from shared.values.texts import MARK
 
 MAX_INPUT = 32 * MiB
 MAX_HEADER = MiB  # of the first row of a CSV file, which every call reads
@@ -52,7 +53,6 @@ class LineId(Struct):
 
 LINE_ID = msgspec.json.Decoder(LineId)
 ROWS = msgspec.msgpack.Decoder(list[dict[str, Any]])
-BOM = b"\xef\xbb\xbf"
 Item = TypeVar("Item")
 Request = tuple[bytes, str, str | int | None]  # body, content type, the client's id
 Spans = Callable[[Iterable[bytes]], Iterator[tuple[int, int]]]
@@ -126,7 +126,7 @@ def _input(chunk: Chunk, position: int, parse: Callable[[], Request]) -> Input:
 
 def _from_line(record: bytes) -> Request:
     """A line is the body of POST …/predict."""
-    line = record.removeprefix(BOM).strip()
+    line = record.removeprefix(MARK).strip()
     try:
         return line, JSON, LINE_ID.decode(line).id
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -9,7 +9,7 @@ import numpy as np
 
 from shared import budget
 from shared.errors import BadInput
-from shared.package.table import Table, csv_of
+from shared.package.table import Table
 from shared.serving.inputs import request
 from shared.serving.inputs.request import Inputs
 from shared.serving.loaded import Loaded
@@ -33,8 +33,7 @@ def declared(loaded: Loaded) -> Table:
 
 def dialect(plan: Table, said: Mapping[str, str] | None = None) -> Dialect:
     """How a CSV is written: as its sender says, or else the package. Raises BadInput."""
-    said = said or {}
-    return csvfile.declared(said.get("delimiter"), said.get("decimal"), Dialect(*csv_of(plan.csv)))
+    return csvfile.dialect_of(said or {}, plan.csv)
 
 
 def read(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str]) -> Inputs:
