@@ -14,12 +14,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared.ingest.candidate import Rejected, check_package, read_manifest
+from shared.ingest.candidate import Rejected, check_package, read_declared
 from shared.ingest.verdict import Limits
-from shared.package import processing
 from shared.package.manifest import Manifest
-
-MODEL_FILE, MANIFEST_FILE = "model.onnx", "amaas.json"
 
 
 class Package(Struct):
@@ -48,22 +45,12 @@ def check(package: Package) -> Outcome:
     started, limits = time.monotonic(), Limits(require_filter=False)
     files = {name: Path(path) for name, path in package.files.items()}
     try:
-        declared = _declared(package.model, files, limits)
+        declared = read_declared(package.model, files, limits)
         with tempfile.TemporaryDirectory(prefix="amaas-check-") as folder:
             candidate = check_package(package.model, declared, files, limits, Path(folder))
     except Rejected as rejection:
         return Outcome(accepted=False, code=rejection.code, reason=str(rejection), seconds=_since(started))
     return Outcome(accepted=True, manifest=candidate.manifest, size=candidate.size, seconds=_since(started))
-
-
-def _declared(model: str, files: dict[str, Path], limits: Limits) -> Manifest:
-    if MANIFEST_FILE not in files:
-        return Manifest(name=model)
-    declared = read_manifest(files[MANIFEST_FILE], limits)
-    for name in processing.files(declared.preprocess, declared.postprocess):
-        if name not in files:
-            raise Rejected("bad_manifest", f"amaas.json names the file {name!r}, which is not in the package; add it")
-    return declared
 
 
 def _since(started: float) -> float:

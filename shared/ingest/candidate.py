@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from shared.config import MiB
 from shared.errors import AmaasError, BadInput
 from shared.ingest import supervisor
 from shared.ingest.supervisor import check_decoder, check_model, smoke_test
@@ -29,6 +30,7 @@ from shared.uploads.sessions import MANIFEST_FILE, MODEL_FILE
 
 # The model as it will be served, for the smoke test. No file of a package may start with a dot, so no name can clash.
 OPTIMIZED_FILE = ".served.onnx"
+MAX_EXTRA_FILE = 64 * MiB  # bytes of a tokenizer, or of reference rows
 
 
 class Rejected(Exception):
@@ -68,6 +70,22 @@ def read_manifest(path: Path, limits: Limits) -> Manifest:
         return supervisor.read_manifest(path, limits)
     except Refused as refusal:
         raise Rejected(refusal.code, str(refusal)) from refusal
+
+
+def read_declared(model: str, files: Mapping[str, Path], limits: Limits) -> Manifest:
+    """What a package declares, all of whose files are there. model: its name. Raises Rejected."""
+    if MANIFEST_FILE not in files:
+        return Manifest(name=model)
+    declared = read_manifest(files[MANIFEST_FILE], limits)
+    for name in processing.files(declared.preprocess, declared.postprocess):
+        if name not in files:
+            raise Rejected("bad_manifest", f"amaas.json names the file {name!r}, which is not in the package; add it")
+        if files[name].stat().st_size > MAX_EXTRA_FILE:
+            raise Rejected(
+                "too_large",
+                f"{name} has more than {MAX_EXTRA_FILE:,} bytes, the limit for files beside the model; make it smaller",
+            )
+    return declared
 
 
 def check_package(model: str, declared: Manifest, files: Mapping[str, Path], limits: Limits, folder: Path) -> Candidate:

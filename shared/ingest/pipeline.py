@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from shared import keys, metrics
-from shared.config import Config, MiB
+from shared.config import Config
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
-from shared.ingest.candidate import Rejected, check_package, read_manifest, store_blobs
+from shared.ingest.candidate import Rejected, check_package, read_declared, store_blobs
 from shared.ingest.verdict import Limits
 from shared.jobs.training import job as training_jobs
-from shared.package import bounds, processing
-from shared.package.manifest import Manifest
+from shared.package import bounds
 from shared.registry import models, versions
 from shared.registry.log import Log
 from shared.registry.state import Change, Version
@@ -35,7 +34,6 @@ from shared.uploads.states import Upload, UploadSession
 logger = logging.getLogger(__name__)
 
 PATIENCE = unfinished.PATIENCE
-MAX_EXTRA_FILE = 64 * MiB  # of a tokenizer, or of reference rows
 
 
 class FilesGone(Exception):
@@ -194,7 +192,8 @@ def _register(log: Log, config: Config, session: UploadSession, limits: Limits) 
         files = _fetch(log.store, config, session, Path(folder), limits)
         if inbox.is_inbox(session) and (known := _known_version(log, session, files)):
             return known
-        candidate = check_package(session.model, _read_manifest(session, files, limits), files, limits, Path(folder))
+        declared = read_declared(session.model, files, limits)
+        candidate = check_package(session.model, declared, files, limits, Path(folder))
         # blobs are written only when every check has passed: a rejected package leaves nothing behind
         version = store_blobs(log, candidate, session.upload_id)
     return versions.register(log, session.model, version, Change(by=session.by))
@@ -252,18 +251,3 @@ def _require_room(sizes: dict[str, int], config: Config, limits: Limits, folder:
         )
     if total > disk.free:
         raise Unavailable(f"the files have {total:,} bytes together, and only {disk.free:,} are free: wait for room")
-
-
-def _read_manifest(session: UploadSession, files: dict[str, Path], limits: Limits) -> Manifest:
-    if MANIFEST_FILE not in files:
-        return Manifest(name=session.model)
-    declared = read_manifest(files[MANIFEST_FILE], limits)
-    for name in processing.files(declared.preprocess, declared.postprocess):
-        if name not in files:
-            raise Rejected("bad_manifest", f"amaas.json names the file {name!r}, which is not in the package; add it")
-        if files[name].stat().st_size > MAX_EXTRA_FILE:
-            raise Rejected(
-                "too_large",
-                f"{name} has more than {MAX_EXTRA_FILE:,} bytes, the limit for files beside the model; make it smaller",
-            )
-    return declared

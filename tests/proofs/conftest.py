@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.ingest import candidate, pipeline, supervisor
+from shared.ingest import candidate, supervisor
 from shared.ingest.verdict import Limits, Verdict
 from shared.package.manifest import Manifest
 
@@ -35,16 +35,18 @@ def verdicts_once(
     monkeypatch: pytest.MonkeyPatch, verdicts: dict[str, Verdict], manifests: dict[bytes, Manifest]
 ) -> None:
     monkeypatch.setattr(candidate, "check_model", checked_once(verdicts))
-    monkeypatch.setattr(pipeline, "read_manifest", read_once(manifests))
+    monkeypatch.setattr(candidate, "read_manifest", read_once(manifests))
 
 
 def read_once(manifests: dict[bytes, Manifest]) -> Callable[[Path, Limits], Manifest]:
     """Each `amaas.json` is decoded once in its process, as for the verdicts."""
 
+    decode = candidate.read_manifest  # before it is replaced
+
     def read_manifest(path: Path, limits: Limits) -> Manifest:
         body = path.read_bytes()
         if body not in manifests:
-            manifests[body] = candidate.read_manifest(path, limits)
+            manifests[body] = decode(path, limits)
         return manifests[body]
 
     return read_manifest

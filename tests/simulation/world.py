@@ -17,7 +17,7 @@ from functions.sweep import app as sweep
 from functions.upload import app as upload
 from shared import metrics
 from shared.errors import BadInput
-from shared.ingest import candidate, pipeline
+from shared.ingest import candidate
 from shared.ingest.verdict import Verdict
 from shared.package import manifest
 from shared.package.manifest import Manifest
@@ -159,7 +159,7 @@ class Predictor:
 def wired(cloud: Cloud, machine: Machine, grace: float) -> Iterator[None]:
     replaced = [*cloud.wired(), (candidate, "check_model", verdict)]
     # the one that is served reads amaas.json in a process of its own, which takes real time
-    replaced += [(pipeline, "read_manifest", lambda path, *_: manifest.decode(path.read_bytes()))]
+    replaced += [(candidate, "read_manifest", lambda path, *_: manifest.decode(path.read_bytes()))]
     replaced += [(metrics, "event", lambda *_: None), (metrics, "emit", lambda *_, **__: None)]
     # threads' numbers are used again, and not by a seed
     replaced += [(catalog, "COMPACTING", COMPACTING), (attempts, "_holder", cloud.holder)]
