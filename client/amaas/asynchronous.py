@@ -21,7 +21,22 @@ AT_ONCE = 32
 END = object()
 
 
-class Rows(Generic[T]):
+class Closed:
+    """What is closed at the end of an `async with`."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        raise NotImplementedError
+
+
+class Rows(Closed, Generic[T]):
     """An asynchronous iterator over what comes one by one, which is to be read to its end or closed."""
 
     def __init__(self, run: Callable[[Callable[[], Any]], Coroutine[Any, Any, Any]], rows: Iterator[T]) -> None:
@@ -37,14 +52,6 @@ class Rows(Generic[T]):
             raise StopAsyncIteration
         found: T = row
         return found
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """End the work behind it."""
@@ -85,7 +92,7 @@ def _written(method: Callable[Concatenate[Client, P], Any]) -> Callable[Concaten
     return call
 
 
-class AsyncClient:
+class AsyncClient(Closed):
     """As Client, for asyncio; an asynchronous context manager. Its methods are Client's, and so are their errors.
 
     `await client.predict(…)`; `async for row in client.read_batch_job_outputs(…)`; `await client.chat(…, stream=True)`
@@ -108,14 +115,6 @@ class AsyncClient:
     @property
     def url(self) -> str:
         return self._client.url
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections. Calls that wait for their turn are not made; those on their way are not waited for."""
