@@ -23,7 +23,7 @@ def main() -> None:
     answer = publish.predict(access)
     if answer:
         model, image, result = answer
-        say(f"{model} predicts for {image}:\n{json.dumps(result, indent=2)}")
+        say(f"{model} predicts for {image}:\n{_shown(result)}")
     if deployed_once and cloud.pid() != before:
         catch_up(access["endpoint_url"])  # last: before, it would have kept the prediction waiting
     report(access)
@@ -122,6 +122,13 @@ def report(access: dict[str, Any]) -> None:
     print(f"  bucket    s3://{access['bucket']} at {access['endpoint_url']}")
     print(f"  all this  {ACCESS}")
     print(f"  try       {shlex.quote(tool('client', 'amaas'))} ls")
+
+
+def _shown(answer: dict[str, Any]) -> str:
+    """The answer as JSON, each of its predictions on a line."""
+    lines = ",\n".join(f"  {json.dumps(one)}" for one in answer["predictions"])
+    head = json.dumps(answer | {"predictions": []}, ensure_ascii=False)
+    return head.replace('"predictions": []', f'"predictions": [\n{lines}\n]')
 
 
 def _known_token() -> str:

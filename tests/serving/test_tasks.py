@@ -59,8 +59,8 @@ def test_the_kinds_are_those_that_can_be_declared() -> None:
         assert {kind for task in TASKS.values() for kind in getattr(task, member)} == kinds
 
 
-def test_the_readme_lists_the_same_tasks() -> None:
-    [table] = re.findall(r"\n\| `task` \|.*?\n\n", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_page_of_models_lists_the_same_tasks() -> None:
+    [table] = re.findall(r"\n\| `task` \|.*?\n\n", (ROOT / "docs" / "models.md").read_text(), re.DOTALL)
     assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)[1:] == list(TASKS)
 
 
