@@ -213,7 +213,7 @@ def binary(size: Any, **changes: Any) -> dict[str, Any]:
         ({"inputs": [image(shape=[-1, 1, 4, 4])]}, b"", 400, "has shape [-1"),
         ({"inputs": [image(data=[0.5] * 15)]}, b"", 400, "has 15 values"),
         ({"inputs": [image(data=[[0.5] * 15, 0.5])]}, b"", 400, "not a regular array"),
-        ({"inputs": [image(data=["0.5"] * 16)]}, b"", 400, "values that are no FP32"),
+        ({"inputs": [image(data=["0.5"] * 16)]}, b"", 400, "'0.5' is text, not a value of FP32"),
         ({"inputs": [image(data=[1e39] * 16)]}, b"", 400, "outside the range"),
         ({"inputs": [image(data=None)]}, b"", 400, "has no data"),
         ({"inputs": [image()], "outputs": [{"name": "x"}]}, b"", 400, "no output 'x'"),
