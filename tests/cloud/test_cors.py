@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from tests.cloud.conftest import Cloud
+from tests.cloud.conftest import ROOT, Cloud
 from tests.console.conftest import browser
 
 __all__ = ["browser"]  # a fixture
@@ -41,7 +41,8 @@ def elsewhere() -> Iterator[str]:
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
             self.end_headers()
-            self.wfile.write(b"<!doctype html><title>a page</title>")
+            page = b"<!doctype html><title>a page</title>"
+            self.wfile.write((ROOT / "examples" / "page.html").read_bytes() if self.path == "/example" else page)
 
         def log_message(self, format: str, *arguments: Any) -> None:
             pass  # nothing on the tests' terminal
@@ -101,6 +102,24 @@ def test_a_page_reads_errors_of_functions_and_of_the_gateway(cloud: Cloud, page:
         told = json.loads(answer["text"])
         assert (answer["status"], told.get("code")) == (status, code), answer
         assert told["error"] and told["request_id"] == answer["headers"]["x-request-id"]
+
+
+def test_the_example_page_predicts(cloud: Cloud, page: Page, elsewhere: str) -> None:
+    page.goto(f"{elsewhere}example")
+    page.get_by_label("API").fill(cloud.access["api_url"])
+    page.get_by_label("Token").fill(cloud.access["token"])
+    shown = page.get_by_role("status")
+    page.get_by_label("A file").set_input_files(next((ROOT / "examples" / "images").glob("*ankle-boot.png")))
+    page.get_by_role("button", name="Predict").click()
+    expect(shown).to_contain_text("Ankle boot")
+    page.get_by_label("A file").set_input_files([])
+    page.get_by_label("Model").fill("languages")
+    page.get_by_label("or a text").fill("¿Dónde está la estación?")
+    page.get_by_role("button", name="Predict").click()
+    expect(shown).to_contain_text("Spanish")
+    page.get_by_label("Model").fill("nobody")
+    page.get_by_role("button", name="Predict").click()
+    expect(shown).to_contain_text("there is no model")
 
 
 def test_a_page_sends_and_fetches_files_by_presigned_urls(cloud: Cloud, page: Page) -> None:
