@@ -10,7 +10,7 @@ from shared.entry.http import JSON
 from shared.serving.generation.openai.chat import ChatRequest
 from shared.serving.generation.openai.completions import CompletionRequest
 from shared.serving.generation.triton import GenerateRequest
-from shared.serving.speech.multipart import KIND as FORM
+from shared.serving.inputs.multipart import KIND as FORM
 from shared.serving.speech.openai import MEDIA
 
 # with no type: some tools read one event by it, as an object, and others the whole text, for which they make a class

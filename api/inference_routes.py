@@ -9,6 +9,7 @@ from api import inference as types
 from api.contract import ACCEPTED, ANSWER_ID, ANSWERED_BY, BYTES, ENCODED, JSON_LENGTH, KEY, STALE, Contract, Error
 from shared.entry.http import JSON
 from shared.serving import explain
+from shared.serving.inputs.multipart import KIND as FORM
 from shared.serving.protocol.message import InferRequest
 
 OCTETS = "application/octet-stream"
@@ -17,12 +18,24 @@ PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAAAAACMmsGiAAAAHElEQVR42mNk"
     "EBAQYHQQEBBgcRAQEGA8ICAgAAAQRAIIemiTNgAAAABJRU5ErkJggg=="
 )
+# of serving/inputs/form.py
+FORM_INPUT: dict[str, Any] = {
+    "type": "object",
+    "description": (
+        "One file: the input, by its part's content type. Several in fields of one name, or one in a field whose name "
+        "ends in []: a list. Without a file, `text` (and `pair`, or several of `text`) of models of texts, and the "
+        "columns' names of models of tables. Other fields are options, as in the query."
+    ),
+    "properties": {"file": BYTES, "text": {"type": "string"}, "pair": {"type": "string"}},
+    "additionalProperties": {"type": "string"},
+}
 # no range as image/*: generators of clients take concrete types only; the operation's words say the rest
 MODEL_INPUT: dict[str, Any] = {
     JSON: types.PredictRequest,
     OCTETS: BYTES,
     "text/plain": {"type": "string"},
     "text/csv": {"type": "string"},
+    FORM: FORM_INPUT,
 }
 METADATA = Contract(gives={200: types.ModelMetadata}, headers=(KEY,), answer_headers=(STALE,))
 READY = Contract(gives={200: types.ModelReadiness, 503: (types.ModelReadiness, Error)}, answer_headers=(STALE,))

@@ -24,6 +24,7 @@ from shared.serving.generation import triton
 from shared.serving.generation.openai import chat as chats
 from shared.serving.generation.openai import completions, listing
 from shared.serving.generation.openai.answers import Heading
+from shared.serving.inputs import form
 from shared.serving.inputs.request import Inputs
 from shared.serving.loaded import Loaded, Resolved
 from shared.serving.models import Models
@@ -201,12 +202,12 @@ def predict(request: Request) -> Response:
     """A text in, a text out: of a model with a chat template, an answer to a message. Of one of speech, a sound in"""
     started_ns = time.perf_counter_ns()
     loaded = _load(request, "predict", started_ns, requests.model_in_path(request))
-    body, kind = in_utf8(*requests.sent(request))
+    sent = requests.sent(request)
     hears = loaded.manifest.served_task == SPEECH_TO_TEXT
     call = (
         Hearing(request, loaded, "predict", started_ns) if hears else Generating(request, loaded, "predict", started_ns)
     )
-    inputs, answers = call.failing(lambda: _answers(call, body, kind, request))
+    inputs, answers = call.failing(lambda: _answers(call, sent, request))
     heading = {"model": loaded.name, "version": loaded.version.version}
     used = sum(answer["usage"]["total_tokens"] for answer in answers if "usage" in answer)
     return call.done(heading | ({"results": answers} if inputs.many else answers[0]), used=used)
@@ -223,25 +224,32 @@ def explain(request: Request) -> Response:
     loaded = _load(request, "explain", started_ns, requests.model_in_path(request))
     tasks.require_explained(loaded.manifest)
     call = Generating(request, loaded, "explain", started_ns)
-    body, kind = in_utf8(*requests.sent(request))
-    item, options = call.failing(lambda: texts.read_explained(body, kind, request.query))
+    sent = requests.sent(request)
+    item, options = call.failing(lambda: texts.read_explained(*_plain(sent, request, loaded)))
     explanation, used = call.failing(lambda: texts.explain_one(call.engine, item, options, request.caller))
     heading = {"model": call.loaded.name, "version": call.loaded.version.version}
     return call.done(heading | explanation, used=used)
 
 
+def _plain(sent: tuple[bytes, str], request: Request, loaded: Loaded) -> tuple[bytes, str, dict[str, str]]:
+    """Body, content type and options, also where a form has them; texts are in UTF-8. Raises BadInput, Unsupported."""
+    body, kind, query = form.as_raw(*sent, request.query, loaded.manifest.input_kind)
+    return *in_utf8(body, kind), query
+
+
 def _answers(
-    call: Hearing | Generating, body: bytes, kind: str, request: Request
+    call: Hearing | Generating, sent: tuple[bytes, str], request: Request
 ) -> tuple[Inputs, list[dict[str, Any]]]:
     """Imports here: of each kind of model, other calls do without."""
+    plain = _plain(sent, request, call.loaded)
     if isinstance(call, Hearing):
         from shared.serving.tasks import speech_to_text as sounds
 
-        inputs = sounds.read(body, kind, request.query)
+        inputs = sounds.read(*plain)
         return inputs, [sounds.answer_one(call.engine, one) for one in inputs.items]
     from shared.serving.tasks import text_generation as texts
 
-    inputs = texts.read(body, kind, request.query)
+    inputs = texts.read(*plain)
     return inputs, [texts.answer_one(call.engine, one, request.caller) for one in inputs.items]
 
 

@@ -214,7 +214,8 @@ def predict(request: Request) -> Response:
     """A prediction in the terms of the model's task
 
     Which content types a model takes depends on its task, images (image/png, image/jpeg, …) and sounds (audio/wav, …)
-    as the body's own, or as application/octet-stream; the error for another says which.
+    as the body's own, or as application/octet-stream; the error for another says which. A form (multipart/form-data)
+    has the same as a file, or texts and a row's columns as fields, and options beside them.
     """
     from shared.serving import tasks
 

@@ -69,11 +69,12 @@ def body(calling: ModuleType, value: Any) -> Any:
     """An instance of the class that the generator made for an operation's body."""
     kinds = typing.get_args(typing.get_type_hints(calling.sync_detailed)["body"])
     kinds = kinds or (typing.get_type_hints(calling.sync_detailed)["body"],)
-    [kind] = [kind for kind in kinds if hasattr(kind, "from_dict")]
+    classes = [kind for kind in kinds if hasattr(kind, "from_dict")]
+    [kind] = [kind for kind in classes if hasattr(kind, "to_multipart") == ("file" in value)]
     if "file" not in value:
         return kind.from_dict(value)
     file = importlib.import_module(f"{calling.__name__.partition('.')[0]}.types").File
-    return kind(**{**value, "file": file(io.BytesIO(value["file"]), "sound.wav", "audio/wav")})
+    return kind(**{**value, "file": file(io.BytesIO(value["file"]), "a.bin", "application/octet-stream")})
 
 
 def test_every_operation_is_called_here() -> None:
@@ -132,6 +133,17 @@ def test_it_calls_every_operation(
         for name, member in told.keeps.items():
             names[name] = getattr(answer.parsed, member)
     assert not wrong, "\n".join(f"{operation}: {found}" for operation, found in wrong.items())
+
+
+def test_it_predicts_by_a_form(
+    made: tuple[ModuleType, str], anything: str, console_service: world.ConsoleService
+) -> None:
+    package, _ = made
+    client = package.AuthenticatedClient(anything, token=console_service.tokens["ann"], timeout=60)
+    image = (ROOT / "examples/images/fashion-0006-coat.png").read_bytes()
+    answer = call(module(package, "predict"), Operation({"model": "fashion"}, {"file": image}), client, {})
+    assert answer.status_code == 200, answer.content
+    assert answer.parsed.predictions[0].label == "Coat"
 
 
 def call(calling: ModuleType, told: Operation, client: Any, names: dict[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from shared.errors import BadInput
 from shared.serving.content import JSON
-from shared.serving.speech import multipart
+from shared.serving.inputs import multipart
 from shared.serving.speech.engine import Engine
 from shared.serving.speech.transcribe import Ask, Text
 

@@ -25,6 +25,7 @@ from shared.serving.tasks.base import Request, Task, Together
 from shared.values import texts
 from shared.values.numbers import NoNumber
 
+FORM = "multipart/form-data"
 MODULES = "shared.serving.tasks.*"  # read by tools/closure.py: all of them are built into what reaches this one
 
 
@@ -56,7 +57,7 @@ def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     of another release.
     """
     task = of(loaded.manifest)
-    inputs = task.read(loaded, *_sent(body, content_type, query))
+    inputs = task.read(loaded, *_sent(loaded.manifest, body, content_type, query))
     items, size = inputs.items, task.per_run(loaded)
     if loaded.manifest.input_kind in ("text", "table"):  # of sounds, the samples are noted when they are decoded
         loaded.note(items)
@@ -71,9 +72,14 @@ def predict(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     return _heading(loaded) | ({"results": answers} if inputs.many else answers[0])
 
 
-def _sent(body: bytes, content_type: str, query: dict[str, str]) -> tuple[bytes, str, dict[str, str]]:
-    """A body in UTF-8, its type, and the options: also what a CSV's type says of how it is written."""
+def _sent(manifest: Manifest, body: bytes, content_type: str, query: dict[str, str]) -> Request:
+    """A body in UTF-8, its type, and the options: also what a CSV's type says of how it is written, or a form."""
     declared = texts.content_type(content_type)
+    if declared.kind == FORM:
+        from shared.serving.inputs import form  # most calls are none
+
+        body, content_type, query = form.as_raw(body, content_type, query, manifest.input_kind)
+        declared = texts.content_type(content_type)
     dialect = {name: declared.parameters[name] for name in CSV_OPTIONS if name in declared.parameters}
     return *texts.in_utf8(body, content_type), {**query, **(dialect if declared.kind == "text/csv" else {})}
 
@@ -102,7 +108,7 @@ def explain(loaded: Loaded, body: bytes, content_type: str, query: dict[str, str
     """The attributions of one input, or a picture of them (PNG). Raises BadInput, Unsupported, NotImplemented_."""
     task = of(loaded.manifest)
     require_explained(loaded.manifest)
-    item, options = task.read_explained(loaded, *_sent(body, content_type, query))
+    item, options = task.read_explained(loaded, *_sent(loaded.manifest, body, content_type, query))
     try:
         with budget.part():
             explanation = task.explain(loaded, item, options)
