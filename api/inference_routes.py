@@ -82,7 +82,11 @@ CONTRACTS = {
     "getServerLive": Contract(gives={200: types.ServerHealth}),
     "getServerReady": Contract(gives={200: types.ServerHealth}),
     "listModelNames": Contract(gives={200: types.ModelNames}),
-    "getRepositoryIndex": Contract(gives={200: list[types.RepositoryIndexEntry]}, body={JSON: {}}, body_required=False),
+    "getRepositoryIndex": Contract(
+        gives={200: list[types.RepositoryIndexEntry]},
+        body={JSON: {"type": "object", "additionalProperties": {}}},
+        body_required=False,
+    ),
     "getModelMetadata": METADATA,
     "getVersionMetadata": METADATA,
     "getModelReady": READY,

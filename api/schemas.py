@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import Any
 
 import msgspec
@@ -85,4 +86,20 @@ def _for_generators(schema: dict[str, Any]) -> dict[str, Any]:
         schema = {"type": kind, **schema}
     if schema.get("type") == "array" and not {"items", "prefixItems"} & schema.keys():
         schema = schema | {"items": {}}
+    if schema.get("type") == "object" and not {"properties", "additionalProperties"} & schema.keys():
+        schema = schema | {"additionalProperties": {}}  # without it, some make an object that has no members
+    members = schema.get("properties")
+    if isinstance(members, dict):
+        schema = schema | {"properties": {name: _without_default(member) for name, member in members.items()}}
     return schema
+
+
+def _without_default(member: dict[str, Any]) -> dict[str, Any]:
+    """A member whose default is said in words: of a `default` some generators make a member that must be there."""
+    if "default" not in member:
+        return member
+    kept = {name: value for name, value in member.items() if name != "default"}
+    if member["default"] in (None, "", [], {}):
+        return kept
+    default = f"Without it: {json.dumps(member['default'], ensure_ascii=False)}."
+    return kept | {"description": " ".join(filter(None, [member.get("description"), default]))}

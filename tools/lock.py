@@ -66,6 +66,7 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "openai": (["requirements/openai.in"], [], []),
     "schemathesis": (["requirements/schemathesis.in"], [], []),
     "generators": (["requirements/generators.in"], [], []),
+    "typescript": (["requirements/typescript.in"], [], []),
     # the inference benchmark's peers, each with the ONNX Runtime that we serve with
     **{f"peer-{name}": ([f"requirements/peer-{name}.in"], ["core", "runtime"], []) for name in PEERS},
 }

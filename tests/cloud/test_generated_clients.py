@@ -16,14 +16,11 @@ import msgspec
 import pytest
 
 from api.document import document
-from api.routes import FUNCTIONS, handler
-from tests.client.gateway import Call
+from tests.cloud.generated import anything, console_service, operations, store
 from tests.cloud.generated_arguments import OPERATIONS, Operation, filled
 from tests.console import world
-from tests.console.conftest import service as console_service
-from tests.functions.conftest import store
 
-__all__ = ["console_service", "store"]  # fixtures
+__all__ = ["anything", "console_service", "store"]  # fixtures
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = ROOT / ".local" / "envs" / "generators" / "bin" / "openapi-python-client"
 LEFT_OUT = ("Unsupported content type text/plain", "Unsupported content type text/csv")
@@ -49,10 +46,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ModuleType,
     sys.path.insert(0, str(folder))
     yield importlib.import_module("generated_client"), done.stdout + done.stderr
     sys.path.remove(str(folder))
-
-
-def operations() -> set[str]:
-    return {one["operationId"] for path in document()["paths"].values() for one in path.values()}
 
 
 def snake(name: str) -> str:
@@ -87,30 +80,6 @@ def test_nothing_of_the_description_is_left_out(made: tuple[ModuleType, str]) ->
         assert module(package, operation)
     complaints = [line for line in said.splitlines() if line.startswith(("Unable", "Cannot", "Unsupported", "Failure"))]
     assert {line for line in complaints if line not in LEFT_OUT} == set()
-
-
-@pytest.fixture
-def anything(console_service: world.ConsoleService, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The service with all routes, and its address."""
-    everything = [handler(name) for name in FUNCTIONS]
-
-    def find(path: str, method: str) -> Any:
-        segments = path.removesuffix("/").split("/")
-        return next(
-            one
-            for one in everything
-            for route in one.routes
-            if route.method == method and route.match(segments) is not None
-        )
-
-    answer = console_service.answer
-
-    def with_all(call: Call) -> Any:
-        monkeypatch.setattr("tests.client.gateway.FUNCTIONS", [(".*", find(call.path, call.method))])
-        return answer(call)
-
-    monkeypatch.setattr(console_service, "answer", with_all)
-    return console_service.api_url
 
 
 def test_it_calls_every_operation(
