@@ -85,8 +85,9 @@ class Bucket:
         log = self.log()
         key = f"inbox/{name}/model.onnx"
         log.store.put(key, path.read_bytes())
-        info = log.store.head(key)
-        ticket = inbox.open_session(log.store, name, key, info.etag, info.modified, "bench")
+        package = inbox.package_of(log.store, key)
+        assert package is not None, key
+        ticket = inbox.open_session(log.store, package, "bench")
         upload = pipeline.ingest(log, Config(self.name), ticket, Limits())
         if upload.state != "registered":
             raise SystemExit(f"{name}: {msgspec.json.encode(upload).decode()}")

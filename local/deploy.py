@@ -95,6 +95,7 @@ def _parameters(endpoint: str) -> dict[str, str]:
     # Each worker of a batch job is a process here. A stack keeps its parameters' values where none are given: that of
     # RequireQuotaKey was empty in stacks of before, which the template does not allow any more
     more = {"BatchConcurrency": "2", "RequireQuotaKey": "true", "MaxUploadBytes": str(3 * 2**30)}
+    more["InboxQuietSeconds"] = "3"  # files come from the same machine
     more["CorsOrigins"] = "*"  # a page that one writes has an origin of its own: a file, or a port
     return {"PythonRuntime": RUNTIME, "EndpointUrl": endpoint, **more}
 

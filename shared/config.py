@@ -40,6 +40,8 @@ class Config(Struct, frozen=True):
     plans and their keys begin with; empty where all tokens share quota_key.
     batch_machine: ARN of the state machine that runs batch jobs.
     ingest_failures: URL of the queue of uploads' events that failed in all deliveries; empty if there is none.
+    inbox_timer: ARN of the state machine that waits until a folder of the inbox is quiet, for inbox_quiet seconds;
+    empty or 0: a folder is taken as soon as it lacks nothing that it names.
     notify_topic: ARN of the topic that tells people of the watcher's moves. webhook_url, webhook_secret: an address
     that is told, see release/webhook.py. Empty if there is none.
     training_queue, training_definition: of AWS Batch; empty if the deployment has no training queue.
@@ -79,6 +81,8 @@ class Config(Struct, frozen=True):
     deployment: str = ""
     batch_machine: str = ""
     ingest_failures: str = ""
+    inbox_timer: str = ""
+    inbox_quiet: int = 20
     notify_topic: str = ""
     webhook_url: str = ""
     webhook_secret: str = ""
@@ -127,6 +131,8 @@ class Config(Struct, frozen=True):
             deployment=env.get("DEPLOYMENT", ""),
             batch_machine=env.get("BATCH_MACHINE", ""),
             ingest_failures=env.get("INGEST_FAILURES", ""),
+            inbox_timer=env.get("INBOX_TIMER", ""),
+            inbox_quiet=int(env.get("INBOX_QUIET_SECONDS", "20")),
             notify_topic=env.get("NOTIFY_TOPIC", ""),
             webhook_url=env.get("WEBHOOK_URL", ""),
             webhook_secret=env.get("WEBHOOK_SECRET", ""),

@@ -1,7 +1,8 @@
 """The only module, with batch_keys.py, that builds object keys, always from validated names.
 
 uploads/{upload}/ticket.json, uploads/{upload}/files/{file}   an upload session and its files; expires
-inbox/{model}/{file}.onnx                                     a model uploaded with any S3 tool
+uploads/{upload}/state.json                                   the state of an upload that is of no model; expires
+inbox/{model}/{file}, inbox/{model}.zip                       packages put with any S3 tool: uploads/inbox_packages.py
 blobs/sha256/{digest}                                         content-addressed, written once
 models/{model}/log/{revision:012d}.json                       the registry's log
 models/{model}/head.json                                      the state after a revision of the log
@@ -119,6 +120,11 @@ def upload_objects(upload: str) -> str:
     return f"{UPLOADS}{upload_id(upload)}/"
 
 
+def inbox_folder(model: str) -> str:
+    """The prefix of what was put into the inbox of a model."""
+    return f"{INBOX}{model_name(model)}/"
+
+
 def unfinished(model: str, upload: str) -> str:
     return f"{UNFINISHED}{model_name(model)}/{upload_id(upload)}"
 
@@ -134,6 +140,9 @@ def upload_file(upload: str, file: str) -> str:
 
 
 def upload_state(model: str, upload: str) -> str:
+    """model: empty for an object of the inbox that is no model's, whose id is always one of ours."""
+    if not model and is_id(upload):
+        return f"{upload_objects(upload)}state.json"
     return f"{upload_states(model)}{upload_id(upload)}.json"
 
 
@@ -277,17 +286,14 @@ def stats_day(model: str, day: str) -> str:
     return f"stats/models/{model_name(model)}/{day}"
 
 
-def parse_event_key(raw: str) -> tuple[str, str, str] | None:
-    """A storage event's key as ("upload", upload id, file) or ("inbox", model, file); None for any other key.
+def parse_upload_file(key: str) -> tuple[str, str] | None:
+    """The upload and the file that a key of a session's files names; None for any other key."""
+    found = re.fullmatch(rf"uploads/({UPLOAD})/files/([^/]+)", key)
+    return (found[1], found[2]) if found else None
 
-    raw: form-encoded, as in S3 events.
-    """
+
+def decode_event_key(raw: str) -> str:
+    """The key of an object from a storage event, where it is form-encoded."""
     from urllib.parse import unquote_plus
 
-    key = unquote_plus(raw)
-    parts = key.split("/")
-    if len(parts) == 4 and parts[0] == "uploads" and parts[2] == "files" and re.fullmatch(UPLOAD, parts[1]):
-        return "upload", parts[1], parts[3]
-    if len(parts) == 3 and parts[0] == "inbox" and parts[2]:
-        return "inbox", parts[1], parts[2]
-    return None
+    return unquote_plus(raw)

@@ -26,7 +26,7 @@ UNITS = {
     "Errors": COUNT,  # calls answered with 4xx
     "Faults": COUNT,  # calls answered with 5xx
     "UploadsFailed": COUNT,  # uploads that ended without a verdict, after all their attempts
-    "InboxIgnored": COUNT,  # objects in the inbox that are no model's file
+    "InboxRefused": COUNT,  # objects in the inbox that are no part of a package
     "ModelCrashed": COUNT,  # calls that ended the process of their model, and no other
     "ModelTimedOut": COUNT,  # calls whose model was ended for being at work when the function's time was over
     "ModelUnfiltered": COUNT,  # models loaded without the system-call filter, where that is allowed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from shared.entry.wiring import config, log
 from shared.ingest import pipeline, recheck
 from shared.ingest.verdict import Limits
 from shared.uploads import states, unfinished
+from shared.uploads.quiet import QuietFolder, Timer
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +21,22 @@ TIME = 900.0  # seconds of an invocation without a context
 MARGIN = 90.0  # seconds that one check takes at most: none is begun with less time left
 
 
+@cache
+def timer() -> Timer | None:
+    """Of the folders of the inbox; None where they are not waited for."""
+    if not (config().inbox_timer and config().inbox_quiet):
+        return None
+    from shared.uploads.quiet_machine import QuietMachine  # boto3, for objects of the inbox alone
+
+    return QuietMachine(config().inbox_timer, config().inbox_quiet, config().endpoint_url)
+
+
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Handle every record. After an exception, such as an outage of the store, Lambda delivers the event again."""
+    if event.get("look") == "inbox":
+        quiet = msgspec.convert(event, QuietFolder)
+        ended = pipeline.on_quiet(log(), config(), quiet, _limits(), timer())
+        return {"handled": [_report(upload) for upload in ended]}
     if "Records" not in event:
         return _look(event, context)
     outcomes = [_handle(record) for record in event.get("Records", [])]
@@ -72,7 +88,7 @@ def _limits() -> Limits:
 def _handle(record: dict[str, Any]) -> dict[str, Any] | None:
     key = record["s3"]["object"]["key"]
     principal = record.get("userIdentity", {}).get("principalId", "inbox")
-    upload = pipeline.on_object(log(), config(), key, {"principal": f"s3:{principal}"}, _limits())
+    upload = pipeline.on_object(log(), config(), key, {"principal": f"s3:{principal}"}, _limits(), timer())
     if upload is None:
         logger.info("nothing to do")
         return None

@@ -16,9 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from shared import keys, metrics
 from shared.config import Config
 from shared.errors import AmaasError, BadInput, NotFound, Unavailable
+from shared.ingest import archives, arrivals
 from shared.ingest.candidate import Rejected, check_package, read_declared, store_blobs
 from shared.ingest.verdict import Limits
 from shared.jobs.training import job as training_jobs
@@ -28,6 +31,7 @@ from shared.registry.log import Log
 from shared.registry.state import Change, Version
 from shared.storage.base import ObjectNotFound, Store
 from shared.uploads import attempts, inbox, sessions, states, unfinished
+from shared.uploads.quiet import QuietFolder, Timer
 from shared.uploads.sessions import MANIFEST_FILE, MODEL_FILE
 from shared.uploads.states import Upload, UploadSession
 
@@ -40,29 +44,35 @@ class FilesGone(Exception):
     """A file was removed between its arrival and the check."""
 
 
-def on_object(log: Log, config: Config, raw_key: str, detail: dict[str, Any], limits: Limits) -> Upload | None:
-    """Handle one ObjectCreated event; None when the object starts nothing (yet)."""
+def on_object(
+    log: Log, config: Config, raw_key: str, detail: dict[str, Any], limits: Limits, timer: Timer | None = None
+) -> Upload | None:
+    """Handle one ObjectCreated event; None when the object starts nothing (yet).
+
+    timer: of the inbox; without it, a folder there is taken as soon as it lacks nothing.
+    """
+    key = keys.decode_event_key(raw_key)
     try:
-        session = _read_session(log.store, raw_key, detail)
+        if key.startswith(keys.INBOX):
+            by = str(detail.get("principal", "inbox"))
+            return next(iter(_checked(log, config, arrivals.on_event(log.store, key, by, limits, timer), limits)), None)
+        named = keys.parse_upload_file(key)
+        session = states.read_session(log.store, named[0]) if named else None
     except (NotFound, BadInput) as error:
         logger.warning("object ignored", extra={"error": type(error).__name__})
-        session = None
-    if session is None:
-        _report_ignored(raw_key)
         return None
-    if states.missing_files(log.store, session):
+    if session is None or states.missing_files(log.store, session):
         return None
     return ingest(log, config, session, limits)
 
 
-def _report_ignored(raw_key: str) -> None:
-    """Count what was put into the inbox and is no model's file: inbox/x.onnx, a folder's files, an odd name.
+def on_quiet(log: Log, config: Config, folder: QuietFolder, limits: Limits, timer: Timer | None) -> list[Upload]:
+    """Handle the end of a timer of the inbox. Returns the uploads that came of it."""
+    return _checked(log, config, arrivals.on_quiet(log.store, folder, limits, timer), limits)
 
-    Its key is in the log, so that it can be found: who writes into the bucket is an operator, and no caller.
-    """
-    if raw_key.startswith(keys.INBOX) and not raw_key.endswith("/"):
-        logger.warning("inbox object ignored", extra={"key": raw_key})
-        metrics.emit("InboxIgnored", 1, service="ingest")
+
+def _checked(log: Log, config: Config, arrival: arrivals.Arrival, limits: Limits) -> list[Upload]:
+    return [*(ingest(log, config, session, limits) for session in arrival.sessions), *arrival.refused]
 
 
 def check_unfinished(
@@ -77,8 +87,7 @@ def check_unfinished(
     the next look begins with those that had the fewest attempts. An error on one upload never ends the look.
     """
     deadline = time.monotonic() + seconds
-    for model, info in inbox.without_session(log.store, patience, time.time()):
-        inbox.open_session(log.store, model, info.key, info.etag, info.modified, "inbox")
+    arrivals.overlooked(log.store, patience, time.time())
     ended = []
     entries = unfinished.listed(log.store)
     for position, entry in enumerate(entries):
@@ -108,19 +117,6 @@ def _bring_on(log: Log, config: Config, entry: unfinished.Unfinished, limits: Li
     if judgment.action == "forget":
         log.store.delete(keys.unfinished(entry.model, entry.upload_id))
     return None
-
-
-def _read_session(store: Store, raw_key: str, detail: dict[str, Any]) -> UploadSession | None:
-    """The upload that an object belongs to; None for an object outside of uploads and inbox."""
-    event_key = keys.parse_event_key(raw_key)
-    if event_key is None:
-        return None
-    way, owner, name = event_key
-    if way == "upload":
-        return states.read_session(store, owner)
-    model, key = keys.model_name(owner), f"inbox/{owner}/{name}"
-    info = store.head(key)
-    return inbox.open_session(store, model, key, info.etag, info.modified, str(detail.get("principal", "inbox")))
 
 
 def ingest(log: Log, config: Config, session: UploadSession, limits: Limits) -> Upload:
@@ -200,13 +196,22 @@ def _register(log: Log, config: Config, session: UploadSession, limits: Limits) 
 
 
 def _known_version(log: Log, session: UploadSession, files: dict[str, Path]) -> Version | None:
-    """The version that an object of the inbox is already: its bucket was restored from a copy, or it was put again."""
-    with files[MODEL_FILE].open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    """The version that a package of the inbox is already: its bucket was restored from a copy, or it was put again.
+
+    What its files are is noted in the upload's state, for the next one.
+    """
+    digests = {name: _digest(path) for name, path in files.items()}
     for version in log.read(session.model).versions.values():
-        if version.source == digest and inbox.brought(log.store, session, version.upload):
+        if version.source == digests.get(MODEL_FILE) and inbox.brought(log.store, session, version.upload, digests):
             return version
+    noted = [states.File(name, path.stat().st_size, digests[name]) for name, path in files.items()]
+    states.update(log.store, session, lambda upload: replace(upload, files=noted))
     return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fetch(store: Store, config: Config, session: UploadSession, folder: Path, limits: Limits) -> dict[str, Path]:
@@ -225,9 +230,41 @@ def _fetch(store: Store, config: Config, session: UploadSession, folder: Path, l
                     f"{file.name} arrived with SHA-256 {digest}, but {file.sha256} was announced; upload it again",
                 )
             files[file.name] = path
+        if len(files) > 1 and inbox.is_inbox(session) and not inbox.is_unchanged(store, session):
+            raise FilesGone("its files were replaced before they could be checked: what is there now is another upload")
     except ObjectNotFound as error:
         raise FilesGone("a file was removed before it could be checked: push again") from error
-    return files
+    return _unpacked(config, files, folder, limits) if inbox.is_archive(session) else files
+
+
+def _unpacked(config: Config, files: dict[str, Path], folder: Path, limits: Limits) -> dict[str, Path]:
+    """The files of an archive, which keep to the bounds of files that come by themselves."""
+    [archive] = files.values()
+    unpacked = archives.unpack(archive, folder, _most(config, limits) + bounds.MAX_BYTES, limits)
+    _require_size({name: path.stat().st_size for name, path in unpacked.items()}, config, limits)
+    return unpacked
+
+
+def _most(config: Config, limits: Limits) -> int:
+    """Bytes of all files of a package, without amaas.json."""
+    return max(limits.model_bytes + limits.golden_bytes, config.max_package_bytes)
+
+
+def _require_size(sizes: dict[str, int], config: Config, limits: Limits, largest: int | None = None) -> None:
+    """Raises Rejected for a package that is over the limits. sizes: in bytes, by the files' names."""
+    for name, size in sizes.items():
+        most = bounds.MAX_BYTES if name == MANIFEST_FILE else config.max_upload_bytes
+        if size > most:
+            raise Rejected(
+                "too_large", f"{name} has {size:,} bytes, more than the {most:,} that are allowed; make it smaller"
+            )
+    total, allowed = sum(sizes.values()), min(_most(config, limits), largest or 2**62)
+    if total - sizes.get(MANIFEST_FILE, 0) > allowed:
+        raise Rejected(
+            "too_large",
+            f"the files have {total:,} bytes together, more than the {allowed:,} that can be checked; "
+            "quantize the model, or leave files out",
+        )
 
 
 def _require_room(sizes: dict[str, int], config: Config, limits: Limits, folder: Path) -> None:
@@ -235,19 +272,8 @@ def _require_room(sizes: dict[str, int], config: Config, limits: Limits, folder:
 
     sizes: in bytes, by the files' names.
     """
-    for name, size in sizes.items():
-        most = bounds.MAX_BYTES if name == MANIFEST_FILE else config.max_upload_bytes
-        if size > most:
-            raise Rejected(
-                "too_large", f"{name} has {size:,} bytes, more than the {most:,} that are allowed; make it smaller"
-            )
-    total, disk = sum(sizes.values()), shutil.disk_usage(folder)
-    allowed = min(max(limits.model_bytes + limits.golden_bytes, config.max_package_bytes), disk.total)
-    if total - sizes.get(MANIFEST_FILE, 0) > allowed:
-        raise Rejected(
-            "too_large",
-            f"the files have {total:,} bytes together, more than the {allowed:,} that can be checked; "
-            "quantize the model, or leave files out",
-        )
+    disk = shutil.disk_usage(folder)
+    _require_size(sizes, config, limits, disk.total)
+    total = sum(sizes.values())
     if total > disk.free:
         raise Unavailable(f"the files have {total:,} bytes together, and only {disk.free:,} are free: wait for room")

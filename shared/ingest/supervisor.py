@@ -22,8 +22,9 @@ import msgspec
 
 import shared
 from shared.config import MiB
+from shared.errors import Unavailable
 from shared.ingest.outcome import MAX_REPORT, rejected, report_filter, to_verdict
-from shared.ingest.verdict import Limits, Reading, Refused, Verdict
+from shared.ingest.verdict import Limits, Reading, Refused, Unpacked, Verdict
 from shared.package.manifest import Manifest
 from shared.runtime import sandbox
 
@@ -34,7 +35,7 @@ INHERITED = (
     "PYTHONDONTWRITEBYTECODE",
 )  # variables for the interpreter; no secrets
 # executed as processes of their own; named here for the build, too
-WORKER, READER = "shared.ingest.worker", "shared.ingest.reader"
+WORKER, READER, UNPACKER = "shared.ingest.worker", "shared.ingest.reader", "shared.ingest.unpacker"
 
 
 def check_model(files: Mapping[str, Path], manifest: dict[str, Any] | None, limits: Limits | None = None) -> Verdict:
@@ -130,6 +131,31 @@ def read_manifest(path: Path, limits: Limits | None = None) -> Manifest:
     if reading.manifest is None:
         raise Refused("bad_manifest", reading.refusal or "amaas.json cannot be read; write it again")
     return reading.manifest
+
+
+def unpack(path: Path, spill: Path, most: int, limits: Limits | None = None) -> Unpacked:
+    """Unpack an archive in a process of its own. Raises Refused, SystemCallFilterMissing, Unavailable.
+
+    spill: a file that does not exist: it gets the contents of all files, one after the other, at most `most` bytes.
+    """
+    limits = limits or Limits()
+    spill.touch(exist_ok=False)
+    cpu = limits.cpu + most // (64 * MiB)
+    settings = {"sandbox": limits.sandbox, "require_filter": limits.require_filter, "most": most, "cpu": cpu}
+    deadline = time.monotonic() + limits.wall + most / (32 * MiB)
+    answer, status = _run(UNPACKER, {path.name: path}, settings, deadline, MAX_REPORT, spill)
+    try:
+        unpacked = msgspec.json.decode(answer, type=Unpacked)
+    except msgspec.MsgspecError:
+        ended = "in time" if status is None else f"with status {status}"
+        why = f"{path.name} cannot be unpacked: the process that tried did not end {ended}; pack the package anew"
+        raise Refused("bad_archive", why) from None
+    report_filter(unpacked.seccomp, limits, nothing_read=unpacked == Unpacked(unpacked.seccomp))
+    if unpacked.interrupted:
+        raise Unavailable(f"{path.name} could not be unpacked ({unpacked.interrupted}): wait for room")
+    if unpacked.files is None:
+        raise Refused(unpacked.code or "bad_archive", unpacked.reason or f"{path.name}: pack the package anew")
+    return unpacked
 
 
 def _run_worker(

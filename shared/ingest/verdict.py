@@ -94,6 +94,26 @@ class Reading(Struct, omit_defaults=True):
     refusal: str | None = None
 
 
+class UnpackedFile(Struct, frozen=True):
+    """A file of an archive. size: in bytes, as they came out."""
+
+    name: str
+    size: int
+
+
+class Unpacked(Struct, omit_defaults=True):
+    """The files of an archive in the order of their contents, or why it is refused (code, reason).
+
+    interrupted: what the disk said, which is no verdict. None of these if nothing was read. seccomp: is the filter on.
+    """
+
+    seccomp: bool
+    files: list[UnpackedFile] | None = None
+    code: str | None = None
+    reason: str | None = None
+    interrupted: str | None = None
+
+
 class Refused(Exception):
     """Ends the checks with a rejection. code: stable; the message: what to do."""
 

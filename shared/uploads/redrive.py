@@ -102,16 +102,13 @@ def _redrive_letter(store: Store, letter: Letter) -> list[Redriven]:
 
 
 def _redrive_object(store: Store, raw_key: str) -> Redriven:
-    event_key = keys.parse_event_key(raw_key)
-    if event_key is None:
-        return Redriven("no upload")
-    way, owner, name = event_key
+    key = keys.decode_event_key(raw_key)
     try:
-        if way == "upload":
-            return redrive_upload(store, owner)
-        key = f"{keys.INBOX}{keys.model_name(owner)}/{name}"
-        info = store.head(key)
-        return _reopen(store, inbox.open_session(store, owner, key, info.etag, info.modified, "inbox"))
+        named = keys.parse_upload_file(key)
+        if named:
+            return redrive_upload(store, named[0])
+        package = inbox.package_of(store, key) if key.startswith(keys.INBOX) else None
+        return _reopen(store, inbox.open_session(store, package, "inbox")) if package else Redriven("no upload")
     except BadInput:
         return Redriven("no upload")
     except NotFound:

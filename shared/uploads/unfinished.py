@@ -102,7 +102,7 @@ def judge(store: Store, entry: Unfinished, patience: float, current_time: float)
         return _expired("session_expired", "its files were removed before they were checked: push again")
     arrivals = {name: objects.get(key) for name, key in session.keys.items()}
     if inbox.is_inbox(session):
-        arrivals = dict.fromkeys(session.keys, inbox.arrived(store, session))
+        arrivals = inbox.arrived(store, session)
     missing = [name for name, modified in arrivals.items() if modified is None]
     if missing:
         opened = objects.get(keys.upload_session(entry.upload_id), current_time)

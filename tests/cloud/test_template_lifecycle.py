@@ -77,6 +77,16 @@ def test_new_objects_reach_ingest_and_failures_reach_the_queue() -> None:
     assert failed["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["IngestFailures", "Arn"]}
 
 
+def test_the_timer_of_the_inbox_calls_ingest_by_the_name_that_ingest_knows() -> None:
+    ingest, machine = TEMPLATE["Resources"]["IngestFunction"]["Properties"], TEMPLATE["Resources"]["InboxTimer"]
+    name = machine["Properties"]["StateMachineName"]["Fn::Sub"]
+    assert ingest["Environment"]["Variables"]["INBOX_TIMER"]["Fn::Sub"].endswith(f":stateMachine:{name}")
+    states = machine["Properties"]["Definition"]["States"]
+    assert states["Look"]["Parameters"]["FunctionName"] == {"Fn::GetAtt": ["IngestFunction", "Arn"]}
+    assert (states["Quiet"]["SecondsPath"], states["Look"]["Parameters"]["Payload.$"]) == ("$.seconds", "$.event")
+    assert states["Look"]["Parameters"]["InvocationType"] == "Event", "an event's failures have their queue"
+
+
 def test_counts_expire_and_their_older_versions_a_day_later() -> None:
     rules = TEMPLATE["Resources"]["Data"]["Properties"]["LifecycleConfiguration"]["Rules"]
     expiry = {

@@ -13,6 +13,7 @@ from shared.signing.kms import KmsKey
 from shared.storage import attempts
 from shared.storage.s3 import S3Store
 from shared.uploads.failures import FailureQueue
+from shared.uploads.quiet_machine import QuietMachine
 
 HERE = "http://127.0.0.1:9"
 FUNCTION = 29.0  # seconds: Globals in template.yaml
@@ -25,6 +26,7 @@ PAUSE = 2.0  # of the SDK before a second attempt, at most; before a third 4
         StateMachine("arn", HERE)._client,
         BatchQueue("queue", "definition", HERE)._client,
         FailureQueue("url", HERE)._client,
+        QuietMachine("arn", 20, HERE)._client,
         KmsKey("key", HERE)._client,
     ],
     ids=lambda client: client.meta.service_model.service_name,

@@ -18,7 +18,7 @@ from shared.jobs.training.job import Job
 from shared.registry import blobs
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import inbox, states
+from shared.uploads import inbox, inbox_packages, states
 from tests.support import call, linear, s3_event
 
 
@@ -147,11 +147,10 @@ def test_deleting_a_containers_upload_leaves_the_inbox_alone(store: MemoryStore,
 def test_a_container_takes_no_object_of_the_inbox(store: MemoryStore) -> None:
     """With an id that ends as that of the object's session would."""
     store.put("inbox/theirs/x.onnx", linear([[1.0], [2.0]]))
-    tag = store.head("inbox/theirs/x.onnx").etag
-    mark = inbox.open_session(MemoryStore(), "theirs", "inbox/theirs/x.onnx", tag, 0.0, "x").upload_id.split("-")[1]
+    mark = inbox_packages.mark([store.head("inbox/theirs/x.onnx")])
     forge(store, f"training-0190a0b0c01-{mark}", keys={"model.onnx": "inbox/theirs/x.onnx"})
     forge(store, f"training-{mark}", keys={"model.onnx": "inbox/theirs/x.onnx"})
-    assert [model for model, _ in inbox.without_session(store, -1.0, time.time())] == ["theirs"]
+    assert [one.model for one in inbox.without_session(store, -1.0, time.time())] == ["theirs"]
     ingest.handler(s3_event("inbox/theirs/x.onnx"), None)
     own = [one.state for one in states.list_by_model(store, "theirs")[0] if keys.is_id(one.upload_id)]
     assert own == ["registered"]

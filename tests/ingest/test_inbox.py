@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
+from urllib.parse import quote_plus
 
 import msgspec
 import pytest
 
 from shared.config import Config
-from shared.ingest import candidate, pipeline
+from shared.ingest import arrivals, candidate, pipeline
 from shared.ingest.verdict import Limits
 from shared.registry.log import Log
-from shared.storage.base import ObjectInfo
+from shared.storage.base import ObjectInfo, list_all
 from shared.storage.memory import MemoryStore
 from shared.uploads import attempts, states
 from tests.failing import Crash, FailingStore, crash_at
@@ -88,23 +90,55 @@ def test_another_content_and_another_name_are_versions() -> None:
     assert log.read("m").latest == 3
 
 
-@pytest.mark.parametrize("key", ["inbox/x.onnx", "inbox/m/folder/x.onnx", "inbox/..m/x.onnx"])
-def test_what_is_no_models_file_leaves_a_trace(key: str, capsys: pytest.CaptureFixture) -> None:
-    log = Log(MemoryStore())
-    log.store.put(key, BODY)
-    assert dropped(log, key) is None
-    [line] = [json.loads(text) for text in capsys.readouterr().out.splitlines() if "InboxIgnored" in text]
-    assert line["InboxIgnored"] == 1
+@pytest.mark.parametrize(
+    ("key", "model", "code"),
+    [
+        ("inbox/x.onnx", "", "no_folder"),
+        ("inbox/x y.zip", "", "bad_model_name"),
+        ("inbox/..m/x.onnx", "", "bad_model_name"),
+        ("inbox/m/folder/x.onnx", "m", "sub_folder"),
+        ("inbox/m/.DS_Store", "m", "bad_file_name"),
+        ("inbox/m/tökenizer.json", "m", "bad_file_name"),
+        ("inbox/m/package.7z", "m", "bad_archive"),
+    ],
+)
+def test_what_can_be_no_package_is_an_upload_that_is_rejected_once(
+    key: str, model: str, code: str, capsys: pytest.CaptureFixture
+) -> None:
+    store = MemoryStore()
+    log = Log(store)
+    store.put(key, BODY)
+    upload = dropped(log, quote_plus(key))
+    assert (upload.state, upload.model, upload.code, upload.inbox_key) == ("rejected", model, code, key)
+    assert repr(key) in upload.reason, "it says which object, and what to do"
+    [line] = [json.loads(text) for text in capsys.readouterr().out.splitlines() if "InboxRefused" in text]
+    assert line["InboxRefused"] == 1
+    assert dropped(log, quote_plus(key)) == upload, "its event came twice"
+    age(store, "", 3600)
+    assert look(log) == []
+    assert states.read(store, upload.upload_id) == upload
     assert dropped(log, "inbox/m/") is None, "a console's folder is nothing"
-    assert "InboxIgnored" not in capsys.readouterr().out
+    assert "InboxRefused" not in capsys.readouterr().out
+
+
+def test_a_look_refuses_what_no_event_told_of_and_no_second_time() -> None:
+    store = MemoryStore()
+    for key in ("inbox/x.onnx", "inbox/m/folder/x.onnx"):
+        store.put(key, BODY)
+    age(store, "", 3600)
+    look(Log(store))
+    before = {info.key: info.etag for info in list_all(store, "")}
+    look(Log(store))
+    assert {info.key: info.etag for info in list_all(store, "")} == before
+    assert [one.code for one in states.list_by_model(store, "m")[0]] == ["sub_folder"]
+    assert sum(key.endswith("/state.json") for key in before) == 1
 
 
 def test_a_file_removed_before_its_check_ends_the_upload() -> None:
     log = Log(MemoryStore())
     log.store.put("inbox/m/x.onnx", BODY)
     age(log.store, "", 3600)  # type: ignore[arg-type]
-    session = next(iter(pipeline.inbox.without_session(log.store, 900, pipeline.time.time())))
-    pipeline.inbox.open_session(log.store, session[0], session[1].key, session[1].etag, session[1].modified, "inbox")
+    arrivals.overlooked(log.store, 900, time.time())
     log.store.delete("inbox/m/x.onnx")
     age(log.store, "", 2 * 86400)  # type: ignore[arg-type]
     [upload] = look(log)

@@ -7,8 +7,11 @@ from msgspec.structs import replace
 
 from shared import keys
 from shared.errors import BadInput, NotFound
+from shared.storage.base import ObjectInfo
 from shared.storage.memory import MemoryStore
 from shared.uploads import inbox, states
+from shared.uploads.inbox_packages import Package
+from shared.uploads.states import UploadSession
 from tests.failing import Call, FailingStore, Fault
 
 
@@ -41,11 +44,13 @@ def test_a_final_state_is_never_left(store: MemoryStore) -> None:
 
 def test_inbox_events_about_one_object_share_one_upload(store: MemoryStore) -> None:
     key = "inbox/m/x.onnx"
-    first = inbox.open_session(store, "m", key, '"etag"', 1700000000.0, "s3:someone")
-    again = inbox.open_session(
-        store, "m", key, "etag", 1700000000.123, "inbox"
-    )  # a listing's: other quotes, other clock
-    other = inbox.open_session(store, "m", key, '"etag2"', 1700000001.0, "s3:someone")
+
+    def opened(tag: str, modified: float) -> UploadSession:
+        return inbox.open_session(store, Package("m", {"model.onnx": ObjectInfo(key, 9, tag, modified)}), "s3:someone")
+
+    first = opened('"etag"', 1700000000.0)
+    again = opened("etag", 1700000000.123)  # a listing's: other quotes, other clock
+    other = opened('"etag2"', 1700000001.0)
     assert first == again
     assert other.upload_id > first.upload_id
     assert len(states.list_by_model(store, "m")[0]) == 2
@@ -96,15 +101,14 @@ def test_unknown_upload(store: MemoryStore) -> None:
     ("raw", "parsed"),
     [
         (
-            "uploads/0123456789a-0011223344556677/files/model.onnx",
-            ("upload", "0123456789a-0011223344556677", "model.onnx"),
+            "uploads/0123456789a-0011223344556677/files/my+model.onnx",
+            ("0123456789a-0011223344556677", "my model.onnx"),
         ),
         ("uploads/0123456789a-0011223344556677/ticket.json", None),
-        ("inbox/iris/my+model.onnx", ("inbox", "iris", "my model.onnx")),
-        ("inbox/iris/", None),
-        ("inbox/a/b/c.onnx", None),
+        ("uploads/0123456789a-0011223344556677/files/a/b", None),
+        ("inbox/iris/my+model.onnx", None),
         ("blobs/sha256/00", None),
     ],
 )
-def test_event_keys(raw: str, parsed: tuple[str, str, str] | None) -> None:
-    assert keys.parse_event_key(raw) == parsed
+def test_event_keys(raw: str, parsed: tuple[str, str] | None) -> None:
+    assert keys.parse_upload_file(keys.decode_event_key(raw)) == parsed
