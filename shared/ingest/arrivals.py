@@ -15,7 +15,8 @@ from msgspec import Struct, field
 
 from shared.config import MiB
 from shared.errors import NotFound
-from shared.ingest.candidate import Rejected, read_manifest
+from shared.ingest import candidate
+from shared.ingest.candidate import Rejected
 from shared.ingest.verdict import Limits
 from shared.package import bounds, processing
 from shared.storage.base import ObjectInfo, Store
@@ -113,7 +114,7 @@ def _named_by_manifest(body: bytes, limits: Limits) -> list[str]:
         path = Path(folder) / MANIFEST_FILE
         path.write_bytes(body)
         try:
-            declared = read_manifest(path, limits)
+            declared = candidate.read_manifest(path, limits)
         except Rejected:
             return []
     golden = declared.golden.file if declared.golden else None

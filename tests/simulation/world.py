@@ -31,6 +31,7 @@ from tests.simulation.cloud import CALM, DAY, Cloud, Weather
 from tests.simulation.engine import Engine, Killed, Process, virtual
 from tests.simulation.machine import Machine
 from tests.simulation.rules import Watch
+from tests.simulation.timers import Timers
 
 # by name: the handler, and its timeout as in template.yaml
 FUNCTIONS = {
@@ -164,7 +165,8 @@ def wired(cloud: Cloud, machine: Machine, grace: float) -> Iterator[None]:
     # threads' numbers are used again, and not by a seed
     replaced += [(catalog, "COMPACTING", COMPACTING), (attempts, "_holder", cloud.holder)]
     rows = Predictor(cloud.engine)
-    replaced += [(batch, "machine", lambda: machine)]
+    timers = Timers(cloud)
+    replaced += [(batch, "machine", lambda: machine), (ingest, "timer", lambda: timers)]
     replaced += [(batchwork, "models", lambda: rows), (batchwork, "tasks", rows)]
     replaced += [(blobs, "GRACE", grace), (collect.collect, "__defaults__", (grace, None))]
     before = [(module, name, getattr(module, name)) for module, name, _ in replaced]
