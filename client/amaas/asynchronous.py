@@ -165,6 +165,7 @@ class AsyncClient(Closed):
     push = _awaited(Client.push)
     wait_for_upload = _awaited(Client.wait_for_upload)
     get_upload = _awaited(Client.get_upload)
+    list_recent_uploads = _awaited(Client.list_recent_uploads)
     list_uploads = _awaited(Client.list_uploads)
     delete_upload = _awaited(Client.delete_upload)
     redrive_uploads = _awaited(Client.redrive_uploads)

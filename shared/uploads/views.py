@@ -65,6 +65,8 @@ class UploadDeletion(Struct):
 class Upload(Struct, kw_only=True):
     """What became of an upload. version: of the model, where it is registered. code, reason: why it was rejected.
 
+    model: empty for what was put into the inbox in no model's folder.
+
     Or why it `failed` (its checks were interrupted or killed) or `expired` (its files never came, or were removed);
     while it is `checking`, why that takes longer. attempts: how many checks have started.
     """

@@ -247,7 +247,7 @@ def test_a_rejected_package_says_why(client: Client, package: Path) -> None:
     assert (rejected.value.code, rejected.value.upload["state"]) == ("not_onnx", "rejected")
     upload = rejected.value.upload["upload_id"]
     assert client.get_upload(upload)["state"] == "rejected"
-    assert [row["upload_id"] for row in client.list_uploads("fashion")] == [upload]
+    assert client.list_uploads("fashion") == client.list_recent_uploads() == [rejected.value.upload]
 
 
 def test_the_wait_for_a_verdict_has_an_end(client: Client, service: Service, package: Path) -> None:
@@ -265,6 +265,8 @@ def test_the_verbs_of_uploads(amaas: Run, service: Service, package: Path) -> No
     assert "rejected" in listed and "export it again" in listed
     assert amaas("uploads", "fashion").stdout == listed, "the older name"
     [upload] = json.loads(amaas("upload", "ls", "fashion", "--json").stdout)
+    assert json.loads(amaas("upload", "ls", "--json").stdout) == [upload], "of all models"
+    assert "model" in amaas("uploads").stdout and "model" not in amaas("uploads", "fashion").stdout.split("\n")[0]
     assert "is rejected: this is not an ONNX model" in amaas("upload", "show", upload["upload_id"]).stdout
     assert "the package was rejected (not_onnx)" in amaas("upload", "wait", upload["upload_id"], code=3).stderr
     assert "there is no upload" in amaas("upload", "wait", "019bae2fd40-0123456789abcdef", code=1).stderr

@@ -125,6 +125,7 @@ OPERATIONS: dict[str, Operation] = {
         {"model": "new"}, {"files": [{"name": "model.onnx", "size": 9}]}, status=201, keeps={"upload_id": "upload_id"}
     ),
     "listUploads": Operation({"model": "new"}),
+    "listRecentUploads": Operation({"limit": 5}),
     "getUpload": Operation({"upload_id": "{upload_id}"}),
     "deleteUpload": Operation({"upload_id": "{upload_id}"}),
     "redriveUploads": Operation(body={"uploads": ["{upload_id}"]}, status=404),

@@ -61,3 +61,21 @@ def test_what_is_no_package_is_told_of(cloud: Cloud) -> None:
     state = ended(cloud, "told")
     assert (state["state"], state["code"]) == ("rejected", "sub_folder")
     assert "inbox/told/deep/model.onnx" in state["reason"]
+
+
+def test_what_lies_in_no_models_folder_is_among_the_uploads_of_all_models(cloud: Cloud) -> None:
+    put(cloud, {"lost.onnx": BODY}, "inbox/")
+
+    def found() -> dict[str, Any]:
+        listed: list[dict[str, Any]] = []
+        following: str | None = ""
+        while following is not None:
+            query = {"limit": "2", **({"next": following} if following else {})}
+            page = cloud.api.get("/uploads", params=query).json()
+            listed, following = listed + page["uploads"], page["next"]
+        assert len({one["upload_id"] for one in listed}) == len(listed)
+        return next((one for one in listed if "inbox/lost.onnx" in one.get("reason", "")), {})
+
+    state = cloud.wait(found, 90)
+    assert (state["model"], state["code"]) == ("", "no_folder")
+    assert cloud.api.get(f"/uploads/{state['upload_id']}").json() == state

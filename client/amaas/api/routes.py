@@ -65,6 +65,7 @@ ROUTES = {
     "deleteLabels": ("DELETE", "/models/{model}/feedback"),
     "createUploadSession": ("POST", "/models/{model}/uploads"),
     "listUploads": ("GET", "/models/{model}/uploads"),
+    "listRecentUploads": ("GET", "/uploads"),
     "getUpload": ("GET", "/uploads/{upload_id}"),
     "deleteUpload": ("DELETE", "/uploads/{upload_id}"),
     "redriveUploads": ("POST", "/uploads/redrive"),

@@ -92,6 +92,14 @@ class Uploads(Connection):
         """All uploads of a model, those through the inbox included."""
         return list(self._pages("listUploads", "uploads", {"model": model}))
 
+    def list_recent_uploads(self) -> list[Json]:
+        """Uploads of the last days, of all models that the token may read.
+
+        For a token that may read all models, also what was put into the inbox in no model's folder: its `model` is
+        empty.
+        """
+        return list(self._pages("listRecentUploads", "uploads"))
+
     def delete_upload(self, upload: str) -> Json:
         """Delete an upload's files at once. Returns its state, whose `deletion` is the receipt. A version stays."""
         return self._call_once("deleteUpload", {"upload_id": upload})

@@ -41,14 +41,17 @@ def upload() -> None:
 
 
 @verb(upload, "ls")
-@click.argument("model")
-def list_uploads(context: Context, model: str) -> None:
-    """List the uploads of a model, with the reasons of those that are no version."""
+@click.argument("model", required=False)
+def list_uploads(context: Context, model: str | None) -> None:
+    """List the uploads of a model, with the reasons of those that are no version.
+
+    Without MODEL: those of the last days, of all models; also what lies in no model's folder of the inbox.
+    """
     from amaas.cli.display import models as display
 
     with context.client() as client:
-        rows = client.list_uploads(model)
-    context.answer(rows, lambda out: display.uploads(out, rows))
+        rows = client.list_uploads(model) if model else client.list_recent_uploads()
+    context.answer(rows, lambda out: display.uploads(out, rows, of_all=model is None))
 
 
 older_name(verbs, list_uploads, "uploads")
@@ -99,4 +102,4 @@ def _report(context: Context, state: dict[str, Any]) -> None:
         context.report(state, state["model"], f"version {state['version']} is registered")
     else:
         reason = f": {state['reason']}" if state.get("reason") else ""
-        context.report(state, state["model"], f"{state['upload_id']} is {state['state']}{reason}")
+        context.report(state, state["model"] or "inbox", f"{state['upload_id']} is {state['state']}{reason}")

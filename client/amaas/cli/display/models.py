@@ -127,14 +127,17 @@ def _detail(key: str, value: Any) -> str:
     return when(value) if key == "created_at" else str(value)
 
 
-def uploads(out: Console, uploads: list[Json]) -> None:
+def uploads(out: Console, uploads: list[Json], *, of_all: bool = False) -> None:
+    """of_all: they are of several models, which are named."""
     if not uploads:
         out.print("no uploads yet: `amaas push` sends one")
         return
-    rows = table("upload", "when", "state", "version", "reason", right=("version",))
+    model = ("model",) if of_all else ()
+    rows = table("upload", *model, "when", "state", "version", "reason", right=("version",))
     for upload in uploads:
         colored, created = state(upload["state"], UPLOAD_COLORS), when(upload.get("created_at"))
-        row(rows, upload["upload_id"], created, colored, upload.get("version"), upload.get("reason"))
+        names = [upload.get("model")] if of_all else []
+        row(rows, upload["upload_id"], *names, created, colored, upload.get("version"), upload.get("reason"))
     out.print(rows)
 
 
