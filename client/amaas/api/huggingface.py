@@ -7,6 +7,7 @@ with tokenizer.json and one decoder. What an amaas.json in the folder says goes 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,44 @@ TOOLS = ("<tool_call>", "</tool_call>")
 # generation_config.json → postprocess
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 CONTEXTS = ("max_position_embeddings", "n_positions", "max_sequence_length", "context_length", "n_ctx")
+BUILD = "python -m onnxruntime_genai.models.builder -i FOLDER -o OUT -p int8 -e cpu"
+EXPORT = "optimum-cli export onnx --model FOLDER OUT"
 CARD = 200_000  # characters
+# what the names of models' classes end with, of models that are no decoders
+TASKS = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForImageClassification": "image-classification",
+}
+DECODERS = ("LMHeadModel", "DoubleHeadsModel")  # other classes that end with Model give vectors
+POOLING = "1_Pooling/config.json"  # sentence-transformers has it
 
 
 def is_language_model(folder: Path) -> bool:
     """Whether a folder is a language model's, as exporters leave them."""
-    return (folder / TOKENIZER).is_file() and any((folder / name).is_file() for name in CONFIGS)
+    is_one = (folder / TOKENIZER).is_file() and any((folder / name).is_file() for name in CONFIGS)
+    return is_one and other_task(folder) is None
+
+
+def other_task(folder: Path) -> str | None:
+    """The task of a folder whose model is no decoder; None of decoders, and where nothing says what it is."""
+    named = [""]
+    if (folder / POOLING).is_file():
+        return "embedding"
+    with suppress(AmaasError):  # who derives says what is wrong with it
+        named = read(folder / CONFIGS[0]).get("architectures") or [""]
+    name = str(named[0])
+    ending = next((task for ending, task in TASKS.items() if name.endswith(ending)), None)
+    return ending or ("embedding" if name.endswith("Model") and not name.endswith(DECODERS) else None)
+
+
+def graphs(folder: Path) -> list[Path]:
+    return [path for inner in FOLDERS for path in sorted((folder / inner).glob("*.onnx"))]
 
 
 def graph(folder: Path, chosen: str | None = None) -> Path:
     """The decoder's file: the chosen one, `model.onnx`, or the only one. Raises AmaasError that lists them."""
-    found = [path for inner in FOLDERS for path in sorted((folder / inner).glob("*.onnx"))]
+    found = graphs(folder)
     if chosen is not None:
         path = folder / chosen
         if path.is_file():
@@ -47,10 +75,9 @@ def graph(folder: Path, chosen: str | None = None) -> Path:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise AmaasError(
-            f"{folder} is a language model without ONNX: export it first, for instance with "
-            "`python -m onnxruntime_genai.models.builder -i FOLDER -o OUT -p int8 -e cpu`, and push OUT"
-        )
+        export = EXPORT if other_task(folder) else BUILD
+        kind = "model" if other_task(folder) else "language model"
+        raise AmaasError(f"{folder} is a {kind} without ONNX: export it first, as by `{export}`, and push OUT")
     raise AmaasError(f"{folder} has several models: say which by --graph: {_listed(folder, found)}")
 
 
@@ -181,10 +208,20 @@ def described(folder: Path) -> dict[str, Any]:
 
 def read(path: Path) -> dict[str, Any]:
     """A JSON object of the folder; empty where there is none. Raises AmaasError."""
+    content = _parsed(path)
+    return content if isinstance(content, dict) else {}
+
+
+def read_list(path: Path) -> list[Any]:
+    """A JSON list of the folder; empty where there is none. Raises AmaasError."""
+    content = _parsed(path)
+    return content if isinstance(content, list) else []
+
+
+def _parsed(path: Path) -> Any:
     if not path.is_file():
-        return {}
+        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise AmaasError(f"{path} is not valid JSON: {error}") from error
-    return content if isinstance(content, dict) else {}

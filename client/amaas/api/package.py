@@ -5,31 +5,73 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from amaas.api import huggingface, whisper
+from amaas.api import conversion, encoders, huggingface, whisper
 from amaas.errors import AmaasError
 
-MODEL, MANIFEST = "model.onnx", "amaas.json"
-STANDARD = (MODEL, MANIFEST, "golden.npz")
+Note = Callable[[str], None]  # takes what the user should know
+
+MODEL, MANIFEST, GOLDEN = "model.onnx", "amaas.json", "golden.npz"
+STANDARD = (MODEL, MANIFEST, GOLDEN)
 REFERENCES = ("file", "tokenizer", "reference")  # members that hold the name of a file
 WEIGHTS = (".data", ".bin", ".weights", ".onnx_data")
 
 
 @contextmanager
-def opened(path: Path, graph: str | None = None) -> Iterator[dict[str, Path]]:
+def opened(path: Path, graph: str | None = None, *, note: Note | None = None) -> Iterator[dict[str, Path]]:
     """The files to send, by their names in the package, while they are needed: see `files`.
 
-    Of a language model as exporters leave it, some are derived. graph: which of its models. Raises AmaasError.
+    Of models as other tools leave them, some are derived. graph: which of a folder's models. note is called with what
+    the user should know of what was derived. Raises AmaasError.
     """
-    if not path.is_dir() or not huggingface.is_language_model(path):
+    if not path.is_dir() or not (huggingface.is_language_model(path) or encoders.is_encoder(path)):
         yield files(path)
         return
     with tempfile.TemporaryDirectory(prefix="amaas-push-") as folder:
-        yield _of_language_model(path, graph, Path(folder))
+        if huggingface.is_language_model(path):
+            yield _of_language_model(path, graph, Path(folder))
+        else:
+            package, notes = _of_encoder(path, graph, Path(folder))
+            tell(notes, note)
+            yield package
+
+
+def tell(notes: list[str], note: Note | None) -> None:
+    for one in notes:
+        if note is not None:
+            note(one)
+
+
+def _of_encoder(path: Path, chosen: str | None, derived: Path) -> tuple[dict[str, Path], list[str]]:
+    """derived: a folder for the amaas.json that is sent."""
+    graph = huggingface.graph(path, chosen)
+    described, notes = encoders.derive(path, graph)
+    described = with_own(described, path)
+    package = {MODEL: graph, MANIFEST: _written(described, derived)} | huggingface.weights(graph)
+    package |= _referenced(path, described)
+    if (path / GOLDEN).is_file():
+        return package | {GOLDEN: path / GOLDEN}, notes
+    if "golden" in described or described.get("preprocess", {}).get("kind") not in ("text", "image"):
+        return package, notes
+    golden = conversion.golden_set(graph, described, (path / huggingface.TOKENIZER).resolve(), derived)
+    return package | golden.files, notes + golden.notes
+
+
+def with_own(derived: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What the folder's own amaas.json says goes before what is derived. Of another task, nothing derived would fit."""
+    own = manifest({MANIFEST: path / MANIFEST}) if (path / MANIFEST).is_file() else {}
+    if own.get("task", derived["task"]) != derived["task"]:
+        derived = {name: derived[name] for name in ("card", "licence") if name in derived}
+    return derived | own
+
+
+def _written(described: dict[str, Any], folder: Path) -> Path:
+    (folder / MANIFEST).write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+    return folder / MANIFEST
 
 
 def _of_language_model(path: Path, chosen: str | None, derived: Path) -> dict[str, Path]:
@@ -41,8 +83,7 @@ def _of_language_model(path: Path, chosen: str | None, derived: Path) -> dict[st
         described, template = huggingface.derive(path)
     own = path / MANIFEST
     described |= manifest({MANIFEST: own}) if own.is_file() else {}
-    (derived / MANIFEST).write_text(json.dumps(described), encoding="utf-8")
-    package = {**graphs, MANIFEST: derived / MANIFEST}
+    package = {**graphs, MANIFEST: _written(described, derived)}
     for graph in graphs.values():
         package |= huggingface.weights(graph)
     if template is not None:

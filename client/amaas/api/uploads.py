@@ -22,19 +22,22 @@ class Uploads(Connection):
         *,
         graph: str | None = None,
         on_progress: Callable[[int, int], None] | None = None,
+        on_note: package.Note | None = None,
         wait: bool = True,
         timeout: float = 300,
     ) -> Json:
-        """Upload a package, a language model's folder or an .onnx file, and wait until the service has checked it.
+        """Upload a package, an .onnx file or a folder in Hugging Face's form; wait until the service has checked it.
 
         A push of large files that was interrupted goes on where it was, if it is called again within the hour.
 
-        model: by default, the name in amaas.json, else that of the file or folder. graph: of a language model's folder
-        with several, the file to push. on_progress(bytes sent, bytes in all) is called from the sending threads.
-        timeout: seconds to wait for the result. Returns the upload's state. Raises Rejected with the reason.
+        model: by default, the name in amaas.json, else that of the file or folder. graph: of a folder with several
+        models, the file to push. on_progress(bytes sent, bytes in all) is called from the sending threads, on_note with
+        a sentence of what was derived that the user should know. timeout: seconds to wait for the result.
+
+        Returns the upload's state. Raises Rejected with the reason.
         """
         source = Path(path)
-        with package.opened(source, graph) as files:
+        with package.opened(source, graph, note=on_note) as files:
             name = model or package.model_name(source, files)
             session = self._sent(name, files, on_progress)
         upload = session["upload_id"]

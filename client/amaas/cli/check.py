@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from amaas.cli.base import Context, verb
+from amaas.cli.base import Context, note, verb
 
 verbs = click.Group()
 
@@ -25,7 +25,7 @@ def check(context: Context, path: Path, model: str | None, graph: str | None) ->
     from amaas.api import package
     from amaas.local import gate
 
-    with package.opened(path, graph) as files:
+    with package.opened(path, graph, note=note) as files:
         outcome = gate.check(model or package.model_name(path, files), files)
     context.answer(outcome, lambda out: _show(out, outcome))
 

@@ -1,0 +1,44 @@
+"""One request on standard input, one answer on standard output, both JSON.
+
+Requests: {"kind": "golden", "model": the graph, "plan": preprocess, "output": its name or null, "tokenizer": a path,
+"folder": where files are written}. Answer: {"files": {name in the package: path}, "notes": [what is to be said]}, or
+{"error": why not}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from amaas.convert.errors import NotConverted
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return golden(request)
+    except NotConverted as error:
+        return {"error": str(error)}
+
+
+def golden(request: dict[str, Any]) -> dict[str, Any]:
+    from amaas.convert import exported
+
+    paths = {name: Path(request[name]) for name in ("model", "tokenizer", "folder")}
+    made = exported.golden_set(plan=request["plan"], output=request["output"], **paths)
+    return {"files": {made.name: str(made)}, "notes": []}
+
+
+def main() -> None:
+    request = json.loads(sys.stdin.buffer.read())
+    # libraries print as they like: the answer goes where they cannot
+    told = os.dup(1)
+    os.dup2(2, 1)
+    with os.fdopen(told, "wb") as out:
+        out.write(json.dumps(answer(request)).encode())
+
+
+if __name__ == "__main__":
+    main()
