@@ -119,14 +119,14 @@ bundled-models: $(ENVS)/training/.ready ## train and export the models in layers
 
 # ---- checks
 
-.PHONY: test console-tests language decoder-models fuzz simulation trust at-once deployed check client-routes package-schema format lint types types-dev types-training unit cloud anywhere training-tests
+.PHONY: test console-tests converter-tests language decoder-models fuzz simulation trust at-once deployed check client-routes package-schema format lint types types-dev types-training unit cloud anywhere training-tests
 ifdef T
 # one test, file or folder, in the environment that it needs
-TESTED_IN := $(if $(filter tests/training%,$(T)),training,$(if $(filter tests/language%,$(T)),language,dev))
+TESTED_IN := $(or $(foreach name,training language converters,$(if $(filter tests/$(name)%,$(T)),$(name))),dev)
 test: $(ENVS)/$(TESTED_IN)/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready $(if $(filter tests/console%,$(T)),browser)
 	@$(if $(filter dev,$(TESTED_IN)),,OMP_NUM_THREADS=1) $(ENVS)/$(TESTED_IN)/bin/pytest $(T)
 else
-test: lint types unit at-once ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
+test: lint types unit converter-tests at-once ## the whole suite, as CI runs it; one test: make test T=tests/registry/test_log.py::NAME
 endif
 
 check: lint types-dev $(ENVS)/cloud/.ready ## before a commit, in less than a minute: style, types, contracts, the quick tests
@@ -147,10 +147,13 @@ unit: $(ENVS)/dev/.ready $(ENVS)/cloud/.ready $(ENVS)/bench/.ready browser ## ev
 	@$(ENVS)/dev/bin/pytest --numprocesses 2 --ignore tests/cloud --ignore tests/anywhere $(ELSEWHERE) tests
 
 # tests in environments of their own
-ELSEWHERE := --ignore tests/training --ignore tests/language
+ELSEWHERE := --ignore tests/training --ignore tests/language --ignore tests/converters
 
 console-tests: $(ENVS)/dev/.ready browser ## the console in Chromium: what people do in it, axe-core, sizes
 	@$(ENVS)/dev/bin/pytest tests/console
+
+converter-tests: $(ENVS)/converters/.ready ## models of scikit-learn, LightGBM and XGBoost become packages, in the versions that the client's extras take
+	@OMP_NUM_THREADS=1 $(ENVS)/converters/bin/pytest tests/converters
 
 soak: $(ENVS)/dev/.ready tools-run language ## the slow proofs: more writers, more faults, longer runs, a real language model
 	@$(ENVS)/dev/bin/pytest -m soak $(ELSEWHERE) tests
@@ -293,5 +296,5 @@ $(ENVS)/%/.ready: requirements/%.txt .local/python | .local/uv/.ready
 	@$(INSTALL) $(@D) -r $<
 	@if [ -n "$(LOCAL_PACKAGE)" ]; then "$$UV" pip install --quiet --no-deps --python $(@D) $(LOCAL_PACKAGE); fi
 	@touch $@
-$(ENVS)/client/.ready $(ENVS)/dev/.ready $(ENVS)/training/.ready: LOCAL_PACKAGE := --editable ./client
-$(ENVS)/client/.ready $(ENVS)/dev/.ready $(ENVS)/training/.ready: client/pyproject.toml
+$(ENVS)/client/.ready $(ENVS)/dev/.ready $(ENVS)/training/.ready $(ENVS)/converters/.ready: LOCAL_PACKAGE := --editable ./client
+$(ENVS)/client/.ready $(ENVS)/dev/.ready $(ENVS)/training/.ready $(ENVS)/converters/.ready: client/pyproject.toml

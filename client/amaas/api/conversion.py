@@ -1,6 +1,7 @@
 """Runs `amaas.convert`, in a process of its own: what it does takes packages that the extras install.
 
-A process, because a damaged file can end one, and other libraries print as they like.
+A process, because reading a pickle runs the code in it, a damaged file can end one, and other libraries print as they
+like.
 """
 
 from __future__ import annotations
@@ -16,6 +17,24 @@ from amaas.errors import AmaasError
 
 PROGRAM = "amaas.convert"
 GOLDEN = ("numpy", "onnxruntime", "tokenizers")
+PICKLES = (".pkl", ".pickle", ".joblib")
+XGBOOST, LIGHTGBM = (".json", ".ubj", ".xgb"), (".txt", ".lgb")
+# modules that an extra brings
+EXTRAS = {
+    "sklearn": ("joblib", "sklearn", "skl2onnx", "onnxruntime", "pandas"),
+    "boost": ("onnxmltools", "onnxruntime", "pandas"),
+}
+# of other forms: what makes ONNX of them
+EXPORTS = {
+    ".pt": "torch.onnx.export(model, inputs, 'model.onnx')",
+    ".pth": "torch.onnx.export(model, inputs, 'model.onnx')",
+    ".safetensors": "optimum-cli export onnx --model FOLDER OUT",
+    ".h5": "python -m tf2onnx.convert --keras model.h5 --output model.onnx",
+    ".keras": "model.export('model.onnx', format='onnx')",
+    ".tflite": "python -m tf2onnx.convert --tflite model.tflite --output model.onnx",
+    ".cbm": "model.save_model('model.onnx', format='onnx')",
+}
+HEAD = 4096  # bytes by which a file is known
 LONGEST = 1800.0  # seconds
 
 
@@ -24,6 +43,55 @@ class Converted(NamedTuple):
 
     files: dict[str, Path]
     notes: list[str]
+
+
+def model_in(path: Path) -> Path | None:
+    """The model that is to be converted: the file, or the one in a folder without ONNX; None where there is none.
+
+    Raises AmaasError of several, and of other forms than are converted.
+    """
+    if path.is_file():
+        if path.suffix in EXPORTS:
+            raise AmaasError(f"{path.name} is no ONNX: make some of it, as by `{EXPORTS[path.suffix]}`, and push that")
+        return path if path.suffix in (*PICKLES, *XGBOOST, *LIGHTGBM) else None
+    if not path.is_dir() or list(path.glob("*.onnx")):
+        return None
+    found = [file for file in sorted(path.iterdir()) if file.suffix in PICKLES or _is_booster(file)]
+    if len(found) > 1:
+        raise AmaasError(f"{path} has several models, {found[0].name} and {found[1].name}: push one of these files")
+    return found[0] if found else None
+
+
+def _is_booster(file: Path) -> bool:
+    """By its name, and what it begins with: other files are JSON or text, too."""
+    if not file.is_file() or file.suffix not in (*XGBOOST, *LIGHTGBM):
+        return False
+    with file.open("rb") as opened:
+        head = opened.read(HEAD).lstrip()
+    return head.startswith(b"tree") if file.suffix in LIGHTGBM else head.startswith(b"{") and b"learner" in head
+
+
+def convert(path: Path, folder: Path, examples: Path | None, *, trust_pickle: bool) -> Converted:
+    """The package of a model's file, written to a folder. examples: a CSV file with rows. Raises AmaasError."""
+    if path.suffix in PICKLES and not trust_pickle:
+        raise AmaasError(
+            f"{path.name} is a pickle, and reading one runs whatever code is in it: if you made it, or trust who did, "
+            "say --trust-pickle, and it is converted on this machine; else ask who made it for ONNX"
+        )
+    if path.suffix not in PICKLES and not _is_booster(path):
+        library = "XGBoost" if path.suffix in XGBOOST else "LightGBM"
+        raise AmaasError(f"{path.name} is no model of {library} as its save_model writes it: push a package or ONNX")
+    extra = "sklearn" if path.suffix in PICKLES else "boost"
+    require(extra, path)
+    said = str(examples.resolve()) if examples else None
+    return run({"kind": "model", "path": str(path.resolve()), "folder": str(folder), "examples": said}, path)
+
+
+def require(extra: str, path: Path) -> None:
+    """Raises AmaasError that says what to install."""
+    missing = [name for name in EXTRAS[extra] if find_spec(name) is None]
+    if missing:
+        raise AmaasError(f"to convert {path.name} takes {missing[0]}: pip install 'amaas[{extra}]'")
 
 
 def golden_set(graph: Path, described: dict[str, Any], tokenizer: Path, folder: Path) -> Converted:

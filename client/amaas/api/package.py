@@ -22,22 +22,46 @@ WEIGHTS = (".data", ".bin", ".weights", ".onnx_data")
 
 
 @contextmanager
-def opened(path: Path, graph: str | None = None, *, note: Note | None = None) -> Iterator[dict[str, Path]]:
+def opened(
+    path: Path,
+    graph: str | None = None,
+    *,
+    examples: Path | None = None,
+    trust_pickle: bool = False,
+    note: Note | None = None,
+) -> Iterator[dict[str, Path]]:
     """The files to send, by their names in the package, while they are needed: see `files`.
 
-    Of models as other tools leave them, some are derived. graph: which of a folder's models. note is called with what
-    the user should know of what was derived. Raises AmaasError.
+    Of models as other tools leave them, some are derived. graph: which of a folder's models. examples: a CSV file with
+    rows that a conversion is proven with. trust_pickle: whether a pickle may be read, which runs the code in it. note
+    is called with what the user should know of what was derived. Raises AmaasError.
     """
-    if not path.is_dir() or not (huggingface.is_language_model(path) or encoders.is_encoder(path)):
+    model = conversion.model_in(path)
+    if examples is not None and model is None:
+        raise AmaasError(f"{path} is not converted, which examples are for: put them into a golden set instead")
+    if model is None and not (huggingface.is_language_model(path) or encoders.is_encoder(path)):
         yield files(path)
         return
-    with tempfile.TemporaryDirectory(prefix="amaas-push-") as folder:
-        if huggingface.is_language_model(path):
-            yield _of_language_model(path, graph, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="amaas-push-") as name:
+        folder = Path(name)
+        if model is not None:
+            converted = conversion.convert(model, folder, examples, trust_pickle=trust_pickle)
+            tell(converted.notes, note)
+            yield _of_converted(path, converted.files, folder)
+        elif huggingface.is_language_model(path):
+            yield _of_language_model(path, graph, folder)
         else:
-            package, notes = _of_encoder(path, graph, Path(folder))
+            package, notes = _of_encoder(path, graph, folder)
             tell(notes, note)
             yield package
+
+
+def _of_converted(path: Path, converted: dict[str, Path], derived: Path) -> dict[str, Path]:
+    """With what lies in the folder of the model, if it is in one that was pushed."""
+    if not path.is_dir():
+        return converted
+    described = with_own(manifest(converted), path)
+    return converted | {MANIFEST: _written(described, derived)} | _referenced(path, described)
 
 
 def tell(notes: list[str], note: Note | None) -> None:

@@ -21,23 +21,28 @@ class Uploads(Connection):
         model: str | None = None,
         *,
         graph: str | None = None,
+        examples: str | Path | None = None,
+        trust_pickle: bool = False,
         on_progress: Callable[[int, int], None] | None = None,
         on_note: package.Note | None = None,
         wait: bool = True,
         timeout: float = 300,
     ) -> Json:
-        """Upload a package, an .onnx file or a folder in Hugging Face's form; wait until the service has checked it.
+        """Upload a package, an .onnx file, a folder in Hugging Face's form or a model that is converted here, and wait
+        until the service has checked it.
 
         A push of large files that was interrupted goes on where it was, if it is called again within the hour.
 
         model: by default, the name in amaas.json, else that of the file or folder. graph: of a folder with several
-        models, the file to push. on_progress(bytes sent, bytes in all) is called from the sending threads, on_note with
-        a sentence of what was derived that the user should know. timeout: seconds to wait for the result.
+        models, the file to push. examples: a CSV file with rows, to prove a conversion with. trust_pickle: read a
+        pickle, which runs the code in it. on_progress(bytes sent, bytes in all) is called from the sending threads,
+        on_note with a sentence of what was derived that the user should know. timeout: seconds to wait for the result.
 
         Returns the upload's state. Raises Rejected with the reason.
         """
         source = Path(path)
-        with package.opened(source, graph, note=on_note) as files:
+        rows = None if examples is None else Path(examples)
+        with package.opened(source, graph, examples=rows, trust_pickle=trust_pickle, note=on_note) as files:
             name = model or package.model_name(source, files)
             session = self._sent(name, files, on_progress)
         upload = session["upload_id"]

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from amaas.cli.base import Context, note, verb
+from amaas.cli.source import source_options
 
 verbs = click.Group()
 
@@ -15,8 +16,8 @@ verbs = click.Group()
 @verb(verbs)
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", help="The model's name. Default: as of push.")
-@click.option("--graph", help="As of push.")
-def check(context: Context, path: Path, model: str | None, graph: str | None) -> None:
+@source_options
+def check(context: Context, path: Path, model: str | None, **source: Any) -> None:
     """Check a package as the upload does, on this machine and without a service.
 
     The same gate: the graph, what it computes, the golden set, one prediction in the terms of its task. Exit status 3
@@ -25,7 +26,7 @@ def check(context: Context, path: Path, model: str | None, graph: str | None) ->
     from amaas.api import package
     from amaas.local import gate
 
-    with package.opened(path, graph, note=note) as files:
+    with package.opened(path, note=note, **source) as files:
         outcome = gate.check(model or package.model_name(path, files), files)
     context.answer(outcome, lambda out: _show(out, outcome))
 

@@ -9,6 +9,7 @@ import click
 
 from amaas.cli.base import Context, note, older_name, removed, verb
 from amaas.cli.display.text import as_json
+from amaas.cli.source import source_options
 
 verbs = click.Group()
 timeout_option = click.option(
@@ -19,40 +20,35 @@ timeout_option = click.option(
 @verb(verbs)
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", help="The model's name. Default: the one in amaas.json, else that of the file or folder.")
-@click.option("--graph", help="Of a folder with several ONNX files: which, such as onnx/model_q4.onnx.")
+@source_options
 @click.option("--print", "print_only", is_flag=True, help="Print the amaas.json that would be sent, and send nothing.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the result of the checks.")
 @timeout_option
 def push(
-    context: Context,
-    path: Path,
-    model: str | None,
-    graph: str | None,
-    print_only: bool,
-    no_wait: bool,
-    timeout: float,
+    context: Context, path: Path, model: str | None, print_only: bool, no_wait: bool, timeout: float, **source: Any
 ) -> None:
     """Upload a package, and wait until it is a version.
 
-    PATH is a package folder, an .onnx file, or a folder in Hugging Face's form with ONNX, as Optimum, onnx-community
-    and ONNX Runtime GenAI leave it: task, labels and settings are derived; see docs/bring-a-model.md.
+    PATH is a package folder, an .onnx file, a folder in Hugging Face's form with ONNX, as Optimum, onnx-community and
+    ONNX Runtime GenAI leave it, or a model of scikit-learn, LightGBM or XGBoost, which is converted on this machine:
+    task, labels and settings are derived; see docs/bring-a-model.md.
     """
     from amaas.cli.display.progress import upload_progress
 
     if print_only:
-        _print(path, graph)
+        _print(path, source)
         return
     with context.client() as client, upload_progress(model or str(path), quiet=context.as_json) as on_progress:
         state = client.push(
-            path, model, graph=graph, on_progress=on_progress, on_note=note, wait=not no_wait, timeout=timeout
+            path, model, on_progress=on_progress, on_note=note, wait=not no_wait, timeout=timeout, **source
         )
     _report(context, state)
 
 
-def _print(path: Path, graph: str | None) -> None:
+def _print(path: Path, source: dict[str, Any]) -> None:
     from amaas.api import package
 
-    with package.opened(path, graph, note=note) as files:
+    with package.opened(path, note=note, **source) as files:
         click.echo(as_json(package.manifest(files), indent=2))
 
 

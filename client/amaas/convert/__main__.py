@@ -1,8 +1,8 @@
 """One request on standard input, one answer on standard output, both JSON.
 
 Requests: {"kind": "golden", "model": the graph, "plan": preprocess, "output": its name or null, "tokenizer": a path,
-"folder": where files are written}. Answer: {"files": {name in the package: path}, "notes": [what is to be said]}, or
-{"error": why not}.
+"folder": where files are written}; {"kind": "model", "path": its file, "folder": as above, "examples": a CSV file or
+null}. Answer: {"files": {name in the package: path}, "notes": [what is to be said]}, or {"error": why not}.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from amaas.convert.errors import NotConverted
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        return golden(request)
+        return {"golden": golden, "model": model}[request["kind"]](request)
     except NotConverted as error:
         return {"error": str(error)}
 
@@ -29,6 +29,14 @@ def golden(request: dict[str, Any]) -> dict[str, Any]:
     paths = {name: Path(request[name]) for name in ("model", "tokenizer", "folder")}
     made = exported.golden_set(plan=request["plan"], output=request["output"], **paths)
     return {"files": {made.name: str(made)}, "notes": []}
+
+
+def model(request: dict[str, Any]) -> dict[str, Any]:
+    from amaas.convert import packages
+
+    examples = Path(request["examples"]) if request["examples"] else None
+    files, notes = packages.of_a_model(Path(request["path"]), Path(request["folder"]), examples)
+    return {"files": files, "notes": notes}
 
 
 def main() -> None:

@@ -1,0 +1,143 @@
+"""Which columns a fitted model of scikit-learn takes; their categories, texts and ranges, of its first steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from amaas.convert.columns import Column, Columns
+from amaas.convert.errors import NotConverted
+from amaas.convert.original import TEXT
+
+UNKNOWN = ("ignore", "infrequent_if_exist", "use_encoded_value", "warn")  # handle_unknown that is no error
+REMEMBERED = ("support_vectors_", "_fit_X", "X_train_")  # rows of the training that a model keeps
+WIDTH = 2.0  # deviations on both sides of a mean
+
+
+def columns(model: Any) -> Columns:
+    """Raises NotConverted where the model does not say."""
+    first = _chain(model)[0]
+    if hasattr(first, "vocabulary_"):
+        return Columns([Column(TEXT, "text")], in_graph=True)
+    names = [str(name) for name in getattr(model, "feature_names_in_", [])]
+    count = len(names) or getattr(model, "n_features_in_", None)
+    if not count:
+        raise NotConverted(f"{type(first).__name__} does not say how many columns it takes: fit it on a table")
+    found = [Column(name) for name in names or [f"x{number}" for number in range(count)]]
+    dropped, by_name = set[int](), False
+    for step, places in _beginnings(model, list(range(count))):
+        by_name = by_name or places != list(range(count))
+        if step == "drop":
+            dropped |= set(places)
+        else:
+            _learn(step, [found[place] for place in places])
+    used = {place for step, places in _beginnings(model, list(range(count))) if step != "drop" for place in places}
+    kept = [column for place, column in enumerate(found) if place in used or place not in dropped]
+    in_graph = (bool(names) and by_name) or any(not column.is_number for column in kept)
+    return Columns(kept, in_graph)
+
+
+def words(model: Any) -> list[str]:
+    """That vectorizers of texts know."""
+    known: list[str] = []
+    places = list(range(getattr(model, "n_features_in_", 1)))
+    for step, _ in _beginnings(model, places):
+        known += [str(word) for word in list(getattr(step, "vocabulary_", {}))[:500]]
+    return known
+
+
+def _chain(model: Any) -> list[Any]:
+    return [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+
+
+def _beginnings(step: Any, places: list[int]) -> Iterable[tuple[Any, list[int]]]:
+    """The steps that see columns as they come, with the places of these; `drop` for those that are left out."""
+    if hasattr(step, "steps"):
+        for inner in _chain(step):
+            yield from _beginnings(inner, places)
+            if not _keeps_columns(inner):
+                return
+    elif hasattr(step, "transformers_"):
+        for _, inner, chosen in step.transformers_:
+            yield from _beginnings(inner, _chosen(step, chosen, places))
+    elif hasattr(step, "transformer_list"):
+        for _, inner in step.transformer_list:
+            yield from _beginnings(inner, places)
+    else:
+        yield step, places
+
+
+def _keeps_columns(step: Any) -> bool:
+    """Whether the next step sees the same columns: after scalers and imputers, which have no other outputs."""
+    return hasattr(step, "statistics_") or any(hasattr(step, name) for name in ("scale_", "center_"))
+
+
+def _chosen(step: Any, chosen: Any, places: list[int]) -> list[int]:
+    """What a ColumnTransformer has for columns: names, places, a slice, truths, or one of them. Raises NotConverted."""
+    names = [str(name) for name in getattr(step, "feature_names_in_", [])]
+    if isinstance(chosen, slice):
+        bounds = [names.index(one) if isinstance(one, str) else one for one in (chosen.start, chosen.stop)]
+        last = bounds[1] + 1 if isinstance(chosen.stop, str) else bounds[1]
+        return places[bounds[0] : last : chosen.step]
+    if isinstance(chosen, str | int | np.integer):
+        chosen = [chosen]
+    if callable(chosen):
+        raise NotConverted("its ColumnTransformer chooses columns by a function: name them, and fit it again")
+    listed = list(chosen)
+    if listed and all(isinstance(one, bool | np.bool_) for one in listed):
+        return [place for place, truth in zip(places, listed, strict=True) if truth]
+    return [places[names.index(str(one))] if isinstance(one, str) else places[int(one)] for one in listed]
+
+
+def _learn(step: Any, found: list[Column]) -> None:
+    """What a fitted step says of the columns that it sees."""
+    if hasattr(step, "vocabulary_"):
+        found[0].kind = "text"
+        return
+    for place, column in enumerate(found):
+        if hasattr(step, "categories_"):
+            _learn_categories(step, place, column)
+        elif not isinstance(step, str):
+            column.low, column.high = _range(step, place) or (column.low, column.high)
+    if hasattr(step, "statistics_") and np.asarray(step.statistics_).dtype.kind in "OU":
+        for column in found:
+            column.kind = column.kind if column.kind != "number" else "text"
+
+
+def _learn_categories(step: Any, place: int, column: Column) -> None:
+    values = [one for one in np.asarray(step.categories_[place]).tolist() if one is not None and one == one]
+    texts = all(isinstance(one, str) for one in values)
+    if not values or not (texts or all(isinstance(one, int | float) and not isinstance(one, bool) for one in values)):
+        raise NotConverted(f"the categories of {column.name!r} are of several types: make them text, and fit it again")
+    column.kind, column.categories = "category", values
+    column.unknown = getattr(step, "handle_unknown", "error") in UNKNOWN
+
+
+def _range(step: Any, place: int) -> tuple[float, float] | None:
+    """Between which values a column was, as a scaler, an imputer or trees know it."""
+    if hasattr(step, "data_min_"):
+        return float(step.data_min_[place]), float(step.data_max_[place])
+    middle = next((getattr(step, one) for one in ("mean_", "center_") if getattr(step, one, None) is not None), None)
+    scale = getattr(step, "scale_", None)
+    if middle is not None and scale is not None and np.ndim(scale):
+        width = WIDTH * float(scale[place])
+        return float(middle[place]) - width, float(middle[place]) + width
+    for name in REMEMBERED:
+        kept = getattr(step, name, None)
+        if isinstance(kept, np.ndarray) and kept.ndim == 2:
+            return float(kept[:, place].min()), float(kept[:, place].max())
+    splits = _splits(step, place)
+    return (float(splits.min()), float(splits.max())) if splits.size else None
+
+
+def _splits(step: Any, place: int) -> np.ndarray:
+    """Values at which trees divide a column."""
+    parts = np.ravel(np.asarray(getattr(step, "estimators_", step), dtype=object))
+    found = [one.tree_.threshold[one.tree_.feature == place] for one in parts if hasattr(one, "tree_")]
+    for stage in getattr(step, "_predictors", []):
+        for one in stage:
+            chosen = (one.nodes["feature_idx"] == place) & (one.nodes["is_leaf"] == 0)
+            found.append(one.nodes["num_threshold"][chosen])
+    return np.concatenate(found) if found else np.empty(0)

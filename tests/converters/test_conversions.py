@@ -1,0 +1,118 @@
+"""Each model becomes a package that ingest takes, and rows as callers send them are answered as by the model itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import onnxruntime
+import pandas
+import pytest
+from amaas.convert import packages
+
+from shared.package import manifest
+from shared.package.manifest import Manifest
+from shared.values import declared
+from shared.values.table import Reader
+from tests.converters import models
+
+TAKES_GAPS = ("histogram", "strict", "lightgbm", "lightgbm categories", "xgboost", "xgboost values")
+
+
+def converted(name: str, folder: Path) -> tuple[Any, Manifest, Path]:
+    """The model, its manifest as ingest reads it, and its graph."""
+    model = models.MODELS[name]()
+    joblib.dump(model, folder / "model.pkl")
+    files, notes = packages.of_a_model(folder / "model.pkl", folder, None)
+    assert "golden.npz" in files and notes[-1].endswith("itself"), notes
+    read = manifest.decode(Path(files["amaas.json"]).read_bytes(), check_names=True)
+    declared.check(read.preprocess)
+    return model, read, Path(files["model.onnx"])
+
+
+def answered(read: Manifest, graph: Path, rows: list[dict[str, Any]]) -> np.ndarray:
+    """As the service does: rows through the door for values, into the graph."""
+    session = onnxruntime.InferenceSession(str(graph))
+    kinds = {"tensor(float)": "FP32", "tensor(int64)": "INT64", "tensor(string)": "BYTES"}
+    inputs = [manifest.Tensor(one.name, kinds[one.type], [-1, one.shape[1]]) for one in session.get_inputs()]
+    feeds = Reader(read.preprocess).feeds(rows, inputs)  # type: ignore[arg-type]
+    [scores] = session.run(None, feeds)
+    return np.asarray(scores)
+
+
+def by_itself(model: Any, rows: Any) -> np.ndarray:
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(rows))
+    if hasattr(model, "decision_function"):
+        scores = np.asarray(model.decision_function(rows))
+        return np.stack([-scores, scores], axis=1) if scores.ndim == 1 else scores
+    values = np.asarray(model.predict(rows))
+    return values.reshape(len(values), -1)
+
+
+def shown_to(model: Any, name: str) -> Any:
+    """Rows of training's, as the model takes them."""
+    if name == "lightgbm categories":
+        return models.PLANS[:50]
+    if "calibrated" in name or "votes" in name:
+        return models.NUMBERS[:50] / 100
+    names = getattr(model, "feature_names_in_", None)
+    return models.NUMBERS.values[:50] if names is None else models.CUSTOMERS[list(names)][:50]
+
+
+@pytest.mark.parametrize("name", [name for name in models.MODELS if name != "texts"])
+def test_rows_are_answered_as_by_the_model(name: str, tmp_path: Path) -> None:
+    model, read, graph = converted(name, tmp_path)
+    rows = shown_to(model, name)
+    names = [column.name for column in read.preprocess.columns]  # type: ignore[union-attr]
+    frame = rows[names] if isinstance(rows, pandas.DataFrame) else pandas.DataFrame(rows, columns=names)
+    sent = frame.astype(object).to_dict("records")
+    expected = by_itself(model, rows)
+    found = answered(read, graph, sent)
+    assert found.shape == expected.shape
+    edges = (np.abs(found - expected) > 1e-3 * np.abs(expected) + 1e-4).any(axis=1)
+    assert edges.mean() <= 0.04, (found[edges][:3], expected[edges][:3])
+    assert read.task == ("tabular" if hasattr(model, "classes_") else "tabular-regression")
+    if hasattr(model, "classes_"):
+        assert read.labels == [str(one) for one in model.classes_.tolist()]
+    gaps = {column.name for column in read.preprocess.columns if column.missing == "nan"}  # type: ignore[union-attr]
+    assert bool(gaps) or name not in TAKES_GAPS
+
+
+def test_texts_are_text_classification(tmp_path: Path) -> None:
+    model, read, graph = converted("texts", tmp_path)
+    assert (read.task, read.labels, read.input_kind) == ("text-classification", ["politics", "sports"], "text")
+    texts = ["A GOAL, and taxes", "Parliament", "nothing known"]
+    session = onnxruntime.InferenceSession(str(graph))
+    [scores] = session.run(None, {"text": np.array(texts, object)[:, None]})
+    assert np.allclose(scores, model.predict_proba(texts), atol=1e-5)
+
+
+def test_categories_are_known_by_value_and_others_refused_or_ignored(tmp_path: Path) -> None:
+    model, read, graph = converted("strict", tmp_path)
+    row = {"age": None, "plan": "paid", "zone": "20", "income": 3000}
+    one = answered(read, graph, [row])
+    frame = models.CUSTOMERS[:1].assign(age=np.nan, plan="paid", zone=20, income=3000.0)
+    assert np.allclose(one, model.predict_proba(frame), atol=1e-5), "a CSV's text is a number, and a gap the mean"
+    with pytest.raises(Exception, match=r"row 0: 'gold' is no category of 'plan': \['free', 'paid', 'trial'\]"):
+        answered(read, graph, [row | {"plan": "gold"}])
+
+
+def test_what_the_encoder_ignores_is_ignored(tmp_path: Path) -> None:
+    model, read, graph = converted("lenient", tmp_path)
+    row = {"age": 30, "plan": "gold", "zone": 99, "income": 3000}
+    frame = models.CUSTOMERS[:1].assign(age=30.0, plan="gold", zone=99, income=3000.0)
+    assert np.allclose(answered(read, graph, [row]), model.predict_proba(frame), atol=1e-5)
+
+
+def test_what_is_pushed_has_one_output_and_no_label(tmp_path: Path) -> None:
+    _, read, graph = converted("lightgbm truths", tmp_path)
+    session = onnxruntime.InferenceSession(str(graph))
+    assert [one.name for one in session.get_outputs()] == ["scores"] and read.labels == ["False", "True"]
+    golden = np.load(tmp_path / "golden.npz")
+    assert len(golden["output.scores"]) == 64 and len(np.unique(golden["output.scores"].round(3))) > 2
+    described = json.loads((tmp_path / "amaas.json").read_text())
+    assert described["postprocess"] == {"activation": "none", "output": "scores"}
