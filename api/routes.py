@@ -17,6 +17,7 @@ FUNCTIONS = {
     "batch": "Many inputs, or large ones",
     "training": "Jobs that train a model and push it",
     "tokens": "Who may call",
+    "logs": "What functions have logged",
 }
 
 

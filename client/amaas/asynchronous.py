@@ -124,6 +124,7 @@ class AsyncClient(Closed):
     async def _run(self, call: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
+    get_logs = _iterated(Client.get_logs)
     list_models = _awaited(Client.list_models)
     get_model = _awaited(Client.get_model)
     list_versions = _awaited(Client.list_versions)

@@ -13,6 +13,7 @@ from amaas.api.figures import Figures
 from amaas.api.generation import Generation
 from amaas.api.history import History
 from amaas.api.inference import Inference
+from amaas.api.logs import Logs
 from amaas.api.models import Models
 from amaas.api.tokens import Tokens
 from amaas.api.training import TrainingJobs
@@ -55,7 +56,7 @@ RENAMED = {
 
 
 class Client(
-    Models, History, Aliases, Figures, Feedback, Uploads, Inference, Generation, BatchJobs, TrainingJobs, Tokens
+    Models, History, Aliases, Figures, Feedback, Uploads, Inference, Generation, BatchJobs, TrainingJobs, Tokens, Logs
 ):
     """A connection to one deployment; a context manager. Raises ApiError, Rejected, NotConnected (all AmaasError).
 

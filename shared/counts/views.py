@@ -14,13 +14,13 @@ from shared.counts.disclosure import suppressed
 from shared.counts.times import DAY, HOUR, to_text
 from shared.errors import BadInput
 from shared.paging import NextPage
+from shared.spans import moment
 
 if TYPE_CHECKING:
     from shared.counts.read import Selection, Wanted
 
 STEPS = {"minute": 1, "hour": HOUR, "day": DAY}
 MOST_MINUTES, MOST_DAYS = 2 * DAY, 400 * DAY  # of a series by the minute; of any other
-UNITS = {"m": 1, "h": HOUR, "d": DAY}
 
 
 class Quantiles(Struct, kw_only=True):
@@ -122,18 +122,7 @@ def span(since: str, until: str | None, step: str | None, now: float) -> tuple[i
 
 
 def _minute(text: str, end: int, name: str) -> int:
-    if match := re.fullmatch(r"(\d{1,6})([mhd])", text, re.ASCII):
-        return end - int(match[1]) * UNITS[match[2]]
-    from datetime import UTC, datetime
-
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadInput(
-            f"the query's {name} is no time: give one as 2026-01-31T17:00:00Z, or so long ago, as 90m, 24h or 30d"
-        ) from error
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    minute = int(at.timestamp() // 60)
+    minute = int(moment(text, end * 60, name) // 60)
     if minute < 0:
         raise BadInput(f"the query's {name} is before 1970")
     return minute

@@ -13,6 +13,7 @@ from amaas.client import Client
 from click.testing import CliRunner, Result
 
 import functions.batch.app
+import functions.logs.app
 import functions.tokens.app
 import functions.training.app
 from shared import metrics
@@ -22,6 +23,7 @@ from shared.storage.memory import MemoryStore
 from shared.uploads import destinations
 from tests.client.gateway import Service
 from tests.functions.conftest import store
+from tests.logged.memory import MemoryLogs
 from tests.registry.conftest import push
 
 __all__ = ["store"]  # a fixture
@@ -47,12 +49,15 @@ def service(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
     for app in (functions.batch.app, functions.tokens.app, functions.training.app):
         monkeypatch.setattr(app, "store", lambda: store)
         monkeypatch.setattr(app, "config", lambda: Config(bucket="amaas"))
+    logs = MemoryLogs()
+    monkeypatch.setattr(functions.logs.app, "logs", lambda: logs)
     monkeypatch.setattr(functions.batch.app, "log", lambda: Log(store))
     monkeypatch.setattr(destinations, "SINGLE_PUT", MULTIPART)
     monkeypatch.setattr(destinations, "PART", PART)
     # the service's log lines would be in the command's output: both are this process
     monkeypatch.setattr(metrics, "event", lambda *line: None)
     service = Service(store)
+    service.logs = logs
     yield service
     service.close()
 

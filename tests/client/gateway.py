@@ -24,6 +24,7 @@ from functions.feedback import app as feedback
 from functions.figures import app as figures
 from functions.generate import app as generate
 from functions.inference import app as inference
+from functions.logs import app as logs
 from functions.registry import app as registry
 from functions.tokens import app as tokens_app
 from functions.training import app as training
@@ -37,6 +38,7 @@ from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
 from tests.client.storage import Storage
+from tests.logged.memory import MemoryLogs
 from tests.registry.conftest import push
 from tests.support import load_event
 
@@ -46,6 +48,7 @@ FUNCTIONS: list[tuple[str, Callable[..., Any]]] = [
     (r"/v2(/.*)?|/v1/.*|.*/(predict|explain)", inference.handler),
     (r".*/uploads|/uploads/[^/]+", upload.handler),
     (r"/tokens.*", tokens_app.handler),
+    (r"/logs", logs.handler),
     (r"/batch(/.*)?|/models/[^/]+/batch", batch.handler),
     (r"/training-jobs.*", training.handler),
     (r"/models/[^/]+/feedback", feedback.handler),
@@ -166,6 +169,7 @@ class Service(ThreadingHTTPServer):
         self.store, self.log = store, Log(store)
         self.storage = Storage(store, f"{self.url}/storage", self._arrived)
         self.tokens = {name: tokens.create(store, name, ["admin"])[1] for name in ("ann", "bob")}
+        self.logs = MemoryLogs()
         self.calls: list[Call] = []
         self.trouble: list[Trouble] = []
         self.checks = True

@@ -149,5 +149,6 @@ OPERATIONS: dict[str, Operation] = {
     "createToken": Operation(body={"name": "page", "scopes": ["infer"]}, status=201, keeps={"token_id": "id"}),
     "getOwnToken": Operation(),
     "rotateToken": Operation({"token_id": "{token_id}"}, {}, status=201, keeps={"token_id": "id"}),
+    "getLogs": Operation({"since": "1h"}),
     "revokeToken": Operation({"token_id": "{token_id}"}, {}),
 }

@@ -209,7 +209,7 @@ def test_one_parameter_moves_every_logger(level: str, ours: int, theirs: int, tm
 
 def test_the_template_has_lambda_write_json_at_the_level_of_the_parameter() -> None:
     functions = [one for one in deployed().values() if one["Type"] == "AWS::Lambda::Function"]
-    assert len(functions) == 20
+    assert len(functions) == 21
     for function in functions:
         logging = function["Properties"]["LoggingConfig"]
         assert logging.pop("LogGroup")

@@ -23,6 +23,7 @@ FUNCTIONS += [
     "watch",
     "figures",
     "console",
+    "logs",
     "batch",
     "batchplan",
     "batchwork",
@@ -30,7 +31,8 @@ FUNCTIONS += [
     "trainingstate",
 ]
 PREFLIGHT = ("OPTIONS", "/{proxy+}")
-WITH_ROUTES = ["upload", "registry", "figures", "console", "inference", "generate", "tokens", "batch", "training"]
+WITH_ROUTES = ["upload", "registry", "figures", "console", "logs", "inference", "generate", "tokens", "batch"]
+WITH_ROUTES += ["training"]
 
 
 def api(**parameters: str) -> dict[str, Any]:
@@ -169,6 +171,9 @@ def test_rights_end_at_named_prefixes_of_the_one_bucket(name: str) -> None:
         if listed(statement["Action"])[0].startswith("apigateway:"):
             places = {one["Fn::Sub"].partition("${AWS::Region}::/")[2] for one in listed(statement["Resource"])}
             assert name == "tokens" and places <= {"apikeys", "apikeys/*", "usageplans", "usageplans/*/keys"}
+            continue
+        if listed(statement["Action"]) == ["logs:FilterLogEvents"]:
+            assert name == "logs" and statement["Resource"]["Fn::Sub"].endswith(":log-group:/amaas/${AWS::StackName}/*")
             continue
         if listed(statement["Action"])[0].startswith("sqs:"):
             assert (name, statement["Resource"]) == ("upload", {"Fn::GetAtt": ["IngestFailures", "Arn"]})

@@ -11,6 +11,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+import functions.logs.app
 import functions.tokens.app
 from shared import metrics
 from shared.config import Config
@@ -18,6 +19,7 @@ from shared.storage.memory import MemoryStore
 from tests.client.texts import streaming
 from tests.console import world
 from tests.functions.conftest import store
+from tests.logged.memory import MemoryLogs
 from tools import browser as chromium
 
 __all__ = ["store"]  # a fixture
@@ -54,6 +56,7 @@ def service(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[wor
     monkeypatch.setattr(metrics, "event", lambda *line: None)
     streaming(monkeypatch)
     service = world.ConsoleService(store)
+    monkeypatch.setattr(functions.logs.app, "logs", MemoryLogs)
     monkeypatch.setattr(functions.batch.app, "log", lambda: service.log)
     world.build(service)
     yield service

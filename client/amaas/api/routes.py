@@ -88,4 +88,5 @@ ROUTES = {
     "createToken": ("POST", "/tokens"),
     "rotateToken": ("POST", "/tokens/{token_id}/rotate"),
     "revokeToken": ("DELETE", "/tokens/{token_id}"),
+    "getLogs": ("GET", "/logs"),
 }

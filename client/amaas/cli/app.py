@@ -25,6 +25,7 @@ MODULES = {
     "init": ("init",),
     "labels": ("label",),
     "login": ("login", "logout", "profiles"),
+    "logs": ("logs",),
     "history": ("diff", "history", "verify"),
     "models": ("delete", "edit", "ls", "restore", "retire", "show", "signature", "status", "versions"),
     "optimize": ("optimize",),
