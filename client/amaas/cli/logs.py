@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from amaas.cli.base import Context, verb
-from amaas.cli.display.text import as_json
+from amaas.cli.display.text import as_json, echo
 
 verbs = click.Group()
 
@@ -47,7 +47,7 @@ def logs(
         ):
             none = False
             if context.as_json:
-                click.echo(as_json(line))
+                echo(as_json(line))
             else:
                 display.show(out, line)
     if none and not context.as_json:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from amaas.cli.base import Context, note, older_name, removed, verb
-from amaas.cli.display.text import as_json
+from amaas.cli.display.text import as_json, echo
 from amaas.cli.source import source_options
 
 verbs = click.Group()
@@ -49,7 +49,7 @@ def _print(path: Path, source: dict[str, Any]) -> None:
     from amaas.api import package
 
     with package.opened(path, note=note, **source) as files:
-        click.echo(as_json(package.manifest(files), indent=2))
+        echo(as_json(package.manifest(files), indent=2))
 
 
 @verbs.group()
