@@ -12,6 +12,7 @@ import pytest
 from tests.cloud.conftest import Cloud
 from tests.support import linear
 
+pytestmark = pytest.mark.cloud
 BODY = linear([[1.0], [2.0]])
 FILES = {"amaas.json": json.dumps({"licence": "MIT"}).encode(), "model.onnx": BODY}
 

@@ -124,6 +124,17 @@ def test_an_inbox_object_is_redriven(store: MemoryStore, letters: Letters) -> No
     assert look(store) == ["registered"]
 
 
+def test_a_folder_and_an_archive_of_the_inbox_are_redriven_as_packages(store: MemoryStore, letters: Letters) -> None:
+    for name in ("inbox/m/model.onnx", "inbox/m/amaas.json", "inbox/n.zip", "inbox/lost.onnx"):
+        store.put(name, b"{}" if name.endswith("json") else BODY)
+        letters.add(s3_event(name))
+    outcomes = [(one["outcome"], one.get("model")) for one in redrive()["uploads"]]
+    assert outcomes == [("reopened", "m"), ("reopened", "m"), ("reopened", "n"), ("no upload", None)]
+    age(store, "inbox/", 3600)
+    assert sorted(look(store)) == ["registered", "rejected"]
+    assert [len(one.files) for one in states.list_by_model(store, "m")[0]] == [2]
+
+
 def test_a_redriven_upload_that_fails_again_is_failed_again_and_not_redriven_twice(
     store: MemoryStore, letters: Letters, capsys: pytest.CaptureFixture
 ) -> None:
@@ -203,6 +214,15 @@ def test_an_inbox_object_goes_too_and_its_neighbors_stay(store: MemoryStore) -> 
     [listed] = call(upload.handler, "GET", "/models/m/uploads").json["uploads"]
     assert call(upload.handler, "DELETE", f"/uploads/{listed['upload_id']}").json["deletion"]["objects"] == 1
     assert keys_of(store, "inbox/") == {"inbox/m/x.onnx2"}
+
+
+def test_all_files_of_a_package_of_the_inbox_go(store: MemoryStore) -> None:
+    for name, body in (("amaas.json", b"{}"), ("model.onnx", BODY), ("package.zip", b"")):
+        store.put(f"inbox/m/{name}", body)
+    ingest.handler(s3_event("inbox/m/model.onnx"), None)
+    [listed] = call(upload.handler, "GET", "/models/m/uploads").json["uploads"]
+    assert call(upload.handler, "DELETE", f"/uploads/{listed['upload_id']}").json["deletion"]["objects"] == 2
+    assert keys_of(store, "inbox/") == {"inbox/m/package.zip"}
 
 
 @pytest.mark.parametrize("scopes", ["read", "write:other", "infer", "promote:m"])

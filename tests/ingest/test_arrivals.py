@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -153,6 +154,20 @@ def test_six_pushes_at_once(world: World) -> None:
     for number in range(6):
         world.put({"model.onnx": BODY, "amaas.json": DECLARED}, f"inbox/m{number}/")
     assert sorted(one.model for one in world.timers.end()) == [f"m{number}" for number in range(6)]
+
+
+def test_six_pushes_of_the_same_folder_at_once(world: World) -> None:
+    def push(number: int) -> None:
+        for name, body in random.Random(number).sample([("model.onnx", BODY), ("amaas.json", DECLARED)], 2):
+            world.put({name: body})
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(push, range(6)))
+        started = [*world.timers.started.values()] * 2  # calls come at least once
+        ended = pool.map(lambda one: pipeline.on_quiet(world.log, CONFIG, one, Limits(), world.timers), started)
+        assert {upload.version for uploads in ended for upload in uploads if upload.state == "registered"} == {1}
+    world.look()
+    assert (world.uploads(), world.latest()) == ([("registered", None)], 1)
 
 
 def test_a_file_that_is_named_is_waited_for(world: World) -> None:
