@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from amaas.api import huggingface
 from amaas.errors import AmaasError
 
 PROGRAM = "amaas.convert"
@@ -23,6 +24,7 @@ XGBOOST, LIGHTGBM = (".json", ".ubj", ".xgb"), (".txt", ".lgb")
 EXTRAS = {
     "sklearn": ("joblib", "sklearn", "skl2onnx", "onnxruntime", "pandas"),
     "boost": ("onnxmltools", "onnxruntime", "pandas"),
+    "mlflow": ("yaml", "onnxruntime", "numpy"),
 }
 # of other forms: what makes ONNX of them
 EXPORTS = {
@@ -34,6 +36,7 @@ EXPORTS = {
     ".tflite": "python -m tf2onnx.convert --tflite model.tflite --output model.onnx",
     ".cbm": "model.save_model('model.onnx', format='onnx')",
 }
+MLFLOW = "MLmodel"  # the file that says what a folder of MLflow's is
 HEAD = 4096  # bytes by which a file is known
 LONGEST = 1800.0  # seconds
 
@@ -54,12 +57,19 @@ def model_in(path: Path) -> Path | None:
         if path.suffix in EXPORTS:
             raise AmaasError(f"{path.name} is no ONNX: make some of it, as by `{EXPORTS[path.suffix]}`, and push that")
         return path if path.suffix in (*PICKLES, *XGBOOST, *LIGHTGBM) else None
+    if (path / MLFLOW).is_file() and not _is_described(path):
+        return path / MLFLOW
     if not path.is_dir() or list(path.glob("*.onnx")):
         return None
     found = [file for file in sorted(path.iterdir()) if file.suffix in PICKLES or _is_booster(file)]
     if len(found) > 1:
         raise AmaasError(f"{path} has several models, {found[0].name} and {found[1].name}: push one of these files")
     return found[0] if found else None
+
+
+def _is_described(path: Path) -> bool:
+    """Whether a folder is a package already, by its author's word."""
+    return (path / "model.onnx").is_file() and "task" in huggingface.read(path / "amaas.json")
 
 
 def _is_booster(file: Path) -> bool:
@@ -73,6 +83,9 @@ def _is_booster(file: Path) -> bool:
 
 def convert(path: Path, folder: Path, examples: Path | None, *, trust_pickle: bool) -> Converted:
     """The package of a model's file, written to a folder. examples: a CSV file with rows. Raises AmaasError."""
+    if path.name == MLFLOW:
+        require("mlflow", path)
+        return run({"kind": "mlflow", "path": str(path.parent.resolve()), "folder": str(folder)}, path)
     if path.suffix in PICKLES and not trust_pickle:
         raise AmaasError(
             f"{path.name} is a pickle, and reading one runs whatever code is in it: if you made it, or trust who did, "

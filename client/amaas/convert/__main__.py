@@ -1,8 +1,9 @@
 """One request on standard input, one answer on standard output, both JSON.
 
-Requests: {"kind": "golden", "model": the graph, "plan": preprocess, "output": its name or null, "tokenizer": a path,
-"folder": where files are written}; {"kind": "model", "path": its file, "folder": as above, "examples": a CSV file or
-null}. Answer: {"files": {name in the package: path}, "notes": [what is to be said]}, or {"error": why not}.
+Requests, each with "folder", where files are written:
+{"kind": "golden", "model": the graph, "plan": preprocess, "output": its name or null, "tokenizer": a path};
+{"kind": "model", "path": its file, "examples": a CSV file or null}; {"kind": "mlflow", "path": a folder}.
+Answer: {"files": {name in the package: path}, "notes": [what is to be said]}, or {"error": why not}.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from amaas.convert.errors import NotConverted
+from amaas.errors import AmaasError
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        return {"golden": golden, "model": model}[request["kind"]](request)
-    except NotConverted as error:
+        return {"golden": golden, "model": model, "mlflow": mlflow}[request["kind"]](request)
+    except (NotConverted, AmaasError) as error:
         return {"error": str(error)}
+    except ModuleNotFoundError as error:
+        return {"error": f"this takes {error.name}, which is not installed: pip install 'amaas[sklearn,boost,mlflow]'"}
 
 
 def golden(request: dict[str, Any]) -> dict[str, Any]:
@@ -36,6 +40,13 @@ def model(request: dict[str, Any]) -> dict[str, Any]:
 
     examples = Path(request["examples"]) if request["examples"] else None
     files, notes = packages.of_a_model(Path(request["path"]), Path(request["folder"]), examples)
+    return {"files": files, "notes": notes}
+
+
+def mlflow(request: dict[str, Any]) -> dict[str, Any]:
+    from amaas.convert import mlflow_folder
+
+    files, notes = mlflow_folder.package(Path(request["path"]), Path(request["folder"]))
     return {"files": files, "notes": notes}
 
 
