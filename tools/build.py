@@ -62,7 +62,9 @@ def function(name: str, target: Path) -> None:
     if static.is_dir():
         shutil.copytree(static, target / static.relative_to(ROOT))
     if name == "registry":
-        describe(target / "functions" / name / "openapi.json")
+        describe("api", target / "functions" / name / "openapi.json")
+    if name == "console":
+        describe("api.page", target / "functions" / name / "api.html")
     finish(target, "/var/task")
 
 
@@ -80,9 +82,9 @@ def copy(files: Iterable[Path], target: Path) -> None:
         shutil.copy(file, place)
 
 
-def describe(file: Path) -> None:
-    """Write the API's OpenAPI document, for which all functions are imported with their packages: see api."""
-    python_here("api", str(file))
+def describe(module: str, file: Path) -> None:
+    """Write the API's OpenAPI document, or its page, for which all functions are imported with their packages."""
+    python_here(module, str(file))
 
 
 def layer(lock: str, target: Path) -> None:

@@ -1,4 +1,5 @@
-"""The console's files, which need no token: what they show, they ask the API for, with the visitor's own.
+"""The console's files and the API's page, which need no token: what they show of models, they ask the API for, with
+the visitor's own.
 
 It reads nothing and may nothing: a page, and what this function was built with. Nothing is paid while nobody looks.
 """
@@ -49,8 +50,21 @@ def file(request: Request) -> Response:
     return _answer(request, known[name], FOREVER)
 
 
-def _answer(request: Request, one: files.File, cache: str) -> Response:
-    headers = {**SECURITY, "Cache-Control": cache, "ETag": one.etag, "Vary": "Accept-Encoding"}
+@handler.route("GET", "/docs", id="getApiPage", scope=None)
+def api_page(request: Request) -> Response:
+    """The API, to read and to try"""
+    found, policy = files.api_page()
+    return _answer(request, found, "no-cache", policy)
+
+
+def _answer(request: Request, one: files.File, cache: str, policy: str = POLICY) -> Response:
+    headers = {
+        **SECURITY,
+        "Content-Security-Policy": policy,
+        "Cache-Control": cache,
+        "ETag": one.etag,
+        "Vary": "Accept-Encoding",
+    }
     if one.etag in request.headers.get("if-none-match", ""):
         return Response(b"", 304, {**headers, "Content-Type": one.media})
     headers["Content-Type"] = one.media

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import html
+import re
 from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
+
+from shared.errors import NotFound
 
 STATIC = Path(__file__).parent / "static"
 MEDIA = {
@@ -17,6 +21,8 @@ MEDIA = {
     ".svg": "image/svg+xml",
 }
 PAGE = "index.html"
+API_PAGE = Path(__file__).parent / "api.html"  # made when this function is built: api/page
+OWN_POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="([^"]+)">')
 
 
 class File(Struct, frozen=True):
@@ -53,6 +59,19 @@ def page(address: str) -> bytes:
     """The page. address: of the console, as the browser has it, escaped for HTML."""
     text = (STATIC / PAGE).read_text()
     return text.replace("{files}", f"{address}/{build()}").encode()
+
+
+@cache
+def api_page() -> tuple[File, str]:
+    """The API's page, and the policy that it names itself, with no requests but to its origin. Raises NotFound."""
+    try:
+        body = API_PAGE.read_bytes()
+    except FileNotFoundError:
+        raise NotFound("this function was built without the API's page: build it with make build") from None
+    named = OWN_POLICY.search(body)
+    assert named is not None
+    kept = [part for part in html.unescape(named[1].decode()).split("; ") if not part.startswith("connect-src")]
+    return File.of(PAGE, body), "; ".join([*kept, "connect-src 'self'", "frame-ancestors 'none'"])
 
 
 def _paths() -> list[Path]:

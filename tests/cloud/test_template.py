@@ -77,7 +77,7 @@ def test_the_gateway_and_the_function_know_the_same_routes(name: str) -> None:
 
 def test_the_description_has_the_gateways_routes() -> None:
     described = set(operations(document()))
-    offered = {route for route in operations(api()) if not route[1].startswith("/console")}
+    offered = {route for route in operations(api()) if not route[1].startswith(("/console", "/docs"))}
     greedy = {(method, path.removesuffix("{proxy+}")) for method, path in offered if path.endswith("{proxy+}")}
     plain = {route for route in offered if not route[1].endswith("{proxy+}")}
     assert plain - described == set()
@@ -92,9 +92,9 @@ def test_the_description_knows_every_status_of_the_gateway() -> None:
     assert statuses <= {int(s) for s in document()["paths"]["/models/{model}/predict"]["post"]["responses"]}
 
 
-def test_every_route_but_the_consoles_files_needs_a_token_and_counts_against_the_plan() -> None:
+def test_every_route_but_the_consoles_files_and_the_apis_page_needs_a_token_and_counts_against_the_plan() -> None:
     secured = {route: operation["security"] for route, operation in operations(api()).items()}
-    assert (secured.pop(("GET", "/console")), secured.pop(("GET", "/console/{build}/{name}"))) == ([], [])
+    assert [secured.pop(("GET", path)) for path in ("/console", "/console/{build}/{name}", "/docs")] == [[], [], []]
     wanted = [{"Tokens": []}, {"api_key": []}]
     assert [route for route, security in secured.items() if security != wanted] == [] and len(secured) > 15
 

@@ -166,4 +166,4 @@ def test_the_function_without_a_token_may_nothing_and_is_throttled() -> None:
     assert "Policies" not in function and "Environment" not in function
     settings = TEMPLATE["Resources"]["Api"]["Properties"]["MethodSettings"]
     rates = {one["ResourcePath"]: one["ThrottlingRateLimit"] for one in settings}
-    assert (rates["/console"], rates["/console/{build}/{name}"]) == (10, 100)
+    assert (rates["/console"], rates["/console/{build}/{name}"], rates["/docs"]) == (10, 100, 10)

@@ -46,10 +46,10 @@ HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>
 
 
 class ConsoleService(Service):
-    """The service with the console below /v1/console, as the gateway has it: without a token."""
+    """The service with the console below /v1/console, and the API's page, as the gateway has them: without a token."""
 
     def answer(self, call: Call) -> tuple[int, dict[str, str], bytes | Streamed]:
-        if not call.path.startswith("/console"):
+        if not call.path.startswith(("/console", "/docs")):
             return super().answer(call)
         event = load_event("apigateway_proxy") | {"httpMethod": "GET", "path": call.path, "headers": call.headers}
         event["queryStringParameters"] = None
