@@ -10,6 +10,7 @@ from shared.errors import BadInput
 from shared.package.fields import FileName
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+AnyName = Annotated[str, Meta(max_length=200)]  # "" of a data frame's index, as it is saved
 Word = Annotated[str, Meta(min_length=1, max_length=50)]
 
 
@@ -48,7 +49,8 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 
     reference: a CSV file of the package with typical rows, against which predictions are explained. gaps: words that
     stand for an absent value, as NA, beside empty text, null and NaN. target: the column that the model was trained to
-    tell: rows may have it, and nobody looks at it. csv: how its CSV files are written, if not with commas and points.
+    tell: rows may have it, and nobody looks at it. ignored: more columns that rows may have and nobody looks at. csv:
+    how its CSV files are written, if not with commas and points.
     """
 
     columns: Annotated[list[Column], Meta(min_length=1, max_length=10_000)]
@@ -56,6 +58,7 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
     # absent in what is stored, where a package has none: the last release can read that
     gaps: Annotated[list[Word], Meta(max_length=100)] | UnsetType = UNSET
     target: Name | UnsetType = UNSET
+    ignored: Annotated[list[AnyName], Meta(max_length=10_000)] | UnsetType = UNSET
     csv: Csv | UnsetType = UNSET
 
 

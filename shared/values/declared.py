@@ -32,6 +32,8 @@ def _faults(plan: Table) -> Iterator[str]:
         yield f"the columns {twice[:MOST_NAMED]} are declared more than once"
     if plan.target and plan.target in names:
         yield f"the target {plan.target!r} is one of the columns: the model cannot be fed what it is to tell"
+    if plan.ignored and (both := sorted({*plan.ignored} & {*names})):
+        yield f"the columns {both[:MOST_NAMED]} are ignored, and declared"
     if plan.csv and plan.csv.delimiter == plan.csv.decimal:
         yield "csv has a comma between fields and before fractions, so no file can be read"
 

@@ -28,7 +28,7 @@ class Reader:
         self.plan = plan
         self.names = {column.name: None for column in plan.columns}
         self._gaps = frozenset(plan.gaps or ())
-        self._target = plan.target or None
+        self._unread = frozenset([*(plan.ignored or ()), *([plan.target] if plan.target else [])])
 
     @cached_property
     def _categories(self) -> dict[str, Categories]:
@@ -48,7 +48,7 @@ class Reader:
         if isinstance(value, list) and len(value) == len(names):
             return dict(zip(names, value, strict=True))
         if isinstance(value, dict):
-            strange = [name[:100] for name in value if name not in names and name != self._target]
+            strange = [name[:100] for name in value if name not in names and name not in self._unread]
             if not strange:
                 return value
             raise BadInput(

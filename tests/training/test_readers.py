@@ -125,7 +125,7 @@ def test_columns_are_numbers_or_categories_and_gaps_stay_gaps(tmp_path: Path) ->
         "columns": ["age", "city"],
         "types": {"age": "number", "city": "category"},
         "target": "class",
-        "declared": {"target": "class", "gaps": ["?", "NA"]},
+        "declared": {"target": "class", "gaps": ["?", "NA"], "ignored": ["empty"]},
     }
     assert source.splits["train"][0][:2].tolist() == [{"age": 0.5, "city": "Bonn"}, {"age": None, "city": "Köln"}]
     assert report == [

@@ -16,6 +16,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from shared.errors import BadInput
 from shared.package.manifest import Manifest, Tensor
 from shared.package.table import Table
 from shared.registry.state import Version
@@ -31,6 +32,7 @@ from training.kinds.tables import Tables
 
 Draw = random.Random
 SEEDS = range(150)
+LEFT_OUT = ("no value in any row", "a column without a name")
 WORDS = ["NA", "na", "n/a", "N/A", "NaN", "nan", "NULL", "?", "", " ", " NA "]
 DIGITS = ["5", " 7 ", "+5", "-0", ".5", "5.", "05", "1e3", "2E-3", "9007199254740993", "0.1", "1e-400"]
 TEXTS = [
@@ -66,7 +68,7 @@ def text(draw: Draw) -> str:
 def trained(path: Path, **options: Any) -> tuple[Source, Tables]:
     report: Report = []
     source = catalog.find(str(path), path.parent, Options(task="table", target="class", **options), report)
-    assert all("kept" in line or line["reason"] == "no value in any row" for line in report), report
+    assert all("kept" in line or line["reason"] in LEFT_OUT for line in report), report
     return source, Tables.fit(source.splits["train"][0], source.details, chosen().preparation)
 
 
@@ -126,6 +128,36 @@ def test_csv(tmp_path: Path, seed: int) -> None:
     source, kind = trained(tmp_path / "t.csv", **said)
     assert source.details["columns"] == ["a", "b"]
     same(source, kind, body, "text/csv")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_very_file_that_trained_predicts(tmp_path: Path, seed: int) -> None:
+    """With columns that training has no use for: the class, what groups rows, and what is empty."""
+    draw = random.Random(seed)
+    rows = table(draw, lambda draw: draw.choice([written_number(draw), "NA"]), text)
+    named = {"a": [row[0] for row in rows], "b": [row[1] for row in rows], "class": [row[2] for row in rows]}
+    named |= {"customer id": [f"c{draw.randrange(4)}" for _ in rows], "": ["" for _ in rows]}
+    named |= {
+        name: [draw.choice(["", "NA"]) for _ in rows] for name in draw.sample(["x", "y z", "é"], draw.randrange(3))
+    }
+    order = draw.sample([*named], len(named))
+    body = io.StringIO(newline="")
+    csv.writer(body, quoting=csv.QUOTE_ALL).writerows([order, *zip(*(named[name] for name in order), strict=True)])
+    (tmp_path / "t.csv").write_text(body.getvalue(), newline="")
+    source, kind = trained(tmp_path / "t.csv", group="customer id")
+    assert set(source.details["columns"]) == {"a", "b"}
+    same(source, kind, body.getvalue().encode(), "text/csv")
+
+
+def test_other_columns_are_refused_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,empty,class\n1,,x\n2,,y\n")
+    source, kind = trained(tmp_path / "t.csv")
+    assert kind.preprocess["ignored"] == ["empty"]
+    same(source, kind, b"a,empty,class\n1,something,x\n2,,y\n", "text/csv")
+    with pytest.raises(BadInput, match=r"has the columns .'other'., which the model lacks"):
+        tables.read(served(kind), b"a,other\n1,2\n", "text/csv", {})
+    with pytest.raises(BadInput, match=r"the columns .'a'. are ignored, and declared"):
+        declared.check(msgspec.convert(kind.preprocess | {"ignored": ["a"]}, Table))
 
 
 def json_number(draw: Draw) -> Any:

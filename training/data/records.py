@@ -30,7 +30,7 @@ WHOLE = re.compile(r"[+-]?(\d+\.0+|\d(\.\d+)?e\+\d+)")  # as data frames write w
 class Records:
     """rows: by column. places: what the report calls each. classes: names of a column's numbers, if it has any.
 
-    dialect: of the first CSV file.
+    dialect: of the first CSV file. unread: names of columns that were not read; "" where one has none.
     """
 
     columns: list[str]
@@ -38,6 +38,7 @@ class Records:
     places: list[str] = field(default_factory=list)
     classes: dict[str, list[str]] = field(default_factory=dict)
     dialect: Dialect = csvfile.COMMAS
+    unread: list[str] = field(default_factory=list)
 
     def column(self, name: str) -> list[Any]:
         return [row.get(name) for row in self.rows]
@@ -50,6 +51,7 @@ class Records:
         if name not in self.columns:
             raise TrainingError(f"there is no column {name!r} for the groups, but {self.columns[:20]}: give --group")
         self.columns = [column for column in self.columns if column != name]
+        self.unread.append(name)
         groups = {place: _group(value, name) for place, value in zip(self.places, self.column(name), strict=True)}
         alone = {"reason": "without a group, alone"} | KEPT
         report += [{"item": place, **alone} for place, group in groups.items() if group is None]
@@ -110,6 +112,7 @@ def _joined(parts: list[Records], file: Path) -> Records:
         joined.rows += part.rows
         joined.places += part.places
         joined.classes |= part.classes
+        joined.unread += part.unread
     joined.dialect = next((part.dialect for part in parts if part.dialect != csvfile.COMMAS), csvfile.COMMAS)
     if not joined.rows:
         raise TrainingError(f"{file} has no rows that can be read: nothing can be learned from it")
@@ -142,7 +145,7 @@ def _text(file: Path) -> str:
 
 def _csv(text: str, file: Path, report: Report, delimiter: str | None, decimal: str | None) -> Records:
     header, dialect, lines = csv_lines.read(file, text.encode(), delimiter, decimal)
-    records = Records(_named(header, file, report), dialect=dialect)
+    records = Records(_named(header, file, report), dialect=dialect, unread=[""] if "" in header else [])
     for number, line in lines:
         place = f"{file.name}:{number}"
         if isinstance(line, list) and len(line) == len(header):

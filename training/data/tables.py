@@ -23,6 +23,7 @@ Type = Literal["number", "category"]
 Cell = float | str | bool | None
 GAPS = {"na", "n/a", "nan", "null", "?"}  # what stands for no value, beside nothing at all
 MOST_WORDS, LONGEST_WORD, LONGEST_NAME = 100, 50, 200  # that a package may declare: shared/package/table.py
+MOST_COLUMNS = 10_000  # as well
 MOSTLY = 0.95  # of a column's values are numbers: the others are mistakes, and not categories
 
 
@@ -52,7 +53,7 @@ def from_records(parts: dict[str, Records], path: Path, options: Options, report
     every_class(splits["train"][1], labels, "table", "rows")
     about = {"name": path.resolve().stem, "licence": None, "source": f"{path.name}, target {target}"}
     details = {"columns": columns, "types": types, "target": target}
-    details["declared"] = _declared(train, target, gaps)
+    details["declared"] = _declared(train, target, gaps) | _ignored(parts, target, columns)
     return Source("table", splits, labels, about, names, details)
 
 
@@ -61,6 +62,13 @@ def _declared(train: Records, target: str, gaps: list[str]) -> dict[str, Any]:
     declared: dict[str, Any] = {"target": target} if 0 < len(target) <= LONGEST_NAME else {}
     written = {name: value for name, value in train.dialect._asdict().items() if value != getattr(COMMAS, name)}
     return declared | ({"gaps": gaps} if gaps else {}) | ({"csv": written} if written else {})
+
+
+def _ignored(parts: dict[str, Records], target: str, columns: list[str]) -> dict[str, Any]:
+    """Columns of the files that are not the model's: whoever sends such a file need not take them out."""
+    there = dict.fromkeys(name for part in parts.values() for name in [*part.unread, *part.columns])
+    ignored = [name for name in there if name not in {*columns, target} and len(name) <= LONGEST_NAME]
+    return {"ignored": ignored[:MOST_COLUMNS]} if ignored else {}
 
 
 def _gaps(parts: dict[str, Records], target: str) -> list[str]:
