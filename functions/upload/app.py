@@ -43,7 +43,7 @@ def create(request: Request, body: sessions.UploadRequest) -> Response:
     sessions.require_valid(model, body, config())
     size = sum(file.size for file in body.files)
     slots.use_bytes(store(), request.limited, identity, size, request.limits.upload_bytes)
-    session = sessions.create(store(), config(), model, body, request.caller, identity)
+    session = sessions.create(store(), config(), model, body, request.caller, identity, request.name)
     return Response(session, 201)
 
 

@@ -166,8 +166,12 @@ def _reject_deleted_model(log: Log, session: UploadSession) -> None:
         )
 
 
-def _reject_foreign(log: Log, session: UploadSession) -> None:
-    """A training container writes its session itself: it may choose neither the model, nor whose files these are."""
+def _change(log: Log, session: UploadSession) -> Change:
+    """Who registers a version. Raises Rejected.
+
+    A training container writes its session itself: it may choose neither model, nor whose files these are, nor a name.
+    """
+    job = None
     try:
         job = training_jobs.of_upload(log.store, session.upload_id)
         genuine = job is None or (job.model, job.by) == (session.model, session.by)
@@ -179,10 +183,11 @@ def _reject_foreign(log: Log, session: UploadSession) -> None:
             f"this upload is announced for the model {session.model!r}, and is not what the training job of its id "
             "sends: train again",
         )
+    return Change(by=session.by, name=session.name if job is None else None)
 
 
 def _register(log: Log, config: Config, session: UploadSession, limits: Limits) -> Version:
-    _reject_foreign(log, session)
+    change = _change(log, session)
     _reject_deleted_model(log, session)
     with tempfile.TemporaryDirectory(prefix="amaas-ingest-") as folder:
         files = _fetch(log.store, config, session, Path(folder), limits)
@@ -192,7 +197,7 @@ def _register(log: Log, config: Config, session: UploadSession, limits: Limits) 
         candidate = check_package(session.model, declared, files, limits, Path(folder))
         # blobs are written only when every check has passed: a rejected package leaves nothing behind
         version = store_blobs(log, candidate, session.upload_id)
-    return versions.register(log, session.model, version, Change(by=session.by))
+    return versions.register(log, session.model, version, change)
 
 
 def _known_version(log: Log, session: UploadSession, files: dict[str, Path]) -> Version | None:

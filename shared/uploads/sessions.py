@@ -36,15 +36,22 @@ class UploadRequest(Struct, frozen=True):
 
 
 def create(
-    store: Store, config: Config, model: str, request: UploadRequest, by: str, identity: str = ""
+    store: Store,
+    config: Config,
+    model: str,
+    request: UploadRequest,
+    by: str,
+    identity: str = "",
+    name: str | None = None,
 ) -> dict[str, Any]:
     """Open an upload session: views.UploadSession. Raises BadInput, TooLarge before anything is written.
 
-    identity: the id to use, by which an interrupted call is repeated.
+    by, name: the caller's token, and what it is called. identity: the id to use, by which an interrupted call is
+    repeated.
     """
     require_valid(model, request, config)
     files = [states.File(file.name, file.size, file.sha256) for file in request.files]
-    session = states.open_session(store, model, files, by, identity or None)
+    session = states.open_session(store, model, files, by, identity or None, name)
     destinations = [
         destination(
             store,

@@ -46,7 +46,7 @@ class Named(Protocol):
 
 
 class UploadSession(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
-    """The files that a client announced. keys: the object key of each file, by name."""
+    """The files that a client announced. keys: the object key of each file, by name. name: of the caller's token."""
 
     upload_id: str
     model: str
@@ -54,6 +54,7 @@ class UploadSession(Struct, frozen=True, kw_only=True, tag_field="format", tag=1
     created_at: str
     files: list[File]
     keys: dict[str, str]
+    name: str | None = None
 
 
 class Lease(Struct, frozen=True):
@@ -109,17 +110,17 @@ SESSION = msgspec.json.Decoder(UploadSession)
 UPLOAD = msgspec.json.Decoder(Upload)
 
 
-def open_session(store: Store, model: str, files: list[File], by: str, upload: str | None = None) -> UploadSession:
-    """Open an upload session for files of known names.
+def open_session(
+    store: Store, model: str, files: list[File], by: str, upload: str | None = None, name: str | None = None
+) -> UploadSession:
+    """Open an upload session for files of known names. by, name: the caller's token, and what it is called.
 
-    upload: the id to use. A caller that repeats the call with the same id after an interruption gets the session that
-    the first call wrote, with the files that were announced then.
+    upload: the id to use. Who repeats the call with it gets the session, and the files, of the first call.
     """
     upload = upload or new_id()
-    destinations = {file.name: keys.upload_file(upload, file.name) for file in files}
-    return write_session(
-        store, UploadSession(upload_id=upload, model=model, by=by, created_at=now(), files=files, keys=destinations)
-    )
+    own = {file.name: keys.upload_file(upload, file.name) for file in files}
+    opened = UploadSession(upload_id=upload, model=model, by=by, name=name, created_at=now(), files=files, keys=own)
+    return write_session(store, opened)
 
 
 def write_session(store: Store, session: UploadSession) -> UploadSession:

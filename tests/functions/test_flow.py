@@ -268,3 +268,13 @@ def test_aliases_refuse_what_is_wrong(store: MemoryStore) -> None:
     assert put("/models/m/aliases/production", {"version": 1, "expect_revision": 9}) == 409
     assert put("/models/nope/aliases/production", {"version": 1}) == 404
     assert call(registry.handler, "DELETE", "/models/m/aliases/production").status == 400
+
+
+def test_history_names_the_token_that_pushed(store: MemoryStore) -> None:
+    files = {"model.onnx": linear([[1.0], [1.0]])}
+    opened = call(upload.handler, "POST", "/models/m/uploads", announced(files), authorizer={"name": "ann's laptop"})
+    key = f"uploads/{opened.json['upload_id']}/files/model.onnx"
+    store.put(key, files["model.onnx"])
+    ingest.handler(s3_event(key), None)
+    [record] = call(registry.handler, "GET", "/models/m/history").json["records"]
+    assert (record["kind"], record["by"], record["name"]) == ("register", "tester", "ann's laptop")
