@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from tests.cloud.conftest import Cloud
+from tests.cloud.conftest import ROOT, Cloud
 
 pytestmark = pytest.mark.cloud
 
@@ -39,6 +39,24 @@ def test_a_file_of_another_build_is_told_so(cloud: Cloud) -> None:
     answer = httpx.get(f"{cloud.access['console_url']}/0000000000000000/app.js", timeout=60)
     assert answer.status_code == 404
     assert "load the page anew" in answer.json()["error"]
+
+
+def test_the_apis_page_is_there_for_anyone_and_names_its_own_script(cloud: Cloud) -> None:
+    answer = httpx.get(f"{cloud.access['api_url']}/docs", timeout=60)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert answer.headers["Content-Encoding"] == "gzip" and "script-src 'sha256-" in answer.text
+    assert "script-src 'sha256-" in answer.headers["Content-Security-Policy"]
+    paths = cloud.api.get("/openapi.json").json()["paths"].values()
+    operations = {one["operationId"] for path in paths for one in path.values()}
+    assert operations == set(re.findall(r'data-operation="(\w+)"', answer.text))
+
+
+def test_a_form_is_answered_through_the_gateway(cloud: Cloud) -> None:
+    image = (ROOT / "examples" / "images" / "fashion-0006-coat.png").read_bytes()
+    plain = cloud.api.post("/models/fashion-mnist/predict", content=image, headers={"Content-Type": "image/png"})
+    form = cloud.api.post("/models/fashion-mnist/predict", files={"file": ("coat.png", image)}, data={"top_k": "1"})
+    assert form.status_code == 200, form.text
+    assert form.json()["predictions"] == plain.json()["predictions"][:1]
 
 
 @pytest.mark.parametrize("path", ["/models", "/costs", "/tokens", "/openapi.json", "/v2/health/live"])

@@ -53,6 +53,7 @@ function SignIn({ enter, message }) {
       <button class="primary" aria-disabled=${state.busy ? "true" : undefined}>${state.busy ? "Signing in …" : "Sign in"}</button>
       <div id="problem">${state.error && html`<${Problem} error=${state.error} />`}</div>
       <p id="kept" class="quiet">It stays in this page's memory and is forgotten when you close or reload it. An administrator makes one: <code>amaas token create</code></p>
+      <p class="quiet"><a href=${`${apiAddress()}/docs`}>The API's page</a> needs none</p>
     </form></main>`;
 }
 
