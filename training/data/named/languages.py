@@ -23,6 +23,9 @@ from training.errors import TrainingError
 UNKNOWN = "unknown"
 OWN = Path(__file__).parent / "everyday"
 FILE = "messages.jsonl"
+# of what the authors of this repository wrote: its own licence, and the one of the data set as a whole, which may not
+# have texts in it that are under Apache-2.0 alone
+OWN_LICENCE = "Apache-2.0 OR GPL-2.0-only"
 SEED, TEST = 0, 0.15  # as `fortunes` is split where nobody says otherwise
 MOST, MOST_UNKNOWN = 300, 250  # messages of one language
 LONGEST_CUT = 6  # words
@@ -35,7 +38,7 @@ OTHERS = (
 TEN = {code: (code,) for code in fortunes.LANGUAGES} | {"pt": ("pt", "pt_BR")}
 ABOUT: dict[str, Any] = fortunes.ABOUT | {
     "name": "Languages",
-    "licences": fortunes.ABOUT["licences"] | {"messages": messages.LICENCE, "everyday": "Apache-2.0 or GPL-2.0"},
+    "licences": fortunes.ABOUT["licences"] | {"messages": messages.LICENCE, "everyday": OWN_LICENCE},
     "copyright": f"{fortunes.ABOUT['copyright']}; {messages.COPYRIGHT}; Amaas",
     "source": f"{fortunes.ABOUT['source']}, {messages.PACKAGE}; everyday sentences written for it",
 }
