@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.console.conftest import ROOT, Opened, settled
+from tests.console.world import ConsoleService, register
 
 
 def test_the_same_image_on_two_versions_with_times_and_reasons(opened: Opened) -> None:
@@ -30,6 +31,36 @@ def test_a_row_is_filled_and_explained(opened: Opened) -> None:
     expect(answer.locator(".big")).to_contain_text("class_", timeout=20_000)
     answer.get_by_role("button", name="Why?").click()
     expect(answer.get_by_role("list", name="Attributions")).to_contain_text("proline", timeout=20_000)
+
+
+def test_no_digit_of_a_number_is_lost(opened: Opened, service: ConsoleService) -> None:
+    page = settled(opened("/models/wine/try"))
+    for column, typed in (("proline", "9007199254740993"), ("ash", "-007"), ("hue", ".5"), ("magnesium", "")):
+        page.get_by_label(column, exact=True).fill(typed)
+    with page.expect_response(re.compile("/predict$")):
+        page.get_by_role("button", name="Predict").click()
+    sent = service.received("POST", "/predict$")[-1]
+    assert sent.headers["content-type"] == "application/json"
+    assert b'"proline": 9007199254740993' in sent.body
+    row = sent.json()["input"]
+    assert (row["proline"], row["ash"], row["hue"], row["magnesium"]) == (9007199254740993, -7, 0.5, None)
+
+
+def test_json_is_sent_as_it_is_written(opened: Opened, service: ConsoleService) -> None:
+    register(service.log, "tensors", "wine", task="tensor", preprocess=None, postprocess=None, labels=[])
+    page = settled(opened("/models/tensors/try"))
+    with page.expect_response(re.compile("/predict$")) as answered:  # the example
+        page.get_by_role("button", name="Predict").click()
+    assert answered.value.status == 200, answered.value.text()
+    written = f'{{"inputs": {{"features": [[9007199254740993, {", ".join(["1.50"] * 12)}]]}}}}'
+    page.get_by_label("Request").fill(written[:-1])
+    page.get_by_role("button", name="Predict").click()
+    expect(page.locator("main")).to_contain_text("This is no JSON")
+    page.get_by_label("Request").fill(written)
+    with page.expect_response(re.compile("/predict$")) as answered:
+        page.get_by_role("button", name="Predict").click()
+    assert service.received("POST", "/predict$")[-1].body == written.encode()
+    assert answered.value.status == 200, answered.value.text()
 
 
 def test_a_text_is_typed_and_its_words_are_marked(opened: Opened) -> None:

@@ -75,17 +75,27 @@ function usual({ mean, missing }) {
   return typeof value === "number" ? Number(value.toPrecision(4)) : "";
 }
 
+/** JSON as it is written: what JavaScript makes of a number of 64 bits has lost digits. */
+const asJson = (text) => ({ body: new Blob([text]), type: "application/json" });
+
+/** What was typed or chosen, as JSON. Choices are JSON already. */
+function cell(text, type, categories) {
+  if (text === "") return "null";
+  if (type !== "number") return categories?.length ? text : JSON.stringify(text);
+  return /^-?\d+$/.test(text) ? text.replace(/^(-?)0+(?=\d)/, "$1") : JSON.stringify(Number(text));
+}
+
 function Row({ manifest, give }) {
   const columns = manifest.preprocess.columns.map((column) => ({ type: "number", ...column })); // a manifest leaves out what is usual
   const submit = (event) => {
     event.preventDefault();
     const form = new FormData(event.target);
-    const cells = columns.map(({ name, type }) => [name, form.get(name) === "" ? null : type === "number" ? Number(form.get(name)) : form.get(name)]);
-    give({ body: { input: Object.fromEntries(cells) } });
+    const cells = columns.map(({ name, type, categories }) => `${JSON.stringify(name)}: ${cell(form.get(name), type, categories)}`);
+    give(asJson(`{"input": {${cells.join(", ")}}}`));
   };
   return html`<form class="form" onSubmit=${submit}><div class="cells">${columns.map((column) => html`<label>${column.name}${column.type === "number"
     ? html`<input name=${column.name} type="number" step="any" value=${usual(column)} />`
-    : column.categories?.length ? html`<select name=${column.name}>${column.categories.map((value) => html`<option>${String(value)}</option>`)}</select>` : html`<input name=${column.name} />`}</label>`)}</div><p class="quiet">Each number begins with its mean. An empty cell counts as missing.</p><p><button class="primary">Predict</button></p></form>`;
+    : column.categories?.length ? html`<select name=${column.name}>${column.categories.map((value) => html`<option value=${JSON.stringify(value)}>${String(value)}</option>`)}</select>` : html`<input name=${column.name} />`}</label>`)}</div><p class="quiet">Each number begins with its mean. An empty cell counts as missing.</p><p><button class="primary">Predict</button></p></form>`;
 }
 
 function Sound({ give }) {
@@ -126,10 +136,13 @@ async function wave(recorded) {
 
 function Json({ manifest, give }) {
   const [error, setError] = useState(null);
-  const example = JSON.stringify({ input: Object.fromEntries((manifest.inputs ?? []).map((tensor) => [tensor.name, tensor.shape.slice(1).reduceRight((inner, n) => Array(Math.min(Math.max(n, 1), 8)).fill(inner), 0)])) });
+  const zeros = (shape) => shape.reduceRight((inner, n) => Array(n < 1 ? 1 : n).fill(inner), 0);
+  const few = (manifest.inputs ?? []).every(({ shape }) => shape.reduce((all, n) => all * Math.max(n, 1), 1) <= 1000);
+  const example = few ? JSON.stringify({ inputs: Object.fromEntries((manifest.inputs ?? []).map(({ name, shape }) => [name, zeros(shape)])) }) : '{"inputs": {}}';
   const submit = (event) => {
     event.preventDefault();
-    try { setError(null); give({ body: JSON.parse(new FormData(event.target).get("json")) }); } catch (problem) { setError(new Error(`This is no JSON: ${problem.message}`)); }
+    const text = new FormData(event.target).get("json");
+    try { JSON.parse(text); setError(null); give(asJson(text)); } catch (problem) { setError(new Error(`This is no JSON: ${problem.message}`)); }
   };
   return html`<form class="form" onSubmit=${submit}><label>Request<textarea name="json" class="mono" spellcheck=${false} required>${example}</textarea></label>${error && html`<${Problem} error=${error} />`}<p><button class="primary">Predict</button></p></form>`;
 }
