@@ -50,6 +50,7 @@ def judge(files: Mapping[str, int], manifest: Manifest, ran: Shapes) -> Verdict:
     loaded = _loaded(files, manifest, session)
     _check_tokenizer(loaded)
     _check_reference(loaded)
+    _check_pixels(manifest)
     try:
         failures = [_failure(loaded, session, example, ran) for example in tasks.of(manifest).examples(loaded, ran)]
     except Answered:
@@ -133,6 +134,22 @@ def _check_reference(loaded: Loaded) -> None:
     if not rows:
         reason = f"{plan.reference} has no rows: add some typical ones, or leave out preprocess.reference"
         raise Refused("bad_reference", reason)
+
+
+def _check_pixels(manifest: Manifest) -> None:
+    """Raises Refused for pixels that are made fractions, and go to a model that takes them as they are.
+
+    Versions of earlier releases answer as they did: their pixels are not scaled.
+    """
+    plan = manifest.preprocess
+    if not isinstance(plan, processing.Image) or [tensor.datatype for tensor in manifest.inputs] != ["UINT8"]:
+        return
+    if plan.scale not in (1, processing.Image().scale) or {*plan.mean} != {0.0} or {*plan.std} != {1.0}:
+        raise Refused(
+            "bad_pixels",
+            f"input {manifest.inputs[0].name!r} is UINT8 and gets pixels as they are, 0 to 255, but preprocess makes "
+            "other numbers of them: leave its scale, mean and std out, or export the model with a float input",
+        )
 
 
 def _failure(loaded: Loaded, session: Watched, example: Example, ran: Shapes) -> tuple[Exception, bool]:

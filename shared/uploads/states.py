@@ -3,7 +3,6 @@
 The state moves waiting → checking → registered | rejected | failed | expired and never leaves an end state, however
 often and in whatever order storage events arrive; only an operator's redrive (redrive.py) opens a failed one again.
 Every upload ends: its attempts are counted here, before each check starts, and unfinished.py finds what nobody ended.
-
 While an upload has no end state, an empty marker lies under `unfinished/`: what is unfinished is one listing.
 """
 

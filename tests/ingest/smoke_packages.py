@@ -37,12 +37,13 @@ def without_unknown() -> bytes:
     return tokenizer.to_str().encode()
 
 
-def any_size(channels: int = 3) -> bytes:
+def any_size(channels: int = 3, datatype: int = TensorProto.FLOAT) -> bytes:
     """Images [N, C, H, W] of any size → the mean of each channel."""
-    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", channels, "H", "W"])]
+    inputs = [helper.make_tensor_value_info("image", datatype, ["N", channels, "H", "W"])]
     outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", channels])]
     nodes = [
-        helper.make_node("GlobalAveragePool", ["image"], ["mean"]),
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("GlobalAveragePool", ["pixels"], ["mean"]),
         helper.make_node("Flatten", ["mean"], ["scores"]),
     ]
     return proto(nodes, inputs, outputs, {})

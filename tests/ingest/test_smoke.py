@@ -36,6 +36,12 @@ from tests.support import linear, tiny_classifier
     [
         (tiny_classifier(), {"task": "image-classification", "labels": ["a", "b", "c"]}, {}),
         (any_size(), {"task": "image-classification"}, {}),
+        (any_size(datatype=TensorProto.UINT8), {"task": "image-classification"}, {}),
+        (
+            any_size(datatype=TensorProto.UINT8),
+            {"task": "image-classification", "preprocess": processing.Image(scale=1)},
+            {},
+        ),
         (any_size(), {"task": "embedding", "preprocess": processing.Image(size=[8, 8])}, {}),
         (constant({"rows": BOXES["rows"]}), {"task": "object-detection", "labels": ["a", "b", "c"]}, {}),
         (
@@ -212,6 +218,20 @@ def test_a_package_that_answers(smoke: Smoke, model: bytes, members: dict[str, A
             {"rows.csv": b"a,b\n"},
             "bad_reference",
             "has no rows",
+        ),
+        *(
+            (
+                any_size(datatype=TensorProto.UINT8),
+                {"task": "image-classification", "preprocess": processing.Image(**made)},
+                {},
+                "bad_pixels",
+                "input 'image' is UINT8 and gets pixels as they are",
+            )
+            for made in ({"mean": [0.5]}, {"std": [0.2, 0.2, 0.3]}, {"scale": 1 / 127.5})
+        ),
+        *(
+            (any_size(datatype=kind), {"task": "image-classification"}, {}, "", "does not take one batch of images")
+            for kind in (TensorProto.INT8, TensorProto.INT32, TensorProto.INT64)
         ),
         (
             linear([[1.0] * 3, [2.0] * 3]),
