@@ -31,6 +31,8 @@ def register(model: Any) -> None:
 def parts(model: Any) -> list[Any]:
     """The estimators in a fitted one, itself first."""
     inner = [step for _, step in getattr(model, "steps", [])]
+    inner += [step for _, step, _ in getattr(model, "transformers_", []) if not isinstance(step, str)]
+    inner += [step for _, step in getattr(model, "transformer_list", []) if not isinstance(step, str)]
     inner += [getattr(model, name) for name in ("estimator", "estimator_", "final_estimator_") if hasattr(model, name)]
     several = getattr(model, "estimators_", [])
     inner += [one for one in several if hasattr(one, "fit")] if isinstance(several, list) else []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from amaas.convert import boost_in_pipelines, graph, scikit_columns
+from amaas.convert import boost_in_pipelines, exact, graph, scikit_columns
 from amaas.convert.columns import NONE_OF_THEM, VECTOR, Columns, Table
 from amaas.convert.errors import NotConverted
 from amaas.convert.original import TEXT, Original, spelled
@@ -102,7 +102,9 @@ def _graph(model: Any, columns: Columns, labels: list[str]) -> Any:
     import skl2onnx
 
     boost_in_pipelines.register(model)
-    for part in boost_in_pipelines.parts(model):
+    parts = boost_in_pipelines.parts(model)
+    exact.register(parts)
+    for part in parts:
         if hasattr(part, "flatten_transform"):  # of votes, for what only `transform` does
             part.flatten_transform = False
     types = _types(columns)
