@@ -53,6 +53,15 @@ def columns(unknown: str = "error") -> ColumnTransformer:
     return ColumnTransformer([("numbers", numbers, ["age", "income"]), ("categories", encoder, ["plan", "zone"])])
 
 
+def filled() -> Pipeline:
+    """Gaps of texts are filled in, too."""
+    texts = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    return make_pipeline(
+        ColumnTransformer([("t", texts, ["plan"]), ("n", numbers, ["age"])]), RandomForestClassifier(10)
+    )
+
+
 def ordinal() -> Pipeline:
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     first = ColumnTransformer([("plan", encoder, ["plan"])], remainder="passthrough")
@@ -88,6 +97,7 @@ SKLEARN: dict[str, Callable[[], Any]] = {
     "ridge of two": lambda: Ridge().fit(NUMBERS.values, np.stack([VALUE, VALUE / 2], axis=1)),
     "svr": lambda: make_pipeline(StandardScaler(), SVR()).fit(NUMBERS, VALUE),
     "strict": lambda: make_pipeline(columns(), LogisticRegression()).fit(GAPS, STAYS),
+    "filled": lambda: filled().fit(GAPS, STAYS),
     "lenient": lambda: make_pipeline(columns("ignore"), RandomForestClassifier(10)).fit(CUSTOMERS, STAYS),
     "ordinal": lambda: ordinal().fit(CUSTOMERS[["age", "plan", "income"]], VALUE),
     "with texts": lambda: with_texts().fit(CUSTOMERS, STAYS),

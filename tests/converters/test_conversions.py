@@ -149,3 +149,18 @@ def test_what_skl2onnx_leaves_out_is_refused(tmp_path: Path) -> None:
     joblib.dump(model, tmp_path / "model.pkl")
     with pytest.raises(NotConverted, match="LogisticRegression has been converted to a graph that does not run"):
         packages.of_a_model(tmp_path / "model.pkl", tmp_path, None)
+
+
+def test_small_answers_are_compared_as_such_and_settle_nothing(tmp_path: Path) -> None:
+    model = models.Ridge().fit(models.NUMBERS, models.VALUE * 1e-9)
+    joblib.dump(model, tmp_path / "model.pkl")
+    files, notes = packages.of_a_model(tmp_path / "model.pkl", tmp_path, None)
+    assert "golden.npz" not in files and any(note.startswith("it goes without a golden set") for note in notes)
+
+
+def test_gaps_of_texts_are_filled_in_as_the_imputer_does(tmp_path: Path) -> None:
+    model, read, graph = converted("filled", tmp_path)
+    plan = next(column for column in read.preprocess.columns if column.name == "plan")  # type: ignore[union-attr]
+    assert plan.missing == models.CUSTOMERS.plan.mode()[0]
+    frame = models.CUSTOMERS[:1].assign(plan=np.nan, age=np.nan).astype({"plan": object})
+    assert np.allclose(answered(read, graph, [{"plan": None, "age": None}]), model.predict_proba(frame), atol=1e-5)

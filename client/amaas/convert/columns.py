@@ -18,6 +18,7 @@ NONE_OF_THEM = "(none of these)"  # what a category that the model has never see
 class Column:
     """categories: in the order of their codes; of a column of categories only. unknown: whether others are answered.
 
+    filler: of a column that is no number, what stands for a gap, as an imputer has it; its graph has no imputer.
     gap: whether the model answers rows that lack it. low, high: between which its training's values were, about; the
     same where the model does not say.
     """
@@ -26,6 +27,7 @@ class Column:
     kind: str = "number"  # or category, text
     categories: list[Any] = field(default_factory=list)
     unknown: bool = False
+    filler: Any = None
     gap: bool = False
     low: float = 0.0
     high: float = 0.0
@@ -55,7 +57,8 @@ class Columns:
         if column.kind == "category":
             said["categories"] = column.categories
             said |= {"unknown": self.unknown_code(column)} if column.unknown else {}
-        return said | ({"missing": "nan"} if column.gap else {})
+        missing = "nan" if column.gap else column.filler if not column.is_number else None
+        return said if missing is None else said | {"missing": missing}
 
     def input_of(self, column: Column) -> str:
         """The graph's input of a column."""

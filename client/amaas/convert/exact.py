@@ -82,8 +82,11 @@ def _imputer(inner: set[int]) -> tuple[Callable[[Any], None], Callable[[Any, Any
     usual_shape, usual = registered.get_shape_calculator(name), registered.get_converter(name)
 
     def shape(operator: Any) -> None:
-        from skl2onnx.common.data_types import DoubleTensorType
+        from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 
+        if _is_of_texts(operator):
+            operator.outputs[0].type = StringTensorType([None, operator.raw_operator.n_features_in_])
+            return
         if id(operator.raw_operator) not in inner:
             usual_shape(operator)
             return
@@ -91,6 +94,10 @@ def _imputer(inner: set[int]) -> tuple[Callable[[Any], None], Callable[[Any, Any
         operator.outputs[0].type = DoubleTensorType([rows, operator.raw_operator.n_features_in_])
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
+        if _is_of_texts(operator):  # the package's columns say what stands for a gap: none comes here
+            names = [one.full_name for one in operator.inputs]
+            container.add_node("Concat", names, [operator.outputs[0].full_name], axis=1)
+            return
         if id(operator.raw_operator) not in inner:
             usual(scope, operator, container)
             return
@@ -101,6 +108,10 @@ def _imputer(inner: set[int]) -> tuple[Callable[[Any], None], Callable[[Any, Any
         container.add_node("Where", [gaps, known, values], [operator.outputs[0].full_name])
 
     return shape, convert
+
+
+def _is_of_texts(operator: Any) -> bool:
+    return np.asarray(operator.raw_operator.statistics_).dtype.kind in "OU"
 
 
 def _in_doubles(scope: Any, operator: Any, container: Any) -> str:

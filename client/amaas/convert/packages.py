@@ -27,6 +27,8 @@ def of_a_model(path: Path, folder: Path, examples: Path | None) -> tuple[dict[st
     (folder / MANIFEST).write_text(json.dumps(_described(original), ensure_ascii=False), encoding="utf-8")
     if proven.golden:
         files |= {golden.FILE: str(golden.write(folder, proven.golden))}
+    else:
+        notes.append("it goes without a golden set: all answers are near 0, which would settle nothing")
     return files, [*notes, *proven.notes, f"{proven.compared} rows are answered as by {original.name} itself"]
 
 

@@ -6,6 +6,7 @@ left out if the original itself answers so when the row is moved by a rounding, 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from amaas.convert.graph import OUTPUT
 from amaas.convert.original import Original
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-5  # of the answer; of the largest answer
+LEAST = 1e-3  # answer for which that is so
 NUDGES = (-1e-6, -2e-7, 2e-7, 1e-6)
 GOLDEN = 64  # rows
 GATE_ABSOLUTE = 1e-4  # of golden sets that say none
@@ -58,13 +60,10 @@ def find_gaps(original: Original, session: Any, table: Table) -> None:
         if not column.is_number:
             continue
         with_gaps = some | {column.name: np.full(rows.size(some), np.nan)}
-        try:
+        with suppress(NotConverted):
             expected = _answers(original, with_gaps)
-        except NotConverted:
-            continue
-        if np.isfinite(expected).all():
-            answered = _run(session, original, with_gaps, expected)
-            column.gap = bool(_agree(answered, expected).all())
+            if np.isfinite(expected).all():
+                column.gap = bool(_agree(_run(session, original, with_gaps, expected), expected).all())
 
 
 def _answers(original: Original, table: Table) -> np.ndarray:
@@ -92,7 +91,7 @@ def _run(session: Any, original: Original, table: Table, expected: np.ndarray) -
 
 def _agree(answered: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """A truth for each row."""
-    allowed = RELATIVE * np.abs(expected) + ABSOLUTE * max(1.0, float(np.abs(expected).max()))
+    allowed = RELATIVE * np.abs(expected) + ABSOLUTE * max(LEAST, float(np.abs(expected).max()))
     return np.asarray((np.abs(answered - expected) <= allowed).all(axis=1))
 
 

@@ -79,6 +79,8 @@ def _read(column: Column, cells: list[str], path: Path) -> np.ndarray:
     values = []
     for row, cell in enumerate(cells):
         value = cell if texts else _number(column, cell, row, path)
+        if cell.strip() in GAPS and value not in by_cell and column.filler is not None:
+            value = column.filler
         if value not in by_cell and not column.unknown:
             known = ", ".join(map(str, column.categories[:20]))
             raise NotConverted(f"{path}, row {row}: {cell[:40]!r} is no category of {column.name!r}: {known}")

@@ -101,9 +101,11 @@ def _learn(step: Any, found: list[Column]) -> None:
             _learn_categories(step, place, column)
         elif not isinstance(step, str):
             column.low, column.high = _range(step, place) or (column.low, column.high)
-    if hasattr(step, "statistics_") and np.asarray(step.statistics_).dtype.kind in "OU":
-        for column in found:
-            column.kind = column.kind if column.kind != "number" else "text"
+    if hasattr(step, "statistics_"):
+        texts = np.asarray(step.statistics_).dtype.kind in "OU"
+        for column, filler in zip(found, np.asarray(step.statistics_).tolist(), strict=True):
+            column.filler = filler if isinstance(filler, str) or filler == filler else None
+            column.kind = "text" if texts and column.is_number else column.kind
 
 
 def _learn_categories(step: Any, place: int, column: Column) -> None:
