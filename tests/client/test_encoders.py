@@ -196,3 +196,33 @@ def test_print_sends_nothing(run: Run, service: Service, tmp_path: Path) -> None
     ]
     golden = np.load(tmp_path / "topics" / "golden.npz") if (folder / "golden.npz").exists() else None
     assert golden is None, "the folder itself stays as it is"
+
+
+def test_two_towers_are_zero_shot_classification(tmp_path: Path) -> None:
+    config = {"architectures": ["CLIPModel"], "model_type": "clip", "text_config": {"max_position_embeddings": 16}}
+    settings = {"size": {"shortest_edge": 4}, "do_center_crop": True, "crop_size": {"height": 4, "width": 4}}
+    files = {"config__json": config, "preprocessor_config__json": settings}
+    folder = hf_folders.texts(tmp_path / "clip", "", packages.towers(), **files)
+    described = derived(folder)
+    assert described["postprocess"] == {
+        "kind": "similarity",
+        "text": {"tokenizer": "tokenizer.json", "max_length": 16},
+    }
+    with package.opened(folder) as sent:
+        assert set(sent) == {"model.onnx", "amaas.json", "tokenizer.json"}
+    assert registered(folder)["task"] == "zero-shot-classification"
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "siglip"}))
+    after = derived(folder)["postprocess"]
+    assert after["multi_label"] and after["text"]["padding"] == "max_length"
+
+
+@pytest.mark.parametrize("damage", [{"id2label": {"a": "b"}}, {"id2label": ["a"]}, {"id2label": {"1": "b"}}])
+def test_labels_that_are_not_numbered_are_left_out(tmp_path: Path, damage: dict[str, Any]) -> None:
+    config = {"architectures": ["BertForSequenceClassification"], **damage}
+    assert "labels" not in derived(hf_folders.texts(tmp_path / "f", "", hf_folders.classifier(), config__json=config))
+
+
+@pytest.mark.parametrize("said", [{"architectures": 7}, {"architectures": "Bert"}, {"architectures": []}, []])
+def test_a_folder_that_says_no_class_is_a_language_model_s_as_before(tmp_path: Path, said: Any) -> None:
+    folder = hf_folders.texts(tmp_path / "f", "", hf_folders.classifier(), config__json=said)
+    assert derived(folder)["task"] == "text-generation"

@@ -28,6 +28,7 @@ POOLED = ("sentence_embedding", "pooled", "embeddings")  # outputs that are a ve
 SETTINGS_FOR_QUERIES = ("query", "search_query")
 SETTINGS_FOR_TEXTS = ("document", "passage", "search_document")
 SENTENCES = "optimum-cli export onnx --library sentence_transformers --model FOLDER OUT"
+SIMILARITY = "logits_per_image"
 UNLIMITED = 1_000_000  # tokens: what transformers writes for "no bound" is far beyond
 PADDED = 2  # positions that models of RoBERTa's kind leave out
 OFFSET = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xlm-roberta-xl", "xmod", "data2vec-text")
@@ -44,6 +45,8 @@ def derive(folder: Path, graph: Path) -> tuple[Json, list[str]]:
     inputs, outputs = signature(graph) or ([], [])
     if not inputs or not outputs:
         raise AmaasError(f"{graph} is no ONNX model: export the folder again")
+    if {"input_ids", "pixel_values"} <= {tensor.name for tensor in inputs}:
+        return _towers(folder, config, outputs), []
     meaning = str(huggingface.other_task(folder))
     of_images = not any(tensor.name == "input_ids" for tensor in inputs)
     before = image_settings.derive(folder, config) if of_images else _texts(folder, config)
@@ -54,8 +57,26 @@ def derive(folder: Path, graph: Path) -> tuple[Json, list[str]]:
     return manifest | huggingface.described(folder), notes
 
 
+def _towers(folder: Path, config: Json, outputs: list[Tensor]) -> Json:
+    """Of CLIP and SigLIP: images, and labels that come with a call. Raises AmaasError."""
+    if SIMILARITY not in [tensor.name for tensor in outputs]:
+        raise AmaasError(
+            f"{folder} takes texts and images, and its graph has no output {SIMILARITY}: export the whole model, or "
+            "one tower of it, and push that"
+        )
+    text = _texts(folder, config | (config.get("text_config") or {}))
+    after: Json = {"kind": "similarity", "text": {name: text[name] for name in text if name != "kind"}}
+    if str(config.get("model_type")).startswith("siglip"):  # trained with sigmoid, and texts of one length
+        after |= {"multi_label": True, "text": {**after["text"], "padding": "max_length"}}
+    before = image_settings.derive(folder, config.get("vision_config") or {})
+    described = {"task": "zero-shot-classification", "preprocess": before, "postprocess": after}
+    return described | huggingface.described(folder)
+
+
 def _labels(config: Json) -> list[str]:
-    known = config.get("id2label") or {}
+    known = config.get("id2label")
+    if not isinstance(known, dict) or not all(str(number).isdecimal() for number in known):
+        return []
     numbered = sorted((int(number), str(name)) for number, name in known.items())
     return [name for _, name in numbered] if [number for number, _ in numbered] == list(range(len(numbered))) else []
 

@@ -46,12 +46,12 @@ def is_language_model(folder: Path) -> bool:
 
 def other_task(folder: Path) -> str | None:
     """The task of a folder whose model is no decoder; None of decoders, and where nothing says what it is."""
-    named = [""]
+    named: Any = None
     if (folder / POOLING).is_file():
         return "embedding"
     with suppress(AmaasError):  # who derives says what is wrong with it
-        named = read(folder / CONFIGS[0]).get("architectures") or [""]
-    name = str(named[0])
+        named = read(folder / CONFIGS[0]).get("architectures")
+    name = str(named[0]) if isinstance(named, list) and named else ""
     ending = next((task for ending, task in TASKS.items() if name.endswith(ending)), None)
     return ending or ("embedding" if name.endswith("Model") and not name.endswith(DECODERS) else None)
 
