@@ -164,3 +164,18 @@ def test_gaps_of_texts_are_filled_in_as_the_imputer_does(tmp_path: Path) -> None
     assert plan.missing == models.CUSTOMERS.plan.mode()[0]
     frame = models.CUSTOMERS[:1].assign(plan=np.nan, age=np.nan).astype({"plan": object})
     assert np.allclose(answered(read, graph, [{"plan": None, "age": None}]), model.predict_proba(frame), atol=1e-5)
+
+
+def test_columns_keep_names_that_are_no_identifiers(tmp_path: Path) -> None:
+    names = {"age": "Alter (Jahre), ü/ß", "plan": 'p"l an'}
+    first = models.ColumnTransformer(
+        [("n", models.StandardScaler(), [names["age"]]), ("c", models.OneHotEncoder(), [names["plan"]])]
+    )
+    frame = models.CUSTOMERS.rename(columns=names)[list(names.values())]
+    model = models.make_pipeline(first, models.LogisticRegression()).fit(frame, models.STAYS)
+    joblib.dump(model, tmp_path / "model.pkl")
+    packages.of_a_model(tmp_path / "model.pkl", tmp_path, None)
+    read = manifest.decode((tmp_path / "amaas.json").read_bytes(), check_names=True)
+    rows = frame[:20].astype(object).to_dict("records")
+    found = answered(read, tmp_path / "model.onnx", rows)
+    assert np.allclose(found, model.predict_proba(frame[:20]), atol=1e-5)

@@ -29,7 +29,7 @@ def amaas(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "amaas", *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, env=environment
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=environment
     )
 
 
@@ -94,6 +94,19 @@ def test_early_stopping_ends_where_the_model_does(tmp_path: Path) -> None:
     golden = np.load(tmp_path / "golden.npz")
     expected = model.predict_proba(golden["input.x"])
     assert np.allclose(golden["output.scores"], expected, atol=1e-5)
+
+
+def test_ranks_and_the_likeliest_class_are_converted_by_their_sums(tmp_path: Path) -> None:
+    x, y = models.NUMBERS, models.CUSTOMERS.zone // 10 - 1
+    ranker = models.xgboost.XGBRanker(n_estimators=5).fit(x, y, group=[100, 100, 100])
+    packages.of_a_model(pickled(ranker, tmp_path), tmp_path, None)
+    golden = np.load(tmp_path / "golden.npz")
+    assert np.allclose(golden["output.scores"].ravel(), ranker.predict(golden["input.x"]), atol=1e-5)
+    classes = models.xgboost.train({"objective": "multi:softmax", "num_class": 3}, models.xgboost.DMatrix(x, y), 5)
+    packages.of_a_model(pickled(classes, tmp_path), tmp_path, None)
+    golden = np.load(tmp_path / "golden.npz")
+    rows = models.xgboost.DMatrix(golden["input.x"], feature_names=list(x.columns))
+    assert (golden["output.scores"].argmax(axis=1) == classes.predict(rows)).all()
 
 
 def test_a_booster_without_trees_is_not_converted(tmp_path: Path) -> None:

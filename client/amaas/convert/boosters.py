@@ -105,6 +105,8 @@ def of_xgboost(booster: Any, classes: Any = None) -> Original:
     columns = Columns(_xgboost_columns(booster))
     booster.feature_names = booster.feature_types = None  # converters know features by their numbers alone
     several = objective.startswith("multi:")
+    if several or objective.startswith("rank:"):  # the same sums, in the form that is converted
+        booster.set_param({"objective": "multi:softprob" if several else "reg:squarederror"})
     count = int(learner["learner_model_param"]["num_class"]) if several else 2 if objective.startswith("binary:") else 0
 
     def answer(table: Any) -> np.ndarray:

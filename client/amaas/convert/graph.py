@@ -29,6 +29,17 @@ def with_one_output(model: Any, classes: int) -> Any:
     return alone
 
 
+def name_inputs(model: Any, names: list[str]) -> None:
+    """Gives the inputs the columns' own names, which skl2onnx makes identifiers of."""
+    if len(model.graph.input) != len(names):
+        return
+    own = {one.name: name for one, name in zip(model.graph.input, names, strict=True)}
+    for one in model.graph.input:
+        one.name = own[one.name]
+    for node in model.graph.node:
+        node.input[:] = [own.get(name, name) for name in node.input]
+
+
 def with_codes(model: Any, columns: Columns) -> Any:
     """The same model, which takes the codes of categories: it looks up the values that its first nodes compare."""
     graph = model.graph

@@ -120,6 +120,7 @@ def _graph(model: Any, columns: Columns, labels: list[str]) -> Any:
             if "zipmap" not in str(error):
                 raise
             made = converted({id(_last(model)): {"raw_scores": True}})
+    graph.name_inputs(made, [name for name, _ in types])
     graph.set_locale(made)
     made = graph.with_one_output(made, len(labels))
     return graph.with_codes(made, columns)
