@@ -28,7 +28,7 @@ help:
 
 # ---- the local deployment
 
-.PHONY: run example stop logs invoke readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console bench-large pictures charts soak portability sweep bundled-models
+.PHONY: run example stop logs invoke converters readme sam-local bench bench-inference bench-coldstart bench-registry bench-forms bench-quantize bench-training bench-console bench-large pictures charts soak portability sweep bundled-models
 run: export AMAAS_STARTED := $(shell date +%s)
 run: room tools-run ## set up, start the embedded cloud, deploy, publish the bundled models, predict once (LLM=1 adds a language model)
 	@$(ENVS)/cloud/bin/python -m local.up
@@ -46,6 +46,8 @@ logs: $(ENVS)/cloud/.ready ## what a function has logged: make logs F=inference 
 
 invoke: $(ENVS)/dev/.ready ## call a handler by hand: make invoke F=registry P=/models, or EVENT=file.json (PDB=1: in the debugger)
 	@$(ENVS)/dev/bin/python -m local.invoke $(or $(F),$(error F is not given: a folder of functions/)) $(EVENT) $(if $(P),--path '$(P)') $(if $(METHOD),--method $(METHOD)) $(if $(BODY),--body $(BODY)) $(if $(PDB),--pdb)
+
+converters: $(ENVS)/converters/.ready ## what amaas push needs to convert models of scikit-learn, LightGBM, XGBoost and MLflow: in an environment of its own
 
 readme: ## make run, and what it prints into the README: after a change of the bundled models
 	@mkdir -p .local; set -o pipefail; $(MAKE) --no-print-directory run 2>&1 | tee .local/run.txt

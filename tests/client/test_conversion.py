@@ -39,9 +39,25 @@ def test_the_extra_that_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, extra: str
 ) -> None:
     monkeypatch.setattr(conversion, "find_spec", lambda name: None)
+    monkeypatch.setattr(conversion, "_of_checkout", lambda: None)
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(AmaasError, match=rf"^to convert {name} takes \w+: pip install 'amaas\[{extra}\]'$"):
+    with pytest.raises(AmaasError, match=rf"^to convert {name} takes \w+: pip install 'amaas\[{extra}\]' where"):
         pushed(tmp_path / name, trust_pickle=True)
+
+
+def test_the_environment_of_the_checkout_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `make converters` made, found from a folder below it; a program stands for its Python here."""
+    made = tmp_path / ".local" / "envs" / "converters"
+    (made / "bin").mkdir(parents=True)
+    (made / ".ready").touch()
+    python = made / "bin" / "python"
+    python.write_text('#!/bin/sh\necho \'{"error": "asked the one of the checkout"}\'\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(conversion, "__file__", str(tmp_path / "client" / "conversion.py"))
+    monkeypatch.setattr(conversion, "find_spec", lambda name: None)
+    (tmp_path / "model.joblib").write_bytes(b"x")
+    with pytest.raises(AmaasError, match=r"^asked the one of the checkout$"):
+        pushed(tmp_path / "model.joblib", trust_pickle=True)
 
 
 @pytest.mark.parametrize(

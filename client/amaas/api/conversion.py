@@ -103,14 +103,33 @@ def convert(path: Path, folder: Path, examples: Path | None, *, trust_pickle: bo
 def require(extra: str, path: Path) -> None:
     """Raises AmaasError that says what to install."""
     missing = [name for name in EXTRAS[extra] if find_spec(name) is None]
-    if missing:
-        raise AmaasError(f"to convert {path.name} takes {missing[0]}: pip install 'amaas[{extra}]'")
+    if missing and _of_checkout() is None:
+        raise AmaasError(
+            f"to convert {path.name} takes {missing[0]}: pip install 'amaas[{extra}]' where amaas is installed, or "
+            "`make converters` in a checkout"
+        )
+
+
+def _of_checkout() -> Path | None:
+    """The Python that `make converters` has set up, of the checkout that this client, or the current folder, is in."""
+    for folder in (*Path(__file__).parents, Path.cwd(), *Path.cwd().parents):
+        environment = folder / ".local" / "envs" / "converters"
+        if (environment / ".ready").is_file():
+            return environment / "bin" / "python"
+    return None
+
+
+def _python() -> str:
+    """This one, if it has what converting takes; else the checkout's."""
+    lacks = any(find_spec(name) is None for names in EXTRAS.values() for name in names)
+    return str((lacks and _of_checkout()) or sys.executable)
 
 
 def golden_set(graph: Path, described: dict[str, Any], tokenizer: Path, folder: Path) -> Converted:
     """golden.npz of a graph that is pushed as it is, of what it answers here; none where that fails, and why."""
-    if not all(find_spec(name) for name in GOLDEN):
-        return Converted({}, ["it goes without a golden set, which pip install 'amaas[check]' would have made"])
+    if not all(find_spec(name) for name in GOLDEN) and _of_checkout() is None:
+        made_by = "which pip install 'amaas[check]', or `make converters` in a checkout, would have made"
+        return Converted({}, [f"it goes without a golden set, {made_by}"])
     after = described.get("postprocess") or {}
     request = {"kind": "golden", "model": str(graph.resolve()), "tokenizer": str(tokenizer), "folder": str(folder)}
     try:
@@ -124,7 +143,7 @@ def run(request: dict[str, Any], path: Path) -> Converted:
     try:
         # -P: no module of the current folder is taken for one of a library's
         done = subprocess.run(
-            [sys.executable, "-P", "-m", PROGRAM],
+            [_python(), "-P", "-m", PROGRAM],
             input=json.dumps(request).encode(),
             capture_output=True,
             timeout=LONGEST,
