@@ -27,9 +27,10 @@ from shared.values.texts import MARK
 
 MAX_RECORD = 1024 * 1024  # bytes, within which a quoted field must end
 QUOTE, CR = b'"', 13
+LONGEST_USUAL = 64 * 1024  # bytes of a line that is tried as a whole, whose fields' places are kept meanwhile
 LONGEST_BEGIN = 64  # bytes, in which a mark and a line `sep=` fit
 LINE_END = re.compile(rb"\r\n|\r|\n")
-QUOTED = re.compile(rb'"(?:[^"]++|"")*+"')
+# no possessive groups: before Python 3.11.5, one that fails may leave its place moved (CPython's issue 106052)
 LINE = re.compile(rb"[^\r\n]*+(?:\r\n|\r|\n)")
 SEPARATOR = re.compile(rb"sep=([,;\t|])(?:\r\n|\r|\n|\Z)")
 csv.field_size_limit(2**30)  # the size of a body or a record is limited where it is read
@@ -200,31 +201,37 @@ def _with_last(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 def _ends(kept: bytes, delimiter: str, is_last: bool) -> Iterator[int]:
     """Where records end. What is left behind the last one waits for more bytes."""
-    record = _record(delimiter).match if b'"' in kept else LINE.match
-    position = 0
+    position, usual = 0, _usual(delimiter)
     while position < len(kept):
-        match = record(kept, position)
-        end = match.end() if match else 0
-        if end - position > MAX_RECORD or not match:
-            end = _slow_end(kept, position, delimiter, is_last)
+        line = LINE.match(kept, position)
+        end = line.end() if line else 0
+        if not (end and _is_whole(kept, position, end, usual)):
+            end = _end_by_fields(kept, position, delimiter, is_last)
         if not end or (end == len(kept) and kept[-1] == CR and not is_last):  # LF may follow
             return
         yield end
         position = end
 
 
-def _slow_end(kept: bytes, position: int, delimiter: str, is_last: bool) -> int:
-    """Field by field, where a record is long, or has no end yet: its end, or 0 where that is not seen yet."""
-    start, unquoted, between = position, *_parts(delimiter)
+def _is_whole(kept: bytes, position: int, end: int, usual: re.Pattern[bytes]) -> bool:
+    """Whether a line is a record, as far as that is quick to see."""
+    if kept.find(QUOTE, position, end) < 0:
+        return True
+    return end - position < LONGEST_USUAL and usual.fullmatch(kept, position, end) is not None
+
+
+def _end_by_fields(kept: bytes, start: int, delimiter: str, is_last: bool) -> int:
+    """Where a record ends that has quotation marks, or no line end yet; 0 where that is not seen yet."""
+    position, unquoted, between = start, *_parts(delimiter)
     while True:
         if kept[position : position + 1] == QUOTE:
-            quoted = QUOTED.match(kept, position, position + MAX_RECORD)
-            if quoted is None and len(kept) - position < MAX_RECORD and not is_last:
+            closed = _closed(kept, position)
+            if not closed and len(kept) - position < MAX_RECORD and not is_last:
                 return 0
-            if quoted is None:
+            if not closed:
                 line = LINE.match(kept, start)
                 return line.end() if line else len(kept) if is_last else 0
-            position = quoted.end()
+            position = closed
         plain = unquoted.match(kept, position)
         position = plain.end() if plain else position
         if kept[position : position + 1] != between:
@@ -234,12 +241,21 @@ def _slow_end(kept: bytes, position: int, delimiter: str, is_last: bool) -> int:
     return line.end() if line else len(kept) if is_last else 0
 
 
+def _closed(kept: bytes, position: int) -> int:
+    """Behind the mark that closes a quoted field; 0 where there is none within MAX_RECORD."""
+    stop = min(position + MAX_RECORD, len(kept))
+    at = kept.find(QUOTE, position + 1, stop)
+    while at >= 0 and at + 1 < stop and kept[at + 1] == QUOTE[0]:
+        at = kept.find(QUOTE, at + 2, stop)
+    return at + 1
+
+
 @cache
-def _record(delimiter: str) -> re.Pattern[bytes]:
-    """A record with its line end. Each part takes all that it can: there is no way back into it."""
-    plain = rb"[^\r\n" + re.escape(delimiter.encode()) + rb"]"
-    field = rb'(?:"(?:[^"]++|"")*+"' + plain + rb'*+|(?!")' + plain + rb"++)?+"
-    return re.compile(field + rb"(?:" + re.escape(delimiter.encode()) + field + rb")*+(?:\r\n|\r|\n)")
+def _usual(delimiter: str) -> re.Pattern[bytes]:
+    """A record on one line, whose marks are around whole fields: what there is most of, several times quicker."""
+    between = re.escape(delimiter.encode())
+    field = rb'(?:"[^"\r\n]*+"|[^"\r\n' + between + rb"]*+)"
+    return re.compile(field + rb"(?:" + between + field + rb")*(?:\r\n|\r|\n)")
 
 
 @cache
