@@ -111,14 +111,14 @@ def test_models_are_listed_pushed_and_called(amaas: Amaas, log: Log, tmp_path: P
     predicted = amaas("predict", "digits", "shoe.png")
     assert (predicted.returncode, predicted.stderr) == (0, "") and "dog" in predicted.stdout
     (tmp_path / "net.onnx").write_bytes(b"graph")
-    assert amaas("push", "net.onnx").stdout == "net version 1 is registered\n"
+    assert amaas("push", "net.onnx").stdout.startswith("net version 1 is registered, and is production")
 
 
 def test_packages_are_checked_without_a_service(installed: Path, wheel: Path, tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "PATH": os.defpath}
     command = [str(installed / "amaas"), "check", str(ROOT / "layers" / "models" / "wine")]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "pip install 'amaas[check]'" in done.stderr
+    assert done.returncode == 1 and "pip install './client[check]'" in done.stderr
     uv("pip", "install", "--python", installed / "python", f"amaas[check] @ {wheel.as_uri()}", at=tmp_path)
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

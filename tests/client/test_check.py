@@ -71,18 +71,18 @@ def test_what_is_missing_is_said(run: Run, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(package_of_the_client, "__file__", str(elsewhere / "__init__.py"))
     a_package(tmp_path / "fine", TABLE)
     done = run("check", "fine")
-    assert done.exit_code == 1 and "pip install 'amaas[check]'" in done.stderr
+    assert done.exit_code == 1 and "pip install './client[check]'" in done.stderr
     monkeypatch.setattr(gate.sys, "platform", "darwin")
     assert "runs on Linux" in run("check", "fine").stderr
 
 
-def test_the_functions_of_a_checkout_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_a_checkout_is_taken_with_its_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = tmp_path / "clone" / "client" / "amaas"
     (tmp_path / "clone" / ".local" / "build" / "IngestFunction").mkdir(parents=True)
     (tmp_path / "clone" / ".local" / "python").write_text("/usr/bin/python3\n3.11\n")
     monkeypatch.setattr(package_of_the_client, "__file__", str(code / "__init__.py"))
     place = gate._place()
-    assert place.python == "/usr/bin/python3" and place.folders[0].name == "IngestFunction"
+    assert place.python == "/usr/bin/python3" and [one.name for one in place.folders] == ["clone", "python", "python"]
 
 
 def test_a_gate_that_fails_itself_is_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

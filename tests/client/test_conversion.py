@@ -41,7 +41,9 @@ def test_the_extra_that_is_missing_is_named(
     monkeypatch.setattr(conversion, "find_spec", lambda name: None)
     monkeypatch.setattr(conversion, "_of_checkout", lambda: None)
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(AmaasError, match=rf"^to convert {name} takes \w+: pip install 'amaas\[{extra}\]' where"):
+    with pytest.raises(
+        AmaasError, match=rf"^to convert {name} takes \w+: in a checkout, .*pip install './client\[{extra}\]'$"
+    ):
         pushed(tmp_path / name, trust_pickle=True)
 
 

@@ -184,7 +184,7 @@ def test_without_onnxruntime_there_is_no_golden_set(tmp_path: Path, monkeypatch:
     notes: list[str] = []
     derived(folder, notes)
     [note] = notes
-    assert note.startswith("it goes without a golden set, which pip install 'amaas[check]', or `make converters`")
+    assert note.startswith("it goes without a golden set, which `make converters` in a checkout, or pip")
 
 
 def test_print_sends_nothing(run: Run, service: Service, tmp_path: Path) -> None:

@@ -52,6 +52,14 @@ def test_a_text_may_be_of_any_length_and_signs(client: Client) -> None:
         client.predict("words", "\ud800")
 
 
+def test_a_name_of_a_file_that_is_not_there_is_no_text(client: Client) -> None:
+    for value in ("nothere.txt", "Photo.JPG", "some/folder/rows.csv"):
+        with pytest.raises(AmaasError, match=r"there is no file '.*': to send it as a text, give content_type"):
+            client.predict("words", value)
+        assert client.predict("words", value, content_type="text/plain").embedding
+    assert client.predict("words", "see example.com and notes.txt").embedding
+
+
 def test_a_text_that_names_a_file_is_that_file(client: Client, service: Service, tmp_path: Path) -> None:
     (tmp_path / "cat").write_text("the mat")
     expected = embedded(client, {"input": "the mat"})

@@ -74,6 +74,11 @@ def test_a_login_that_fails_stores_nothing(service: Service) -> None:
     assert not profiles.path().exists()
 
 
+@pytest.mark.parametrize("page", ["/console", "/console/", "/docs"])
+def test_the_address_of_a_page_is_taken_for_the_services(monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    assert endpoint.resolve(f"https://api.example.org/v1{page}", "amaas_x")[0] == "https://api.example.org/v1"
+
+
 def test_a_second_login_knows_the_address(service: Service) -> None:
     amaas("login", "--url", service.api_url, "--token", service.tokens["ann"])
     amaas("login", "--token", service.tokens["bob"])

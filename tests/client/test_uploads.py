@@ -236,7 +236,7 @@ def test_an_interrupt_leaves_what_has_arrived(service: Service, package: Path) -
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
-    assert (process.returncode, out, b"Traceback" in err) == (130, b"", False)
+    assert (process.returncode, out, b"Traceback" in err) == (130, b"", False), err
     assert aborted(service) == []
 
 

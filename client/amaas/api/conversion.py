@@ -105,8 +105,8 @@ def require(extra: str, path: Path) -> None:
     missing = [name for name in EXTRAS[extra] if find_spec(name) is None]
     if missing and _of_checkout() is None:
         raise AmaasError(
-            f"to convert {path.name} takes {missing[0]}: pip install 'amaas[{extra}]' where amaas is installed, or "
-            "`make converters` in a checkout"
+            f"to convert {path.name} takes {missing[0]}: in a checkout, `make converters`, or "
+            f"pip install './client[{extra}]'"
         )
 
 
@@ -128,7 +128,7 @@ def _python() -> str:
 def golden_set(graph: Path, described: dict[str, Any], tokenizer: Path, folder: Path) -> Converted:
     """golden.npz of a graph that is pushed as it is, of what it answers here; none where that fails, and why."""
     if not all(find_spec(name) for name in GOLDEN) and _of_checkout() is None:
-        made_by = "which pip install 'amaas[check]', or `make converters` in a checkout, would have made"
+        made_by = "which `make converters` in a checkout, or pip install './client[check]', would have made"
         return Converted({}, [f"it goes without a golden set, {made_by}"])
     after = described.get("postprocess") or {}
     request = {"kind": "golden", "model": str(graph.resolve()), "tokenizer": str(tokenizer), "folder": str(folder)}

@@ -16,6 +16,7 @@ from amaas.api import profiles
 from amaas.api.profiles import Profile
 from amaas.errors import NotConnected
 
+PAGES = ("/console", "/docs")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -65,6 +66,8 @@ def _address(url: str | None) -> str:
             "no service is configured: `amaas login`, give --url, set AMAAS_URL, or run `make run` in a checkout"
         )
     url = url.strip().rstrip("/")
+    for page in PAGES:  # whose addresses are in a browser to be copied
+        url = url.removesuffix(page)
     problem = _problem(url)
     if problem:
         raise NotConnected(f"{_shown(url)} is not the address of a service: {problem}, by --url or AMAAS_URL")

@@ -1,7 +1,7 @@
 """What a caller has → the body of a call: texts, files, rows and tensors, by what they are and by what the model takes.
 
 The model is asked for only where a value may mean several things: a list of numbers is a row of a table, or a tensor.
-Neither numpy nor Pillow is imported here: their objects are recognized where the caller has them.
+Neither numpy nor pandas nor Pillow is imported here: their objects are recognized where the caller has them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from amaas.errors import AmaasError
 Json = dict[str, Any]
 ENVELOPE = {"input", "inputs", "parameters", "id"}  # members of a body as the API takes it
 TABULAR, TENSOR = ("tabular", "tabular-regression"), "tensor"
+SUFFIXES = (
+    ".csv", ".flac", ".gif", ".jpeg", ".jpg", ".json", ".mp3", ".npy", ".ogg", ".png", ".tif", ".txt", ".wav", ".webp"
+)  # fmt: skip
 IMAGES = ("image-classification", "object-detection", "zero-shot-classification", "embedding")
-Value = Any  # str, Path, bytes, dict, list, tuple, an array of numpy, an image of Pillow
+Value = Any  # str, Path, bytes, dict, list, tuple, an array of numpy, a table or a row of pandas, an image of Pillow
 
 
 class Body(NamedTuple):
@@ -38,7 +41,7 @@ def body(value: Value, given: str | None, describe: Callable[[], Json]) -> Body:
     """
     if isinstance(value, str):
         file = None if given and not _may_be_file(given) else existing_file(value)
-        value = file or _encoded_text(value)
+        value = file or _encoded_text(value if given else _no_lost_file(value))
         if isinstance(value, bytes):
             return Body(value, given or UTF8_TEXT)
     if isinstance(value, Path):
@@ -63,6 +66,13 @@ def existing_file(text: str) -> Path | None:
         return Path(text) if Path(text).is_file() else None
     except (OSError, ValueError):  # too long for a name, or of characters that names have not
         return None
+
+
+def _no_lost_file(text: str) -> str:
+    """A text, unless it can only be meant as a file. Raises AmaasError."""
+    if text.lower().endswith(SUFFIXES) and not any(one.isspace() for one in text):
+        raise AmaasError(f"there is no file {text[:200]!r}: to send it as a text, give content_type='text/plain'")
+    return text
 
 
 def _may_be_file(given: str) -> bool:
@@ -92,11 +102,29 @@ def _envelope(value: Value, describe: Callable[[], Json]) -> Json:
         return {"inputs": dict(value)} if task == TENSOR else {"input": _gaps(dict(value), task)}
     if isinstance(value, list | tuple):
         return _of_list(list(value), describe)
+    if _is_pandas(value):
+        return _of_pandas(value, describe)
     if _is_array(value):
         return _of_array(value, describe)
     raise AmaasError(
-        f"{type(value).__name__} is no input: give a text, a path, bytes, a dict, a list, an array or an image"
+        f"{type(value).__name__} is no input: give a text, a path, bytes, a dict, a list, an array, a table or an image"
     )
+
+
+def _of_pandas(value: Any, describe: Callable[[], Json]) -> Json:
+    """Rows by the names of their columns, of a DataFrame; one row, of a Series."""
+    task = _task(describe())
+    if task not in TABULAR:
+        raise AmaasError(f"a model of the task {task} takes no {type(value).__name__}: give what it takes, or an array")
+    cells = value.astype(object)
+    cells = cells.where(cells.notna(), None)
+    if hasattr(value, "columns"):
+        return {"inputs": [_named(row) for row in cells.to_dict("records")]}
+    return {"input": _named(cells.to_dict())}
+
+
+def _named(row: Mapping[Any, Any]) -> Json:
+    return {str(name): value for name, value in row.items()}
 
 
 def _of_list(values: list[Any], describe: Callable[[], Json]) -> Json:
@@ -193,6 +221,11 @@ def _dumped(document: Any) -> bytes:
 
 def _is_array(value: Any) -> bool:
     return all(hasattr(value, name) for name in ("dtype", "shape", "tolist"))
+
+
+def _is_pandas(value: Any) -> bool:
+    """Whether it is a DataFrame or a Series of pandas."""
+    return type(value).__module__.split(".")[0] == "pandas" and hasattr(value, "to_dict") and hasattr(value, "notna")
 
 
 def _is_picture(value: Any) -> bool:

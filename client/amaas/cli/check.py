@@ -36,7 +36,8 @@ def _show(out: Any, outcome: dict[str, Any]) -> None:
 
     manifest = outcome["manifest"]
     found = manifest.get("gate") or {}
-    tables.line(out, manifest["name"], f"would be registered: {manifest['task']}, {outcome['size']:,} bytes to serve")
+    task = manifest.get("task", "tensor")
+    tables.line(out, manifest["name"], f"would be registered: {task}, {outcome['size']:,} bytes to serve")
     for side in ("inputs", "outputs"):
         for tensor in manifest.get(side) or []:
             shape = ", ".join("any" if size < 0 else str(size) for size in tensor["shape"])

@@ -42,7 +42,7 @@ def push(
         state = client.push(
             path, model, on_progress=on_progress, on_note=note, wait=not no_wait, timeout=timeout, **source
         )
-    _report(context, state)
+        _report(context, state, _in_use(client, state))
 
 
 def _print(path: Path, source: dict[str, Any]) -> None:
@@ -114,9 +114,25 @@ def redrive(context: Context, uploads: tuple[str, ...]) -> None:
     context.answer(rows, lambda out: display.redriven(out, rows))
 
 
-def _report(context: Context, state: dict[str, Any]) -> None:
+def _in_use(client: Any, state: dict[str, Any]) -> str:
+    """What a version that was pushed is used for, and what to do next; nothing for a token that may not see it."""
+    from amaas.errors import AmaasError
+
+    if "version" not in state:
+        return ""
+    model, version = state["model"], state["version"]
+    try:
+        target = client.get_model(model)["aliases"].get("production")
+    except AmaasError:
+        return ""
+    if target and target.get("version") == version:
+        return f", and is production: `amaas predict {model} …`"
+    return f"; `amaas predict {model}@{version} …` tries it, `amaas promote {model} {version}` makes it production"
+
+
+def _report(context: Context, state: dict[str, Any], use: str = "") -> None:
     if "version" in state:
-        context.report(state, state["model"], f"version {state['version']} is registered")
+        context.report(state, state["model"], f"version {state['version']} is registered{use}")
     else:
         reason = f": {state['reason']}" if state.get("reason") else ""
         context.report(state, state["model"] or "inbox", f"{state['upload_id']} is {state['state']}{reason}")

@@ -24,7 +24,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     except (NotConverted, AmaasError) as error:
         return {"error": str(error)}
     except ModuleNotFoundError as error:
-        return {"error": f"this takes {error.name}, which is not installed: pip install 'amaas[sklearn,boost,mlflow]'"}
+        install = "pip install './client[sklearn,boost,mlflow]'"
+        return {"error": f"this takes {error.name}, which is not installed: {install}"}
 
 
 def golden(request: dict[str, Any]) -> dict[str, Any]:

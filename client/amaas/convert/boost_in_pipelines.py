@@ -23,7 +23,7 @@ def register(model: Any) -> None:
     try:
         import onnxmltools  # noqa: F401 - looked for
     except ImportError as error:
-        raise NotConverted(f"there is a model of {min(found)} in it: pip install 'amaas[boost]'") from error
+        raise NotConverted(f"there is a model of {min(found)} in it: pip install './client[boost]'") from error
     for name in sorted(found):
         {"lightgbm": _register_lightgbm, "xgboost": _register_xgboost}[name]()
 

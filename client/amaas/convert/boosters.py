@@ -43,7 +43,7 @@ def _library(name: str, path: Path) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise NotConverted(f"{path.name} is a model of {name}: pip install 'amaas[boost]'") from error
+        raise NotConverted(f"{path.name} is a model of {name}: pip install './client[boost]'") from error
 
 
 def of_lightgbm(booster: Any, classes: Any = None) -> Original:

@@ -50,7 +50,7 @@ def _version(path: Path) -> str | None:
 def _lacking(path: Path, module: str, other: str) -> str:
     top = module.partition(".")[0]
     if top in BOOST:
-        return f"{path.name} is a model of {top}, which is not installed: pip install 'amaas[boost]'"
+        return f"{path.name} is a model of {top}, which is not installed: pip install './client[boost]'"
     if top == "sklearn":
         return (
             f"{path.name} needs {module}, which this scikit-learn lacks"

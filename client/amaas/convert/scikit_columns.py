@@ -112,7 +112,8 @@ def _learn_categories(step: Any, place: int, column: Column) -> None:
     values = [one for one in np.asarray(step.categories_[place]).tolist() if one is not None and one == one]
     texts = all(isinstance(one, str) for one in values)
     if not values or not (texts or all(isinstance(one, int | float) and not isinstance(one, bool) for one in values)):
-        raise NotConverted(f"the categories of {column.name!r} are of several types: make them text, and fit it again")
+        kinds = "booleans" if all(isinstance(one, bool) for one in values) and values else "of several types, or none"
+        raise NotConverted(f"the categories of {column.name!r} are {kinds}: make them text, and fit it again")
     column.kind, column.categories = "category", values
     column.unknown = getattr(step, "handle_unknown", "error") in UNKNOWN
 

@@ -1,7 +1,7 @@
 """The check of a package on this machine, as the upload's: the gate in a process of its own, confined as there.
 
 The wheel brings the gate's code (`amaas/_gate`); what that imports, the extra `amaas[check]` installs. In a checkout,
-the functions that `make run` has built are taken.
+its own code is taken, with the layers that `make run` has built.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _place() -> Place:
         if (built / "IngestFunction").is_dir() and (folder / ".local" / "python").is_file():
             python = (folder / ".local" / "python").read_text(encoding="utf-8").splitlines()[0]
             layers = [built / "CoreLayer" / "python", built / "RuntimeLayer" / "python"]
-            return Place(python, [built / "IngestFunction", *layers])
+            return Place(python, [folder, *layers])  # the function's own files are what it imports, and this is not
     raise AmaasError(
-        "the check runs the model, which needs more: pip install 'amaas[check]', or make run in a checkout"
+        "the check runs the model, which needs more: in a checkout, `make run`, or pip install './client[check]'"
     )

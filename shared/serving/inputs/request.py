@@ -20,6 +20,8 @@ from shared.values import texts
 MOST = 1024
 MOST_LABELS = 100  # that a call brings: each is a run of the model for each input
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
+FORM = "application/x-www-form-urlencoded"
+CURL = ", which curl -d says of anything: add -H 'Content-Type: …', or send a form by -F"
 FILES = {"image": "image/png or image/jpeg", "audio": "audio/wav or audio/flac"}
 
 
@@ -76,7 +78,8 @@ def read(body: bytes, content_type: str, kind: str, query: dict[str, str]) -> In
         return Inputs([texts.decoded(body)], False, options(query))
     if content_type and "json" not in content_type:
         also = FILES.get(kind, "text/plain" if kind == "text" else "text/csv")
-        raise Unsupported(f"this model takes {also}, or application/json, not {content_type[:80]!r}")
+        hint = CURL if FORM in content_type else ""
+        raise Unsupported(f"this model takes {also}, or application/json, not {content_type[:80]!r}{hint}")
     request = _decode(body)
     many = isinstance(request.inputs, list)
     items = request.inputs if many else [request.inputs if request.input is UNSET else request.input]
