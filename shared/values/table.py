@@ -78,10 +78,9 @@ class Reader:
 
     def _encode(self, rows: Sequence[Row], column: Column, datatype: str) -> np.ndarray:
         """One column's values as an array [N, width] of the datatype."""
-        values = [row.get(column.name) for row in rows]
+        values = [self._filled(row, column, number) for number, row in enumerate(rows)]
         if column.type == "number":
             return self._numbers(values, column, datatype)[:, None]
-        values = [self._substitute(column, row) if self._is_gap(one, column) else one for row, one in enumerate(values)]
         categories = self._categories.get(column.name)
         if categories is None:
             texts = [_at(column, row, cells.text, value) for row, value in enumerate(values)]
@@ -104,10 +103,8 @@ class Reader:
         return numbers.cast(scaled, datatype, in_column(column.name))
 
     def _number(self, value: Any, column: Column, row: int, truths: dict[str, bool]) -> cells.Number:
-        if self._is_gap(value, column):
-            value = self._substitute(column, row)
-            if cells.is_nan(value) or value != value:
-                return float("nan")
+        if cells.is_nan(value) or value != value:  # the column's substitute
+            return float("nan")
         if truths and (isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in truths)):
             return int(truths[str(value).strip().lower()])
         parsed: cells.Number = _at(column, row, cells.number, value)
@@ -116,10 +113,22 @@ class Reader:
     def _is_gap(self, value: Any, column: Column) -> bool:
         return cells.is_gap(value, self._gaps) or (column.type == "number" and cells.is_nan(value))
 
-    def _substitute(self, column: Column, row: int) -> Any:
-        if column.missing is None:
-            raise BadInput(f"row {row} lacks column {column.name!r}, for which the model has no substitute")
-        return column.missing
+    def _filled(self, row: Row, column: Column, number: int) -> Any:
+        """A row's value of a column, a gap's substitute where it is one. Raises BadInput where there is none."""
+        value = row.get(column.name)
+        if not self._is_gap(value, column):
+            return value
+        if column.missing is not None:
+            return column.missing
+        if column.name not in row:
+            found = f"row {number} lacks column {column.name!r}"
+        else:
+            spelled = "null" if value is None else cells.shown(value)
+            found = f"row {number}: {column.name!r} is {spelled}, which is a gap"
+        raise BadInput(
+            f"{found}, and the model has no substitute for it: send a value, or have the package declare `missing` for "
+            "the column"
+        )
 
     def _code(self, value: Any, column: Column, categories: Categories, row: int) -> int:
         code = _at(column, row, categories.code, value)

@@ -67,8 +67,28 @@ def test_gaps() -> None:
     for value in ("NA", "?", "null", " "):
         with pytest.raises(BadInput, match="is a number"):
             codes(filled, value)
-    with pytest.raises(BadInput, match="lacks column 'd'"):
-        codes(Column(name="d"), "nan")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"n": 1, "plan": "a"}, {"n": 1}], "row 1 lacks column 'plan', and"),
+        ([{"n": 1, "plan": None}], "row 0: 'plan' is null, which is a gap, and"),
+        ([{"n": 1, "plan": ""}], "row 0: 'plan' is '', which is a gap"),
+        ([{"n": 1, "plan": "?"}], "row 0: 'plan' is '\\?', which is a gap"),
+        ([[1, None]], "row 0: 'plan' is null, which is a gap"),
+        ([{"plan": "a"}], "row 0 lacks column 'n', and"),
+        ([{"n": "nan", "plan": "a"}], "row 0: 'n' is 'nan', which is a gap"),
+        ([{"n": None, "plan": "a"}], "row 0: 'n' is null, which is a gap"),
+    ],
+)
+def test_a_gap_without_a_substitute_is_no_absent_column(rows: list[Any], said: str) -> None:
+    reader = Reader(
+        Table(columns=[Column(name="n"), Column(name="plan", type="category", categories=["a"])], gaps=["?"])
+    )
+    with pytest.raises(BadInput, match=said) as refused:
+        reader.feeds(reader.rows(rows), X)
+    assert "send a value, or have the package declare `missing` for the column" in str(refused.value)
 
 
 def test_words_that_stand_for_a_gap() -> None:
