@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -36,16 +37,20 @@ class CloudWatch:
         """As search.Logs has it."""
         search: dict[str, Any] = {"logGroupName": self._prefix + function, "startTime": first, "endTime": last}
         search |= {"filterPattern": f'"{term}"'} if term else {}
+        same = Counter[str]()
         while True:
             page = self._page(search)
             events = page.get("events", [])
-            yield [Event(_id(one), one["timestamp"], one["message"]) for one in events]
+            yield [
+                Event(_id(one, same), one["timestamp"], one["message"], one.get("logStreamName", "")) for one in events
+            ]
             if "nextToken" in page:
                 search["nextToken"] = page["nextToken"]
                 continue
             if len(events) < FULL_PAGE or events[-1]["timestamp"] == search["startTime"]:
                 return
             search["startTime"] = events[-1]["timestamp"]
+            same.clear()  # what has this time comes again, from its first event on
 
     def _page(self, search: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -64,9 +69,14 @@ class CloudWatch:
             raise Unavailable(f"CloudWatch Logs does not answer ({error}): try again in some seconds") from error
 
 
-def _id(event: dict[str, Any]) -> str:
-    """CloudWatch's own; the embedded cloud has none for lines of functions: what a line says stands for it."""
+def _id(event: dict[str, Any], same: Counter[str]) -> str:
+    """CloudWatch's own; the embedded cloud has none for lines of functions: what a line says stands for it.
+
+    same: how often each came before: rows of a traceback may be alike, and of one time.
+    """
     if event.get("eventId"):
         return str(event["eventId"])
     told = f"{event.get('logStreamName')} {event['timestamp']} {event['message']}"
-    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    digest = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    same[digest] += 1
+    return digest if same[digest] == 1 else f"{digest}-{same[digest]}"

@@ -17,6 +17,9 @@ FORMAT = {"timestamp", "level", "message", "logger", "request_id", "requestId", 
 EXCEPTION = {"errorType", "errorMessage", "stackTrace", "location"}
 # what Lambda writes of itself where its lines are texts
 PLATFORM = ("START RequestId:", "END RequestId:", "REPORT RequestId:", "INIT_START ")
+# how texts of failures begin: Python's own, Lambda's, and what Python writes between two tracebacks
+TRACEBACK = "Traceback (most recent call last)"
+FAILURES = (TRACEBACK, "[ERROR]", "During handling of the above exception", "The above exception was the direct cause")
 
 
 class LogLine(Struct, kw_only=True):
@@ -25,7 +28,9 @@ class LogLine(Struct, kw_only=True):
     id: Annotated[str, Meta(description="of the line in its function's log; the same in each answer")]
     at: Annotated[str, Meta(description="UTC, to the millisecond")]
     function: str
-    level: Annotated[str | None, Meta(description="null: a line that is not the product's own, such as a crash's")]
+    level: Annotated[
+        str | None, Meta(description="null: a line that is neither the product's own nor of a traceback, as a crash's")
+    ]
     message: str
     request_id: Annotated[str | None, Meta(description="of the call, as its answer names it")] = None
     invocation: Annotated[str | None, Meta(description="Lambda's number of the run that wrote the line")] = None
@@ -40,15 +45,38 @@ class LogLine(Struct, kw_only=True):
         return level is None or (self.level in LEVELS and LEVELS.index(self.level) >= LEVELS.index(level))
 
 
-def read(identity: str, milliseconds: int, function: str, text: str) -> LogLine | None:
-    """A line from its text; None for what Lambda says of itself, which no line of ours depends on."""
-    values = _values(text)
-    if values is None:
-        if text.startswith(PLATFORM) or not text.strip():
+class Reader:
+    """Reads one function's log, line by line in its order: each line of a traceback may be an event of its own."""
+
+    def __init__(self) -> None:
+        self._in_traceback = set[str]()  # streams
+
+    def read(self, identity: str, milliseconds: int, function: str, text: str, stream: str = "") -> LogLine | None:
+        """A line from its text; None for what Lambda says of itself, which no line of ours depends on."""
+        values = _values(text)
+        if values is not None:
+            self._in_traceback.discard(stream)
+            return _from_values(identity, milliseconds, function, values) if "message" in values else None
+        if not text.strip():
             return None
-        return LogLine(id=identity, at=as_time(milliseconds), function=function, level=None, message=text.rstrip())
-    if "message" not in values:
-        return None
+        if text.startswith(PLATFORM):
+            self._in_traceback.discard(stream)
+            return None
+        level = "ERROR" if self._is_failure(text, stream) else None
+        return LogLine(id=identity, at=as_time(milliseconds), function=function, level=level, message=text.rstrip())
+
+    def _is_failure(self, text: str, stream: str) -> bool:
+        """Whether a text is of a traceback: its beginning, its rows, which are indented, and the error at its end."""
+        begins = text.startswith(FAILURES)
+        within = stream in self._in_traceback
+        if begins or (within and not text[0].isspace()):
+            self._in_traceback.discard(stream)
+        if text.startswith(TRACEBACK) and "\n" not in text.rstrip():
+            self._in_traceback.add(stream)
+        return begins or within
+
+
+def _from_values(identity: str, milliseconds: int, function: str, values: dict[str, Any]) -> LogLine:
     level = str(values.get("level", ""))
     return LogLine(
         id=identity,

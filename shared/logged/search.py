@@ -10,6 +10,7 @@ import heapq
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Literal, NamedTuple, Protocol, get_args
 
 from msgspec import Struct
@@ -40,19 +41,23 @@ Function = Answering | Working
 ANSWERING, WORKING = get_args(Answering), get_args(Working)
 AT_ONCE = 4  # more, and CloudWatch refuses them
 ANSWER_TAKES = 1.0  # seconds
+TRACEBACK_TAKES = 1000  # milliseconds between its first row and its last
 
 
 class Event(NamedTuple):
-    """milliseconds: since the epoch."""
+    """milliseconds: since the epoch. stream: of the process that wrote it, one after the other."""
 
     id: str
     milliseconds: int
     text: str
+    stream: str = ""
 
 
 class Logs(Protocol):
     def events(self, function: str, first: int, last: int, term: str) -> Iterator[list[Event]]:
-        """Pages of a function's events, in their order, of texts that have the term in them.
+        """Pages of a function's events in the order of their time, of texts that have the term in them.
+
+        Events of one time are in the same order each time, those of one stream as they were written.
 
         first, last: milliseconds since the epoch. An event at a page's end may come again at the next one's beginning.
         """
@@ -92,7 +97,8 @@ class Search(Struct, frozen=True, kw_only=True):
         return self.functions or (ANSWERING if self.call else ANSWERING + WORKING)
 
     def start(self) -> int:
-        return self.first if self.after is None else max(self.first, self.after.milliseconds)
+        """Whence to read for the lines behind `after`: what they are may depend on rows of a traceback before it."""
+        return self.first if self.after is None else max(self.first, self.after.milliseconds - TRACEBACK_TAKES)
 
 
 Placed = tuple[Position, LogLine]
@@ -117,12 +123,12 @@ def _of_function(logs: Logs, search: Search, function: str, most: int) -> list[P
     calls = [one for one in named if search.call in (one[1].request_id, one[1].invocation)]
     runs = sorted({line.invocation for _, line in calls if line.invocation})
     of_runs = [one for run in runs for one in _lines(logs, search, function, run, search.first)]
-    whole = dict([*calls, *(one for one in of_runs if one[1].invocation in runs)])
+    whole = dict([*(one for one in of_runs if one[1].invocation in runs), *calls])
     return _first(iter(sorted(whole.items(), key=_place)), search, most)
 
 
 def _lines(logs: Logs, search: Search, function: str, term: str, first: int) -> Iterator[Placed]:
-    seen = set[str]()
+    seen, reader = set[str](), lines.Reader()
     for page in logs.events(function, first, search.last, term):
         remaining = deadline.remaining()
         if remaining is not None and remaining < ANSWER_TAKES:
@@ -131,22 +137,37 @@ def _lines(logs: Logs, search: Search, function: str, term: str, first: int) -> 
                 "or a function"
             )
         for event in page:
-            line = None if event.id in seen else lines.read(event.id, event.milliseconds, function, event.text)
+            if event.id in seen:
+                continue
             seen.add(event.id)
+            line = reader.read(event.id, event.milliseconds, function, event.text, event.stream)
             if line is not None:
                 yield Position(event.milliseconds, function, event.id), line
 
 
 def _first(found: Iterator[Placed], search: Search, most: int) -> list[Placed]:
-    """Those that are wanted, up to `most`, and what has the last one's time: within a time there is no order yet."""
-    wanted: list[Placed] = []
-    for position, line in found:
-        if len(wanted) >= most and position.milliseconds > wanted[-1][0].milliseconds:
-            break
-        if (search.after is None or position > search.after) and line.concerns(search.model, search.level):
-            wanted.append((position, line))
-    return sorted(wanted, key=_place)
+    """Those that are wanted, up to `most`."""
+    behind = _behind(found, search.after) if search.after else found
+    wanted = (one for one in behind if one[1].concerns(search.model, search.level))
+    return list(islice(wanted, most))
 
 
-def _place(placed: Placed) -> Position:
-    return placed[0]
+def _behind(found: Iterator[Placed], after: Position) -> Iterator[Placed]:
+    """The lines that follow one, or its place where it is gone: of its own time and function, in the log's order."""
+    same = list[Placed]()
+    for placed in found:
+        position = placed[0]
+        if position[:2] > after[:2]:
+            yield from same
+            same.clear()
+            yield placed
+        elif position == after:
+            same.clear()
+        elif position[:2] == after[:2]:
+            same.append(placed)
+    yield from same
+
+
+def _place(placed: Placed) -> tuple[int, str]:
+    """Lines that have the same one are of one log, and keep its order: their ids have none."""
+    return placed[0][:2]

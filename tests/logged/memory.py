@@ -23,10 +23,10 @@ class MemoryLogs:
         """A line as the product writes it. milliseconds: since the epoch, by default now."""
         self.text(function, json.dumps({"level": "INFO", "message": "call"} | values), milliseconds)
 
-    def text(self, function: str, text: str, milliseconds: int | None = None) -> None:
+    def text(self, function: str, text: str, milliseconds: int | None = None, stream: str = "") -> None:
         at = int(time.time() * 1000) if milliseconds is None else milliseconds
         events = self.of.setdefault(function, [])
-        events.append(Event(f"{1000 - len(events):06d}", at, text))  # ids are in no order
+        events.append(Event(f"{1000 - len(events):06d}", at, text, stream))  # ids are in no order
 
     def events(self, function: str, first: int, last: int, term: str) -> Iterator[list[Event]]:
         self.asked.append((function, term))

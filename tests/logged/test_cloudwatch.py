@@ -89,3 +89,22 @@ def test_a_page_that_was_cut_without_a_token_is_gone_on_with(monkeypatch: pytest
     logs.__dict__["_client"] = Cut()
     lines, _ = search.find(logs, Search(first=0, last=NOW, functions=("watch",)), 100)
     assert [line.id for line in lines] == [str(at) for at in range(1, 10)]
+
+
+class WithoutIds:
+    """Lines as the embedded cloud gives them: some are alike, and of one time; pages end at four without a token."""
+
+    def filter_log_events(self, **search: Any) -> Any:
+        events = [(1, "a"), (2, "    ^^^"), (2, "b"), (2, "    ^^^"), (3, "c")]
+        found = [{"logStreamName": "one", "timestamp": at, "message": text} for at, text in events]
+        return {"events": [one for one in found if one["timestamp"] >= search["startTime"]][:4]}
+
+
+def test_lines_that_are_alike_are_each_there_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloudwatch, "FULL_PAGE", 4)
+    logs = CloudWatch("/amaas/prod/")
+    logs.__dict__["_client"] = WithoutIds()
+    lines, _ = search.find(logs, Search(first=0, last=NOW, functions=("watch",)), 100)
+    assert [line.message for line in lines] == ["a", "    ^^^", "b", "    ^^^", "c"]
+    again, _ = search.find(logs, Search(first=2, last=NOW, functions=("watch",)), 100)
+    assert [line.id for line in again] == [line.id for line in lines[1:]]

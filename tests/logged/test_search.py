@@ -77,6 +77,59 @@ def test_a_model_and_a_level() -> None:
     assert found(logs, functions=("ingest",)) == ["interrupted"]
 
 
+TRACEBACK = """\
+[ERROR] RetryError: record 2 of model 'm' is not there yet
+Traceback (most recent call last):
+  File "app.py", line 1, in handler
+    work()
+    ^^^^^^
+  File "work.py", line 2, in work
+    ^^^^^^
+KeyError: 'm'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "app.py", line 3, in handler
+    raise RetryError
+RetryError: record 2 of model 'm' is not there yet"""
+ROWS = [row for row in TRACEBACK.splitlines() if row]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 100])
+def test_a_traceback_is_an_error_and_keeps_its_order(limit: int) -> None:
+    logs = MemoryLogs()
+    for number, row in enumerate(TRACEBACK.splitlines()):  # at one time, but for its end
+        logs.text("watch", f"{row}\n", 5 if number < 12 else 6, "one")
+        logs.text("watch", "free(): invalid pointer", 5 if number < 12 else 6, "two")
+    logs.text("watch", "free(): invalid pointer", 7, "one")
+    logs.text("watch", TRACEBACK, 8, "one")
+    logs.text("watch", "free(): invalid pointer", 9, "one")
+    assert found(logs, limit, level="ERROR") == [*ROWS, TRACEBACK]
+    everything = found(logs, limit)
+    assert [one for one in everything if not one.startswith("free")] == [*ROWS, TRACEBACK]
+    assert len(everything) == len(ROWS) + 1 + len(TRACEBACK.splitlines()) + 2
+
+
+def test_a_traceback_that_is_cut_off_makes_no_error_of_what_follows() -> None:
+    logs = MemoryLogs()
+    for at, text in enumerate(["Traceback (most recent call last):", '  File "a.py"', "START RequestId: 1", "Killed"]):
+        logs.text("watch", text, at)
+    assert found(logs, level="ERROR") == ["Traceback (most recent call last):", '  File "a.py"']
+
+
+def test_a_page_goes_on_in_the_place_of_a_line_that_is_gone() -> None:
+    logs = MemoryLogs()
+    logs.text("watch", "gone", 1)
+    logs.text("watch", "left", 1)
+    _, following = search.find(logs, ALL, 1)
+    assert following is not None
+    del logs.of["watch"][0]
+    after = Position.decode(following)
+    lines, _ = search.find(logs, Search(first=0, last=10**12, after=after), 10)
+    assert [line.message for line in lines] == ["left"]
+
+
 def test_a_log_that_is_too_long_says_what_to_do() -> None:
     logs = MemoryLogs()
     logs.write("inference", 1)
