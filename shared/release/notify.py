@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from shared import keys
+from shared import deadline, keys
 from shared.errors import Unavailable
 from shared.registry import record_views, signatures
 from shared.registry.log import Log, decode
 from shared.registry.state import Record
 from shared.storage.base import ObjectNotFound
+
+# seconds between looks for a record, whose event may come first: its delivery again takes a minute, and is an error
+PAUSES = (0.1, 0.2, 0.4, 0.8)
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="format", tag=1, kw_only=True):
@@ -48,17 +53,29 @@ Send = Callable[[Message], None]
 def message_of(log: Log, model: str, revision: int) -> Message | None:
     """What there is to tell of a record; None for moves of persons.
 
-    Raises Unavailable where the record is not there yet, as the mark of a change is put before it, or is not to be
-    trusted.
+    Raises Unavailable where the record is still not there after some looks, as the mark of a change is put before it,
+    or is not to be trusted.
     """
-    try:
-        body = log.store.get(keys.log_record(model, revision)).body
-    except ObjectNotFound as error:
-        raise Unavailable(f"record {revision} of model {model!r} is not there yet") from error
+    body = _awaited(log, model, revision)
     if log.trusted and (problem := signatures.record_problem(body, model, log.trusted)):
         raise Unavailable(f"record {revision} of model {model!r} is not to be trusted: {problem}")
     record = decode(body)
     return _message(model, record) if record.evidence is not None else None
+
+
+def _awaited(log: Log, model: str, revision: int) -> bytes:
+    """A record, which may be there a moment later. Raises Unavailable where it is not, or there is no time to wait."""
+    for pause in PAUSES:
+        with suppress(ObjectNotFound):
+            return log.store.get(keys.log_record(model, revision)).body
+        remaining = deadline.remaining()
+        if remaining is not None and remaining < pause:
+            break
+        time.sleep(pause)
+    try:
+        return log.store.get(keys.log_record(model, revision)).body
+    except ObjectNotFound as error:
+        raise Unavailable(f"record {revision} of model {model!r} is not there yet") from error
 
 
 def _message(model: str, record: Record) -> Message:

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import keys
+from shared import deadline, keys
 from shared.errors import Unavailable
 from shared.registry import aliases, verdicts
 from shared.registry.log import Log
 from shared.registry.releases import ReleasePolicy
 from shared.registry.state import Target
-from shared.release import watch
+from shared.release import notify, watch
 from shared.release.counted import Group, Minute
 from shared.release.notify import Message, message_of, tell
 from shared.release.topic import Topic
@@ -66,9 +66,31 @@ def test_moves_of_persons_are_not_told(log: Log) -> None:
     assert [message_of(log, "m", revision) for revision in (1, 3, 4)] == [None] * 3
 
 
-def test_a_record_that_is_not_there_yet_is_asked_for_again(log: Log) -> None:
+def test_a_record_that_is_never_there_is_asked_for_again(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(notify.time, "sleep", slept.append)
     with pytest.raises(Unavailable, match="not there yet"):
         message_of(log, "m", 6)
+    assert 1 <= sum(slept) <= 2, "Lambda delivers again: a longer wait is paid for nothing"
+    with deadline.within(0.5), pytest.raises(Unavailable, match="not there yet"):
+        message_of(log, "m", 6)
+    assert len(slept) == 7, "a pause that the call has no time for is not begun"
+
+
+def test_a_record_that_comes_a_moment_after_its_event_is_told(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = keys.log_record("m", 5)
+    body = log.store.get(key).body
+    log.store.delete(key)
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            log.store.put(key, body)
+
+    monkeypatch.setattr(notify.time, "sleep", sleep)
+    message = message_of(log, "m", 5)
+    assert message is not None and message.id == "m/5" and len(pauses) == 2
 
 
 def test_a_forged_record_tells_nothing(log: Log) -> None:
