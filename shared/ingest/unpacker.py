@@ -27,8 +27,9 @@ from shared.config import MiB
 from shared.errors import BadInput
 from shared.ingest.verdict import Refused, Unpacked, UnpackedFile
 from shared.runtime import sandbox
+from shared.uploads import undeclared
 from shared.uploads.inbox_packages import GRAPH
-from shared.uploads.sessions import MAX_FILES, MODEL_FILE
+from shared.uploads.sessions import MANIFEST_FILE, MAX_FILES, MODEL_FILE
 
 MEMORY = 512 * MiB  # bytes of address space
 CHUNK = 1 * MiB
@@ -204,9 +205,11 @@ def _flattened(files: dict[str, int]) -> dict[str, int]:
     tops = {path.partition("/")[0] for path in files}
     if len(tops) == 1 and all("/" in path for path in files):
         files = {path.partition("/")[2]: size for path, size in files.items()}
+    graphs = [path for path in files if path.lower().endswith(GRAPH)]
+    if MANIFEST_FILE not in files and (problem := undeclared.problem("it", files, has_graph=bool(graphs))):
+        raise Refused(problem.code, problem.reason)
     if inner := next((path for path in files if "/" in path), None):
         raise Refused("sub_folder", f"{inner[:200]!r} is in a folder within the package: put all files side by side")
-    graphs = [path for path in files if path.lower().endswith(GRAPH)]
     if len(graphs) == 1:
         files = {MODEL_FILE if path == graphs[0] else path: size for path, size in files.items()}
     return {keys.file_name(path): size for path, size in files.items()}

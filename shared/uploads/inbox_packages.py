@@ -1,6 +1,7 @@
 """What the keys of the inbox mean: which objects are one package, and which are none, with the reason.
 
-    inbox/{model}/{file}       the files of one folder are one package; several graphs without amaas.json are one each
+    inbox/{model}/{file}       the files of one folder are one package; several graphs without amaas.json are one each;
+                               beside files that only an amaas.json can have a meaning by, they are none: undeclared.py
     inbox/{model}/_READY       that the folder is complete
     inbox/{model}.zip          an archive of a package: .zip, .tar, .tar.gz, .tgz; as inbox/{model}/{any name}.zip, too
 
@@ -18,6 +19,7 @@ from msgspec import Struct
 
 from shared import keys
 from shared.storage.base import ObjectInfo
+from shared.uploads import undeclared
 from shared.uploads.sessions import MANIFEST_FILE, MAX_FILES, MODEL_FILE
 
 READY = "_READY"
@@ -155,12 +157,15 @@ def in_folder(model: str, objects: Iterable[ObjectInfo]) -> tuple[list[Package],
     """The packages that are made of a folder's files, as by_folder gives them, and the files that belong to none.
 
     With an amaas.json, all files are one package. Without, each graph is one, with the weights that are named as it
-    is; the only graph has all weights, and the golden set.
+    is; the only graph has all weights, and the golden set. With files that say more of the model than a graph does,
+    all files are one refusal.
     """
     files = {info.key.rpartition("/")[2]: info for info in objects if not is_ready_marker(info)}
     graphs = [name for name in files if name.lower().endswith(GRAPH)]
     if MANIFEST_FILE in files:
         return _whole(model, files, graphs)
+    if problem := undeclared.problem(f"inbox/{model}/", files, has_graph=bool(graphs)):
+        return [], [Refusal(model, list(files.values()), problem.code, problem.reason)]
     if not graphs:
         return ([Package(model, files)], []) if files else ([], [])
     belonging = {graph: _beside(graph, files, alone=len(graphs) == 1) for graph in graphs}

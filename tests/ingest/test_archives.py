@@ -230,6 +230,28 @@ def test_the_same_archive_again_and_another_one() -> None:
     assert dropped(log, "inbox/m.zip", zipped(PACKAGE | {"amaas.json": b'{"licence": "BSD"}'})).version == 2
 
 
+DESCRIBED = {"config.json": b"{}", "tokenizer.json": b"{}"}
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "said"),
+    [
+        ({"model.onnx": BODY} | DESCRIBED, "undeclared", "m.zip: it has config.json, tokenizer.json beside the graph"),
+        ({"onnx/model.onnx": BODY} | DESCRIBED, "undeclared", "amaas push FOLDER"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "top/"])
+def test_an_archive_that_no_amaas_json_declares_loses_nothing_silently(
+    files: dict[str, bytes], code: str, said: str, prefix: str
+) -> None:
+    log = Log(MemoryStore())
+    upload = dropped(log, "inbox/m.zip", zipped({prefix + name: body for name, body in files.items()}))
+    assert (upload.state, upload.code, log.read("m").latest) == ("rejected", code, 0)
+    assert said in str(upload.reason)
+    declared = {"model.onnx": BODY, "amaas.json": b"{}"} | DESCRIBED
+    assert dropped(log, "inbox/m.zip", zipped(declared)).state == "registered"
+
+
 def test_files_of_an_archive_keep_to_the_bounds_of_files() -> None:
     log = Log(MemoryStore())
     small = Config(bucket="unused", max_upload_bytes=MiB)
