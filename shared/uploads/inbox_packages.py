@@ -157,8 +157,8 @@ def in_folder(model: str, objects: Iterable[ObjectInfo]) -> tuple[list[Package],
     """The packages that are made of a folder's files, as by_folder gives them, and the files that belong to none.
 
     With an amaas.json, all files are one package. Without, each graph is one, with the weights that are named as it
-    is; the only graph has all weights, and the golden set. With files that say more of the model than a graph does,
-    all files are one refusal.
+    is; the only graph has all weights, and the golden set. With files that say more of the model than a graph does, or
+    models of other forms and no graph, all files are one refusal.
     """
     files = {info.key.rpartition("/")[2]: info for info in objects if not is_ready_marker(info)}
     graphs = [name for name in files if name.lower().endswith(GRAPH)]

@@ -238,6 +238,7 @@ DESCRIBED = {"config.json": b"{}", "tokenizer.json": b"{}"}
     [
         ({"model.onnx": BODY} | DESCRIBED, "undeclared", "m.zip: it has config.json, tokenizer.json beside the graph"),
         ({"onnx/model.onnx": BODY} | DESCRIBED, "undeclared", "amaas push FOLDER"),
+        ({"churn.joblib": b"any"}, "not_onnx", "amaas push churn.joblib --trust-pickle"),
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "top/"])

@@ -43,3 +43,35 @@ def test_the_look_refuses_what_no_event_told_of(world: World) -> None:
     world.look()
     world.look()
     assert (world.uploads(), world.latest()) == ([("rejected", "undeclared")], 0)
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        (["churn.joblib"], "amaas push churn.joblib --trust-pickle"),
+        (["a.PKL", "notes.txt"], "amaas push a.PKL --trust-pickle"),
+        (["net.pt"], "amaas push net.pt`"),
+        (["net.pth"], "amaas push net.pth`"),
+        (["net.h5"], "amaas push net.h5`"),
+        (["net.keras"], "amaas push net.keras`"),
+        (["net.tflite"], "amaas push net.tflite`"),
+        (["model.safetensors", "config.json", "tokenizer.json"], "amaas push FOLDER`"),
+        (["model.pkl", "MLmodel"], "amaas push FOLDER --trust-pickle`"),
+    ],
+)
+def test_models_of_other_forms_are_refused_when_it_is_quiet(world: World, files: list[str], command: str) -> None:
+    world.put(dict.fromkeys(files, b"any"))
+    [upload] = world.timers.end()
+    assert (upload.state, upload.code, len(upload.files)) == ("rejected", "not_onnx", len(files))
+    assert command in str(upload.reason) and "docs/bring-a-model.md" in str(upload.reason)
+    assert world.timers.end() == [], "nothing is waited for"
+    world.look()
+    assert len(world.uploads()) == 1
+
+
+def test_a_graph_that_comes_after_all_beside_another_form_is_taken(world: World) -> None:
+    world.put({"model.safetensors": b"any"})
+    world.timers.end()
+    world.put({"model.onnx": BODY})
+    assert [one.code for one in world.timers.end()] == [None], "the other file was told of"
+    assert world.latest() == 1
