@@ -212,5 +212,21 @@ def test_explain_shows_the_answer_and_its_words(run: Run, service: Service, tmp_
     assert heading.split() == ["writer", "Yes:", f"{told['score']:g}", "(leave-one-out)"]
     strongest = max(told["attributions"], key=lambda part: abs(part["attribution"]))
     assert rows[1].split() == [strongest["text"], f"{strongest['attribution']:+.4f}"], rows
+    assert answered(run, "explain", "writer", "--text", "Is it so?", "--target", "Yes") == told
+    assert answered(run, "explain", "writer", "-", "--target", "Yes", input="Is it so?") == told
+    document = ("--data", '{"input": "Is it so?"}')
+    assert answered(run, "explain", "writer", *document, "--target", "Yes") == told
     refused = run("explain", "writer", "question.txt", "--target", "y" * 65)
     assert refused.exit_code != 0 and "`target` has 65 tokens" in refused.stderr
+
+
+@pytest.mark.parametrize("verb", ["predict", "explain"])
+@pytest.mark.parametrize("text", ["I love this film", "so long " * 1000])
+def test_a_text_that_is_no_file_is_to_be_sent_by_its_option(run: Run, service: Service, verb: str, text: str) -> None:
+    refused = run(verb, "m", text)
+    assert refused.exit_code == 2 and text[:10] in refused.stderr and len(refused.stderr) < 400
+    assert "does not exist: give a file, or send a text by --text, and other input by --data" in refused.stderr
+    for arguments in ((verb, "m"), (verb, "m", "--text", text, "--data", "{}")):
+        refused = run(*arguments)
+        assert refused.exit_code == 2 and "give one of INPUT, --data and --text" in refused.stderr
+    assert not service.calls

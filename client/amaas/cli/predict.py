@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,38 @@ model_argument = click.argument("model", callback=reference, metavar="MODEL[@VER
 key_option = click.option(
     "--key", help="Sticky key for a split alias: requests with the same one go to the same version."
 )
-type_option = click.option("--type", "content_type", help="Content type of the input. Default: by its bytes or name.")
+MOST_SHOWN = 60  # characters of what is no file
+
+
+class InputFile(click.Path):
+    """A file that is there, or - for standard input; what is none is often a text that was meant itself."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, allow_dash=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value != "-" and not os.path.exists(value):  # of a name that is too long, pathlib raises
+            shown = value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}…"
+            advice = "give a file, or send a text by --text, and other input by --data with its --type"
+            self.fail(f"File {shown!r} does not exist: {advice}.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def input_options(function: Callable[..., None]) -> Callable[..., None]:
+    """INPUT, --data, --text and --type of a call: see `_given`."""
+    for option in (
+        click.option("--type", "content_type", help="Content type of the input. Default: by its bytes or name."),
+        click.option("--text", help="The input itself, if it is a text."),
+        click.option("--data", help="The input itself, instead of a file."),
+        click.argument("input", required=False, type=InputFile()),
+    ):
+        function = option(function)
+    return function
 
 
 @verb(verbs)
 @model_argument
-@click.argument("input", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option("--data", help="The input itself, instead of a file.")
-@click.option("--text", help="The input itself, if it is a text.")
-@type_option
+@input_options
 @click.option("--top-k", type=click.IntRange(1), help="How many labels to answer.")
 @click.option("--labels", help="For zero-shot models: between which to choose, as in sports,politics.")
 @key_option
@@ -44,13 +69,7 @@ def predict(
     """Predict for INPUT: a file, or - for standard input."""
     from amaas.cli.display import predictions as display
 
-    if [input, data, text].count(None) != 2:
-        raise click.UsageError("give one of INPUT, --data and --text")
-    content: Path | bytes
-    if text is not None:
-        content, content_type = text.encode(), content_type or "text/plain"
-    else:
-        content = _data(data, content_type) if data is not None else _content(str(input))
+    content, content_type = _given(input, data, text, content_type)
     options = ({"top_k": str(top_k)} if top_k else {}) | ({"labels": labels} if labels else {})
     name, version = model
     with context.client() as client:
@@ -60,37 +79,39 @@ def predict(
 
 @verb(verbs)
 @model_argument
-@click.argument("input", type=click.Path(exists=True, dir_okay=False))
+@input_options
 @click.option("--label", help="The class to explain. Default: the best one.")
 @click.option("--method", type=click.Choice(["occlusion", "rise", "cam"]), help="For images.")
 @click.option("--target", help="For a model that generates text: the answer to explain. Default: its own.")
-@type_option
 @click.option(
     "--out", type=click.Path(dir_okay=False, writable=True), help="For an image: write a PNG with the reasons in red."
 )
 def explain(
     context: Context,
     model: Reference,
-    input: str,
+    input: str | None,
+    data: str | None,
+    text: str | None,
     label: str | None,
     method: str | None,
     target: str | None,
     content_type: str | None,
     out: str | None,
 ) -> None:
-    """Explain the prediction for INPUT, a file.
+    """Explain the prediction for INPUT: a file, or - for standard input.
 
     Shows how much each part of it adds to the score of a class; of a model that generates text, to the log-probability
     of an answer.
     """
     from amaas.cli.display import predictions as display
 
+    content, content_type = _given(input, data, text, content_type)
     name, version = model
     asked = {"label": label, "method": method, "target": target}
     options = {key: value for key, value in asked.items() if value is not None}
     picture = out is not None
     with context.client() as client:
-        answer = client.explain(name, Path(input), version, content_type=content_type, options=options, picture=picture)
+        answer = client.explain(name, content, version, content_type=content_type, options=options, picture=picture)
     if isinstance(answer, bytes):
         with written(str(out), "explain it again, to another place"):
             Path(str(out)).write_bytes(answer)
@@ -137,6 +158,17 @@ def infer(context: Context, model: Reference, body: Any) -> None:
     with context.client() as client:
         response = client.infer(name, request, version)
     context.answer(response, lambda out: out.print_json(data=response))
+
+
+def _given(
+    input: str | None, data: str | None, text: str | None, content_type: str | None
+) -> tuple[Path | bytes, str | None]:
+    """The input and its content type, None: to be found out. Raises click.UsageError unless it is given once."""
+    if [input, data, text].count(None) != 2:
+        raise click.UsageError("give one of INPUT, --data and --text")
+    if text is not None:
+        return text.encode(), content_type or "text/plain"
+    return _data(data, content_type) if data is not None else _content(str(input)), content_type
 
 
 def _content(input: str) -> Path | bytes:
