@@ -200,6 +200,15 @@ def test_print_sends_nothing(run: Run, service: Service, tmp_path: Path) -> None
     assert golden is None, "the folder itself stays as it is"
 
 
+def test_print_of_a_graph_alone_says_what_it_will_be(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(hf_folders.classifier())
+    done = run("push", "net.onnx", "--print")
+    assert json.loads(done.stdout) == {"name": "net", "task": "tensor"} and "`amaas init net.onnx`" in done.stderr
+    assert json.loads(run("push", "net.onnx", "--print", "--model", "mine").stdout)["name"] == "mine"
+    assert json.loads(run("push", "net.onnx", "--json").stdout)["model"] == "net"
+    assert json.loads(run("show", "net@1", "--json").stdout)["task"] == "tensor"
+
+
 def test_two_towers_are_zero_shot_classification(tmp_path: Path) -> None:
     config = {"architectures": ["CLIPModel"], "model_type": "clip", "text_config": {"max_position_embeddings": 16}}
     settings = {"size": {"shortest_edge": 4}, "do_center_crop": True, "crop_size": {"height": 4, "width": 4}}

@@ -36,7 +36,7 @@ def push(
     from amaas.cli.display.progress import upload_progress
 
     if print_only:
-        _print(path, source)
+        _print(path, model, source)
         return
     with context.client() as client, upload_progress(model or str(path), quiet=context.as_json) as on_progress:
         state = client.push(
@@ -45,11 +45,16 @@ def push(
         _report(context, state, _in_use(client, state))
 
 
-def _print(path: Path, source: dict[str, Any]) -> None:
+def _print(path: Path, model: str | None, source: dict[str, Any]) -> None:
+    """Of a package that says no task, what it is without one."""
     from amaas.api import package
 
     with package.opened(path, note=note, **source) as files:
-        echo(as_json(package.manifest(files), indent=2))
+        described = package.manifest(files)
+        if "task" not in described:
+            described = {"name": model or package.model_name(path, files), "task": "tensor"} | described
+            note(f"without a task it takes and answers tensors; `amaas init {path}` describes what they mean")
+        echo(as_json(described, indent=2))
 
 
 @verbs.group()
