@@ -167,6 +167,26 @@ def test_a_folder_s_own_amaas_json_wins(tmp_path: Path) -> None:
     assert derived(folder) == {"task": "tensor"}, "of another task, nothing derived would fit"
 
 
+def test_a_golden_set_is_derived_beside_an_amaas_json_of_ones_own(tmp_path: Path) -> None:
+    own = {"name": "mine", "preprocess": {"tokenizer": "words.json", "max_length": 16}, "labels": ["a", "b"]}
+    words = packages.tokenizer().to_str()
+    graph = hf_folders.classifier()
+    folder = hf_folders.texts(
+        tmp_path / "f", "BertForSequenceClassification", graph, amaas__json=own, words__json=words
+    )
+    found = registered(folder)
+    assert found["gate"]["golden"]["cases"] == 3 and found["labels"] == ["a", "b"]
+    with package.opened(folder) as sent:
+        assert {"words.json", "golden.npz"} <= set(sent)
+    images = hf_folders.images(tmp_path / "i", "ViTForImageClassification", VIT)
+    (images / "amaas.json").write_text(json.dumps({"preprocess": {"size": [8, 8]}, "labels": ["dark", "bright"]}))
+    assert registered(images)["gate"]["golden"]["cases"] == 4
+    brought = {"input.input_ids": np.ones((1, 3), np.int64), "input.attention_mask": np.ones((1, 3), np.int64)}
+    np.savez(folder / "golden.npz", **brought)  # type: ignore[arg-type]
+    with package.opened(folder) as sent:
+        assert sent["golden.npz"] == folder / "golden.npz", "the one that is there goes"
+
+
 def test_no_graph_and_no_tokenizer_are_said(tmp_path: Path) -> None:
     folder = hf_folders.texts(tmp_path / "f", "BertForSequenceClassification", hf_folders.classifier())
     (folder / "tokenizer.json").unlink()

@@ -29,6 +29,13 @@ SETTINGS_FOR_QUERIES = ("query", "search_query")
 SETTINGS_FOR_TEXTS = ("document", "passage", "search_document")
 SENTENCES = "optimum-cli export onnx --library sentence_transformers --model FOLDER OUT"
 SIMILARITY = "logits_per_image"
+# kinds of preprocess, of an amaas.json that says none
+IMPLIED = {
+    "text-classification": "text",
+    "token-classification": "text",
+    "embedding": "text",
+    "image-classification": "image",
+}
 UNLIMITED = 1_000_000  # tokens: what transformers writes for "no bound" is far beyond
 PADDED = 2  # positions that models of RoBERTa's kind leave out
 OFFSET = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xlm-roberta-xl", "xmod", "data2vec-text")

@@ -79,9 +79,12 @@ def _of_encoder(path: Path, chosen: str | None, derived: Path) -> tuple[dict[str
     package |= _referenced(path, described)
     if (path / GOLDEN).is_file():
         return package | {GOLDEN: path / GOLDEN}, notes
-    if "golden" in described or described.get("preprocess", {}).get("kind") not in ("text", "image"):
+    plan = described.get("preprocess")
+    plan = {"kind": encoders.IMPLIED.get(described["task"])} | plan if isinstance(plan, dict) else {}
+    if "golden" in described or plan.get("kind") not in ("text", "image"):
         return package, notes
-    golden = conversion.golden_set(graph, described, (path / huggingface.TOKENIZER).resolve(), derived)
+    tokenizer = (path / str(plan.get("tokenizer", huggingface.TOKENIZER))).resolve()
+    golden = conversion.golden_set(graph, {**described, "preprocess": plan}, tokenizer, derived)
     return package | golden.files, notes + golden.notes
 
 
