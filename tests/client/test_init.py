@@ -116,6 +116,38 @@ def test_columns_of_several_inputs(run: Run, tmp_path: Path) -> None:
     assert written(tmp_path / "price")["task"] == "tabular-regression"
 
 
+WIDE = model([("bytes", TensorProto.INT32, ["N", 2048])], [("scores", FLOAT, ["N", 3])])
+
+
+def test_a_wide_vector_is_no_table_until_its_columns_are_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "magika.onnx").write_bytes(WIDE)
+    assert run("init", "magika.onnx", "--yes").exit_code == 0
+    assert written(tmp_path / "magika") == {"name": "magika", "task": "tensor"}
+    names = [f"byte {number}" for number in range(2048)]
+    (tmp_path / "files.onnx").write_bytes(WIDE)
+    assert run("init", "files.onnx", "--yes", "--columns", ",".join(names)).exit_code == 0
+    described = written(tmp_path / "files")
+    assert described["task"] == "tabular" and [one["name"] for one in described["preprocess"]["columns"]] == names
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--task", "tabular"],
+        ["--columns", ",".join(map(str, range(2000)))],
+        ["--columns", ",".join(map(str, range(2050)))],
+        ["--columns", ",".join(map(str, range(2050))), "--target", "y" * 3000],
+        ["--task", "x" * 3000],
+        ["--columns", ",".join(map(str, range(2048))), "--labels", ",".join("abcdefgh" * 500)],
+    ],
+)
+def test_a_long_list_is_never_a_path_and_errors_stay_short(run: Run, tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "magika.onnx").write_bytes(WIDE)
+    refused = run("init", "magika.onnx", "--yes", *arguments)
+    assert refused.exit_code == 1 and refused.stderr.startswith("amaas: ") and len(refused.stderr) < 300
+    assert "too long" not in refused.stderr and not (tmp_path / "magika").exists()
+
+
 @pytest.mark.parametrize(
     ("raw", "arguments", "words"),
     [

@@ -4,6 +4,7 @@ suggestion is one that the author sees, and may change."""
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,19 @@ PIXELS: dict[str, Json] = {
 SIDE, RATE, TOKENS = 224, 16_000, 512
 MOST_CATEGORIES = 1000
 MOST_LINE = 10_000  # columns
+MOST_NUMBERED = 100  # columns that get numbers for names: a wider vector is features, which no one types
+MOST_SHOWN = 10  # names in a sentence
 
 
-def task(inputs: list[Tensor], outputs: list[Tensor]) -> str:
-    """The likeliest task of a signature."""
+def task(inputs: list[Tensor], outputs: list[Tensor], *, are_columns_named: bool = False) -> str:
+    """The likeliest task of a signature. are_columns_named: whether the author names the columns of a table."""
     scores = scores_of(outputs)
     if any(tensor.name == "input_ids" for tensor in inputs):
         return "text-classification" if scores else "embedding"
     if len(inputs) == 1 and len(inputs[0].shape) == 4 and channels(inputs[0]):
         return "image-classification" if scores else "tensor"
-    if all(len(tensor.shape) == 2 and tensor.shape[1] for tensor in inputs) and inputs:
+    is_table = bool(inputs) and all(len(tensor.shape) == 2 and tensor.shape[1] for tensor in inputs)
+    if is_table and (are_columns_named or len(columns(inputs)) <= MOST_NUMBERED):
         width = outputs[0].shape[-1] if outputs and outputs[0].shape else None
         return "tabular" if scores and scores.shape[1] != 1 else "tabular-regression" if width == 1 else "tensor"
     return "tensor"
@@ -82,9 +86,8 @@ def table(said: str, inputs: list[Tensor]) -> tuple[list[Json], list[str]]:
 
     Raises AmaasError.
     """
-    path = Path(said)
-    if path.is_file():
-        rows = _read(path)
+    if _is_file(said):
+        rows = _read(Path(said))
         described = [_column(name, values) for name, values in rows.items()]
     else:
         described = [{"name": name.strip()} for name in said.split(",") if name.strip()]
@@ -95,8 +98,17 @@ def table(said: str, inputs: list[Tensor]) -> tuple[list[Json], list[str]]:
             column |= {"type": "text"}
             column.pop("categories", None)
     if len(described) < count:
-        raise AmaasError(f"{said!r} names {len(described)} columns, the model takes {count}")
+        raise AmaasError(f"{said!r:.60} names {len(described)} columns, the model takes {count}")
     return described, [column["name"] for column in described] if len(described) > count else []
+
+
+def listed(names: list[str]) -> str:
+    """Names for a sentence, the first ones of many."""
+    return ", ".join(names[:MOST_SHOWN]) + (f", … ({len(names)} in all)" if len(names) > MOST_SHOWN else "")
+
+
+def _is_file(said: str) -> bool:
+    return os.path.isfile(said)  # of what is too long for a name, pathlib raises
 
 
 def _read(path: Path) -> dict[str, list[str]]:
@@ -127,8 +139,7 @@ def _is_number(text: str) -> bool:
 
 def labels(said: str, count: int | None) -> list[str]:
     """Of a file with one on each line, or of labels with commas. Raises AmaasError where they are not `count`."""
-    path = Path(said)
-    text = path.read_text(encoding="utf-8-sig") if path.is_file() else said.replace(",", "\n")
+    text = Path(said).read_text(encoding="utf-8-sig") if _is_file(said) else said.replace(",", "\n")
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if count is not None and len(names) != count:
         raise AmaasError(f"{said!r:.60} has {len(names)} labels, and the model's output {count} scores")

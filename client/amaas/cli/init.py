@@ -81,10 +81,10 @@ def _described(
 ) -> dict[str, Any]:
     from amaas.api import describe
 
-    suggested = describe.task(inputs, outputs)
+    suggested = describe.task(inputs, outputs, are_columns_named=said["columns"] is not None)
     task = questions.ask(f"Task, one of {', '.join(describe.TASKS)}", suggested, describe.TASKS, said["task"])
     if task not in describe.TASKS:
-        raise AmaasError(f"there is no task {task!r} that is described by asking: {', '.join(describe.TASKS)}")
+        raise AmaasError(f"there is no task {task!r:.60} that is described by asking: {', '.join(describe.TASKS)}")
     described: dict[str, Any] = {"task": task}
     plan = _plan(questions, task, inputs, folder, said)
     described |= {"preprocess": plan} if plan else {}
@@ -133,7 +133,7 @@ def _image(questions: Questions, tensor: Tensor, said: dict[str, str | None]) ->
     question = f"What the model was trained to get of pixels, one of {', '.join(choices)}"
     pixels = questions.ask(question, "0..255" if raw else "0..1", choices, said["pixels"])
     if pixels not in describe.PIXELS:
-        raise AmaasError(f"pixels become one of {', '.join(choices)}, not {pixels!r}")
+        raise AmaasError(f"pixels become one of {', '.join(choices)}, not {pixels!r:.60}")
     return describe.image(tensor, size, pixels)
 
 
@@ -154,17 +154,18 @@ def _text(questions: Questions, inputs: list[Tensor], folder: Path) -> dict[str,
 def _table(questions: Questions, inputs: list[Tensor], said: dict[str, str | None]) -> dict[str, Any]:
     from amaas.api import describe
 
-    names = ",".join(describe.columns(inputs))
+    count = len(describe.columns(inputs))
+    names = ",".join(describe.columns(inputs)) if count <= describe.MOST_NUMBERED else None
     question = "Columns: a CSV file with a header and examples, or names with commas"
     chosen, more = describe.table(questions.ask(question, names, (), said["columns"]), inputs)
     if not more:
         return {"columns": chosen}
-    target = questions.ask(f"Which column does the model tell, of {', '.join(more)}", more[-1], (), said["target"])
+    target = questions.ask(
+        f"Which column does the model tell, of {describe.listed(more)}", more[-1], (), said["target"]
+    )
     left = [column for column in chosen if column["name"] != target]
-    if len(left) != len(describe.columns(inputs)):
-        raise AmaasError(
-            f"without {target!r} there are {len(left)} columns, and the model takes {len(names.split(','))}"
-        )
+    if len(left) != count:
+        raise AmaasError(f"without {target!r:.60} there are {len(left)} columns, and the model takes {count}")
     return {"columns": left, "target": target}
 
 
@@ -172,5 +173,5 @@ def _number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise AmaasError(f"{text!r} is no number") from None
+        raise AmaasError(f"{text!r:.60} is no number") from None
     return int(value) if value.is_integer() else value
