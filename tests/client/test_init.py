@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from shared.package import manifest
 from shared.values import declared
+from tests.client import hf_folders
 from tests.client.conftest import Run
 from tests.support import linear, tiny_classifier
 
@@ -23,6 +24,7 @@ def model(inputs: list[tuple[str, int, list[Any]]], outputs: list[tuple[str, int
     return helper.make_model(helper.make_graph([], "g", *infos)).SerializeToString()
 
 
+SCHEMA = "amaas.schema.json"
 FLOAT, INT64, TEXT = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
 IMAGE = model([("image", FLOAT, ["N", 3, 32, 48])], [("logits", FLOAT, ["N", 3])])
 OPEN = model([("pixels", TensorProto.UINT8, ["N", "H", "W", 1])], [("logits", FLOAT, ["N", "C"])])
@@ -36,7 +38,7 @@ def written(folder: Path) -> dict[str, Any]:
     body = (folder / "amaas.json").read_bytes()
     declared.check(manifest.decode(body, check_names=True).preprocess)
     content: dict[str, Any] = json.loads(body)
-    assert content.pop("$schema") == "amaas.schema.json" and (folder / "amaas.schema.json").is_file()
+    assert content.pop("$schema") == SCHEMA and (folder / SCHEMA).is_file()
     return content
 
 
@@ -114,6 +116,49 @@ def test_columns_of_several_inputs(run: Run, tmp_path: Path) -> None:
     assert run("init", "price.onnx", "--yes", "--json").exit_code == 0
     assert written(tmp_path / "price")["preprocess"] == {"columns": [{"name": "age"}, {"name": "city", "type": "text"}]}
     assert written(tmp_path / "price")["task"] == "tabular-regression"
+
+
+def test_a_folder_of_hugging_face_s_is_what_push_derives(run: Run, tmp_path: Path) -> None:
+    folder = hf_folders.texts(tmp_path / "mood", "BertForSequenceClassification", hf_folders.classifier())
+    (folder / "README.md").write_text("---\nlicense: mit\n---\nA card.")
+    (folder / "onnx").mkdir()
+    (folder / "model.onnx").rename(folder / "onnx" / "model.onnx")
+    pushed = json.loads(run("push", "mood", "--print").stdout)
+    done = run("init", "mood")  # nobody answers: nothing is asked
+    assert (done.exit_code, done.stdout) == (0, "mood/amaas.json is written; `amaas push mood` is next\n"), done.stderr
+    described = written(folder)
+    assert described == {
+        "name": "mood",
+        "task": "text-classification",
+        "preprocess": {"kind": "text", "tokenizer": "tokenizer.json", "max_length": 32},
+        "labels": ["sports", "politics"],
+        "licence": "mit",
+    }
+    assert json.loads(run("push", "mood", "--print").stdout) == pushed | {"name": "mood", "$schema": SCHEMA}
+
+
+def test_labels_that_a_folder_lacks_are_asked(run: Run, tmp_path: Path) -> None:
+    config = {"architectures": ["BertForSequenceClassification"], "max_position_embeddings": 64}
+    folder = hf_folders.texts(tmp_path / "mood", "", hf_folders.classifier(), config__json=config)
+    few = run("init", "mood", input="bad\n")
+    assert few.exit_code == 1 and "1 labels, and the model's output 2" in few.stderr
+    assert not (folder / "amaas.json").exists()
+    assert run("init", "mood", input="bad,good\n").exit_code == 0
+    assert written(folder)["labels"] == ["bad", "good"] and written(folder)["preprocess"]["max_length"] == 64
+
+
+def test_options_go_before_what_a_folder_says(run: Run, tmp_path: Path) -> None:
+    settings = {"size": 8, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    folder = hf_folders.images(tmp_path / "photos", "ViTForImageClassification", settings)
+    (folder / "small.onnx").write_bytes((folder / "model.onnx").read_bytes())
+    done = run("init", "photos", "--pixels", "0..255", "--labels", "dark,bright", "--graph", "small.onnx")
+    assert done.stdout.endswith("`amaas push photos --graph small.onnx` is next\n"), done.stderr
+    described = written(folder)
+    assert described["preprocess"] == {"kind": "image", "size": [8, 8], "scale": 1.0}
+    assert described["labels"] == ["dark", "bright"]
+    (folder / "amaas.json").unlink()
+    assert run("init", "photos", "--task", "tensor", "--yes").exit_code == 0
+    assert written(folder)["task"] == "tensor", "the author's word"
 
 
 WIDE = model([("bytes", TensorProto.INT32, ["N", 2048])], [("scores", FLOAT, ["N", 3])])

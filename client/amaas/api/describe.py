@@ -63,10 +63,16 @@ def image(tensor: Tensor, size: tuple[int, int] | None, pixels: str) -> Json:
     plan: Json = {"mode": "L"} if channels(tensor) == 1 else {}
     plan |= {"size": list(size)} if size else {}
     plan |= {} if first else {"layout": "NHWC"}
-    values = dict(PIXELS[pixels])
-    if channels(tensor) == 1 and pixels == "imagenet":
+    return with_pixels(plan, pixels)
+
+
+def with_pixels(plan: Json, pixels: str) -> Json:
+    """preprocess with what pixels become, one of PIXELS. Raises AmaasError."""
+    if pixels not in PIXELS:
+        raise AmaasError(f"pixels become one of {', '.join(PIXELS)}, not {pixels!r:.60}")
+    if plan.get("mode") == "L" and pixels == "imagenet":
         raise AmaasError("imagenet's colors are three, and the model takes one channel: choose other pixels")
-    return plan | values
+    return {name: value for name, value in plan.items() if name not in ("scale", "mean", "std")} | PIXELS[pixels]
 
 
 def has_open_size(tensor: Tensor) -> bool:

@@ -88,6 +88,20 @@ def _of_encoder(path: Path, chosen: str | None, derived: Path) -> tuple[dict[str
     return package | golden.files, notes + golden.notes
 
 
+def derived(path: Path, graph: str | None = None) -> tuple[dict[str, Any], list[str]] | None:
+    """What is derived of a folder in Hugging Face's form, without its own amaas.json, and notes; None of other paths.
+
+    Raises AmaasError.
+    """
+    if whisper.is_speech_model(path):
+        whisper.graphs(path, graph)
+        return whisper.derive(path), []
+    if huggingface.is_language_model(path):
+        huggingface.graph(path, graph)
+        return huggingface.derive(path)[0], []
+    return encoders.derive(path, huggingface.graph(path, graph)) if encoders.is_encoder(path) else None
+
+
 def with_own(derived: dict[str, Any], path: Path) -> dict[str, Any]:
     """What the folder's own amaas.json says goes before what is derived. Of another task, nothing derived would fit."""
     own = manifest({MANIFEST: path / MANIFEST}) if (path / MANIFEST).is_file() else {}

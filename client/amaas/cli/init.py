@@ -40,27 +40,27 @@ class Questions:
 @verb(verbs)
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--task", help="What the model means; else it is asked, with a suggestion.")
+@click.option("--graph", help="Of a folder in Hugging Face's form with several ONNX files: which.")
 @click.option("--labels", help="A file with a label on each line, or labels with commas between them.")
 @click.option("--columns", help="Of a table: a CSV file with a header and examples, or names with commas.")
 @click.option("--target", help="The column of that file which the model tells.")
 @click.option("--pixels", help="What pixels become: 0..1, -1..1, 0..255 or imagenet.")
 @click.option("--yes", is_flag=True, help="Take what is suggested instead of asking.")
-def init(context: Context, path: Path, yes: bool, **said: str | None) -> None:
+def init(context: Context, path: Path, graph: str | None, yes: bool, **said: str | None) -> None:
     """Write an amaas.json for a model, by asking what its graph does not say.
 
-    PATH is an .onnx file, or a folder with model.onnx. Beside the amaas.json lies its JSON Schema, by which editors
+    PATH is an .onnx file, a folder with model.onnx, or one in Hugging Face's form: there, only what `amaas push` does
+    not derive is asked. Beside the amaas.json lies its JSON Schema, by which editors
     complete and check it. A file of another name is copied into a folder of its own, as model.onnx.
     """
-    from amaas.api import graph, package
+    from amaas.api import package
 
-    files = package.files(path)
-    signature = graph.signature(files[package.MODEL])
-    if signature is None:
-        raise AmaasError(f"{files[package.MODEL]} is no ONNX model: export it first")
     folder = path if path.is_dir() else path.parent if path.name == package.MODEL else path.parent / path.stem
     if (folder / package.MANIFEST).exists():
         raise AmaasError(f"{folder / package.MANIFEST} is there already: edit it, or remove it first")
-    described = _described(Questions(take_all=yes), *signature, folder if path.is_dir() else path.parent, said)
+    questions = Questions(take_all=yes)
+    derived = _derived(questions, path, graph, said)
+    files, described = ({}, derived) if derived else _asked(questions, path, said)
     folder.mkdir(exist_ok=True)
     for name, file in files.items():
         if not (folder / name).exists():
@@ -70,10 +70,46 @@ def init(context: Context, path: Path, yes: bool, **said: str | None) -> None:
     shutil.copyfile(Path(package.__file__).parents[1] / SCHEMA, folder / SCHEMA)
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
     (folder / package.MANIFEST).write_text(f"{text}\n", encoding="utf-8")
-    if described["task"] != "tensor":
+    if not derived and described["task"] != "tensor":
         note("a golden set is worth its minute: inputs and outputs in golden.npz, which the check on upload runs")
     answer = {"folder": str(folder), "manifest": manifest}
-    context.report(answer, str(folder / package.MANIFEST), f"is written; `amaas push {folder}` is next")
+    push = f"amaas push {folder}" + (f" --graph {graph}" if graph else "")
+    context.report(answer, str(folder / package.MANIFEST), f"is written; `{push}` is next")
+
+
+def _derived(questions: Questions, path: Path, graph: str | None, said: dict[str, str | None]) -> dict[str, Any] | None:
+    """What push derives of a folder, with labels asked for where it says none. None: of another task, or not derived.
+
+    Without the card, which push takes from README.md as it then is.
+    """
+    from amaas.api import describe, package
+    from amaas.api.graph import signature
+    from amaas.api.huggingface import graph as chosen
+
+    found = package.derived(path, graph)
+    if found is None or said["task"] not in (None, found[0]["task"]):
+        if graph:
+            raise AmaasError(f"--graph is for folders whose task is derived, and {path} is described by asking")
+        return None
+    described, notes = found
+    package.tell([*notes, f"{described['task']}, as the files in {path} say"], note)
+    if described["task"] in describe.LABELED and (said["labels"] is not None or "labels" not in described):
+        _, outputs = signature(chosen(path, graph)) or ([], [])
+        described |= _labels(questions, outputs, said)
+    if described["task"] == "image-classification" and said["pixels"] is not None:
+        described["preprocess"] = describe.with_pixels(described["preprocess"], said["pixels"])
+    return {name: value for name, value in described.items() if name != "card"}
+
+
+def _asked(questions: Questions, path: Path, said: dict[str, str | None]) -> tuple[dict[str, Path], dict[str, Any]]:
+    """The package's files, and what is said of them."""
+    from amaas.api import graph, package
+
+    files = package.files(path)
+    signature = graph.signature(files[package.MODEL])
+    if signature is None:
+        raise AmaasError(f"{files[package.MODEL]} is no ONNX model: export it first")
+    return files, _described(questions, *signature, path if path.is_dir() else path.parent, said)
 
 
 def _described(
@@ -91,13 +127,17 @@ def _described(
     scores = describe.scores_of(outputs)
     if task in describe.LABELED and scores is not None and scores != outputs[0]:
         described["postprocess"] = {"output": scores.name}
-    if task in describe.LABELED:
-        count = scores.shape[1] if scores is not None else None
-        names = questions.ask(
-            "Labels: a file with one on each line, or with commas; none: empty", "", (), said["labels"]
-        )
-        described |= {"labels": describe.labels(names, count)} if names else {}
-    return described
+    return described | (_labels(questions, outputs, said) if task in describe.LABELED else {})
+
+
+def _labels(questions: Questions, outputs: list[Tensor], said: dict[str, str | None]) -> dict[str, Any]:
+    from amaas.api import describe
+
+    scores = describe.scores_of(outputs)
+    count = scores.shape[1] if scores is not None else None
+    question = "Labels: a file with one on each line, or with commas; none: empty"
+    names = questions.ask(question, "", (), said["labels"])
+    return {"labels": describe.labels(names, count)} if names else {}
 
 
 def _plan(
@@ -132,8 +172,6 @@ def _image(questions: Questions, tensor: Tensor, said: dict[str, str | None]) ->
     choices = tuple(describe.PIXELS)
     question = f"What the model was trained to get of pixels, one of {', '.join(choices)}"
     pixels = questions.ask(question, "0..255" if raw else "0..1", choices, said["pixels"])
-    if pixels not in describe.PIXELS:
-        raise AmaasError(f"pixels become one of {', '.join(choices)}, not {pixels!r:.60}")
     return describe.image(tensor, size, pixels)
 
 
