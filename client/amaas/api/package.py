@@ -61,6 +61,8 @@ def _of_converted(path: Path, converted: dict[str, Path], derived: Path) -> dict
     if not path.is_dir():
         return converted
     described = with_own(manifest(converted), path)
+    named = _names(described)
+    converted = {name: file for name, file in converted.items() if name in (*STANDARD, *named)}
     return converted | {MANIFEST: _written(described, derived)} | _referenced(path, described)
 
 
@@ -153,12 +155,16 @@ def _advice(path: Path) -> str:
 
 def _referenced(path: Path, manifest: dict[str, Any]) -> dict[str, Path]:
     """The files that the manifest names and that exist, from the folder itself only: names have no folders in them."""
+    return {name: path / name for name in _names(manifest) if (path / name).is_file()}
+
+
+def _names(manifest: dict[str, Any]) -> list[str]:
+    """Of the files that a manifest names."""
     after = manifest.get("postprocess")
     towers = after.get("text") if isinstance(after, dict) else None
     members = [manifest.get("golden"), manifest.get("preprocess"), towers]
     names = [member.get(key) for member in members if isinstance(member, dict) for key in REFERENCES]
-    flat = [name for name in names if isinstance(name, str) and Path(name).name == name]
-    return {name: path / name for name in flat if (path / name).is_file()}
+    return [name for name in names if isinstance(name, str) and Path(name).name == name]
 
 
 def model_name(path: Path, package: dict[str, Path]) -> str:

@@ -1,4 +1,4 @@
-"""What was converted, as the files of a package: model.onnx, amaas.json, golden.npz."""
+"""What was converted, as the files of a package: model.onnx, amaas.json, golden.npz, reference.csv."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from amaas.convert import golden, graph, model_files, proof, rows
+from amaas.convert import golden, graph, model_files, proof, reference, rows
 from amaas.convert.columns import Json
 from amaas.convert.errors import NotConverted
 from amaas.convert.original import Original
@@ -24,7 +24,15 @@ def of_a_model(path: Path, folder: Path, examples: Path | None) -> tuple[dict[st
     proven = proof.prove(original, session, table, given=examples is not None)
     proof.find_gaps(original, session, table)
     files = {MODEL: str(folder / MODEL), MANIFEST: str(folder / MANIFEST)}
-    (folder / MANIFEST).write_text(json.dumps(_described(original), ensure_ascii=False), encoding="utf-8")
+    described = _described(original)
+    if not original.of_a_text:
+        typical = reference.write(folder, original, session)
+        if typical:
+            files[typical.name] = str(typical)
+            described["preprocess"]["reference"] = typical.name
+        else:
+            notes.append("it goes without reference rows, which `amaas explain` takes: name some, preprocess.reference")
+    (folder / MANIFEST).write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
     if proven.golden:
         files |= {golden.FILE: str(golden.write(folder, proven.golden))}
     else:

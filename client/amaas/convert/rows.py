@@ -11,6 +11,7 @@ from amaas.convert.errors import NotConverted
 from amaas.convert.original import Original
 
 DERIVED = 256
+TYPICAL = 50  # rows that a prediction is explained against
 MOST = 2000  # rows of a file that are looked at
 UNKNOWN = 0.05  # share of values that are no category, where a model answers them
 GAPS = ("", "NA", "NaN", "nan", "null", "None")
@@ -48,6 +49,17 @@ def _values(column: Column, words: list[str], random: np.random.Generator) -> np
         return rounded(column.low + random.normal(size=DERIVED) * 10.0 ** random.uniform(-2, 1.5, DERIVED))
     # beyond what was seen, too: that happens
     return rounded((column.low + column.high) / 2 + spread * random.uniform(-0.7, 0.7, DERIVED))
+
+
+def typical(original: Original) -> Table:
+    """Of the derived rows, the first ones, with a category where they have one that the model does not know."""
+    table = chosen(derived(original), np.arange(TYPICAL))
+    for column in original.columns.each:
+        if column.kind == "category":
+            known = [one for one in column.categories if str(one).strip()] or column.categories
+            values = [value if value in known else known[n % len(known)] for n, value in enumerate(table[column.name])]
+            table[column.name] = np.array(values, np.object_)
+    return table
 
 
 def of_file(path: Path, original: Original) -> Table:
