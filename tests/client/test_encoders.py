@@ -156,6 +156,9 @@ def test_pictures_whose_settings_say_too_little(tmp_path: Path, files: dict[str,
     folder = hf_folders.images(tmp_path / "pictures", "ViTForImageClassification", files["settings"])
     with pytest.raises(AmaasError, match=said):
         derived(folder)
+    own = {"preprocess": {"size": [8, 8]}}
+    (folder / "amaas.json").write_text(json.dumps(own))
+    assert derived(folder)["preprocess"] == own["preprocess"], "what the author says need not be derived"
 
 
 def test_a_folder_s_own_amaas_json_wins(tmp_path: Path) -> None:

@@ -46,8 +46,10 @@ def is_encoder(folder: Path) -> bool:
     return (folder / "config.json").is_file() and huggingface.other_task(folder) is not None
 
 
-def derive(folder: Path, graph: Path) -> tuple[Json, list[str]]:
-    """amaas.json of a folder, and what is to be said of it. Raises AmaasError."""
+def derive(folder: Path, graph: Path, own: Json | None = None) -> tuple[Json, list[str]]:
+    """amaas.json of a folder, and what is to be said of it. own: what the folder's own says, which may be what cannot
+    be derived. Raises AmaasError.
+    """
     config = huggingface.read(folder / "config.json")
     inputs, outputs = signature(graph) or ([], [])
     if not inputs or not outputs:
@@ -56,7 +58,9 @@ def derive(folder: Path, graph: Path) -> tuple[Json, list[str]]:
         return _towers(folder, config, outputs), []
     meaning = str(huggingface.other_task(folder))
     of_images = not any(tensor.name == "input_ids" for tensor in inputs)
-    before = image_settings.derive(folder, config) if of_images else _texts(folder, config)
+    before = (own or {}).get("preprocess")
+    if before is None:
+        before = image_settings.derive(folder, config) if of_images else _texts(folder, config)
     after, notes = _answers(folder, config, meaning, outputs, of_images)
     manifest: Json = {"task": meaning, "preprocess": before} | ({"postprocess": after} if after else {})
     if meaning != "embedding":

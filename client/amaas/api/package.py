@@ -75,7 +75,7 @@ def tell(notes: list[str], note: Note | None) -> None:
 def _of_encoder(path: Path, chosen: str | None, derived: Path) -> tuple[dict[str, Path], list[str]]:
     """derived: a folder for the amaas.json that is sent."""
     graph = huggingface.graph(path, chosen)
-    described, notes = encoders.derive(path, graph)
+    described, notes = encoders.derive(path, graph, _own(path))
     described = with_own(described, path)
     package = {MODEL: graph, MANIFEST: _written(described, derived)} | huggingface.weights(graph)
     package |= _referenced(path, described)
@@ -106,10 +106,15 @@ def derived(path: Path, graph: str | None = None) -> tuple[dict[str, Any], list[
 
 def with_own(derived: dict[str, Any], path: Path) -> dict[str, Any]:
     """What the folder's own amaas.json says goes before what is derived. Of another task, nothing derived would fit."""
-    own = manifest({MANIFEST: path / MANIFEST}) if (path / MANIFEST).is_file() else {}
+    own = _own(path)
     if own.get("task", derived["task"]) != derived["task"]:
         derived = {name: derived[name] for name in ("card", "licence") if name in derived}
     return derived | own
+
+
+def _own(path: Path) -> dict[str, Any]:
+    """What the amaas.json in a folder says; empty where there is none. Raises AmaasError."""
+    return manifest({MANIFEST: path / MANIFEST}) if (path / MANIFEST).is_file() else {}
 
 
 def _written(described: dict[str, Any], folder: Path) -> Path:
@@ -124,8 +129,7 @@ def _of_language_model(path: Path, chosen: str | None, derived: Path) -> dict[st
     else:
         graphs = {MODEL: huggingface.graph(path, chosen)}
         described, template = huggingface.derive(path)
-    own = path / MANIFEST
-    described |= manifest({MANIFEST: own}) if own.is_file() else {}
+    described |= _own(path)
     package = {**graphs, MANIFEST: _written(described, derived)}
     for graph in graphs.values():
         package |= huggingface.weights(graph)
