@@ -50,30 +50,40 @@ class Reader:
 
     def __init__(self) -> None:
         self._in_traceback = set[str]()  # streams
+        self._failed = dict[str, int]()  # by stream, when its last row of a failure was written, in milliseconds
 
     def read(self, identity: str, milliseconds: int, function: str, text: str, stream: str = "") -> LogLine | None:
         """A line from its text; None for what Lambda says of itself, which no line of ours depends on."""
         values = _values(text)
         if values is not None:
-            self._in_traceback.discard(stream)
+            self._end(stream)
             return _from_values(identity, milliseconds, function, values) if "message" in values else None
         if not text.strip():
             return None
         if text.startswith(PLATFORM):
-            self._in_traceback.discard(stream)
+            self._end(stream)
             return None
-        level = "ERROR" if self._is_failure(text, stream) else None
+        level = "ERROR" if self._is_failure(text, milliseconds, stream) else None
         return LogLine(id=identity, at=as_time(milliseconds), function=function, level=level, message=text.rstrip())
 
-    def _is_failure(self, text: str, stream: str) -> bool:
-        """Whether a text is of a traceback: its beginning, its rows, which are indented, and the error at its end."""
-        begins = text.startswith(FAILURES)
-        within = stream in self._in_traceback
-        if begins or (within and not text[0].isspace()):
+    def _is_failure(self, text: str, milliseconds: int, stream: str) -> bool:
+        """Whether a text is of a traceback: its beginning, its rows, which are indented, and the error at its end.
+
+        An error's message may have more rows, of any kind: they are written at the same time.
+        """
+        begins, inside = text.startswith(FAILURES), stream in self._in_traceback
+        if begins or not text[0].isspace():
             self._in_traceback.discard(stream)
         if text.startswith(TRACEBACK) and "\n" not in text.rstrip():
             self._in_traceback.add(stream)
-        return begins or within
+        failed = begins or inside or self._failed.get(stream) == milliseconds
+        if failed:
+            self._failed[stream] = milliseconds
+        return failed
+
+    def _end(self, stream: str) -> None:
+        self._in_traceback.discard(stream)
+        self._failed.pop(stream, None)
 
 
 def _from_values(identity: str, milliseconds: int, function: str, values: dict[str, Any]) -> LogLine:

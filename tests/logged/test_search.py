@@ -86,6 +86,9 @@ Traceback (most recent call last):
   File "work.py", line 2, in work
     ^^^^^^
 KeyError: 'm'
+with a message of
+  several rows {
+}
 
 During handling of the above exception, another exception occurred:
 
@@ -100,8 +103,8 @@ ROWS = [row for row in TRACEBACK.splitlines() if row]
 def test_a_traceback_is_an_error_and_keeps_its_order(limit: int) -> None:
     logs = MemoryLogs()
     for number, row in enumerate(TRACEBACK.splitlines()):  # at one time, but for its end
-        logs.text("watch", f"{row}\n", 5 if number < 12 else 6, "one")
-        logs.text("watch", "free(): invalid pointer", 5 if number < 12 else 6, "two")
+        logs.text("watch", f"{row}\n", 5 if number < 15 else 6, "one")
+        logs.text("watch", "free(): invalid pointer", 5 if number < 15 else 6, "two")
     logs.text("watch", "free(): invalid pointer", 7, "one")
     logs.text("watch", TRACEBACK, 8, "one")
     logs.text("watch", "free(): invalid pointer", 9, "one")
