@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tests import conformance
 
 EVENTS = Path(__file__).parent / "events"
+
+
+def interruptible() -> None:
+    """For `preexec_fn`: SIGINT interrupts, also where the tests run in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def load_event(name: str) -> dict[str, Any]:

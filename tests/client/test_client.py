@@ -90,8 +90,8 @@ def test_inputs_that_are_not_files(client: Client, service: Service, log: Log) -
     assert client.predict("digits", PNG, "production", content_type="image/png", key="k")["version"] == 1
     assert service.calls[-1].path == "/models/digits/versions/production/predict"
     assert service.calls[-1].headers["x-request-key"] == "k"
-    with pytest.raises(ApiError, match=r"'nowhere\.png' is no file here, and was sent as a text"):
-        client.predict("digits", "nowhere.png")
+    with pytest.raises(ApiError, match=r"'nowhere' is no file here, and was sent as a text"):
+        client.predict("digits", "nowhere")
 
 
 def test_explanations(client: Client, log: Log) -> None:

@@ -24,6 +24,7 @@ from tests.client.gateway import Service, Trouble
 from tests.client.models import PNG, served
 from tests.client.test_cli import verbs
 from tests.registry.conftest import push
+from tests.support import interruptible
 
 README = Path(__file__).parents[2] / "client" / "README.md"
 PLAIN = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(README.parent)}  # of a process: this tree's client
@@ -141,7 +142,8 @@ def test_a_question_without_an_answer(run: Run, log: Log) -> None:
 
 def test_ctrl_c_is_one_line_and_130(service: Service, env: dict[str, str]) -> None:
     service.trouble = [Trouble("GET", "/models$", 200, delay=30)]
-    process = subprocess.Popen([*COMMAND, "ls"], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen([*COMMAND, "ls"], env=env, text=True, **pipes, preexec_fn=interruptible)
     while not service.calls:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)

@@ -18,6 +18,7 @@ from amaas import AmaasError, ApiError, Client, NotConnected, Rejected
 from shared.uploads import states
 from tests.client.conftest import Run
 from tests.client.gateway import Service, Trouble
+from tests.support import interruptible
 
 
 def aborted(service: Service) -> list[str]:
@@ -230,7 +231,9 @@ def test_an_interrupt_leaves_what_has_arrived(service: Service, package: Path) -
     service.trouble = [Trouble("PUT", "partNumber=2", 200, headers={"ETag": "x"}, delay=1)]
     env = os.environ | {"AMAAS_URL": service.api_url, "AMAAS_TOKEN": service.tokens["ann"]}
     command = [sys.executable, "-m", "amaas", "push", str(package)]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+    )
     while not service.received("PUT", "weights.data"):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
