@@ -151,10 +151,11 @@ def names(request: Request) -> dict[str, Any]:
 def index(request: Request) -> list[dict[str, str]]:
     """All versions that this token may call, in the form of Triton's repository index
 
-    The body may be anything, and is not read.
+    The body is an object, or empty; its members change nothing.
     """
     from shared.serving import describe
 
+    request.json()
     return describe.index(describe.list_callable(models().log, request.scopes))
 
 

@@ -184,7 +184,8 @@ def test_a_job_whose_execution_is_stopped_from_outside_is_failed_and_resumed(
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     job = client.create_batch_job("slow", tmp_path / "rows.jsonl", version=1, chunk=2)["id"]
     machine = cloud.aws("stepfunctions")
-    [arn] = [entry["stateMachineArn"] for entry in machine.list_state_machines()["stateMachines"]]
+    machines = [entry["stateMachineArn"] for entry in machine.list_state_machines()["stateMachines"]]
+    [arn] = [one for one in machines if not one.endswith("-inbox")]
     machine.stop_execution(executionArn=f"{arn.replace(':stateMachine:', ':execution:')}:{job}-1", cause="by hand")
     state = client.wait_for_batch_job(job, timeout=120)
     assert state["state"] == "failed" and "aborted: by hand" in state["error"], state

@@ -13,9 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.cloud.conftest import ROOT, Cloud
-from tests.console.conftest import browser
+from tests.console.conftest import opened_browser
 
-__all__ = ["browser"]  # a fixture
 pytestmark = pytest.mark.cloud
 ORIGIN = "https://page.example"
 PATHS = [
@@ -30,6 +29,12 @@ CALL = """async ([url, token, method, body, headers]) => {
   const answer = await fetch(url, {method, body, headers: {Authorization: `Bearer ${token}`, ...headers}});
   return {status: answer.status, text: await answer.text(), headers: Object.fromEntries(answer.headers)};
 }"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Closed behind this module: in the next one, asyncio's clients have loops of their own."""
+    yield from opened_browser()
 
 
 @pytest.fixture(scope="module")

@@ -126,7 +126,9 @@ def moved(cloud: Cloud, version: int) -> None:
     for model in MODELS:
         history = api.get(f"/models/{model}/history", params={"verify": "true"}).json()
         assert (history["verified"], history["problems"]) == (True, [])
-    listed = api.get("/models").json()["models"]
+    listing = api.get("/models")
+    assert listing.status_code == 200, listing.text
+    listed = listing.json()["models"]
     assert set(MODELS) <= {model["name"] for model in listed}
 
 

@@ -34,6 +34,11 @@ Opened = Callable[..., Page]
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    yield from opened_browser()
+
+
+def opened_browser() -> Iterator[Browser]:
+    """As long as it is open, an event loop runs in this thread."""
     try:
         found = chromium.find(BROWSER)
     except chromium.NoChromium as error:

@@ -239,6 +239,8 @@ def test_the_protocols_questions(store: MemoryStore) -> None:
     assert get("/v2/models/m/versions/2/ready").status == 404
     index = call(inference.handler, "POST", "/v2/repository/index", b"").json
     assert index == [{"name": "m", "version": "1", "state": "READY", "reason": ""}]
+    assert call(inference.handler, "POST", "/v2/repository/index", b'{"ready": true}').json == index
+    assert call(inference.handler, "POST", "/v2/repository/index", b"[null]").status == 400
 
 
 def test_a_model_that_is_not_ready_is_answered_as_the_protocol_has_it(store: MemoryStore) -> None:
