@@ -43,7 +43,8 @@ ALIAS = MODEL + "/aliases/{alias}"
 REQUEST = MODEL + "/requests/{number}"
 POLICY = ALIAS + "/policy"
 MOVER = "write|promote"
-POLICY_REQUESTED = {201: transitions.PolicyRequested}
+POLICY_REQUESTED, MOVE_REQUESTED = {201: transitions.PolicyRequested}, {201: transitions.MoveRequested}
+RELEASE = {"release": {"version": 2, "reason": "better on dark images"}}
 
 
 def transition(
@@ -172,10 +173,7 @@ traffic.add_routes(handler, lambda: log())
     MOVER,
     SetAliasRequest,
     transitions.AliasMoved,
-    examples={
-        "release": {"version": 2, "reason": "better on dark images"},
-        "split": {"split": {"1": 90, "2": 10}, "reason": "a tenth for the new one"},
-    },
+    examples=RELEASE | {"split": {"split": {"1": 90, "2": 10}, "reason": "a tenth for the new one"}},
 )
 def set_alias(request: Request, body: SetAliasRequest) -> transitions.AliasMoved:
     """Point an alias to a version, or split it"""
@@ -220,7 +218,7 @@ def create_policy_request(request: Request, body: SetPolicyRequest) -> Response:
     return Response(transitions.policy_requested(_name(request), alias, number, wanted), 201)
 
 
-@transition("POST", ALIAS + "/requests", "createMoveRequest", MOVER, SetAliasRequest, {201: transitions.MoveRequested})
+@transition("POST", ALIAS + "/requests", "createMoveRequest", MOVER, SetAliasRequest, MOVE_REQUESTED, examples=RELEASE)
 def create_move_request(request: Request, body: SetAliasRequest) -> Response:
     """Request a move that another person approves"""
     alias, target = request.params["alias"], body.target()

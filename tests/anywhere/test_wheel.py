@@ -20,11 +20,14 @@ from tools import interpreter
 __all__ = ["log", "service", "store"]  # fixtures
 UV = ROOT / ".local" / "uv" / "bin" / "uv"
 ENVIRONMENT = {name: os.environ[name] for name in PASSED if name in os.environ} | {"UV_CACHE_DIR": CACHE}
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")  # Debian's: where a company's proxy is known, too
+if CERTIFICATES.exists():
+    ENVIRONMENT.setdefault("SSL_CERT_FILE", str(CERTIFICATES))
 Amaas = Callable[..., subprocess.CompletedProcess[str]]
 EVERY_MODULE = """
 import importlib, pkgutil, sys, amaas
 for module in pkgutil.walk_packages(amaas.__path__, "amaas."):
-    if not module.name.endswith("__main__"):
+    if not module.name.endswith("__main__") and not module.name.startswith("amaas.convert."):  # which take the extras
         importlib.import_module(module.name)
 print(amaas.__file__)
 print(*sorted({name.partition(".")[0] for name in sys.modules} & {"shared", "functions", "numpy"}))
