@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 from functions.upload.contract import RedriveRequest, UploadsQuery
 from shared import keys
@@ -73,7 +73,7 @@ def list_recent_uploads(request: Request, query: UploadsQuery) -> views.UploadLi
     empty. In the order of their ids, which begin with their times; those of training jobs come last. A page may have
     fewer than `limit`, and yet a `next`.
     """
-    permitted = lambda model: scopes.allows(request.scopes, "read", model)  # noqa: E731
+    permitted = partial(scopes.allows, request.scopes, "read")
     uploads, following = recent.page(store(), permitted, limit=query.limit, after=query.next)
     return views.UploadList([views.upload(one) for one in uploads], following)
 

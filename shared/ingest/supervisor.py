@@ -116,6 +116,12 @@ def _reject_by_size(files: Mapping[str, Path], size: int, limits: Limits) -> Ver
     return None
 
 
+def _died(status: int | None) -> str:
+    """What became of a process that gave no answer. status: None where its time was over."""
+    ended = "in time" if status is None else f"with status {status}"
+    return f"the process that tried did not end {ended}"
+
+
 def read_manifest(path: Path, limits: Limits | None = None) -> Manifest:
     """Decode an amaas.json in a process of its own. Raises Refused, SystemCallFilterMissing."""
     limits = limits or Limits()
@@ -124,8 +130,7 @@ def read_manifest(path: Path, limits: Limits | None = None) -> Manifest:
     try:
         reading = msgspec.json.decode(answer, type=Reading)
     except msgspec.MsgspecError:
-        ended = "in time" if status is None else f"with status {status}"
-        why = f"amaas.json cannot be read: the process that tried did not end {ended}; make it smaller and simpler"
+        why = f"amaas.json cannot be read: {_died(status)}; make it smaller and simpler"
         raise Refused("bad_manifest", why) from None
     report_filter(reading.seccomp, limits, nothing_read=reading.manifest is None and reading.refusal is None)
     if reading.manifest is None:
@@ -147,8 +152,7 @@ def unpack(path: Path, spill: Path, most: int, limits: Limits | None = None) -> 
     try:
         unpacked = msgspec.json.decode(answer, type=Unpacked)
     except msgspec.MsgspecError:
-        ended = "in time" if status is None else f"with status {status}"
-        why = f"{path.name} cannot be unpacked: the process that tried did not end {ended}; pack the package anew"
+        why = f"{path.name} cannot be unpacked: {_died(status)}; pack the package anew"
         raise Refused("bad_archive", why) from None
     report_filter(unpacked.seccomp, limits, nothing_read=unpacked == Unpacked(unpacked.seccomp))
     if unpacked.interrupted:
