@@ -19,6 +19,7 @@ from tests.registry import release
 
 pytestmark = pytest.mark.cloud
 MODELS = ("served", "governed")
+BUCKET = "amaas-of-release-0-1"
 # those that answer calls and change models; the others hand files and tokens on, which have one form in both
 SWAPPED = ("InferenceFunction", "RegistryFunction")
 
@@ -35,26 +36,29 @@ def functions(cloud: Cloud) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def restored(cloud: Cloud) -> Iterator[Cloud]:
-    """The deployment with models of release 0.1 in its bucket, whose key is among those that it trusts."""
-    bucket, named = cloud.access["bucket"], functions(cloud)
+    """The deployment with the bucket of release 0.1, whose key is among those that it trusts.
+
+    Of a bucket with models of later tasks, 0.1 lists nothing; this one has what 0.1 left.
+    """
+    named = functions(cloud)
+    cloud.s3.create_bucket(Bucket=BUCKET)
+    cloud.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     for key, body in release.objects().items():
-        if key.startswith(("blobs/", "access/tokens/", *(f"models/{name}/" for name in MODELS))):
-            cloud.s3.put_object(Bucket=bucket, Key=key, Body=body)
+        cloud.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        if key.startswith("access/tokens/"):
+            cloud.s3.put_object(Bucket=cloud.access["bucket"], Key=key, Body=body)
     # what an operator does: a token of 0.1 opens nothing until then
     assert caller(cloud).get("/models").status_code == 401
     command = {"sign": [release.contents()["token"].split("_")[1]]}
     [signed] = tokens.order(named["TokensFunction"], command, cloud.access["endpoint_url"])["signed"]
     assert signed["scopes"] == ["admin"], signed
-    cloud.s3.delete_object(Bucket=bucket, Key="catalogue/models.json")  # made again with the models that came
     before = {name: environment(cloud, named[name]) for name in SWAPPED}
-    for name in SWAPPED:  # what FormerPublicKeys does
-        trusted = before[name] | {"PUBLIC_KEYS": f"{before[name]['PUBLIC_KEYS']},{release.public_key()}"}
-        configure(cloud, named[name], trusted)
+    for name in SWAPPED:  # the keys: what FormerPublicKeys does
+        keys = f"{before[name]['PUBLIC_KEYS']},{release.public_key()}"
+        configure(cloud, named[name], before[name] | {"PUBLIC_KEYS": keys, "BUCKET": BUCKET})
     yield cloud
     for name in SWAPPED:
         configure(cloud, named[name], before[name])
-    for name in MODELS:
-        cloud.api.request("DELETE", f"/models/{name}", json={"reason": "the end of the test"})
 
 
 def environment(cloud: Cloud, function: str) -> dict[str, str]:
