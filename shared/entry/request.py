@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared import errors
+from shared import errors, json_faults
 from shared.access import context as contexts
 from shared.access import scopes as scope_rules
 from shared.access.callers import Caller
@@ -101,7 +101,7 @@ class Request(Struct, frozen=True):
         except msgspec.ValidationError as error:
             raise errors.BadInput(f"the body does not fit: {error}") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise errors.BadInput(f"the body is not valid JSON: {error}") from error
+            raise errors.BadInput(f"the body is not valid JSON: {json_faults.reason(body, error)}") from error
 
     def options(self, of: Any) -> Any:
         """The query as a Struct: texts are converted to its members' types. Raises BadInput."""

@@ -5,12 +5,13 @@ Only shape and bounds are checked here; whether the model agrees with it is for 
 
 # annotations are not kept as text: msgspec would take 2 ms of each cold start to read them
 
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from shared import formats
+from shared import formats, json_faults
 from shared.config import MiB
 from shared.errors import BadInput
 from shared.package.processing import After, Before, fill_kinds
@@ -127,7 +128,7 @@ def decode(body: bytes, *, check_names: bool = False) -> Manifest:
     except msgspec.ValidationError as error:
         raise BadInput(f"amaas.json does not fit its schema: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"amaas.json is not valid JSON: {error}") from error
+        raise BadInput(f"amaas.json is not valid JSON: {json_faults.reason(body, error)}") from error
 
 
 def _convert(members: dict[str, Any]) -> Manifest:
@@ -139,7 +140,7 @@ def _decode_upload(body: bytes) -> Manifest:
     from shared.package import bounds  # not for serving, whose cold start would wait for it
 
     bounds.check_size(len(body))
-    members = DECODER.decode(body)
+    members = DECODER.decode(body.removeprefix(BOM_UTF8))  # as Notepad and PowerShell write it
     bounds.check_members(members)
     _check_names(members, bounds.MAX_UNKNOWN)
     declared = _convert(members)

@@ -7,6 +7,7 @@ A stranger's is therefore loaded in a runner, in which this module is imported.
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -90,7 +91,7 @@ def load(raw: bytes, cutting: Cutting) -> Tokenizer:
 def _read(raw: bytes) -> tokenizers.Tokenizer:
     # threads of its own would compete with the model's, on the one CPU of a function; the sandbox has none
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    return tokenizers.Tokenizer.from_buffer(raw)
+    return tokenizers.Tokenizer.from_buffer(raw.removeprefix(BOM_UTF8))
 
 
 def parse_plain(raw: bytes) -> tokenizers.Tokenizer:

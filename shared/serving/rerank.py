@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
-from shared import budget
+from shared import budget, json_faults
 from shared.errors import BadInput, TooLarge
 from shared.groups import in_groups
 from shared.package.fields import Positive
@@ -58,7 +58,7 @@ def read_request(body: bytes) -> Request:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(
             f'the body is no rerank request, as {{"model": "…", "query": "…", "documents": ["…"]}} is, with 1 to '
-            f"{MOST:,} documents: {error}"
+            f"{MOST:,} documents: {json_faults.reason(body, error)}"
         ) from error
     if not request.query.strip():
         raise BadInput("the query is empty: send what the documents shall answer")

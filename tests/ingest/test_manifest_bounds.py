@@ -122,6 +122,24 @@ def test_what_is_out_of_bounds_is_refused_in_a_sentence(case: str) -> None:
     assert 30 < len(str(refused.value)) < 400
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"task": "tensor"}'.encode("utf-16"), r"byte 0 \(0xff\) is no UTF-8"),
+        (b'{"golden": {"atol": NaN}}', "at byte 20, NaN is none of JSON's numbers"),
+        (b" ", "it is empty"),
+    ],
+)
+def test_what_is_no_json_is_refused_with_what_is_wrong(body: bytes, words: str) -> None:
+    with pytest.raises(BadInput, match=f"^amaas.json is not valid JSON: .*{words}"):
+        manifest.decode(body, check_names=True)
+
+
+def test_a_byte_order_mark_is_none_of_its_characters() -> None:
+    marked = manifest.decode(b"\xef\xbb\xbf" + described(task="tensor"), check_names=True)
+    assert marked == manifest.decode(described(task="tensor"), check_names=True)
+
+
 def test_what_is_at_its_bounds_is_accepted() -> None:
     body = described(
         golden={"rtol": bounds.RTOL, "atol": bounds.ATOL},

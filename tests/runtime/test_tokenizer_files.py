@@ -55,6 +55,13 @@ def ours(library: Tokenizer, cutting: Cutting, items: list[Any]) -> dict[str, li
     return found
 
 
+def test_a_byte_order_mark_is_none_of_its_characters() -> None:
+    file = packages.tokenizer().to_str().encode()
+    marked, plain = (tokens.load(body, Cutting()) for body in (b"\xef\xbb\xbf" + file, file))
+    for one, other in zip(*(session.run(None, feeds("the cat", "sat")) for session in (marked, plain)), strict=True):
+        assert (one == other).all()
+
+
 def encoded(reference: Tokenizer, items: list[Any]) -> list[Encoding]:
     """Without the stride, where it is longer than a part and the library panics: the first parts are the same."""
     try:

@@ -222,6 +222,6 @@ def _parsed(path: Path) -> Any:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise AmaasError(f"{path} is not valid JSON: {error}") from error

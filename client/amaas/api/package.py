@@ -181,7 +181,7 @@ def manifest(package: dict[str, Path]) -> dict[str, Any]:
     if MANIFEST not in package:
         return {}
     try:
-        content = json.loads(package[MANIFEST].read_text(encoding="utf-8"))
+        content = json.loads(package[MANIFEST].read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise AmaasError(f"{package[MANIFEST]} is not valid JSON: {error}") from error
     if not isinstance(content, dict):

@@ -96,5 +96,5 @@ def _languages(settings: dict[str, Any], texts: dict[str, int]) -> dict[str, Any
 def _tokens(folder: Path) -> dict[str, int]:
     """Numbers of the tokenizer's tokens that were added to its texts'."""
     path = folder / huggingface.TOKENIZER
-    added = json.loads(path.read_text(encoding="utf-8")).get("added_tokens") if path.is_file() else None
+    added = json.loads(path.read_text(encoding="utf-8-sig")).get("added_tokens") if path.is_file() else None
     return {str(one["content"]): int(one["id"]) for one in added or []}

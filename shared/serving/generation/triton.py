@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from shared import json_faults
 from shared.errors import BadInput
 from shared.serving import whole_numbers
 from shared.serving.generation.engine import Ask
@@ -56,7 +57,7 @@ def read(body: bytes) -> tuple[GenerateRequest, Ask]:
     except msgspec.ValidationError as error:
         raise BadInput(f'the body does not fit: {error}; send {{"text_input": …}}') from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"the body is not valid JSON: {error}") from error
+        raise BadInput(f"the body is not valid JSON: {json_faults.reason(body, error)}") from error
 
 
 def heading(name: str, version: int, request: GenerateRequest) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+from shared import json_faults
 from shared.errors import BadInput, Unsupported
 from shared.package.fields import Positive
 from shared.values import texts
@@ -95,8 +96,9 @@ def _decode(body: bytes) -> Body:
     try:
         return msgspec.json.decode(body, type=Body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        why = json_faults.reason(body, error)
         raise BadInput(
-            f'the body must be JSON like {{"input": …}} or {{"inputs": […]}}, with options in "parameters": {error}'
+            f'the body must be JSON like {{"input": …}} or {{"inputs": […]}}, with options in "parameters": {why}'
         ) from error
 
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from shared import json_faults
 from shared.config import MAX_BODY_BYTES
 from shared.errors import BadInput, NotImplemented_
 from shared.package.manifest import Tensor
@@ -99,7 +100,7 @@ def _decode(body: bytes | memoryview) -> InferRequest:
     except msgspec.ValidationError as error:
         raise BadInput(f"the body is no inference request: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"the body is not valid JSON: {error}") from error
+        raise BadInput(f"the body is not valid JSON: {json_faults.reason(body, error)}") from error
 
 
 def feeds(

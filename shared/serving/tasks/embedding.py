@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from shared import budget
+from shared import budget, json_faults
 from shared.errors import BadInput
 from shared.package import fields
 from shared.package.processing import Vector
@@ -123,7 +123,7 @@ def read_request(body: bytes) -> Request:
     try:
         request: Request = whole_numbers.decoded(body, Request)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"the body is no embeddings request: {error}") from error
+        raise BadInput(f"the body is no embeddings request: {json_faults.reason(body, error)}") from error
     _inputs(request.input)
     return request
 

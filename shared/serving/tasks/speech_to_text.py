@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from shared import json_faults
 from shared.errors import BadInput
 from shared.serving.inputs import request
 from shared.serving.inputs.request import Inputs
@@ -41,7 +42,8 @@ def read(body: bytes, content_type: str, query: dict[str, str]) -> Inputs:
         try:
             decoded = msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BadInput(f'the body must be JSON like {{"input": "a file in base64"}}: {error}') from error
+            why = json_faults.reason(body, error)
+            raise BadInput(f'the body must be JSON like {{"input": "a file in base64"}}: {why}') from error
         given = decoded.pop("parameters", {})
         parameters, body = given if isinstance(given, dict) else {}, msgspec.json.encode(decoded)
     inputs = request.read(body, content_type, "audio", {})

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from shared import json_faults
 from shared.errors import BadInput, Unsupported
 from shared.package.manifest import Tensor
 from shared.serving import protocol
@@ -32,7 +33,8 @@ class Tensors(Task):
         try:
             values = msgspec.json.decode(body, type=Body).inputs
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BadInput(f'the body must be JSON like {{"inputs": {{"x": [[1.0, 2.0]]}}}}: {error}') from error
+            why = json_faults.reason(body, error)
+            raise BadInput(f'the body must be JSON like {{"inputs": {{"x": [[1.0, 2.0]]}}}}: {why}') from error
         arrays = _arrays(values, loaded.manifest.inputs, loaded.manifest.optional)
         return Inputs([arrays], False, NO_OPTIONS)
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
+from shared import json_faults
 from shared.errors import BadInput, TooLarge, Unsupported
 from shared.serving.generation import engine as engines
 from shared.serving.generation import triton
@@ -60,8 +61,9 @@ def read(body: bytes, content_type: str, query: dict[str, str]) -> Inputs:
             raise BadInput(f'send {{"input": …}}, or {{"inputs": […]}} with up to {MOST}, or a batch job for more')
         return Inputs([_item(item, asked) for item in items], many, Options())
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        why = json_faults.reason(body, error)
         raise BadInput(
-            f'the body must be JSON like {{"input": "a text"}}, with options in "parameters": {error}'
+            f'the body must be JSON like {{"input": "a text"}}, with options in "parameters": {why}'
         ) from error
 
 
