@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 JSON, CSV = "application/json", "text/csv"
 SENTENCE = "The quick brown fox jumps over the lazy dog, and nobody knows why."
+# for tokenizers that cut one text of a pair, and refuse what is still too long: all other texts, or all others' pairs
+SHORT = ("why", {"text": "why", "pair": SENTENCE}, {"text": SENTENCE, "pair": "why"})
 
 Shapes = Mapping[str, list[int]]
 
@@ -110,7 +112,7 @@ def wav(samples: int, rate: int) -> bytes:
 
 
 def _texts(loaded: Loaded, shapes: Shapes) -> Iterator[Example]:
-    for text in (SENTENCE, " ".join([SENTENCE] * 8), *_vocabulary_texts(loaded)):
+    for text in (SENTENCE, " ".join([SENTENCE] * 8), *_vocabulary_texts(loaded), *SHORT):
         yield Example(msgspec.json.encode({"input": text}), JSON)
 
 
