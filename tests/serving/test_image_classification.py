@@ -125,3 +125,32 @@ def test_tensor_task_takes_plain_json() -> None:
     for bad in (b"{", b'{"inputs": {}}', b'{"inputs": {"image": [[1]]}}', b'{"inputs": {"image": [["a"]]}}'):
         with pytest.raises(BadInput):
             tasks.predict(plain, bad, "application/json", {})
+
+
+def test_base64_may_be_in_lines_or_in_the_alphabet_for_urls() -> None:
+    body = next(made for seed in range(99) if b"-" in base64.urlsafe_b64encode(made := encoded(PIXELS + seed)))
+    want = tasks.predict(loaded(), body, "image/png", {})
+    for text in (
+        base64.encodebytes(body).decode(),
+        base64.encodebytes(body).decode().replace("\n", "\r\n"),
+        base64.urlsafe_b64encode(body).decode(),
+        f" {base64.b64encode(body).decode()}\n",
+        f"DATA:image/png;base64,{base64.b64encode(body).decode()}",
+    ):
+        assert tasks.predict(loaded(), json.dumps({"input": text}).encode(), "application/json", {}) == want
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"input": "abc*"}, r"input 0 is not base64 \(.*\): encode all bytes of the file, padding included"),
+        ({"input": "abc"}, "padding included"),
+        ({"input": "data:image/png,abcd"}, "a data URL that is not base64: write it as data:…;base64,…"),
+        ({"input": "https://example.org/a.png"}, "an address, from which nothing is fetched: send the file itself"),
+        ({"inputs": [[1, 2]]}, 'input 0 must be a file in base64, as text or {"b64": …}, not list'),
+        ({"input": "abcd", "inputs": ["abcd"]}, '"input" and "inputs", of which one would be left out'),
+    ],
+)
+def test_what_is_no_file_in_base64_is_told_what_to_do(given: dict[str, object], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        tasks.predict(loaded(), json.dumps(given).encode(), "application/json", {})

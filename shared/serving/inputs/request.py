@@ -82,6 +82,8 @@ def read(body: bytes, content_type: str, kind: str, query: dict[str, str]) -> In
         hint = CURL if FORM in content_type else ""
         raise Unsupported(f"this model takes {also}, or application/json, not {content_type[:80]!r}{hint}")
     request = _decode(body)
+    if all(given is not UNSET and given is not None for given in (request.input, request.inputs)):
+        raise BadInput('the body has "input" and "inputs", of which one would be left out: send all in "inputs"')
     many = isinstance(request.inputs, list)
     items = request.inputs if many else [request.inputs if request.input is UNSET else request.input]
     if items == [UNSET]:
@@ -120,10 +122,24 @@ def no_nulls(query: Mapping[str, Any]) -> None:
 def _decode_file(item: Any, number: int) -> bytes:
     text = item.get("b64") if isinstance(item, dict) else item
     if not isinstance(text, str):
-        raise BadInput(f"input {number} must be a file in base64, not {type(item).__name__}")
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
+        raise BadInput(f'input {number} must be a file in base64, as text or {{"b64": …}}, not {type(text).__name__}')
+    if text[:5].lower() == "data:":
+        head, _, text = text.partition(",")
+        if not head.lower().endswith(";base64"):
+            raise BadInput(f"input {number} is a data URL that is not base64: write it as data:…;base64,…")
+    if "://" in text[:12]:
+        raise BadInput(f"input {number} is an address, from which nothing is fetched: send the file itself, in base64")
     try:
         return b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return _decode_spelled(text, number)
+
+
+def _decode_spelled(text: str, number: int) -> bytes:
+    """Base64 in lines, as mail and `base64` of a shell have it, or in the alphabet for URLs."""
+    try:
+        return b64decode("".join(text.split()).replace("-", "+").replace("_", "/"), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadInput(f"input {number} is not base64: {error}") from error
+        raise BadInput(f"input {number} is not base64 ({error}): encode all bytes of the file, padding included") from (
+            error
+        )
