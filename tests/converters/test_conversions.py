@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import pandas
 import pytest
-from amaas.convert import packages
+from amaas.convert import packages, rows, scikit
 from amaas.convert.errors import NotConverted
 from sklearn import preprocessing
 from sklearn.impute import SimpleImputer
@@ -129,6 +129,16 @@ def test_scalers_put_no_row_of_the_training_on_another_side(tmp_path: Path) -> N
         models.GAPS.to_csv(tmp_path / "rows.csv", index=False)
         _, notes = packages.of_a_model(tmp_path / "model.pkl", tmp_path, tmp_path / "rows.csv")
         assert notes == [f"{models.ROWS} rows are answered as by RandomForestClassifier itself"]
+
+
+@pytest.mark.parametrize("last", [models.RandomForestClassifier(5), models.SVC(), models.KNeighborsClassifier()])
+def test_rows_that_are_made_up_are_as_large_as_those_that_came_before_a_scaler(last: Any) -> None:
+    model = models.make_pipeline(SimpleImputer(), preprocessing.StandardScaler(), last)
+    original = scikit.original(model.fit(models.NUMBERS, models.STAYS))
+    typical = rows.typical(original)
+    for name in ("age", "income"):
+        low, high = models.NUMBERS[name].quantile([0.1, 0.9])
+        assert low < np.median(typical[name]) < high
 
 
 def test_other_scalers_and_imputers_are_converted_too(tmp_path: Path) -> None:

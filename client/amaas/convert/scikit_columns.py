@@ -57,7 +57,7 @@ def _beginnings(step: Any, places: list[int]) -> Iterable[tuple[Any, list[int]]]
     if hasattr(step, "steps"):
         for inner in _chain(step):
             yield from _beginnings(inner, places)
-            if not _keeps_columns(inner):
+            if not hasattr(inner, "statistics_"):  # behind all but imputers, other values come
                 return
     elif hasattr(step, "transformers_"):
         for _, inner, chosen in step.transformers_:
@@ -67,11 +67,6 @@ def _beginnings(step: Any, places: list[int]) -> Iterable[tuple[Any, list[int]]]
             yield from _beginnings(inner, places)
     else:
         yield step, places
-
-
-def _keeps_columns(step: Any) -> bool:
-    """Whether the next step sees the same columns: after scalers and imputers, which have no other outputs."""
-    return hasattr(step, "statistics_") or any(hasattr(step, name) for name in ("scale_", "center_"))
 
 
 def _chosen(step: Any, chosen: Any, places: list[int]) -> list[int]:
