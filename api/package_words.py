@@ -46,6 +46,7 @@ WORDS = {
     "Table.columns": "in the order of the model's input, or of a row that is a list",
     "Column.name": "as in the header of a CSV",
     "Column.type": "a number, one of a few values, or text that the model reads itself",
+    "Column.booleans": "whether a column of numbers takes true and false, too, as 1 and 0",
     "Column.mean": "a number becomes (value - mean) / std",
     "Column.std": "a number becomes (value - mean) / std",
     "Scores.top_k": "how many of the best are answered",

@@ -30,7 +30,8 @@ class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     missing: what stands in for an absent value, "nan" for models that take NaN for one; without it, absence is an
     error. categories: in the order of their codes, numbers as numbers: 2, 2.0 and the text "2" of a CSV are the same
     one; encode: as one code, or as one column each. unknown: the code of values that are no category (in one-hot there
-    is none, so -1 is all zeros); without it they are an error. A number becomes (value - mean) / std.
+    is none, so -1 is all zeros); without it they are an error. booleans: whether a column of numbers takes true and
+    false, too, as 1 and 0. A number becomes (value - mean) / std.
     """
 
     name: Name
@@ -40,6 +41,7 @@ class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     categories: Annotated[list[str | int | float | bool], Meta(max_length=100_000)] = field(default_factory=list)
     encode: Literal["code", "one-hot"] = "code"
     unknown: int | None = None
+    booleans: bool = False
     mean: float = 0.0
     std: float = 1.0
 

@@ -138,9 +138,10 @@ def of_categories(
 
 
 def _number(value: Any) -> float:
-    """As the model is fed it, NaN for what it is not fed."""
+    """As the model is fed it, NaN for what it is not fed: booleans came here only where it takes them."""
+    truth = cells.truth(value)
     try:
-        return float(value) if isinstance(value, bool) else float(cells.number(value))
+        return float(cells.number(value) if truth is None else truth)
     except (ValueError, OverflowError):
         return math.nan
 

@@ -42,6 +42,13 @@ def number(value: Any, decimal: str = ".") -> Number:
     return value
 
 
+def truth(value: Any) -> int | None:
+    """1 or 0 of a boolean, also as text spells it; None of all else."""
+    if isinstance(value, str):
+        value = TRUTHS.get(value.strip().lower())
+    return int(value) if isinstance(value, bool) else None
+
+
 def _parsed(text: str, decimal: str) -> Number:
     plain = text.strip()
     if decimal != ".":

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.errors import BadInput
-from shared.package.table import Table
+from shared.package.table import Column, Table
 from shared.values import cells
 from shared.values.cells import Categories
 
@@ -24,7 +24,9 @@ def _faults(plan: Table) -> Iterator[str]:
     for column in plan.columns:
         for one, other in Categories(column.categories).alike[:MOST_NAMED]:
             yield f"the column {column.name!r} has one category twice: {one!r:.40} and {other!r:.40}"
-        if column.type == "number" and not _is_number(column.missing):
+        if column.booleans and column.type != "number":
+            yield f"the column {column.name!r} has booleans, and type {column.type}: only numbers take them beside"
+        if column.type == "number" and not _is_number(column):
             yield f'the column {column.name!r} has numbers, and missing {column.missing!r:.40}: write a number or "nan"'
     names = [column.name for column in plan.columns]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
@@ -38,11 +40,14 @@ def _faults(plan: Table) -> Iterator[str]:
         yield "csv has a comma between fields and before fractions, so no file can be read"
 
 
-def _is_number(missing: Any) -> bool:
-    if missing is None or cells.is_nan(missing):
+def _is_number(column: Column) -> bool:
+    """Whether what stands for a gap is one."""
+    if column.missing is None or cells.is_nan(column.missing):
+        return True
+    if column.booleans and cells.truth(column.missing) is not None:
         return True
     try:
-        cells.number(missing)
+        cells.number(column.missing)
     except ValueError:
         return False
     return True

@@ -63,7 +63,7 @@ class Reader:
         read = dict(row)
         for column in self.plan.columns:
             value = row.get(column.name)
-            if column.type == "number" and not self._is_gap(value, column):
+            if column.type == "number" and not self._is_gap(value, column) and cells.truth(value) is None:
                 read[column.name] = _at(column, number, cells.number, value, decimal)
         return read
 
@@ -91,8 +91,8 @@ class Reader:
         return _to_type(codes[:, None] == np.arange(len(column.categories)), column, datatype)
 
     def _numbers(self, values: Sequence[Any], column: Column, datatype: str) -> np.ndarray:
-        truths = cells.TRUTHS if datatype == "BOOL" else {}
-        parsed = [self._number(value, column, row, truths) for row, value in enumerate(values)]
+        booleans = column.booleans or datatype == "BOOL"
+        parsed = [self._number(value, column, row, booleans) for row, value in enumerate(values)]
         if datatype == "BYTES":
             return _to_type(numbers.from_json(parsed, "FP64", in_column(column.name)), column, datatype)
         if datatype == "BOOL":
@@ -102,11 +102,16 @@ class Reader:
         scaled = (numbers.from_json(parsed, "FP64", in_column(column.name)) - column.mean) / column.std
         return numbers.cast(scaled, datatype, in_column(column.name))
 
-    def _number(self, value: Any, column: Column, row: int, truths: dict[str, bool]) -> cells.Number:
+    def _number(self, value: Any, column: Column, row: int, booleans: bool) -> cells.Number:
         if cells.is_nan(value) or value != value:  # the column's substitute
             return float("nan")
-        if truths and (isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in truths)):
-            return int(truths[str(value).strip().lower()])
+        if (truth := cells.truth(value)) is not None:
+            if booleans:
+                return truth
+            raise BadInput(
+                f"row {row}: {column.name!r} is a number, not {cells.shown(value)}: send 1 or 0, or have the package "
+                "declare `booleans` for the column"
+            )
         parsed: cells.Number = _at(column, row, cells.number, value)
         return parsed
 

@@ -111,6 +111,12 @@ def test_an_input_for_each_column(tmp_path: Path) -> None:
     assert registered["gate"]["golden"]["cases"] == 3
 
 
+def test_a_column_of_booleans_takes_them(tmp_path: Path) -> None:
+    said = FLAVOR + COLUMNS.replace('"double", "name": "age"', '"boolean", "name": "age"')
+    sent, _ = pushed(written(tmp_path / "m", said, ROWS | {"data": [[True, 1.0], [False, 2.0]]}))
+    assert sent["preprocess"] == {"columns": [{"name": "age", "booleans": True}, {"name": "income"}]}
+
+
 def test_a_signature_of_tensors_is_the_task_tensor(tmp_path: Path) -> None:
     sent, registered = pushed(written(tmp_path / "m", FLAVOR + TENSORS, [[1.0, 2.0]]))
     assert sent == {"task": "tensor"} and registered["gate"]["golden"]["cases"] == 1

@@ -196,6 +196,11 @@ def test_of_tables_the_rows_of_the_call_are_seen() -> None:
     } == counts.features
 
 
+def test_booleans_are_the_numbers_that_the_model_is_fed() -> None:
+    rows = [{"a": value} for value in (True, "True", "false", 1, "1", "no", None)]
+    assert np.array_equal(features.of_rows(rows, ["a"])["a"], [1, 1, 0, 1, 1, np.nan, np.nan], equal_nan=True)
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [

@@ -38,6 +38,32 @@ def test_categories_that_are_numbers() -> None:
     assert codes(large, 2**53, 2**53 + 1, str(2**53 + 1)) == [0, 1, 1]
 
 
+def test_numbers_take_booleans_where_that_is_declared() -> None:
+    lenient, strict = Column(name="c", booleans=True, missing="nan"), Column(name="c")
+    assert codes(lenient, True, False, "True", "false", " TRUE ", 1, "0", 0.5) == [1, 0, 1, 0, 1, 1, 0, 0.5]
+    assert codes(Column(name="c", booleans=True, missing=True), None, False) == [1, 0]
+    assert codes(Column(name="c", booleans=True, mean=0.5, std=0.5), True, False) == [1, -1]
+    assert np.isnan(codes(lenient, None, "", "NaN")).all()
+    for value in ("yes", "t", "2 true"):
+        with pytest.raises(BadInput, match="row 0: 'c' is a number, not"):
+            codes(lenient, value)
+    for value in (True, False, "True", "false"):
+        with pytest.raises(BadInput, match=r"row 0: 'c' is a number, not .*: send 1 or 0, or have the package declare"):
+            codes(strict, value)
+
+
+def test_booleans_reach_integers_and_are_no_numbers_with_a_decimal_sign() -> None:
+    plan = Table(columns=[Column(name="a", booleans=True), Column(name="b")], csv=Csv(delimiter=";", decimal=","))
+    rows = tables.parse_csv(b"a;b\nTrue;1,5\n0;2\n", plan)
+    assert Reader(plan).feeds(rows, X)["x"].tolist() == [[1, 1.5], [0, 2]]
+    with pytest.raises(BadInput, match="row 0: 'b' is a number, not 'True'"):
+        Reader(plan).feeds(tables.parse_csv(b"a;b\nTrue;True\n", plan), X)
+    whole = Reader(Table(columns=[Column(name="a", booleans=True)])).feeds(
+        [{"a": True}], [Tensor("x", "INT64", [-1, 1])]
+    )
+    assert whole["x"].tolist() == [[1]]
+
+
 def test_categories_are_kept_as_they_were_written() -> None:
     described = {
         "task": "tabular",
@@ -142,6 +168,8 @@ def test_decimal_commas_where_they_are_declared() -> None:
         (Table(columns=[Column(name="a", type="category", categories=[1, 1.0])]), "one category twice: 1 and 1.0"),
         (Table(columns=[Column(name="a", type="category", categories=["a", "a"])]), "one category twice"),
         (Table(columns=[Column(name="a", missing="abc")]), 'write a number or "nan"'),
+        (Table(columns=[Column(name="a", missing=True)]), 'write a number or "nan"'),
+        (Table(columns=[Column(name="a", type="text", booleans=True)]), "only numbers take them"),
         (Table(columns=[Column(name="a"), Column(name="a")]), "declared more than once"),
         (Table(columns=[Column(name="a")], target="a"), "target 'a' is one of the columns"),
         (Table(columns=[Column(name="a")], csv=Csv(decimal=",")), "comma between fields and before fractions"),
@@ -155,6 +183,7 @@ def test_what_a_package_cannot_declare(plan: Table, words: str) -> None:
 def test_what_a_package_can_declare() -> None:
     columns = [Column(name="a", missing="nan"), Column(name="b", missing=2), Column(name="c", missing="2")]
     declared.check(Table(columns=[*columns, Column(name="d", type="category", categories=["1", 1, True])]))
+    declared.check(Table(columns=[Column(name="a", booleans=True, missing=True)]))
     declared.check(None)
 
 
@@ -162,6 +191,7 @@ def test_a_package_that_says_nothing_new_is_stored_as_before() -> None:
     described = {"name": "m", "task": "tabular", "preprocess": {"columns": [{"name": "a"}]}}
     stored = json.loads(manifests.encode(manifests.decode(json.dumps(described).encode())))
     assert set(stored["preprocess"]) == {"kind", "columns", "reference"}
+    assert stored["preprocess"]["columns"] == [{"name": "a"}]
 
 
 def test_spellings() -> None:

@@ -71,7 +71,8 @@ def of_lightgbm(booster: Any, classes: Any = None) -> Original:
 def _lightgbm_columns(booster: Any, infos: list[str]) -> list[Column]:
     """infos: of each column, `[least:greatest]`, or the codes of its categories with colons, or `none`."""
     names = booster.feature_name()
-    if names == [f"Column_{number}" for number in range(len(names))]:
+    unnamed = names == [f"Column_{number}" for number in range(len(names))]
+    if unnamed:
         names = [f"x{number}" for number in range(len(names))]
     columns = [Column(name) for name in names]
     categorical = [place for place, info in enumerate(infos) if info[:1] not in ("[", "n", "")]
@@ -79,6 +80,7 @@ def _lightgbm_columns(booster: Any, infos: list[str]) -> list[Column]:
         if info.startswith("["):
             low, _, high = info.strip("[]").partition(":")
             column.low, column.high = float(low), float(high)
+        column.booleans = not unnamed and column.low >= 0 and column.high <= 1
     known = booster.pandas_categorical or []
     if known and len(known) != len(categorical):
         raise NotConverted(
@@ -132,6 +134,7 @@ def _xgboost_columns(booster: Any) -> list[Column]:
         raise NotConverted(
             "it was trained with enable_categorical, which ONNX has no form of: encode the categories before training"
         )
+    booster.feature_types = None  # a split of booleans has a form of its own, which is not read
     count = booster.num_features()
     names = booster.feature_names or [f"x{number}" for number in range(count)]
     splits = booster.trees_to_dataframe()
@@ -139,7 +142,8 @@ def _xgboost_columns(booster: Any) -> list[Column]:
     for number, name in enumerate(names):
         at = splits.loc[splits["Feature"].isin([name, f"f{number}"]), "Split"].astype(float)
         low, high = (float(at.min()), float(at.max())) if len(at) else (0.0, 0.0)
-        columns.append(Column(name, low=low, high=high))
+        booleans = types[number : number + 1] == ["i"]
+        columns.append(Column(name, low=low, high=high, booleans=booleans, only_booleans=booleans))
     return columns
 
 

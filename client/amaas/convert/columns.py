@@ -20,7 +20,8 @@ class Column:
 
     filler: of a column that is no number, what stands for a gap, as an imputer has it; its graph has no imputer.
     gap: whether the model answers rows that lack it. low, high: between which its training's values were, about; the
-    same where the model does not say.
+    same where the model does not say. booleans: whether they may have been true and false, as no model keeps more of
+    them than 1 and 0; only_booleans: whether it knows that they were nothing but these.
     """
 
     name: str
@@ -31,6 +32,8 @@ class Column:
     gap: bool = False
     low: float = 0.0
     high: float = 0.0
+    booleans: bool = False
+    only_booleans: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -57,6 +60,7 @@ class Columns:
         if column.kind == "category":
             said["categories"] = column.categories
             said |= {"unknown": self.unknown_code(column)} if column.unknown else {}
+        said |= {"booleans": True} if column.booleans and column.is_number else {}
         missing = "nan" if column.gap else column.filler if not column.is_number else None
         return said if missing is None else said | {"missing": missing}
 

@@ -78,18 +78,20 @@ def _data(said: Json, folder: Path) -> str:
     raise NotConverted(f"{folder} has no ONNX, but {listed}: push {file} in it, or log the model with mlflow.onnx")
 
 
-def _columns(said: Json) -> list[str]:
-    """Names of the signature's columns; none where it is of tensors, or absent."""
+def _columns(said: Json) -> dict[str, str]:
+    """Types of the signature's columns by name; none where it is of tensors, or absent."""
     signature = said.get("signature")
     try:
         listed = json.loads((signature or {}).get("inputs") or "[]")
     except (AttributeError, TypeError, ValueError) as error:
         raise NotConverted(f"the signature in {FILE} is damaged: log the model again") from error
-    named = [one.get("name") for one in listed if isinstance(one, dict) and one.get("type") != "tensor"]
-    return [str(name) for name in named] if named and all(named) else []
+    columns = [one for one in listed if isinstance(one, dict) and one.get("type") != "tensor"]
+    if not all(one.get("name") for one in columns):
+        return {}
+    return {str(one["name"]): str(one.get("type")) for one in columns}
 
 
-def _described(columns: list[str], inputs: list[Tensor], outputs: list[Tensor]) -> Json:
+def _described(columns: dict[str, str], inputs: list[Tensor], outputs: list[Tensor]) -> Json:
     """amaas.json: rows, where the signature's columns are what the graph takes; else tensors."""
     table = _table(columns, inputs)
     scores = describe.scores_of(outputs)
@@ -102,19 +104,24 @@ def _described(columns: list[str], inputs: list[Tensor], outputs: list[Tensor]) 
     return {"task": task, "preprocess": {"columns": table}, **after}
 
 
-def _table(columns: list[str], inputs: list[Tensor]) -> list[Json]:
+def _table(columns: dict[str, str], inputs: list[Tensor]) -> list[Json]:
     """Columns side by side in the one input, or each in the input of its name; none where they do not fit."""
     if len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] in (None, len(columns)):
-        text = {"type": "text"} if inputs[0].datatype == "BYTES" else {}
-        return [{"name": name, **text} for name in columns]
+        return [{"name": name, **_kind(kind, inputs[0])} for name, kind in columns.items()]
     by_name = {tensor.name: tensor for tensor in inputs}
     if set(by_name) != set(columns):
         return []
-    texts = {name: {"type": "text"} if by_name[name].datatype == "BYTES" else {} for name in columns}
-    return [{"name": name, "input": name, **texts[name]} for name in columns]
+    return [{"name": name, "input": name, **_kind(kind, by_name[name])} for name, kind in columns.items()]
 
 
-def _example(said: Json, folder: Path, columns: list[str]) -> Any:
+def _kind(kind: str, tensor: Tensor) -> Json:
+    """What a column is declared as, by its type in the signature, and what the graph takes."""
+    if tensor.datatype == "BYTES":
+        return {"type": "text"}
+    return {"booleans": True} if kind == "boolean" and tensor.datatype != "BOOL" else {}
+
+
+def _example(said: Json, folder: Path, columns: dict[str, str]) -> Any:
     """Rows, or tensors by name. Raises NotConverted where there is none that is read."""
     info = said.get("saved_input_example_info")
     name = info.get("artifact_path") if isinstance(info, dict) else None
@@ -128,7 +135,7 @@ def _example(said: Json, folder: Path, columns: list[str]) -> Any:
         read = read["inputs"]
     if not (isinstance(read, dict) and {"columns", "data"} <= set(read)):
         return read
-    if columns and list(read["columns"]) != columns:
+    if columns and list(read["columns"]) != list(columns):
         raise NotConverted(f"the columns of {name} are not the signature's")
     return {"columns": read["columns"], "rows": read["data"]}
 

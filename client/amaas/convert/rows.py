@@ -15,6 +15,7 @@ TYPICAL = 50  # rows that a prediction is explained against
 MOST = 2000  # rows of a file that are looked at
 UNKNOWN = 0.05  # share of values that are no category, where a model answers them
 GAPS = ("", "NA", "NaN", "nan", "null", "None")
+TRUTHS = {"true": 1.0, "false": 0.0}
 SENTENCES = ("no words that it knows", "SHOUTED Words, ÄÖÜ É", "")
 
 
@@ -44,6 +45,8 @@ def _values(column: Column, words: list[str], random: np.random.Generator) -> np
         lengths = random.integers(1, 12, DERIVED)
         texts = [" ".join(random.choice(known, length)) for length in lengths]
         return np.array([*texts[: -len(SENTENCES)], *SENTENCES], np.object_)
+    if column.only_booleans:
+        return random.integers(0, 2, DERIVED).astype(np.float64)
     spread = column.high - column.low
     if not spread:  # of any size, as nothing is known
         return rounded(column.low + random.normal(size=DERIVED) * 10.0 ** random.uniform(-2, 1.5, DERIVED))
@@ -85,7 +88,9 @@ def _read(column: Column, cells: list[str], path: Path) -> np.ndarray:
     if column.kind == "text":
         return np.array(cells, np.object_)
     if column.kind == "number":
-        return rounded(np.array([_number(column, cell, row, path) for row, cell in enumerate(cells)]))
+        numbers = rounded(np.array([_number(column, cell, row, path) for row, cell in enumerate(cells)]))
+        column.booleans = column.booleans and bool((np.isin(numbers, (0, 1)) | np.isnan(numbers)).all())
+        return numbers
     texts = isinstance(column.categories[0], str)
     by_cell = {value if texts else float(value): value for value in column.categories}
     values = []
@@ -103,6 +108,8 @@ def _read(column: Column, cells: list[str], path: Path) -> np.ndarray:
 def _number(column: Column, cell: str, row: int, path: Path) -> float:
     if cell.strip() in GAPS:
         return float("nan")
+    if column.booleans and cell.strip().lower() in TRUTHS:
+        return TRUTHS[cell.strip().lower()]
     try:
         return float(cell)
     except ValueError:

@@ -13,6 +13,7 @@ from amaas.convert.original import TEXT
 
 UNKNOWN = ("ignore", "infrequent_if_exist", "use_encoded_value", "warn")  # handle_unknown that is no error
 REMEMBERED = ("support_vectors_", "_fit_X", "X_train_")  # rows of the training that a model keeps
+NEAR = 1e-6  # of a variance, whose mean was rounded
 WIDTH = 2.0  # deviations on both sides of a mean
 
 
@@ -25,8 +26,8 @@ def columns(model: Any) -> Columns:
     count = len(names) or getattr(model, "n_features_in_", None)
     if not count:
         raise NotConverted(f"{type(first).__name__} does not say how many columns it takes: fit it on a table")
-    found = [Column(name) for name in names or [f"x{number}" for number in range(count)]]
-    dropped, by_name = set[int](), False
+    found = [Column(name, booleans=bool(names)) for name in names or [f"x{number}" for number in range(count)]]
+    dropped, by_name = set[int](), _chooses(model)
     for step, places in _beginnings(model, list(range(count))):
         by_name = by_name or places != list(range(count))
         if step == "drop":
@@ -50,6 +51,13 @@ def words(model: Any) -> list[str]:
 
 def _chain(model: Any) -> list[Any]:
     return [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+
+
+def _chooses(step: Any) -> bool:
+    """Whether it takes some of the columns as they come, which the graph then has to know by their names."""
+    if hasattr(step, "transformer_list"):
+        return any(_chooses(inner) for _, inner in step.transformer_list)
+    return _chooses(_chain(step)[0]) if hasattr(step, "steps") else hasattr(step, "transformers_")
 
 
 def _beginnings(step: Any, places: list[int]) -> Iterable[tuple[Any, list[int]]]:
@@ -96,6 +104,7 @@ def _learn(step: Any, found: list[Column]) -> None:
             _learn_categories(step, place, column)
         elif not isinstance(step, str):
             column.low, column.high = _range(step, place) or (column.low, column.high)
+            _learn_booleans(step, place, column)
     if hasattr(step, "statistics_"):
         texts = np.asarray(step.statistics_).dtype.kind in "OU"
         for column, filler in zip(found, np.asarray(step.statistics_).tolist(), strict=True):
@@ -103,13 +112,44 @@ def _learn(step: Any, found: list[Column]) -> None:
             column.kind = "text" if texts and column.is_number else column.kind
 
 
+def _learn_booleans(step: Any, place: int, column: Column) -> None:
+    """Rules out that a column was of true and false, or all else, by what a step says of its values."""
+    if getattr(step, "var_", None) is not None:
+        mean, variance = float(step.mean_[place]), float(step.var_[place])
+        most = mean * (1 - mean)  # of 0 and 1; of values between them, it is smaller
+        inside, only = 0 <= mean <= 1 and variance <= most * (1 + NEAR), variance >= most * (1 - NEAR)
+    else:
+        seen = _seen(step, place)
+        inside, only = bool(((seen >= 0) & (seen <= 1)).all()), _is_of_two(step, seen)
+    column.booleans = column.booleans and inside
+    column.only_booleans = column.booleans and (only or column.only_booleans)
+
+
+def _seen(step: Any, place: int) -> np.ndarray:
+    """Values that a column had, or that lie between such; none where a step knows of none."""
+    named = ("data_min_", "data_max_", "max_abs_", "center_", "statistics_")
+    members = [np.asarray(getattr(step, name)) for name in named if getattr(step, name, None) is not None]
+    members = [] if getattr(step, "strategy", None) == "constant" else members
+    numbers = np.array([one[place] for one in members if one.dtype.kind == "f"], np.float64)
+    kept = [_remembered(step, place), _splits(step, place)]
+    return np.concatenate([numbers[~np.isnan(numbers)], *(one for one in kept if one is not None)])
+
+
+def _is_of_two(step: Any, seen: np.ndarray) -> bool:
+    """Whether values that a step remembers are 0 and 1, or trees divide them in the middle alone."""
+    remembers = any(hasattr(step, name) for name in REMEMBERED)
+    middle = not any(hasattr(step, name) for name in ("scale_", "statistics_"))
+    return bool(seen.size) and bool(np.isin(seen, (0, 1)).all() if remembers else middle and (seen == 0.5).all())
+
+
 def _learn_categories(step: Any, place: int, column: Column) -> None:
     values = [one for one in np.asarray(step.categories_[place]).tolist() if one is not None and one == one]
-    texts = all(isinstance(one, str) for one in values)
-    if not values or not (texts or all(isinstance(one, int | float) and not isinstance(one, bool) for one in values)):
-        kinds = "booleans" if all(isinstance(one, bool) for one in values) and values else "of several types, or none"
-        raise NotConverted(f"the categories of {column.name!r} are {kinds}: make them text, and fit it again")
-    column.kind, column.categories = "category", values
+    kinds = {bool if isinstance(one, bool) else str if isinstance(one, str) else float for one in values}
+    if len(kinds) != 1 or not all(isinstance(one, str | int | float) for one in values):
+        raise NotConverted(
+            f"the categories of {column.name!r} are of several types, or none: make them text, and fit it again"
+        )
+    column.kind, column.categories, column.booleans = "category", values, kinds == {bool}
     column.unknown = getattr(step, "handle_unknown", "error") in UNKNOWN
 
 
@@ -122,12 +162,16 @@ def _range(step: Any, place: int) -> tuple[float, float] | None:
     if middle is not None and scale is not None and np.ndim(scale):
         width = WIDTH * float(scale[place])
         return float(middle[place]) - width, float(middle[place]) + width
-    for name in REMEMBERED:
-        kept = getattr(step, name, None)
-        if isinstance(kept, np.ndarray) and kept.ndim == 2:
-            return float(kept[:, place].min()), float(kept[:, place].max())
-    splits = _splits(step, place)
-    return (float(splits.min()), float(splits.max())) if splits.size else None
+    for values in (_remembered(step, place), _splits(step, place)):
+        if values is not None and values.size:
+            return float(values.min()), float(values.max())
+    return None
+
+
+def _remembered(step: Any, place: int) -> np.ndarray | None:
+    """A column's values in the rows of the training that a model keeps."""
+    kept = next((getattr(step, name) for name in REMEMBERED if hasattr(step, name)), None)
+    return kept[:, place].astype(np.float64) if isinstance(kept, np.ndarray) and kept.ndim == 2 else None
 
 
 def _splits(step: Any, place: int) -> np.ndarray:
@@ -138,4 +182,5 @@ def _splits(step: Any, place: int) -> np.ndarray:
         for one in stage:
             chosen = (one.nodes["feature_idx"] == place) & (one.nodes["is_leaf"] == 0)
             found.append(one.nodes["num_threshold"][chosen])
-    return np.concatenate(found) if found else np.empty(0)
+    values = np.concatenate(found) if found else np.empty(0)
+    return values[np.isfinite(values)]  # infinite where gaps are divided from all else
