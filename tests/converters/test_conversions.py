@@ -85,6 +85,16 @@ def test_rows_are_answered_as_by_the_model(name: str, tmp_path: Path) -> None:
     assert bool(gaps) or name not in TAKES_GAPS
 
 
+def test_columns_that_the_model_drops_may_be_sent(tmp_path: Path) -> None:
+    model, read, graph = converted("strict", tmp_path)
+    frame = models.CUSTOMERS[:10]
+    assert read.preprocess and read.preprocess.ignored == ["note", "unused"]
+    sent = Reader(read.preprocess).rows(frame.astype(object).to_dict("records"))
+    assert np.allclose(answered(read, graph, sent), model.predict_proba(frame), atol=1e-5)
+    with pytest.raises(Exception, match="which the model lacks"):
+        Reader(read.preprocess).rows([sent[0] | {"income2": 1}])
+
+
 def test_texts_are_text_classification(tmp_path: Path) -> None:
     model, read, graph = converted("texts", tmp_path)
     assert (read.task, read.labels, read.input_kind) == ("text-classification", ["politics", "sports"], "text")

@@ -42,10 +42,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Columns:
-    """All of a model. in_graph: of each column, the graph's input is of its own; else one takes all, side by side."""
+    """All of a model. in_graph: of each column, the graph's input is of its own; else one takes all, side by side.
+
+    ignored: names of others that its table had, and the model leaves out.
+    """
 
     each: list[Column]
     in_graph: bool = False
+    ignored: tuple[str, ...] = ()
 
     def described(self) -> list[Json]:
         """`columns` of amaas.json."""

@@ -58,8 +58,7 @@ def _described(original: Original) -> Json:
     after = {"postprocess": {"activation": "none", "output": graph.OUTPUT}}
     if original.of_a_text:
         return {"task": "text-classification", "preprocess": {"kind": "text"}, **after, "labels": original.labels}
-    described: Json = {
-        "task": "tabular" if original.labels else "tabular-regression",
-        "preprocess": {"columns": original.columns.described()},
-    }
+    before: Json = {"columns": original.columns.described()}
+    before |= {"ignored": list(original.columns.ignored)} if original.columns.ignored else {}
+    described: Json = {"task": "tabular" if original.labels else "tabular-regression", "preprocess": before}
     return described | ({**after, "labels": original.labels} if original.labels else {})

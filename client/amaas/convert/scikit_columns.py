@@ -37,7 +37,8 @@ def columns(model: Any) -> Columns:
     used = {place for step, places in _beginnings(model, list(range(count))) if step != "drop" for place in places}
     kept = [column for place, column in enumerate(found) if place in used or place not in dropped]
     in_graph = (bool(names) and by_name) or any(not column.is_number for column in kept)
-    return Columns(kept, in_graph)
+    ignored = tuple(column.name for column in found if column not in kept) if names else ()
+    return Columns(kept, in_graph, ignored)
 
 
 def words(model: Any) -> list[str]:
