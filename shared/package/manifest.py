@@ -111,6 +111,8 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 MAX_STORED = 8 * MiB  # bytes of a registered manifest; the checks take no package that would make a larger one
 INDENTED = MiB // 4  # bytes up to which the stored form is written for people to read
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # editors of Windows begin a file with it
+
 # made once, before any thread: see state.py
 DECODER = msgspec.json.Decoder(dict[str, Any])
 
@@ -123,6 +125,7 @@ def decode(body: bytes, *, check_names: bool = False) -> Manifest:
     """
     if len(body) > MAX_STORED:
         raise BadInput(f"amaas.json has {len(body):,} bytes, more than the {MAX_STORED:,} that any package has")
+    body = body.removeprefix(BYTE_ORDER_MARK)
     try:
         return _decode_upload(body) if check_names else _convert(DECODER.decode(body))
     except msgspec.ValidationError as error:

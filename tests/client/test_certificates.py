@@ -26,6 +26,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*certificates.VARIABLES, "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     certificates._named.cache_clear()
+    certificates._default.cache_clear()
 
 
 @pytest.fixture
@@ -109,6 +110,7 @@ def test_an_authority_that_is_not_trusted(encrypted: str, monkeypatch: pytest.Mo
         ("REQUESTS_CA_BUNDLE", "nowhere", "REQUESTS_CA_BUNDLE names 'nowhere', which cannot be read"),
         ("REQUESTS_CA_BUNDLE", "folder", "REQUESTS_CA_BUNDLE names 'folder', which is empty"),
         ("CURL_CA_BUNDLE", "text", "CURL_CA_BUNDLE names 'text', which holds no certificate"),
+        ("SSLKEYLOGFILE", "nowhere/keys", "SSLKEYLOGFILE names 'nowhere/keys', which cannot be written"),
     ],
 )
 def test_what_holds_no_certificates_is_named(
@@ -120,6 +122,13 @@ def test_what_holds_no_certificates_is_named(
     (tmp_path / "cut").write_bytes(authority.read_bytes()[:-60])
     monkeypatch.setenv(variable, value)
     with Client("https://127.0.0.1:1", "amaas_x") as client, pytest.raises(NotConnected, match=told):
+        client.list_models()
+
+
+def test_a_log_of_keys_is_not_taken_for_the_certificates(authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "nowhere/keys")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    with Client("https://127.0.0.1:1", "amaas_x") as client, pytest.raises(NotConnected, match=r"^SSLKEYLOGFILE names"):
         client.list_models()
 
 

@@ -74,7 +74,7 @@ def test_a_login_that_fails_stores_nothing(service: Service) -> None:
     assert not profiles.path().exists()
 
 
-@pytest.mark.parametrize("page", ["/console", "/console/", "/docs"])
+@pytest.mark.parametrize("page", ["/console", "/console/", "/docs", "/openapi.json"])
 def test_the_address_of_a_page_is_taken_for_the_services(monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     assert endpoint.resolve(f"https://api.example.org/v1{page}", "amaas_x")[0] == "https://api.example.org/v1"
 
@@ -135,13 +135,24 @@ def test_a_profile_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", '{"profiles": []}', '{"profiles": {"default": 5}}', '{"profiles": {"default": {"url": 5}}}',
-     '{"profiles": {"default": {"url": "x", "token": null}}}'],
+     '{"profiles": {"default": {"url": "x", "token": null}}}', "[" * 100_000, "\x00"],
 )  # fmt: skip
 def test_a_damaged_file_is_named(text: str) -> None:
     profiles.path().parent.mkdir(parents=True)
     profiles.path().write_text(text)
     with pytest.raises(NotConnected, match=r"profiles\.json is damaged: remove it, and `amaas login` again"):
         endpoint.resolve()
+
+
+def test_a_file_may_begin_with_a_byte_order_mark() -> None:
+    file = store()
+    file.write_text(file.read_text(), encoding="utf-8-sig")
+    assert endpoint.resolve() == ("https://prod/v1", "amaas_prod_x")
+
+
+def test_where_there_is_no_profile_at_all() -> None:
+    with pytest.raises(NotConnected, match=r"^there is no profile 'prod': `amaas login --profile prod` makes it$"):
+        endpoint.resolve(profile="prod")
 
 
 def test_a_file_that_cannot_be_read_or_written(tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ def test_a_proxy_that_is_not_needed_is_not_looked_at(
         ("h:99999", "ALL_PROXY is not the address of a proxy"),
         ("two words", "ALL_PROXY is not the address of a proxy"),
         ("http://", "ALL_PROXY is not the address of a proxy"),
+        ("http://a..b:1", "ALL_PROXY is not the address of a proxy"),
         ("http://127.0.0.1:9", r"does not answer .*through the proxy that ALL_PROXY names; NO_PROXY=127\.0\.0\.1"),
         ("http://127.0.0.1:9/path?x#y", "through the proxy that ALL_PROXY names"),
     ],

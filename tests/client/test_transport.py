@@ -74,6 +74,10 @@ def test_nothing_known_says_what_to_do(tmp_path: Path) -> None:
         ("http://host/v1?", r"behind a \?"),
         ("https://ann:secret@host/v1", r"^'https://…@host/v1' is not .*: it names a user"),
         ("ann:secret@host", "http:// or https://"),
+        ("http://a..b/v1", r"'a\.\.b' is no name of a host"),
+        ("http://./v1", r"'\.' is no name of a host"),
+        ("http://xn--/v1", "'xn--' is no name of a host"),
+        (f"http://{'a' * 64}.example/v1", "is no name of a host"),
     ],
 )
 def test_an_address_that_is_none(url: str, reason: str) -> None:
@@ -107,6 +111,40 @@ def test_a_token_that_is_none_is_not_repeated_in_the_message(token: str) -> None
     with pytest.raises(NotConnected, match="the token is malformed") as error:
         resolve("http://host", token)
     assert token not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [
+        ('"amaas_secret"', "quotes around it"),
+        ("<amaas_secret>", "quotes around it"),
+        ("Bearer amaas_secret", "behind Bearer"),
+        ("Authorization: Bearer amaas_secret", "behind Bearer"),
+        ("\ufeffamaas_secret", "byte order mark"),
+        ("amaas_secret amaas_secret", "blanks"),
+    ],
+)
+def test_a_token_that_was_copied_with_something_else(token: str, told: str) -> None:
+    with pytest.raises(NotConnected, match=f"the token is malformed: .*{told}") as error:
+        resolve("http://host", token)
+    assert "secret" not in str(error.value).replace("<secret>", "")
+
+
+@pytest.mark.parametrize("token", ["", " ", "\n\t"])
+def test_a_blank_token_is_none_at_all(token: str) -> None:
+    with pytest.raises(NotConnected, match="no token is configured"):
+        resolve("http://host", token)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_local_file_may_begin_with_a_byte_order_mark(tmp_path: Path, mark: bytes) -> None:
+    local(tmp_path)
+    file = tmp_path / ".local" / "amaas.json"
+    file.write_bytes(mark + file.read_bytes())
+    assert resolve() == ("http://local:1/v1", "amaas_local")
+    file.write_text("[" * 100_000)
+    with pytest.raises(NotConnected, match=r"cannot be read .*thousands of them"):
+        resolve()
 
 
 def test_a_throttled_call_waits_as_long_as_it_is_told(client: Client, service: Service) -> None:

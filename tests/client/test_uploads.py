@@ -94,6 +94,7 @@ def test_a_golden_file_outside_of_the_package_is_not_sent(
     [
         ("amaas.json", "{", "is not valid JSON"),
         ("amaas.json", "[1]", "is not a JSON object"),
+        ("amaas.json", "[" * 100_000, r"is not valid JSON: .*thousands of them"),
         ("model.onnx", "", "empty"),
     ],
 )

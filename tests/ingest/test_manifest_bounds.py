@@ -154,6 +154,11 @@ def test_what_is_at_its_bounds_is_accepted() -> None:
     assert accepted.labels == ["x" * bounds.LABEL]
 
 
+@pytest.mark.parametrize("check_names", [True, False])
+def test_an_editors_byte_order_mark_is_no_part_of_it(check_names: bool) -> None:
+    assert manifest.decode(b'\xef\xbb\xbf{"name": "wine"}', check_names=check_names).name == "wine"
+
+
 def test_what_is_registered_stays_readable_whatever_its_bounds() -> None:
     for case, body in OUTSIDE.items():
         try:

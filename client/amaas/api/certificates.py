@@ -13,6 +13,7 @@ from amaas.errors import NotConnected
 
 # the first one that is set counts: what each may name
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+KEYS = "SSLKEYLOGFILE"  # to which Python writes the keys of connections, for who watches them
 INSTEAD = "name a file of certificates in PEM form, or unset it"
 
 
@@ -24,7 +25,15 @@ def source() -> str | None:
 def trusted() -> ssl.SSLContext:
     """Raises NotConnected, which names variable and file, for what holds no certificates."""
     name = source()
-    return _default() if name is None else _named(name, os.environ[name].strip())
+    try:
+        return _default() if name is None else _named(name, os.environ[name].strip())
+    except OSError as error:
+        if error.filename != os.environ.get(KEYS):
+            raise
+        raise NotConnected(
+            f"{KEYS} names {error.filename!r}, which cannot be written ({error.strerror}): name another file, or "
+            "unset it"
+        ) from error
 
 
 @cache
@@ -47,6 +56,8 @@ def _named(variable: str, value: str) -> ssl.SSLContext:
     except ssl.SSLError:
         raise _refused(variable, value, "holds no certificate") from None
     except (OSError, ValueError) as error:
+        if getattr(error, "filename", None) == os.environ.get(KEYS, ""):
+            raise
         raise _refused(variable, value, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 

@@ -4,7 +4,6 @@ AMAAS_TOKEN; then the profile of AMAAS_PROFILE, or the one called default; then 
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from amaas.api import profiles
+from amaas.api import json_files, profiles
+from amaas.api.hosts import named_host
 from amaas.api.profiles import Profile
 from amaas.errors import NotConnected
 
-PAGES = ("/console", "/docs")
+PAGES = ("/console", "/docs", "/openapi.json")
+QUOTES = ("'", '"', "`", "<", ">")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -80,7 +81,7 @@ def _problem(url: str) -> str | None:
         return "it has blanks in it: give one without"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, _ = named_host(url), parts.port
         httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
         return f"{str(error)[:1].lower()}{str(error)[1:]}; give one like https://HOST:PORT/v1"
@@ -100,14 +101,30 @@ def _shown(url: str) -> str:
 
 
 def _secret(token: str | None) -> str:
-    if not token:
+    if not token or not token.strip():
         raise NotConnected(
             "no token is configured: give --token, set AMAAS_TOKEN, or `amaas login`; `amaas token create` creates one"
         )
     token = token.strip()
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        raise NotConnected("the token is malformed: tokens read amaas_<id>_<secret>; see --token or AMAAS_TOKEN")
+    if problem := _problem_of_token(token):
+        raise NotConnected(
+            f"the token is malformed: {problem}; tokens read amaas_<id>_<secret>, see --token or AMAAS_TOKEN"
+        )
+
     return token
+
+
+def _problem_of_token(token: str) -> str | None:
+    """What is wrong with a token as it was copied, without a part of it."""
+    if token[:1] in QUOTES or token[-1:] in QUOTES:
+        return "it has quotes around it"
+    if token.lower().startswith(("bearer ", "authorization:")):
+        return "it is a whole header, of which the part behind Bearer is the token"
+    if token.startswith("\ufeff"):
+        return "it begins with a byte order mark, as some editors write it: take that away"
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        return "it has blanks, or signs that tokens have not"
+    return None
 
 
 def _local_token(url: str | None, local: dict[str, Any]) -> str | None:
@@ -125,7 +142,7 @@ def _local() -> dict[str, Any]:
     if nearest is None:
         return {}
     try:
-        access = dict(json.loads(nearest.read_text(encoding="utf-8")))
+        access = dict(json_files.read(nearest))
         if not all(isinstance(access.get(name, ""), str) for name in ("api_url", "token")):
             raise ValueError("api_url and token have to be texts")
         return access

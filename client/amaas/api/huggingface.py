@@ -6,11 +6,11 @@ with tokenizer.json and one decoder. What an amaas.json in the folder says goes 
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from amaas.api import json_files
 from amaas.api.graph import locations
 from amaas.errors import AmaasError
 
@@ -186,8 +186,9 @@ def _content(token: Any) -> str | None:
 def _template(folder: Path, tokens: dict[str, Any]) -> str | None:
     for name in (TEMPLATE, "chat_template.json"):
         if (folder / name).is_file():
-            text = (folder / name).read_text(encoding="utf-8")
-            return str(json.loads(text).get("chat_template")) if name.endswith(".json") else text
+            if name.endswith(".json"):
+                return str(read(folder / name).get("chat_template"))
+            return (folder / name).read_text(encoding="utf-8-sig")
     template = tokens.get("chat_template")
     if isinstance(template, list):  # several, by name
         by_name = {one.get("name"): one.get("template") for one in template if isinstance(one, dict)}
@@ -222,6 +223,6 @@ def _parsed(path: Path) -> Any:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json_files.read(path)
     except ValueError as error:
         raise AmaasError(f"{path} is not valid JSON: {error}") from error

@@ -16,6 +16,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from amaas.api import json_files
+
 Session = dict[str, Any]  # as the API answers it
 SPARE = 60.0  # seconds that the URLs of a session have to be good for, still
 FOLDER = "AMAAS_CACHE"  # environment variable: where notes are kept, by default in the user's cache
@@ -30,7 +32,7 @@ class Journal:
         self.session: Session | None = None
         self._arrived: dict[str, dict[str, str]] = {}
         with suppress(OSError, ValueError, KeyError, TypeError):  # a damaged note is none
-            noted = json.loads(path.read_text(encoding="utf-8"))
+            noted = json_files.read(path)
             if datetime.fromisoformat(noted["session"]["expires_at"]).timestamp() > time.time() + SPARE:
                 self.session, self._arrived = noted["session"], noted["arrived"]
 

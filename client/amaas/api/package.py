@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from amaas.api import conversion, encoders, huggingface, whisper
+from amaas.api import conversion, encoders, huggingface, json_files, whisper
 from amaas.errors import AmaasError
 
 Note = Callable[[str], None]  # takes what the user should know
@@ -181,7 +181,7 @@ def manifest(package: dict[str, Path]) -> dict[str, Any]:
     if MANIFEST not in package:
         return {}
     try:
-        content = json.loads(package[MANIFEST].read_text(encoding="utf-8-sig"))
+        content = json_files.read(package[MANIFEST])
     except ValueError as error:
         raise AmaasError(f"{package[MANIFEST]} is not valid JSON: {error}") from error
     if not isinstance(content, dict):

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from amaas.api import json_files
 from amaas.errors import NotConnected
 
 VARIABLE, DEFAULT = "AMAAS_PROFILE", "default"
@@ -45,14 +46,12 @@ def _folder() -> Path:
 def read_all() -> dict[str, Profile]:
     """By name. Raises NotConnected, which names the file, where it is damaged."""
     try:
-        text = path().read_text(encoding="utf-8")
+        stored = json_files.read(path())["profiles"]
+        return {name: Profile(name, one["url"], one["token"]) for name, one in stored.items() if _is_whole(one)}
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
-        raise NotConnected(f"{path()} cannot be read: {error}") from error
-    try:
-        stored = json.loads(text)["profiles"]
-        return {name: Profile(name, one["url"], one["token"]) for name, one in stored.items() if _is_whole(one)}
+    except OSError as error:
+        raise NotConnected(f"{path()} cannot be read: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise NotConnected(f"{path()} is damaged: remove it, and `amaas login` again") from error
 
@@ -66,11 +65,11 @@ def _is_whole(stored: dict[str, str]) -> bool:
 
 def read(name: str) -> Profile:
     """Raises NotConnected for one that is not there."""
-    found = read_all()
-    if name not in found:
-        others = ", ".join(sorted(found)) or "none"
-        raise NotConnected(f"there is no profile {name!r}, but {others}: `amaas login --profile {name}` makes it")
-    return found[name]
+    stored = read_all()
+    if name not in stored:
+        others = f", but {', '.join(sorted(stored))}" if stored else ""
+        raise NotConnected(f"there is no profile {name!r}{others}: `amaas login --profile {name}` makes it")
+    return stored[name]
 
 
 def chosen() -> Profile | None:

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from amaas.api.hosts import named_host
 from amaas.errors import NotConnected
 
 PORTS = {"http": 80, "https": 443}
@@ -64,7 +65,7 @@ def _checked(value: str, source: str, host: str) -> str:
     url = value if "://" in value else f"http://{value}"
     try:
         parts = urlsplit(url)
-        name, _ = parts.hostname, parts.port
+        name, _ = named_host(url), parts.port
         if not name or any(character.isspace() for character in url):
             raise ValueError
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -96,5 +95,5 @@ def _languages(settings: dict[str, Any], texts: dict[str, int]) -> dict[str, Any
 def _tokens(folder: Path) -> dict[str, int]:
     """Numbers of the tokenizer's tokens that were added to its texts'."""
     path = folder / huggingface.TOKENIZER
-    added = json.loads(path.read_text(encoding="utf-8-sig")).get("added_tokens") if path.is_file() else None
+    added = huggingface.read(path).get("added_tokens")
     return {str(one["content"]): int(one["id"]) for one in added or []}
