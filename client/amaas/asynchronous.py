@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from amaas.client import Client
+from amaas.errors import AmaasError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -110,6 +111,7 @@ class AsyncClient(Closed):
         at_once: int = AT_ONCE,
     ) -> None:
         self._client = Client(url, token, timeout, profile=profile)
+        self._is_closed = False
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="amaas")
 
     @property
@@ -118,10 +120,13 @@ class AsyncClient(Closed):
 
     async def aclose(self) -> None:
         """Close the connections. Calls that wait for their turn are not made; those on their way are not waited for."""
+        self._is_closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._client.close)
 
     async def _run(self, call: Callable[[], Any]) -> Any:
+        if self._is_closed:
+            raise AmaasError("the client is closed: make another, or call it within its `async with`")
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     get_logs = _iterated(Client.get_logs)

@@ -8,6 +8,7 @@ AmaasError
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -31,6 +32,10 @@ class ApiError(AmaasError):
         self.code = code or _name(status)
         self.request_id = request_id
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Processes of a pool send errors to each other."""
+        return partial(ApiError, code=self.code, request_id=self.request_id), (self.status, str(self))
+
 
 class Rejected(AmaasError):
     """upload: the upload's state, as the service answered it. code: stable, for programs; None if there is none."""
@@ -39,6 +44,9 @@ class Rejected(AmaasError):
         super().__init__(upload.get("reason") or "the service gave no reason")
         self.code = upload.get("code")
         self.upload = upload
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Rejected, (self.upload,)
 
 
 class NotConnected(AmaasError):

@@ -5,14 +5,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from amaas.api import network, transport
 from amaas.api.endpoint import resolve
 from amaas.api.paths import Names, route
+from amaas.errors import AmaasError
 
 Json = dict[str, Any]
 TIMEOUT, TEXT_TIMEOUT = 60.0, 300.0  # seconds
+LONGEST = 86_400  # seconds of a call
+
+
+def check_seconds(timeout: Any) -> None:
+    """Raises AmaasError for a time-out that is none."""
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST:
+        raise AmaasError(f"timeout is {timeout!r}: give seconds, more than 0 and at most {LONGEST}, or None")
 
 
 class Connection:
@@ -31,6 +41,7 @@ class Connection:
         profile: str | None = None,
     ) -> None:
         self.url, secret = resolve(url, token, profile)
+        check_seconds(timeout)
         headers = {"Authorization": f"Bearer {secret}", "Accept": "application/json"}
         self._described: dict[tuple[str, int | str | None], Json] = {}  # metadata, by model and version
         self._text_timeout = TEXT_TIMEOUT if timeout is None else timeout
@@ -47,6 +58,12 @@ class Connection:
     def close(self) -> None:
         self._http.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or sent to another process, with its connections and its token: "
+            "make one there"
+        )
+
     def _call(self, operation: str, names: Names | None = None, **options: Any) -> Json:
         """operation: its id in routes.py. names: of its path."""
         method, path = route(operation, names)
@@ -60,6 +77,8 @@ class Connection:
         query = query or {}
         while True:
             page = self._call(operation, names, params=query)
+            if not isinstance(page.get(member), list):
+                raise transport.strange(self._http)
             yield from page[member]
             if page.get("next") is None:
                 return

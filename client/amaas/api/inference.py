@@ -202,11 +202,14 @@ class Inference(Connection):
 
     def _is(self, operation: str, member: str) -> bool:
         try:
-            return bool(self._call(operation)[member])
+            answer = self._call(operation)
         except ApiError as error:
             if error.status < 500:
                 raise
             return False
+        if member not in answer:
+            raise transport.strange(self._http)
+        return bool(answer[member])
 
     def _count_models(self) -> int | None:
         try:

@@ -6,6 +6,8 @@ Both are looked up for the host that is called, when it is called: what the envi
 from __future__ import annotations
 
 import ssl
+import time
+from collections.abc import Iterator
 from threading import Lock
 from typing import Any
 
@@ -13,6 +15,8 @@ import httpx
 
 from amaas.api import certificates
 from amaas.api.proxies import Proxy, proxy_for
+
+DEADLINE = "amaas.deadline"  # extension of a request: until when its answer has to be whole, by time.monotonic
 
 
 def client(**options: Any) -> httpx.Client:
@@ -25,6 +29,22 @@ def proxy_to(url: httpx.URL) -> Proxy | None:
     return proxy_for(url.scheme, url.host, url.port)
 
 
+class _Bounded(httpx.SyncByteStream):
+    """A body that has to be there by a time. httpx bounds each part of it: of many small ones, nothing bounds all."""
+
+    def __init__(self, body: httpx.SyncByteStream, deadline: float, request: httpx.Request) -> None:
+        self._body, self._deadline, self._request = body, deadline, request
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._body:
+            if time.monotonic() > self._deadline:
+                raise httpx.ReadTimeout("the body took too long", request=self._request)
+            yield part
+
+    def close(self) -> None:
+        self._body.close()
+
+
 class _Routes(httpx.BaseTransport):
     """One pool of connections for each proxy, and one for none; with certificates only where they are needed."""
 
@@ -33,7 +53,11 @@ class _Routes(httpx.BaseTransport):
         self._lock = Lock()  # parts of a file are sent from several threads
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._pool(request.url).handle_request(request)
+        response = self._pool(request.url).handle_request(request)
+        deadline = request.extensions.get(DEADLINE)
+        if deadline is not None and isinstance(response.stream, httpx.SyncByteStream):
+            response.stream = _Bounded(response.stream, deadline, request)
+        return response
 
     def close(self) -> None:
         for pool in self._pools.values():

@@ -20,6 +20,8 @@ def route(operation: str, names: Names | None = None) -> tuple[str, str]:
     for name, value in (names or {}).items():
         if name == "model" and not str(value).strip("."):
             raise AmaasError(f"{value!r} is not a model name: names begin with a letter or a digit")
+        if name == "model" and "/" in str(value):  # some gateways take %2F for it, too
+            raise AmaasError(f"{value!r} is not a model name: names have no / in them")
         path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
     return method, path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from amaas.api import certificates, network
-from amaas.errors import ApiError, NotConnected
+from amaas.errors import AmaasError, ApiError, NotConnected
 
 IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE"}
 TEMPORARY = {502, 503, 504}
@@ -45,9 +45,11 @@ def request(
     Raises ApiError, NotConnected.
     """
     repeatable = method in IDEMPOTENT if retry is None else retry
+    check_headers(options.get("headers"))
 
     def send(left: float) -> httpx.Response:
-        return http.send(http.build_request(method, path, timeout=left, **options))
+        bound = {network.DEADLINE: time.monotonic() + left}
+        return http.send(http.build_request(method, path, timeout=left, extensions=bound, **options))
 
     response = _attempted(http, send, repeatable, longest, timeout)
     return response if raw else content(http, response)
@@ -66,6 +68,7 @@ def opened(
 
     longest, timeout: as above; of the body, the timeout is for each part. Raises as request does.
     """
+    check_headers(options.get("headers"))
 
     def send(left: float) -> httpx.Response:
         response = http.send(http.build_request(method, path, timeout=left, **options), stream=True)
@@ -75,6 +78,16 @@ def opened(
         return response
 
     return _attempted(http, send, True, longest, timeout)
+
+
+def check_headers(headers: Mapping[str, Any] | None) -> None:
+    """Raises AmaasError for a value that a header cannot have."""
+    for name, value in (headers or {}).items():
+        if not (isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()):
+            raise AmaasError(
+                f"{str(value)[:100]!r} cannot be sent as the header {name}: give a text of ASCII, without line breaks "
+                "and without blanks at its ends"
+            )
 
 
 def _attempted(
@@ -89,6 +102,8 @@ def _attempted(
     for attempt in range(ATTEMPTS):
         begun = time.monotonic()
         last = attempt == ATTEMPTS - 1
+        if http.is_closed:
+            raise AmaasError("the client is closed: make another, or call it within its `with`")
         try:
             response = send(max(deadline - begun, SHORTEST))
         except (httpx.RequestError, httpx.InvalidURL) as error:
@@ -120,7 +135,7 @@ def refusal(response: httpx.Response, message: str) -> ApiError:
     """The error of an answer, with what the service says of it for programs."""
     try:
         body = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     body = body if isinstance(body, dict) else {}
     told = body["error"] if isinstance(body.get("error"), dict) else body  # of the routes below /v1
@@ -187,18 +202,32 @@ def content(http: httpx.Client, response: httpx.Response) -> Any:
     if response.headers.get("content-type", "").startswith("image/"):
         return response.content
     try:
-        return response.json() if response.content else {}
-    except ValueError as error:
-        raise NotConnected(f"{http.base_url} answers, but not as Amaas does: is the address right?") from error
+        answer = response.json() if response.content else {}
+    except (ValueError, RecursionError) as error:
+        raise strange(http) from error
+    if not isinstance(answer, dict):
+        raise strange(http)
+    return answer
+
+
+def strange(http: httpx.Client) -> NotConnected:
+    """The error of an answer that Amaas does not give."""
+    return NotConnected(f"{http.base_url} answers, but not as Amaas does: is the address right?")
 
 
 def _message(http: httpx.Client, response: httpx.Response) -> str:
     try:
         error = response.json()["error"]
-        return str(error["message"] if isinstance(error, dict) else error)  # of the routes below /v1
-    except (ValueError, KeyError, TypeError):
-        text = " ".join(response.text.split())[:200]
-        return f"{http.base_url} answered {response.status_code}: {text or 'an empty body'}; is the address right?"
+        told = error["message"] if isinstance(error, dict) else error  # of the routes below /v1
+        if told and isinstance(told, str):
+            return told
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    if response.has_redirect_location:
+        elsewhere = response.headers["location"][:200]
+        return f"{http.base_url} answered {response.status_code}, and sends to {elsewhere!r}: is that the address?"
+    text = " ".join(response.text.split())[:200]
+    return f"{http.base_url} answered {response.status_code}: {text or 'an empty body'}; is the address right?"
 
 
 def _unreachable(http: httpx.Client, error: Exception) -> NotConnected:
