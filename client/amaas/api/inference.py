@@ -9,6 +9,7 @@ from amaas.api import inputs, tensors, transport
 from amaas.api.answers import Explanation, Prediction, Ranking
 from amaas.api.answers import Inference as Inferred
 from amaas.api.connection import Connection, Json
+from amaas.api.held import known
 from amaas.api.inputs import Value
 from amaas.api.kinds import BINARY, JSON, UTF8_TEXT
 from amaas.api.paths import of_version, route
@@ -26,7 +27,8 @@ class Inference(Connection):
     - a dict: a row by its columns, or tensors by their names; one with "input" or "inputs" is sent as it is
     - a list: of texts, files or rows, several inputs, answered by `results`; of numbers, one row; of a model without a
       task, its one tensor
-    - an array of numpy: a row or rows of a table, or the one tensor
+    - an array of numpy, or a tensor of another library: a row or rows of a table, or the one tensor
+    - an open file or a buffer: its content. An iterator: a list
     """
 
     def predict(
@@ -123,6 +125,7 @@ class Inference(Connection):
         alone, for a model of one input.
         """
         method, path = route(*of_version("infer", model, version))
+        body = known(body)
 
         def send(describe: Callable[[], Json]) -> Json:
             content, headers = inputs.tensors(body, describe), {"Content-Type": JSON}
@@ -162,6 +165,7 @@ class Inference(Connection):
         options: dict[str, str] | None,
     ) -> Any:
         method, path = route(*of_version(operation, *target))
+        content = known(content[0]), content[1]
 
         def send(describe: Callable[[], Json]) -> Any:
             body = inputs.body(*content, describe)
@@ -221,8 +225,13 @@ class Inference(Connection):
 
 
 def _of_a_name(error: ApiError, value: Value, content_type: str) -> ApiError:
-    """The refusal of a text that was meant to be a file's name."""
-    if error.status != 415 or not isinstance(value, str) or content_type != UTF8_TEXT:
+    """The refusal of a text that was meant to be a file's name, or of several in a list."""
+    hint = None
+    if error.status == 415 and isinstance(value, str) and content_type == UTF8_TEXT:
+        hint = f"{value[:100]!r} is no file here, and was sent as a text"
+    if error.status == 400 and isinstance(value, list | tuple) and value and isinstance(value[0], str):
+        named = inputs.existing_file(value[0])
+        hint = f"{value[0][:100]!r} was sent as a text: in a list, give files as Path" if named else None
+    if hint is None:
         return error
-    hint = f"{value[:100]!r} is no file here, and was sent as a text"
     return ApiError(error.status, f"{error}; {hint}", code=error.code, request_id=error.request_id)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from amaas.api import pictures
+from amaas.api.held import is_array, is_cell, is_gap, is_pandas, is_picture, known, number
 from amaas.api.kinds import JSON, UTF8_TEXT, content_type
 from amaas.errors import AmaasError
 
@@ -25,7 +25,9 @@ SUFFIXES = (
     ".csv", ".flac", ".gif", ".jpeg", ".jpg", ".json", ".mp3", ".npy", ".ogg", ".png", ".tif", ".txt", ".wav", ".webp"
 )  # fmt: skip
 IMAGES = ("image-classification", "object-detection", "zero-shot-classification", "embedding")
-Value = Any  # str, Path, bytes, dict, list, tuple, an array of numpy, a table or a row of pandas, an image of Pillow
+# str, Path, bytes, an open file, dict, list, tuple, an iterator, an array of numpy, a tensor of another library,
+# a table or a row of pandas, an image of Pillow
+Value = Any
 
 
 class Body(NamedTuple):
@@ -49,8 +51,8 @@ def body(value: Value, given: str | None, describe: Callable[[], Json]) -> Body:
         return Body(raw, given or content_type(raw, value.name))
     if isinstance(value, bytes | bytearray | memoryview):
         raw = bytes(value)
-        return Body(raw, given or content_type(raw))
-    if _is_picture(value):
+        return Body(raw, given or content_type(raw, getattr(value, "name", "")))
+    if is_picture(value):
         return Body(_png(value), "image/png")
     try:
         return Body(_dumped(_envelope(value, describe)), given or JSON)
@@ -102,9 +104,9 @@ def _envelope(value: Value, describe: Callable[[], Json]) -> Json:
         return {"inputs": dict(value)} if task == TENSOR else {"input": _gaps(dict(value), task)}
     if isinstance(value, list | tuple):
         return _of_list(list(value), describe)
-    if _is_pandas(value):
+    if is_pandas(value):
         return _of_pandas(value, describe)
-    if _is_array(value):
+    if is_array(value):
         return _of_array(value, describe)
     raise AmaasError(
         f"{type(value).__name__} is no input: give a text, a path, bytes, a dict, a list, an array, a table or an image"
@@ -114,13 +116,18 @@ def _envelope(value: Value, describe: Callable[[], Json]) -> Json:
 def _of_pandas(value: Any, describe: Callable[[], Json]) -> Json:
     """Rows by the names of their columns, of a DataFrame; one row, of a Series."""
     task = _task(describe())
+    if task not in TABULAR and not hasattr(value, "columns") and all(isinstance(one, str) for one in value):
+        return _of_list(list(value), describe)
     if task not in TABULAR:
         raise AmaasError(f"a model of the task {task} takes no {type(value).__name__}: give what it takes, or an array")
     cells = value.astype(object)
     cells = cells.where(cells.notna(), None)
-    if hasattr(value, "columns"):
-        return {"inputs": [_named(row) for row in cells.to_dict("records")]}
-    return {"input": _named(cells.to_dict())}
+    if not hasattr(value, "columns"):
+        return {"input": _named(cells.to_dict())}
+    names = [str(name) for name in value.columns]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise AmaasError(f"the table has several columns {twice[0][:80]!r}: give each its own name")
+    return {"inputs": [_named(row) for row in cells.to_dict("records")]}
 
 
 def _named(row: Mapping[Any, Any]) -> Json:
@@ -128,13 +135,14 @@ def _named(row: Mapping[Any, Any]) -> Json:
 
 
 def _of_list(values: list[Any], describe: Callable[[], Json]) -> Json:
-    if values and all(isinstance(value, str | bytes | bytearray | Path) or _is_picture(value) for value in values):
+    values = [known(value) for value in values]
+    if values and all(isinstance(value, str | bytes | bytearray | Path) or is_picture(value) for value in values):
         return {"inputs": [_member(value) for value in values]}
     described = describe()
     task = _task(described)
     if task == TENSOR:
         return {"inputs": {only_input(described)["name"]: values}}
-    one = bool(values) and all(value is None or isinstance(value, str | int | float | bool) for value in values)
+    one = bool(values) and all(is_cell(value) for value in values)
     return {"input" if one else "inputs": _gaps(values, task)}
 
 
@@ -148,6 +156,9 @@ def _of_array(array: Any, describe: Callable[[], Json]) -> Json:
     task = _task(described)
     if task == TENSOR:
         return {"inputs": {only_input(described)["name"]: array.tolist()}}
+    if task in TABULAR and array.dtype.names:
+        rows = [dict(zip(array.dtype.names, row, strict=True)) for row in array.ravel().tolist()]
+        return {"inputs": _gaps(rows, task)} if array.ndim else {"input": _gaps(rows[0], task)}
     if task in TABULAR:
         return {"input" if array.ndim == 1 else "inputs": _gaps(array.tolist(), task)}
     if task in IMAGES:
@@ -184,26 +195,33 @@ def _gaps(value: Any, task: str) -> Any:
         return [_gaps(one, task) for one in value]
     if isinstance(value, Mapping):
         return {name: _gaps(one, task) for name, one in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+    if is_pandas(value) and not hasattr(value, "columns"):
+        return _gaps(_named(value.to_dict()), task)
+    return None if is_gap(value) else value
 
 
 def _member(value: Any) -> str:
     """Of a list: a text as it is, a file's content as text, or in base64."""
     if isinstance(value, str):
         return value
-    raw = _png(value) if _is_picture(value) else _read(value) if isinstance(value, Path) else bytes(value)
-    name = value.name if isinstance(value, Path) else ""
+    raw = _png(value) if is_picture(value) else _read(value) if isinstance(value, Path) else bytes(value)
+    name = str(getattr(value, "name", ""))
     return raw.decode() if content_type(raw, name).startswith("text/") else b64encode(raw).decode()
 
 
 def _plain(value: Any) -> Any:
     """What JSON has no form for: numbers and arrays of numpy, files, images. Raises AmaasError for all else."""
+    value = known(value)
     if hasattr(value, "tolist"):
         return value.tolist()
-    if isinstance(value, bytes | bytearray | Path) or _is_picture(value):
+    if isinstance(value, bytes | bytearray | Path) or is_picture(value):
         return _member(value)
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, list):
+        return value
+    if (plain := number(value)) is not None:
+        return plain
     raise AmaasError(f"{type(value).__name__} is no value that JSON has: give texts, numbers, lists or dicts")
 
 
@@ -219,22 +237,10 @@ def _dumped(document: Any) -> bytes:
         raise AmaasError(f"the input cannot be sent as JSON: {error}") from error
 
 
-def _is_array(value: Any) -> bool:
-    return all(hasattr(value, name) for name in ("dtype", "shape", "tolist"))
-
-
-def _is_pandas(value: Any) -> bool:
-    """Whether it is a DataFrame or a Series of pandas."""
-    return type(value).__module__.split(".")[0] == "pandas" and hasattr(value, "to_dict") and hasattr(value, "notna")
-
-
-def _is_picture(value: Any) -> bool:
-    """Whether it is an image of Pillow."""
-    return any(base.__module__ == "PIL.Image" and base.__name__ == "Image" for base in type(value).__mro__)
-
-
 def _png(image: Any) -> bytes:
     out = io.BytesIO()
+    if 0 in image.size:
+        raise AmaasError("the image has no pixels: give one of a width and a height")
     try:
         image.save(out, "PNG")
     except OSError:  # of a mode that PNG has not, such as CMYK
@@ -262,8 +268,8 @@ def tensors(value: Value, describe: Callable[[], Json]) -> bytes:
 
 
 def _tensor(declared: Json, data: Any) -> Json:
-    nested = data.tolist() if _is_array(data) else data
-    shape = list(data.shape) if _is_array(data) else _shape(nested, str(declared["name"]))
+    nested = data.tolist() if is_array(data) else data
+    shape = list(data.shape) if is_array(data) else _shape(nested, str(declared["name"]))
     return {"name": declared["name"], "datatype": declared["datatype"], "shape": shape, "data": nested}
 
 
