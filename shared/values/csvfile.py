@@ -14,7 +14,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import chain, islice
 from typing import NamedTuple
@@ -44,6 +44,8 @@ class Dialect(NamedTuple):
 
 
 COMMAS = Dialect()
+DECLARE = "send UTF-8, or declare what it is, as in Content-Type: text/csv; charset=windows-1252"
+SAVE = "save the file as UTF-8"
 NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}  # beside the characters themselves
 
 
@@ -73,11 +75,7 @@ def read(
     Raises BadInput, TooLarge beyond `most` rows.
     """
     start, dialect = _begin(body, dialect)
-    try:
-        text = body[start:].decode()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"the body is no CSV that can be read, which is text in UTF-8: {error}") from error
-    lines = _lines(text, dialect)
+    lines = _lines(_decoded(body[start:], _line_at, DECLARE), dialect)
     columns = header(next(lines, []), known)
     rows = list(islice(lines, None if most is None else most + 1))
     if most is not None and len(rows) > most:
@@ -88,21 +86,37 @@ def read(
     return columns, rows
 
 
-def _lines(text: str, dialect: Dialect) -> Iterator[list[str]]:
-    """Raises BadInput."""
+def _decoded(raw: bytes, what: Callable[[bytes, int], str], remedy: str) -> str:
+    """Text in UTF-8. what: of the bytes, and the place of the one that is none. Raises BadInput."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        byte = raw[error.start]
+        raise BadInput(f"{what(raw, error.start)} is no text in UTF-8 (byte 0x{byte:02x}): {remedy}") from error
+
+
+def _line_at(body: bytes, place: int) -> str:
+    return f"line {len(LINE_END.findall(body, 0, place)) + 1} of the CSV"
+
+
+def _of_body(number: int) -> str:
+    return "the body is no CSV that can be read: in " + ("its first line" if number < 0 else f"row {number}")
+
+
+def _lines(text: str, dialect: Dialect, place: Callable[[int], str] = _of_body) -> Iterator[list[str]]:
+    """place: how a message about a row begins, -1 the names of the columns. Raises BadInput."""
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter, strict=True)
     number = -1  # of the row, beside the names
     while True:
         try:
             line = next(lines, None)
         except csv.Error as error:
-            place = "its first line" if number < 0 else f"row {number}"
-            raise BadInput(f"the body is no CSV that can be read: in {place}, {_reason(error)}") from error
+            raise BadInput(f"{place(number)}, {_reason(error)}") from error
         if line is None:
             return
         if line:
             if "\0" in "".join(line):
-                raise BadInput(f"row {number} of the CSV holds the character NUL, which is no text")
+                raise BadInput(f"{place(number)}, there is the character NUL, which is no text")
             yield line
             number += 1
 
@@ -149,7 +163,7 @@ def file_spans(blocks: Iterable[bytes], dialect: Dialect = COMMAS) -> Iterator[t
 def names(head: bytes, dialect: Dialect = COMMAS, known: Container[str] = ()) -> tuple[list[str], Dialect]:
     """The columns' names from the first span of a file, and the dialect of the records behind it. Raises BadInput."""
     skipped, dialect = _begin(head, dialect)
-    return header(fields(head[skipped:], dialect), known), dialect
+    return header(fields(head[skipped:], dialect, "the file's first line"), known), dialect
 
 
 def row(record: bytes, columns: list[str], dialect: Dialect = COMMAS) -> dict[str, str]:
@@ -160,13 +174,10 @@ def row(record: bytes, columns: list[str], dialect: Dialect = COMMAS) -> dict[st
     return dict(zip(columns, values, strict=True))
 
 
-def fields(record: bytes, dialect: Dialect = COMMAS) -> list[str]:
-    """The fields of one record. Raises BadInput."""
-    try:
-        text = record.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"the row is not CSV in UTF-8: {error}") from error
-    [line] = islice(_lines(text, dialect), 1) or [[]]
+def fields(record: bytes, dialect: Dialect = COMMAS, what: str = "the row") -> list[str]:
+    """The fields of one record. what: it is, in messages. Raises BadInput."""
+    text = _decoded(record, lambda *_: what, SAVE)
+    [line] = islice(_lines(text, dialect, lambda _: f"{what} is no CSV that can be read"), 1) or [[]]
     return line
 
 

@@ -168,8 +168,10 @@ def test_compressed_files_are_refused(name: str) -> None:
 
 def test_no_inputs_make_no_plan() -> None:
     store = MemoryStore()
-    with pytest.raises(BadInput, match="no input"):
+    with pytest.raises(BadInput, match=r"no input in \['empty\.jsonl', 'head\.csv'\]: a CSV has one on each line"):
         plan.create(store, a_job(store, {"empty.jsonl": b"\n\n", "head.csv": b"a,b\n"}))
+    with pytest.raises(BadInput, match="no input under batch/j1/in/: send files"):
+        plan.create(MemoryStore(), a_job(MemoryStore(), {}))
 
 
 def test_inputs_too_large_are_errors_and_their_neighbors_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,12 @@ def test_what_is_refused(model) -> None:
     ):
         with pytest.raises(BadInput, match=why):
             ask(no_substitute, body)
-    for text, why in ((b"a\n1,2\n", "2 fields"), (b"\xff", "no CSV"), (b'a\n"1', "no CSV"), (b"b\n1\n", "lacks")):
+    for text, why in (
+        (b"a\n1,2\n", "2 fields"),
+        (b"\xff", "no text in"),
+        (b'a\n"1', "no CSV"),
+        (b"b\n1\n", "lacks"),
+    ):
         with pytest.raises(BadInput, match=why):
             ask(no_substitute, text, "text/csv")
     with pytest.raises(Unsupported, match="text/csv"):

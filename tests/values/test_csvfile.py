@@ -122,14 +122,36 @@ def test_a_long_field_is_one_and_a_quote_far_away_closes_nothing() -> None:
         (b"a,b\n1,2,3\n", "row 0 of the CSV has 3 fields, its first line names 2"),
         (b"a;b\n1;2;3\n,\n", "say delimiter=semicolon"),
         (b'a,b\n"x"y,2\n', "in row 0, a quoted field goes on"),
-        (b"a,b\n1,\x00\n", "row 0 of the CSV holds the character NUL"),
-        (b"a\n\xff\n", "UTF-8"),
+        (b"a,b\n1,\x00\n", "in row 0, there is the character NUL"),
+        (b"a\n1\r\n\xe9\n", r"line 3 of the CSV is no text in UTF-8 \(byte 0xe9\): send UTF-8, or declare what it is"),
         (b'"a\n1\n', "in its first line, a quotation mark is not closed"),
     ],
 )
 def test_what_is_refused(body: bytes, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         csvfile.read(body)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (b'"x"y,2\n', "^the row is no CSV that can be read, a quoted field goes on behind its quotation mark$"),
+        (b'"x,2\n', "^the row is no CSV that can be read, a quotation mark is not closed$"),
+        (b"1\0,2\n", "^the row is no CSV that can be read, there is the character NUL, which is no text$"),
+        (b"\xe9,2\n", r"^the row is no text in UTF-8 \(byte 0xe9\): save the file as UTF-8$"),
+        (b"1\n", "^the row has 1 fields, its first line names 2$"),
+    ],
+)
+def test_a_row_alone_is_told_of_as_the_row(record: bytes, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        csvfile.row(record, ["a", "b"])
+
+
+def test_a_first_line_alone_is_told_of_as_such() -> None:
+    with pytest.raises(BadInput, match=r"^the file's first line is no text in UTF-8 \(byte 0xff\): save the file"):
+        csvfile.names("a,b\n".encode("utf-16"))
+    with pytest.raises(BadInput, match=r"^the file's first line is no CSV that can be read, a quotation mark is not"):
+        csvfile.names(b'"a,b\n')
 
 
 def test_more_rows_than_fit() -> None:

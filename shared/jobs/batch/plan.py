@@ -11,6 +11,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 from msgspec import Struct
@@ -31,6 +32,7 @@ RECORDS_PER_CHUNK = 500
 FILES_PER_CHUNK = 50
 CHUNK_BYTES = 64 * MiB
 MAX_CHUNKS = 100_000
+MOST_NAMED = 5
 KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 COMPRESSED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z")
 
@@ -112,7 +114,7 @@ def create(store: Store, job: Job) -> PlanSummary:
         return present
     chunks = list(_numbered(_chunks(store, job)))
     if not chunks:
-        raise BadInput(f"there is no input under {job.prefix}: send files, then start the job")
+        raise BadInput(_why_none(store, job))
     try:
         store.put(plan_key(job.id), msgspec.json.encode(chunks), if_absent=True, content_type=JSON)
     except AlreadyExists:  # another planner was faster, and may have listed fewer files: its plan counts
@@ -121,6 +123,16 @@ def create(store: Store, job: Job) -> PlanSummary:
     # after the plan: where there is a summary, the plan is complete
     store.put(_summary_key(job.id), msgspec.json.encode(summary), content_type=JSON)
     return summary
+
+
+def _why_none(store: Store, job: Job) -> str:
+    names = [info.key.removeprefix(job.prefix) for info in islice(list_all(store, job.prefix), MOST_NAMED)]
+    if not names:
+        return f"there is no input under {job.prefix}: send files, then start the job"
+    return (
+        f"there is no input in {names}: a CSV has one on each line behind its first, which names the columns, JSON "
+        "Lines one on each line, Parquet one in each row"
+    )
 
 
 def _numbered(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
