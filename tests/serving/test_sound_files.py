@@ -83,6 +83,25 @@ def test_a_flac_that_was_cut_is_refused() -> None:
             sounds.decode(FLAC[: int(len(FLAC) * cut)], RATE)
 
 
+ID3V1 = b"TAG" + b"a name".ljust(125, b"\0")
+APE = b"APETAGEX" + struct.pack("<4I", 2000, 32 + 11, 1, 0xA0000000) + bytes(8)  # its header, one item, its footer
+APE += struct.pack("<2I", 2, 0) + b"a\0b" + b"APETAGEX" + struct.pack("<4I", 2000, 32 + 11, 1, 0x80000000) + bytes(8)
+
+
+@pytest.mark.parametrize("tags", [ID3V1, APE, APE + ID3V1], ids=["ID3v1", "APEv2", "both"])
+@pytest.mark.parametrize("body", [WAV, FLAC], ids=["WAV", "FLAC"])
+def test_tags_of_mp3_files_behind_others_are_no_sound(body: bytes, tags: bytes) -> None:
+    assert np.array_equal(sounds.decode(body + tags, RATE), sounds.decode(body, RATE))
+
+
+def test_several_sounds_in_one_file_are_refused() -> None:
+    """The library reads the first, and the rest would be lost."""
+    one = encoded(SOUND, "OGG", None)
+    with pytest.raises(BadInput, match="several sounds, one behind the other: save them as one"):
+        sounds.decode(one + one, RATE)
+    assert len(sounds.decode(one, RATE)) == len(SOUND)
+
+
 @pytest.mark.parametrize("said", [0, 1, 3, 100_000, 2**31, 2**32 - 1])
 def test_the_number_of_an_mp3s_frames_may_be_anything(said: int) -> None:
     lying = changed(MP3, TAG + 8, ">I", said)

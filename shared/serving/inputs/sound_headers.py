@@ -8,7 +8,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from shared.errors import BadInput
+
 FLAC, FLAC_TOTAL = b"fLaC", slice(21, 26)  # the last 36 bits of STREAMINFO's 8 bytes of numbers
+OGG = b"OggS"
+ID3V1, APE = 128, 32  # bytes of such a tag; of the other one's footer, and of its header
 CHUNKS = (b"LIST", b"id3 ", b"ID3 ", b"fact", b"PEAK", b"bext", b"iXML", b"cue ", b"smpl", b"JUNK", b"PAD ", b"afsp")
 # of MPEG's layer III: kbit/s by the header's four bits, of version 1 and of 2 and 2.5; Hz by its two bits
 KILOBITS = (
@@ -38,11 +42,16 @@ def kind_of(body: bytes) -> str | None:
 
 
 def mended(body: bytes) -> bytes:
-    """The file with the length of its content, or as it is where its header has that, or none of its own."""
+    """The file with the length of its content, or as it is where its header has that, or none of its own.
+
+    Raises BadInput for several sounds in one file, of which the library reads the first.
+    """
     if body[:4] == b"RIFF" and body[8:12] == b"WAVE":
-        return _wav(body)
+        return _wav(_untagged(body))
     if body.startswith(FLAC) and len(body) > FLAC_TOTAL.stop:
-        return _flac(body)
+        return _flac(_untagged(body))
+    if body.startswith(OGG):
+        _require_one_sound(body)
     return _mp3(body) if body[:3] == b"ID3" or _frame(body, 0) else body
 
 
@@ -51,6 +60,28 @@ def frames_said(body: bytes) -> int | None:
     if not body.startswith(FLAC):
         return None
     return int.from_bytes(body[FLAC_TOTAL]) & (2**36 - 1) or None
+
+
+def _untagged(body: bytes) -> bytes:
+    """Without the tags of MP3 files (ID3v1, APEv2), which some programs put behind any sound."""
+    if body[-ID3V1:].startswith(b"TAG"):
+        return _untagged(body[:-ID3V1])
+    footer = body[-APE:]
+    if not footer.startswith(b"APETAGEX"):
+        return body
+    _, size, _, flags = struct.unpack_from("<4I", footer, 8)
+    return body[: max(len(body) - size - (APE if flags >> 31 else 0), 0)]
+
+
+def _require_one_sound(body: bytes) -> None:
+    """Raises BadInput where a page begins a stream behind pages of another one: an Ogg file that was appended to."""
+    at, begun = 0, False
+    while body[at : at + 4] == OGG and at + 27 <= len(body):
+        begins, segments = body[at + 5] & 2, body[at + 26]
+        if begins and begun:
+            raise BadInput("the file is several sounds, one behind the other: save them as one, or send each by itself")
+        begun = begun or not begins
+        at += 27 + segments + sum(body[at + 27 : at + 27 + segments])
 
 
 def _flac(body: bytes) -> bytes:
