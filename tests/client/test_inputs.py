@@ -215,6 +215,17 @@ def test_what_json_has_not(client: Client) -> None:
         client.infer("sum", [[1, 2], [1]])
 
 
+def test_bytes_within_a_tensor_are_text_and_no_file() -> None:
+    def describe() -> dict[str, Any]:
+        return {"inputs": [{"name": "x", "datatype": "BYTES", "shape": [-1]}]}
+
+    for value in ([b"a", "\u00e9".encode()], np.array([b"a", "\u00e9".encode()]), ["a", "\u00e9"]):
+        assert json.loads(inputs.tensors(value, describe))["inputs"][0]["data"] == ["a", "\u00e9"]
+    for value in ([b"\x89PNG"], np.array([b"a", b"\xff"])):
+        with pytest.raises(AmaasError, match=r"a tensor's text is UTF-8, which b'.*' is not: decode it"):
+            inputs.tensors(value, describe)
+
+
 def test_a_body_is_what_was_given() -> None:
     def describe() -> dict[str, Any]:
         raise AssertionError("not needed")

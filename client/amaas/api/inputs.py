@@ -225,9 +225,22 @@ def _plain(value: Any) -> Any:
     raise AmaasError(f"{type(value).__name__} is no value that JSON has: give texts, numbers, lists or dicts")
 
 
-def _dumped(document: Any) -> bytes:
+def _of_tensor(value: Any) -> Any:
+    """As _plain, of an element of a tensor: bytes are text there, which is UTF-8, and no file."""
+    if not isinstance(value, bytes | bytearray):
+        return _plain(value)
     try:
-        return json.dumps(document, default=_plain, allow_nan=False).encode()
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise AmaasError(
+            f"a tensor's text is UTF-8, which {bytes(value)!r:.40} is not: decode it, or send it in base64 to a model "
+            "that takes that"
+        ) from error
+
+
+def _dumped(document: Any, plain: Callable[[Any], Any] = _plain) -> bytes:
+    try:
+        return json.dumps(document, default=plain, allow_nan=False).encode()
     except ValueError as error:  # also of a list within itself
         raise AmaasError(
             f"the input cannot be sent as JSON, which has no NaN and no infinity ({error}): use None for a gap in a "
@@ -264,7 +277,7 @@ def tensors(value: Value, describe: Callable[[], Json]) -> bytes:
     for name in value:
         if name not in known:
             raise AmaasError(f"the model has no input {str(name)[:80]!r}: it takes {', '.join(map(repr, known))}")
-    return _dumped({"inputs": [_tensor(known[name], data) for name, data in value.items()]})
+    return _dumped({"inputs": [_tensor(known[name], data) for name, data in value.items()]}, _of_tensor)
 
 
 def _tensor(declared: Json, data: Any) -> Json:
