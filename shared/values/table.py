@@ -99,7 +99,19 @@ class Reader:
             return numbers.cast(np.array(parsed, np.object_), datatype, in_column(column.name))
         if column.mean == 0 and column.std == 1:
             return numbers.from_json(parsed, datatype, in_column(column.name))
-        scaled = (numbers.from_json(parsed, "FP64", in_column(column.name)) - column.mean) / column.std
+        return self._scaled(numbers.from_json(parsed, "FP64", in_column(column.name)), column, datatype)
+
+    def _scaled(self, values: np.ndarray, column: Column, datatype: str) -> np.ndarray:
+        """Raises BadInput for a number that is none any more, beyond the largest of 64 bits."""
+        with np.errstate(over="ignore"):
+            scaled = (values - column.mean) / column.std
+        beyond = np.isinf(scaled)
+        if beyond.any():
+            row = int(beyond.argmax())
+            raise BadInput(
+                f"{in_column(column.name)((row,))}: {float(values[row])!r} is beyond all numbers when it is scaled by "
+                f"the package's mean and std ({column.mean:g}, {column.std:g})"
+            )
         return numbers.cast(scaled, datatype, in_column(column.name))
 
     def _number(self, value: Any, column: Column, row: int, booleans: bool) -> cells.Number:

@@ -128,6 +128,8 @@ def test_what_is_refused(model) -> None:
             ask(no_substitute, text, "text/csv")
     with pytest.raises(Unsupported, match="text/csv"):
         ask(no_substitute, b"x", "image/png")
+    with pytest.raises(Unsupported, match=r"call it text/csv; delimiter=tab, or of a batch job, name it \.csv and"):
+        ask(no_substitute, b"a\n1\n", "text/tab-separated-values")
     with pytest.raises(BadInput, match="goes to no input"):
         input_of(Column(name="z"), ["x", "y"])
 

@@ -133,6 +133,14 @@ def test_nan_reaches_a_model_that_takes_it_for_a_gap() -> None:
         reader.feeds([{"c": None}], [Tensor("x", "INT64", [-1, 1])])
 
 
+@pytest.mark.parametrize("datatype", ["FP64", "FP32", "FP16", "INT64"])
+def test_scaling_that_no_number_can_hold(datatype: str) -> None:
+    """The model was handed an infinity that nobody had sent."""
+    reader = Reader(Table(columns=[Column(name="c", mean=10.0, std=1e-4)]))
+    with pytest.raises(BadInput, match=r"row 1, column 'c': 1e\+308 is beyond all numbers when it is scaled by"):
+        reader.feeds([{"c": 10}, {"c": 1e308}], [Tensor("x", datatype, [-1, 1])])
+
+
 def test_scaling_that_an_integer_cannot_hold() -> None:
     reader = Reader(Table(columns=[Column(name="c", mean=1.0, std=2.0)]))
     assert reader.feeds([{"c": 5}], [Tensor("x", "INT64", [-1, 1])])["x"].tolist() == [[2]]

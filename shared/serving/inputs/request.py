@@ -23,6 +23,7 @@ MOST_LABELS = 100  # that a call brings: each is a run of the model for each inp
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
 FORM = "application/x-www-form-urlencoded"
 CURL = ", which curl -d says of anything: add -H 'Content-Type: …', or send a form by -F"
+TABS = ": call it text/csv; delimiter=tab, or of a batch job, name it .csv and say delimiter=tab"
 FILES = {"image": "image/png or image/jpeg", "audio": "audio/wav or audio/flac"}
 
 
@@ -79,7 +80,7 @@ def read(body: bytes, content_type: str, kind: str, query: dict[str, str]) -> In
         return Inputs([texts.decoded(body)], False, options(query))
     if content_type and "json" not in content_type:
         also = FILES.get(kind, "text/plain" if kind == "text" else "text/csv")
-        hint = CURL if FORM in content_type else ""
+        hint = CURL if FORM in content_type else TABS if "tab-separated" in content_type else ""
         raise Unsupported(f"this model takes {also}, or application/json, not {content_type[:80]!r}{hint}")
     request = _decode(body)
     if all(given is not UNSET and given is not None for given in (request.input, request.inputs)):
