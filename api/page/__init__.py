@@ -33,7 +33,8 @@ BINARY = "binary"
 
 def page(document: dict[str, Any]) -> str:
     """The page of an OpenAPI document, as the API has it."""
-    script, style = ((HERE / name).read_text() for name in ("page.js", "page.css"))
+    fitting, script, style = ((HERE / name).read_text() for name in ("fitting.js", "page.js", "page.css"))
+    script = fitting + script
     environment = minijinja.Environment(templates={"page.html": (HERE / "page.html").read_text()})
     components = document["components"]
     operations = list(_operations(document))

@@ -74,7 +74,8 @@
     return { parameter, field, shown: labeled(parameter.name, field, { path: "in the path", query: "", header: "header" }[parameter.in]) };
   }
 
-  /** Fields of one media type. read: what they have, as {type, body, curl}: curl: arguments, null of no body. */
+  /** Fields of one media type. read: what they have, as {type, body, curl}: curl: arguments, null of no body. offer: takes
+   * an example, and puts it where nothing was typed. */
   function bodyFields(body, required) {
     if (body.fields) return formFields(body);
     if (body.file) {
@@ -87,10 +88,18 @@
     }
     const field = make("textarea", { required, spellcheck: "false" });
     field.value = required && body.examples.length ? body.examples[0].text : "";
-    const examples = choice(body.examples.map((one) => one.name), "–");
-    examples.addEventListener("change", () => { field.value = body.examples.find((one) => one.name === examples.value)?.text ?? field.value; });
+    const known = [...body.examples];
+    const examples = choice(known.map((one) => one.name), "–");
+    examples.addEventListener("change", () => { field.value = known[examples.selectedIndex - 1]?.text ?? field.value; });
+    const offer = (name, text) => {
+      const untouched = !field.value || known.some((one) => one.text === field.value);
+      if (known.length > body.examples.length) { known.pop(); examples.lastChild.remove(); }
+      known.push({ name, text });
+      examples.append(make("option", { value: name, text: name }));
+      if (untouched) { field.value = text; examples.value = name; }
+    };
     const read = () => (field.value ? { type: body.media, body: field.value, curl: ["--data-raw", field.value] } : null);
-    return { read, shown: [...(body.examples.length ? [labeled("Example", examples)] : []), labeled("Body", field, body.media)] };
+    return { read, offer, shown: [...(body.examples.length ? [labeled("Example", examples)] : []), labeled("Body", field, body.media)] };
   }
 
   function formFields(body) {
@@ -118,6 +127,8 @@
 
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
+  const base = () => $("address").value.trim().replace(/\/+$/, "");
+
   /** The call that the fields say: what fetch takes, and the command that does the same. */
   function callOf(operation, parameters, sent) {
     const query = new URLSearchParams();
@@ -129,7 +140,7 @@
       else if (field.value) headers.set(parameter.name, field.value);
     }
     if (sent?.type) headers.set("Content-Type", sent.type);
-    const url = `${$("address").value.trim().replace(/\/+$/, "")}${path}${query.size ? `?${query}` : ""}`;
+    const url = `${base()}${path}${query.size ? `?${query}` : ""}`;
     const command = ["curl", "-X", operation.method, quoted(url), "-H", '"Authorization: Bearer $TOKEN"'];
     for (const [name, value] of headers) command.push("-H", quoted(`${name}: ${value}`));
     for (const one of sent?.curl ?? []) command.push(one.startsWith("-") && sent.curl.indexOf(one) % 2 === 0 ? one : quoted(one));
@@ -165,9 +176,11 @@
       await call(operation, current(), answer, ended.signal);
       send.disabled = !(stop.disabled = true);
     };
+    const fitted = make("p", { class: "quiet", role: "status" });
+    if (fitting.of(operation)) fitting.follow(parameters, base, bodies[0].offer, fitted, refresh);
     const form = make("form", { class: "form", "aria-label": `Try ${operation.id}`, oninput: refresh, onchange: refresh, onsubmit: submit },
       ...(parameters.length ? [make("fieldset", {}, make("legend", { text: "Parameters" }), ...parameters.map((one) => one.shown))] : []),
-      ...(bodies.length > 1 ? [labeled("Content type of the body", media)] : []), ...places,
+      ...(bodies.length > 1 ? [labeled("Content type of the body", media)] : []), fitted, ...places,
       make("div", { class: "row" }, send, stop, make("a", { href: "#token", text: "Address and token" })),
       make("details", {}, make("summary", { text: "As a curl command" }), command, make("div", { class: "row" }, make("button", { type: "button", text: "Copy the command", onclick: copy }), copied)), answer);
     $("address").addEventListener("input", refresh);

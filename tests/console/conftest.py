@@ -13,6 +13,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 import functions.logs.app
 import functions.tokens.app
+from api import page as api_pages
+from api.document import document
+from functions.console import files
 from shared import metrics
 from shared.config import Config
 from shared.storage.memory import MemoryStore
@@ -109,4 +112,40 @@ def opened(browser: Browser, service: world.ConsoleService) -> Iterator[Opened]:
     yield open_page
     for context in contexts:
         context.close()
+    assert problems == []
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page as `python -m api.page FILE` writes it."""
+    file = tmp_path_factory.mktemp("page") / "api.html"
+    file.write_text(api_pages.page(document()))
+    return file
+
+
+@pytest.fixture
+def api_page(
+    browser: Browser, service: world.ConsoleService, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Page]]:
+    """Opens the page, or the file where one is given. It fails the test if the page met an error, or went elsewhere."""
+    monkeypatch.setattr(files, "API_PAGE", built)
+    files.api_page.cache_clear()
+    problems: list[str] = []
+    contexts = []
+
+    def open_page(file: Path | None = None, anchor: str = "", *, refused: bool = False, **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda line: problems.append(line.text) if line.type == "error" and not refused else None)
+        own = ("blob:", "file:", service.api_url)
+        page.on("request", lambda sent: None if sent.url.startswith(own) or refused else problems.append(sent.url))
+        page.goto(f"{file.as_uri() if file else service.api_url + '/docs'}{anchor}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    files.api_page.cache_clear()
     assert problems == []

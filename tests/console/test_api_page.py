@@ -6,16 +6,14 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from api.document import document
-from api.page import page as written
-from functions.console import files
 from tests.client.gateway import Call, Handler
 from tests.cloud.generated_arguments import ROW
 from tests.console.conftest import ROOT
@@ -28,42 +26,6 @@ OPERATIONS = {one["operationId"]: one for path in DOCUMENT["paths"].values() for
 COAT = ROOT / "examples/images/fashion-0006-coat.png"
 FILE = "File (sent with its own type)"
 BIG = 2**53 + 1
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page as `python -m api.page FILE` writes it."""
-    file = tmp_path_factory.mktemp("page") / "api.html"
-    file.write_text(written(DOCUMENT))
-    return file
-
-
-@pytest.fixture
-def api_page(
-    browser: Browser, service: ConsoleService, built: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Page]]:
-    """Opens the page, or the file where one is given. It fails the test if the page met an error, or went elsewhere."""
-    monkeypatch.setattr(files, "API_PAGE", built)
-    files.api_page.cache_clear()
-    problems: list[str] = []
-    contexts = []
-
-    def open_page(file: Path | None = None, anchor: str = "", *, refused: bool = False, **options: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}} | options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda line: problems.append(line.text) if line.type == "error" and not refused else None)
-        own = ("blob:", "file:", service.api_url)
-        page.on("request", lambda sent: None if sent.url.startswith(own) or refused else problems.append(sent.url))
-        page.goto(f"{file.as_uri() if file else service.api_url + '/docs'}{anchor}")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    files.api_page.cache_clear()
-    assert problems == []
 
 
 def form(page: Page, operation: str) -> Locator:
