@@ -105,6 +105,17 @@ def test_the_page_of_a_task_is_true(task: str, store: MemoryStore) -> None:
     assert all(one == expected for one in shapes), (shapes, expected)
 
 
+def test_labels_of_tensors_name_the_classes_of_the_protocol_s_extension(store: MemoryStore) -> None:
+    package = {"model.onnx": linear([[0.0, 1.0]]), "amaas.json": b'{"task": "tensor", "labels": ["no", "yes"]}'}
+    assert push(store, "m", package)["state"] == "registered"
+    said = {"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [3]}
+    asked = {"inputs": [said], "outputs": [{"name": "y", "parameters": {"classification": 1}}]}
+    reply = call(inference.handler, "POST", "/v2/models/m/infer", json.dumps(asked).encode())
+    assert reply.json["outputs"][0]["data"] == ["3.0:1:yes"]
+    plain = call(inference.handler, "POST", "/models/m/predict", b'{"inputs": {"x": [[3]]}}')
+    assert plain.json["outputs"] == {"y": [[0.0, 3.0]]}
+
+
 def test_each_task_has_a_page() -> None:
     listed = (PAGES / "README.md").read_text(encoding="utf-8")
     for task in TASKS:
