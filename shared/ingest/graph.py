@@ -20,9 +20,15 @@ MAGIC = {
     b"\x80": "a Python pickle",
     b"\x1f\x8b": "a gzip archive",
     b"\x89HDF": "an HDF5 file, such as a Keras model",
+    b"GGUF": "a GGUF file of llama.cpp",
+    b"\xfd7zXZ": "an xz archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"BZh": "a bzip2 archive",
+    b"Rar!": "a RAR archive",
     b"{": "a JSON document",
     b"<": "an XML or HTML document",
 }
+LFS = b"version https://git-lfs.github.com/spec/"
 LEAVES = ("TensorProto", "SparseTensorProto", "Tensor", "SparseTensor")
 SMALL = 4096  # elements: a tensor that is a shape or a count is smaller
 
@@ -44,6 +50,13 @@ def parse(data: bytes) -> Any:
 
 def require_onnx(data: bytes) -> None:
     """Raises Refused (not_onnx) where the first bytes of a file are those of something else."""
+    if data.startswith(LFS):
+        raise Refused(
+            "not_onnx",
+            "model.onnx is a pointer of Git LFS, and not the file: fetch that by `git lfs pull`, and upload it again",
+        )
+    if data[4:8] == b"TFL3":
+        raise Refused("not_onnx", "model.onnx is a TensorFlow Lite model, not an ONNX model; export the model to ONNX")
     for magic, kind in MAGIC.items():
         if data.startswith(magic):
             raise Refused("not_onnx", f"model.onnx is {kind}, not an ONNX model; export the model to ONNX")

@@ -53,6 +53,13 @@ def test_a_folder_brings_them_whatever_they_end_in(client: Client, service: Serv
     assert "parameters" in service.sent_files()
 
 
+def test_weights_of_another_spelling_are_named(client: Client, tmp_path: Path) -> None:
+    file = save(tmp_path, "net.onnx", "net.onnx.data")
+    (tmp_path / "net.onnx.data").rename(tmp_path / "Net.onnx.data")
+    with pytest.raises(AmaasError, match=r"which is not there: rename Net\.onnx\.data to that"):
+        client.push(file)
+
+
 def test_weights_that_are_missing_are_named(run: Run, service: Service, tmp_path: Path) -> None:
     path = save(tmp_path, "net.onnx", "net.onnx.data")
     (tmp_path / "net.onnx.data").unlink()

@@ -109,7 +109,8 @@ def test_what_is_no_package_is_refused_before_anything_is_sent(
 
 def test_a_folder_without_a_model_says_what_to_do(client: Client, package: Path) -> None:
     (package / "model.onnx").rename(package / "net.onnx")
-    with pytest.raises(AmaasError, match=r"has no model\.onnx; rename net\.onnx to that"):
+    (package / "other.ONNX").write_bytes(b"graph")
+    with pytest.raises(AmaasError, match=r"has no model\.onnx of net\.onnx, other\.ONNX: push one of these files"):
         client.push(package)
     with pytest.raises(AmaasError, match="does not exist"):
         client.push(package / "nowhere")

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amaas.api import huggingface
+from amaas.api import foreign, huggingface
 from amaas.errors import AmaasError
 
 PROGRAM = "amaas.convert"
@@ -25,16 +25,6 @@ EXTRAS = {
     "sklearn": ("joblib", "sklearn", "skl2onnx", "onnxruntime", "pandas"),
     "boost": ("onnxmltools", "onnxruntime", "pandas"),
     "mlflow": ("yaml", "onnxruntime", "numpy"),
-}
-# of other forms: what makes ONNX of them
-EXPORTS = {
-    ".pt": "torch.onnx.export(model, inputs, 'model.onnx')",
-    ".pth": "torch.onnx.export(model, inputs, 'model.onnx')",
-    ".safetensors": "optimum-cli export onnx --model FOLDER OUT",
-    ".h5": "python -m tf2onnx.convert --keras model.h5 --output model.onnx",
-    ".keras": "model.export('model.onnx', format='onnx')",
-    ".tflite": "python -m tf2onnx.convert --tflite model.tflite --output model.onnx",
-    ".cbm": "model.save_model('model.onnx', format='onnx')",
 }
 MLFLOW = "MLmodel"  # the file that says what a folder of MLflow's is
 HEAD = 4096  # bytes by which a file is known
@@ -54,14 +44,14 @@ def model_in(path: Path) -> Path | None:
     Raises AmaasError of several, and of other forms than are converted.
     """
     if path.is_file():
-        if path.suffix in EXPORTS:
-            raise AmaasError(f"{path.name} is no ONNX: make some of it, as by `{EXPORTS[path.suffix]}`, and push that")
-        return path if path.suffix in (*PICKLES, *XGBOOST, *LIGHTGBM) else None
+        if said := foreign.refusal_of_file(path):
+            raise AmaasError(said)
+        return path if path.suffix.lower() in (*PICKLES, *XGBOOST, *LIGHTGBM) else None
     if (path / MLFLOW).is_file() and not _is_described(path):
         return path / MLFLOW
-    if not path.is_dir() or list(path.glob("*.onnx")):
+    if not path.is_dir() or foreign.graphs(path):
         return None
-    found = [file for file in sorted(path.iterdir()) if file.suffix in PICKLES or _is_booster(file)]
+    found = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICKLES or _is_booster(file)]
     if len(found) > 1:
         raise AmaasError(f"{path} has several models, {found[0].name} and {found[1].name}: push one of these files")
     return found[0] if found else None
@@ -74,11 +64,11 @@ def _is_described(path: Path) -> bool:
 
 def _is_booster(file: Path) -> bool:
     """By its name, and what it begins with: other files are JSON or text, too."""
-    if not file.is_file() or file.suffix not in (*XGBOOST, *LIGHTGBM):
+    if not file.is_file() or file.suffix.lower() not in (*XGBOOST, *LIGHTGBM):
         return False
     with file.open("rb") as opened:
         head = opened.read(HEAD).lstrip()
-    return head.startswith(b"tree") if file.suffix in LIGHTGBM else head.startswith(b"{") and b"learner" in head
+    return head.startswith(b"tree") if file.suffix.lower() in LIGHTGBM else head.startswith(b"{") and b"learner" in head
 
 
 def convert(path: Path, folder: Path, examples: Path | None, *, trust_pickle: bool) -> Converted:
@@ -86,15 +76,15 @@ def convert(path: Path, folder: Path, examples: Path | None, *, trust_pickle: bo
     if path.name == MLFLOW:
         require("mlflow", path)
         return run({"kind": "mlflow", "path": str(path.parent.resolve()), "folder": str(folder)}, path)
-    if path.suffix in PICKLES and not trust_pickle:
+    if path.suffix.lower() in PICKLES and not trust_pickle:
         raise AmaasError(
             f"{path.name} is a pickle, and reading one runs whatever code is in it: if you made it, or trust who did, "
             "say --trust-pickle, and it is converted on this machine; else ask who made it for ONNX"
         )
-    if path.suffix not in PICKLES and not _is_booster(path):
-        library = "XGBoost" if path.suffix in XGBOOST else "LightGBM"
+    if path.suffix.lower() not in PICKLES and not _is_booster(path):
+        library = "XGBoost" if path.suffix.lower() in XGBOOST else "LightGBM"
         raise AmaasError(f"{path.name} is no model of {library} as its save_model writes it: push a package or ONNX")
-    extra = "sklearn" if path.suffix in PICKLES else "boost"
+    extra = "sklearn" if path.suffix.lower() in PICKLES else "boost"
     require(extra, path)
     said = str(examples.resolve()) if examples else None
     return run({"kind": "model", "path": str(path.resolve()), "folder": str(folder), "examples": said}, path)

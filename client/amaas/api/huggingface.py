@@ -102,10 +102,9 @@ def weights(model: Path) -> dict[str, Path]:
                 f"such as {model.stem}.data"
             )
         if not (model.parent / name).is_file():
-            raise AmaasError(
-                f"{model} keeps weights in {name!r}, which is not there: put that file beside it, or save the model "
-                "as one file"
-            )
+            near = next((one.name for one in model.parent.iterdir() if one.name.lower() == name.lower()), None)
+            what = f"rename {near} to that" if near else "put that file beside it, or save the model as one file"
+            raise AmaasError(f"{model} keeps weights in {name!r}, which is not there: {what}")
     return {name: model.parent / name for name in named}
 
 

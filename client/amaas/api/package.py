@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from amaas.api import conversion, encoders, huggingface, json_files, whisper
+from amaas.api import archives, conversion, encoders, foreign, huggingface, json_files, whisper
 from amaas.errors import AmaasError
 
 Note = Callable[[str], None]  # takes what the user should know
@@ -36,6 +36,14 @@ def opened(
     rows that a conversion is proven with. trust_pickle: whether a pickle may be read, which runs the code in it. note
     is called with what the user should know of what was derived. Raises AmaasError.
     """
+    if path.is_file() and archives.suffix(path):
+        if graph or examples:
+            raise AmaasError(f"{path.name} is an archive: unpack it, and push the folder with --graph or --examples")
+        with tempfile.TemporaryDirectory(prefix="amaas-push-") as name:
+            inner = archives.unpack(path, Path(name))
+            with opened(inner, trust_pickle=trust_pickle, note=note) as packed:
+                yield packed
+        return
     model = conversion.model_in(path)
     if examples is not None and model is None:
         raise AmaasError(f"{path} is not converted, which examples are for: put them into a golden set instead")
@@ -144,17 +152,16 @@ def files(path: Path) -> dict[str, Path]:
     if path.is_file():
         return {MODEL: path} | huggingface.weights(path)
     if not path.is_dir():
-        raise AmaasError(f"{path} does not exist: give a package folder or an .onnx file")
+        what = "is neither a file nor a folder" if path.exists() else "does not exist"
+        raise AmaasError(f"{path} {what}: give a package folder or an .onnx file")
     standard = {name: path / name for name in STANDARD if (path / name).is_file()}
     if MODEL not in standard:
-        raise AmaasError(f"{path} is not a package: it has no {MODEL}{_advice(path)}")
+        graphs = foreign.graphs(path)
+        if len(graphs) != 1:
+            raise AmaasError(f"{path} is not a package: it has no {MODEL}{foreign.advice_on_folder(path)}")
+        standard = {MODEL: graphs[0]} | standard
     weights = {file.name: file for file in sorted(path.iterdir()) if file.name.endswith(WEIGHTS) and file.is_file()}
     return standard | _referenced(path, manifest(standard)) | weights | huggingface.weights(standard[MODEL])
-
-
-def _advice(path: Path) -> str:
-    others = sorted(path.glob("*.onnx"))
-    return f"; rename {others[0].name} to that, or push that file alone" if others else ""
 
 
 def _referenced(path: Path, manifest: dict[str, Any]) -> dict[str, Path]:
@@ -173,7 +180,10 @@ def _names(manifest: dict[str, Any]) -> list[str]:
 
 def model_name(path: Path, package: dict[str, Path]) -> str:
     """The name in the manifest, else that of the file or folder."""
-    return str(manifest(package).get("name") or (path.stem if path.is_file() else path.resolve().name))
+    own = path.resolve().name
+    if path.is_file():
+        own = path.name[: -len(archives.suffix(path) or path.suffix) or None]
+    return str(manifest(package).get("name") or own)
 
 
 def manifest(package: dict[str, Path]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,19 @@ from amaas.api.connection import Connection, Json
 from amaas.api.journal import Journal
 from amaas.errors import AmaasError, ApiError, Rejected
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 UNCHECKED = ("failed", "expired")  # states of uploads that ended without a verdict
+
+
+def _named(source: Path, files: dict[str, Path]) -> str:
+    """What a package, or its file, is called, if a model can be. Raises AmaasError."""
+    name = package.model_name(source, files)
+    if not NAME.fullmatch(name) or ".." in name:
+        raise AmaasError(
+            f"{name[:200]!r} is what {source} is called, and no model name: give one (--model), of letters, digits, "
+            "'.', '_' and '-', at most 100, starting with a letter or a digit"
+        )
+    return name
 
 
 class Uploads(Connection):
@@ -43,7 +56,7 @@ class Uploads(Connection):
         source = Path(path)
         rows = None if examples is None else Path(examples)
         with package.opened(source, graph, examples=rows, trust_pickle=trust_pickle, note=on_note) as files:
-            name = model or package.model_name(source, files)
+            name = model or _named(source, files)
             session = self._sent(name, files, on_progress)
         upload = session["upload_id"]
         return self.wait_for_upload(upload, timeout) if wait else self.get_upload(upload)

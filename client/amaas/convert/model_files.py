@@ -15,9 +15,9 @@ XGBOOST, LIGHTGBM = (".json", ".ubj", ".xgb"), (".txt", ".lgb")
 
 def opened(path: Path) -> tuple[Original, list[str]]:
     """The model, and what is to be said of it. Raises NotConverted."""
-    if path.suffix in XGBOOST:
+    if path.suffix.lower() in XGBOOST:
         return boosters.of_xgboost_file(path), []
-    if path.suffix in LIGHTGBM:
+    if path.suffix.lower() in LIGHTGBM:
         return boosters.of_lightgbm_file(path), []
     found, notes = pickles.load(path)
     return _of(found, path), notes
