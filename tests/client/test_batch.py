@@ -80,6 +80,26 @@ def test_a_folder_of_inputs(amaas: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("machine")
+def test_what_a_folder_has_besides_inputs(amaas: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "inputs" / ".git").mkdir(parents=True)
+    for name in (".git/HEAD", ".DS_Store", "a.json"):
+        (tmp_path / "inputs" / name).write_text("1")
+    rows = amaas("batch", "m", "inputs").stdout.splitlines()
+    assert [json.loads(row)["input"] for row in rows] == ["a.json"]
+    (tmp_path / "inputs" / "b.json").touch()
+    before = len(service.calls)
+    for source in ("inputs", "inputs/b.json"):
+        told = amaas("batch", "m", source, code=1).stderr
+        assert "b.json is empty: take it away, or put an input into it" in told
+    assert len(service.calls) == before, "no job is left behind"
+
+
+def test_outputs_that_have_no_place_are_told_before_the_job(amaas: Run, service: Service, rows: str) -> None:
+    told = amaas("batch", "m", rows, "--out", "nowhere/out.jsonl", code=2).stderr
+    assert "there is no folder 'nowhere' to write it to: make it first" in told and not service.calls
+
+
+@pytest.mark.usefixtures("machine")
 def test_a_job_without_any_answer_fails(amaas: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('"refused"\n')
     assert (

@@ -103,13 +103,22 @@ class BatchJobs(Connection):
 
 
 def _files(source: Path) -> dict[str, Path]:
-    """Files by the names they are sent under. Raises AmaasError if there are none."""
+    """Files by the names they are sent under, without hidden ones. Raises AmaasError if none or empty."""
     if source.is_file():
-        return {source.name: source}
-    files = {path.relative_to(source).as_posix(): path for path in sorted(source.rglob("*")) if path.is_file()}
+        files = {source.name: source}
+    else:
+        names = {path.relative_to(source): path for path in sorted(source.rglob("*")) if path.is_file()}
+        files = {name.as_posix(): path for name, path in names.items() if not _is_hidden(name)}
     if not files:
         raise AmaasError(f"{source} contains no files: a batch job needs at least one input")
+    if empty := next((path for path in files.values() if not path.stat().st_size), None):
+        raise AmaasError(f"{empty} is empty: take it away, or put an input into it")
     return files
+
+
+def _is_hidden(name: Path) -> bool:
+    """Of systems and tools, such as .DS_Store and all of .git: no inputs."""
+    return any(part.startswith(".") for part in name.parts)
 
 
 def _announcement(files: dict[str, Path], names: list[str]) -> list[Json]:

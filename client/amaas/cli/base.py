@@ -6,6 +6,7 @@ neither.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,16 @@ def removed(receipt: dict[str, Any]) -> str:
     if kept := receipt.get("kept"):
         text += f"; {kept} versions stay, hidden, until the bucket's Object Lock lets them go"
     return text
+
+
+class OutputFile(click.Path):
+    """A file to be written, in a folder that is there: what is asked for takes time, and would be lost."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        folder = os.path.dirname(os.fspath(value)) or "."
+        if not os.path.isdir(folder):
+            self.fail(f"there is no folder {folder!r} to write it to: make it first, or name another", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class LocalFolder(click.Path):

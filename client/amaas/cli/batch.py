@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amaas.cli.base import Context, DefaultGroup, note, reference, removed, verb
+from amaas.cli.base import Context, DefaultGroup, OutputFile, note, reference, removed, verb
 from amaas.cli.display.text import as_json, echo
 from amaas.cli.ending import Interrupted, written
 from amaas.errors import AmaasError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 verbs = click.Group()
 out_option = click.option(
-    "--out", type=click.Path(dir_okay=False, writable=True), help="The file for the outputs. Default: standard output."
+    "--out", type=OutputFile(dir_okay=False, writable=True), help="The file for the outputs. Default: standard output."
 )
 
 

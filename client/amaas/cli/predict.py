@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from amaas.cli.base import Context, reference, verb
+from amaas.cli.base import Context, OutputFile, reference, verb
 from amaas.cli.ending import written
 
 Reference = tuple[str, str | None]
@@ -84,7 +84,7 @@ def predict(
 @click.option("--method", type=click.Choice(["occlusion", "rise", "cam"]), help="For images.")
 @click.option("--target", help="For a model that generates text: the answer to explain. Default: its own.")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, writable=True), help="For an image: write a PNG with the reasons in red."
+    "--out", type=OutputFile(dir_okay=False, writable=True), help="For an image: write a PNG with the reasons in red."
 )
 def explain(
     context: Context,
