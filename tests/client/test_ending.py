@@ -188,9 +188,17 @@ def test_a_full_disk_of_out_names_the_file(run: Run, log: Log, tmp_path: Path) -
     assert refused.startswith("amaas: /dev/full is not whole (No space left on device): ")
 
 
-def test_few_characters_are_no_error(env: dict[str, str], log: Log) -> None:
+def test_few_characters_are_no_error(run: Run, env: dict[str, str], log: Log, tmp_path: Path) -> None:
     done = of_process(env | {"PYTHONIOENCODING": "ascii"}, "status", stdout=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (0, "") and "\\xb7" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("ready - ")
+    push(log, "m")
+    (tmp_path / "card.md").write_text("Grüße ☃ 🎉 →", encoding="utf-8")
+    run("edit", "m", "--card", "card.md")
+    done = of_process(env | {"PYTHONIOENCODING": "ascii"}, "show", "m", stdout=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, "") and "Gr\\u00fc\\u00dfe \\u2603 \\ud83c\\udf89 ->" in done.stdout
+    for encoding in ("ascii", "latin-1", "utf-8"):
+        done = of_process(env | {"PYTHONIOENCODING": encoding}, "show", "m", "--json", stdout=subprocess.PIPE)
+        assert json.loads(done.stdout)["card"] == "Grüße ☃ 🎉 →"
 
 
 def test_a_folder_that_is_gone(env: dict[str, str], tmp_path: Path) -> None:

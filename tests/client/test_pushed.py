@@ -1,4 +1,4 @@
-"""What `amaas push` says at its end: what the version is used for, and what to do next."""
+"""What verbs say at their ends: of a push, what the version is used for; of a file, what is wrong with it."""
 
 from __future__ import annotations
 
@@ -25,3 +25,9 @@ def test_a_later_version_is_to_be_promoted(run: Run, log: Log, package: Path) ->
 def test_nothing_more_is_said_where_the_model_cannot_be_seen(run: Run, service: Service, package: Path) -> None:
     service.trouble = [Trouble("GET", "/models/fashion$", 403)]
     assert run("push", str(package)).stdout == "fashion version 1 is registered\n"
+
+
+def test_a_card_in_another_encoding(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "card.md").write_bytes("Grüße".encode("latin-1"))
+    result = run("edit", "m", "--card", "card.md")
+    assert result.exit_code == 2 and "card.md is not UTF-8: save it as that" in result.stderr and not service.calls

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from amaas.cli.display.text import as_json, echo
+from amaas.cli.display.text import ASCII, as_json, echo
 from amaas.errors import AmaasError, Rejected
 
 DEBUG = "AMAAS_DEBUG"
@@ -158,7 +158,7 @@ def _ready() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
         elif isinstance(stream, TextIOWrapper):
             with suppress(ValueError, OSError):
-                stream.reconfigure(errors="backslashreplace")
+                stream.reconfigure(errors=ASCII)
 
 
 def _discard_output() -> None:

@@ -88,7 +88,10 @@ def signature(context: Context, model: tuple[str, str | None]) -> None:
 @reason_option
 def edit(context: Context, model: str, tags: tuple[str, ...], card: str | None, reason: str | None) -> None:
     """Replace a model's tags or its card."""
-    text = Path(card).read_text(encoding="utf-8") if card else None
+    try:
+        text = Path(card).read_text(encoding="utf-8-sig") if card else None
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{card} is not UTF-8: save it as that", param_hint="--card") from error
     with context.client() as client:
         updated = client.update_model(model, card=text, tags=list(tags) or None, reason=reason)
     context.report(updated, model, f"is edited; its tags are {', '.join(updated['tags']) or 'none'}")

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import sys
 from typing import Any
 
 import click
+
+# what the command line draws with, where the terminal has ASCII alone
+DRAWN = {
+    **dict.fromkeys("█▉▊▋▌", "#"),
+    **dict.fromkeys("▍▎▏", ":"),
+    **dict(zip("▁▂▃▄▅▆▇", "_.-=+*%", strict=True)),
+    "→": "->",
+    "·": "-",
+    "×": "x",
+    "…": "...",
+    "┤": "|",
+}
 
 
 def clean(value: Any) -> str:
@@ -20,11 +34,27 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     click.echo(clean(text), err=err, nl=nl)
 
 
+def drawn_in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """An error handler of codecs: bars and arrows as signs of ASCII, all else by its number, as JSON writes it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(DRAWN.get(sign) or json.dumps(sign)[1:-1] for sign in text), error.end
+
+
+codecs.register_error(ASCII := "amaas.ascii", drawn_in_ascii)
+
+
+def _takes_all(stream: Any) -> bool:
+    """Whether a stream has all signs there are; others would break a text of JSON."""
+    return str(getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-").startswith("utf")
+
+
 def as_json(value: Any, indent: int | None = None) -> str:
     """JSON that is readable, and has control characters and marks of direction as escapes only."""
     import unicodedata
 
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=not _takes_all(sys.stdout))
     if text.isascii():
         return text
     return "".join(
