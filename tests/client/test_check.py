@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -77,12 +79,19 @@ def test_what_is_missing_is_said(run: Run, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_code_of_a_checkout_is_taken_with_its_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = tmp_path / "clone" / "client" / "amaas"
-    (tmp_path / "clone" / ".local" / "build" / "IngestFunction").mkdir(parents=True)
-    (tmp_path / "clone" / ".local" / "python").write_text("/usr/bin/python3\n3.11\n")
-    monkeypatch.setattr(package_of_the_client, "__file__", str(code / "__init__.py"))
+    clone = tmp_path / "clone"
+    function = clone / ".local" / "build" / "IngestFunction"
+    for folder, module in ((clone, "shared"), (function, "shared"), (function, "onnx")):
+        (folder / module).mkdir(parents=True)
+        (folder / module / "__init__.py").touch()
+    (clone / ".local" / "python").write_text(f"{sys.executable}\n3.11\n")
+    monkeypatch.setattr(package_of_the_client, "__file__", str(clone / "client" / "amaas" / "__init__.py"))
     place = gate._place()
-    assert place.python == "/usr/bin/python3" and [one.name for one in place.folders] == ["clone", "python", "python"]
+    assert [one.name for one in place.folders] == ["clone", "IngestFunction", "python", "python"]
+    environment = {"PYTHONPATH": os.pathsep.join(map(str, place.folders))}
+    program = "import onnx, shared; print(onnx.__file__); print(shared.__file__)"
+    done = subprocess.run([place.python, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(function / "onnx" / "__init__.py"), str(clone / "shared" / "__init__.py")]
 
 
 def test_a_gate_that_fails_itself_is_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

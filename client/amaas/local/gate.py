@@ -68,7 +68,8 @@ def _place() -> Place:
         if (built / "IngestFunction").is_dir() and (folder / ".local" / "python").is_file():
             python = (folder / ".local" / "python").read_text(encoding="utf-8").splitlines()[0]
             layers = [built / "CoreLayer" / "python", built / "RuntimeLayer" / "python"]
-            return Place(python, [folder, *layers])  # the function's own files are what it imports, and this is not
+            # `shared` is the checkout's, which may be newer than what was built; packages are the built function's
+            return Place(python, [folder, built / "IngestFunction", *layers])
     raise AmaasError(
         "the check runs the model, which needs more: in a checkout, `make run`, or pip install './client[check]'"
     )
