@@ -13,6 +13,7 @@ import click
 
 from amaas.cli.base import Context, OutputFile, reference, verb
 from amaas.cli.ending import written
+from amaas.errors import AmaasError
 
 Reference = tuple[str, str | None]
 verbs = click.Group()
@@ -116,6 +117,8 @@ def explain(
         with written(str(out), "explain it again, to another place"):
             Path(str(out)).write_bytes(answer)
         context.report({"picture": out}, name, f"the reasons are in {out}")
+    elif picture:
+        raise AmaasError(f"{out} is not written: only explanations of images are pictures; without --out, it is shown")
     else:
         context.answer(answer, lambda console: display.explanation(console, answer))
 
@@ -153,7 +156,7 @@ def infer(context: Context, model: Reference, body: Any) -> None:
     name, version = model
     try:
         request = json.load(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"is not valid JSON: {error}", param_hint="BODY") from error
     with context.client() as client:
         response = client.infer(name, request, version)
@@ -167,19 +170,30 @@ def _given(
     if [input, data, text].count(None) != 2:
         raise click.UsageError("give one of INPUT, --data and --text")
     if text is not None:
-        return text.encode(), content_type or "text/plain"
+        return _encoded(text, "--text"), content_type or "text/plain"
     return _data(data, content_type) if data is not None else _content(str(input)), content_type
 
 
 def _content(input: str) -> Path | bytes:
-    return sys.stdin.buffer.read() if input == "-" else Path(input)
+    if input != "-":
+        return Path(input)
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed: give a file, or send the input into it")
+    return sys.stdin.buffer.read()
+
+
+def _encoded(text: str, option: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:  # bytes of the shell's that are in no encoding of its
+        raise click.BadParameter("is not UTF-8: put it into a file, and give that", param_hint=option) from error
 
 
 def _data(data: str, content_type: str | None) -> bytes:
     if content_type is None or content_type.endswith("json"):
         try:
             json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             hint = "; text or CSV needs --type, as text/plain"
             raise click.BadParameter(f"is not valid JSON: {error}{hint}", param_hint="--data") from error
-    return data.encode()
+    return _encoded(data, "--data")

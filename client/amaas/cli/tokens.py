@@ -9,6 +9,8 @@ import click
 from amaas.cli.base import Context, verb
 
 verbs = click.Group()
+LONGEST = 3650  # days that a token may live, as the service has it
+LIMITS = ("rate", "burst", "quota", "batch_jobs", "training_jobs", "upload_bytes", "texts", "text_tokens")
 
 
 class Limit(click.ParamType):
@@ -24,6 +26,8 @@ class Limit(click.ParamType):
             amount = float(number.replace("_", ""))
         except ValueError:
             amount = -1
+        if equals and name not in LIMITS:
+            self.fail(f"there is no limit {name!r}: there are {', '.join(LIMITS)}", param, ctx)
         if not equals or not 0 <= amount < float("inf"):
             self.fail(f"{value!r} is no limit: write it as quota=10000", param, ctx)
         return name, int(amount) if amount.is_integer() else amount
@@ -45,7 +49,7 @@ def token() -> None:
 )
 @click.option(
     "--days",
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0, LONGEST, min_open=True),
     help="Days until it expires. Default: what the deployment says, 90.",
 )
 @click.option(

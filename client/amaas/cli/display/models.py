@@ -154,5 +154,5 @@ def redriven(out: Console, uploads: list[Json]) -> None:
 def status(out: Console, status: Json) -> None:
     state = "ready" if status["ready"] else "live, not ready" if status["live"] else "down"
     count = status["models"]
-    number = "" if count is None else f"· {count} model{'' if count == 1 else 's'}"
-    line(out, state, number, "·", status["url"])
+    number = [] if count is None else ["·", f"{count} model{'' if count == 1 else 's'}"]
+    line(out, state, *number, "·", status["url"])
