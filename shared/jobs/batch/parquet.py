@@ -10,7 +10,7 @@ from typing import Any
 from shared.errors import BadInput
 from shared.values.plain import plain
 
-SECRET = re.compile(r".*`Err` value: ", re.DOTALL)  # of Rust's own words of a panic, before those of the error
+PANIC = re.compile(r".*`Err` value: ", re.DOTALL)  # how Rust begins the report of a panic; behind it is the reason
 
 
 def read_rows(path: str, name: str, size: int) -> Iterator[list[dict[str, Any]]]:
@@ -34,7 +34,7 @@ def read_rows(path: str, name: str, size: int) -> Iterator[list[dict[str, Any]]]
 
 
 def _unreadable(name: str, error: BaseException) -> BadInput:
-    reason = SECRET.sub("", str(error), count=1)[:200]
+    reason = PANIC.sub("", str(error), count=1)[:200]
     return BadInput(f"{name!r} cannot be read as Parquet ({reason}): write the whole file again, or send CSV")
 
 
