@@ -6,7 +6,7 @@ Callers say where the cell stands: a ValueError has the reason only.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 DIGITS = 400  # of a whole number: more than the largest float has
@@ -82,6 +82,23 @@ def spellings(value: Any) -> list[str]:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return [str(int(value)), str(value)]
     return [str(value), f"{value}.0"] if isinstance(value, int) else [str(value)]
+
+
+def look_alike(text: Any, others: Iterable[Any]) -> str:
+    """The end of a message that text is none of others, where it looks like one; else empty.
+
+    Accents are letters of their own or parts of others: macOS' names of files have them the other way.
+    """
+    if not isinstance(text, str) or text.isascii():
+        return ""
+    from unicodedata import normalize  # few calls need it
+
+    same = normalize("NFC", text)
+    twin = next((other for other in others if isinstance(other, str) and normalize("NFC", other) == same), None)
+    if twin is None:
+        return ""
+    form = "NFC" if twin == same else "NFD" if twin == normalize("NFD", text) else "the same form"
+    return f"; {shown(text)} looks like one, but its accents are other characters of Unicode: send it in {form}"
 
 
 def shown(value: Any) -> str:

@@ -53,6 +53,7 @@ class Reader:
                 return value
             raise BadInput(
                 f"row {number} has the columns {strange[:10]}, which the model lacks: it takes {list(names)[:50]}"
+                f"{cells.look_alike(strange[0], names)}"
             )
         raise BadInput(f"row {number} must be an object with, or a list of, {len(names)} columns: {list(names)[:50]}")
 
@@ -153,7 +154,8 @@ class Reader:
             return int(code)
         if column.unknown is None:
             known = [cells.text(category) for category in column.categories[:20]]
-            raise BadInput(f"row {row}: {cells.shown(value)} is no category of {column.name!r}: {known}")
+            alike = cells.look_alike(value, column.categories)
+            raise BadInput(f"row {row}: {cells.shown(value)} is no category of {column.name!r}: {known}{alike}")
         return column.unknown
 
     def _of_texts(self, texts: list[str], column: Column, datatype: str) -> np.ndarray:

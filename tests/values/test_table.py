@@ -206,3 +206,16 @@ def test_spellings() -> None:
     assert cells.text(True) == "true" and cells.text(2.0) == "2.0" and cells.text(2) == "2"
     with pytest.raises(ValueError, match="is text"):
         cells.text(None)
+
+
+def test_accents_that_are_other_characters_are_told_of() -> None:
+    """A column or a category that looks just like one of the model's, and is none."""
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    for ours, sent, form in ((composed, apart, "NFC"), (apart, composed, "NFD")):
+        reader = Reader(Table(columns=[Column(name=ours, type="category", categories=[ours])]))
+        with pytest.raises(BadInput, match=rf"which the model lacks.*; '{sent}' looks like one.*: send it in {form}$"):
+            reader.rows([{sent: ours}])
+        with pytest.raises(BadInput, match=rf"is no category of.*; '{sent}' looks like one.*: send it in {form}$"):
+            reader.feeds([{ours: sent}], [Tensor("x", "FP32", [-1, 1])])
+        with pytest.raises(BadInput, match=r"is no category of 'caf.+': \['caf.+'\]$"):
+            reader.feeds([{ours: "th\u00e9"}], [Tensor("x", "FP32", [-1, 1])])
