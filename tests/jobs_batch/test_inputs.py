@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
 from shared import batch_keys
 from shared.errors import BadInput, Conflict
 from shared.jobs.batch import plan, progress, sources
+from shared.jobs.batch.requests import InputFile
 from shared.jobs.batch.rows import build_request
 from shared.package.manifest import Manifest, Tensor
 from shared.package.table import Column, Csv, Table
@@ -52,6 +54,14 @@ def test_files_are_inputs_with_the_type_that_their_name_says() -> None:
     requests, lines = predict_files({"b/x.png": b"1", "b/y.JPG": b"2", "z": b"3"}, IMAGES)
     assert requests == [(b"1", "image/png"), (b"2", "image/jpeg"), (b"3", "application/octet-stream")]
     assert [line["input"] for line in lines] == ["b/x.png", "b/y.JPG", "z"]
+
+
+def test_an_empty_file_is_an_input_beside_the_others() -> None:
+    """A folder with one was refused as a whole."""
+    assert msgspec.convert({"name": "b.png", "size": 0}, InputFile).size == 0
+    requests, lines = predict_files({"a.png": b"1", "b.png": b"", "c.jsonl": b"", "d.csv": b"", "e.png": b"2"}, IMAGES)
+    assert requests == [(b"1", "image/png"), (b"", "image/png"), (b"2", "image/png")]
+    assert [line["input"] for line in lines] == ["a.png", "b.png", "e.png"]
 
 
 def test_csv_rows_become_tensors_by_name_or_as_one_vector() -> None:

@@ -31,10 +31,10 @@ SHA256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
 class InputFile(Struct, frozen=True):
-    """size: in bytes, which its URL is signed for: nothing else can be sent to it."""
+    """size: in bytes, which its URL is signed for: nothing else can be sent to it. An empty file is an input, too."""
 
     name: str
-    size: Annotated[int, Meta(ge=1, le=MAX_FILE)]
+    size: Annotated[int, Meta(ge=0, le=MAX_FILE)]
     sha256: SHA256 | None = None
 
 
