@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 from amaas.convert import packages, rows, scikit
 from amaas.convert.errors import NotConverted
 from sklearn import preprocessing
+from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.impute import SimpleImputer
+from sklearn.kernel_approximation import Nystroem
+from sklearn.neighbors import NearestCentroid
 
 from shared.package import manifest
 from shared.package.manifest import Manifest
@@ -168,6 +172,43 @@ def test_what_skl2onnx_leaves_out_is_refused(tmp_path: Path) -> None:
     model = models.make_pipeline(*steps).fit(models.GAPS[["age", "income"]], models.STAYS)
     joblib.dump(model, tmp_path / "model.pkl")
     with pytest.raises(NotConverted, match="LogisticRegression has been converted to a graph that does not run"):
+        packages.of_a_model(tmp_path / "model.pkl", tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: models.make_pipeline(preprocessing.SplineTransformer(), models.LogisticRegression()),
+            r"SplineTransformer, a part of this model, has no conversion to ONNX \(skl2onnx knows no Spline",
+        ),
+        (
+            lambda: models.make_pipeline(
+                models.ColumnTransformer([("n", models.make_pipeline(SimpleImputer(), Nystroem()), ["age"])]),
+                models.VotingClassifier([("a", models.LogisticRegression())]),
+            ),
+            "Nystroem, a part of this model, has no conversion",
+        ),
+        (
+            lambda: models.make_pipeline(preprocessing.FunctionTransformer(np.log1p), models.LogisticRegression()),
+            "FunctionTransformer, a part of this model, has no conversion to ONNX .* unless the transform function",
+        ),
+        (
+            lambda: NearestCentroid(),
+            r"NearestCentroid has no conversion to ONNX .skl2onnx knows no NearestCentroid.: train",
+        ),
+    ],
+)
+def test_the_step_without_a_conversion_is_named(tmp_path: Path, make: Callable[[], Any], words: str) -> None:
+    joblib.dump(make().fit(models.NUMBERS, models.STAYS), tmp_path / "model.pkl")
+    with pytest.raises(NotConverted, match=words):
+        packages.of_a_model(tmp_path / "model.pkl", tmp_path, None)
+
+
+def test_a_vectorizer_without_words_of_its_own_is_named(tmp_path: Path) -> None:
+    model = models.make_pipeline(HashingVectorizer(), models.LogisticRegression()).fit(models.TEXTS, models.TOPICS)
+    joblib.dump(model, tmp_path / "model.pkl")
+    with pytest.raises(NotConverted, match="HashingVectorizer, a part of this model, has no conversion to ONNX"):
         packages.of_a_model(tmp_path / "model.pkl", tmp_path, None)
 
 

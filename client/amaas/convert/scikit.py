@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from amaas.convert import boost_in_pipelines, exact, graph, scikit_columns
+from amaas.convert import boost_in_pipelines, exact, failing_steps, graph, scikit_columns
 from amaas.convert.columns import NONE_OF_THEM, VECTOR, Columns, Table
 from amaas.convert.errors import NotConverted
 from amaas.convert.original import TEXT, Original, spelled
@@ -116,14 +116,31 @@ def _graph(model: Any, columns: Columns, labels: list[str]) -> Any:
         warnings.simplefilter("ignore")
         try:
             made = converted({"zipmap": False} if labels else None)
-        except NameError as error:  # classifiers that have scores, and no dictionaries of them
-            if "zipmap" not in str(error):
-                raise
+        except Exception as error:
+            if not (isinstance(error, NameError) and "zipmap" in str(error)):
+                raise _refused(model, error) from error
+            # classifiers that have scores, and no dictionaries of them
             made = converted({id(_last(model)): {"raw_scores": True}})
     graph.name_inputs(made, [name for name, _ in types])
     graph.set_locale(made)
     made = graph.with_one_output(made, len(labels))
     return graph.with_codes(made, columns)
+
+
+def _refused(model: Any, error: Exception) -> NotConverted:
+    """Names the step that has no conversion, which skl2onnx's own error may not."""
+    last = _last(model)
+    step, reason = failing_steps.first(model, OPSETS) or (last, failing_steps.shortened(error, type(last).__name__))
+    name = type(step).__name__
+    if step is last or step is model:
+        return NotConverted(
+            f"{name} has no conversion to ONNX ({reason}): train a model that skl2onnx converts, or export ONNX "
+            "yourself and push that file"
+        )
+    return NotConverted(
+        f"{name}, a part of this model, has no conversion to ONNX ({reason}): fit the model with another one in its "
+        "place, do what it does before the call, or export ONNX yourself and push that file"
+    )
 
 
 def _types(columns: Columns) -> list[tuple[str, Any]]:

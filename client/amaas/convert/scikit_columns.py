@@ -12,7 +12,7 @@ from amaas.convert.errors import NotConverted
 from amaas.convert.original import TEXT
 
 UNKNOWN = ("ignore", "infrequent_if_exist", "use_encoded_value", "warn")  # handle_unknown that is no error
-REMEMBERED = ("support_vectors_", "_fit_X", "X_train_")  # rows of the training that a model keeps
+REMEMBERED = ("support_vectors_", "_fit_X", "X_train_", "quantiles_")  # rows that a model keeps, or columns of such
 NEAR = 1e-6  # of a variance, whose mean was rounded
 WIDTH = 2.0  # deviations on both sides of a mean
 
@@ -20,7 +20,7 @@ WIDTH = 2.0  # deviations on both sides of a mean
 def columns(model: Any) -> Columns:
     """Raises NotConverted where the model does not say."""
     first = _chain(model)[0]
-    if hasattr(first, "vocabulary_"):
+    if hasattr(first, "build_analyzer"):
         return Columns([Column(TEXT, "text")], in_graph=True)
     names = [str(name) for name in getattr(model, "feature_names_in_", [])]
     count = len(names) or getattr(model, "n_features_in_", None)
@@ -97,7 +97,7 @@ def _chosen(step: Any, chosen: Any, places: list[int]) -> list[int]:
 
 def _learn(step: Any, found: list[Column]) -> None:
     """What a fitted step says of the columns that it sees."""
-    if hasattr(step, "vocabulary_"):
+    if hasattr(step, "build_analyzer"):
         found[0].kind = "text"
         return
     for place, column in enumerate(found):
