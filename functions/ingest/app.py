@@ -12,7 +12,7 @@ import msgspec
 from shared.entry.wiring import config, log
 from shared.ingest import pipeline, recheck
 from shared.ingest.verdict import Limits
-from shared.uploads import states, unfinished
+from shared.uploads import forms, unfinished
 from shared.uploads.quiet import QuietFolder, Timer
 
 logger = logging.getLogger(__name__)
@@ -110,6 +110,6 @@ def _seconds(context: Any) -> float:
     return max(0.0, remaining - MARGIN)
 
 
-def _report(upload: states.Upload) -> dict[str, Any]:
+def _report(upload: forms.Upload) -> dict[str, Any]:
     logger.info("upload", extra={"upload": upload.upload_id, "state": upload.state, "code": upload.code})
     return {"upload_id": upload.upload_id, "state": upload.state, "version": upload.version}

@@ -21,10 +21,10 @@ from shared.ingest.verdict import Limits
 from shared.package import bounds, processing
 from shared.storage.base import ObjectInfo, Store
 from shared.uploads import inbox, inbox_packages, quiet, refusals
+from shared.uploads.forms import Upload, UploadSession
 from shared.uploads.inbox_packages import Package, Refusal
 from shared.uploads.quiet import QuietFolder, Timer
 from shared.uploads.sessions import MANIFEST_FILE, MODEL_FILE
-from shared.uploads.states import Upload, UploadSession
 
 MAX_GRAPH = 64 * MiB  # bytes of a graph that is read for names: one with its weights elsewhere is small
 # of a tensor with external data, the entry `location`: tags and lengths of the two strings, then the file's name

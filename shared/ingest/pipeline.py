@@ -30,10 +30,10 @@ from shared.registry import models, versions
 from shared.registry.log import Log
 from shared.registry.state import Change, Version
 from shared.storage.base import ObjectNotFound, Store
-from shared.uploads import attempts, inbox, sessions, states, unfinished
+from shared.uploads import attempts, forms, inbox, sessions, states, unfinished
+from shared.uploads.forms import Upload, UploadSession
 from shared.uploads.quiet import QuietFolder, Timer
 from shared.uploads.sessions import MANIFEST_FILE, MODEL_FILE
-from shared.uploads.states import Upload, UploadSession
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def check_unfinished(
         except Exception:  # a fault of ours that one upload brings out must not block the uploads behind it
             logger.exception("still without a verdict", extra={"upload": entry.upload_id})
             continue
-        ended += [upload] if upload is not None and upload.state in states.FINAL else []
+        ended += [upload] if upload is not None and upload.state in forms.FINAL else []
     return ended
 
 
@@ -125,7 +125,7 @@ def ingest(log: Log, config: Config, session: UploadSession, limits: Limits) -> 
     After the last attempt nothing is raised: the upload has ended as failed.
     """
     upload = attempts.begin(log.store, session)
-    if upload.state in states.FINAL:
+    if upload.state in forms.FINAL:
         return _ended(upload)
     try:
         version = _register(log, config, session, limits)
@@ -139,7 +139,7 @@ def ingest(log: Log, config: Config, session: UploadSession, limits: Limits) -> 
         logger.exception("interrupted", extra={"upload": session.upload_id, "attempt": upload.attempts})
         with contextlib.suppress(AmaasError):
             upload = attempts.interrupt(log.store, session, type(error).__name__)
-            if upload.state in states.FINAL:
+            if upload.state in forms.FINAL:
                 return _ended(upload)
         raise
     return states.advance(log.store, session, "registered", version=version.version)
@@ -209,7 +209,7 @@ def _known_version(log: Log, session: UploadSession, files: dict[str, Path]) -> 
     for version in log.read(session.model).versions.values():
         if version.source == digests.get(MODEL_FILE) and inbox.brought(log.store, session, version.upload, digests):
             return version
-    noted = [states.File(name, path.stat().st_size, digests[name]) for name, path in files.items()]
+    noted = [forms.File(name, path.stat().st_size, digests[name]) for name, path in files.items()]
     states.update(log.store, session, lambda upload: replace(upload, files=noted))
     return None
 

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from shared.clock import now
 from shared.storage.base import Store
-from shared.uploads.states import FINAL, Lease, Named, Upload, moved, update
+from shared.uploads.forms import FINAL, Lease, Named, Upload
+from shared.uploads.states import moved, update
 
 MAX_ATTEMPTS = 5
 LEASE = 960.0  # seconds: longer than the ingest function may run (template.yaml), so its holder is dead by then

@@ -11,8 +11,8 @@ from shared import keys
 from shared.clock import now
 from shared.errors import Conflict
 from shared.storage.base import Purged, Store
-from shared.uploads import attempts, inbox, states
-from shared.uploads.states import Deletion, Upload
+from shared.uploads import attempts, forms, inbox, states
+from shared.uploads.forms import Deletion, Upload
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def delete(store: Store, upload_id: str, by: str, prepare: Callable[[Upload], No
     """
     session = states.read_session(store, upload_id)
     upload = states.read_state(store, session)
-    if upload.state not in states.FINAL and attempts.leased(upload):
+    if upload.state not in forms.FINAL and attempts.leased(upload):
         raise Conflict(f"upload {upload_id!r} is being checked: delete it when that has ended, within minutes")
     states.advance(store, session, "expired", code="deleted", reason="its files were deleted before they were checked")
     purged = store.purge(f"{keys.upload_objects(upload_id)}files/")

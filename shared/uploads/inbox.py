@@ -12,8 +12,8 @@ from shared.errors import NotFound
 from shared.formats import DAMAGED, UNREADABLE
 from shared.storage.base import ObjectInfo, Store, list_all
 from shared.uploads import inbox_packages, states
+from shared.uploads.forms import UPLOAD, File, UploadSession
 from shared.uploads.inbox_packages import Package, Refusal
-from shared.uploads.states import UPLOAD, File, UploadSession
 
 HORIZON = 6 * 86400.0  # seconds: below the life of sessions (template.yaml), by which a known object is recognized
 

@@ -8,7 +8,7 @@ from shared import keys
 from shared.errors import BadInput
 from shared.formats import DAMAGED
 from shared.storage.base import Store, get_many
-from shared.uploads.states import SESSION, UPLOAD, Upload, UploadSession
+from shared.uploads.forms import SESSION, UPLOAD, Upload, UploadSession
 
 SCANNED = 1000  # sessions that one page looks at, at most: two reads each
 MISSING = b""

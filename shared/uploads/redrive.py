@@ -17,8 +17,8 @@ from shared import keys
 from shared.errors import BadInput, NotFound
 from shared.formats import DAMAGED
 from shared.storage.base import Store
-from shared.uploads import inbox, states
-from shared.uploads.states import UploadSession
+from shared.uploads import forms, inbox, states
+from shared.uploads.forms import UploadSession
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def _redrive_object(store: Store, raw_key: str) -> Redriven:
 
 def _reopen(store: Store, session: UploadSession) -> Redriven:
     upload = states.reopen(store, session)
-    outcome: Literal["ended", "reopened"] = "ended" if upload.state in states.FINAL else "reopened"
+    outcome: Literal["ended", "reopened"] = "ended" if upload.state in forms.FINAL else "reopened"
     redriven = Redriven(outcome, upload.upload_id, upload.model, upload.state)
     logger.info("redriven", extra=msgspec.to_builtins(redriven))
     return redriven

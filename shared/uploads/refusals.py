@@ -11,8 +11,8 @@ from shared import keys, metrics
 from shared.clock import new_id, now
 from shared.storage.base import AlreadyExists, ObjectNotFound, Store
 from shared.uploads import inbox, states
+from shared.uploads.forms import File, Upload, UploadSession, first
 from shared.uploads.inbox_packages import Refusal
-from shared.uploads.states import File, Upload, UploadSession
 
 logger = logging.getLogger(__name__)
 
@@ -44,18 +44,7 @@ def refuse(store: Store, refusal: Refusal, by: str) -> Upload:
 
 
 def _write_state(store: Store, session: UploadSession, refusal: Refusal) -> Upload:
-    upload = Upload(
-        upload_id=session.upload_id,
-        model=session.model,
-        stored_state="rejected",
-        by=session.by,
-        created_at=session.created_at,
-        updated_at=session.created_at,
-        files=session.files,
-        code=refusal.code,
-        reason=refusal.reason,
-        inbox_key=next(iter(session.keys.values())),
-    )
+    upload = first(session, "rejected", code=refusal.code, reason=refusal.reason)
     key = keys.upload_state(session.model, session.upload_id)
     try:
         store.put(key, msgspec.json.encode(upload), if_absent=True, content_type="application/json")

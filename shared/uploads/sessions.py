@@ -11,7 +11,7 @@ from shared.clock import now
 from shared.config import Config, MiB
 from shared.errors import BadInput, TooLarge
 from shared.storage.base import Store
-from shared.uploads import states
+from shared.uploads import forms, states
 from shared.uploads.destinations import destination
 
 MODEL_FILE = "model.onnx"
@@ -50,7 +50,7 @@ def create(
     repeated.
     """
     require_valid(model, request, config)
-    files = [states.File(file.name, file.size, file.sha256) for file in request.files]
+    files = [forms.File(file.name, file.size, file.sha256) for file in request.files]
     session = states.open_session(store, model, files, by, identity or None, name)
     destinations = [
         destination(
@@ -74,7 +74,7 @@ def create(
     }
 
 
-def has_own_files(session: states.UploadSession) -> bool:
+def has_own_files(session: forms.UploadSession) -> bool:
     """Whether a session names the objects in its own folder, and no others."""
     try:
         own = {file.name: keys.upload_file(session.upload_id, file.name) for file in session.files}

@@ -1,4 +1,4 @@
-"""Upload sessions, each written once, and the state of each upload.
+"""Upload sessions are opened, and the state of each upload moves. What is stored: forms.py.
 
 The state moves waiting → checking → registered | rejected | failed | expired and never leaves an end state, however
 often and in whatever order storage events arrive; only an operator's redrive (redrive.py) opens a failed one again.
@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Literal, Protocol
 
 import msgspec
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from shared import formats, keys
@@ -21,92 +19,7 @@ from shared.clock import new_id, now
 from shared.errors import AmaasError, NotFound
 from shared.formats import Damaged
 from shared.storage.base import AlreadyExists, ObjectNotFound, PreconditionFailed, Store, list_all
-
-State = Literal["waiting", "checking", "registered", "rejected", "failed", "expired"]
-FINAL = ("registered", "rejected", "failed", "expired")
-
-
-class File(Struct, frozen=True, omit_defaults=True):
-    """One file of a package. size in bytes and sha256 (hex) where the client stated them."""
-
-    name: str
-    size: int | None = None
-    sha256: str | None = None
-
-
-class Named(Protocol):
-    """Whatever says which upload of which model it is about."""
-
-    @property
-    def upload_id(self) -> str: ...
-
-    @property
-    def model(self) -> str: ...
-
-
-class UploadSession(Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
-    """The files that a client announced. keys: the object key of each file, by name. name: of the caller's token."""
-
-    upload_id: str
-    model: str
-    by: str
-    created_at: str
-    files: list[File]
-    keys: dict[str, str]
-    name: str | None = None
-
-
-class Lease(Struct, frozen=True):
-    """Who checks an upload at present. holder: a process and its thread. until: by then, its check has ended."""
-
-    holder: str
-    until: str
-
-
-class Deletion(Struct, frozen=True):
-    """That an upload's files were deleted, no contents and no names. kept: versions that Object Lock holds, hidden."""
-
-    by: str
-    at: str
-    objects: int
-    versions: int
-    bytes: int
-    kept: int = 0
-
-
-class Upload(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=1):
-    """The state of an upload, as it is stored.
-
-    stored_state, ending: the state is `ending` where that is set. Release 0.1 knows four states and reads a `failed`
-    or `expired` upload as a rejected one, whose reason says what happened (formats.py: an addition that is safe to
-    ignore). inbox_key: of an object that came through the inbox. attempts: how many checks have started. lease: of the
-    one that may still be running. deletion: the receipt, where its files were deleted.
-    """
-
-    upload_id: str
-    model: str
-    stored_state: Literal["waiting", "checking", "registered", "rejected"] = field(name="state")
-    by: str
-    created_at: str
-    updated_at: str
-    files: list[File] = field(default_factory=list)
-    version: int | None = None
-    code: str | None = None
-    reason: str | None = None
-    ending: Literal["failed", "expired"] | None = None
-    inbox_key: str | None = None
-    attempts: int = 0
-    lease: Lease | None = None
-    deletion: Deletion | None = None
-
-    @property
-    def state(self) -> State:
-        return self.ending or self.stored_state
-
-
-# created once, before any thread: see registry/state.py
-SESSION = msgspec.json.Decoder(UploadSession)
-UPLOAD = msgspec.json.Decoder(Upload)
+from shared.uploads.forms import FINAL, SESSION, UPLOAD, Deletion, File, Named, State, Upload, UploadSession, first
 
 
 def open_session(
@@ -141,19 +54,9 @@ def write_session(store: Store, session: UploadSession) -> UploadSession:
 def _create_state(store: Store, session: UploadSession) -> None:
     """The marker comes first: a state that nobody would find again could never end."""
     store.put(keys.unfinished(session.model, session.upload_id), b"")
-    state = Upload(
-        upload_id=session.upload_id,
-        model=session.model,
-        stored_state="waiting",
-        by=session.by,
-        created_at=session.created_at,
-        updated_at=session.created_at,
-        files=session.files,
-        inbox_key=next((key for key in session.keys.values() if key.startswith(keys.INBOX)), None),
-    )
     key = keys.upload_state(session.model, session.upload_id)
     try:
-        store.put(key, msgspec.json.encode(state), if_absent=True, content_type="application/json")
+        store.put(key, msgspec.json.encode(first(session)), if_absent=True, content_type="application/json")
     except AlreadyExists:  # restored from a copy, or another call wrote it, and it may have ended since
         if read_state(store, session).state in FINAL:
             _unmark(store, session)

@@ -15,9 +15,9 @@ from shared import keys
 from shared.errors import BadInput, NotFound
 from shared.formats import DAMAGED, UNREADABLE
 from shared.storage.base import ObjectNotFound, Store, get_many, list_all
-from shared.uploads import inbox, states
+from shared.uploads import forms, inbox, states
 from shared.uploads.attempts import MAX_ATTEMPTS, leased
-from shared.uploads.states import UPLOAD, Upload, UploadSession
+from shared.uploads.forms import UPLOAD, Upload, UploadSession
 
 PATIENCE = 900.0  # seconds after the last file's arrival in which its event may still be on its way
 LAST_ATTEMPT = 3 * 3600.0  # seconds after the arrival: the last attempt is made behind an outage of some hours
@@ -84,7 +84,7 @@ def mark_again(store: Store) -> int:
 def _has_ended(store: Store, session: UploadSession) -> bool:
     """False, too, for a session without a state: the next look writes it. Raises TooNew."""
     try:
-        return states.read_state(store, session).state in states.FINAL
+        return states.read_state(store, session).state in forms.FINAL
     except ObjectNotFound:
         return False
 
@@ -93,7 +93,7 @@ def judge(store: Store, entry: Unfinished, patience: float, current_time: float)
     """What is to be done with an upload. patience: as PATIENCE; below 0 or 0, no event can be on its way."""
     if entry.upload is None:
         return _without_state(store, entry)
-    if entry.upload.state in states.FINAL:
+    if entry.upload.state in forms.FINAL:
         return Judgment("forget")
     objects = {info.key: info.modified for info in list_all(store, keys.upload_objects(entry.upload_id))}
     try:

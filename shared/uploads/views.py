@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.paging import NextPage
-from shared.uploads import attempts, redrive, states
+from shared.uploads import attempts, forms, redrive
 
 
 class HttpCall(Struct):
@@ -110,7 +110,7 @@ class UploadList(Struct):
     next: NextPage
 
 
-def upload(stored: states.Upload) -> Upload:
+def upload(stored: forms.Upload) -> Upload:
     shown = attempts.presented(stored)
     return msgspec.convert(msgspec.to_builtins(shown) | {"state": shown.state}, Upload)
 

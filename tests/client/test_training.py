@@ -18,7 +18,7 @@ from shared import keys
 from shared.config import Config
 from shared.jobs.training import job as jobs
 from shared.registry.log import Log
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.client.conftest import Run
 from tests.client.gateway import Service, Trouble
 from tests.jobs_training.conftest import BUCKET, Queue
@@ -45,7 +45,7 @@ class Container(Queue):
 
 
 def registered(log: Log, job: str) -> None:
-    ticket = states.open_session(log.store, "m", [states.File("model.onnx")], "ann", job)
+    ticket = states.open_session(log.store, "m", [forms.File("model.onnx")], "ann", job)
     push(log, "m")
     states.advance(log.store, ticket, "registered", version=log.read("m").latest)
 

@@ -19,6 +19,7 @@ from shared.runtime import layout
 from shared.serving import forms
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
+from shared.uploads.forms import File
 from tests.cloud.template import ROOT, TEMPLATE, region
 from tests.ingest.quantized import FORMS
 from tools import build
@@ -52,7 +53,7 @@ def test_the_models_layer_holds_the_bytes_that_a_push_will_be_served_as(name: st
         package.mkdir()
         (package / "model.onnx").write_bytes(FORMS["matmul_integer"]().model.SerializeToString())
     store = MemoryStore()
-    files = [states.File(path.name) for path in sorted(package.iterdir())]
+    files = [File(path.name) for path in sorted(package.iterdir())]
     ticket = states.open_session(store, package.name, files, "test")
     for path in package.iterdir():
         store.put(ticket.keys[path.name], path.read_bytes())

@@ -24,7 +24,7 @@ from shared.registry.log import Log
 from shared.registry.state import Change, Policy, Target
 from shared.storage.base import ObjectInfo
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.failing import FailingStore, Plan, never
 from tests.jobs_training.conftest import REQUEST, Queue
 from tests.registry.conftest import push
@@ -121,7 +121,7 @@ def a_training_job(world: World) -> dict[str, str]:
 
 def a_failed_upload(world: World) -> dict[str, str]:
     """Its file has arrived, twice: the first of the two is a version of the object that is to be deleted, too."""
-    session = states.open_session(world.store, "m", [states.File("model.onnx", 2)], "tester")
+    session = states.open_session(world.store, "m", [forms.File("model.onnx", 2)], "tester")
     for body in (b"{}", b"[]"):
         world.store.put(session.keys["model.onnx"], body)
     states.advance(world.store, session, "failed", code="interrupted", reason="the disk was full")

@@ -20,7 +20,7 @@ from shared.registry.log import Log
 from shared.registry.state import Change, Target
 from shared.signing.local import LocalKey
 from shared.storage.s3 import S3Store
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests import servers
 from tests.serving.test_models import publish
 from tests.support import caller, linear, load_event
@@ -161,7 +161,7 @@ def test_the_authorizer_imports_no_more_than_it_needs(deployed: dict[str, str], 
 def test_reading_the_control_plane_takes_no_sdk(deployed: dict[str, str], function: str, path: str) -> None:
     if "UPLOAD" in path:
         store = S3Store(deployed["BUCKET"], deployed["AWS_ENDPOINT_URL"])
-        path = path.replace("UPLOAD", states.open_session(store, "m", [states.File("model.onnx")], "ann").upload_id)
+        path = path.replace("UPLOAD", states.open_session(store, "m", [forms.File("model.onnx")], "ann").upload_id)
     event = load_event("apigateway_proxy") | {"httpMethod": "GET", "path": path, "body": None}
     event["requestContext"]["authorizer"] = caller("read")
     done = run(CALL_ANY, deployed, json.dumps(event | {"queryStringParameters": None}), function)

@@ -18,7 +18,7 @@ from shared.jobs.batch import job as batch_jobs
 from shared.jobs.training import job as training_jobs
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.functions.test_redrive import Letters
 from tests.support import FORM, call, form, linear, s3_event
 
@@ -52,10 +52,10 @@ def theirs(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> dict[str, str
     monkeypatch.setattr(upload, "failures", lambda: letters)
     from functions.ingest import app as ingest
 
-    session = states.open_session(store, "theirs", [states.File("model.onnx")], "bob")
+    session = states.open_session(store, "theirs", [forms.File("model.onnx")], "bob")
     store.put(session.keys["model.onnx"], linear([[1.0], [0.0]]))
     ingest.handler(s3_event(session.keys["model.onnx"]), None)
-    failed = states.open_session(store, "theirs", [states.File("model.onnx")], "bob")
+    failed = states.open_session(store, "theirs", [forms.File("model.onnx")], "bob")
     states.advance(store, failed, "failed", code="killed", reason="by a test")
     letters.add(s3_event(failed.keys["model.onnx"]))
     job, trained = new_id(), new_id()
@@ -116,7 +116,7 @@ def test_the_queue_of_failed_uploads_is_of_all_models(theirs: dict[str, str], st
 
 
 def test_nothing_is_redriven_of_a_call_that_one_upload_refuses(theirs: dict[str, str], store: MemoryStore) -> None:
-    own = states.open_session(store, "mine", [states.File("model.onnx")], "ann")
+    own = states.open_session(store, "mine", [forms.File("model.onnx")], "ann")
     states.advance(store, own, "failed", code="killed", reason="by a test")
     both = {"uploads": [own.upload_id, theirs["upload_id"]]}
     assert call(upload.handler, "POST", "/uploads/redrive", both, scopes="admin:mine").status == 403

@@ -13,7 +13,7 @@ from functions.upload import app as upload
 from shared import keys
 from shared.clock import new_id
 from shared.storage.memory import MemoryStore
-from shared.uploads import recent, states
+from shared.uploads import forms, recent, states
 from tests.support import call, linear, s3_event
 
 BODY = linear([[1.0], [0.0]])
@@ -59,7 +59,7 @@ def test_only_what_the_token_may_read(put: MemoryStore, scopes: str, models: set
 
 
 def test_pages_have_each_upload_once(store: MemoryStore) -> None:
-    ids = [states.open_session(store, f"m{n % 3}", [states.File("model.onnx")], "ann").upload_id for n in range(25)]
+    ids = [states.open_session(store, f"m{n % 3}", [forms.File("model.onnx")], "ann").upload_id for n in range(25)]
     for limit in (1, 4, 25, 100):
         found, cursor, pages = [], None, 0
         while pages == 0 or cursor:
@@ -75,7 +75,7 @@ def test_a_page_of_others_uploads_ends_and_says_where_to_go_on(
     monkeypatch.setattr(recent, "SCANNED", 10)
     for number in range(25):
         states.open_session(
-            store, "theirs" if number < 24 else "own", [states.File("model.onnx")], "ann", new_id(number)
+            store, "theirs" if number < 24 else "own", [forms.File("model.onnx")], "ann", new_id(number)
         )
     found: list[str] = []
     cursor, pages = None, 0
@@ -90,8 +90,8 @@ def test_what_a_container_forges_and_what_is_damaged_hides_nothing(put: MemorySt
     """A container may write any object of its upload: a session of no model, a state, a name that is none."""
     for number, model in enumerate(("", "../a", "a")):
         forged = f"training-0190a0b0c0{number}-0011223344556677"
-        session = states.UploadSession(
-            upload_id=forged, model=model, by="x", created_at="", files=[states.File("x")], keys={"x": "x"}
+        session = forms.UploadSession(
+            upload_id=forged, model=model, by="x", created_at="", files=[forms.File("x")], keys={"x": "x"}
         )
         put.put(f"uploads/{forged}/ticket.json", msgspec.json.encode(session))
         put.put(f"uploads/{forged}/state.json", b"{}")

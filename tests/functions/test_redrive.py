@@ -13,7 +13,7 @@ from functions.upload import app as upload
 from shared.errors import Unavailable
 from shared.ingest import pipeline
 from shared.storage.memory import MemoryStore
-from shared.uploads import attempts, states
+from shared.uploads import attempts, forms, states
 from shared.uploads.redrive import Letter
 from tests.proofs.stores import age, keys_of
 from tests.support import call, linear, s3_event
@@ -50,7 +50,7 @@ def letters(monkeypatch: pytest.MonkeyPatch) -> Letters:
 
 
 def send(store: MemoryStore, model: str = "m") -> str:
-    session = states.open_session(store, model, [states.File("model.onnx")], "ann")
+    session = states.open_session(store, model, [forms.File("model.onnx")], "ann")
     store.put(session.keys["model.onnx"], BODY)
     return session.upload_id
 

@@ -12,14 +12,14 @@ from shared.registry import models
 from shared.registry.log import Log
 from shared.registry.state import Change
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.registry.conftest import push
 from tests.support import linear
 
 
 def test_what_no_event_led_to_a_verdict_is_looked_for(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticket = states.open_session(store, "late", [states.File("model.onnx")], "ann")
-    waiting = states.open_session(store, "waiting", [states.File("model.onnx")], "ann")
+    ticket = states.open_session(store, "late", [forms.File("model.onnx")], "ann")
+    waiting = states.open_session(store, "waiting", [forms.File("model.onnx")], "ann")
     store.put(ticket.keys["model.onnx"], linear([[1.0], [0.0]]))
     store.put("inbox/dropped/x.onnx", linear([[2.0], [0.0]]))
     nothing = {"handled": [], "rechecked": []}

@@ -28,7 +28,7 @@ from shared.registry import catalog
 from shared.registry.log import Log
 from shared.serving.layer import Layer
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.functions.test_access import authorizer_event
 from tests.registry import release
 from tests.registry.conftest import push
@@ -173,7 +173,7 @@ def written() -> Iterator[tuple[str, bytes]]:
     log = Log(store)
     push(log, "m", 1)
     catalog.compact(log)
-    states.open_session(store, "m", [states.File("model.onnx")], "ann")
+    states.open_session(store, "m", [forms.File("model.onnx")], "ann")
     job = batch_jobs.create(
         store, batch_jobs.Job(id="j1", model="m", version=1, by="ann", created_at="", prefix="batch/j1/in/")
     )
@@ -210,7 +210,7 @@ def test_a_package_of_a_later_format_is_rejected_with_a_reason(store: MemoryStor
     monkeypatch.setattr(ingest, "config", lambda: Config(bucket="amaas"))
     for number, expected in ((1, "registered"), (2, "rejected")):
         files = {"model.onnx": linear([[1.0]]), "amaas.json": msgspec.json.encode({"format": number})}
-        session = states.open_session(store, "served", [states.File(name) for name in files], "ann")
+        session = states.open_session(store, "served", [forms.File(name) for name in files], "ann")
         for name, body in files.items():
             store.put(session.keys[name], body)
         ingest.handler(s3_event(session.keys["model.onnx"]), None)

@@ -18,7 +18,7 @@ from shared.jobs.training.job import Job
 from shared.registry import blobs
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import inbox, inbox_packages, states
+from shared.uploads import forms, inbox, inbox_packages, states
 from tests.support import call, linear, s3_event
 
 
@@ -31,7 +31,7 @@ def job(store: MemoryStore) -> Job:
 
 def sent(store: MemoryStore, identity: str, model: str = "m", by: str = "ann", **ticket: Any) -> dict[str, Any]:
     """As a container sends it. ticket: members of the session that it exchanges."""
-    session = states.open_session(store, model, [states.File("model.onnx")], by, identity)
+    session = states.open_session(store, model, [forms.File("model.onnx")], by, identity)
     if ticket:
         body = msgspec.json.encode(msgspec.to_builtins(session) | {"format": 1} | ticket)
         store.put(keys.upload_session(identity), body)
@@ -110,7 +110,7 @@ def test_an_upload_names_its_own_files_whoever_wrote_its_session(store: MemorySt
 
 
 def test_a_session_that_names_another_upload_is_none(store: MemoryStore, job: Job) -> None:
-    theirs = states.open_session(store, "theirs", [states.File("model.onnx")], "victim").upload_id
+    theirs = states.open_session(store, "theirs", [forms.File("model.onnx")], "victim").upload_id
     identity = jobs.upload_id(job.id)
     ingest.handler(s3_event(forge(store, identity, theirs)), None)
     assert call(upload.handler, "GET", f"/uploads/{identity}").status == 404
@@ -120,7 +120,7 @@ def test_a_session_that_names_another_upload_is_none(store: MemoryStore, job: Jo
 
 def test_a_state_that_names_another_upload_deletes_nothing_of_it(store: MemoryStore, job: Job) -> None:
     """Whoever may write models that begin with `mine` deletes no upload of another's."""
-    theirs = states.open_session(store, "theirs", [states.File("model.onnx")], "victim")
+    theirs = states.open_session(store, "theirs", [forms.File("model.onnx")], "victim")
     store.put(theirs.keys["model.onnx"], b"theirs")
     identity = jobs.upload_id(job.id)
     forge(store, identity, model="mine")

@@ -10,7 +10,7 @@ from shared.ingest.verdict import Limits
 from shared.registry import models
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms, states
 from shared.uploads.quiet import QuietFolder
 from tests.proofs.stores import age
 from tests.support import linear
@@ -31,9 +31,9 @@ class Timers:
     def start(self, folder: QuietFolder) -> None:
         self.started.setdefault((folder.seen, folder.last), folder)
 
-    def end(self) -> list[states.Upload]:
+    def end(self) -> list[forms.Upload]:
         """All that run end, in the order of their beginning."""
-        ended: list[states.Upload] = []
+        ended: list[forms.Upload] = []
         for name in [name for name in self.started if name not in self.over]:
             self.over.add(name)
             ended += pipeline.on_quiet(self.log, CONFIG, self.started[name], Limits(), self)
@@ -53,7 +53,7 @@ class World:
             self.store.put(folder + name, body)
             self.event(folder + name)
 
-    def event(self, key: str) -> states.Upload | None:
+    def event(self, key: str) -> forms.Upload | None:
         return pipeline.on_object(self.log, CONFIG, key, {"principal": "s3:ann"}, Limits(), self.timers)
 
     def look(self, hours: float = 1) -> None:

@@ -11,8 +11,8 @@ from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
-from shared.uploads.states import Upload
+from shared.uploads import forms, states
+from shared.uploads.forms import Upload
 from tests.support import linear
 
 MODEL, OTHER = linear([[1.0], [0.0]]), linear([[2.0], [0.0]])
@@ -20,7 +20,7 @@ MANIFEST = b'{"task": "tensor"}'
 
 
 def ingest(store: MemoryStore, announced: dict[str, bytes], arrived: dict[str, bytes]) -> Upload:
-    files = [states.File(name, sha256=hashlib.sha256(body).hexdigest()) for name, body in announced.items()]
+    files = [forms.File(name, sha256=hashlib.sha256(body).hexdigest()) for name, body in announced.items()]
     session = states.open_session(store, "m", files, "ann")
     for name, body in arrived.items():
         store.put(session.keys[name], body)

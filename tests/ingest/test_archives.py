@@ -23,7 +23,7 @@ from shared.ingest.verdict import Limits
 from shared.registry import models
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms
 from tests.support import linear
 
 BODY = linear([[1.0], [0.0]])
@@ -200,7 +200,7 @@ def test_a_full_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         unpacked(zipped({"model.onnx": os.urandom(2 * MiB)}), tmp_path)
 
 
-def dropped(log: Log, key: str, body: bytes, config: Config | None = None) -> states.Upload:
+def dropped(log: Log, key: str, body: bytes, config: Config | None = None) -> forms.Upload:
     log.store.put(key, body)
     upload = pipeline.on_object(log, config or Config(bucket="unused"), key, {"principal": "s3:ann"}, Limits())
     assert upload is not None

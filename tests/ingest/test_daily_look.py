@@ -12,7 +12,7 @@ from shared.ingest import pipeline, recheck
 from shared.ingest.verdict import Limits
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.registry.conftest import push
 from tests.support import linear
 
@@ -72,7 +72,7 @@ def test_an_unexpected_error_in_one_model_leaves_the_others_to_be_rechecked(
 @pytest.mark.parametrize("state", ["waiting", "checking", "interrupted"])
 def test_an_upload_that_was_left_in_any_state_gets_its_verdict(store: MemoryStore, state: str) -> None:
     """Its event was lost; the check was killed; the check failed, and said so."""
-    session = states.open_session(store, "m", [states.File("model.onnx")], "ann")
+    session = states.open_session(store, "m", [forms.File("model.onnx")], "ann")
     store.put(session.keys["model.onnx"], linear([[1.0], [0.0]]))
     if state != "waiting":
         code, reason = ("interrupted", "the check was interrupted") if state == "interrupted" else (None, None)

@@ -16,7 +16,7 @@ from shared.ingest.verdict import Limits
 from shared.registry.log import Log
 from shared.storage.base import ObjectInfo, list_all
 from shared.storage.memory import MemoryStore
-from shared.uploads import attempts, states
+from shared.uploads import attempts, forms, states
 from tests.failing import Crash, FailingStore, crash_at
 from tests.proofs.conftest import checked_once
 from tests.proofs.stores import age, copy_of
@@ -38,7 +38,7 @@ def dropped(log: Log, key: str) -> Any:
     return pipeline.on_object(log, CONFIG, key, {"principal": "s3:someone"}, Limits())
 
 
-def look(log: Log) -> list[states.Upload]:
+def look(log: Log) -> list[forms.Upload]:
     return pipeline.check_unfinished(log, CONFIG, Limits())
 
 

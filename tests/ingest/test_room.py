@@ -13,7 +13,7 @@ from shared.ingest import pipeline
 from shared.ingest.verdict import Limits
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import attempts, states
+from shared.uploads import attempts, forms, states
 from tests.support import linear
 
 CONFIG = Config(bucket="unused")
@@ -26,8 +26,8 @@ class NoDownloads(MemoryStore):
         raise AssertionError("it was downloaded all the same")
 
 
-def sent(store: MemoryStore, **files: bytes) -> states.UploadSession:
-    session = states.open_session(store, "m", [states.File(name) for name in files], "ann")
+def sent(store: MemoryStore, **files: bytes) -> forms.UploadSession:
+    session = states.open_session(store, "m", [forms.File(name) for name in files], "ann")
     for name, body in files.items():
         store.put(session.keys[name], body)
     return session

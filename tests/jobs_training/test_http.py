@@ -14,7 +14,7 @@ from shared.jobs.training import job as jobs
 from shared.jobs.training import progress
 from shared.jobs.training.runs import Refused
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.jobs_training.conftest import REQUEST, Queue, ask, deliver
 
 
@@ -49,7 +49,7 @@ def test_a_job_from_the_request_to_the_version(store: MemoryStore, queue: Queue)
     assert state(job, after="7")["metrics"] == []
     jobs.write_report(store, job, 1, "publishing")
     assert state(job)["state"] == "publishing"
-    session = states.open_session(store, "shoes", [states.File("model.onnx")], "tester", job)
+    session = states.open_session(store, "shoes", [forms.File("model.onnx")], "tester", job)
     jobs.write_report(store, job, 1, "published")
     deliver(job, "SUCCEEDED", ended=1)
     states.advance(store, session, "checking")
@@ -82,7 +82,7 @@ def test_a_reclaimed_machine_puts_the_job_back_into_the_queue(store: MemoryStore
 
 def test_a_rejected_package_is_a_failure_with_the_gates_reason(store: MemoryStore) -> None:
     job = started()
-    session = states.open_session(store, "shoes", [states.File("model.onnx")], "tester", job)
+    session = states.open_session(store, "shoes", [forms.File("model.onnx")], "tester", job)
     states.advance(store, session, "rejected", code="golden", reason="outputs differ: export again")
     status = state(job)
     assert status["state"] == "failed"

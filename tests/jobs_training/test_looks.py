@@ -11,7 +11,7 @@ from shared.errors import Unavailable
 from shared.jobs.training import job as jobs
 from shared.jobs.training import progress, status
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.jobs_training.conftest import REQUEST, Queue, ask, deliver, event
 from tests.proofs.lifecycle import Clock
 
@@ -139,7 +139,7 @@ def test_aws_batch_away_ends_nothing(store: MemoryStore, queue: Queue, clock: Cl
 
 def test_a_jobs_end_follows_its_uploads(store: MemoryStore, clock: Clock) -> None:
     job = start()
-    session = states.open_session(store, "shoes", [states.File("model.onnx")], "ann", job)
+    session = states.open_session(store, "shoes", [forms.File("model.onnx")], "ann", job)
     jobs.write_report(store, job, 1, "published")
     states.advance(store, session, "expired", code="files_missing", reason="model.onnx did not arrive: push again")
     ended, reason = state(store, job)

@@ -20,7 +20,7 @@ from shared.registry import versions
 from shared.registry.log import Log
 from shared.registry.state import Change, Version
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.support import s3_event
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -72,7 +72,7 @@ class World:
         monkeypatch.setattr(ingest, "config", lambda: Config(bucket="unused"))
         monkeypatch.setattr(pipeline, "_register", self._register)
 
-    def _register(self, log: Log, config: Config, session: states.UploadSession, limits: Any) -> Version:
+    def _register(self, log: Log, config: Config, session: forms.UploadSession, limits: Any) -> Version:
         """In the place of the checks, which are not what is proved here."""
         self.checked.append(session.upload_id)
         self.clock.now += self.seconds
@@ -96,7 +96,7 @@ class World:
         """Open a session and send its files, but for the missing ones; no event comes. Returns the upload's id."""
         self.opened += 1
         identity = f"{int(self.clock.now * 1000):011x}-{self.opened:016x}"
-        files = [states.File(name) for name in names or ("model.onnx",)]
+        files = [forms.File(name) for name in names or ("model.onnx",)]
         session = states.open_session(self.store, model, files, "ann", identity)
         for name, key in session.keys.items():
             if name not in missing:
@@ -138,10 +138,10 @@ class World:
     def states(self, model: str) -> Counter[str]:
         return Counter(upload.state for upload in self.uploads(model))
 
-    def uploads(self, model: str) -> list[states.Upload]:
+    def uploads(self, model: str) -> list[forms.Upload]:
         return states.list_by_model(self.store, model, limit=1000)[0]
 
-    def upload(self, model: str) -> states.Upload:
+    def upload(self, model: str) -> forms.Upload:
         [upload] = self.uploads(model)
         return upload
 

@@ -15,7 +15,7 @@ from shared.registry import aliases, approvals, blobs, collect, models, verify, 
 from shared.registry.log import Log
 from shared.registry.state import Change, Target
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.failing import Crash, FailingStore, crash_at, never
 from tests.proofs.world import state
 from tests.registry.conftest import a_version, push
@@ -44,12 +44,12 @@ def verdict() -> Verdict:
 
 
 def upload(store: Any) -> None:
-    ticket = states.UploadSession(
+    ticket = forms.UploadSession(
         upload_id="1a2b3c4d5e6-0123456789abcdef",
         model="m",
         by="ann",
         created_at="2026-01-01T00:00:00.000Z",
-        files=[states.File("model.onnx")],
+        files=[forms.File("model.onnx")],
         keys={"model.onnx": keys.upload_file("1a2b3c4d5e6-0123456789abcdef", "model.onnx")},
     )
     states.write_session(store, ticket)

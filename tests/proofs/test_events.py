@@ -23,7 +23,7 @@ from shared.registry import blobs, verify
 from shared.registry.log import Log, digest
 from shared.storage.base import Store
 from shared.storage.memory import MemoryStore
-from shared.uploads import attempts, states
+from shared.uploads import attempts, forms, states
 from tests.failing import FailingStore, randomly
 from tests.proofs.stores import age
 from tests.support import linear, s3_event
@@ -54,11 +54,11 @@ def announced() -> MemoryStore:
     for upload, (model, files) in UPLOADS.items():
         if not upload.startswith("inbox/"):
             places = {name: f"uploads/{upload}/files/{name}" for name in files}
-            listed = [states.File(name) for name in files]
+            listed = [forms.File(name) for name in files]
             at = "2024-07-11T00:00:00.000Z"
             states.write_session(
                 store,
-                states.UploadSession(upload_id=upload, model=model, by="ann", created_at=at, files=listed, keys=places),
+                forms.UploadSession(upload_id=upload, model=model, by="ann", created_at=at, files=listed, keys=places),
             )
     return store
 
@@ -232,7 +232,7 @@ def test_events_that_never_come_are_made_up_for_by_the_looks() -> None:
 
 
 def test_negative_control_without_end_states_and_upload_ids_events_count_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.uploads.states.FINAL", ())
+    monkeypatch.setattr("shared.uploads.forms.FINAL", ())
     monkeypatch.setattr("shared.registry.versions.of_upload", lambda log, head, upload: head.versions.get(head.latest))
     store = announced()
     with pytest.raises(AssertionError):

@@ -26,7 +26,7 @@ from shared.registry.state import Change, Policy, Target, Version
 from shared.signing.local import LocalKey
 from shared.storage.base import Store
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.failing import Crash, FailingStore, Fault
 from tests.proofs.stores import age, copy_of, keys_of
 from tests.proofs.world import state
@@ -97,9 +97,9 @@ def littered(log: Log) -> None:
 
 def sent(log: Log) -> None:
     """An upload of two files, announced and there; and a file that was dropped into the inbox of the same model."""
-    files = [states.File("model.onnx"), states.File("amaas.json")]
+    files = [forms.File("model.onnx"), forms.File("amaas.json")]
     places = {file.name: MAIN + file.name for file in files}
-    ticket = states.UploadSession(
+    ticket = forms.UploadSession(
         upload_id=MAIN.split("/")[1],
         model="m",
         by="ann",

@@ -14,7 +14,7 @@ import pytest
 from functions.ingest import app as ingest
 from shared.errors import Unavailable
 from shared.ingest import pipeline
-from shared.uploads import attempts, states, unfinished, views
+from shared.uploads import attempts, forms, states, unfinished, views
 from tests.proofs.lifecycle import (
     DAY,
     ENDED_WITHIN,
@@ -274,10 +274,10 @@ def test_whatever_happens_every_upload_ends_in_time(world: World, seed: int) -> 
         world.clock.now += rng.random() * HOUR
     world.pass_time(ENDED_WITHIN)
     complete = [upload for n in range(4) for upload in world.uploads(f"m{n}") if upload.state != "waiting"]
-    assert {upload.state for upload in complete} <= set(states.FINAL), "within the stated time"
+    assert {upload.state for upload in complete} <= set(forms.FINAL), "within the stated time"
     world.pass_time(DAY + LOOK)
     every = [upload for n in range(4) for upload in world.uploads(f"m{n}")]
-    assert len(every) == 40 and {upload.state for upload in every} <= set(states.FINAL)
+    assert len(every) == 40 and {upload.state for upload in every} <= set(forms.FINAL)
     assert all(upload.reason for upload in every if upload.state != "registered")
     assert world.unfinished() == []
     for n in range(4):  # and no upload is two versions, nor is one a version that its state does not know

@@ -25,7 +25,7 @@ from shared.registry.log import Log
 from shared.runtime import onnx
 from shared.storage.base import Store
 from shared.storage.s3 import S3Store
-from shared.uploads import states
+from shared.uploads import forms, states
 from tests.support import linear
 
 VALUES = (5.0, 6.0)
@@ -70,7 +70,7 @@ def race(store: Store, overwrites: int) -> tuple[list[str], int, Counter[float]]
     problems: list[str] = []
     registered: Counter[float] = Counter()
     while writers.writes < overwrites:
-        session = states.open_session(store, "m", [states.File("model.onnx")], "ann")
+        session = states.open_session(store, "m", [forms.File("model.onnx")], "ann")
         key = session.keys["model.onnx"]
         store.put(key, BODIES[0])
         with writers.of(key):

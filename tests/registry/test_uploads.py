@@ -9,9 +9,9 @@ from shared import keys
 from shared.errors import BadInput, NotFound
 from shared.storage.base import ObjectInfo
 from shared.storage.memory import MemoryStore
-from shared.uploads import inbox, states
+from shared.uploads import forms, inbox, states
+from shared.uploads.forms import UploadSession
 from shared.uploads.inbox_packages import Package
-from shared.uploads.states import UploadSession
 from tests.failing import Call, FailingStore, Fault
 
 
@@ -20,8 +20,8 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
-def open_session(store: MemoryStore, *names: str) -> states.UploadSession:
-    return states.open_session(store, "m", [states.File(n) for n in names or ("model.onnx",)], by="ann")
+def open_session(store: MemoryStore, *names: str) -> forms.UploadSession:
+    return states.open_session(store, "m", [forms.File(n) for n in names or ("model.onnx",)], by="ann")
 
 
 def test_waits_until_every_file_is_there(store: MemoryStore) -> None:

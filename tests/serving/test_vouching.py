@@ -24,6 +24,7 @@ from shared.serving.models import Models
 from shared.serving.sources import Sources
 from shared.storage.memory import MemoryStore
 from shared.uploads import states
+from shared.uploads.forms import File
 from tests.cloud.template import TEMPLATE
 from tests.ingest.quantized import FORMS
 from tests.support import linear
@@ -40,7 +41,7 @@ def log() -> Log:
 
 
 def push(log: Log, model: str, body: bytes) -> Version:
-    ticket = states.open_session(log.store, model, [states.File("model.onnx")], "ann")
+    ticket = states.open_session(log.store, model, [File("model.onnx")], "ann")
     log.store.put(ticket.keys["model.onnx"], body)
     upload = pipeline.ingest(log, CONFIG, ticket, Limits())
     assert upload.version, upload.reason

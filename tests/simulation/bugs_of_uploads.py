@@ -36,7 +36,7 @@ UPLOADS = [
     Bug(
         "interrupted uploads are left out",
         UNFINISHED + "judge",
-        "if entry.upload.state in states.FINAL:",
+        "if entry.upload.state in forms.FINAL:",
         "if entry.upload.state != 'waiting':",
     ),
     Bug("files are waited for, for ever", UNFINISHED + "_incomplete", "opened_for > FILES_WAITED_FOR", "False"),

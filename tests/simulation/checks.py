@@ -10,7 +10,7 @@ from datetime import datetime
 from shared import keys
 from shared.registry import blobs, catalog, models, verify
 from shared.registry.log import Log
-from shared.uploads import attempts, states, unfinished
+from shared.uploads import attempts, forms, states, unfinished
 from tests.simulation import effects
 from tests.simulation.actors import MODELS
 from tests.simulation.cloud import DAY
@@ -77,7 +77,7 @@ def _uploads(world: World, log: Log) -> None:
             require(state.state == "expired", "what never arrived expires", key, state.state)
             _in_time(world, key, package.opened_at, EXPIRES_WITHIN)
             continue
-        require(state.state in states.FINAL, "an upload that arrived comes to an end", key, state.state, state.reason)
+        require(state.state in forms.FINAL, "an upload that arrived comes to an end", key, state.state, state.reason)
         _in_time(world, key, package.arrived_at, ENDS_WITHIN)
         allowed = {package.expected}
         if state.code == "deleted":  # it came while its model was deleted
@@ -161,7 +161,7 @@ def _inbox(world: World, log: Log) -> None:
     uploads = {
         state.inbox_key: (name, state)
         for name, stored in world.cloud.objects._objects.items()
-        if UPLOAD_STATE.fullmatch(name) and (state := states.UPLOAD.decode(stored.body)).inbox_key
+        if UPLOAD_STATE.fullmatch(name) and (state := forms.UPLOAD.decode(stored.body)).inbox_key
     }
     for key, body in world.notebook.dropped.items():
         count = sources[hashlib.sha256(body).hexdigest()]

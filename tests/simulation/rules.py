@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from shared import keys
-from shared.uploads import states
+from shared.uploads import forms
 
 LOG_RECORD = re.compile(r"models/[^/]+/log/\d{12}\.json")
 UPLOAD_STATE = re.compile(r"models/[^/]+/uploads/[^/]+\.json")
@@ -57,7 +57,7 @@ class Watch:
             # a version that was registered although its upload had been given up is certain: states.update
             late = self.ended[key][0] in ("failed", "expired") and end[0] == "registered"
             require(late or self.ended[key] == end, "an end state stays", key, self.ended[key], end)
-        if end[0] in states.FINAL:
+        if end[0] in forms.FINAL:
             self.ended[key] = end
             self.ended_at.setdefault(key, self.clock())
 

@@ -34,7 +34,7 @@ from shared.jobs.training import job as jobs
 from shared.jobs.training.job import Job
 from shared.jobs.training.request import command_line, data_key, teacher_url
 from shared.storage.base import ObjectInfo, ObjectNotFound, Store, Unavailable, list_all
-from shared.uploads import states
+from shared.uploads import forms, states
 from training.errors import AGAIN, TrainingError
 from training.job.mirror import Mirror
 
@@ -285,7 +285,7 @@ def publish(store: Store, job: Job, out: Path) -> None:
     Files of an interrupted attempt are replaced: a package is never put together from two trainings.
     """
     files = package.files(out)
-    announced = [states.File(name) for name in files]
+    announced = [forms.File(name) for name in files]
     session = states.open_session(store, job.model, announced, job.by, jobs.upload_id(job.id))
     if set(session.keys) != set(files):
         raise TrainingError(f"an earlier attempt announced {sorted(session.keys)}, not {sorted(files)}: train again")

@@ -27,7 +27,7 @@ from shared.jobs.training.job import (
 )
 from shared.jobs.training.status import AWS_BATCH_REPORT, AwsBatchReport
 from shared.storage.base import ObjectNotFound, Store, get_many, list_all
-from shared.uploads.states import UPLOAD, Upload
+from shared.uploads.forms import UPLOAD, Upload
 
 logger = logging.getLogger(__name__)
 State = Literal["submitted", "queued", "running", "publishing", "succeeded", "failed", "cancelled"]
