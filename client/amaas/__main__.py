@@ -1,5 +1,5 @@
 """`python -m amaas`."""
 
-from amaas.cli.app import main
+from amaas.start import main
 
-main(prog_name="amaas")
+main()

@@ -54,6 +54,13 @@ def test_standard_input_that_is_closed(service: Service) -> None:
     assert done.returncode == 2 and "standard input is closed: give a file" in done.stderr
 
 
+def test_an_interruption_while_the_command_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    env = {**PLAIN, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run([sys.executable, "-m", "amaas", "ls"], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "amaas: interrupted\n")
+
+
 def test_a_picture_of_what_has_none(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Client, "explain", lambda *arguments, **options: {"method": "leave-one-out"})
     told = one_line(run("explain", "m", "--text", "the cat", "--out", "why.png"))
