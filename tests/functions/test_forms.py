@@ -86,11 +86,18 @@ def test_a_file_is_what_the_body_would_be(bundled: None) -> None:
         ("wine", table, "text/csv", "wine.csv"),
         ("wine", rows, "application/json", "rows.json"),
         ("languages", TEXT.encode("utf-16"), "text/plain; charset=utf-16", "a.txt"),
+        ("languages", TEXT.encode(), "text/plain", "a.unknown"),
     ):
         plain = content(raw(model, body, kind))
         assert content(form(model, [("anything", (name, body, kind))])) == plain, name
         if "charset" not in kind:
             assert content(form(model, [("file", (name, body, "application/octet-stream"))])) == plain, name
+    several = [("file", ("a.unknown", TEXT.encode(), "application/octet-stream"))] * 2
+    assert len(content(form("languages", several))["results"]) == 2
+    assert content(raw("languages", TEXT.encode(), "application/octet-stream")) == content(
+        raw("languages", TEXT.encode(), "text/plain")
+    )
+    assert "not UTF-8" in refusal(raw("languages", b"\xff\xd8\xff" * 9, "application/octet-stream"))
     excel = [("file", ("wine.csv", table, "application/vnd.ms-excel"))]
     assert content(form("wine", excel)) == content(raw("wine", table, "text/csv"))
     nameless = [("image", (None, image, "image/png"))]

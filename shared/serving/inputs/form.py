@@ -127,7 +127,7 @@ def _of_kind(part: Part, kind: str) -> bytes:
 
 def _text(part: Part, kind: str) -> str:
     declared = texts.content_type(_type_of(part, kind))
-    if not declared.kind.startswith("text/"):
+    if not declared.kind.startswith(("text/", "application/octet-stream")):
         name = (part.file or "")[:80]
         raise Unsupported(f"the file {name!r} is {declared.kind[:80]!r}: several files are a list of text/… only")
     return texts.decoded(part.content, declared.charset)

@@ -55,6 +55,9 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
+OCTETS = "application/octet-stream"  # what programs say of a file that they know nothing of: it is what the model takes
+
+
 class Body(Struct, frozen=True, forbid_unknown_fields=True):
     """id: the caller's own, which nothing here reads."""
 
@@ -74,9 +77,9 @@ class Inputs(Struct, frozen=True):
 
 def read(body: bytes, content_type: str, kind: str, query: dict[str, str]) -> Inputs:
     """What a body holds. kind: of the inputs, "image", "audio", "text" or "table". Raises BadInput, Unsupported."""
-    if kind in FILES and (not content_type or content_type.startswith((f"{kind}/", "application/octet-stream"))):
+    if kind in FILES and (not content_type or content_type.startswith((f"{kind}/", OCTETS))):
         return Inputs([body], False, options(query))
-    if kind == "text" and content_type.startswith("text/"):
+    if kind == "text" and content_type.startswith(("text/", OCTETS)):
         return Inputs([texts.decoded(body)], False, options(query))
     if content_type and "json" not in content_type:
         also = FILES.get(kind, "text/plain" if kind == "text" else "text/csv")
