@@ -212,3 +212,17 @@ def test_what_does_not_fit_is_said_and_nothing_is_written(
     refused = run("init", "net.onnx", "--yes", *arguments)
     assert refused.exit_code == 1 and words in refused.stderr
     assert not (tmp_path / "net").exists()
+
+
+def test_the_only_graph_of_a_folder_stays_where_it_is(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "export.onnx").write_bytes(IMAGE)
+    assert run("init", "net", "--yes").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "net").iterdir()) == ["amaas.json", SCHEMA, "export.onnx"]
+
+
+@pytest.mark.parametrize(("name", "told"), [("net.pt", r"by `torch.onnx.export"), ("net.zip", "or unpack it")])
+def test_a_file_of_another_kind_is_told_from_its_name(run: Run, tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / name).write_bytes(b"PK")
+    done = run("init", name, "--yes")
+    assert done.exit_code == 1 and told in done.stderr and len(list(tmp_path.iterdir())) == 1

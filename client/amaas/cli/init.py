@@ -63,7 +63,7 @@ def init(context: Context, path: Path, graph: str | None, yes: bool, **said: str
     files, described = ({}, derived) if derived else _asked(questions, path, said)
     folder.mkdir(exist_ok=True)
     for name, file in files.items():
-        if not (folder / name).exists():
+        if file.parent.resolve() != folder.resolve() and not (folder / name).exists():
             shutil.copyfile(file, folder / name)
     name = path.resolve().name if path.is_dir() else path.stem
     manifest = {"$schema": SCHEMA, "name": name, **described}
@@ -103,12 +103,13 @@ def _derived(questions: Questions, path: Path, graph: str | None, said: dict[str
 
 def _asked(questions: Questions, path: Path, said: dict[str, str | None]) -> tuple[dict[str, Path], dict[str, Any]]:
     """The package's files, and what is said of them."""
-    from amaas.api import graph, package
+    from amaas.api import foreign, graph, package
 
     files = package.files(path)
     signature = graph.signature(files[package.MODEL])
     if signature is None:
-        raise AmaasError(f"{files[package.MODEL]} is no ONNX model: export it first")
+        said_of_it = foreign.refusal_of_file(path) if path.is_file() else None
+        raise AmaasError(said_of_it or f"{files[package.MODEL]} is no ONNX model: export it first, or unpack it")
     return files, _described(questions, *signature, path if path.is_dir() else path.parent, said)
 
 
