@@ -50,6 +50,8 @@ def parse(data: bytes) -> Any:
 
 def require_onnx(data: bytes) -> None:
     """Raises Refused (not_onnx) where the first bytes of a file are those of something else."""
+    if not data:
+        raise Refused("not_onnx", "model.onnx is empty; upload it again")
     if data.startswith(LFS):
         raise Refused(
             "not_onnx",

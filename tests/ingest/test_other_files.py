@@ -14,6 +14,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12
     ("body", "told"),
     [
         (POINTER, "is a pointer of Git LFS, and not the file: fetch that by `git lfs pull`"),
+        (b"", "is empty; upload it again"),
         (b"GGUF\3\0\0\0", "a GGUF file of llama.cpp"),
         (b"\x1c\0\0\0TFL3", "a TensorFlow Lite model"),
         (b"\xfd7zXZ\0", "an xz archive"),
