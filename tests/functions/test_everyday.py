@@ -11,13 +11,12 @@ from functions.inference import app as inference
 from shared.storage.memory import MemoryStore
 from tests.functions.test_flow import push
 from tests.support import call
-from training.data.named import fortunes
-from training.data.named.languages import UNKNOWN, without_marks
+from training.data.named.languages import NAMES, UNKNOWN, without_marks
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "layers" / "models" / "languages"
 HELD_OUT = ROOT / "tests" / "training" / "everyday"
-NONE_OF_THEM = {"unknown": 54, "unknown_again": 52}  # of sixty each, as measured: nine in ten, and nearly
+NONE_OF_THEM = {"unknown": 54, "unknown_again": 54, "unknown_third": 52}  # of sixty each: nine in ten, and nearly
 
 
 @pytest.fixture
@@ -38,19 +37,19 @@ def held_out(name: str) -> list[str]:
 
 
 def test_everyday_sentences_are_told_by_their_language(model: str) -> None:
-    """200 sentences: 95 % of all, and no language is left behind; nine in ten, too, without accents and in capitals."""
-    sentences = [(text, language.name) for code, language in fortunes.LANGUAGES.items() for text in held_out(code)]
-    assert len(sentences) == 200
+    """280 sentences: 95 % of all, and no language is left behind; nine in ten, too, without accents and in capitals."""
+    sentences = [(text, name) for code, name in NAMES.items() for text in held_out(code)]
+    assert len(sentences) == 280
     texts, names = [text for text, _ in sentences], [name for _, name in sentences]
 
     def right(answers: list[str]) -> list[str]:
         return [name for name, answer in zip(names, answers, strict=True) if answer == name]
 
     found = right(told(model, texts))
-    assert len(found) >= 190
+    assert len(found) >= 266
     assert min(found.count(name) for name in set(names)) >= 17
     for typed in (without_marks, str.upper, lambda text: text.rstrip(".!?").lower()):
-        assert len(right(told(model, [typed(text) for text in texts]))) >= 180
+        assert len(right(told(model, [typed(text) for text in texts]))) >= 252
 
 
 @pytest.mark.parametrize(("name", "least"), NONE_OF_THEM.items())
@@ -68,8 +67,14 @@ def test_no_text_is_unknown_too(model: str) -> None:
 
 
 def test_what_is_first_typed_has_its_language(model: str) -> None:
-    """Of the training texts: the three of which the model before made something else."""
+    """What the models before made something else of."""
     assert told(model, ["Hello", "Guten Tag", "Buongiorno"]) == ["English", "German", "Italian"]
+    assert told(model, ["Où est la gare ?", "Bonjour", "Goedemorgen", "Hej", "Ahoj"]) == [
+        *["French"] * 2,
+        "Dutch",
+        "Swedish",
+        "Czech",
+    ]
 
 
 def test_the_card_says_what_unknown_means() -> None:

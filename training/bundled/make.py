@@ -50,10 +50,10 @@ RECIPES = {
     ),
     "languages": Recipe(
         "languages",
-        "--model ngrams --characters --vocabulary 320 --max-length 128 --epochs 5 --batch 128 --optimizer adamw "
-        "--lr 0.02 --embedding 24 --buckets 65536 --label-smoothing 0.05 --token-dropout 0.05",
+        "--model ngrams --characters --vocabulary 448 --max-length 128 --epochs 5 --batch 128 --optimizer adamw "
+        "--lr 0.02 --embedding 16 --buckets 98304 --label-smoothing 0.05 --token-dropout 0.05",
         steps=(("dynamic",),),
-        intended="to try the service with; texts of any length in one of these ten languages, or in none of them, "
+        intended="to try the service with; texts of any length in one of these fourteen languages, or in none of them, "
         "which are to be unknown; a single word that several languages have may be any of these",
     ),
     "spoken-digits": Recipe(

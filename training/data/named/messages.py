@@ -26,7 +26,7 @@ def of(folder: Path, codes: tuple[str, ...]) -> list[tuple[str, str]]:
         for path in sorted((folder / PLACE).glob(FILES.format(code=code))):
             for original, translated in catalog(path.read_bytes()):
                 text = plain(original if codes == ("en",) else translated)
-                if _is_prose(text) and (codes == ("en",) or text.casefold() != plain(original).casefold()):
+                if is_prose(text) and (codes == ("en",) or text.casefold() != plain(original).casefold()):
                     found.setdefault(text.casefold(), (text, original))
     return [found[key] for key in sorted(found)]
 
@@ -48,6 +48,7 @@ def _string(raw: bytes, order: str, at: int) -> str:
     return raw[start : start + length].decode("utf-8").split("\x00")[0]
 
 
-def _is_prose(text: str) -> bool:
+def is_prose(text: str) -> bool:
+    """Four fifths are letters, blanks and the marks of a sentence, and there is no markup, placeholder or address."""
     letters = sum(character.isalpha() or character.isspace() or character in "'’-,.!?" for character in text)
     return SHORTEST <= len(text) <= LONGEST and not MARKUP.search(text) and letters >= 0.8 * len(text)
