@@ -86,12 +86,6 @@ def test_what_a_folder_has_besides_inputs(amaas: Run, service: Service, tmp_path
         (tmp_path / "inputs" / name).write_text("1")
     rows = amaas("batch", "m", "inputs").stdout.splitlines()
     assert [json.loads(row)["input"] for row in rows] == ["a.json"]
-    (tmp_path / "inputs" / "b.json").touch()
-    before = len(service.calls)
-    for source in ("inputs", "inputs/b.json"):
-        told = amaas("batch", "m", source, code=1).stderr
-        assert "b.json is empty: take it away, or put an input into it" in told
-    assert len(service.calls) == before, "no job is left behind"
 
 
 def test_outputs_that_have_no_place_are_told_before_the_job(amaas: Run, service: Service, rows: str) -> None:

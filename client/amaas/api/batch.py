@@ -103,7 +103,7 @@ class BatchJobs(Connection):
 
 
 def _files(source: Path) -> dict[str, Path]:
-    """Files by the names they are sent under, without hidden ones. Raises AmaasError if none or empty."""
+    """Files by the names they are sent under, without hidden ones. Raises AmaasError if there are none."""
     if source.is_file():
         files = {source.name: source}
     else:
@@ -111,8 +111,6 @@ def _files(source: Path) -> dict[str, Path]:
         files = {name.as_posix(): path for name, path in names.items() if not _is_hidden(name)}
     if not files:
         raise AmaasError(f"{source} contains no files: a batch job needs at least one input")
-    if empty := next((path for path in files.values() if not path.stat().st_size), None):
-        raise AmaasError(f"{empty} is empty: take it away, or put an input into it")
     return files
 
 
