@@ -14,7 +14,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import chain, islice
 from typing import NamedTuple
@@ -82,7 +82,7 @@ def read(
         raise TooLarge(f"the CSV has more than {most:,} rows: send fewer in a call, or a batch job")
     for number, values in enumerate(rows):
         if len(values) != len(columns):
-            raise _uneven(f"row {number} of the CSV", len(values), columns, dialect)
+            raise _uneven(f"row {number} of the CSV", len(values), columns)
     return columns, rows
 
 
@@ -170,7 +170,7 @@ def row(record: bytes, columns: list[str], dialect: Dialect = COMMAS) -> dict[st
     """One record by column. Raises BadInput."""
     values = fields(record, dialect)
     if len(values) != len(columns):
-        raise _uneven("the row", len(values), columns, dialect)
+        raise _uneven("the row", len(values), columns)
     return dict(zip(columns, values, strict=True))
 
 
@@ -181,12 +181,15 @@ def fields(record: bytes, dialect: Dialect = COMMAS, what: str = "the row") -> l
     return line
 
 
-def _uneven(what: str, count: int, columns: list[str], dialect: Dialect) -> BadInput:
-    hint = ""
-    for name, other in NAMES.items():
-        if len(columns) == 1 and other != dialect.delimiter and other in columns[0]:
-            hint = f": say delimiter={name} if that stands between them"
-    return BadInput(f"{what} has {count} fields, its first line names {len(columns)}{hint}")
+def _uneven(what: str, count: int, columns: list[str]) -> BadInput:
+    return BadInput(f"{what} has {count} fields, its first line names {len(columns)}{other_delimiter(columns)}")
+
+
+def other_delimiter(names: Collection[str]) -> str:
+    """The end of a message about a row that has one column, where its name may be those of several; else empty."""
+    only = next(iter(names)) if len(names) == 1 else ""
+    said = next((name for name, sign in NAMES.items() if sign in only), None)
+    return f": say delimiter={said} if that stands between the columns" if said else ""
 
 
 def record_spans(blocks: Iterable[bytes], dialect: Dialect = COMMAS) -> Iterator[tuple[int, int]]:

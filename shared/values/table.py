@@ -14,7 +14,7 @@ import numpy as np
 from shared.errors import BadInput
 from shared.package.manifest import Tensor
 from shared.package.table import Column, Table, input_of
-from shared.values import cells, numbers
+from shared.values import cells, csvfile, numbers
 from shared.values.cells import Categories
 from shared.values.place import in_column
 
@@ -53,7 +53,7 @@ class Reader:
                 return value
             raise BadInput(
                 f"row {number} has the columns {strange[:10]}, which the model lacks: it takes {list(names)[:50]}"
-                f"{cells.look_alike(strange[0], names)}"
+                f"{cells.look_alike(strange[0], names)}{csvfile.other_delimiter(value)}"
             )
         raise BadInput(f"row {number} must be an object with, or a list of, {len(names)} columns: {list(names)[:50]}")
 

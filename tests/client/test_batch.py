@@ -66,6 +66,18 @@ def test_a_job_over_a_file(amaas: Run, rows: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("machine")
+def test_what_is_between_fields_is_said(amaas: Run, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a;b\n1,5;2\n")
+    answer = json.loads(amaas("batch", "m", "rows.csv", "--delimiter", "semicolon", "--decimal", ",").stdout)
+    assert answer["prediction"]["echo"] == {"inputs": {"x": [[1.5, 2]]}}
+    for said, words in (
+        (("--delimiter", "x"), "say one of comma, semicolon, tab, pipe"),
+        (("--decimal", ","), "comma"),
+    ):
+        assert words in amaas("batch", "m", "rows.csv", *said, code=1).stderr
+
+
+@pytest.mark.usefixtures("machine")
 def test_a_folder_of_inputs(amaas: Run, tmp_path: Path) -> None:
     (tmp_path / "inputs" / "below").mkdir(parents=True)
     (tmp_path / "inputs" / "a.json").write_text("1")

@@ -64,6 +64,16 @@ def test_an_empty_file_is_an_input_beside_the_others() -> None:
     assert [line["input"] for line in lines] == ["a.png", "b.png", "e.png"]
 
 
+@pytest.mark.parametrize("head", ["x", "y"])
+def test_the_decimal_sign_of_a_job_is_that_of_tensors_too(head: str) -> None:
+    """By the name of an input, and as a part of its one vector."""
+    manifest = Manifest(name="m", task="tensor", inputs=[Tensor("x", "FP32", [-1, 1])])
+    requests, _ = predict_files(
+        {"a.csv": f"{head}\n1,5\n2\n".encode()}, manifest, options={"delimiter": ";", "decimal": ","}
+    )
+    assert [json.loads(body) for body, _ in requests] == [{"inputs": {"x": [[1.5]]}}, {"inputs": {"x": [[2]]}}]
+
+
 def test_csv_rows_become_tensors_by_name_or_as_one_vector() -> None:
     manifest = Manifest(name="m", task="tensor", inputs=[Tensor("p", "FP32", [-1, 1]), Tensor("q", "BYTES", [-1])])
     requests, _ = predict_files({"a.csv": b'q,p,more\n"a, b",1.5,z\n'}, manifest)

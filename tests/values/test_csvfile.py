@@ -120,7 +120,7 @@ def test_a_long_field_is_one_and_a_quote_far_away_closes_nothing() -> None:
         (b"a,a\n1,2\n", "columns \\['a'\\] more than once"),
         (b"a, a\n1,2\n", "more than once"),
         (b"a,b\n1,2,3\n", "row 0 of the CSV has 3 fields, its first line names 2"),
-        (b"a;b\n1;2;3\n,\n", "say delimiter=semicolon"),
+        (b"a;b\n1;2;3\n,\n", "say delimiter=semicolon if that stands between the columns"),
         (b'a,b\n"x"y,2\n', "in row 0, a quoted field goes on"),
         (b"a,b\n1,\x00\n", "in row 0, there is the character NUL"),
         (b"a\n1\r\n\xe9\n", r"line 3 of the CSV is no text in UTF-8 \(byte 0xe9\): send UTF-8, or declare what it is"),

@@ -219,3 +219,12 @@ def test_accents_that_are_other_characters_are_told_of() -> None:
             reader.feeds([{ours: sent}], [Tensor("x", "FP32", [-1, 1])])
         with pytest.raises(BadInput, match=r"is no category of 'caf.+': \['caf.+'\]$"):
             reader.feeds([{ours: "th\u00e9"}], [Tensor("x", "FP32", [-1, 1])])
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolon"), ("\t", "tab"), ("|", "pipe")])
+def test_a_row_whose_only_column_names_several_is_told_of_the_delimiter(sign: str, name: str) -> None:
+    reader = Reader(Table(columns=[Column(name="a"), Column(name="b")]))
+    with pytest.raises(BadInput, match=f"which the model lacks.*: say delimiter={name} if that stands between"):
+        reader.rows([{f"a{sign}b": f"1{sign}2"}])
+    with pytest.raises(BadInput, match=r"it takes \['a', 'b'\]$"):
+        reader.rows([{"c": 1}])

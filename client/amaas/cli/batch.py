@@ -38,6 +38,8 @@ def batch() -> None:
 @out_option
 @click.option("--chunk", type=click.IntRange(1, 10_000), help="Inputs per invocation.")
 @click.option("--top-k", type=click.IntRange(1), help="How many labels to answer.")
+@click.option("--delimiter", help="Of CSV files, between fields: comma, semicolon, tab or pipe.")
+@click.option("--decimal", help="Of CSV files, before fractions: a point or a comma.")
 @click.option("--no-wait", is_flag=True, help="Start the job, and do not wait for it.")
 def run_batch_job(
     context: Context,
@@ -45,8 +47,8 @@ def run_batch_job(
     source: str,
     out: str | None,
     chunk: int | None,
-    top_k: int | None,
     no_wait: bool,
+    **said: str | int | None,
 ) -> None:
     """Predict for SOURCE: a JSONL, CSV or Parquet file, or a folder with one input per file.
 
@@ -55,7 +57,7 @@ def run_batch_job(
     from amaas.cli.display.progress import upload_progress
 
     name, version = model
-    options = {"top_k": str(top_k)} if top_k else {}
+    options = {option: str(value) for option, value in said.items() if value is not None}
     created: list[str] = []
 
     def on_created(job: Json) -> None:

@@ -135,15 +135,15 @@ def _from_line(record: bytes) -> Request:
 
 def _from_csv(record: bytes, header: list[str], dialect: Dialect, reader: Reader | None, manifest: Manifest) -> Request:
     row: dict[str, Any] = csvfile.row(record, header, dialect)
-    return _from_row(reader.read_numbers(row, dialect.decimal) if reader else row, manifest)
+    return _from_row(reader.read_numbers(row, dialect.decimal) if reader else row, manifest, dialect.decimal)
 
 
-def _from_row(row: dict[str, Any], manifest: Manifest) -> Request:
+def _from_row(row: dict[str, Any], manifest: Manifest, decimal: str = ".") -> Request:
     # a column `id` is the client's, unless the model has one of that name, or the row no other column
     has_id = "id" in row and len(row) > 1 and not _takes(manifest, "id")
     features = {column: value for column, value in row.items() if column != "id"} if has_id else row
     client_id = row["id"] if has_id and isinstance(row["id"], str | int) else None
-    return *rows.build_request(features, manifest), client_id
+    return *rows.build_request(features, manifest, decimal), client_id
 
 
 def _takes(manifest: Manifest, name: str) -> bool:
