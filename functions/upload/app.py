@@ -11,7 +11,7 @@ from shared.clock import new_id
 from shared.entry.http import Request, Response, Routes
 from shared.entry.wiring import config, store
 from shared.errors import NotImplemented_
-from shared.uploads import deletion, recent, redrive, sessions, states, views
+from shared.uploads import deletion, listing, redrive, sessions, states, views
 
 handler = Routes("upload", store=lambda: store())
 LETTERS = 50  # messages of one call: each takes some requests of the store, and the gateway waits for 29 seconds
@@ -51,9 +51,9 @@ def create(request: Request, body: sessions.UploadRequest) -> Response:
     "GET", "/models/{model}/uploads", id="listUploads", scope="read", query=UploadsQuery, gives=views.UploadList
 )
 def list_uploads(request: Request, query: UploadsQuery) -> views.UploadList:
-    """Uploads of a model, oldest first, and what became of each"""
+    """Uploads of a model, newest first, and what became of each"""
     model = keys.model_name(request.params["model"])
-    uploads, following = states.list_by_model(store(), model, limit=query.limit, after=query.next)
+    uploads, following = listing.of_model(store(), model, limit=query.limit, after=query.next)
     return views.UploadList([views.upload(one) for one in uploads], following)
 
 
@@ -67,14 +67,13 @@ def list_uploads(request: Request, query: UploadsQuery) -> views.UploadList:
     gives=views.UploadList,
 )
 def list_recent_uploads(request: Request, query: UploadsQuery) -> views.UploadList:
-    """Uploads of the last days, of all models, and what became of each
+    """Uploads of the last days, of all models, newest first, and what became of each
 
     Those of objects in no model's folder of the inbox, too, for tokens that may read all models: their `model` is
-    empty. In the order of their ids, which begin with their times; those of training jobs come last. A page may have
-    fewer than `limit`, and yet a `next`.
+    empty. A page may have fewer than `limit`, and yet a `next`.
     """
     permitted = partial(scopes.allows, request.scopes, "read")
-    uploads, following = recent.page(store(), permitted, limit=query.limit, after=query.next)
+    uploads, following = listing.recent(store(), permitted, limit=query.limit, after=query.next)
     return views.UploadList([views.upload(one) for one in uploads], following)
 
 

@@ -84,26 +84,15 @@ def read(store: Store, upload: str) -> Upload:
 
 def read_state(store: Store, named: Named) -> Upload:
     """Raises ObjectNotFound."""
-    return _decode(store.get(keys.upload_state(named.model, named.upload_id)).body, named.model, named.upload_id)
+    return decode(store.get(keys.upload_state(named.model, named.upload_id)).body, named.model, named.upload_id)
 
 
-def _decode(body: bytes, model: str, upload_id: str) -> Upload:
+def decode(body: bytes, model: str, upload_id: str) -> Upload:
     """model, upload_id: those of the key, which a state must repeat. Raises TooNew, Damaged."""
     upload = formats.decode(UPLOAD, body, f"the state of upload {upload_id!r}")
     if (upload.model, upload.upload_id) != (model, upload_id):
         raise Damaged(f"the state of upload {upload_id!r} is another's: restore an earlier version of the object")
     return upload
-
-
-def list_by_model(
-    store: Store, model: str, *, limit: int = 100, after: str | None = None
-) -> tuple[list[Upload], str | None]:
-    """A model's uploads, oldest first, and the cursor of the next page. An unknown model has none."""
-    start = keys.upload_state(model, after) if after else ""
-    page = store.list_page(keys.upload_states(model), after=start, limit=limit)
-    names = [info.key.rpartition("/")[2].removesuffix(".json") for info in page.objects]
-    uploads = [_decode(store.get(keys.upload_state(model, name)).body, model, name) for name in names]
-    return uploads, uploads[-1].upload_id if page.next and uploads else None
 
 
 def advance(
@@ -141,7 +130,7 @@ def update(store: Store, named: Named, change: Callable[[Upload], Upload]) -> Up
     key = keys.upload_state(named.model, named.upload_id)
     while True:
         present = store.get(key)
-        upload = _decode(present.body, named.model, named.upload_id)
+        upload = decode(present.body, named.model, named.upload_id)
         changed = change(upload)
         registered = upload.ending and changed.state == "registered"
         if changed == upload or (upload.state in FINAL and not registered):
@@ -160,7 +149,7 @@ def reopen(store: Store, named: Named) -> Upload:
     key = keys.upload_state(named.model, named.upload_id)
     while True:
         present = store.get(key)
-        upload = _decode(present.body, named.model, named.upload_id)
+        upload = decode(present.body, named.model, named.upload_id)
         if upload.state in FINAL and upload.state != "failed":
             _unmark(store, named)
             return upload
@@ -174,7 +163,7 @@ def note_deletion(store: Store, named: Named, deletion: Deletion) -> Upload:
     key = keys.upload_state(named.model, named.upload_id)
     while True:
         present = store.get(key)
-        upload = _decode(present.body, named.model, named.upload_id)
+        upload = decode(present.body, named.model, named.upload_id)
         noted = replace(upload, deletion=upload.deletion or deletion)
         if noted == upload or _replaced(store, key, present.etag, noted):
             return noted

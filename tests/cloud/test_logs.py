@@ -35,7 +35,7 @@ from shared.ingest import pipeline
 from shared.registry.log import Log
 from shared.serving.models import Models
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import listing, states
 from tests.support import call, linear, s3_event
 
 store = MemoryStore()
@@ -66,7 +66,7 @@ def request(app, method, path, body=b""):
 
 
 def of(model):
-    return states.list_by_model(store, model)[0][-1].upload_id
+    return listing.of_model(store, model)[0][0].upload_id
 
 
 def handler(event, context):

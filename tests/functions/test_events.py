@@ -11,7 +11,7 @@ from functions.ingest import app as ingest
 from functions.upload import app as upload
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import states as uploads
+from shared.uploads import listing
 from tests.support import call, linear, s3_event
 
 
@@ -41,7 +41,7 @@ def test_duplicated_reordered_and_replayed_events_are_handled_once(store: Memory
     for model, count in (("a", 2), ("b", 1), ("c", 2)):
         head = log.read(model)
         assert (head.latest, head.revision) == (count, count)
-        states = uploads.list_by_model(store, model)[0]
+        states = listing.of_model(store, model)[0]
         assert [one.state for one in states] == ["registered"] * count
         assert sorted(one.version or 0 for one in states) == sorted(head.versions)
         assert {v.upload: n for n, v in head.versions.items()} == {one.upload_id: one.version for one in states}

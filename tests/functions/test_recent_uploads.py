@@ -13,7 +13,7 @@ from functions.upload import app as upload
 from shared import keys
 from shared.clock import new_id
 from shared.storage.memory import MemoryStore
-from shared.uploads import forms, recent, states
+from shared.uploads import forms, listing, states
 from tests.support import call, linear, s3_event
 
 BODY = linear([[1.0], [0.0]])
@@ -58,7 +58,7 @@ def test_only_what_the_token_may_read(put: MemoryStore, scopes: str, models: set
     assert call(upload.handler, "GET", f"/uploads/{of_none}", scopes=scopes).status == expected
 
 
-def test_pages_have_each_upload_once(store: MemoryStore) -> None:
+def test_pages_have_each_upload_once_newest_first(store: MemoryStore) -> None:
     ids = [states.open_session(store, f"m{n % 3}", [forms.File("model.onnx")], "ann").upload_id for n in range(25)]
     for limit in (1, 4, 25, 100):
         found, cursor, pages = [], None, 0
@@ -66,17 +66,29 @@ def test_pages_have_each_upload_once(store: MemoryStore) -> None:
             page = recent_uploads(limit=str(limit), **({"next": cursor} if cursor else {}))
             found += [one["upload_id"] for one in page["uploads"]]
             cursor, pages = page["next"], pages + 1
-        assert found == sorted(ids)
+        assert found == sorted(ids, reverse=True)
+
+
+def test_uploads_of_training_jobs_are_in_their_time(store: MemoryStore) -> None:
+    given = [new_id(n) if n % 2 else f"training-{new_id(n)}" for n in range(6)]
+    for one in ("by-hand-0", *given):
+        states.open_session(store, "m", [forms.File("model.onnx")], "ann", one)
+    for path in ("/uploads", "/models/m/uploads"):
+        found, cursor = [], None
+        while not found or cursor:
+            query = {"limit": "2", **({"next": cursor} if cursor else {})}
+            page = call(upload.handler, "GET", path, query=query).json
+            found += [one["upload_id"] for one in page["uploads"]]
+            cursor = page["next"]
+        assert found == [*given[::-1], "by-hand-0"]
 
 
 def test_a_page_of_others_uploads_ends_and_says_where_to_go_on(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recent, "SCANNED", 10)
+    monkeypatch.setattr(listing, "SCANNED", 10)
     for number in range(25):
-        states.open_session(
-            store, "theirs" if number < 24 else "own", [forms.File("model.onnx")], "ann", new_id(number)
-        )
+        states.open_session(store, "theirs" if number else "own", [forms.File("model.onnx")], "ann", new_id(number))
     found: list[str] = []
     cursor, pages = None, 0
     while pages == 0 or cursor:

@@ -13,7 +13,7 @@ from functions.upload import app as upload
 from shared.errors import Unavailable
 from shared.ingest import pipeline
 from shared.storage.memory import MemoryStore
-from shared.uploads import attempts, forms, states
+from shared.uploads import attempts, forms, listing, states
 from shared.uploads.redrive import Letter
 from tests.proofs.stores import age, keys_of
 from tests.support import call, linear, s3_event
@@ -132,7 +132,7 @@ def test_a_folder_and_an_archive_of_the_inbox_are_redriven_as_packages(store: Me
     assert outcomes == [("reopened", "m"), ("reopened", "m"), ("reopened", "n"), ("no upload", None)]
     age(store, "inbox/", 3600)
     assert sorted(look(store)) == ["registered", "rejected"]
-    assert [len(one.files) for one in states.list_by_model(store, "m")[0]] == [2]
+    assert [len(one.files) for one in listing.of_model(store, "m")[0]] == [2]
 
 
 def test_a_redriven_upload_that_fails_again_is_failed_again_and_not_redriven_twice(

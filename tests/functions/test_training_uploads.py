@@ -18,7 +18,7 @@ from shared.jobs.training.job import Job
 from shared.registry import blobs
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import forms, inbox, inbox_packages, states
+from shared.uploads import forms, inbox, inbox_packages, listing, states
 from tests.support import call, linear, s3_event
 
 
@@ -152,5 +152,5 @@ def test_a_container_takes_no_object_of_the_inbox(store: MemoryStore) -> None:
     forge(store, f"training-{mark}", keys={"model.onnx": "inbox/theirs/x.onnx"})
     assert [one.model for one in inbox.without_session(store, -1.0, time.time())] == ["theirs"]
     ingest.handler(s3_event("inbox/theirs/x.onnx"), None)
-    own = [one.state for one in states.list_by_model(store, "theirs")[0] if keys.is_id(one.upload_id)]
+    own = [one.state for one in listing.of_model(store, "theirs")[0] if keys.is_id(one.upload_id)]
     assert own == ["registered"]

@@ -10,7 +10,7 @@ from shared.ingest.verdict import Limits
 from shared.registry import models
 from shared.registry.log import Log
 from shared.storage.memory import MemoryStore
-from shared.uploads import forms, states
+from shared.uploads import forms, listing
 from shared.uploads.quiet import QuietFolder
 from tests.proofs.stores import age
 from tests.support import linear
@@ -61,7 +61,7 @@ class World:
         pipeline.check_unfinished(self.log, CONFIG, Limits())
 
     def uploads(self, model: str = "m") -> list[tuple[str, str | None]]:
-        return [(one.state, one.code) for one in states.list_by_model(self.store, model)[0]]
+        return [(one.state, one.code) for one in reversed(listing.of_model(self.store, model)[0])]
 
     def latest(self, model: str = "m") -> int:
         return self.log.read(model).latest

@@ -16,7 +16,7 @@ from shared.ingest.verdict import Limits
 from shared.registry.log import Log
 from shared.storage.base import ObjectInfo, list_all
 from shared.storage.memory import MemoryStore
-from shared.uploads import attempts, forms, states
+from shared.uploads import attempts, forms, listing, states
 from tests.failing import Crash, FailingStore, crash_at
 from tests.proofs.conftest import checked_once
 from tests.proofs.stores import age, copy_of
@@ -49,7 +49,7 @@ def test_the_event_and_the_look_mean_the_same_upload() -> None:
     assert dropped(log, "inbox/m/x.onnx").state == "registered"
     age(store, "", 3600.123)
     assert look(log) == []
-    assert (log.read("m").latest, len(states.list_by_model(store, "m")[0])) == (1, 1)
+    assert (log.read("m").latest, len(listing.of_model(store, "m")[0])) == (1, 1)
 
 
 def test_a_bucket_restored_from_a_copy_registers_nothing_anew() -> None:
@@ -66,7 +66,7 @@ def test_a_bucket_restored_from_a_copy_registers_nothing_anew() -> None:
         assert dropped(restored, f"inbox/m/{name}.onnx").state == "registered"
     look(restored)
     assert restored.read("m").revision == before.revision == 2
-    assert len(states.list_by_model(restored.store, "m")[0]) == 2
+    assert len(listing.of_model(restored.store, "m")[0]) == 2
     assert restored.store.list_page("unfinished/").objects == []
 
 
@@ -79,7 +79,7 @@ def test_a_copy_with_other_etags_registers_nothing_anew(monkeypatch: pytest.Monk
     log.store._objects["inbox/m/x.onnx"] = stored.__class__(stored.body, '"another-2"', stored.modified, "v9")  # type: ignore[attr-defined]
     again = dropped(log, "inbox/m/x.onnx")
     assert (again.state, again.version, log.read("m").latest) == ("registered", 1, 1)
-    assert len(states.list_by_model(log.store, "m")[0]) == 2
+    assert len(listing.of_model(log.store, "m")[0]) == 2
 
 
 def test_another_content_and_another_name_are_versions() -> None:
@@ -130,7 +130,7 @@ def test_a_look_refuses_what_no_event_told_of_and_no_second_time() -> None:
     before = {info.key: info.etag for info in list_all(store, "")}
     look(Log(store))
     assert {info.key: info.etag for info in list_all(store, "")} == before
-    assert [one.code for one in states.list_by_model(store, "m")[0]] == ["sub_folder"]
+    assert [one.code for one in listing.of_model(store, "m")[0]] == ["sub_folder"]
     assert sum(key.endswith("/state.json") for key in before) == 1
 
 
@@ -165,6 +165,6 @@ def test_a_look_that_dies_at_any_call_loses_no_object(after: bool, monkeypatch: 
             with pytest.MonkeyPatch.context() as patched:
                 patched.setattr(attempts, "leased", lambda upload: False)  # the lease of the one that died is over
                 look(Log(store))
-        [upload] = states.list_by_model(store, "m")[0]
+        [upload] = listing.of_model(store, "m")[0]
         assert (upload.state, Log(store).read("m").latest) == ("registered", 1), f"it died at call {number}"
     assert number > 15

@@ -20,7 +20,7 @@ from shared.registry import versions
 from shared.registry.log import Log
 from shared.registry.state import Change, Version
 from shared.storage.memory import MemoryStore
-from shared.uploads import forms, states
+from shared.uploads import forms, listing, states
 from tests.support import s3_event
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -139,7 +139,7 @@ class World:
         return Counter(upload.state for upload in self.uploads(model))
 
     def uploads(self, model: str) -> list[forms.Upload]:
-        return states.list_by_model(self.store, model, limit=1000)[0]
+        return listing.of_model(self.store, model, limit=1000)[0]
 
     def upload(self, model: str) -> forms.Upload:
         [upload] = self.uploads(model)

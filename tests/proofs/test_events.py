@@ -23,7 +23,7 @@ from shared.registry import blobs, verify
 from shared.registry.log import Log, digest
 from shared.storage.base import Store
 from shared.storage.memory import MemoryStore
-from shared.uploads import attempts, forms, states
+from shared.uploads import attempts, forms, listing, states
 from tests.failing import FailingStore, randomly
 from tests.proofs.stores import age
 from tests.support import linear, s3_event
@@ -105,7 +105,7 @@ def as_expected(store: Store, expected: dict[str, list[str]]) -> None:
             assert upload in (version.upload, *files)
             for named in (version.source, version.model, version.manifest):
                 blobs.read(store, named)
-        ended = {one.upload_id: one for one in states.list_by_model(store, model)[0]}
+        ended = {one.upload_id: one for one in listing.of_model(store, model)[0]}
         assert {one.version: one.upload_id for one in ended.values() if one.state == "registered"} == {
             number: version.upload for number, version in head.versions.items()
         }

@@ -26,7 +26,7 @@ from shared.registry.state import Change, Policy, Target, Version
 from shared.signing.local import LocalKey
 from shared.storage.base import Store
 from shared.storage.memory import MemoryStore
-from shared.uploads import forms, states
+from shared.uploads import forms, listing, states
 from tests.failing import Crash, FailingStore, Fault
 from tests.proofs.stores import age, copy_of, keys_of
 from tests.proofs.world import state
@@ -162,7 +162,7 @@ def outcome(store: MemoryStore, key: LocalKey | None) -> dict[str, Any]:
         for version in log.read(name).versions.values():
             whole(store, version)
     listed = {name: (one.revision, one.ready, one.tags) for name, one in catalog.list_models(log).items()}
-    ended = [(one.state, one.version) for one in states.list_by_model(store, "m")[0]]
+    ended = [(one.state, one.version) for one in listing.of_model(store, "m")[0]]
     records = [(r.kind, r.by, r.request_id) for r in log.records("m", head.revision, 1)]
     anonymous = [f"{n}" for n, _ in enumerate(state(log, head).uploads)]
     return {

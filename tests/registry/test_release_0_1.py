@@ -21,7 +21,7 @@ from shared.registry.log import Log
 from shared.registry.state import Change, Policy, Target
 from shared.signing import p256
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import listing, states
 from tests.proofs.stores import age
 from tests.registry import release
 from tests.registry.conftest import push
@@ -121,9 +121,9 @@ def test_the_catalog_lists_and_the_collector_keeps(log: Log) -> None:
 
 
 def test_uploads_tokens_and_jobs_of_release_0_1(store: MemoryStore) -> None:
-    uploads, _ = states.list_by_model(store, "served")
-    assert [upload.state for upload in uploads] == ["registered"] * 3 + ["rejected", "waiting"]
-    assert states.read_session(store, uploads[0].upload_id).model == "served"
+    uploads, _ = listing.of_model(store, "served")
+    assert [upload.state for upload in uploads] == ["waiting", "rejected", *["registered"] * 3]
+    assert states.read_session(store, uploads[-1].upload_id).model == "served"
     assert authenticate(store, f"Bearer {CONTENTS['token']}").scopes == ["admin"]
     assert tokens.revoke(store, CONTENTS["token"].split("_")[1]).revoked
     batch = batch_jobs.read(store, CONTENTS["batch"])

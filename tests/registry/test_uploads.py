@@ -9,7 +9,7 @@ from shared import keys
 from shared.errors import BadInput, NotFound
 from shared.storage.base import ObjectInfo
 from shared.storage.memory import MemoryStore
-from shared.uploads import forms, inbox, states
+from shared.uploads import forms, inbox, listing, states
 from shared.uploads.forms import UploadSession
 from shared.uploads.inbox_packages import Package
 from tests.failing import Call, FailingStore, Fault
@@ -53,7 +53,7 @@ def test_inbox_events_about_one_object_share_one_upload(store: MemoryStore) -> N
     other = opened('"etag2"', 1700000001.0)
     assert first == again
     assert other.upload_id > first.upload_id
-    assert len(states.list_by_model(store, "m")[0]) == 2
+    assert len(listing.of_model(store, "m")[0]) == 2
 
 
 def test_a_session_whose_state_was_never_written_gets_one_when_it_is_opened_again(store: MemoryStore) -> None:
@@ -82,11 +82,11 @@ def test_an_upload_that_ended_meanwhile_is_not_opened_again(store: MemoryStore) 
     assert not store.list_page("unfinished/").objects, "and it is not looked for any more"
 
 
-def test_uploads_of_a_model_are_paged_in_order(store: MemoryStore) -> None:
+def test_uploads_of_a_model_are_paged_newest_first(store: MemoryStore) -> None:
     opened = [open_session(store).upload_id for _ in range(5)]
-    first, following = states.list_by_model(store, "m", limit=3)
-    rest, end = states.list_by_model(store, "m", limit=3, after=following)
-    assert [u.upload_id for u in first + rest] == sorted(opened)
+    first, following = listing.of_model(store, "m", limit=3)
+    rest, end = listing.of_model(store, "m", limit=3, after=following)
+    assert [u.upload_id for u in first + rest] == sorted(opened, reverse=True)
     assert end is None
 
 

@@ -23,7 +23,7 @@ from shared.jobs.training.job import Job
 from shared.registry.log import Log
 from shared.storage.base import Unavailable
 from shared.storage.memory import MemoryStore
-from shared.uploads import states
+from shared.uploads import listing, states
 from tests import servers
 from tests.training.attempts import (
     CHECKPOINT,
@@ -193,7 +193,7 @@ def test_a_package_is_never_put_together_from_two_trainings(
     assert attempt(job, PACKAGE.replace(b'b"model"'.decode(), 'b"second"')) == 0
     assert store.get(f"uploads/training-{job.id}/files/model.onnx").body == b"second"
     assert states.missing_files(store, states.read_session(store, jobs.upload_id(job.id))) == []
-    assert [upload.upload_id for upload in states.list_by_model(store, "sides")[0]] == [jobs.upload_id(job.id)]
+    assert [upload.upload_id for upload in listing.of_model(store, "sides")[0]] == [jobs.upload_id(job.id)]
 
 
 def test_a_bucket_that_is_away_for_a_while_stops_no_training(

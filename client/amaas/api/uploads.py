@@ -110,11 +110,11 @@ class Uploads(Connection):
         return self._call("getUpload", {"upload_id": upload})
 
     def list_uploads(self, model: str) -> list[Json]:
-        """All uploads of a model, those through the inbox included."""
+        """All uploads of a model, newest first, those through the inbox included."""
         return list(self._pages("listUploads", "uploads", {"model": model}))
 
     def list_recent_uploads(self) -> list[Json]:
-        """Uploads of the last days, of all models that the token may read.
+        """Uploads of the last days, of all models that the token may read, newest first.
 
         For a token that may read all models, also what was put into the inbox in no model's folder: its `model` is
         empty.

@@ -65,7 +65,7 @@ def upload() -> None:
 @verb(upload, "ls")
 @click.argument("model", required=False)
 def list_uploads(context: Context, model: str | None) -> None:
-    """List the uploads of a model, with the reasons of those that are no version.
+    """List the uploads of a model, newest first, with the reasons of those that are no version.
 
     Without MODEL: those of the last days, of all models; also what lies in no model's folder of the inbox.
     """
