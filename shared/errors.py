@@ -23,6 +23,8 @@ from typing import Any
 REQUEST_ID = "x-request-id"  # the header of every error that the body's request_id is in as well
 INTERNAL = "internal"
 OPENAI = "/v1/"  # where paths begin whose clients are those of OpenAI's API and its relatives: they read another form
+# what follows it there: a client whose base_url ends without /v1 calls these paths
+STRAYS = ("/chat/", "/audio/", "/completions", "/embeddings", "/responses")
 # of an error, by its status; of others it is the request's, or the server's
 OPENAI_TYPES = {
     401: "authentication_error",
@@ -39,7 +41,7 @@ def body_for(path: str, status: int, message: str, code: str = "", request_id: s
     """
     code = code or CODES.get(status, INTERNAL)
     identified = {"request_id": request_id} if request_id else {}
-    if not path.startswith(OPENAI):
+    if not path.startswith((OPENAI, *STRAYS)):
         return {"error": message, "code": code, **identified}
     kind = OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     return {"error": {"message": message, "type": kind, "param": None, "code": code, **identified}}

@@ -247,7 +247,8 @@ class Routes:
                 others.add(route.method)
         if others:
             raise errors.NotFound(f"{path} accepts {', '.join(sorted(others))}, not {method}")
-        raise errors.NotFound(f"there is no route {method} {path}")
+        hint = ": the base_url of OpenAI's clients ends in /v1" if path.startswith(errors.STRAYS) else ""
+        raise errors.NotFound(f"there is no route {method} {path}{hint}")
 
     def _log(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.document import ERRORS, OF_THE_GATEWAY, document
-from shared.errors import CODES
+from shared.errors import CODES, OPENAI, STRAYS
 from tests.cloud.template import ROOT, TEMPLATE, deployed, listed, region, statements
 
 __all__ = ["region"]  # a fixture
@@ -39,10 +39,19 @@ def api(**parameters: str) -> dict[str, Any]:
     return deployed(**parameters)["Api"]["Properties"]["Body"]
 
 
-def operations(body: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+def offered_by(body: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """Of functions: the preflight is the gateway's own."""
     found = {(method.upper(), path): value for path, item in body["paths"].items() for method, value in item.items()}
     return {route: value for route, value in found.items() if route != PREFLIGHT}
+
+
+def operations(body: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Without what no function has: it is offered so that OpenAI's clients can read that there is none."""
+    return {route: value for route, value in offered_by(body).items() if not is_stray(route[1])}
+
+
+def is_stray(path: str) -> bool:
+    return path == f"{OPENAI}{{proxy+}}" or path.startswith(STRAYS)
 
 
 def serving(operation: dict[str, Any]) -> str:
@@ -73,6 +82,16 @@ def test_the_gateway_and_the_function_know_the_same_routes(name: str) -> None:
 
     assert [route for route in known if not reached(route)] == []
     assert [key for key in offered if not key[1].endswith("{proxy+}") and key not in known] == []
+
+
+def test_what_openais_clients_ask_for_in_vain_gets_a_word_of_ours() -> None:
+    strays = {route: value for route, value in offered_by(api()).items() if is_stray(route[1])}
+    assert {path for _, path in strays} >= {f"{OPENAI}{{proxy+}}"}
+    assert all(any(path.startswith(start) for _, path in strays) for start in STRAYS)
+    assert {serving(value) for value in strays.values()} == {"inference"}
+    assert all(value["security"] == [{"Tokens": []}, {"api_key": []}] for value in strays.values())
+    known = {route.template for route in importlib.import_module("functions.inference.app").handler.routes}
+    assert not any(path.startswith(STRAYS) for path in known)
 
 
 def test_the_description_has_the_gateways_routes() -> None:

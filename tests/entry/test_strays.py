@@ -1,0 +1,22 @@
+"""OpenAI's clients show the message of an error that is an object: what they ask for in vain answers one."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.inference.app import handler
+from tests.support import call
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/completions", "/embeddings", "/responses", "/audio/speech"])
+def test_a_base_url_without_v1_is_told(path: str) -> None:
+    answer = call(handler, "POST", path, b"{}")
+    assert answer.status == 404
+    told = f"there is no route POST {path}: the base_url of OpenAI's clients ends in /v1"
+    assert answer.json["error"]["message"] == told and answer.json["error"]["code"] == "not_found"
+
+
+def test_what_there_is_not_below_v1_is_told_in_the_form_of_its_clients() -> None:
+    answer = call(handler, "POST", "/v1/responses", b"{}")
+    assert (answer.status, answer.json["error"]["message"]) == (404, "there is no route POST /v1/responses")
+    assert call(handler, "POST", "/models/m/nothing", b"{}").json["error"] == "there is no route POST /models/m/nothing"
