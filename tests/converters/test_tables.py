@@ -35,3 +35,19 @@ def test_rows_by_name_with_gaps_and_whole_numbers() -> None:
 def test_other_tasks_take_none() -> None:
     with pytest.raises(AmaasError, match="a model of the task tensor takes no DataFrame"):
         said(TABLE, "tensor")
+
+
+def test_texts_of_a_series_are_a_list() -> None:
+    assert said(pd.Series(["one", "two"]), "text-classification") == {"inputs": ["one", "two"]}
+
+
+def test_gaps_in_rows_that_are_no_table() -> None:
+    assert said([pd.NA, 1]) == {"input": [None, 1]}
+    assert said({"a": pd.NaT, "b": 1}) == {"input": {"a": None, "b": 1}}
+    assert said([TABLE.iloc[0], TABLE.iloc[1]])["inputs"][1]["plan"] is None
+
+
+def test_a_column_that_is_there_twice_is_refused() -> None:
+    twice = pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"])
+    with pytest.raises(AmaasError, match="the table has several columns 'a': give each its own name"):
+        said(twice)
