@@ -42,6 +42,13 @@ def test_wrong_usage(run: Run, service: Service, tmp_path: Path, arguments: list
     assert result.exit_code == 2 and told in result.stderr and not service.calls
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("Push", "push"), ("pusg", "push"), ("xyz", None)])
+def test_a_verb_that_is_misspelled(run: Run, typed: str, meant: str | None) -> None:
+    result = run(typed)
+    assert result.exit_code == 2 and f"No such command {typed!r}." in result.stderr
+    assert (f"Did you mean {meant!r}?" in result.stderr) is (meant is not None)
+
+
 def test_bounds_are_those_of_the_service() -> None:
     assert set(tokens.LIMITS) == {field.name for field in msgspec.structs.fields(Limits)}
     assert tokens.LONGEST == MAX_DAYS

@@ -40,6 +40,8 @@ MODULES = {
     "uploads": ("push", "redrive", "upload", "uploads"),
 }
 
+Resolved = tuple[str | None, click.Command | None, list[str]]  # as click has it
+
 
 class Verbs(click.Group):
     """Imports a module when one of its verbs is called, and all of them to list them."""
@@ -51,6 +53,17 @@ class Verbs(click.Group):
                 command: click.Command | None = verbs.get_command(ctx, cmd_name)
                 return command
         return None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Resolved:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0].lower(), self.list_commands(ctx), 1)
+            if not near:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
 
     def main(
         self,
