@@ -34,6 +34,13 @@ OPENAI_TYPES = {
 }
 
 
+def hint_on(path: str) -> str:
+    """The end of a sentence on a path that is not there, where a client of OpenAI's begins its paths elsewhere."""
+    if path.startswith(STRAYS):
+        return ": what OpenAI's clients call is below /v1, so their base_url is the API's address with /v1 behind it"
+    return ": the client's base_url has /v1 once too often" if path.startswith(OPENAI + OPENAI[1:]) else ""
+
+
 def body_for(path: str, status: int, message: str, code: str = "", request_id: str = "") -> dict[str, Any]:
     """The body of an error's answer, in the form that clients of the path read.
 

@@ -247,8 +247,7 @@ class Routes:
                 others.add(route.method)
         if others:
             raise errors.NotFound(f"{path} accepts {', '.join(sorted(others))}, not {method}")
-        hint = ": the base_url of OpenAI's clients ends in /v1" if path.startswith(errors.STRAYS) else ""
-        raise errors.NotFound(f"there is no route {method} {path}{hint}")
+        raise errors.NotFound(f"there is no route {method} {path}{errors.hint_on(path)}")
 
     def _log(
         self,
