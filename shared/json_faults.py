@@ -40,6 +40,8 @@ def reason(body: bytes | memoryview, error: Exception) -> str:
         return f"{words}: a number beyond 1.8e308 is none that can be read"
     if "truncated" in words or "surrogate" in words:
         return _half(text) or ("it ends before its end: send all of it" if "truncated" in words else words)
+    if "trailing characters" in words:
+        return f"{words}: a body is one value; many, one on each line, are a file .jsonl of a batch job"
     place = re.search(PLACE, words)
     return (_at(raw, int(place[1])) if place else None) or words
 

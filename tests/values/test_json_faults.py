@@ -30,7 +30,10 @@ FAULTS = [
     ('{"a": 1}'.encode("utf-16"), r"byte 0 \(0xff\) is no UTF-8"),
     (b'{"a": ' + b"[" * 100_000, "it has too many lists or objects within each other: make it flatter"),
     (b'{"a": 1,}', r"trailing comma in object \(byte 8\)"),
-    (b'{"a": 1}{"a": 2}', r"trailing characters \(byte 9\)"),
+    (
+        b'{"a": 1}{"a": 2}',
+        r"trailing characters \(byte 9\): a body is one value; many, one on each line, are a file .jsonl",
+    ),
 ]
 
 
