@@ -139,6 +139,13 @@ def test_what_cannot_be_read(client: Client) -> None:
             client.predict("digits", value)
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="/dev/zero is of Unix")
+def test_a_file_without_end(client: Client, service: Service) -> None:
+    with pytest.raises(AmaasError, match=r"/dev/zero has more than 67,108,864 bytes, .*: give it to a batch job"):
+        client.predict("digits", Path("/dev/zero"))
+    assert not service.received("POST", "predict")
+
+
 def test_names_of_files_in_a_list_are_texts_and_it_says_so(client: Client, tmp_path: Path) -> None:
     (tmp_path / "shoe.png").write_bytes(PNG)
     with pytest.raises(ApiError, match=r"'shoe\.png' was sent as a text: in a list, give files as Path"):

@@ -19,6 +19,7 @@ from amaas.api.kinds import JSON, UTF8_TEXT, content_type
 from amaas.errors import AmaasError
 
 Json = dict[str, Any]
+LARGEST = 64 << 20  # bytes of a file that are read at all
 ENVELOPE = {"input", "inputs", "parameters", "id"}  # members of a body as the API takes it
 TABULAR, TENSOR = ("tabular", "tabular-regression"), "tensor"
 SUFFIXES = (
@@ -93,7 +94,11 @@ def _read(path: Path) -> bytes:
         raise AmaasError(f"{path} is a folder: give one of its files, or a batch job all of them")
     if not path.exists():
         raise AmaasError(f"{path} does not exist: give a file, or a text as str")
-    return path.read_bytes()
+    with path.open("rb") as file:
+        raw = file.read(LARGEST + 1)
+    if len(raw) > LARGEST:
+        raise AmaasError(f"{path} has more than {LARGEST:,} bytes, far more than a call takes: give it to a batch job")
+    return raw
 
 
 def _envelope(value: Value, describe: Callable[[], Json]) -> Json:
