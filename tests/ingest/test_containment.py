@@ -22,12 +22,12 @@ BARE = {"scan": False, "sandbox": False}
 @pytest.mark.parametrize(
     ("attack", "codes"),
     [
-        (corpus.expand, {"memory_limit"}),
-        (corpus.shape_input, {"memory_limit", "shape_bomb"}),
-        (corpus.constant_of_shape, {"memory_limit"}),
-        (corpus.foldable_products, {"cpu_limit"}),
-        (corpus.billion_laughs, {"cpu_limit", "memory_limit"}),
-        (corpus.nameless_variadic_input, {"crashed"}),
+        (corpus.sizes.expand, {"memory_limit"}),
+        (corpus.sizes.shape_input, {"memory_limit", "shape_bomb"}),
+        (corpus.sizes.constant_of_shape, {"memory_limit"}),
+        (corpus.endless.foldable_products, {"cpu_limit"}),
+        (corpus.endless.billion_laughs, {"cpu_limit", "memory_limit"}),
+        (corpus.malformed.nameless_variadic_input, {"crashed"}),
     ],
 )
 def test_contained_without_the_scan(gate: Gate, attack: object, codes: set[str]) -> None:
@@ -40,13 +40,13 @@ def test_contained_without_the_scan(gate: Gate, attack: object, codes: set[str])
 
 
 def test_endless_loop_is_stopped_by_the_clock(gate: Gate) -> None:
-    verdict = gate(corpus.loop_nearly_without_end(), limits=Limits(wall=2, scan=False))
+    verdict = gate(corpus.endless.loop_nearly_without_end(), limits=Limits(wall=2, scan=False))
     assert (verdict.accepted, verdict.code) == (False, "wall_limit")
     assert verdict.seconds >= 2
 
 
 def test_endless_loop_is_stopped_by_its_cpu_time(gate: Gate) -> None:
-    verdict = gate(corpus.loop_nearly_without_end(), limits=Limits(cpu=1, scan=False))
+    verdict = gate(corpus.endless.loop_nearly_without_end(), limits=Limits(cpu=1, scan=False))
     assert (verdict.accepted, verdict.code) == (False, "cpu_limit")
 
 
@@ -135,7 +135,7 @@ def test_the_worker_dies_with_its_parent() -> None:
 def test_the_caller_keeps_nothing_open(gate: Gate) -> None:
     gate(linear([[1.0]]))
     before = os.listdir("/proc/self/fd")
-    for attack in (corpus.text_file(), corpus.external_absolute()):
+    for attack in (corpus.files.text_file(), corpus.elsewhere.external_absolute()):
         gate(attack)
     assert len(os.listdir("/proc/self/fd")) == len(before)
 

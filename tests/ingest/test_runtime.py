@@ -63,7 +63,7 @@ def test_other_refusals() -> None:
     with pytest.raises(Unloadable, match="cannot load"):
         load(b"nonsense")
     with pytest.raises(Unloadable):
-        rewrite(corpus.input_from_nowhere())
+        rewrite(corpus.malformed.input_from_nowhere())
 
 
 def test_serving_needs_no_onnx_package() -> None:
