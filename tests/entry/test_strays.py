@@ -12,7 +12,7 @@ from tests.support import call
 def test_a_base_url_without_v1_is_told(path: str) -> None:
     answer = call(handler, "POST", path, b"{}")
     assert answer.status == 404
-    told = f"there is no route POST {path}: what OpenAI's clients call is below /v1, so their base_url is the API's address"
+    told = f"there is no route POST {path}: what OpenAI's clients call is below /v1, so their base_url is the API's "
     assert answer.json["error"]["message"].startswith(told) and answer.json["error"]["code"] == "not_found"
 
 

@@ -85,7 +85,7 @@ def _content(data: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise AmaasError(f"the service sent an event that is no object: {data[:100]!r}")
     if "error" in content:
-        told = content["error"]
-        message = told.get("message", told) if isinstance(told, dict) else told
+        failure = content["error"]
+        message = failure.get("message", failure) if isinstance(failure, dict) else failure
         raise AmaasError(f"the answer broke off: {message}")
     return content

@@ -6,7 +6,6 @@ Neither numpy nor pandas nor Pillow is imported here: their objects are recogniz
 
 from __future__ import annotations
 
-import io
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -54,7 +53,7 @@ def body(value: Value, given: str | None, describe: Callable[[], Json]) -> Body:
         raw = bytes(value)
         return Body(raw, given or content_type(raw, getattr(value, "name", "")))
     if is_picture(value):
-        return Body(_png(value), "image/png")
+        return Body(pictures.of_pillow(value), "image/png")
     try:
         return Body(_dumped(_envelope(value, describe)), given or JSON)
     except RecursionError as error:
@@ -209,7 +208,7 @@ def _member(value: Any) -> str:
     """Of a list: a text as it is, a file's content as text, or in base64."""
     if isinstance(value, str):
         return value
-    raw = _png(value) if is_picture(value) else _read(value) if isinstance(value, Path) else bytes(value)
+    raw = pictures.of_pillow(value) if is_picture(value) else _read(value) if isinstance(value, Path) else bytes(value)
     name = str(getattr(value, "name", ""))
     return raw.decode() if content_type(raw, name).startswith("text/") else b64encode(raw).decode()
 
@@ -255,18 +254,6 @@ def _dumped(document: Any, plain: Callable[[Any], Any] = _plain) -> bytes:
         raise AmaasError(f"the input cannot be sent as JSON: {error}") from error
 
 
-def _png(image: Any) -> bytes:
-    out = io.BytesIO()
-    if 0 in image.size:
-        raise AmaasError("the image has no pixels: give one of a width and a height")
-    try:
-        image.save(out, "PNG")
-    except OSError:  # of a mode that PNG has not, such as CMYK
-        out = io.BytesIO()
-        image.convert("RGB").save(out, "PNG")
-    return out.getvalue()
-
-
 # ---- the Open Inference Protocol
 
 
@@ -278,11 +265,11 @@ def tensors(value: Value, describe: Callable[[], Json]) -> bytes:
     if not isinstance(value, Mapping):
         value = {only_input(described)["name"]: value}
     optional = (described.get("parameters") or {}).get("optional_inputs") or []
-    known = {tensor["name"]: tensor for tensor in [*described["inputs"], *optional]}
+    declared = {tensor["name"]: tensor for tensor in [*described["inputs"], *optional]}
     for name in value:
-        if name not in known:
-            raise AmaasError(f"the model has no input {str(name)[:80]!r}: it takes {', '.join(map(repr, known))}")
-    return _dumped({"inputs": [_tensor(known[name], data) for name, data in value.items()]}, _of_tensor)
+        if name not in declared:
+            raise AmaasError(f"the model has no input {str(name)[:80]!r}: it takes {', '.join(map(repr, declared))}")
+    return _dumped({"inputs": [_tensor(declared[name], data) for name, data in value.items()]}, _of_tensor)
 
 
 def _tensor(declared: Json, data: Any) -> Json:

@@ -39,9 +39,9 @@ class Journal:
     @classmethod
     def of(cls, url: str, model: str, announced: Any) -> Journal:
         """The note of a package. announced: names, sizes and digests of its files."""
-        told = json.dumps([url, model, announced], sort_keys=True)
+        identity = json.dumps([url, model, announced], sort_keys=True)
         base = os.environ.get(FOLDER) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amaas"
-        return cls(Path(base) / "uploads" / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.json")
+        return cls(Path(base) / "uploads" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json")
 
     def begin(self, session: Session) -> None:
         """Note a new session, of which nothing has arrived."""

@@ -1,7 +1,8 @@
-"""An array of numpy → a PNG, which is what image models take. Without Pillow: the caller may not have it."""
+"""Arrays of numpy and images of Pillow → PNG, which image models take. Pillow is not imported: callers may lack it."""
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from typing import Any
@@ -26,6 +27,19 @@ def png(array: Any) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, COLORS[channels], 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in parts)
+
+
+def of_pillow(image: Any) -> bytes:
+    """Raises AmaasError for an image without pixels."""
+    if 0 in image.size:
+        raise AmaasError("the image has no pixels: give one of a width and a height")
+    out = io.BytesIO()
+    try:
+        image.save(out, "PNG")
+    except OSError:  # of a mode that PNG has not, such as CMYK
+        out = io.BytesIO()
+        image.convert("RGB").save(out, "PNG")
+    return out.getvalue()
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -138,8 +138,8 @@ def refusal(response: httpx.Response, message: str) -> ApiError:
     except (ValueError, RecursionError):
         body = None
     body = body if isinstance(body, dict) else {}
-    told = body["error"] if isinstance(body.get("error"), dict) else body  # of the routes below /v1
-    code, request_id = told.get("code"), body.get("request_id") or response.headers.get(REQUEST_ID)
+    detail = body["error"] if isinstance(body.get("error"), dict) else body  # of the routes below /v1
+    code, request_id = detail.get("code"), body.get("request_id") or response.headers.get(REQUEST_ID)
     return ApiError(
         response.status_code,
         message,
@@ -218,9 +218,9 @@ def strange(http: httpx.Client) -> NotConnected:
 def _message(http: httpx.Client, response: httpx.Response) -> str:
     try:
         error = response.json()["error"]
-        told = error["message"] if isinstance(error, dict) else error  # of the routes below /v1
-        if told and isinstance(told, str):
-            return told
+        message = error["message"] if isinstance(error, dict) else error  # of the routes below /v1
+        if message and isinstance(message, str):
+            return message
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     if response.has_redirect_location:
@@ -236,8 +236,8 @@ def _unreachable(http: httpx.Client, error: Exception) -> NotConnected:
     return NotConnected(f"{http.base_url} does not answer ({error}): {_advice(http.base_url, str(error))}")
 
 
-def _advice(url: httpx.URL, told: str) -> str:
-    if "CERTIFICATE_VERIFY_FAILED" in told:
+def _advice(url: httpx.URL, reason: str) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
         where = certificates.source()
         now = f"those in {where}" if where else "those that are public"
         return (

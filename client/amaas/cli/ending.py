@@ -55,7 +55,7 @@ def ours() -> Iterator[None]:
 def ended(run: Callable[[], Any], arguments: Sequence[str]) -> int:
     """Run a command; its exit status. Errors are told, as JSON where the arguments ask for it."""
     _ready()
-    told = Telling(as_json="--json" in arguments[: arguments.index("--") if "--" in arguments else None])
+    telling = Telling(as_json="--json" in arguments[: arguments.index("--") if "--" in arguments else None])
     try:
         status = run()
         sys.stdout.flush()
@@ -63,7 +63,7 @@ def ended(run: Callable[[], Any], arguments: Sequence[str]) -> int:
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else FAILED
     except BaseException as error:  # the last net
-        return told.of(error)
+        return telling.of(error)
 
 
 class Telling:
@@ -100,8 +100,8 @@ class Telling:
         """A line, or an object with the same members for all errors."""
         with suppress(OSError):  # nobody reads it
             if self.as_json:
-                told = {"error": message, "code": code, "status": status, "request_id": request_id}
-                click.echo(as_json(told), err=True)
+                members = {"error": message, "code": code, "status": status, "request_id": request_id}
+                click.echo(as_json(members), err=True)
             else:
                 echo(f"amaas: {' '.join(message.split())}", err=True)
 

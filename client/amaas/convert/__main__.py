@@ -54,9 +54,9 @@ def mlflow(request: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     request = json.loads(sys.stdin.buffer.read())
     # libraries print as they like: the answer goes where they cannot
-    told = os.dup(1)
+    answers = os.dup(1)
     os.dup2(2, 1)
-    with os.fdopen(told, "wb") as out:
+    with os.fdopen(answers, "wb") as out:
         out.write(json.dumps(answer(request)).encode())
 
 
