@@ -72,7 +72,7 @@ def _deleted(log: Log, model: str, revision: int) -> None:
 def _uploads(world: World, log: Log) -> None:
     for package in world.notebook.packages:
         key = keys.upload_state(package.model, package.upload)
-        state = states._decode(world.cloud.objects.get(key).body, package.model, package.upload)
+        state = states.decode(world.cloud.objects.get(key).body, package.model, package.upload)
         if not package.arrived_at:
             require(state.state == "expired", "what never arrived expires", key, state.state)
             _in_time(world, key, package.opened_at, EXPIRES_WITHIN)
