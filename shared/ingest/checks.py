@@ -7,7 +7,7 @@ set → samples → wide form; extreme calls follow when the verdict is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,11 +43,15 @@ MAPPED = 4 << 20
 
 
 class Package(Struct, frozen=True):
-    """What is checked. files: name → open descriptor. golden_set: the member of amaas.json, if it has one."""
+    """What is checked. files: name → open descriptor. golden_set: the member of amaas.json, if it has one.
+
+    peak: the largest memory of this process so far, in bytes.
+    """
 
     files: Mapping[str, int]
     golden_set: Mapping[str, Any] | None
     limits: Limits
+    peak: Callable[[], int]
 
 
 class Prepared(Struct, frozen=True):
@@ -114,7 +118,7 @@ def check_model(package: Package, extreme_calls: list[ExtremeCalls]) -> Verdict:
     chosen = faithful.choose_samples(served.session, cases, inputs, golden.tolerance(package.golden_set))
     wide = _wide_form(prepared.signed, probe_run if served.optimization["kept"] else None, chosen, limits)
     feeds = probe_run.feeds if probe_run else None
-    extreme_calls.append(partial(extremes.run_calls, served.session, feeds, limits))
+    extreme_calls.append(partial(extremes.run_calls, served.session, feeds, limits, package.peak))
     return _accept(prepared, served, probe_run, comparison, chosen, wide)
 
 

@@ -30,14 +30,15 @@ MAX_ELEMENTS = 1_000_000  # of an input that is copied once more for a call
 EXTREMES = SMALLEST, LARGEST, ZERO, MINUS_ONE, NAN = "the smallest value", "the largest value", "0", "-1", "NaN"
 
 
-def run_calls(session: Session, feeds: Feeds | None, limits: Limits, record: Callable[[str], None]) -> None:
-    """Call the model with extreme values. feeds: inputs that it ran on, if any.
+def run_calls(
+    session: Session, feeds: Feeds | None, limits: Limits, peak: Callable[[], int], record: Callable[[str], None]
+) -> None:
+    """Call the model with extreme values. feeds: inputs that it ran on, if any. peak: memory that was used so far.
 
     record: gets a description before each call, so that the supervisor knows which one ended the process.
     """
     started = time.process_time()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-    if started > limits.cpu / 3 or memory > limits.memory / 2:
+    if started > limits.cpu / 3 or peak() > limits.memory / 2:
         return
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (min(int(started + SECONDS) + LONGEST, hard), hard))

@@ -24,7 +24,7 @@ import msgspec
 from shared.ingest.verdict import FILTER_MISSING, ExtremeCalls, Limits, Refused, Verdict
 from shared.package.manifest import Manifest
 from shared.package.tasks import SPEECH_TO_TEXT
-from shared.runtime import sandbox
+from shared.runtime import memory, sandbox
 from shared.runtime.onnx import OutOfMemory
 
 LC_ALL_MASK = 0x1FBF
@@ -99,7 +99,7 @@ def _prepare(job: Job) -> Work:
         from shared.ingest import checks
 
         calls: list[ExtremeCalls] = []
-        package = checks.Package(job.files, job.golden, job.limits)
+        package = checks.Package(job.files, job.golden, job.limits, memory.peak())
         return Work(partial(checks.check_model, package, calls), checks.versions(), calls)
     from shared.ingest import smoke
 

@@ -102,5 +102,14 @@ def test_no_call_is_begun_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(extremes.time, "process_time", lambda: next(times))
     monkeypatch.setattr(extremes.resource, "setrlimit", lambda *args: None)
     session, descriptions = onnx.load(linear([[1.0]])), []
-    extremes.run_calls(session, None, Limits(), descriptions.append)
+    extremes.run_calls(session, None, Limits(), lambda: 0, descriptions.append)
     assert len(descriptions) == 1
+
+
+def test_no_call_is_made_of_a_model_that_took_half_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extremes.resource, "setrlimit", lambda *args: None)
+    session, limits = onnx.load(linear([[1.0]])), Limits()
+    for peak, some in ((limits.memory // 2, True), (limits.memory // 2 + 1, False)):
+        descriptions: list[str] = []
+        extremes.run_calls(session, None, limits, lambda peak=peak: peak, descriptions.append)  # type: ignore[misc]
+        assert bool(descriptions) == some

@@ -126,7 +126,7 @@ def test_an_optimization_that_breaks_the_golden_set_is_dropped(tmp_path: Path, m
     paths = package(tmp_path, {"model.onnx": linear(WEIGHT), "golden.npz": npz(input__x=X, output__y=Y)})
     with ExitStack() as stack:
         files = {name: stack.enter_context(path.open("rb")).fileno() for name, path in paths.items()}
-        verdict = checks.check_model(checks.Package(files, None, Limits()), [])
+        verdict = checks.check_model(checks.Package(files, None, Limits(), lambda: 0), [])
     assert verdict.accepted and verdict.optimized is None
     assert verdict.optimization["kept"] is False and "golden" in verdict.optimization["why"]
     assert verdict.golden is not None and verdict.golden["max_abs"] == 0.0

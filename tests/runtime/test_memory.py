@@ -1,4 +1,4 @@
-"""The heap while a model is loaded: in large pages where the kernel has them, and given back in any case."""
+"""The heap while a model is loaded: in large pages where the kernel has them, and given back in any case; the peak."""
 
 from __future__ import annotations
 
@@ -55,3 +55,27 @@ def test_without_large_pages_all_is_as_before(patch: str) -> None:
     assert faults >= SIZE / 2 / 4096 / 2
     assert held >= SIZE // 2 - (2 << 20)
     assert left < 4 << 20
+
+
+LARGE = 300 << 20
+STARTED = f"""
+from shared.runtime import memory
+read = memory.peak()
+before = read()
+block = b"x" * {SIZE}
+del block
+print(before, read())
+"""
+STARTER = f"""
+import subprocess, sys
+block = b"x" * {LARGE}
+del block
+print(subprocess.run([sys.executable, "-c", {STARTED!r}], capture_output=True, text=True, check=True).stdout)
+"""
+
+
+def test_the_peak_is_of_the_process_and_not_of_who_started_it() -> None:
+    done = subprocess.run([sys.executable, "-c", STARTER], capture_output=True, text=True, check=True)
+    before, after = (int(word) for word in done.stdout.split())
+    assert 1 << 20 < before < LARGE // 2
+    assert before + SIZE // 2 < after < LARGE
