@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -40,6 +41,19 @@ def publish(access: Access) -> int:
 def published(access: Access, model: str) -> bool:
     status, answer = call(access, "GET", f"/models/{model}")
     return status == 200 and bool(answer.get("versions"))
+
+
+def renewed(access: Access) -> list[str]:
+    """Names of bundled packages whose models have versions, and none of them of the package as it is now."""
+    return [package.name for package in packages() if not _is_version(access, package)]
+
+
+def _is_version(access: Access, package: Path) -> bool:
+    """Whether any version was made of the package's model, or none could be listed."""
+    name = manifest(package)["name"]
+    status, answer = call(access, "GET", f"/models/{name}/versions?limit=100")
+    digest = hashlib.sha256((package / "model.onnx").read_bytes()).hexdigest()
+    return status != 200 or any(version["source"] == digest for version in answer["versions"])
 
 
 def push(access: Access, package: Path) -> dict[str, Any]:

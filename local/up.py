@@ -20,6 +20,8 @@ def main() -> None:
     if publish.publish(access) == 0:
         names = ", ".join(package.name for package in publish.packages())
         say(f"already published: {names or 'there is no bundled model'}")
+        for name in publish.renewed(access):
+            say(f"{name} of this checkout is none of its versions: `amaas push layers/models/{name}` makes it one")
     answer = publish.predict(access)
     if answer:
         model, image, result = answer
