@@ -139,11 +139,11 @@ def of_categories(
 
 def _number(value: Any) -> float:
     """As the model is fed it, NaN for what it is not fed: booleans came here only where it takes them."""
-    truth = cells.truth(value)
     try:
-        return float(cells.number(value) if truth is None else truth)
+        return float(cells.number(value))
     except (ValueError, OverflowError):
-        return math.nan
+        truth = cells.truth(value)
+        return math.nan if truth is None else float(truth)
 
 
 def count(counts: Counts, call: Call) -> None:

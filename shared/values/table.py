@@ -20,6 +20,8 @@ from shared.values.place import in_column
 
 Row = dict[str, Any]
 
+OR_DECLARE = "send 1 or 0, or have the package declare `booleans` for the column"
+
 
 class Reader:
     """Of one package: its columns, with the codes of their categories. Made once for as long as a model is loaded."""
@@ -118,15 +120,14 @@ class Reader:
     def _number(self, value: Any, column: Column, row: int, booleans: bool) -> cells.Number:
         if cells.is_nan(value) or value != value:  # the column's substitute
             return float("nan")
-        if (truth := cells.truth(value)) is not None:
-            if booleans:
+        try:
+            return cells.number(value)
+        except ValueError as error:
+            truth = cells.truth(value)
+            if truth is not None and booleans:
                 return truth
-            raise BadInput(
-                f"row {row}: {column.name!r} is a number, not {cells.shown(value)}: send 1 or 0, or have the package "
-                "declare `booleans` for the column"
-            )
-        parsed: cells.Number = _at(column, row, cells.number, value)
-        return parsed
+            reason = f"is a number, not {cells.shown(value)}: {OR_DECLARE}" if truth is not None else error
+            raise BadInput(f"row {row}: {column.name!r} {reason}") from error
 
     def _is_gap(self, value: Any, column: Column) -> bool:
         return cells.is_gap(value, self._gaps) or (column.type == "number" and cells.is_nan(value))
