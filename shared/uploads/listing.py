@@ -81,8 +81,8 @@ def _read(store: Store, ids: list[str], permitted: Callable[[str], bool]) -> lis
         for one, body in zip(ids, bodies, strict=True)
         if (session := _session(body.body, one)) and permitted(session.model)
     ]
-    states = get_many(store, [keys.upload_state(one.model, one.upload_id) for one in sessions], missing=MISSING)
-    uploads = {one.upload_id: _state(body.body, one) for one, body in zip(sessions, states, strict=True)}
+    stored = get_many(store, [keys.upload_state(one.model, one.upload_id) for one in sessions], missing=MISSING)
+    uploads = {one.upload_id: _state(body.body, one) for one, body in zip(sessions, stored, strict=True)}
     return [uploads.get(one) for one in ids]
 
 
