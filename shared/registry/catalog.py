@@ -33,6 +33,7 @@ from shared.storage.base import (
     Store,
     delete_many,
     list_all,
+    list_folders,
 )
 
 logger = logging.getLogger(__name__)
@@ -173,15 +174,7 @@ def _read_index(store: Store) -> tuple[Index, str | None, dict[str, list[int]]]:
 
 def list_names(store: Store) -> list[str]:
     """The names of all models, deleted ones included."""
-    names: list[str] = []
-    token = None
-    while True:
-        page = store.list_page(keys.MODELS, delimiter="/", token=token)
-        folders = [prefix[len(keys.MODELS) : -1] for prefix in page.prefixes]
-        names += [name for name in folders if keys.is_model(name)]
-        token = page.next
-        if not token:
-            return names
+    return [name for name in list_folders(store, keys.MODELS) if keys.is_model(name)]
 
 
 def _changed_models(index: Index, markers: dict[str, list[int]]) -> list[str]:

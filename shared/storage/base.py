@@ -199,3 +199,14 @@ def list_all(store: Store, prefix: str, *, after: str = "") -> Iterator[ObjectIn
         if not page.next:
             return
         token = page.next
+
+
+def list_folders(store: Store, prefix: str) -> Iterator[str]:
+    """The names that come next in keys behind `prefix`, which ends with a slash, up to the following one, in order."""
+    token = None
+    while True:
+        page = store.list_page(prefix, delimiter="/", token=token)
+        yield from (folder[len(prefix) : -1] for folder in page.prefixes)
+        if not page.next:
+            return
+        token = page.next

@@ -10,7 +10,7 @@ from shared import keys
 from shared.clock import new_id, now
 from shared.errors import NotFound
 from shared.formats import DAMAGED, UNREADABLE
-from shared.storage.base import ObjectInfo, Store, list_all
+from shared.storage.base import ObjectInfo, Store, list_all, list_folders
 from shared.uploads import inbox_packages, states
 from shared.uploads.forms import UPLOAD, File, UploadSession
 from shared.uploads.inbox_packages import Package, Refusal
@@ -173,10 +173,4 @@ def unended(store: Store, model: str, uploads: Collection[str]) -> set[str]:
 
 def session_ids(store: Store) -> Iterator[str]:
     """Ids of all sessions that have not expired, those of pushed packages included."""
-    token = None
-    while True:
-        page = store.list_page(keys.UPLOADS, delimiter="/", token=token)
-        yield from (prefix.split("/")[1] for prefix in page.prefixes)
-        token = page.next
-        if not token:
-            return
+    return list_folders(store, keys.UPLOADS)

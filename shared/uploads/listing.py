@@ -11,7 +11,7 @@ from shared import keys
 from shared.errors import BadInput
 from shared.formats import DAMAGED
 from shared.groups import in_groups
-from shared.storage.base import Store, get_many, list_all
+from shared.storage.base import Store, get_many, list_all, list_folders
 from shared.uploads import states
 from shared.uploads.forms import SESSION, UPLOAD, Upload, UploadSession
 
@@ -39,7 +39,7 @@ def recent(
 
     permitted: of a model's name, whether its uploads may be seen. A page may have fewer than `limit`, and yet a next.
     """
-    following = _following(_sessions(store), after)
+    following = _following(filter(keys.is_upload, list_folders(store, keys.UPLOADS)), after)
     uploads: list[Upload] = []
     for block in in_groups(following[:SCANNED], BLOCK):
         for upload_id, upload in zip(block, _read(store, block, permitted), strict=True):
@@ -59,18 +59,6 @@ def _age(upload_id: str) -> tuple[str, str]:
     """Its time as ids have it; those without one, which only others than we have given, are the oldest."""
     timed = upload_id.removeprefix(keys.TRAINING_UPLOAD)
     return timed if keys.is_id(timed) else "", upload_id
-
-
-def _sessions(store: Store) -> list[str]:
-    """Ids of uploads that have objects."""
-    ids: list[str] = []
-    token = None
-    while True:
-        listed = store.list_page(keys.UPLOADS, delimiter="/", token=token)
-        ids += (prefix.split("/")[1] for prefix in listed.prefixes)
-        if not listed.next:
-            return [one for one in ids if keys.is_upload(one)]
-        token = listed.next
 
 
 def _read(store: Store, ids: list[str], permitted: Callable[[str], bool]) -> list[Upload | None]:

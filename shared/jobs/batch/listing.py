@@ -10,7 +10,7 @@ from shared.access import scopes
 from shared.errors import AmaasError
 from shared.jobs.batch import job as jobs
 from shared.jobs.batch.job import Job
-from shared.storage.base import Store, get_many
+from shared.storage.base import Store, get_many, list_folders
 
 logger = logging.getLogger(__name__)
 BLOCK = 50  # jobs that are read at the same time
@@ -48,14 +48,7 @@ def may_use(caller: str, granted: Sequence[str]) -> Callable[[Job], bool]:
 
 def _names(store: Store) -> list[str]:
     """Of all jobs, oldest first, as ids begin with their time; and of prefixes that an operator filled."""
-    names: list[str] = []
-    token = None
-    while True:
-        listing = store.list_page(batch_keys.BATCHES, delimiter="/", token=token)
-        names += (prefix.split("/")[1] for prefix in listing.prefixes)
-        if not listing.next:
-            return [name for name in names if batch_keys.is_batch(name)]
-        token = listing.next
+    return [name for name in list_folders(store, batch_keys.BATCHES) if batch_keys.is_batch(name)]
 
 
 def _read(store: Store, names: Sequence[str]) -> Iterator[Job | None]:

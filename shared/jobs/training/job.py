@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from shared import formats, keys
 from shared.clock import now
 from shared.errors import NotFound
-from shared.storage.base import AlreadyExists, ObjectNotFound, Store
+from shared.storage.base import AlreadyExists, ObjectNotFound, Store, list_folders
 
 JSON = "application/json"
 Phase = Literal["running", "stopped", "publishing", "published", "failed"]
@@ -106,15 +106,8 @@ def decode(decoder: msgspec.json.Decoder[Any], body: bytes, job: str) -> Any:
 
 def list_ids(store: Store) -> list[str]:
     """Ids of all jobs, newest first."""
-    folders: list[str] = []
-    token = None
-    while True:
-        listing = store.list_page(keys.TRAININGS, delimiter="/", token=token)
-        folders += (prefix.split("/")[1] for prefix in listing.prefixes)
-        if not listing.next:
-            # ids start with the time; another folder is not of ours
-            return [folder for folder in reversed(folders) if keys.is_training(folder)]
-        token = listing.next
+    # ids start with the time; another folder is not of ours
+    return [folder for folder in reversed(list(list_folders(store, keys.TRAININGS))) if keys.is_training(folder)]
 
 
 def page(ids: Sequence[str], after: str | None, limit: int) -> tuple[list[str], str | None]:
