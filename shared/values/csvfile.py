@@ -188,8 +188,8 @@ def _uneven(what: str, count: int, columns: list[str]) -> BadInput:
 def other_delimiter(names: Collection[str]) -> str:
     """The end of a message about a row that has one column, where its name may be those of several; else empty."""
     only = next(iter(names)) if len(names) == 1 else ""
-    said = next((name for name, sign in NAMES.items() if sign in only), None)
-    return f": say delimiter={said} if that stands between the columns" if said else ""
+    delimiter = next((name for name, sign in NAMES.items() if sign in only), None)
+    return f": say delimiter={delimiter} if that stands between the columns" if delimiter else ""
 
 
 def record_spans(blocks: Iterable[bytes], dialect: Dialect = COMMAS) -> Iterator[tuple[int, int]]:

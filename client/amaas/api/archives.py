@@ -41,6 +41,7 @@ def unpack(path: Path, folder: Path) -> Path:
             if count > MAX_MEMBERS:
                 raise AmaasError(f"{path.name} has more than {MAX_MEMBERS:,} members: pack nothing but the package")
             left -= _written(path, member, folder, left)
+    # NotImplementedError: how zipfile reports a compression that it does not know
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
         raise AmaasError(f"{path.name} cannot be unpacked ({error}): pack its files anew") from error
     inner = list(folder.iterdir())

@@ -51,10 +51,10 @@ def model_in(path: Path) -> Path | None:
         return path / MLFLOW
     if not path.is_dir() or foreign.graphs(path):
         return None
-    found = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICKLES or _is_booster(file)]
-    if len(found) > 1:
-        raise AmaasError(f"{path} has several models, {found[0].name} and {found[1].name}: push one of these files")
-    return found[0] if found else None
+    models = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICKLES or _is_booster(file)]
+    if len(models) > 1:
+        raise AmaasError(f"{path} has several models, {models[0].name} and {models[1].name}: push one of these files")
+    return models[0] if models else None
 
 
 def _is_described(path: Path) -> bool:

@@ -22,8 +22,8 @@ def first(model: Any, opsets: dict[str, int]) -> tuple[Any, str] | None:
 
 def shortened(error: Exception, kind: str) -> str:
     """kind: the name of the class that the error is about."""
-    said = " ".join(str(error).split())
-    return f"skl2onnx knows no {kind}" if said.startswith(UNKNOWN) else said[:MOST] or type(error).__name__
+    reason = " ".join(str(error).split())
+    return f"skl2onnx knows no {kind}" if reason.startswith(UNKNOWN) else reason[:MOST] or type(error).__name__
 
 
 def _is_fitted(part: Any) -> bool:

@@ -26,19 +26,19 @@ def columns(model: Any) -> Columns:
     count = len(names) or getattr(model, "n_features_in_", None)
     if not count:
         raise NotConverted(f"{type(first).__name__} does not say how many columns it takes: fit it on a table")
-    found = [Column(name, booleans=bool(names)) for name in names or [f"x{number}" for number in range(count)]]
+    every = [Column(name, booleans=bool(names)) for name in names or [f"x{number}" for number in range(count)]]
     dropped, by_name = set[int](), _chooses(model)
     for step, places in _beginnings(model, list(range(count))):
         by_name = by_name or places != list(range(count))
         if step == "drop":
             dropped |= set(places)
         else:
-            _learn(step, [found[place] for place in places])
+            _learn(step, [every[place] for place in places])
     used = {place for step, places in _beginnings(model, list(range(count))) if step != "drop" for place in places}
-    kept = [column for place, column in enumerate(found) if place in used or place not in dropped]
-    in_graph = (bool(names) and by_name) or any(not column.is_number for column in kept)
-    ignored = tuple(column.name for column in found if column not in kept) if names else ()
-    return Columns(kept, in_graph, ignored)
+    taken = [column for place, column in enumerate(every) if place in used or place not in dropped]
+    in_graph = (bool(names) and by_name) or any(not column.is_number for column in taken)
+    ignored = tuple(column.name for column in every if column not in taken) if names else ()
+    return Columns(taken, in_graph, ignored)
 
 
 def words(model: Any) -> list[str]:
@@ -132,8 +132,8 @@ def _seen(step: Any, place: int) -> np.ndarray:
     members = [np.asarray(getattr(step, name)) for name in named if getattr(step, name, None) is not None]
     members = [] if getattr(step, "strategy", None) == "constant" else members
     numbers = np.array([one[place] for one in members if one.dtype.kind == "f"], np.float64)
-    kept = [_remembered(step, place), _splits(step, place)]
-    return np.concatenate([numbers[~np.isnan(numbers)], *(one for one in kept if one is not None)])
+    ranges = [_remembered(step, place), _splits(step, place)]
+    return np.concatenate([numbers[~np.isnan(numbers)], *(one for one in ranges if one is not None)])
 
 
 def _is_of_two(step: Any, seen: np.ndarray) -> bool:
@@ -171,8 +171,8 @@ def _range(step: Any, place: int) -> tuple[float, float] | None:
 
 def _remembered(step: Any, place: int) -> np.ndarray | None:
     """A column's values in the rows of the training that a model keeps."""
-    kept = next((getattr(step, name) for name in REMEMBERED if hasattr(step, name)), None)
-    return kept[:, place].astype(np.float64) if isinstance(kept, np.ndarray) and kept.ndim == 2 else None
+    rows = next((getattr(step, name) for name in REMEMBERED if hasattr(step, name)), None)
+    return rows[:, place].astype(np.float64) if isinstance(rows, np.ndarray) and rows.ndim == 2 else None
 
 
 def _splits(step: Any, place: int) -> np.ndarray:
